@@ -1,0 +1,55 @@
+"""skedastic trains models that hold up where labels are noisy and examples are rare.
+
+    import skedastic as sk
+    result = sk.fit(X, y, method=sk.HAR(strength=0.1))
+    result.group_stats, result.strengths, result.suspects
+    result.predict(X_new)
+
+Names are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skedastic.config import Estimation as Estimation
+    from skedastic.errors import UserError as UserError
+    from skedastic.methods.erm import ERM as ERM
+    from skedastic.methods.har import HAR as HAR
+    from skedastic.pipeline import compare as compare
+    from skedastic.pipeline import estimate as estimate
+    from skedastic.pipeline import fit as fit
+    from skedastic.results import load as load
+    from skedastic.training.budget import Budget as Budget
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "fit": "skedastic.pipeline",
+    "compare": "skedastic.pipeline",
+    "estimate": "skedastic.pipeline",
+    "load": "skedastic.results",
+    "ERM": "skedastic.methods.erm",
+    "HAR": "skedastic.methods.har",
+    "Budget": "skedastic.training.budget",
+    "Estimation": "skedastic.config",
+    "UserError": "skedastic.errors",
+}
+__all__ = ["ERM", "HAR", "Budget", "Estimation", "UserError", "compare", "estimate", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        return importlib.import_module(f"{__name__}.{name}")  # sk.core, sk.methods, …
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

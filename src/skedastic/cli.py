@@ -1,0 +1,177 @@
+"""The command line: verbs over `pipeline`. Heavy imports wait inside the verbs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skedastic import __version__
+from skedastic.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from skedastic.config import Config
+
+
+class Verbs(click.Group):
+    """A group that suggests the nearest verb."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the verb, or refuse it with the nearest one."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise unknown("verb", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="skedastic")
+def app() -> None:
+    """Train models that hold up where labels are noisy and examples are rare.
+
+    \b
+    skedastic fit data.csv --target quality          train one model, see what it found
+    skedastic compare data.csv --target quality      plain training against HAR, over seeds
+    skedastic estimate data.csv --target quality     how noisy and how rare each group is
+    """
+
+
+DATA_OPTIONS = [
+    click.argument("source", required=False),
+    click.option("--target", help="Column with the labels."),
+    click.option("--groups", metavar="COL", help="Column with the groups; by default each label is a group."),
+    click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
+    click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
+    click.option("--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2)."),
+    click.option("--noise", metavar="SPEC", help='Corrupt training labels: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2".'),
+    click.option("--imbalance", metavar="SPEC", help='Remove training examples: "step:10:1,3,8", "longtail:100".'),
+    click.option("--limit", metavar="N", type=int, help="Use N training examples, drawn by seed."),
+]
+TRAINING_OPTIONS = [
+    click.option("--model", metavar="NAME", help="auto, mlp or resnet32."),
+    click.option("--epochs", type=int, help="Passes over the training data (default 60)."),
+    click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
+    click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
+]
+OUT_OPTIONS = [
+    click.option("--out", metavar="DIR", help="Folder to write."),
+    click.option("--force", is_flag=True, help="Replace the folder if it is one that skedastic wrote."),
+]
+
+
+def options(*lists: list[Any]) -> Callable[[Any], Any]:
+    """Decorate a verb with lists of options."""
+
+    def decorate(verb: Any) -> Any:
+        for option in reversed([option for options_ in lists for option in options_]):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+def _config(config_file: str | None, sets: tuple[str, ...], renamed: dict[str, str], **given: Any) -> Config:
+    """Return the configuration; `renamed` says which setting an option means where the names differ."""
+    from skedastic import config
+
+    overrides = {renamed.get(name, name): value if value != () else None for name, value in given.items()}
+    result = config.read(config_file, overrides, sets)
+    if not result.source:
+        raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
+    return result
+
+
+RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
+
+
+@app.command()
+@options(DATA_OPTIONS)
+@click.option("--method", metavar="NAME", help="Method by preset name (default har); `skedastic methods` lists them.")
+@click.option("--strength", type=float, help="Largest enforced regularization strength λτ_g of HAR (default 0.1).")
+@click.option("--seed", type=int, help="Seed of the split, the initial weights and the batches (default 0).")
+@options(TRAINING_OPTIONS, OUT_OPTIONS)
+def fit(out: str | None, force: bool, config_file: str | None, sets: tuple[str, ...], **given: Any) -> None:
+    """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
+    config = _config(config_file, sets, RENAMED, **given)
+    from skedastic import console, pipeline
+    from skedastic.folder import free_folder
+
+    folder = free_folder(out or f"runs/fit-{Path(config.source).stem}", force)
+    with console.progress() as progress:
+        result = pipeline.fit_config(config, progress=progress)
+    result.save(folder, force=force)
+    console.show_fit(result, folder)
+
+
+@app.command()
+@options(DATA_OPTIONS)
+@click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har).")
+@click.option("--strength", type=float, help="Largest enforced regularization strength, for every method that has one.")
+@click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
+@click.option("--first-seed", type=int, help="The first seed (default 0).")
+@click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy is the headline, by comma.")
+@click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
+@options(TRAINING_OPTIONS, OUT_OPTIONS)
+def compare(
+    out: str | None, force: bool, jobs: int, config_file: str | None, sets: tuple[str, ...], **given: Any
+) -> None:
+    """Compare methods on SOURCE: equal budget, same splits, paired differences with 95 % intervals."""
+    config = _config(config_file, sets, RENAMED, **given)
+    from skedastic import console, pipeline
+    from skedastic.folder import free_folder
+
+    folder = free_folder(out or f"runs/compare-{Path(config.source).stem}", force)
+    with console.progress() as progress:
+        comparison = pipeline.compare(config, jobs=jobs, progress=progress)
+    comparison.save(folder, force=force)
+    console.show_comparison(comparison, folder)
+
+
+@app.command()
+@options(DATA_OPTIONS)
+@click.option("--seed", type=int, help="Seed (default 0).")
+@options(TRAINING_OPTIONS)
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
+def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Estimate the noise and the density of each group of SOURCE, with 95 % intervals; train no final model."""
+    config = _config(config_file, sets, RENAMED, **given)
+    from skedastic import console, pipeline
+
+    with console.progress() as progress:
+        estimated = pipeline.estimate(config, progress=progress)
+    console.show_estimate(estimated, as_json)
+
+
+@app.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def methods(name: str | None, as_json: bool) -> None:
+    """List the methods, or show the card and the parameters of one."""
+    from skedastic import console
+
+    console.show_methods(name, as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. Anything that the user gave and can't be used is one line on stderr, and exit status 2."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        app.main(args=arguments, prog_name="skedastic", standalone_mode=False)
+    except UserError as error:
+        _stop(str(error), 2)
+    except click.exceptions.Abort:
+        _stop("interrupted; nothing was written", 130)
+    except KeyboardInterrupt:
+        _stop("interrupted; nothing was written", 130)
+    except click.exceptions.NoArgsIsHelpError as help_text:
+        click.echo(help_text.format_message())
+    except click.ClickException as error:
+        _stop(error.format_message().replace("\n", " "), 2)
+
+
+def _stop(message: str, status: int) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(status)

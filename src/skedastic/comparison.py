@@ -1,0 +1,214 @@
+"""A comparison: several methods, the same splits, several seeds; means, intervals and paired differences."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from skedastic import __version__
+from skedastic.config import Config, to_toml
+from skedastic.data import affected_classes
+from skedastic.errors import UserError, unknown
+from skedastic.evaluate import mean_interval, mean_of_groups, paired
+from skedastic.folder import written
+from skedastic.training.loop import Progress
+
+if TYPE_CHECKING:
+    from skedastic.report import Suspect
+    from skedastic.results import Result
+
+PARTS = ("overall", "focus", "rest", "worst_group")
+
+
+@dataclass(frozen=True, eq=False)
+class SeedOutcome:
+    """What one seed gave: plain data, since it crosses processes. Dictionaries are keyed by method."""
+
+    seed: int
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    train_count: list[int]  # [G]
+    true_noise: list[float | None] | None  # [G] share of wrong labels, where the truth is known
+    stats: dict[str, list[Any]] | None  # GroupStats
+    metrics: dict[str, dict[str, Any]]
+    strengths: dict[str, list[float] | None]
+    history: dict[str, list[dict[str, Any]]]
+    seconds: dict[str, float]  # the estimate counted where the method needs it
+    suspects: list[Suspect]
+    suspects_total: int
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, seed: int, results: Mapping[str, Result]) -> SeedOutcome:
+        """Keep what a comparison needs of the results of one seed."""
+        first = next(iter(results.values()))
+        table = first.suspects
+        return cls(
+            seed=seed,
+            classes=first.classes,
+            groups=first.groups,
+            train_count=first.train_count,
+            true_noise=first.true_noise,
+            stats=first.group_stats.to_dict() if first.group_stats else None,
+            metrics={name: r.metrics for name, r in results.items() if r.metrics is not None},
+            strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in results.items()},
+            history={name: r.history for name, r in results.items()},
+            seconds={name: r.seconds for name, r in results.items()},
+            suspects=list(first.shown_suspects),
+            suspects_total=0 if table is None else int(table["is_issue"].sum()),
+            remarks=first.remarks,
+        )
+
+
+def run_seeds(
+    run: Callable[[Config], SeedOutcome], config: Config, jobs: int, progress: Progress | None
+) -> list[SeedOutcome]:
+    """Run every seed of a comparison, `jobs` at a time in processes of their own (0: one for each core).
+
+    The cores are divided among the jobs. Raises UserError as a seed does.
+    """
+    configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
+    cores = os.cpu_count() or 1
+    if jobs < 0:
+        raise UserError(f"jobs={jobs}: must be at least 1, or 0 for one for each core")
+    jobs = min(jobs or (1 if torch.accelerator.is_available() else cores), config.seeds)
+    outcomes: list[SeedOutcome] = []
+
+    def done(outcome: SeedOutcome) -> None:
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(f"{len(config.methods)} methods × {config.seeds} seeds", len(outcomes), config.seeds)
+
+    if jobs == 1:
+        for c in configs:
+            done(run(c))
+        return outcomes
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(max(1, cores // jobs),)) as pool:
+        try:
+            for future in as_completed([pool.submit(run, c) for c in configs]):
+                done(future.result())
+        except BrokenProcessPool:
+            raise UserError("a worker process died, most likely for want of memory; try --jobs 1") from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return sorted(outcomes, key=lambda o: o.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The outcome of `compare`. All accuracies are on the test set, in [0, 1], averaged within groups first."""
+
+    config: Config
+    outcomes: list[SeedOutcome]
+
+    @cached_property
+    def focus(self) -> tuple[str, ...]:
+        """The groups whose mean accuracy is the headline.
+
+        Those that were named; else those that `noise` and `imbalance` touch; else the quarter of the groups with the
+        largest estimated τ. The test set has no say in it.
+        """
+        first = self.outcomes[0]
+        for name in self.config.focus:
+            if name not in first.groups:
+                raise unknown("group in focus", name, first.groups)
+        if self.config.focus:
+            return self.config.focus
+        if self.config.groups is None:
+            touched = affected_classes(self.config.noise, self.config.imbalance, first.classes)
+            if 0 < len(touched) < len(first.groups):
+                return touched
+        if first.stats is None or len(first.groups) < 2:
+            return ()
+        tau = np.mean([_tau(o) for o in self.outcomes], axis=0)
+        most = np.argsort(-tau)[: max(1, len(tau) // 4)]
+        return tuple(first.groups[g] for g in sorted(most))
+
+    @cached_property
+    def values(self) -> dict[str, dict[str, list[float]]]:
+        """Accuracy by method and part, one value a seed."""
+        rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus)
+        values: dict[str, dict[str, list[float]]] = {}
+        for name in self.config.methods:
+            metrics = [o.metrics[name] for o in self.outcomes]
+            values[name] = {
+                "overall": [m["overall"]["accuracy"] for m in metrics],
+                "focus": [mean_of_groups(m, self.focus) for m in metrics] if self.focus else [],
+                "rest": [mean_of_groups(m, rest) for m in metrics] if self.focus and rest else [],
+                "worst_group": [m["worst_group"]["accuracy"] for m in metrics],
+            }
+        return values
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the pairs of methods to hold against each other, the later named minus the earlier."""
+        return [(b, a) for a, b in combinations(self.config.methods, 2)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `compare.json` holds."""
+        methods: dict[str, Any] = {}
+        for name, parts in self.values.items():
+            methods[name] = {part: mean_interval(v) if v else None for part, v in parts.items()}
+            seconds = [o.seconds[name] for o in self.outcomes]
+            methods[name]["seconds"] = sum(seconds) / len(seconds)
+        differences = {
+            f"{b}-{a}": {
+                part: paired(self.values[b][part], self.values[a][part]) if self.values[a][part] else None
+                for part in ("focus", "rest", "overall")
+            }
+            for b, a in self.pairs()
+        }
+        return {
+            "source": self.config.source,
+            "seeds": [o.seed for o in self.outcomes],
+            "focus": list(self.focus),
+            "methods": methods,
+            "paired": differences,
+            "environment": environment(),
+        }
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write `config.toml`, `compare.json`, `seeds.jsonl` and `report.html` to a new folder, all or nothing."""
+        from skedastic.report.build import comparison_report
+        from skedastic.report.html import render
+
+        with written(folder, force) as new:
+            (new / "config.toml").write_text(to_toml(self.config), "utf-8")
+            (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False), "utf-8")
+            lines = [json.dumps({"seed": o.seed, "metrics": o.metrics, "group_stats": o.stats, "strengths": o.strengths, "seconds": o.seconds}) for o in self.outcomes]
+            (new / "seeds.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+            (new / "report.html").write_text(render(comparison_report(self)), "utf-8")
+
+
+def environment() -> dict[str, str]:
+    """Return what the figures were computed with."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return {
+        "skedastic": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": "cpu" if device is None else f"{device.type} ({torch.get_device_module(device).get_device_name()})",
+        "cores": str(os.cpu_count()),
+    }
+
+
+def _tau(outcome: SeedOutcome) -> np.ndarray:
+    from skedastic.core.strengths import GroupStats
+
+    assert outcome.stats is not None
+    return GroupStats.from_dict(outcome.stats).strengths().numpy()

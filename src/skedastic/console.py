@@ -1,0 +1,222 @@
+"""What the command line prints: progress, tables and one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from skedastic.comparison import Comparison
+    from skedastic.estimate import Estimate
+    from skedastic.pipeline import Data
+    from skedastic.results import Result
+    from skedastic.training.loop import Progress as Report
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+MOST_GROUPS = 40
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Lend a function that shows how far each stage is; on a terminal as bars, else as a line when a stage ends."""
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err, transient=True
+    )
+    tasks: dict[str, Any] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if not err.is_terminal:
+            if done == total:
+                err.print(f"{stage}: {total} done", markup=False)
+            return
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done)
+
+    with bars if err.is_terminal else _nothing():
+        yield report
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def show_fit(result: Result, folder: Path) -> None:
+    """Print a row for each group, what came out, and where it was written."""
+    from skedastic.report.build import fit_sentence
+
+    _remarks(result.remarks)
+    tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
+    table = _table("group", "train", "noise (95 %)", *["true noise"] * bool(result.true_noise), "strength", "test", "accuracy (95 %)")
+    order = range(len(result.groups)) if result.strengths is None else result.strengths.argsort(descending=True, stable=True).tolist()
+    for g in list(order)[:MOST_GROUPS]:
+        group, row = result.groups[g], tested.get(result.groups[g])
+        table.add_row(
+            group,
+            str(result.train_count[g]),
+            "" if result.group_stats is None else _range(*_noise_of(result.group_stats, g)),
+            *([_percent(result.true_noise[g])] if result.true_noise else []),
+            "" if result.strengths is None else f"{float(result.strengths[g]):.3f}",
+            str(row["n"]) if row else "",
+            _range(row["accuracy"], row["low"], row["high"]) if row and row["accuracy"] is not None else "",
+        )
+    out.print(table)
+    _left_out(len(result.groups))
+    _rank_correlation(result.group_stats, result.true_noise)
+    out.print(fit_sentence(result), markup=False)
+    if result.suspects is not None:
+        out.print(f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}", markup=False, soft_wrap=True)
+    out.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def show_comparison(comparison: Comparison, folder: Path) -> None:
+    """Print a row for each method, the paired differences, the sentence, and where it was written."""
+    from skedastic.report.build import comparison_sentence
+
+    _remarks(comparison.outcomes[0].remarks)
+    figures = comparison.to_dict()
+    has_focus = bool(comparison.focus)
+    parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
+    table = _table("", *[p.replace("_", " ") for p in parts], "seconds", title="accuracy on the test set, % (95 % over seeds)")
+    for name, row in figures["methods"].items():
+        table.add_row(name, *[_of(row[p]) for p in parts], f"{row['seconds']:.1f}")
+    differences = [p for p in parts if p != "worst_group"]
+    for i, (name, row) in enumerate(figures["paired"].items()):
+        if i == 0:
+            table.add_section()
+        table.add_row(name.replace("-", " − "), *[_of(row[p], signed=True) if p in differences else "" for p in parts], "")
+    out.print(table)
+    if has_focus:
+        out.print(f"focus: {', '.join(comparison.focus)}", markup=False)
+    out.print(comparison_sentence(comparison), markup=False)
+    out.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
+    """Print noise, density and relative strength of each group."""
+    from skedastic.results import true_noise
+
+    estimate, data = estimated
+    stats, truth = estimate.stats, true_noise(data)
+    tau = stats.strengths()
+    if as_json:
+        print(json.dumps(stats.to_dict() | {"strengths": tau.tolist(), "true_noise": truth, "seconds": estimate.seconds}, indent=2))
+        return
+    _remarks(data.source.remarks)
+    table = _table("group", "rows", "share", "noise (95 %)", *["true noise"] * bool(truth), "τ", title="estimated on held-out rows")
+    for g in tau.argsort(descending=True, stable=True).tolist()[:MOST_GROUPS]:
+        row = [stats.names[g], str(int(stats.count[g])), _percent(float(stats.density[g])), _range(*_noise_of(stats, g))]
+        table.add_row(*row, *([_percent(truth[g])] if truth else []), f"{float(tau[g]):.3f}")
+    out.print(table)
+    _left_out(len(stats.names))
+    _rank_correlation(stats, truth)
+
+
+def show_methods(name: str | None, as_json: bool) -> None:
+    """Print all methods, or the card and parameters of one."""
+    from skedastic.methods import find_preset, presets
+
+    if name is not None:
+        cls, settings = find_preset(name)
+        described = _describe(name, cls, settings)
+        if as_json:
+            print(json.dumps(described, indent=2, ensure_ascii=False))
+            return
+        out.print(f"[bold]{name}[/bold]: {cls.card.title}")
+        for key in ("paper", "equations", "cost", "needs"):
+            value = described[key]
+            if value:
+                out.print(f"  {key}: {', '.join(value) if isinstance(value, list) else value}", markup=False)
+        table = _table("parameter", "default", "meaning")
+        table.columns[2].justify = "left"
+        for parameter, about in described["parameters"].items():
+            table.add_row(parameter, json.dumps(about["default"]), about["meaning"])
+        out.print(table)
+        return
+    rows = {n: _describe(n, cls, settings) for n, (cls, settings) in presets().items()}
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = _table("name", "what it is", "paper", "needs")
+    for column in table.columns:
+        column.justify = "left"
+    for n, row in rows.items():
+        table.add_row(n, row["title"], row["paper"], ", ".join(row["needs"]))
+    out.print(table)
+
+
+def _describe(name: str, cls: Any, settings: Any) -> dict[str, Any]:
+    from skedastic.config import method_table
+
+    card, method = cls.card, cls(**settings)
+    defaults = method_table(method)
+    return {
+        "name": name,
+        "title": card.title + (f" ({', '.join(f'{k}={v}' for k, v in settings.items())})" if settings else ""),
+        "paper": card.paper,
+        "equations": card.equations,
+        "cost": card.cost,
+        "needs": sorted(method.needs),
+        "supports": sorted(card.supports),
+        "limits": [dict(limit) for limit in card.limits],
+        "parameters": {
+            f.name: {"default": defaults.get(f.name), "meaning": card.parameters.get(f.name, "")}
+            for f in dataclasses.fields(cls)
+        },
+    }
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", title_style="dim", header_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    return table
+
+
+def _remarks(remarks: tuple[str, ...]) -> None:
+    for remark in remarks:
+        err.print(f"note: {remark}", markup=False, style="dim")
+
+
+def _left_out(groups: int) -> None:
+    if groups > MOST_GROUPS:
+        out.print(f"… and {groups - MOST_GROUPS} more groups: see the report", markup=False)
+
+
+def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
+    if stats is None or not truth or any(t is None for t in truth) or len(set(truth)) < 2:
+        return
+    from scipy.stats import spearmanr
+
+    value = float(spearmanr(stats.noise.numpy(), truth).statistic)
+    out.print(f"Spearman correlation of estimated and true noise over {len(truth)} groups: {value:.2f}", markup=False)
+
+
+def _noise_of(stats: Any, g: int) -> tuple[float, float, float]:
+    return float(stats.noise[g]), float(stats.noise_low[g]), float(stats.noise_high[g])
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value * 100:.1f}"
+
+
+def _range(mean: float, low: float, high: float) -> str:
+    return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
+
+
+def _of(row: dict[str, Any] | None, signed: bool = False) -> str:
+    if row is None:
+        return ""
+    sign = "+" if signed else ""
+    mean = f"{row['mean'] * 100:{sign}.1f}"
+    return mean if row["low"] is None else f"{mean} ({row['low'] * 100:{sign}.1f} to {row['high'] * 100:{sign}.1f})"

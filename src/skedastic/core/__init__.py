@@ -1,0 +1,7 @@
+"""The mathematics, in torch alone, for anyone's training loop."""
+
+from skedastic.core.jacobian import JacobianPenalty, Penalized, regularized_loss
+from skedastic.core.strengths import GroupStats, strengths
+from skedastic.core.taps import find_taps
+
+__all__ = ["GroupStats", "JacobianPenalty", "Penalized", "find_taps", "regularized_loss", "strengths"]

@@ -1,0 +1,149 @@
+"""How strongly each group is regularized: the noisier and the rarer, the stronger.
+
+Source: Cao et al., "Heteroskedastic and Imbalanced Deep Learning with Adaptive Regularization", ICLR 2021,
+section 2.2 (below equation 5) and section 2.3 (equations 6 and 7):
+
+    τ_g = I_g^{3/5} q_g^{-2/5}
+
+with I_g the error rate of held-out examples of group g against their (noisy) labels, and q_g = |G_g| / n.
+The paper leaves the scale to λ; here the largest τ is 1, so that λ is the strongest regularization anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skedastic.errors import UserError
+
+NOISE_EXPONENT = 3 / 5
+DENSITY_EXPONENT = -2 / 5
+COUNTS = ("count", "errors", "held_out")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupStats:
+    """What is known of each of G groups; every tensor is [G], on the CPU, in the order of `names`.
+
+    Raises:
+        UserError: a field has another length than `names`, a value is not in its range, or a name occurs
+            twice.
+    """
+
+    names: tuple[str, ...]
+    count: Tensor
+    """Examples in the group, int64, at least 0."""
+    density: Tensor
+    """Their share of all examples, float64, in [0, 1]."""
+    errors: Tensor
+    """Held-out examples predicted otherwise than labelled, int64, in 0..held_out."""
+    held_out: Tensor
+    """Examples predicted by a model that was not trained on them, int64, in 0..count."""
+    noise: Tensor
+    """The estimated error rate, float64, in [0, 1]."""
+    noise_low: Tensor
+    """Lower end of its interval, at most `noise`."""
+    noise_high: Tensor
+    """Upper end of its interval, at least `noise`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise UserError(f"GroupStats: names must be one or more, each once; got {list(self.names)[:12]}")
+        for name in _tensor_fields():
+            kind = torch.int64 if name in COUNTS else torch.float64
+            value = torch.as_tensor(getattr(self, name)).detach().to("cpu", kind)
+            if value.shape != (len(self.names),):
+                raise UserError(
+                    f"GroupStats: {name} must be one number for each of the {len(self.names)} groups, "
+                    f"got shape {list(value.shape)}"
+                )
+            object.__setattr__(self, name, value)
+        for name in ("density", "noise", "noise_low", "noise_high"):
+            _check_unit_range(f"GroupStats: {name}", getattr(self, name), self.names)
+        self._check_order("0", "errors", torch.zeros_like(self.errors), self.errors)
+        self._check_order("errors", "held_out", self.errors, self.held_out)
+        self._check_order("held_out", "count", self.held_out, self.count)
+        self._check_order("noise_low", "noise", self.noise_low, self.noise)
+        self._check_order("noise", "noise_high", self.noise, self.noise_high)
+
+    def _check_order(self, small_name: str, large_name: str, small: Tensor, large: Tensor) -> None:
+        wrong = (small > large).nonzero().flatten().tolist()
+        if wrong:
+            g = wrong[0]
+            raise UserError(
+                f"GroupStats: group {self.names[g]!r} has {large_name} {large[g].item():g}, "
+                f"which must be at least {small_name} ({small[g].item():g})"
+            )
+
+    @property
+    def strengths(self) -> Tensor:
+        """τ [G] in [0, 1], the largest 1 (see `strengths`)."""
+        return strengths(self.noise, self.density)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return plain lists of equal length, ready for JSON; `from_dict` reads them back to the bit."""
+        return {"names": list(self.names)} | {name: getattr(self, name).tolist() for name in _tensor_fields()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GroupStats:
+        """Return the statistics that `to_dict` wrote.
+
+        Raises:
+            ValueError: a field is missing or unknown, or its values break a rule of the class.
+        """
+        known = {"names", *_tensor_fields()}
+        if missing := known - set(data):
+            raise UserError(f"GroupStats: missing {', '.join(sorted(missing))}")
+        if extra := set(data) - known:
+            raise UserError(f"GroupStats: unknown {', '.join(sorted(extra))} (known: {', '.join(sorted(known))})")
+        tensors = {
+            name: torch.as_tensor(data[name], dtype=torch.int64 if name in COUNTS else torch.float64)
+            for name in _tensor_fields()
+        }
+        return cls(names=tuple(str(name) for name in data["names"]), **tensors)
+
+
+def strengths(noise: Tensor, density: Tensor) -> Tensor:
+    """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, scaled to a largest of
+    1.
+
+    A group without noise needs no regularization: its τ is 0, and where no group has noise all are 0. A group
+    without examples (density 0) has τ = 0 too and does not set the scale: the formula's limit there is
+    infinite, but no example would feel it.
+
+    Args:
+        noise: estimated error rate of each group, [G] in [0, 1].
+        density: share of each group in the examples, [G] in [0, 1]; only the ratios between groups matter.
+
+    Raises:
+        UserError: the shapes are not one and the same [G], or a value is NaN or outside [0, 1].
+    """
+    noise, density = noise.to(torch.float64), density.to(torch.float64)
+    if noise.ndim != 1 or noise.shape != density.shape:
+        raise UserError(
+            f"strengths: noise and density must both be [G], got shapes {list(noise.shape)} and {list(density.shape)}"
+        )
+    _check_unit_range("strengths: noise", noise)
+    _check_unit_range("strengths: density", density)
+    felt = (noise > 0) & (density > 0)
+    # In logarithms: tiny rates and shares neither underflow nor overflow, and the largest is exactly 1.
+    log_tau = NOISE_EXPONENT * noise.log() + DENSITY_EXPONENT * density.log()
+    log_tau = log_tau.masked_fill(~felt, -torch.inf)
+    return (log_tau - log_tau.max()).exp() if felt.any() else torch.zeros_like(noise)
+
+
+def _tensor_fields() -> list[str]:
+    return [field.name for field in fields(GroupStats) if field.name != "names"]
+
+
+def _check_unit_range(what: str, values: Tensor, names: tuple[str, ...] | None = None) -> None:
+    wrong = (~((values >= 0) & (values <= 1))).nonzero().flatten().tolist()  # NaN is in no range
+    if wrong:
+        g = wrong[0]
+        who = f"group {names[g]!r}" if names else f"group number {g}"
+        raise UserError(f"{what} of {who} is {values[g].item():g}; it must be a number in [0, 1]")

@@ -1,0 +1,29 @@
+"""Data: from a file or arrays to tensors, with noise and imbalance for experiments, folds and batches."""
+
+from skedastic.data.corrupt import affected_classes, corrupt
+from skedastic.data.dataset import Dataset, Features, Stream, Truth
+from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
+from skedastic.data.folds import folds, half, limit, split_rows
+from skedastic.data.loader import Loader, RawBatch
+from skedastic.data.sources import Source, from_arrays, open_source
+
+__all__ = [
+    "Dataset",
+    "Encoder",
+    "Features",
+    "ImageEncoder",
+    "Loader",
+    "RawBatch",
+    "Source",
+    "Stream",
+    "TableEncoder",
+    "Truth",
+    "affected_classes",
+    "corrupt",
+    "folds",
+    "from_arrays",
+    "half",
+    "limit",
+    "open_source",
+    "split_rows",
+]

@@ -1,0 +1,180 @@
+"""Columns of a table: which hold numbers, which hold categories, and what is refused."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skedastic.errors import UserError
+
+Kind = Literal["number", "category"]
+NUMBER: Kind = "number"
+CATEGORY: Kind = "category"
+MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
+DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
+MOST_CATEGORIES = 1000
+FEW_CATEGORIES = 20  # a column with no more is never taken for free text
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column comes from, in the user's words; `cell` has a slot for the row, counted from `first`."""
+
+    column: str
+    cell: str
+    first: int = 0
+
+    def at(self, row: int) -> str:
+        """Name the cell of row `row`, counted from 0."""
+        return self.cell.format(row + self.first)
+
+
+def column_place(file: str, column: str, lines: bool) -> Place:
+    """Name a column of a file; with `lines` its cells are named by line, the header being line 1, else by row."""
+    text = f"{file}: column {column!r}"
+    cell = text.replace("{", "{{").replace("}", "}}")
+    return Place(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0)
+
+
+def leave_out(column: str) -> str:
+    """Name the way out of a column that can't be used."""
+    return f"leave the column out with --ignore {shlex.quote(column)}"
+
+
+def is_text(column: pd.Series) -> bool:
+    """Tell whether cells are Python objects or strings, and not numbers, booleans, dates or declared categories."""
+    return column.dtype == object or isinstance(column.dtype, pd.StringDtype)
+
+
+def as_names(column: pd.Series) -> NDArray[Any]:
+    """Return the cells as stripped strings [n], "" where missing; whole numbers have no decimal point."""
+    values = column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pd.CategoricalDtype) else column
+    if pd.api.types.is_float_dtype(values.dtype):
+        number = values.to_numpy(np.float64, na_value=np.nan)
+        whole = np.isfinite(number) & (number == np.round(number)) & (np.abs(number) < 2**53)
+        names = np.array([str(v) for v in number], dtype=object)
+        names[whole] = [str(int(v)) for v in number[whole]]
+    else:
+        names = np.array([str(v).strip() for v in values], dtype=object)
+    names[column.isna().to_numpy()] = ""
+    return names
+
+
+def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the cells as numbers [n], NaN where missing, and which cells [n] are neither a number nor missing.
+
+    A text column of nothing but true and false is taken as 1 and 0.
+    """
+    if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
+    words = pd.Series(as_names(column), dtype=object).str.lower()
+    words = words.mask(words.isin(MISSING_NUMBER))
+    if words.dropna().isin(("true", "false")).all():
+        words = words.map({"true": "1", "false": "0"})
+    numbers = pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
+    return numbers, np.isnan(numbers) & words.notna().to_numpy()
+
+
+def kind_of(column: pd.Series, name: str, place: Place) -> Kind:
+    """Tell what a feature column holds.
+
+    Raises UserError for dates, free text, nested values, and columns of numbers with cells that are none.
+    """
+    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
+        if pd.api.types.is_complex_dtype(column.dtype):
+            raise UserError(f"{place.column} holds complex numbers; {leave_out(name)}")
+        return NUMBER
+    if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
+        raise UserError(f"{place.column} holds dates or times, which are no features here; {leave_out(name)}")
+    filled = column[column.notna().to_numpy()]
+    nested = next((v for v in filled if isinstance(v, list | dict | bytes | np.ndarray)), None)
+    if nested is not None:
+        raise UserError(f"{place.column} holds nested values ({type(nested).__name__}); {leave_out(name)}")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return CATEGORY
+    return _kind_of_text(column, name, place)
+
+
+def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind:
+    numbers, unparsable = as_numbers(column)
+    numeric, wrong = int(np.isfinite(numbers).sum()), int(unparsable.sum())
+    if wrong == 0 and not (column.isna() | (as_names(column) == "")).all():
+        return NUMBER
+    if numeric > wrong:
+        row = int(unparsable.argmax())
+        raise UserError(
+            f"{place.at(row)}: {column.iloc[row]!r} is not a number, as {numeric} other cells of the column are; "
+            f"mend the cell or {leave_out(name)}"
+        )
+    names = pd.Series(as_names(column))
+    filled = names[names != ""]
+    distinct = filled.nunique()
+    if len(filled) and filled.str.fullmatch(DATE).mean() > 0.5:
+        raise UserError(f"{place.column} holds dates ({filled.iloc[0]!r}), which are no features here; {leave_out(name)}")
+    if distinct > MOST_CATEGORIES or (distinct > FEW_CATEGORIES and distinct > len(filled) / 2):
+        raise UserError(
+            f"{place.column} is free text or a name: {distinct} distinct values in {len(filled)} rows "
+            f"(such as {filled.iloc[0][:40]!r}); {leave_out(name)}"
+        )
+    return CATEGORY
+
+
+def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
+    """Return a feature column as float64 (NaN where missing) or as strings ("" where missing).
+
+    Raises UserError for a cell that is no number in a column of numbers, and for infinite numbers.
+    """
+    if kind == CATEGORY:
+        return pd.Series(as_names(column), dtype=object)
+    try:
+        numbers, unparsable = as_numbers(column)
+    except (TypeError, ValueError):
+        raise UserError(f"{place.column} must hold numbers, not {column.dtype}") from None
+    if unparsable.any():
+        row = int(unparsable.argmax())
+        raise UserError(f"{place.at(row)}: {column.iloc[row]!r} is not a number, which this column must hold; mend the cell")
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise UserError(f"{place.at(row)}: {numbers[row]} is not finite; mend the cell, or leave it empty if it is unknown")
+    return pd.Series(numbers)
+
+
+def clean(frame: pd.DataFrame, file: str, lines: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the feature columns of a table, parsed, and remarks on what was dropped or is missing.
+
+    Constant columns are dropped. Raises UserError as `kind_of` and `parse` do, and where no column is left.
+    """
+    columns, constant, holes = {}, [], {}
+    for name in frame.columns:
+        place = column_place(file, name, lines)
+        column = frame[name]
+        parsed = parse(column, kind_of(column, name, place), place)
+        if parsed.nunique(dropna=False) < 2:
+            constant.append(name)
+            continue
+        columns[name] = parsed
+        missing = int((parsed.isna() | (parsed == "")).sum())
+        if missing:
+            holes[name] = missing
+    if not columns:
+        raise UserError(f"{file}: no column is left to learn from (features need at least two different values)")
+    return pd.DataFrame(columns), _remarks(constant, holes, len(frame))
+
+
+def _remarks(constant: list[str], holes: Mapping[str, int], n: int) -> tuple[str, ...]:
+    remarks = []
+    if constant:
+        remarks.append(f"dropped, since every cell is the same: {', '.join(constant)}")
+    if holes:
+        listed = ", ".join(f"{name} {count:,}" for name, count in holes.items())
+        remarks.append(
+            f"missing cells of {n:,} rows, filled with the training rows' median or kept as a category of their own: {listed}"
+        )
+    return tuple(remarks)

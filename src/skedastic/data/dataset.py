@@ -1,0 +1,97 @@
+"""What training sees: features, labels as given, stable names, groups. Clean labels are kept apart, in `Truth`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on disk
+
+
+class Stream(Protocol):
+    """Features that are read from disk when they are asked for, n examples of one shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (n, ...), the shape of the tensor that all examples would make."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of the tensor that `stream[rows]` gives."""
+        ...
+
+    def __len__(self) -> int:
+        """Return n."""
+        ...
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Read the examples at positions `rows` [m] int64: [m, ...]."""
+        ...
+
+    def take(self, rows: Tensor) -> Stream:
+        """Return the stream of the examples at positions `rows` [m]; nothing is read."""
+        ...
+
+
+Features = Tensor | Stream
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """n examples of C classes in G groups.
+
+    x: features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them. y: [n] int64
+    in 0..C-1, the labels as given, maybe corrupted. index: [n] int64, the row in the source, stable for life.
+    group: [n] int64 in 0..G-1. kind: "table" or "image".
+    """
+
+    x: Features
+    y: Tensor
+    index: Tensor
+    group: Tensor
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    kind: str
+
+    def __post_init__(self) -> None:
+        sizes = {"x": len(self.x), "y": len(self.y), "index": len(self.index), "group": len(self.group)}
+        if len(set(sizes.values())) != 1:
+            raise ValueError(f"the parts of a Dataset must have one length, got {sizes}")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def subset(self, rows: Tensor) -> Dataset:
+        """Return the examples at positions `rows` [m] int64, in that order; a stream stays a stream."""
+        x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
+        return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows])
+
+    def in_memory(self, memory: int = DEFAULT_MEMORY) -> Dataset:
+        """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is."""
+        if isinstance(self.x, Tensor):
+            return self
+        size = self.x.dtype.itemsize * torch.Size(self.x.shape).numel()
+        return replace(self, x=self.x[torch.arange(len(self))]) if size <= memory else self
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Clean labels, for evaluation only. clean: [n] int64 in 0..C-1; index: [n] int64, the examples they belong to."""
+
+    clean: Tensor
+    index: Tensor
+
+    def of(self, index: Tensor) -> Tensor:
+        """Return the clean labels [m] of the examples named by `index` [m] int64.
+
+        Raises KeyError where one of them is unknown.
+        """
+        ordered, order = self.index.sort()
+        position = torch.searchsorted(ordered, index).clamp_max(max(len(ordered) - 1, 0))
+        if len(index) and (len(ordered) == 0 or not torch.equal(ordered[position], index)):
+            raise KeyError("no clean label is known of some of these examples")
+        return self.clean[order[position]]

@@ -1,0 +1,97 @@
+"""Seeded, stratified partitions: folds, the split into training and test, and small subsets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.dataset import Dataset
+from skedastic.errors import UserError
+
+if TYPE_CHECKING:
+    from skedastic.data.sources import Source
+
+
+def folds(group: Tensor, y: Tensor, k: int, seed: int) -> Tensor:
+    """Return the fold [n] int64, in 0..k-1, of each example.
+
+    group, y: [n] int64. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
+    most one, as do the sizes of the folds. Raises UserError unless 2 ≤ k ≤ n.
+    """
+    n = len(y)
+    if not 2 <= k <= n:
+        raise UserError(f"folds={k}: the number of folds must be in [2, {n}], the number of training examples")
+    rng = np.random.default_rng(seed)
+    fold = np.empty(n, dtype=np.int64)
+    fold[_by_stratum(_strata(group, y), rng)] = rng.permutation(k)[np.arange(n) % k]  # dealt out like cards
+    return torch.from_numpy(fold)
+
+
+def half(group: Tensor, y: Tensor, seed: int) -> Tensor:
+    """Return a stratified half of the examples as a mask [n] bool."""
+    return folds(group, y, 2, seed) == 0
+
+
+def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split a source into training and test rows, each in ascending order.
+
+    fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
+    both parts; a group's only example of a class stays in training unless the class has no others.
+    Raises UserError for other fractions.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
+    rng = np.random.default_rng(seed)
+    y, group = source.y.numpy(), source.group.numpy()
+    held_out = np.zeros(len(y), dtype=bool)
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        take = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
+        rows = rows[_by_stratum(group[rows], rng)]
+        _, stratum, size = np.unique(group[rows], return_inverse=True, return_counts=True)
+        shared = rows[size[stratum] > 1]
+        rows = shared if len(shared) > take else rows
+        held_out[rows[_evenly(len(rows), take, rng)]] = True
+    return torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
+
+
+def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
+    """Return a subset of n examples in the order of the dataset, its strata in proportion.
+
+    Two examples of each class (as far as it has them) are kept first, so that no class is lost.
+    Raises UserError where n is too small for that. A dataset with no more than n examples is returned as it is.
+    """
+    if n >= len(dataset):
+        return dataset
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(dataset))
+    y = dataset.y.numpy()[order]
+    rank = np.empty(len(y), dtype=np.int64)  # of each example among those of its class
+    for label in np.unique(y):
+        rank[y == label] = np.arange((y == label).sum())
+    kept, others = order[rank < 2], order[rank >= 2]
+    if len(kept) > n:
+        raise UserError(f"limit={n} is too few: {len(np.unique(y))} classes need 2 examples each, {len(kept)} in all")
+    others = others[_by_stratum(_strata(dataset.group, dataset.y)[others], rng)]
+    rows = np.concatenate([kept, others[_evenly(len(others), n - len(kept), rng)]])
+    return dataset.subset(torch.from_numpy(np.sort(rows)))
+
+
+def _strata(group: Tensor, y: Tensor) -> NDArray[np.int64]:
+    """Return one number [n] for each pair of group and label."""
+    return (group * (int(y.max()) + 1) + y).numpy() if len(y) else np.empty(0, dtype=np.int64)
+
+
+def _by_stratum(stratum: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return an order [n] in which strata are contiguous and the examples in each are shuffled."""
+    shuffled = rng.permutation(len(stratum))
+    return shuffled[np.argsort(stratum[shuffled], kind="stable")]
+
+
+def _evenly(n: int, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return m of the positions 0..n-1, evenly spaced from a random start."""
+    return ((np.arange(m) + rng.random()) * n / max(m, 1)).astype(np.int64)

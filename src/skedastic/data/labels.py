@@ -1,0 +1,148 @@
+"""Labels and groups: from the cells of a column to ids and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.columns import Place, as_names, as_numbers
+from skedastic.errors import UserError, suggestion
+
+MOST_NUMBERS = 50  # distinct numbers above which a column is looked at twice
+
+
+def natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Sort names: by value where all are finite numbers, else as text."""
+    distinct = sorted(set(names))
+    try:
+        values = {name: float(name) for name in distinct}
+    except ValueError:
+        return tuple(distinct)
+    return tuple(sorted(distinct, key=values.__getitem__)) if np.isfinite(list(values.values())).all() else tuple(distinct)
+
+
+def to_ids(names: Sequence[str] | NDArray[np.object_], known: Sequence[str]) -> Tensor:
+    """Return the positions [n] int64 of names in `known`; -1 where a name is not in it."""
+    ids = pd.Index(known, dtype=object).get_indexer(pd.Index(names, dtype=object))
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+def read_labels(
+    column: pd.Series, place: Place, *, names: Sequence[str] = (), classes: Sequence[str] = ()
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the class ids [n] int64 of a column, and the classes in natural order.
+
+    names: what integers 0, 1, ... in the column stand for (a Hugging Face ClassLabel). classes: the classes of a
+    training set, which the ids then refer to; else every class needs two examples and there must be two classes.
+    Raises UserError for a missing label, an unknown one, and a column of measurements.
+    """
+    plain = as_names(column)
+    _refuse_missing(plain, place, "label", "fill the label in, or remove the row")
+    named = _named(plain, names)
+    if classes:
+        ids = to_ids(named, classes)
+        if (ids < 0).any():
+            other = to_ids(plain, classes)
+            ids = other if (other >= 0).all() else ids
+        if (ids < 0).any():
+            row = int((ids < 0).int().argmax())
+            raise UserError(
+                f"{place.at(row)}: label {named[row]!r} does not occur in the training data"
+                f"{suggestion(named[row], classes)} (known: {_listed(classes)})"
+            )
+        return ids, tuple(classes)
+    if not names:
+        _refuse_measurements(column, place)
+    classes = natural_order(named)
+    ids = to_ids(named, classes)
+    _check_counts(ids, classes, place)
+    return ids, classes
+
+
+def read_truth(column: pd.Series, place: Place, classes: Sequence[str], own: Sequence[str], target: Sequence[str]) -> Tensor:
+    """Return the clean label ids [n] of a column in terms of `classes`.
+
+    Integers may stand for the names of this column (`own`) or of the target column (`target`), where one of them is a
+    Hugging Face ClassLabel. Raises UserError where a clean label is missing or is no class of the target.
+    """
+    plain = as_names(column)
+    _refuse_missing(plain, place, "true label", "fill the label in, or remove the row")
+    for named in (_named(plain, own), plain, _named(plain, target)):
+        if (to_ids(named, classes) >= 0).all():
+            return to_ids(named, classes)
+    row = int((to_ids(plain, classes) < 0).int().argmax())
+    raise UserError(f"{place.at(row)}: true label {plain[row]!r} is no class of the target (known: {_listed(classes)})")
+
+
+def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the group ids [n] int64 of a column, and the groups' names in natural order.
+
+    known: the groups of a training set, which the ids then refer to.
+    Raises UserError for missing and unknown groups, and for a column of measurements.
+    """
+    names = as_names(column)
+    _refuse_missing(names, place, "group", "fill the cell in, or remove the row")
+    numbers, unparsable = as_numbers(column)
+    distinct = len(set(names))
+    if not known and distinct > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
+        raise UserError(
+            f"{place.column} can't be the groups: it holds {distinct} different numbers, and a group needs examples to be "
+            f"estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
+        )
+    groups = tuple(known) or natural_order(names)
+    ids = to_ids(names, groups)
+    if (ids < 0).any():
+        row = int((ids < 0).int().argmax())
+        raise UserError(
+            f"{place.at(row)}: group {names[row]!r} does not occur in the training data"
+            f"{suggestion(names[row], groups)} (known: {_listed(groups)})"
+        )
+    return ids, groups
+
+
+def _named(plain: NDArray[np.object_], names: Sequence[str]) -> NDArray[np.object_]:
+    by_number = {str(i): name for i, name in enumerate(names)}
+    return np.array([by_number.get(name, name) for name in plain], dtype=object)
+
+
+def _refuse_missing(names: NDArray[np.object_], place: Place, what: str, way_out: str) -> None:
+    missing = (names == "") | (names == "nan") | (names == "NaN")
+    if missing.any():
+        total = int(missing.sum())
+        more = f", and {total - 1} more" if total > 1 else ""
+        raise UserError(f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; {way_out}")
+
+
+def _refuse_measurements(column: pd.Series, place: Place) -> None:
+    numbers, unparsable = as_numbers(column)
+    if unparsable.any() or not np.isfinite(numbers).all():
+        return
+    distinct = len(np.unique(numbers))
+    fractions = (numbers != np.round(numbers)).any()
+    if fractions or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20):
+        raise UserError(
+            f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}: this looks like "
+            "regression, and this version trains classifiers; bin the column, or write its classes as words"
+        )
+
+
+def _check_counts(ids: Tensor, classes: Sequence[str], place: Place) -> None:
+    if len(classes) < 2:
+        raise UserError(f"{place.column}: every label is {classes[0]!r}; a classifier needs at least two classes")
+    single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]
+    if single:
+        some = "a single example" if len(single) == 1 else "a single example each"
+        noun = "class" if len(single) == 1 else f"{len(single)} classes"
+        raise UserError(
+            f"{place.column}: {noun} {_listed(single)} with {some}, and every class needs at least 2; "
+            "remove those rows, or merge the class with another"
+        )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(repr(name) for name in names[:most]) + (", …" if len(names) > most else "")

@@ -1,0 +1,158 @@
+"""Batches: gathered on the device where the data fits, decoded by workers where it streams; the same by seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from skedastic.core.samplers import seeded
+from skedastic.data.dataset import Dataset, Stream
+from skedastic.errors import UserError, unknown
+
+Augment = Literal["auto", "none", "crop-flip"]
+PADDING = 4  # pixels of black around an image before it is cropped
+MOST_WORKERS = 8
+AUGMENTATION = 0x5EED  # keeps the stream of random numbers apart from that of the sampler
+
+
+class RawBatch(NamedTuple):
+    """B examples: x [B, ...], y [B], index [B] and group [B], on the loader's device."""
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+    group: Tensor
+
+
+class Loader:
+    """Batches of a dataset in an order that the caller gives.
+
+    batch_size: at least 2. seed: of the augmentation; (seed, epoch) and the order give the same batches whether the
+    dataset is a tensor or a stream. augment: "crop-flip" (images: random crop with 4 pixels of padding, random
+    horizontal flip), "none", or "auto" (crop-flip for colour images). workers: processes that decode a stream; "auto"
+    takes the machine's cores, at most 8; 0 decodes in this process. Tensors need none.
+    A tensor is put on the device once and for all. Raises UserError for settings that can't be.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int = 128,
+        seed: int = 0,
+        augment: str = "none",
+        device: torch.device | str = "cpu",
+        workers: int | Literal["auto"] = "auto",
+    ) -> None:
+        if batch_size < 2:
+            raise UserError(f"batch_size={batch_size} must be at least 2: BatchNorm can't take a single example")
+        if augment not in get_args(Augment):
+            raise unknown("augmentation", augment, get_args(Augment))
+        if augment == "crop-flip" and dataset.kind != "image":
+            raise UserError("augment=crop-flip moves pixels, and the data is a table; use augment=none")
+        colour = dataset.kind == "image" and dataset.x.shape[1] == 3
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augments = augment == "crop-flip" or (augment == "auto" and colour)
+        self.device = torch.device(device)
+        self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers == "auto" else workers
+        self._x = dataset.x.to(self.device) if isinstance(dataset.x, Tensor) else dataset.x
+        self._labels = tuple(part.to(self.device) for part in (dataset.y, dataset.index, dataset.group))
+
+    def steps(self, n_order: int) -> int:
+        """Return the number of batches of an order of `n_order` examples."""
+        return len(self._sizes(n_order))
+
+    def epoch(self, epoch: int, order: Tensor) -> Iterator[RawBatch]:
+        """Return the batches of epoch `epoch`. order: [m] int64, positions in the dataset, as often as they come.
+
+        The last batch is what is left; a single example left over joins the batch before it, since BatchNorm can't
+        take it alone.
+        """
+        sizes = self._sizes(len(order))
+        batches = order.to(self.device).split(sizes)
+        features = self._features(order, batches, sizes)
+        if self.augments:
+            features = map(crop_flip, features, *self._crops(epoch, sizes))
+        for rows, x in zip(batches, features, strict=True):
+            yield RawBatch(x, *(part.index_select(0, rows) for part in self._labels))
+
+    def _sizes(self, n: int) -> list[int]:
+        sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)
+        if len(sizes) > 1 and sizes[-1] == 1:
+            sizes[-2:] = [self.batch_size + 1]
+        return sizes
+
+    def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:
+        if isinstance(self._x, Tensor):
+            return map(self._x.index_select, repeat(0), batches)
+        return (x.to(self.device, non_blocking=True) for x in _decoded(self._x, order.cpu().split(sizes), self.workers))
+
+    def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
+        """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""
+        generator = seeded(self.seed, epoch, AUGMENTATION)
+        edges = torch.randint(2 * PADDING + 1, (2, sum(sizes)), generator=generator).to(self.device)
+        flips = (torch.rand(sum(sizes), generator=generator) < 0.5).to(self.device)
+        return edges[0].split(sizes), edges[1].split(sizes), flips.split(sizes)
+
+
+def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Pad images [B, C, H, W] with 4 black pixels, crop each to H x W at its top and left [B], and mirror where flip [B].
+
+    One gather: the pixel that each output pixel is taken from is computed, then all are fetched at once.
+    """
+    batch, channels, height, width = x.shape
+    padded = F.pad(x, (PADDING,) * 4)
+    rows = top[:, None] + torch.arange(height, device=x.device)
+    columns = torch.arange(width, device=x.device).expand(batch, width)
+    columns = torch.where(flip[:, None], width - 1 - columns, columns) + left[:, None]
+    source = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(batch, 1, -1)
+    return padded.flatten(2).gather(2, source.expand(-1, channels, -1)).view_as(x)
+
+
+class _Decoder:
+    """What a worker runs: rows [B] in, pixels out; an error of the user's data comes back as a value, whole."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __getitem__(self, rows: Tensor) -> Tensor | UserError:
+        try:
+            return self.stream[rows]
+        except UserError as error:
+            return error
+
+
+def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterator[Tensor]:
+    loader = DataLoader(
+        _Decoder(stream),  # type: ignore[arg-type]
+        sampler=batches,
+        batch_size=None,  # each item of the sampler is a batch
+        num_workers=workers,
+        generator=torch.Generator(),  # else the loader draws from the global one, and dropout would differ
+        collate_fn=_as_is,
+    )
+    try:
+        for x in loader:
+            if isinstance(x, UserError):
+                raise x
+            yield x
+    except UserError:
+        raise
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"a process that decodes images died ({reason}); try fewer with train.workers, or 0") from None
+
+
+def _as_is(item: Tensor | UserError) -> Tensor | UserError:
+    return item

@@ -1,0 +1,147 @@
+"""The little languages of `--noise` and `--imbalance`, read against the known class names, which may hold any character."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skedastic.errors import UserError, unknown
+
+NOISE_FORMS = "a<->b:p, a->b:p (several joined by commas), uniform:p or pairs:p"
+IMBALANCE_FORMS = "step:RATIO, step:RATIO:a,b,c or longtail:RATIO"
+
+
+def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Return the transition matrix [C, C]: entry [a, b] is the probability that an example of class a is labelled b.
+
+    `a<->b:p` exchanges two classes with probability p, `a->b:p` flips one way, `uniform:p` flips to another class drawn
+    uniformly, `pairs:p` to the next class in order, the last to the first (Han et al. 2018). p in [0, 1].
+    Rules act on the clean label, once: a class may flip by one rule only. Raises UserError where that isn't so.
+    """
+    whole = re.fullmatch(r"\s*(uniform|pairs)\s*:\s*([^:,]*)", spec)
+    if whole:
+        return _for_all(whole[1], _probability(whole[2], spec), len(classes))
+    transition = np.eye(len(classes))
+    flipped: set[int] = set()
+    for a, arrow, b, p in _rules(spec, classes):
+        pairs = [(a, b), (b, a)] if arrow == "<->" else [(a, b)]
+        for clean, noisy in pairs:
+            if clean in flipped:
+                raise UserError(f"--noise {spec!r}: class {classes[clean]!r} flips by two rules; give each class one")
+            flipped.add(clean)
+            transition[clean, clean], transition[clean, noisy] = 1 - p, p
+    return transition
+
+
+@dataclass(frozen=True, eq=False)
+class Imbalance:
+    """How many examples each class keeps. share: [C] in (0, 1]; of_largest: of the largest class's count, else its own."""
+
+    ratio: float
+    share: NDArray[np.float64]
+    of_largest: bool
+
+    def kept(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many of counts [C] examples each class keeps: rounded down, at least 1, at most what it has."""
+        base = counts.max() if self.of_largest else counts
+        whole = np.floor(base * self.share + 1e-9).astype(np.int64)  # 300 * (1 / 3) is 99.99… or 100
+        return np.minimum(np.maximum(whole, 1), counts)
+
+
+def parse_imbalance(spec: str, classes: Sequence[str]) -> Imbalance:
+    """Read `step:RATIO[:a,b,c]` or `longtail:RATIO`, RATIO ≥ 1.
+
+    A step cuts the named classes to count / RATIO, by default the second half in class order; a long tail leaves class i
+    of C with n_max * RATIO^(-i / (C - 1)) (both: Cao et al. 2019). Raises UserError for other specifications.
+    """
+    parts = re.fullmatch(r"\s*(step|longtail)\s*:\s*([^:]*?)\s*(?::(.*))?", spec, re.DOTALL)
+    if parts is None or (parts[1] == "longtail" and parts[3] is not None):
+        raise UserError(f"--imbalance {spec!r} is not understood; write {IMBALANCE_FORMS}")
+    ratio, n = _ratio(parts[2], spec), len(classes)
+    if parts[1] == "longtail":
+        return Imbalance(ratio, ratio ** (-np.arange(n) / (n - 1)), of_largest=True)
+    rare = range(n // 2, n) if parts[3] is None else _listed(parts[3], spec, classes)
+    share = np.ones(n)
+    share[list(rare)] = 1 / ratio
+    return Imbalance(ratio, share, of_largest=False)
+
+
+def _for_all(kind: str, p: float, n: int) -> NDArray[np.float64]:
+    stays = np.eye(n)
+    others = (1 - stays) / (n - 1) if kind == "uniform" else np.roll(stays, 1, axis=1)
+    return (1 - p) * stays + p * others
+
+
+def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float]]:
+    """Return the rules as (class, arrow, class, probability)."""
+    name = _any_of(classes)
+    rule = re.compile(rf"\s*({name})\s*(<->|->)\s*({name})\s*:\s*([^,:]*?)\s*(?:,|$)", re.DOTALL)
+    rules, position = [], 0
+    while position < len(spec) or not rules:
+        found = rule.match(spec, position)
+        if found is None:
+            raise _explained(spec, spec[position:], classes)
+        a, b = classes.index(found[1]), classes.index(found[3])
+        if a == b:
+            raise UserError(f"--noise {spec!r}: class {found[1]!r} can't be flipped to itself; name two classes")
+        rules.append((a, found[2], b, _probability(found[4], spec)))
+        position = found.end()
+    return rules
+
+
+def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
+    """Say why a rule can't be read: an unknown class, if it has the form of a rule, else the form."""
+    found = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
+    for name in found.groups() if found else ():
+        if name not in classes:
+            return UserError(f"--noise {spec!r}: {unknown('class', name, classes)}")
+    kind = re.match(r"\s*(\w+)\s*:", rest)
+    if kind and kind[1] in ("uniform", "pairs"):
+        return UserError(f"--noise {spec!r}: {kind[1]} flips every class and stands alone; give each class one rule")
+    return UserError(f"--noise {spec!r} is not understood at {rest.strip()[:40]!r}; write {NOISE_FORMS}")
+
+
+def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
+    entry = re.compile(rf"\s*({_any_of(classes)})\s*(?:,|$)", re.DOTALL)
+    ids, position = [], 0
+    while position < len(text) or not ids:
+        found = entry.match(text, position)
+        if found is None:
+            wrong = text[position:].split(",")[0].strip()
+            raise UserError(f"--imbalance {spec!r}: {unknown('class', wrong, classes)}")
+        ids.append(classes.index(found[1]))
+        position = found.end()
+    if len(set(ids)) < len(ids):
+        raise UserError(f"--imbalance {spec!r}: a class is named twice")
+    return ids
+
+
+def _any_of(classes: Sequence[str]) -> str:
+    return "|".join(re.escape(name) for name in sorted(classes, key=len, reverse=True))
+
+
+def _probability(text: str, spec: str) -> float:
+    value = _number(text)
+    if value is None or not 0 <= value <= 1:
+        raise UserError(f"--noise {spec!r}: {text.strip()!r} is no probability; it must be in [0, 1], such as 0.4")
+    return value
+
+
+def _ratio(text: str, spec: str) -> float:
+    value = _number(text)
+    if value is None or not 1 <= value < float("inf"):
+        raise UserError(
+            f"--imbalance {spec!r}: {text.strip()!r} is no ratio; it must be at least 1, such as 10 for a tenth of the examples"
+        )
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,81 @@
+"""How noisy each group is: train on the other folds, predict the held-out one, count the errors.
+
+Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The paper holds out one random half once;
+here every example is held out once by default (cross-fitting), and the error rates of small groups are shrunk toward
+the others (`group_noise`). The held-out probabilities also tell which labels to check (`suspects`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from skedastic.config import Estimation
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Dataset, folds, half
+from skedastic.group_noise import group_stats
+from skedastic.methods.erm import ERM
+from skedastic.suspects import find_suspects
+from skedastic.training import Budget, train
+from skedastic.training.loop import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What held-out predictions say of a training set of n examples.
+
+    stats: noise and density of each group. probabilities: [n, C] held-out; NaN where an example was never held out.
+    seconds: what the estimate took.
+    """
+
+    dataset: Dataset
+    stats: GroupStats
+    probabilities: Tensor
+    seconds: float
+
+    def suspects(self) -> pd.DataFrame:
+        """Return the training examples, the most suspect label first (see `skedastic.suspects`)."""
+        d = self.dataset
+        return find_suspects(self.probabilities, d.y, d.index, d.classes)
+
+
+def estimate_groups(
+    dataset: Dataset,
+    make_net: Callable[[], nn.Module],
+    budget: Budget,
+    how: Estimation,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Estimate:
+    """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
+
+    A group that is never held out gets the estimate of the groups at large, with an interval that says so.
+    """
+    start = time.perf_counter()
+    if how.kind == "paper":
+        held_out = [half(dataset.group, dataset.y, seed)]
+    else:
+        fold = folds(dataset.group, dataset.y, how.folds, seed)
+        held_out = [fold == k for k in range(how.folds)]
+    short = replace(budget, epochs=max(1, round(budget.epochs * how.epochs)))
+    probabilities = torch.full((len(dataset), len(dataset.classes)), torch.nan)
+    for k, held in enumerate(held_out):
+        rest = dataset.subset((~held).nonzero().flatten())
+        report = None if progress is None else _named(progress, f"estimate {k + 1}/{len(held_out)}")
+        trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report)
+        rows = held.nonzero().flatten()
+        probabilities[rows] = trained.predict(dataset.subset(rows).x)
+    seen = torch.stack(held_out).any(0)
+    wrong = probabilities.argmax(1) != dataset.y
+    stats = group_stats(dataset.group, wrong, seen, dataset.groups, shrink=how.kind != "paper")
+    return Estimate(dataset, stats, probabilities, time.perf_counter() - start)
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    return lambda _, done, total: progress(name, done, total)

@@ -1,0 +1,191 @@
+"""The interface of a training method: what it is given, what it says of itself, what it does.
+
+A method is a frozen dataclass: its fields are its hyperparameters. Everything that changes while training lives in its
+`State`, an `nn.Module`, so that it is saved, resumed and moved like everything else in torch. To add a method, add one
+file to this package (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.samplers import Sampler, Shuffle
+from skedastic.core.strengths import GroupStats
+
+Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
+
+
+class Batch(NamedTuple):
+    """A batch of B examples."""
+
+    x: Tensor  # [B, ...]
+    y: Tensor  # [B] integer labels
+    index: Tensor  # [B] the examples' stable names, for state per example
+    group: Tensor  # [B] in 0..G-1
+
+
+class Clock(NamedTuple):
+    """Where training stands."""
+
+    epoch: int  # 0..epochs-1 of this stage
+    epochs: int
+    step: int  # steps taken in this stage
+
+
+class Out(NamedTuple):
+    """What a forward gives; `extra` carries what the method's loss needs of it."""
+
+    logits: Tensor  # [B, C]
+    extra: Any = None
+
+
+class Loss(NamedTuple):
+    """What a step minimizes."""
+
+    total: Tensor  # scalar
+    per_example: Tensor  # [B] the unregularized, unweighted losses, detached
+    logs: Mapping[str, Tensor] = {}  # what the method wants to see in the history
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a method may know of the data before it trains: shapes, group statistics and no clean label."""
+
+    input_shape: tuple[int, ...]  # of one example
+    classes: tuple[str, ...]
+    index: Tensor  # [n] the stable names of the training examples
+    y: Tensor  # [n] their labels as given
+    group: Tensor  # [n] in 0..G-1
+    groups: tuple[str, ...]
+    stats: GroupStats | None = None  # noise and density of each group, where they were estimated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a method says of itself. Nothing dispatches on a method's class or name; the pipeline asks its card."""
+
+    name: str
+    title: str
+    paper: str
+    equations: str = ""
+    needs: frozenset[str] = frozenset()  # "group_stats": an estimate of noise and density per group
+    supports: frozenset[str] = frozenset({"classification"})
+    limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # other names, with their settings
+    parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
+    cost: str = ""
+
+
+class State(nn.Module):
+    """The networks and everything else that a method changes while it trains."""
+
+    net: nn.Module
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+class Engine(Protocol):
+    """The only thing that steps an optimizer. `training.engine.PlainEngine` is bare torch."""
+
+    device: torch.device
+
+    def update(self, name: str, loss: Tensor) -> None:
+        """Backward `loss` and step the optimizer of parameter group `name`."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradients of `loss`."""
+        ...
+
+    def optimizer(self, name: str) -> torch.optim.Optimizer:
+        """Return the optimizer of parameter group `name`."""
+        ...
+
+    def draw(self, stream: str) -> Batch:
+        """Return the next batch of another of the method's streams."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training. Recipes of several stages are lists of these; the loop knows nothing else of them."""
+
+    name: str
+    method: Method
+    epochs: float = 1.0  # as a fraction of the budget's epochs
+    data: Callable[[Task], Tensor] | None = None  # rows of the task to train on, [m]; None takes all
+    reinit: bool = True  # start from a new state; else go on from the stage before
+    trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters
+    lr_scale: float = 1.0
+    after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A training algorithm. Override what differs from plain training; most methods override `loss`."""
+
+    card: ClassVar[Card]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What this method, with its settings, needs beyond the data."""
+        return self.card.needs
+
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return the stages of the recipe; by default one, this method itself."""
+        return (Stage(name="train", method=self),)
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
+        """Return a fresh state; `make_net()` gives a newly initialized network."""
+        return State(make_net())
+
+    def streams(self, task: Task) -> Mapping[str, Sampler]:
+        """Return the samplers of the streams of batches; "main" is the one that the loop runs over."""
+        return {"main": Shuffle()}
+
+    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+        """Return the parameters of each optimizer, by the names that `engine.update` takes."""
+        return {"main": list(state.parameters())}
+
+    def forward(self, state: State, batch: Batch) -> Out:
+        """Run the network(s) on a batch."""
+        return Out(state.net(batch.x))
+
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Change the state, once a step, without gradients; everything else is pure."""
+        return
+
+    @abstractmethod
+    def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
+        """Return what to minimize; changes nothing."""
+
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+        """Take one training step and return what to log."""
+        out = self.forward(state, batch)
+        with torch.no_grad():
+            self.observe(state, batch, out, clock)
+        loss = self.loss(state, batch, out, clock)
+        engine.update("main", loss.total)
+        correct = (out.logits.detach().argmax(1) == batch.y).float()
+        return {"loss": loss.per_example, "accuracy": correct, **loss.logs}
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+        """Called after the last step of each epoch."""
+        return
+
+    def group_strengths(self, task: Task) -> Tensor | None:
+        """Return how strongly each group is treated, [G], for the report; None where a method has no such thing."""
+        return None
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        """Return logits [B, C] for x [B, ...]; the state is in evaluation mode."""
+        logits: Tensor = state.net(x)
+        return logits

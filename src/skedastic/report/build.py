@@ -1,0 +1,254 @@
+"""From results to what the report shows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skedastic.config import Config
+from skedastic.core.strengths import GroupStats
+from skedastic.evaluate import mean_interval, paired
+from skedastic.report.html import Difference, GroupRow, Interval, MethodRow, Report, Suspect
+
+if TYPE_CHECKING:
+    from skedastic.comparison import Comparison
+    from skedastic.results import Result
+
+FEW = 30  # held-out examples below which a group's estimate is remarked on
+
+
+def fit_report(result: Result, folder: Path) -> Report:
+    """Return the report of one trained model."""
+    from skedastic.comparison import environment
+
+    name, metrics = str(result.config.method.get("name", result.method.card.name)), result.metrics
+    noise = _noise(result.group_stats)
+    accuracy = {g["name"]: _interval(g, "accuracy") for g in metrics["groups"] if g["accuracy"] is not None} if metrics else {}
+    tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
+    groups = [
+        GroupRow(
+            name=group,
+            train=result.train_count[i],
+            test=tested.get(group, 0),
+            noise=noise.get(group),
+            true_noise=result.true_noise[i] if result.true_noise else None,
+            strength=None if result.strengths is None else float(result.strengths[i]),
+            accuracy={name: accuracy[group]} if group in accuracy else {},
+            focus=False,
+        )
+        for i, group in enumerate(result.groups)
+    ]
+    methods = []
+    if metrics:
+        worst = metrics["worst_group"]["name"]
+        methods = [
+            MethodRow(
+                name=name,
+                overall=_interval(metrics["overall"], "accuracy"),
+                focus=None,
+                rest=None,
+                worst_group=accuracy[worst],
+                seconds=result.seconds,
+            )
+        ]
+    rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
+    return Report(
+        title=f"{name} on {result.config.source or 'your data'}",
+        sentence=fit_sentence(result),
+        asked=_asked(result.config, [name]),
+        command=rerun if result.config.source else "sk.fit(X, y, …) with the settings in config.toml",
+        methods=methods,
+        differences=[],
+        groups=groups,
+        history={name: _curves([result.history])},
+        suspects=result.shown_suspects,
+        suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
+        notes=[*result.remarks, *_group_notes(groups, result.group_stats), *_metric_notes(result)],
+        environment=environment(),
+    )
+
+
+def comparison_report(comparison: Comparison) -> Report:
+    """Return the report of a comparison over seeds."""
+    config, outcomes = comparison.config, comparison.outcomes
+    first, table = outcomes[0], comparison.to_dict()
+    stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
+    groups = []
+    for i, name in enumerate(first.groups):
+        rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in config.methods}
+        accuracy = {m: [r["accuracy"] for r in rs if r["accuracy"] is not None] for m, rs in rows.items()}
+        strengths = [o.strengths["har" if "har" in config.methods else config.methods[-1]] for o in outcomes]
+        truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
+        groups.append(
+            GroupRow(
+                name=name,
+                train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
+                test=round(float(np.mean([r["n"] for r in rows[config.methods[0]]]))),
+                noise=_mean([float(s.noise[i]) for s in stats]) if stats else None,
+                true_noise=float(np.mean([t for t in truths if t is not None])) if truths else None,
+                strength=float(np.mean([s[i] for s in strengths if s is not None])) if all(strengths) else None,
+                accuracy={m: _mean(v) for m, v in accuracy.items() if v},
+                focus=name in comparison.focus,
+            )
+        )
+    return Report(
+        title=f"{', '.join(config.methods)} on {config.source}",
+        sentence=comparison_sentence(comparison),
+        asked=_asked(config, config.methods) + [("Seeds", ", ".join(str(o.seed) for o in outcomes))],
+        command="skedastic compare --config config.toml --out NEW",
+        methods=[
+            MethodRow(
+                name=m,
+                overall=_of(row["overall"]),
+                focus=_of(row["focus"]) if row["focus"] else None,
+                rest=_of(row["rest"]) if row["rest"] else None,
+                worst_group=_of(row["worst_group"]),
+                seconds=row["seconds"],
+            )
+            for m, row in table["methods"].items()
+        ],
+        differences=[
+            Difference(
+                name=f"{b} − {a}",
+                **{part: _of(d) if d else None for part, d in table["paired"][f"{b}-{a}"].items()},  # type: ignore[arg-type]
+            )
+            for b, a in comparison.pairs()
+        ],
+        groups=groups,
+        history={m: _curves([o.history[m] for o in outcomes]) for m in config.methods},
+        suspects=first.suspects,
+        suspects_total=first.suspects_total,
+        notes=[*config.notes, *first.remarks, *_comparison_notes(comparison), *_group_notes(groups, stats[0] if stats else None)],
+        environment=table["environment"],
+    )
+
+
+def fit_sentence(result: Result) -> str:
+    """Say in one sentence what came out of a fit."""
+    parts = []
+    if result.metrics:
+        overall, worst = result.metrics["overall"]["accuracy"], result.metrics["worst_group"]
+        parts.append(f"{overall:.1%} of the {result.metrics['overall']['n']} test rows are right; the worst group, "
+                     f"{worst['name']}, is at {worst['accuracy']:.1%}")
+    if result.group_stats is not None:
+        g = int(result.group_stats.noise.argmax())
+        parts.append(f"the noisiest group, {result.groups[g]}, has an estimated {result.group_stats.noise[g]:.0%} of its labels wrong")
+    sentence = "; ".join(parts) or f"trained on {sum(result.train_count)} rows; there is no test set"
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def comparison_sentence(comparison: Comparison) -> str:
+    """Say in one sentence how the last method compares with the first."""
+    methods = comparison.config.methods
+    part = "focus" if comparison.focus else "overall"
+    where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
+    values = comparison.values
+    if len(methods) == 1:
+        return f"{methods[0]} is right on {np.mean(values[methods[0]][part]):.1%} {where}."
+    name, base = methods[-1], methods[0]
+    difference = paired(values[name][part], values[base][part])
+    words = f"{name} is {abs(difference['mean']) * 100:.1f} points {'better' if difference['mean'] >= 0 else 'worse'} than {base} {where}"
+    if difference["low"] is not None:
+        words += f" (95 % interval {difference['low'] * 100:+.1f} to {difference['high'] * 100:+.1f}, {len(comparison.outcomes)} seeds)"
+    words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
+    if comparison.focus and values[name]["rest"]:
+        rest = paired(values[name]["rest"], values[base]["rest"])
+        words += f"; on the other groups {rest['mean'] * 100:+.1f}"
+    return words + "."
+
+
+def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
+    rows = [
+        ("Data", config.source or "from Python"),
+        ("Target", config.target),
+        ("Groups", config.groups),
+        ("Test", f"{float(config.test):.0%} held out" if _is_number(config.test) else config.test),
+        ("Label noise added", config.noise),
+        ("Imbalance added", config.imbalance),
+        ("Training rows", None if config.limit is None else f"at most {config.limit}"),
+        ("Model", str(config.model.get("name", "auto"))),
+        ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
+        ("Strength", str(config.method["strength"]) if "strength" in config.method else None),
+        ("Budget", f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}"),
+        ("Noise estimate", f"{config.estimate.kind}, {config.estimate.folds} folds" if config.estimate.kind == "cross-fit" else config.estimate.kind),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:
+    notes = []
+    absent = [g.name for g in groups if g.test == 0]
+    if absent and len(absent) < len(groups):
+        notes.append(f"Not in the test set, so without an accuracy: {_some(absent)}.")
+    if stats is not None:
+        few = [n for n, h in zip(stats.names, stats.held_out.tolist(), strict=True) if h < FEW]
+        if few:
+            notes.append(f"Fewer than {FEW} held-out examples, so the noise is uncertain: {_some(few)}.")
+        notes.append(
+            "The estimated noise is the error rate on held-out examples against the labels as given: it counts what the "
+            "model can't learn as well as what was labelled wrong, and is too high where groups are rare."
+        )
+    return notes
+
+
+def _metric_notes(result: Result) -> list[str]:
+    if result.metrics is None:
+        return ["There was no test set: nothing is known of the accuracy."]
+    if result.true_noise is None and result.config.test_fraction is not None:
+        return ["The test rows were held out of the same source: where its labels are wrong, so is the accuracy."]
+    return []
+
+
+def _comparison_notes(comparison: Comparison) -> list[str]:
+    n = len(comparison.outcomes)
+    if n == 1:
+        return ["One seed has no interval; use --seeds 5 or more to tell luck from merit."]
+    return [
+        "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
+        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired."
+    ]
+
+
+def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
+    """Mean loss and accuracy by epoch over the runs."""
+    return {
+        key: np.mean([[row[key] for row in history] for history in histories], axis=0).tolist()
+        for key in ("loss", "accuracy")
+        if all(key in row for history in histories for row in history)
+    }
+
+
+def _noise(stats: GroupStats | None) -> dict[str, Interval]:
+    if stats is None:
+        return {}
+    rows = zip(stats.names, stats.noise.tolist(), stats.noise_low.tolist(), stats.noise_high.tolist(), strict=True)
+    return {name: Interval(mean=mean, low=low, high=high) for name, mean, low, high in rows}
+
+
+def _interval(row: dict[str, Any], key: str) -> Interval:
+    return Interval(mean=row[key], low=row["low"], high=row["high"])
+
+
+def _of(row: dict[str, Any]) -> Interval:
+    low, high = row["low"], row["high"]
+    return Interval(mean=row["mean"], low=row["mean"] if low is None else low, high=row["mean"] if high is None else high)
+
+
+def _mean(values: list[float]) -> Interval:
+    return _of(mean_interval(values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,293 @@
+"""The result of a fit: a model that predicts, and everything that was found out about the data; saved and loaded."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from skedastic import models
+from skedastic.config import Config, read, the_method, to_toml
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Dataset, Encoder, ImageEncoder
+from skedastic.errors import UserError
+from skedastic.estimate import Estimate
+from skedastic.folder import written
+from skedastic.methods.base import Method, State, Task
+from skedastic.report import Suspect
+from skedastic.training.loop import Trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skedastic.pipeline import Data
+
+SHOWN_SUSPECTS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A trained model with its figures.
+
+    group_stats: noise and density of each group, None where nothing was estimated. strengths: [G] λτ_g that was
+    enforced on each group, None for methods without. suspects: training examples, the most suspect label first; None
+    where nothing was estimated. metrics: on the test set, None without one. history: one row an epoch.
+    true_noise: [G] share of wrong labels where clean ones are known, for evaluation only.
+    """
+
+    config: Config
+    trained: Trained
+    encoder: Encoder
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    integer_labels: bool
+    train_count: list[int]
+    group_stats: GroupStats | None
+    strengths: Tensor | None
+    suspects: pd.DataFrame | None
+    metrics: dict[str, Any] | None
+    predictions: pd.DataFrame
+    seconds: float
+    true_noise: list[float | None] | None = None
+    remarks: tuple[str, ...] = ()
+    shown_suspects: tuple[Suspect, ...] = field(default=(), repr=False)
+
+    @property
+    def method(self) -> Method:
+        """The method that was trained."""
+        return self.trained.method
+
+    @property
+    def net(self) -> nn.Module:
+        """The trained network, in evaluation mode."""
+        return self.trained.state.net.eval()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Loss, accuracy on the labels as given, and learning rate, by epoch."""
+        return self.trained.history
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities [n, C], columns in the order of `classes`, for features like those of `fit`."""
+        probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
+        return probabilities
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each of n examples, [n]."""
+        return self.labels[self.predict_proba(X).argmax(1)]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The labels of the classes [C], whole numbers if those of `fit` were."""
+        return np.array([int(c) for c in self.classes]) if self.integer_labels else np.array(self.classes)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write a run folder, all or nothing. Refuses a folder that holds something, unless `force` and it is a run."""
+        from skedastic.report.build import fit_report
+        from skedastic.report.html import render
+
+        with written(folder, force) as new:
+            (new / "config.toml").write_text(to_toml(self.config), "utf-8")
+            save_file({k: v.contiguous() for k, v in self.trained.state.state_dict().items()}, new / "model.safetensors")
+            _write_json(new / "state.json", self._state())
+            _write_json(new / "group_stats.json", None if self.group_stats is None else self.group_stats.to_dict())
+            _write_json(new / "metrics.json", self.metrics)
+            (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
+            self.predictions.to_parquet(new / "predictions.parquet", index=False)
+            suspects = pd.DataFrame() if self.suspects is None else self.suspects
+            suspects.to_parquet(new / "suspects.parquet", index=False)
+            (new / "report.html").write_text(render(fit_report(self, Path(folder))), "utf-8")
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "classes": list(self.classes),
+            "groups": list(self.groups),
+            "integer_labels": self.integer_labels,
+            "train_count": self.train_count,
+            "strengths": None if self.strengths is None else self.strengths.tolist(),
+            "true_noise": self.true_noise,
+            "remarks": list(self.remarks),
+            "seconds": self.seconds,
+            "training_seconds": self.trained.seconds,
+            "encoder": self.encoder.to_json(),
+            "own_model": self.config.model.get("name") == "own",
+        }
+
+
+def make_result(
+    config: Config,
+    data: Data,
+    task: Task,
+    trained: Trained,
+    estimated: Estimate | None,
+    metrics: dict[str, Any] | None,
+    probabilities: Tensor | None,
+) -> Result:
+    """Gather the result of a fit from what each part of the pipeline gave."""
+    suspects = None if estimated is None else estimated.suspects()
+    return Result(
+        config=config,
+        trained=trained,
+        encoder=data.encoder,
+        classes=data.train.classes,
+        groups=data.train.groups,
+        integer_labels=data.source.integer_labels,
+        train_count=torch.bincount(data.train.group, minlength=len(data.train.groups)).tolist(),
+        group_stats=None if estimated is None else estimated.stats,
+        strengths=trained.method.group_strengths(task),
+        suspects=suspects,
+        metrics=metrics,
+        predictions=_predictions(data.test, probabilities),
+        seconds=trained.seconds + (estimated.seconds if estimated and "group_stats" in trained.method.needs else 0.0),
+        true_noise=true_noise(data),
+        remarks=data.source.remarks,
+        shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
+    )
+
+
+def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
+    """Return the result that `Result.save` wrote.
+
+    model: the function that made the network, where `fit` was given one. Nothing pickled is ever read.
+    Raises UserError where the folder is no run, or one of its files is damaged.
+    """
+    path = Path(folder)
+    if not (path / "state.json").is_file() or not (path / "model.safetensors").is_file():
+        raise UserError(f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote")
+    try:
+        config = read(path / "config.toml", {})
+        state = json.loads((path / "state.json").read_text("utf-8"))
+        stats = json.loads((path / "group_stats.json").read_text("utf-8"))
+        metrics = json.loads((path / "metrics.json").read_text("utf-8"))
+        history = [json.loads(line) for line in (path / "history.jsonl").read_text("utf-8").splitlines()]
+        tables = {name: pd.read_parquet(path / f"{name}.parquet") for name in ("predictions", "suspects")}
+        tensors = load_file(path / "model.safetensors")
+        encoder = Encoder.from_json(state["encoder"])
+        group_stats = None if stats is None else GroupStats.from_dict(stats)
+        trained = _rebuild(config, state, encoder, group_stats, tensors, model)
+    except SafetensorError as error:
+        raise UserError(f"{str(path / 'model.safetensors')!r} is damaged ({error}); restore it, or fit again") from None
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise UserError(f"{str(folder)!r} is a damaged run folder ({type(error).__name__}: {error}); restore it, or fit again") from None
+    return Result(
+        config=config,
+        trained=replace(trained, history=history),
+        encoder=encoder,
+        classes=tuple(state["classes"]),
+        groups=tuple(state["groups"]),
+        integer_labels=state["integer_labels"],
+        train_count=state["train_count"],
+        group_stats=group_stats,
+        strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
+        suspects=None if stats is None else tables["suspects"],
+        metrics=metrics,
+        predictions=tables["predictions"],
+        seconds=state["seconds"],
+        true_noise=state["true_noise"],
+        remarks=tuple(state["remarks"]),
+    )
+
+
+def make_network(config: Config, encoder: Encoder, classes: int) -> Callable[[], nn.Module]:
+    """Return the function that makes a fresh network of the configured model for what `encoder` gives."""
+    options = {key: value for key, value in config.model.items() if key != "name"}
+    pixels = (encoder.mean, encoder.std) if isinstance(encoder, ImageEncoder) else None
+    name = str(config.model.get("name", "auto"))
+    return models.factory(name, encoder.kind, tuple(encoder.input_shape), classes, options, pixels)
+
+
+def _rebuild(
+    config: Config,
+    state: dict[str, Any],
+    encoder: Encoder,
+    stats: GroupStats | None,
+    tensors: dict[str, Tensor],
+    model: Callable[[], nn.Module] | None,
+) -> Trained:
+    if state["own_model"] and model is None:
+        raise UserError("this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)")
+    nothing = torch.zeros(0, dtype=torch.int64)
+    task = Task(
+        input_shape=tuple(encoder.input_shape),
+        classes=tuple(state["classes"]),
+        index=nothing,
+        y=nothing,
+        group=nothing,
+        groups=tuple(state["groups"]),
+        stats=stats,
+    )
+    method = the_method(config)
+    rebuilt: State = method.init(task, model or make_network(config, encoder, len(task.classes)))
+    try:
+        rebuilt.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UserError(f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again") from None
+    return Trained(method, rebuilt.eval(), [], state["training_seconds"])
+
+
+def _predictions(test: Dataset | None, probabilities: Tensor | None) -> pd.DataFrame:
+    if test is None or probabilities is None:
+        return pd.DataFrame(columns=["index", "label", "predicted", "group"])
+    classes, groups = np.array(test.classes), np.array(test.groups)
+    columns = {
+        "index": test.index.numpy(),
+        "label": classes[test.y.numpy()],
+        "predicted": classes[probabilities.argmax(1).numpy()],
+        "group": groups[test.group.numpy()],
+    }
+    shares = {f"p_{c}": probabilities[:, i].numpy() for i, c in enumerate(test.classes)}
+    return pd.DataFrame(columns | shares)
+
+
+def true_noise(data: Data) -> list[float | None] | None:
+    """Return the share of wrong labels of each group, [G]; None where no clean labels are known."""
+    if data.truth is None:
+        return None
+    wrong = data.truth.of(data.train.index) != data.train.y
+    return [
+        float(wrong[data.train.group == g].float().mean()) if (data.train.group == g).any() else None
+        for g in range(len(data.train.groups))
+    ]
+
+
+def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
+    rows = suspects.head(SHOWN_SUSPECTS)
+    clean = None if data.truth is None else data.truth.of(torch.tensor(rows["index"].to_numpy()))
+    shown = []
+    for i, row in enumerate(rows.to_dict("records")):
+        image = data.source.image(row["index"])
+        shown.append(
+            Suspect(
+                index=int(row["index"]),
+                given=row["given"],
+                suggested=row["suggested"],
+                score=float(row["score"]),
+                truth=None if clean is None else data.train.classes[int(clean[i])],
+                image=None if image is None else _data_uri(image),
+                row={} if image is not None else data.source.describe(row["index"]),
+            )
+        )
+    return shown
+
+
+def _data_uri(image: Any) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")

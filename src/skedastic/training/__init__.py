@@ -1,0 +1,7 @@
+"""Training: the budget, the engine that steps optimizers, and the loop over stages."""
+
+from skedastic.training.budget import Budget
+from skedastic.training.engine import PlainEngine
+from skedastic.training.loop import Trained, train
+
+__all__ = ["Budget", "PlainEngine", "Trained", "train"]

@@ -1,0 +1,61 @@
+"""Engines step optimizers; methods only say what to minimize. `PlainEngine` is bare torch on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from skedastic.errors import UserError
+from skedastic.methods.base import Batch
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that `name` means; "auto" takes an accelerator where there is one.
+
+    Raises UserError where the name is none, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu") if torch.accelerator.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu") from None
+    return device
+
+
+class PlainEngine:
+    """One process, one device, full precision."""
+
+    def __init__(
+        self,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        device: torch.device,
+        draw: Callable[[str], Batch] | None = None,
+    ) -> None:
+        self.device = device
+        self._optimizers = optimizers
+        self._draw = draw
+
+    def update(self, name: str, loss: Tensor) -> None:
+        """Backward `loss` and step the optimizer of parameter group `name`."""
+        optimizer = self._optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradients of `loss`."""
+        loss.backward()
+
+    def optimizer(self, name: str) -> torch.optim.Optimizer:
+        """Return the optimizer of parameter group `name`."""
+        return self._optimizers[name]
+
+    def draw(self, stream: str) -> Batch:
+        """Return the next batch of stream `stream`, starting it over at its end."""
+        if self._draw is None:
+            raise RuntimeError(f"this engine has no stream {stream!r}")
+        return self._draw(stream)

@@ -1,0 +1,136 @@
+"""Strengths: the formula, its limits, and what may be put into the statistics of groups."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from tests.reference import strengths as literal
+from torch import Tensor
+from torch.testing import assert_close
+
+from skedastic.core.strengths import GroupStats, strengths
+from skedastic.errors import UserError
+
+
+def of(noise: list[float], density: list[float]) -> Tensor:
+    return strengths(torch.tensor(noise, dtype=torch.float64), torch.tensor(density, dtype=torch.float64))
+
+
+def stats(**changes: Any) -> GroupStats:
+    fields: dict[str, Any] = {
+        "names": ("cat", "dog"),
+        "count": torch.tensor([30, 10]),
+        "density": torch.tensor([0.75, 0.25]),
+        "errors": torch.tensor([3, 4]),
+        "held_out": torch.tensor([30, 8]),
+        "noise": torch.tensor([0.1, 0.5]),
+        "noise_low": torch.tensor([0.05, 0.2]),
+        "noise_high": torch.tensor([0.2, 0.8]),
+    }
+    return GroupStats(**(fields | changes))
+
+
+def test_the_literal_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for groups in (1, 2, 10, 100):
+        noise = torch.rand(groups, generator=generator, dtype=torch.float64)
+        density = torch.rand(groups, generator=generator, dtype=torch.float64)
+        density /= density.sum()
+        expected = torch.tensor(literal.strengths(noise.tolist(), density.tolist()), dtype=torch.float64)
+        assert_close(strengths(noise, density), expected, rtol=1e-12, atol=0)
+
+
+def test_equal_groups_are_regularized_alike() -> None:
+    assert of([0.3] * 5, [0.2] * 5).tolist() == [1.0] * 5
+
+
+def test_exponents() -> None:
+    assert_close(of([0.01, 0.32], [0.5, 0.5])[0].item(), 1 / 8)  # 32 times the noise: 32^{3/5} = 8
+    assert_close(of([0.1, 0.1], [0.32, 0.01])[0].item(), 1 / 4)  # 32 times rarer: 32^{2/5} = 4
+
+
+def test_only_ratios_matter() -> None:
+    noise, density = [0.1, 0.2, 0.4], [0.6, 0.3, 0.1]
+    assert_close(of([i / 7 for i in noise], [q / 3 for q in density]), of(noise, density))
+
+
+def test_more_noise_or_fewer_examples_mean_more_strength() -> None:
+    rates = [0.01, 0.1, 0.2, 0.5, 1.0]
+    assert (of(rates, [0.2] * 5).diff() > 0).all()
+    assert (of([0.2] * 5, rates).diff() < 0).all()
+
+
+def test_groups_without_noise_or_examples_have_none() -> None:
+    assert of([0.0, 0.0], [0.5, 0.5]).tolist() == [0.0, 0.0]
+    assert of([0.0, 0.2], [0.01, 0.99]).tolist() == [0.0, 1.0]
+    assert of([0.9, 0.2, 0.0], [0.0, 1.0, 0.0]).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_extreme_values_stay_finite() -> None:
+    tau = of([1e-300, 1.0], [1e-300, 1.0])
+    assert torch.isfinite(tau).all() and tau.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("noise", "density", "said"),
+    [
+        ([0.1, 1.1], [0.5, 0.5], r"noise of group number 1 is 1\.1"),
+        ([0.1, 0.1], [0.5, -0.5], r"density of group number 1 is -0\.5"),
+        ([float("nan"), 0.1], [0.5, 0.5], "noise of group number 0 is nan"),
+        ([0.1], [0.5, 0.5], r"shapes \[1\] and \[2\]"),
+        ([], [], r"shapes \[0\] and \[0\]"),
+    ],
+)
+def test_values_that_are_no_rates_are_refused(noise: list[float], density: list[float], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        of(noise, density)
+
+
+def test_stats_through_json_are_the_same_to_the_bit() -> None:
+    before = stats(noise=torch.tensor([1 / 7, 1 / 3]))
+    after = GroupStats.from_dict(json.loads(json.dumps(before.to_dict())))
+    assert after.names == before.names
+    for name in ("count", "density", "errors", "held_out", "noise", "noise_low", "noise_high"):
+        value = getattr(after, name)
+        assert torch.equal(value, getattr(before, name))
+        assert value.dtype == (torch.int64 if name in ("count", "errors", "held_out") else torch.float64)
+    assert torch.equal(after.strengths, before.strengths)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"names": ("cat", "cat")}, "each once"),
+        ({"names": ()}, "one or more"),
+        (
+            {"noise": torch.tensor([0.1])},
+            r"noise must be one number for each of the 2 groups, got shape \[1\]",
+        ),
+        ({"noise_high": torch.tensor([0.2, 1.8])}, r"noise_high of group 'dog' is 1\.8"),
+        ({"density": torch.tensor([float("nan"), 1])}, "density of group 'cat' is nan"),
+        (
+            {"errors": torch.tensor([3, 9])},
+            r"group 'dog' has held_out 8, which must be at least errors \(9\)",
+        ),
+        ({"errors": torch.tensor([-1, 0])}, r"group 'cat' has errors -1, which must be at least 0"),
+        ({"held_out": torch.tensor([31, 8])}, "group 'cat' has count 30, which must be at least held_out"),
+        ({"noise_low": torch.tensor([0.15, 0.2])}, "must be at least noise_low"),
+        ({"noise_high": torch.tensor([0.2, 0.4])}, "must be at least noise"),
+    ],
+)
+def test_impossible_stats_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        stats(**changes)
+
+
+def test_stats_of_other_fields_are_refused() -> None:
+    good = stats().to_dict()
+    with pytest.raises(UserError, match=r"missing noise$"):
+        GroupStats.from_dict({name: value for name, value in good.items() if name != "noise"})
+    with pytest.raises(UserError, match="unknown nois"):
+        GroupStats.from_dict(good | {"nois": [0, 0]})
+    with pytest.raises(UserError, match="noise: "):
+        GroupStats.from_dict(good | {"noise": ["a", "b"]})
