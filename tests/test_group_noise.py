@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from tests.reference import strengths as literal
 from scipy.stats import beta, binomtest
 
 from skedastic.errors import UserError
 from skedastic.group_noise import LEAST_TYPICAL, OWN_WEIGHT, group_noise, group_stats, wilson
+from tests.reference import strengths as literal
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
@@ -39,7 +39,8 @@ def test_rates_are_drawn_towards_the_common_one_the_more_the_fewer_examples() ->
     raw, common = np.array([0.4, 0.4, 0.1, 0.1, 0.1]), 0.1
     held_out = np.array([10, 100, 200, 200, 200])
     rate = group_noise(raw * held_out, held_out).rate
-    assert (rate[:2] < raw[:2]).all() and (rate[:2] > common).all()
+    assert (rate[:2] < raw[:2]).all()
+    assert (rate[:2] > common).all()
     assert raw[0] - rate[0] > 2 * (raw[1] - rate[1])
 
 
@@ -80,9 +81,13 @@ def test_whatever_the_counts_rates_are_finite_and_in_their_interval(
         warnings.simplefilter("error")
         rate, low, high = group_noise(errors, held_out, shrink=shrink)
     assert np.isfinite([rate, low, high]).all()
-    assert (low >= 0).all() and (low <= rate).all() and (rate <= high).all() and (high <= 1).all()
+    assert (low >= 0).all()
+    assert (low <= rate).all()
+    assert (rate <= high).all()
+    assert (high <= 1).all()
     if shrink:
-        assert (rate > 0).all() and (rate < 1).all()
+        assert (rate > 0).all()
+        assert (rate < 1).all()
 
 
 def test_no_errors_anywhere_leave_a_small_rate_that_shrinks_with_the_examples() -> None:
@@ -116,7 +121,8 @@ def test_order_does_not_matter() -> None:
 def test_level_widens_the_interval() -> None:
     for shrink in (True, False):
         narrow, wide = (group_noise([3, 9], [40, 20], shrink=shrink, level=level) for level in (0.5, 0.99))
-        assert (wide.low < narrow.low).all() and (wide.high > narrow.high).all()
+        assert (wide.low < narrow.low).all()
+        assert (wide.high > narrow.high).all()
 
 
 def test_unshrunk_rates_have_the_wilson_interval() -> None:
@@ -152,7 +158,7 @@ def four(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rng.uniform(0, 0.6, 4), rng.integers(20, 100, 4)
 
 
-@pytest.mark.parametrize(("draw", "runs"), [(bimodal, 80), (homogeneous, 80), (many_small, 25), (four, 150)])
+@pytest.mark.parametrize(("draw", "runs"), [(bimodal, 80), (homogeneous, 80), (many_small, 25), (four, 300)])
 def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw: Draw, runs: int) -> None:
     rng = np.random.default_rng(0)
     held, shrunk_error, raw_error = [], [], []
@@ -164,7 +170,7 @@ def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw: Draw, runs: 
         shrunk_error.append(((rate - truth) ** 2).mean())
         raw_error.append(((errors / held_out - truth) ** 2).mean())
     # 600 to 2500 intervals each, so ± 2 %. Too long, as where all groups are alike (99 %), is the lesser fault.
-    assert np.mean(held) > 0.92
+    assert np.mean(held) > 0.925
     assert np.mean(held) < 0.97 or draw is homogeneous
     assert np.mean(shrunk_error) < 1.05 * np.mean(raw_error)
 
@@ -175,7 +181,7 @@ def test_ten_thousand_groups_take_a_second() -> None:
     errors = rng.binomial(held_out, rng.beta(1, 5, 10_000))
     start = time.process_time()
     group_noise(errors, held_out)
-    assert time.process_time() - start < 3  # 0.6 s on the machine of the authors; the rest is for slower ones
+    assert time.process_time() - start < 3  # measured: 0.4 s; the rest is for slower machines
 
 
 def test_group_stats_counts_one_example_at_a_time() -> None:

@@ -43,7 +43,8 @@ def test_columns_say_what_they_are_named() -> None:
     found = search(p, given)
     assert tuple(found.columns) == COLUMNS
     assert found["rank"].tolist() == list(range(1, 51))
-    assert found["score"].is_monotonic_increasing and found["score"].between(0, 1).all()
+    assert found["score"].is_monotonic_increasing
+    assert found["score"].between(0, 1).all()
     assert found["is_issue"].dtype == bool
     assert (found["is_issue"] == (found["rank"] <= found["is_issue"].sum())).all()
     for row in found.to_dict("records"):
@@ -66,7 +67,8 @@ def test_examples_never_held_out_are_left_out() -> None:
     found = search(p, given)
     assert sorted(found["index"]) == [1000 + i for i in range(1, 100, 2)]
     p[:] = np.nan
-    assert len(search(p, given)) == 0 and tuple(search(p, given).columns) == COLUMNS
+    assert len(search(p, given)) == 0
+    assert tuple(search(p, given).columns) == COLUMNS
 
 
 def test_a_class_that_no_label_names_can_be_suggested() -> None:
@@ -74,7 +76,8 @@ def test_a_class_that_no_label_names_can_be_suggested() -> None:
     given[given == 2] = 3
     found = search(p, given)
     assert len(found) == 300
-    assert (found["suggested"] == "class 2").any() and not (found["given"] == "class 2").any()
+    assert (found["suggested"] == "class 2").any()
+    assert not (found["given"] == "class 2").any()
     assert found["is_issue"].any()
 
 
@@ -86,7 +89,8 @@ def test_few_examples(n: int, classes: int) -> None:
         for seed in range(10):
             p, given, _ = flipped(n, classes, seed=seed)
             found = search(p, given)
-            assert len(found) == n and found["score"].notna().all()
+            assert len(found) == n
+            assert found["score"].notna().all()
 
 
 def test_one_class_accuses_nobody() -> None:

@@ -143,7 +143,7 @@ def make_result(
         encoder=data.encoder,
         classes=data.train.classes,
         groups=data.train.groups,
-        integer_labels=data.source.integer_labels,
+        integer_labels=all(c.lstrip("-").isdigit() for c in data.train.classes),
         train_count=torch.bincount(data.train.group, minlength=len(data.train.groups)).tolist(),
         group_stats=None if estimated is None else estimated.stats,
         strengths=trained.method.group_strengths(task),

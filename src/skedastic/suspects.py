@@ -65,11 +65,11 @@ def _confident_learning(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[N
     """Return the quality of each label [n] in [0, 1], and whether it is estimated to be wrong [n]."""
     if not len(y):
         return np.zeros(0), np.zeros(0, dtype=bool)
-    from cleanlab.filter import find_label_issues  # takes a second to import
-    from cleanlab.rank import get_label_quality_scores
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from cleanlab.filter import find_label_issues  # takes a second to import
+        from cleanlab.rank import get_label_quality_scores
+
         score = get_label_quality_scores(y, p, method="normalized_margin")
         if len(np.unique(y)) < 2:
             return score, np.zeros(len(y), dtype=bool)

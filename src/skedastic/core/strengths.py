@@ -55,8 +55,7 @@ class GroupStats:
         if not self.names or len(set(self.names)) != len(self.names):
             raise UserError(f"GroupStats: names must be one or more, each once; got {list(self.names)[:12]}")
         for name in _tensor_fields():
-            kind = torch.int64 if name in COUNTS else torch.float64
-            value = torch.as_tensor(getattr(self, name)).detach().to("cpu", kind)
+            value = _column(name, getattr(self, name))
             if value.shape != (len(self.names),):
                 raise UserError(
                     f"GroupStats: {name} must be one number for each of the {len(self.names)} groups, "
@@ -94,23 +93,18 @@ class GroupStats:
         """Return the statistics that `to_dict` wrote.
 
         Raises:
-            ValueError: a field is missing or unknown, or its values break a rule of the class.
+            UserError: a field is missing or unknown, or its values break a rule of the class.
         """
         known = {"names", *_tensor_fields()}
         if missing := known - set(data):
             raise UserError(f"GroupStats: missing {', '.join(sorted(missing))}")
         if extra := set(data) - known:
             raise UserError(f"GroupStats: unknown {', '.join(sorted(extra))} (known: {', '.join(sorted(known))})")
-        tensors = {
-            name: torch.as_tensor(data[name], dtype=torch.int64 if name in COUNTS else torch.float64)
-            for name in _tensor_fields()
-        }
-        return cls(names=tuple(str(name) for name in data["names"]), **tensors)
+        return cls(tuple(map(str, data["names"])), *(_column(name, data[name]) for name in _tensor_fields()))
 
 
 def strengths(noise: Tensor, density: Tensor) -> Tensor:
-    """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, scaled to a largest of
-    1.
+    """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, the largest 1.
 
     A group without noise needs no regularization: its τ is 0, and where no group has noise all are 0. A group
     without examples (density 0) has τ = 0 too and does not set the scale: the formula's limit there is
@@ -124,9 +118,10 @@ def strengths(noise: Tensor, density: Tensor) -> Tensor:
         UserError: the shapes are not one and the same [G], or a value is NaN or outside [0, 1].
     """
     noise, density = noise.to(torch.float64), density.to(torch.float64)
-    if noise.ndim != 1 or noise.shape != density.shape:
+    if noise.ndim != 1 or noise.shape != density.shape or not len(noise):
         raise UserError(
-            f"strengths: noise and density must both be [G], got shapes {list(noise.shape)} and {list(density.shape)}"
+            f"strengths: noise and density must both be [G] with G at least 1, "
+            f"got shapes {list(noise.shape)} and {list(density.shape)}"
         )
     _check_unit_range("strengths: noise", noise)
     _check_unit_range("strengths: density", density)
@@ -139,6 +134,13 @@ def strengths(noise: Tensor, density: Tensor) -> Tensor:
 
 def _tensor_fields() -> list[str]:
     return [field.name for field in fields(GroupStats) if field.name != "names"]
+
+
+def _column(name: str, values: Any) -> Tensor:
+    try:
+        return torch.as_tensor(values, dtype=torch.int64 if name in COUNTS else torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"GroupStats: {name} must be numbers: {error}") from error
 
 
 def _check_unit_range(what: str, values: Tensor, names: tuple[str, ...] | None = None) -> None:

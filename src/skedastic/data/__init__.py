@@ -4,8 +4,10 @@ from skedastic.data.corrupt import affected_classes, corrupt
 from skedastic.data.dataset import Dataset, Features, Stream, Truth
 from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
 from skedastic.data.folds import folds, half, limit, split_rows
+from skedastic.data.from_python import from_arrays
 from skedastic.data.loader import Loader, RawBatch
-from skedastic.data.sources import Source, from_arrays, open_source
+from skedastic.data.opening import open_source
+from skedastic.data.source import Source
 
 __all__ = [
     "Dataset",

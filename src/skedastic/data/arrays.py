@@ -29,8 +29,8 @@ def as_tensor(values: Any, name: str) -> Tensor:
         numbers, unparsable = as_numbers(pd.Series(array.ravel(), dtype=object))
         if unparsable.any():
             place = int(unparsable.argmax())
-            wrong = array.ravel()[place]
-            raise UserError(f"{_cell(name, array.shape, place)} is {wrong!r}, which is not a number; encode or remove that column")
+            cell = f"{_cell(name, array.shape, place)} is {array.ravel()[place]!r}"
+            raise UserError(f"{cell}, which is not a number; encode or remove that column")
         array = numbers.reshape(array.shape)
     if array.dtype.kind not in "fiub":
         raise UserError(f"{name} holds {array.dtype}; it must hold numbers")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_complex_dtype, is_float_dtype, is_numeric_dtype
 
 from skedastic.errors import UserError
 
@@ -47,6 +47,11 @@ def leave_out(column: str) -> str:
     return f"leave the column out with --ignore {shlex.quote(column)}"
 
 
+def holds_numbers(column: pd.Series) -> bool:
+    """Tell whether cells are real numbers or booleans by their type."""
+    return is_bool_dtype(column.dtype) or (is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
+
+
 def is_text(column: pd.Series) -> bool:
     """Tell whether cells are Python objects or strings, and not numbers, booleans, dates or declared categories."""
     return column.dtype == object or isinstance(column.dtype, pd.StringDtype)
@@ -55,7 +60,7 @@ def is_text(column: pd.Series) -> bool:
 def as_names(column: pd.Series) -> NDArray[Any]:
     """Return the cells as stripped strings [n], "" where missing; whole numbers have no decimal point."""
     values = column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pd.CategoricalDtype) else column
-    if pd.api.types.is_float_dtype(values.dtype):
+    if is_float_dtype(values.dtype):
         number = values.to_numpy(np.float64, na_value=np.nan)
         whole = np.isfinite(number) & (number == np.round(number)) & (np.abs(number) < 2**53)
         names = np.array([str(v) for v in number], dtype=object)
@@ -71,7 +76,7 @@ def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
 
     A text column of nothing but true and false is taken as 1 and 0.
     """
-    if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
+    if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
     words = pd.Series(as_names(column), dtype=object).str.lower()
     words = words.mask(words.isin(MISSING_NUMBER))
@@ -86,12 +91,10 @@ def kind_of(column: pd.Series, name: str, place: Place) -> Kind:
 
     Raises UserError for dates, free text, nested values, and columns of numbers with cells that are none.
     """
-    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-        if pd.api.types.is_complex_dtype(column.dtype):
-            raise UserError(f"{place.column} holds complex numbers; {leave_out(name)}")
+    if holds_numbers(column):
         return NUMBER
     if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
-        raise UserError(f"{place.column} holds dates or times, which are no features here; {leave_out(name)}")
+        raise UserError(f"{place.column} holds dates, times or other ({column.dtype}); {leave_out(name)}")
     filled = column[column.notna().to_numpy()]
     nested = next((v for v in filled if isinstance(v, list | dict | bytes | np.ndarray)), None)
     if nested is not None:
@@ -104,19 +107,21 @@ def kind_of(column: pd.Series, name: str, place: Place) -> Kind:
 def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind:
     numbers, unparsable = as_numbers(column)
     numeric, wrong = int(np.isfinite(numbers).sum()), int(unparsable.sum())
-    if wrong == 0 and not (column.isna() | (as_names(column) == "")).all():
+    if wrong == 0 and numeric > 0:
         return NUMBER
     if numeric > wrong:
         row = int(unparsable.argmax())
         raise UserError(
-            f"{place.at(row)}: {column.iloc[row]!r} is not a number, as {numeric} other cells of the column are; "
-            f"mend the cell or {leave_out(name)}"
+            f"{place.at(row)}: {_quoted(column, row)} is not a number, as {numeric} other cells of the column are; "
+            f"mend the cell, or {leave_out(name)}"
         )
     names = pd.Series(as_names(column))
     filled = names[names != ""]
     distinct = filled.nunique()
     if len(filled) and filled.str.fullmatch(DATE).mean() > 0.5:
-        raise UserError(f"{place.column} holds dates ({filled.iloc[0]!r}), which are no features here; {leave_out(name)}")
+        raise UserError(
+            f"{place.column} holds dates ({filled.iloc[0]!r}), which are no features here; {leave_out(name)}"
+        )
     if distinct > MOST_CATEGORIES or (distinct > FEW_CATEGORIES and distinct > len(filled) / 2):
         raise UserError(
             f"{place.column} is free text or a name: {distinct} distinct values in {len(filled)} rows "
@@ -132,18 +137,21 @@ def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
     """
     if kind == CATEGORY:
         return pd.Series(as_names(column), dtype=object)
-    try:
-        numbers, unparsable = as_numbers(column)
-    except (TypeError, ValueError):
-        raise UserError(f"{place.column} must hold numbers, not {column.dtype}") from None
+    numbers, unparsable = as_numbers(column)
     if unparsable.any():
         row = int(unparsable.argmax())
-        raise UserError(f"{place.at(row)}: {column.iloc[row]!r} is not a number, which this column must hold; mend the cell")
+        raise UserError(
+            f"{place.at(row)}: {_quoted(column, row)} is not a number, as the column must hold; mend the cell"
+        )
     infinite = np.isinf(numbers)
     if infinite.any():
         row = int(infinite.argmax())
-        raise UserError(f"{place.at(row)}: {numbers[row]} is not finite; mend the cell, or leave it empty if it is unknown")
+        raise UserError(f"{place.at(row)}: {numbers[row]} is not finite; mend the cell, or empty it if it is unknown")
     return pd.Series(numbers)
+
+
+def _quoted(column: pd.Series, row: int) -> str:
+    return repr(str(column.iloc[row])[:40])
 
 
 def clean(frame: pd.DataFrame, file: str, lines: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -151,30 +159,25 @@ def clean(frame: pd.DataFrame, file: str, lines: bool) -> tuple[pd.DataFrame, tu
 
     Constant columns are dropped. Raises UserError as `kind_of` and `parse` do, and where no column is left.
     """
-    columns, constant, holes = {}, [], {}
+    columns: dict[str, pd.Series] = {}
+    constant, counting, holes = [], [], []
     for name in frame.columns:
         place = column_place(file, name, lines)
-        column = frame[name]
-        parsed = parse(column, kind_of(column, name, place), place)
+        parsed = parse(frame[name], kind_of(frame[name], name, place), place)
         if parsed.nunique(dropna=False) < 2:
             constant.append(name)
             continue
         columns[name] = parsed
         missing = int((parsed.isna() | (parsed == "")).sum())
         if missing:
-            holes[name] = missing
+            holes.append(f"{name} ({missing:,} of {len(frame):,})")
+        if is_numeric_dtype(parsed.dtype) and len(parsed) > FEW_CATEGORIES and (parsed.diff().dropna() == 1).all():
+            counting.append(name)
     if not columns:
-        raise UserError(f"{file}: no column is left to learn from (features need at least two different values)")
-    return pd.DataFrame(columns), _remarks(constant, holes, len(frame))
-
-
-def _remarks(constant: list[str], holes: Mapping[str, int], n: int) -> tuple[str, ...]:
-    remarks = []
-    if constant:
-        remarks.append(f"dropped, since every cell is the same: {', '.join(constant)}")
-    if holes:
-        listed = ", ".join(f"{name} {count:,}" for name, count in holes.items())
-        remarks.append(
-            f"missing cells of {n:,} rows, filled with the training rows' median or kept as a category of their own: {listed}"
-        )
-    return tuple(remarks)
+        raise UserError(f"{file}: no column is left to learn from; a feature needs at least two different values")
+    remarks = {
+        "dropped, since every cell is the same": constant,
+        "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
+        "with missing cells, filled with the median of the training rows or kept as a category": holes,
+    }
+    return pd.DataFrame(columns), tuple(f"columns {what}: {', '.join(c)}" for what, c in remarks.items() if c)

@@ -49,13 +49,12 @@ def corrupt(
     return dataset, truth and Truth(clean=truth.of(dataset.index), index=dataset.index)
 
 
-def flip_labels(
-    y: NDArray[np.int64], transition: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def flip_labels(y: NDArray[np.int64], transition: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw a noisy label [n] for each label y [n]. transition: [C, C], P(noisy label | label), rows sum to 1."""
     cumulative = transition.cumsum(axis=1)
     cumulative /= cumulative[:, -1:]  # else rounding could leave a gap below 1, and a label of probability 0 be drawn
-    return (rng.random(len(y))[:, None] >= cumulative[y]).sum(axis=1)
+    noisy: NDArray[np.int64] = (rng.random(len(y))[:, None] >= cumulative[y]).sum(axis=1)
+    return noisy
 
 
 def thin_out(y: NDArray[np.int64], kept: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -92,6 +91,6 @@ def _check_counts(dataset: Dataset, specification: str) -> None:
     few = [f"{c!r} ({n})" for c, n in zip(dataset.classes, counts.tolist(), strict=True) if n < 2]
     if few:
         raise UserError(
-            f"{specification} leaves too few examples of class {', '.join(few[:5])}{', …' if len(few) > 5 else ''}: every "
-            "class needs at least 2; lower the ratio or the noise"
+            f"{specification} leaves too few examples of class {', '.join(few[:5])}{', …' if len(few) > 5 else ''}: "
+            "every class needs at least 2; lower the ratio or the noise"
         )

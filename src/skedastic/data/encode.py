@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import is_numeric_dtype
 from torch import Tensor
 
 from skedastic.data.arrays import as_tensor
 from skedastic.data.columns import CATEGORY, NUMBER, Place, parse
 from skedastic.data.dataset import Features
 from skedastic.data.images import as_images
+from skedastic.data.labels import to_ids
 from skedastic.errors import UserError, suggestion
 
 PIXEL_SAMPLE = 5000  # images of a stream that its mean and deviation are taken from, evenly spaced
@@ -56,8 +58,9 @@ class Encoder(ABC):
         kinds: dict[Any, Any] = {"table": TableEncoder.restore, "image": ImageEncoder.restore}
         try:
             encoder: Encoder = kinds[state["kind"]](**fitted)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"the saved encoder is damaged ({type(error).__name__}: {error}); fit the model again") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"the saved encoder is damaged ({reason}); fit the model again") from None
         return encoder
 
 
@@ -81,7 +84,7 @@ class TableEncoder(Encoder):
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> TableEncoder:
         """Fit on the training rows of a cleaned frame: float64 columns, and columns of strings."""
-        numbers = tuple(name for name in frame.columns if frame[name].dtype != object)
+        numbers = tuple(name for name in frame.columns if is_numeric_dtype(frame[name].dtype))
         values = frame[list(numbers)].to_numpy(np.float64)
         empty = np.isnan(values).all(axis=0)
         median = np.nanmedian(np.where(empty, 0.0, values), axis=0) if len(numbers) else np.empty(0)
@@ -116,8 +119,8 @@ class TableEncoder(Encoder):
         values = (np.where(np.isnan(values), self.median, values) - np.array(self.mean)) / np.array(self.scale)
         parts = [values.astype(np.float32)]
         for name, known in self.categories.items():
-            codes = pd.Index(known, dtype=object).get_indexer(pd.Index(features[name], dtype=object))
-            parts.append((codes[:, None] == np.arange(len(known))).astype(np.float32))
+            ids = to_ids(features[name].to_numpy(), known)
+            parts.append((ids[:, None] == torch.arange(len(known))).numpy().astype(np.float32))
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
     def for_prediction(self, X: Any) -> Tensor:
@@ -127,9 +130,10 @@ class TableEncoder(Encoder):
         """
         if not isinstance(X, pd.DataFrame):
             values = as_tensor(X, "X")
-            if self.categories or values.ndim != 2 or values.shape[1] != len(self.numbers):
-                wanted = f"a frame with the columns {', '.join(self._columns)}" if self.categories else f"[n, {len(self.numbers)}]"
-                raise UserError(f"X has shape {list(values.shape)}; the model was trained on {wanted}")
+            if self.categories:
+                raise UserError(f"X must be a frame with the columns {', '.join(self._columns)}, as in training")
+            if values.ndim != 2 or values.shape[1] != len(self.numbers):
+                raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(self.numbers)}]")
             X = pd.DataFrame(values.numpy(), columns=list(self.numbers))
         for name in self._columns:
             if name not in X.columns:
@@ -170,8 +174,9 @@ class ImageEncoder(Encoder):
         values = pixels.transpose(0, 1).flatten(1)
         channels = [v.double() / 255 if integers else v.double() for v in values]
         std = [float(c.std(correction=0)) for c in channels]
-        channel, height, width = images.shape[1:]
-        return cls((channel, height, width), tuple(float(c.mean()) for c in channels), tuple(s or 1.0 for s in std), integers)
+        mean = [float(c.mean()) for c in channels]
+        count, height, width = images.shape[1:]
+        return cls((count, height, width), tuple(mean), tuple(s or 1.0 for s in std), integers)
 
     @classmethod
     def restore(cls, **fitted: Any) -> ImageEncoder:
@@ -188,10 +193,11 @@ class ImageEncoder(Encoder):
         return features
 
     def for_prediction(self, X: Any) -> Tensor:
-        """Return images [n, C, H, W], [n, H, W, C] or [n, H, W], integers in 0..255 or reals on the scale of training."""
+        """Return images [n, H, W], [n, C, H, W] or [n, H, W, C], integers in 0..255 or reals as in training."""
         images = as_images(as_tensor(X, "X"), "X")
         if tuple(images.shape[1:]) != self.shape:
-            raise UserError(f"X holds images {list(images.shape[1:])}; the model was trained on {list(self.shape)} (C, H, W)")
+            here, there = list(images.shape[1:]), list(self.shape)
+            raise UserError(f"X holds images {here}; the model was trained on {there} (channels, height, width)")
         if self.integers and images.is_floating_point() and len(images) and (images.min() < 0 or images.max() > 1):
             raise UserError(
                 f"X holds real pixels from {images.min():g} to {images.max():g}; the model was trained on integers in "

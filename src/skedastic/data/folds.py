@@ -13,7 +13,7 @@ from skedastic.data.dataset import Dataset
 from skedastic.errors import UserError
 
 if TYPE_CHECKING:
-    from skedastic.data.sources import Source
+    from skedastic.data.source import Source
 
 
 def folds(group: Tensor, y: Tensor, k: int, seed: int) -> Tensor:

@@ -8,19 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
 from skedastic.errors import UserError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-NEEDS_EXTRA = "images in Parquet files need the packages datasets and Pillow; pip install 'skedastic[images]'"
+NEEDS_EXTRA = "images in Parquet files need the package datasets; pip install 'skedastic[images]'"
 COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss of what a photograph shows
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
 CHUNK = 1024  # images decoded at a time
@@ -86,8 +85,8 @@ class ArrowImages:
             channels, height, width = self.size
             if image.size != (width, height):
                 raise UserError(
-                    f"{self.file}: the image in row {row} is {image.width} x {image.height} pixels, the first of the file "
-                    f"{width} x {height}; resize all images to one size"
+                    f"{self.file}: the image in row {row} has {image.width} x {image.height} pixels, the first of the "
+                    f"file {width} x {height}; resize all images to one size"
                 )
             if channels == 1 and image.mode != "L":
                 raise UserError(
@@ -104,7 +103,6 @@ def open_images(path: Path, column: str) -> ArrowImages:
     Raises UserError where the packages for it are missing, or the first image can't be decoded.
     """
     try:
-        import PIL  # noqa: F401
         from datasets import Dataset, disable_progress_bars, enable_progress_bars
         from datasets.utils import are_progress_bars_disabled
     except ImportError:
@@ -124,8 +122,6 @@ def open_images(path: Path, column: str) -> ArrowImages:
 @contextmanager
 def open_image(encoded: bytes | None, file: str, row: int) -> Iterator[Image]:
     """Open an encoded image, for the length of a with-block. Raises UserError, naming the row, where it is none."""
-    import PIL.Image
-
     if encoded is None:
         raise UserError(f"{file}: row {row} holds no image; remove the row")
     try:
@@ -134,8 +130,8 @@ def open_image(encoded: bytes | None, file: str, row: int) -> Iterator[Image]:
     except UserError:
         raise
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"{file}: the image in row {row} can't be decoded ({reason}); mend it or remove the row") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(f"{file}: the image in row {row} can't be decoded ({reason}); mend or remove it") from None
 
 
 def _to_rgb(image: Image, file: str, row: int) -> Image:
@@ -164,16 +160,12 @@ def as_images(pixels: Tensor, name: str) -> Tensor:
         return pixels.to(torch.uint8) * 255
     low, high = (int(v) for v in pixels.aminmax()) if len(pixels) else (0, 0)
     if low < 0 or high > 255:
-        raise UserError(f"{name} holds pixels from {low} to {high}; integers must be in 0..255, or give reals in [0, 1]")
+        raise UserError(f"{name} holds pixels from {low} to {high}; give integers in 0..255, or reals in [0, 1]")
     return pixels.to(torch.uint8)
 
 
 def picture(pixels: Tensor) -> Image | None:
-    """Return an image [C, H, W], C 1 or 3, uint8 or real in [0, 1], as a PIL image; None without Pillow or for other C."""
-    try:
-        import PIL.Image
-    except ImportError:
-        return None
+    """Return an image [C, H, W], uint8 or real in [0, 1], as a PIL image; None unless C is 1 or 3."""
     if len(pixels) not in (1, 3):
         return None
     values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8) if pixels.is_floating_point() else pixels

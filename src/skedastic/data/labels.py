@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -23,12 +24,18 @@ def natural_order(names: Iterable[str]) -> tuple[str, ...]:
         values = {name: float(name) for name in distinct}
     except ValueError:
         return tuple(distinct)
-    return tuple(sorted(distinct, key=values.__getitem__)) if np.isfinite(list(values.values())).all() else tuple(distinct)
+    finite = np.isfinite(list(values.values())).all()
+    return tuple(sorted(distinct, key=values.__getitem__ if finite else None))
+
+
+def are_whole_numbers(names: Iterable[str]) -> bool:
+    """Tell whether all names are whole numbers in their shortest decimal writing."""
+    return all(re.fullmatch(r"0|-?[1-9][0-9]*", name) for name in names)
 
 
 def to_ids(names: Sequence[str] | NDArray[np.object_], known: Sequence[str]) -> Tensor:
     """Return the positions [n] int64 of names in `known`; -1 where a name is not in it."""
-    ids = pd.Index(known, dtype=object).get_indexer(pd.Index(names, dtype=object))
+    ids = pd.Index(np.array(known, dtype=object)).get_indexer(pd.Index(np.array(names, dtype=object)))
     return torch.from_numpy(ids.astype(np.int64))
 
 
@@ -64,7 +71,9 @@ def read_labels(
     return ids, classes
 
 
-def read_truth(column: pd.Series, place: Place, classes: Sequence[str], own: Sequence[str], target: Sequence[str]) -> Tensor:
+def read_truth(
+    column: pd.Series, place: Place, classes: Sequence[str], own: Sequence[str] = (), target: Sequence[str] = ()
+) -> Tensor:
     """Return the clean label ids [n] of a column in terms of `classes`.
 
     Integers may stand for the names of this column (`own`) or of the target column (`target`), where one of them is a
@@ -91,8 +100,8 @@ def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> t
     distinct = len(set(names))
     if not known and distinct > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
         raise UserError(
-            f"{place.column} can't be the groups: it holds {distinct} different numbers, and a group needs examples to be "
-            f"estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
+            f"{place.column} can't be the groups: it holds {distinct} different numbers, and a group needs enough "
+            f"examples to be estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
         )
     groups = tuple(known) or natural_order(names)
     ids = to_ids(names, groups)
@@ -126,8 +135,8 @@ def _refuse_measurements(column: pd.Series, place: Place) -> None:
     fractions = (numbers != np.round(numbers)).any()
     if fractions or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20):
         raise UserError(
-            f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}: this looks like "
-            "regression, and this version trains classifiers; bin the column, or write its classes as words"
+            f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}: this looks "
+            "like regression, and this version trains classifiers; bin the column, or write its classes as words"
         )
 
 

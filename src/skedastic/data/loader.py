@@ -27,7 +27,7 @@ class RawBatch(NamedTuple):
 
     x: Tensor
     y: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
     group: Tensor
 
 
@@ -78,7 +78,7 @@ class Loader:
         take it alone.
         """
         sizes = self._sizes(len(order))
-        batches = order.to(self.device).split(sizes)
+        batches = torch.split(order.to(self.device), sizes)
         features = self._features(order, batches, sizes)
         if self.augments:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
@@ -94,18 +94,18 @@ class Loader:
     def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:
         if isinstance(self._x, Tensor):
             return map(self._x.index_select, repeat(0), batches)
-        return (x.to(self.device, non_blocking=True) for x in _decoded(self._x, order.cpu().split(sizes), self.workers))
+        return (x.to(self.device, non_blocking=True) for x in _decoded(self._x, torch.split(order.cpu(), sizes), self.workers))
 
     def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
         """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""
         generator = seeded(self.seed, epoch, AUGMENTATION)
         edges = torch.randint(2 * PADDING + 1, (2, sum(sizes)), generator=generator).to(self.device)
         flips = (torch.rand(sum(sizes), generator=generator) < 0.5).to(self.device)
-        return edges[0].split(sizes), edges[1].split(sizes), flips.split(sizes)
+        return tuple(torch.split(part, sizes) for part in (*edges, flips))
 
 
 def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Pad images [B, C, H, W] with 4 black pixels, crop each to H x W at its top and left [B], and mirror where flip [B].
+    """Pad images [B, C, H, W] with 4 black pixels, crop each back to H x W at top and left [B], mirror where flip [B].
 
     One gather: the pixel that each output pixel is taken from is computed, then all are fetched at once.
     """
@@ -132,13 +132,12 @@ class _Decoder:
 
 
 def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterator[Tensor]:
-    loader = DataLoader(
+    loader: DataLoader[Tensor | UserError] = DataLoader(
         _Decoder(stream),  # type: ignore[arg-type]
         sampler=batches,
         batch_size=None,  # each item of the sampler is a batch
         num_workers=workers,
         generator=torch.Generator(),  # else the loader draws from the global one, and dropout would differ
-        collate_fn=_as_is,
     )
     try:
         for x in loader:
@@ -153,6 +152,3 @@ def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterato
         reason = str(error).splitlines()[0]
         raise UserError(f"a process that decodes images died ({reason}); try fewer with train.workers, or 0") from None
 
-
-def _as_is(item: Tensor | UserError) -> Tensor | UserError:
-    return item

@@ -1,4 +1,4 @@
-"""The little languages of `--noise` and `--imbalance`, read against the known class names, which may hold any character."""
+"""The little languages of `--noise` and `--imbalance`, read against the class names, which may hold any character."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Imbalance:
-    """How many examples each class keeps. share: [C] in (0, 1]; of_largest: of the largest class's count, else its own."""
+    """How many examples each class keeps: share [C], in (0, 1], of the largest class's count, or of its own count."""
 
     ratio: float
     share: NDArray[np.float64]
@@ -55,8 +55,8 @@ class Imbalance:
 def parse_imbalance(spec: str, classes: Sequence[str]) -> Imbalance:
     """Read `step:RATIO[:a,b,c]` or `longtail:RATIO`, RATIO ≥ 1.
 
-    A step cuts the named classes to count / RATIO, by default the second half in class order; a long tail leaves class i
-    of C with n_max * RATIO^(-i / (C - 1)) (both: Cao et al. 2019). Raises UserError for other specifications.
+    A step cuts the named classes to count / RATIO, by default the second half in class order; a long tail leaves class
+    i of C with n_max * RATIO^(-i / (C - 1)) (both: Cao et al. 2019). Raises UserError for other specifications.
     """
     parts = re.fullmatch(r"\s*(step|longtail)\s*:\s*([^:]*?)\s*(?::(.*))?", spec, re.DOTALL)
     if parts is None or (parts[1] == "longtail" and parts[3] is not None):
@@ -80,7 +80,8 @@ def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float
     """Return the rules as (class, arrow, class, probability)."""
     name = _any_of(classes)
     rule = re.compile(rf"\s*({name})\s*(<->|->)\s*({name})\s*:\s*([^,:]*?)\s*(?:,|$)", re.DOTALL)
-    rules, position = [], 0
+    rules: list[tuple[int, str, int, float]] = []
+    position = 0
     while position < len(spec) or not rules:
         found = rule.match(spec, position)
         if found is None:
@@ -107,7 +108,8 @@ def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
 
 def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
     entry = re.compile(rf"\s*({_any_of(classes)})\s*(?:,|$)", re.DOTALL)
-    ids, position = [], 0
+    ids: list[int] = []
+    position = 0
     while position < len(text) or not ids:
         found = entry.match(text, position)
         if found is None:
@@ -135,7 +137,7 @@ def _ratio(text: str, spec: str) -> float:
     value = _number(text)
     if value is None or not 1 <= value < float("inf"):
         raise UserError(
-            f"--imbalance {spec!r}: {text.strip()!r} is no ratio; it must be at least 1, such as 10 for a tenth of the examples"
+            f"--imbalance {spec!r}: {text.strip()!r} is no ratio; it must be at least 1, such as 10 to keep a tenth"
         )
     return value
 

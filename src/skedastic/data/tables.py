@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +30,13 @@ class Table:
     lines: bool = False
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of Hugging Face ClassLabel columns
     image_column: str | None = None  # not in the frame
+    unread: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Return the names of the columns, read or not."""
+        return (*map(str, self.frame.columns), *self.unread)
 
     def column(self, name: str, role: str) -> tuple[pd.Series, Place]:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
@@ -55,12 +64,13 @@ def read_csv(path: Path) -> Table:
             )
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
-    frame = cells.to_pandas().fillna("")
-    frame.columns = pd.Index(header)
-    return Table(path.name, _filled(frame, path), lines=True)
+    frame = _filled(cells.to_pandas(), path)
+    if "" not in header:
+        return Table(path.name, frame, lines=True)
+    return Table(path.name, frame.drop(columns=""), lines=True, remarks=("left out: the column without a name",))
 
 
-def read_parquet(path: Path, *, ignore: Sequence[str] = (), only: Sequence[str] | None = None) -> Table:
+def read_parquet(path: Path, ignore: Collection[str] = (), only: Collection[str] = ()) -> Table:
     """Read the columns of a Parquet file but for `ignore`.
 
     Where there is a column of images (bytes, as Hugging Face datasets keep them), it is named and not read, and of the
@@ -69,15 +79,16 @@ def read_parquet(path: Path, *, ignore: Sequence[str] = (), only: Sequence[str] 
     with readable(path):
         schema = pq.read_schema(path)
         features = _hugging_face(schema)
-        names = [name for name in schema.names if name not in ignore]
+        names = [n for n in schema.names if n not in ignore and not re.fullmatch(r"__index_level_\d+__", n)]
         images = [name for name in names if _holds_images(schema.field(name), features.get(name, {}))]
         if len(images) > 1:
             raise UserError(f"{path}: more than one column of images ({', '.join(images)}); --ignore all but one")
         if images:
-            names = [name for name in names if name not in images and (only is None or name in only)]
+            names = [name for name in names if name in only and name not in images]
         frame = pq.read_table(path, columns=names).to_pandas(ignore_metadata=True)
-    label_names = {n: tuple(f["names"]) for n, f in features.items() if f.get("_type") == "ClassLabel" and f.get("names")}
-    return Table(path.name, _filled(frame, path), False, label_names, images[0] if images else None)
+    unread = tuple(name for name in schema.names if name not in names)
+    label_names = {name: tuple(f["names"]) for name, f in features.items() if f.get("_type") == "ClassLabel"}
+    return Table(path.name, _filled(frame, path), False, label_names, images[0] if images else None, unread)
 
 
 @contextmanager
@@ -112,7 +123,7 @@ def _filled(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _hugging_face(schema: pa.Schema) -> Mapping[str, Mapping[str, object]]:
+def _hugging_face(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     """Return the features that a Hugging Face dataset declares of its columns, or nothing."""
     try:
         declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -121,6 +132,6 @@ def _hugging_face(schema: pa.Schema) -> Mapping[str, Mapping[str, object]]:
     return {name: f for name, f in declared.items() if isinstance(f, dict)} if isinstance(declared, dict) else {}
 
 
-def _holds_images(column: pa.Field, feature: Mapping[str, object]) -> bool:
+def _holds_images(column: pa.Field, feature: Mapping[str, Any]) -> bool:
     is_struct = pa.types.is_struct(column.type) and {"bytes", "path"} <= {f.name for f in column.type}
     return feature.get("_type") == "Image" or is_struct

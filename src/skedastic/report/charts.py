@@ -8,9 +8,9 @@ differ in their symbol or dash too, so that colour is never all that tells them 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 from plotly.io import to_json as figure_to_json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skedastic.report.html import GroupRow, Interval, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
-LABEL = 18  # characters of a group's name on an axis: a phone is 360 pixels wide
+LABEL = 20  # characters of a group's name on an axis: a phone is 360 pixels wide
 
 COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#009e73", "#7f7f7f")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
@@ -29,33 +29,54 @@ NOISE, KNOWN, FOCUS = "#009e73", "#7f7f7f", "#d55e00"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
+class Look(NamedTuple):
+    """How a method looks in charts and tables."""
+
+    colour: str
+    symbol: str
+    glyph: str  # the symbol, in text
+    dash: str
+
+
+def looks(report: Report) -> dict[str, Look]:
+    """Return a look for each method; the first 25 are distinct."""
+    n = len(COLOURS)
+    names = dict.fromkeys([*(m.name for m in report.methods), *report.history])
+    shapes = [(i + i // n) % n for i in range(len(names))]
+    return {
+        name: Look(COLOURS[i % n], SYMBOLS[k], GLYPHS[k], DASHES[k])
+        for i, (name, k) in enumerate(zip(names, shapes, strict=True))
+    }
+
+
 def order(groups: Sequence[GroupRow]) -> list[GroupRow]:
     """Return the groups, the most regularized first; without strengths, the noisiest first."""
     return sorted(groups, key=lambda g: (-(g.strength or 0), -(g.noise.mean if g.noise else 0)))
 
 
-def marks(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the glyph and the colour that stand for each method, in charts and tables."""
-    names = dict.fromkeys(methods)
-    return {name: (GLYPHS[i % len(GLYPHS)], COLOURS[i % len(COLOURS)]) for i, name in enumerate(names)}
-
-
 def figures(report: Report) -> dict[str, go.Figure]:
     """Return the figures that the report has something for: "noise", "accuracy", "loss", "fit"."""
     rows = _most_telling(report.groups)
-    noisy = [g for g in report.groups if g.noise]
-    methods = list(dict.fromkeys([m.name for m in report.methods] + list(report.history)))
+    seen = looks(report)
+    measured = {name: look for name, look in seen.items() if any(name in g.accuracy for g in rows)}
+    row = 16 + 8 * max(2, len(measured))  # pixels; the same in both charts, which stand side by side
     found = {}
-    if noisy:
+    if any(g.noise for g in report.groups):
         few = len(report.groups) <= MOST_ROWS
-        found["noise"] = noise_by_group(rows) if few else noise_by_size(noisy)
-    if any(g.accuracy for g in rows):
-        found["accuracy"] = accuracy_by_group(rows, methods)
+        found["noise"] = noise_by_group(rows, row) if few else noise_by_size(report.groups)
+    if measured:
+        found["accuracy"] = accuracy_by_group(rows, measured, row)
     for name, key, scale, suffix in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
-        curves = {m: [scale * v for v in c[key]] for m, c in report.history.items() if c.get(key)}
+        curves = {m: [scale * v for v in c.get(key, ())] for m, c in report.history.items()}
+        curves = {m: values for m, values in curves.items() if len(values) > 1}
         if curves:
-            found[name] = training_curves(curves, methods, suffix)
+            found[name] = training_curves(curves, seen, suffix)
     return found
+
+
+def strength(value: float) -> str:
+    """Return a strength to three digits."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def to_json(found: Mapping[str, go.Figure]) -> str:
@@ -63,7 +84,7 @@ def to_json(found: Mapping[str, go.Figure]) -> str:
     return "{" + ",".join(f"{json.dumps(name)}:{figure_to_json(f)}" for name, f in found.items()) + "}"
 
 
-def noise_by_group(rows: Sequence[GroupRow]) -> go.Figure:
+def noise_by_group(rows: Sequence[GroupRow], height: int) -> go.Figure:
     """Return the estimated noise of each group with its interval, and the known noise as a tick."""
     estimated = [(y, g) for y, g in enumerate(rows) if g.noise]
     known = [(y, g) for y, g in enumerate(rows) if g.true_noise is not None]
@@ -89,15 +110,18 @@ def noise_by_group(rows: Sequence[GroupRow]) -> go.Figure:
         hovertemplate="%{customdata}<extra></extra>",
         customdata=[_describe(g) for _, g in estimated],
     )
-    return _in_rows(figure, rows, sizes=True)
+    figure.update_traces(cliponaxis=False)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_layout(legend_traceorder="reversed")
+    return _in_rows(figure, rows, height, sizes=True)
 
 
 def noise_by_size(groups: Sequence[GroupRow]) -> go.Figure:
     """Return noise against size, a point for each group, larger where the strength is."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
     figure = go.Figure()
-    for name, focus, colour in (("groups", False, NOISE), ("focus groups", True, FOCUS)):
-        some = [g for g in groups if g.focus == focus and g.train > 0]
+    for name, focus, colour in (("other groups", False, NOISE), ("focus groups", True, FOCUS)):
+        some = [g for g in groups if g.noise and g.focus == focus and g.train > 0]
         if not some:
             continue
         intervals = [g.noise for g in some if g.noise]
@@ -122,45 +146,44 @@ def noise_by_size(groups: Sequence[GroupRow]) -> go.Figure:
     return _plain(figure, 420)
 
 
-def accuracy_by_group(rows: Sequence[GroupRow], methods: Sequence[str]) -> go.Figure:
+def accuracy_by_group(rows: Sequence[GroupRow], methods: Mapping[str, Look], height: int) -> go.Figure:
     """Return the accuracy of each method in each group, with intervals."""
-    step = 0.6 / max(len(methods), 2)
+    step = 0.7 / max(len(methods), 2)
     figure = go.Figure()
-    for i, method in enumerate(methods):
+    for i, (method, look) in enumerate(methods.items()):
         found = [(y, g, g.accuracy[method]) for y, g in enumerate(rows) if method in g.accuracy]
-        if not found:
-            continue
         intervals = [interval for _, _, interval in found]
         figure.add_scatter(
             name=_text(method),
             mode="markers",
             x=[100 * interval.mean for interval in intervals],
             y=[y + step * (i - (len(methods) - 1) / 2) for y, _, _ in found],
-            error_x=_bars(intervals, COLOURS[i % len(COLOURS)]),
-            marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 8, "color": COLOURS[i % len(COLOURS)]},
+            error_x=_bars(intervals, look.colour),
+            marker={"symbol": look.symbol, "size": 8, "color": look.colour},
             hovertemplate="%{customdata}<extra></extra>",
             customdata=[f"{_text(g.name)}<br>{_text(method)} {_range(v)}" for _, g, v in found],
         )
-    return _in_rows(figure, rows)
+    return _in_rows(figure, rows, height)
 
 
 def training_curves(
-    curves: Mapping[str, Sequence[float]], methods: Sequence[str], suffix: str
+    curves: Mapping[str, Sequence[float]], methods: Mapping[str, Look], suffix: str
 ) -> go.Figure:
     """Return one line for each method, over epochs from 1."""
     figure = go.Figure()
     for method, values in curves.items():
-        i = methods.index(method)
+        look = methods[method]
         figure.add_scatter(
             name=_text(method),
-            mode="lines+markers" if len(values) < 3 else "lines",
+            mode="lines",
             x=list(range(1, len(values) + 1)),
             y=list(values),
-            line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 2},
-            hovertemplate=f"{_text(method)}, epoch %{{x}}: %{{y:.3~g}}{suffix}<extra></extra>",
+            line={"color": look.colour, "dash": look.dash, "width": 2},
+            hovertemplate=f"%{{fullData.name}}, epoch %{{x}}: %{{y:.3~g}}{suffix}<extra></extra>",
         )
-    figure.update_xaxes(title="epoch", tickformat="d")
-    figure.update_yaxes(ticksuffix=suffix, rangemode="tozero" if not suffix else "normal")
+    longest = max(map(len, curves.values()))
+    figure.update_xaxes(title="epoch", nticks=8, dtick=1 if longest <= 8 else None)
+    figure.update_yaxes(ticksuffix=suffix, rangemode="normal" if suffix else "tozero")
     return _plain(figure, 300)
 
 
@@ -170,24 +193,24 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return order(chosen)
 
 
-def _in_rows(figure: go.Figure, rows: Sequence[GroupRow], sizes: bool = False) -> go.Figure:
-    """Give each group a row from the top, named on the left, shaded where it is a focus group."""
+def _in_rows(figure: go.Figure, rows: Sequence[GroupRow], height: int, sizes: bool = False) -> go.Figure:
+    """Give each group a row of `height` pixels, from the top, named on the left, shaded where it is a focus group."""
     for y, group in enumerate(rows):
         if group.focus:
             figure.add_hrect(y - 0.5, y + 0.5, fillcolor=FOCUS, opacity=0.07, line_width=0, layer="below")
-    figure.update_xaxes(ticksuffix=" %", nticks=6)
+    figure.update_xaxes(ticksuffix=" %", nticks=5, tickangle=0)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
         ticktext=[_label(g, sizes) for g in rows],
         range=[len(rows) - 0.5, -0.5],
         showgrid=False,
     )
-    return _plain(figure, 96 + max(3, len(rows)) * 34)
+    return _plain(figure, 96 + len(rows) * height)
 
 
 def _plain(figure: go.Figure, height: int) -> go.Figure:
     axis = {"zeroline": False, "automargin": True, "fixedrange": True, "ticks": ""}
-    figure.update_xaxes(axis)
+    figure.update_xaxes(axis, title_font_size=13)
     figure.update_yaxes(axis)
     return figure.update_layout(
         template="none",
@@ -197,7 +220,7 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "size": 13},
         showlegend=True,
-        legend={"orientation": "h", "x": 0, "xref": "container", "y": 1, "yref": "container", "yanchor": "top"},
+        legend={"orientation": "h", "xref": "container", "yref": "container", "x": 0, "y": 1, "yanchor": "top"},
         hoverlabel={"align": "left"},
         dragmode=False,
     )
@@ -221,7 +244,7 @@ def _describe(group: GroupRow) -> str:
     if group.noise:
         lines.append(f"estimated noise {_range(group.noise)}")
     if group.strength is not None:
-        lines.append(f"strength {group.strength:.3g}")
+        lines.append(f"strength {strength(group.strength)}")
     return "<br>".join(lines)
 
 
@@ -234,7 +257,7 @@ def _label(group: GroupRow, size: bool) -> str:
     name = group.name
     if len(name) > LABEL:
         # Long names often differ at their end alone.
-        name = f"{name[: LABEL - 7]}…{name[-6:]}"
+        name = f"{name[: LABEL - 8]}…{name[-7:]}"
     label = f"<b>{_text(name)}</b>" if group.focus else _text(name)
     return f"{label} <span style='font-size:11px'>n {group.train:,}</span>" if size else label
 

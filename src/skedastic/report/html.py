@@ -7,6 +7,7 @@ forbids the rest. All that a table can show is in a table, so that only the char
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from plotly.offline import get_plotlyjs
 from skedastic.report import charts
 
 ABSENT = "–"
+NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,20 +109,21 @@ def render(report: Report) -> str:
     """Return the whole HTML page."""
     ordered = charts.order(report.groups)
     figures = charts.figures(report)
+    tabled = [s for s in report.suspects if not s.image]
     return (
         _environment()
         .get_template("template.html.jinja")
         .render(
             report=report,
             groups=ordered,
-            cards=_cards(report),
+            cards=list(_cards(report)),
             figures=figures,
             shown=min(len(ordered), charts.MOST_ROWS),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
-            marks=charts.marks([m.name for m in report.methods] + list(report.history)),
+            looks=charts.looks(report),
             pictured=[s for s in report.suspects if s.image],
-            tabled=[s for s in report.suspects if not s.image],
-            columns=list(dict.fromkeys(key for s in report.suspects if not s.image for key in s.row)),
+            tabled=tabled,
+            columns=_columns(tabled),
             figures_json=_in_script(charts.to_json(figures)),
             plotly=Markup(get_plotlyjs()),
         )
@@ -141,7 +144,7 @@ def _environment() -> Environment:
         "span": span,
         "duration": duration,
         "number": lambda value: ABSENT if value is None else f"{value:,}",
-        "strength": lambda value: ABSENT if value is None else f"{value:.3g}",
+        "strength": lambda value: ABSENT if value is None else charts.strength(value),
     }
     return environment
 
@@ -176,22 +179,32 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _cards(report: Report) -> Iterable[tuple[str, str, str]]:
-    """Yield the label, figure and detail of the few numbers that come first."""
-    parts = (("focus groups", "focus"), ("other groups", "rest"), ("all test rows", "overall"))
+def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
+    """Yield the label, figure, unit and detail of the few numbers that come first."""
+    overall, worst = ("all test rows", "overall"), ("worst group", "worst_group")
+    parts = (("focus groups", "focus"), ("other groups", "rest"))
     if report.differences:
         difference = report.differences[0]
-        for where, part in parts:
+        for where, part in (*parts, overall):
             if (interval := getattr(difference, part)) is not None:
                 detail = span(interval, signed=True)
-                yield f"{difference.name}, {where}", f"{points(interval.mean)} points", detail
+                yield f"{difference.name}, {where}", points(interval.mean), "points", detail
     elif report.methods:
         method = report.methods[-1]
-        for where, part in (*reversed(parts), ("worst group", "worst_group")):
+        for where, part in (overall, *parts, worst):
             if (interval := getattr(method, part)) is not None:
-                yield f"{method.name}, {where}", percent(interval.mean), span(interval)
+                yield f"{method.name}, {where}", percent(interval.mean), "", span(interval)
     if report.suspects_total:
-        yield "Suspect labels", f"{report.suspects_total:,}", "training rows worth a second look"
+        yield "Suspect labels", f"{report.suspects_total:,}", "", "training rows to look at"
+
+
+def _columns(suspects: Sequence[Suspect]) -> dict[str, bool]:
+    """Return the columns that any of the suspects has, and whether all that is in one is numbers."""
+    columns: dict[str, bool] = {}
+    for suspect in suspects:
+        for name, value in suspect.row.items():
+            columns[name] = columns.get(name, True) and bool(NUMBER.fullmatch(value))
+    return columns
 
 
 def _in_script(json: str) -> Markup:

@@ -1,0 +1,39 @@
+# The two commands of the README are `make demo` and `make test`; each sets up .venv by itself.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lock
+
+help:
+	@echo "make demo    HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
+	@echo "make test    all tests"
+	@echo "make check   ruff and mypy"
+	@echo "make setup   only .venv, with the locked versions"
+
+setup: .venv/.done
+
+.venv/.done: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; name another with make PYTHON=python3.12"; exit 2; }
+	@echo "setting up .venv with the locked versions (a few minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/skedastic compare --config examples/demo.toml --out runs/demo --force
+
+test: setup
+	@$(BIN)/python -m pytest -n 2
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: # writes requirements.lock anew from pyproject.toml; torch stays where it is pinned
+	@$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0
+	@.lock/bin/python -m pip install --quiet --editable '.[dev]' hatchling editables
+	@.lock/bin/python -m pip freeze --all --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' > requirements.lock
+	@rm -rf .lock

@@ -1,0 +1,198 @@
+"""What every method meets. Methods are found by walking the package: a new file is tested without being named here."""
+
+import copy
+import dataclasses
+import inspect
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skedastic.config import build, make_method, method_table
+from skedastic.core import GroupStats
+from skedastic.data import Dataset
+from skedastic.errors import UserError
+from skedastic.methods import discover, presets
+from skedastic.methods.base import Batch, Clock, Method, Task
+from skedastic.methods.erm import ERM
+from skedastic.training import Budget, PlainEngine, train
+from skedastic.training.loop import make_task
+
+METHODS = [pytest.param(name, id=name) for name in presets()]
+LIMITS = [
+    pytest.param(name, limit, id=f"{name}-{dict(limit)}")
+    for name, cls in discover().items()
+    for limit in cls.card.limits
+]
+BUDGET = Budget(epochs=3, batch_size=16, lr=0.05, device="cpu")
+CLOCK = Clock(0, 1, 0)
+
+
+def dataset(n: int = 50) -> Dataset:
+    g = torch.Generator().manual_seed(0)
+    y = torch.arange(n) % 3
+    x = torch.randn(n, 6, generator=g) + torch.nn.functional.one_hot(y, 6)
+    names = ("a", "b", "c")
+    return Dataset(x=x, y=y, index=torch.arange(n) + 100, group=y.clone(), classes=names, groups=names, kind="table")
+
+
+def task(data: Dataset) -> Task:
+    count = torch.bincount(data.group)
+    noise = torch.tensor([0.1, 0.3, 0.2])
+    stats = GroupStats(data.groups, count, count / len(data), (noise * count).long(), count, noise, noise / 2, noise * 2)
+    return replace(make_task(data), stats=stats)
+
+
+def make_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, 3)
+    )
+
+
+def start(method: Method):
+    torch.manual_seed(0)
+    data = dataset()
+    state = method.init(task(data), make_net).train()
+    return state, Batch(data.x[:16], data.y[:16], data.index[:16], data.group[:16])
+
+
+def run(method: Method, seed: int = 0):
+    data = dataset()
+    return train(method, data, make_net, BUDGET, seed=seed, task=task(data))
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    return [v.clone() for v in net.state_dict().values()]
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
+    cls, settings = presets()[name]
+    method = cls(**settings)
+    assert inspect.getdoc(cls)
+    assert inspect.getdoc(inspect.getmodule(cls))
+    assert cls.card.title
+    assert cls.card.paper
+    assert cls.card.limits, "say in which setting the method is plain training"
+    with pytest.raises(TypeError):
+        cls(*([0] * 3))
+    for field in dataclasses.fields(method):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(method, field.name, None)
+        assert field.name in cls.card.parameters or field.name == "loss_function", f"the card does not explain {field.name}"
+    assert set(cls.card.parameters) <= {f.name for f in dataclasses.fields(cls)}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_configuration_can_be_written_and_read_back(name):
+    method = make_method(name, {})
+    table = method_table(method)
+    assert make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None}) == method
+    with pytest.raises(UserError, match="unknown setting"):
+        build(type(method), {"no_such_setting": 1}, "method")
+
+
+@pytest.mark.parametrize(("name", "limit"), LIMITS)
+def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit):
+    method = build(discover()[name], limit, "method")
+    ours, plain = run(method), run(ERM())
+    assert same(weights(ours.state.net), weights(plain.state.net))
+    assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_loss_is_pure(name):
+    method = make_method(name, {})
+    state, batch = start(method)
+    torch.manual_seed(5)
+    out = method.forward(state, batch)
+    after_forward, random = weights(state), torch.get_rng_state()
+    loss = method.loss(state, batch, out, CLOCK)
+    assert same(weights(state), after_forward)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert loss.total.dim() == 0
+    assert loss.total.requires_grad
+    assert loss.per_example.shape == (16,)
+    assert not loss.per_example.requires_grad
+    assert all(not value.requires_grad for value in loss.logs.values())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name):
+    method = make_method(name, {})
+    state, batch = start(method)
+    optimizers = {n: torch.optim.SGD(p, 0.1) for n, p in method.param_groups(state).items()}
+    metrics = method.step(state, batch, CLOCK, PlainEngine(optimizers, torch.device("cpu")))
+    counts = [m.num_batches_tracked.item() for m in state.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert counts == [1] * len(counts)
+    assert "loss" in metrics
+    assert all(torch.isfinite(v).all() and not v.requires_grad for v in metrics.values())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_parameter_gets_a_gradient(name):
+    method = make_method(name, {})
+    state, batch = start(method)
+    method.loss(state, batch, method.forward(state, batch), CLOCK).total.backward()
+    parameters = [p for group in method.param_groups(state).values() for p in group]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in parameters)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name):
+    method = make_method(name, {})
+    random = torch.get_rng_state()
+    first = run(method)
+    assert torch.equal(torch.get_rng_state(), random)
+    torch.manual_seed(99)
+    assert same(weights(first.state), weights(run(method).state))
+    assert not same(weights(first.state.net), weights(run(method, seed=1).state.net))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_state_is_saved_and_restored_whole(name):
+    method = make_method(name, {})
+    trained = run(method)
+    torch.manual_seed(77)
+    other = method.init(task(dataset()), make_net)
+    other.load_state_dict(copy.deepcopy(trained.state.state_dict()))
+    x = dataset().x
+    restored = replace(trained, state=other)
+    assert torch.equal(restored.predict(x), trained.predict(x))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_predictions_are_probabilities_and_do_not_change_the_state(name):
+    trained = run(make_method(name, {}))
+    before = weights(trained.state)
+    p = trained.predict(dataset().x, batch_size=7)
+    assert p.shape == (50, 3)
+    torch.testing.assert_close(p.sum(1), torch.ones(50))
+    assert torch.allclose(p, trained.predict(dataset().x), atol=1e-6)
+    assert same(weights(trained.state), before)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_batch_without_some_groups_is_no_trouble(name):
+    method = make_method(name, {})
+    state, _ = start(method)
+    data = dataset()
+    rows = (data.group == 1).nonzero().flatten()[:8]
+    batch = Batch(data.x[rows], data.y[rows], data.index[rows], data.group[rows])
+    loss = method.loss(state, batch, method.forward(state, batch), CLOCK)
+    assert torch.isfinite(loss.total)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_it_needs_is_asked_for_clearly(name):
+    method = make_method(name, {})
+    if "group_stats" in method.needs:
+        with pytest.raises(UserError, match="estimate"):
+            method.init(make_task(dataset()), make_net)
+    else:
+        method.init(make_task(dataset()), make_net)
