@@ -40,14 +40,14 @@ def dataset(n: int = 50) -> Dataset:
 def task(data: Dataset) -> Task:
     count = torch.bincount(data.group)
     noise = torch.tensor([0.1, 0.3, 0.2])
-    stats = GroupStats(data.groups, count, count / len(data), (noise * count).long(), count, noise, noise / 2, noise * 2)
+    stats = GroupStats(
+        data.groups, count, count / len(data), (noise * count).long(), count, noise, noise / 2, noise * 2
+    )
     return replace(make_task(data), stats=stats)
 
 
 def make_net() -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, 3)
-    )
+    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, 3))
 
 
 def start(method: Method):
@@ -84,7 +84,9 @@ def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
     for field in dataclasses.fields(method):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(method, field.name, None)
-        assert field.name in cls.card.parameters or field.name == "loss_function", f"the card does not explain {field.name}"
+        assert field.name in cls.card.parameters or field.name == "loss_function", (
+            f"the card does not explain {field.name}"
+        )
     assert set(cls.card.parameters) <= {f.name for f in dataclasses.fields(cls)}
 
 

@@ -50,7 +50,9 @@ def literal_transition(spec: str, classes: tuple[str, ...]) -> np.ndarray:
     return transition
 
 
-@pytest.mark.parametrize("spec", ["1<->8:0.4,3<->9:0.4", "1->8:0.25,8->3:1", "uniform:0.3", "pairs:0.45", "0->9:0", "uniform:1"])
+@pytest.mark.parametrize(
+    "spec", ["1<->8:0.4,3<->9:0.4", "1->8:0.25,8->3:1", "uniform:0.3", "pairs:0.45", "0->9:0", "uniform:1"]
+)
 def test_a_specification_is_a_transition_matrix(spec: str) -> None:
     transition = parse_noise(spec, DIGITS)
     np.testing.assert_allclose(transition, literal_transition(spec, DIGITS), atol=1e-12)
@@ -109,13 +111,12 @@ NOT_IMBALANCE = {
     "step:nan:1": "'nan' is no ratio",
     "longtail:x": "'x' is no ratio",
     "step:3:1,12": "unknown class '12'",
-    "step:3:1,": "unknown class ''",
     "step:3:": "unknown class ''",
     "step:3:1,1": "a class is named twice",
 }
 
 
-@pytest.mark.parametrize("spec", [s for s in NOT_IMBALANCE if s != "step:3:1,"])
+@pytest.mark.parametrize("spec", NOT_IMBALANCE)
 def test_imbalance_that_can_not_be(spec: str) -> None:
     with pytest.raises(UserError) as refused:
         parse_imbalance(spec, DIGITS)
@@ -126,7 +127,18 @@ def test_imbalance_that_can_not_be(spec: str) -> None:
 
 def test_steps_and_long_tails_count_as_cao_et_al_do() -> None:
     counts = np.full(10, 300)
-    assert parse_imbalance("step:10:1,3,8,9", DIGITS).kept(counts).tolist() == [300, 30, 300, 30, 300, 300, 300, 300, 30, 30]
+    assert parse_imbalance("step:10:1,3,8,9", DIGITS).kept(counts).tolist() == [
+        300,
+        30,
+        300,
+        30,
+        300,
+        300,
+        300,
+        300,
+        30,
+        30,
+    ]
     assert parse_imbalance("step:3", DIGITS).kept(counts).tolist() == [300] * 5 + [100] * 5
     tail = parse_imbalance("longtail:100", DIGITS).kept(counts)
     assert tail.tolist() == [int(300 * 0.01 ** (i / 9.0) + 1e-9) for i in range(10)]
@@ -137,16 +149,19 @@ def test_steps_and_long_tails_count_as_cao_et_al_do() -> None:
 
 def test_labels_are_corrupted_first_and_examples_removed_by_the_noisy_label() -> None:
     clean = dataset()
-    noisy, truth = corrupt(clean, noise="1<->8:0.4,3->9:1", imbalance="step:4:9", seed=3)
+    noisy, truth = corrupt(clean, noise="3->9:0.9", imbalance="step:4:9", seed=3)
     assert truth is not None
-    counts = noisy.y.bincount(minlength=10)
-    only_noise, _ = corrupt(clean, noise="1<->8:0.4,3->9:1", seed=3)
-    assert counts[9] == only_noise.y.bincount(minlength=10)[9] // 4 == 200 // 4
-    assert counts[3] == 0 if len(counts) < 4 else True
+    labelled_9 = int((corrupt(clean, noise="3->9:0.9", seed=3)[0].y == 9).sum())
+    assert 180 < labelled_9 < 200
+    assert int((noisy.y == 9).sum()) == labelled_9 // 4
+    assert 10 < int((truth.clean == 3).sum()) < 60, "most of the examples of class 3 were removed as nines"
+    assert int((noisy.y == 3).sum()) == 200 - labelled_9, "those labelled 3 all stay"
 
 
 def test_an_empty_class_after_corruption_is_refused() -> None:
-    with pytest.raises(UserError, match=r"3->9:1 leaves too few examples of class '3' \(0\): every class needs at least 2"):
+    with pytest.raises(
+        UserError, match=r"3->9:1 leaves too few examples of class '3' \(0\): every class needs at least 2"
+    ):
         corrupt(dataset(), noise="3->9:1")
     with pytest.raises(UserError, match=r"step:100:1,2 leaves too few examples of class '1' \(1\), '2' \(1\)"):
         corrupt(dataset(), imbalance="step:100:1,2")

@@ -61,7 +61,9 @@ def test_an_encoder_is_fitted_on_the_rows_it_is_given_only() -> None:
     assert same(whole, alone)
 
 
-@pytest.mark.parametrize("make", [lambda: TableEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))])
+@pytest.mark.parametrize(
+    "make", [lambda: TableEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))]
+)
 def test_an_encoder_survives_json(make: object) -> None:
     encoder = make()
     again = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
@@ -118,9 +120,13 @@ def test_prediction_refuses_what_it_can_not_read() -> None:
 
     renamed = frame.rename(columns={"height": "hight"})
     assert refused(renamed) == "X lacks the column 'height' that the model was trained on; is it 'hight'?"
-    assert "X['height'], row 2: 'tall' is not a number" in refused(frame.astype(object).assign(height=["1", "2", "tall", *"4" * 17]))
-    assert "X['height'], row 1: inf is not finite" in refused(frame.assign(height=[0, np.inf, *[1] * 18]))
-    assert refused(np.zeros((3, 4))) == "X must be a frame with the columns height, children, city, smoker, as in training"
+    assert "X['height'], row 2: 'tall' is not a number" in refused(
+        frame.astype(object).assign(height=["1", "2", "tall", *"4" * 17])
+    )
+    assert "X['height'], row 1: inf is not in" in refused(frame.assign(height=[0, np.inf, *[1] * 18]))
+    assert (
+        refused(np.zeros((3, 4))) == "X must be a frame with the columns height, children, city, smoker, as in training"
+    )
     dates = frame.assign(height=pd.date_range("2024-01-01", periods=20))
     assert "X['height'], row 0: '2024-01-01 00:00:00' is not a number, as the column must hold" in refused(dates)
 
@@ -146,7 +152,7 @@ def test_images_keep_their_pixels_and_give_their_statistics() -> None:
     values = pixels.double() / 255
     np.testing.assert_allclose(encoder.mean, values.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(encoder.std[:2], values.std((0, 2, 3), correction=0)[:2], rtol=1e-12)
-    assert encoder.std[2] == pytest.approx(1, abs=1e-6) or encoder.std[2] < 1e-12
+    assert encoder.std[2] == 1, "a constant channel is not blown up"
     assert encoder.transform(pixels) is pixels
     assert encoder.input_shape == (3, 6, 5)
     reals = open_source("digits")

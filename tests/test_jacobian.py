@@ -41,7 +41,9 @@ def test_exact_equals_the_literal_objective_and_its_gradient(norm):
     ours = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(gradient="exact", norm=norm))
     reference = literal.objective(net, nn.BatchNorm1d, x, y, strength, norm)
     torch.testing.assert_close(ours.total, reference, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(ours.norm, literal.norms(net, nn.BatchNorm1d, x, y, norm).detach(), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        ours.norm, literal.norms(net, nn.BatchNorm1d, x, y, norm).detach(), rtol=1e-10, atol=1e-12
+    )
     torch.testing.assert_close(gradient(net, ours.total), gradient(net, reference), rtol=1e-9, atol=1e-12)
 
 

@@ -16,7 +16,9 @@ GRADIENTS = ("implicit", "exact", "finite")
 
 def test_all_normalization_layers_are_tapped_in_order():
     assert len(find_taps(make("resnet32", (3, 32, 32), 10))) == 31
-    net = nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.RMSNorm(4), nn.Linear(4, 2))
+    net = nn.Sequential(
+        nn.Linear(2, 4), nn.LayerNorm(4), nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.RMSNorm(4), nn.Linear(4, 2)
+    )
     assert list(find_taps(net)) == ["1", "3", "4"]
 
 
@@ -55,7 +57,9 @@ def test_a_relu_in_place_after_the_tap_changes_nothing(kind):
     x, y = torch.randn(10, 4, dtype=torch.float64), torch.arange(10) % 3
     results = [regularized_loss(net, x, y, 0.3, penalty=JacobianPenalty(gradient=kind)) for net in (apart, inplace)]
     assert torch.equal(results[0].norm, results[1].norm)
-    gradients = [torch.autograd.grad(r.total, list(n.parameters())) for r, n in zip(results, (apart, inplace), strict=True)]
+    gradients = [
+        torch.autograd.grad(r.total, list(n.parameters())) for r, n in zip(results, (apart, inplace), strict=True)
+    ]
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
@@ -78,7 +82,12 @@ class SeesMasks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.bn, self.drop, self.last = nn.Linear(4, 64), nn.BatchNorm1d(64), nn.Dropout(0.5), nn.Linear(64, 3)
+        self.first, self.bn, self.drop, self.last = (
+            nn.Linear(4, 64),
+            nn.BatchNorm1d(64),
+            nn.Dropout(0.5),
+            nn.Linear(64, 3),
+        )
         self.masks: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:

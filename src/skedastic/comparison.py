@@ -11,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +96,9 @@ def run_seeds(
             done(run(c))
         return outcomes
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(max(1, cores // jobs),)) as pool:
+    with ProcessPoolExecutor(
+        jobs, context, initializer=torch.set_num_threads, initargs=(max(1, cores // jobs),)
+    ) as pool:
         try:
             for future in as_completed([pool.submit(run, c) for c in configs]):
                 done(future.result())
@@ -156,7 +157,8 @@ class Comparison:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the pairs of methods to hold against each other, the later named minus the earlier."""
-        return [(b, a) for a, b in combinations(self.config.methods, 2)]
+        names = self.config.methods  # the last against the first comes first: the headline
+        return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[:i]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `compare.json` holds."""
@@ -189,7 +191,18 @@ class Comparison:
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
             (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False), "utf-8")
-            lines = [json.dumps({"seed": o.seed, "metrics": o.metrics, "group_stats": o.stats, "strengths": o.strengths, "seconds": o.seconds}) for o in self.outcomes]
+            lines = [
+                json.dumps(
+                    {
+                        "seed": o.seed,
+                        "metrics": o.metrics,
+                        "group_stats": o.stats,
+                        "strengths": o.strengths,
+                        "seconds": o.seconds,
+                    }
+                )
+                for o in self.outcomes
+            ]
             (new / "seeds.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
             (new / "report.html").write_text(render(comparison_report(self)), "utf-8")
 
@@ -211,4 +224,5 @@ def _tau(outcome: SeedOutcome) -> np.ndarray:
     from skedastic.core.strengths import GroupStats
 
     assert outcome.stats is not None
-    return GroupStats.from_dict(outcome.stats).strengths().numpy()
+    tau: np.ndarray = GroupStats.from_dict(outcome.stats).strengths.numpy()
+    return tau

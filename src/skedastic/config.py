@@ -42,9 +42,13 @@ class Estimation:
     def __post_init__(self) -> None:
         if self.kind not in get_args(EstimateKind):
             known = get_args(EstimateKind)
-            raise UserError(f"estimate.kind={self.kind!r}: must be one of {', '.join(known)}{suggestion(str(self.kind), known)}")
+            raise UserError(
+                f"estimate.kind={self.kind!r}: must be one of {', '.join(known)}{suggestion(str(self.kind), known)}"
+            )
         if self.folds < 2:
-            raise UserError(f"estimate.folds={self.folds}: folds must be at least 2, since every example is held out once")
+            raise UserError(
+                f"estimate.folds={self.folds}: folds must be at least 2, since every example is held out once"
+            )
         if not 0 < self.epochs <= 10:
             raise UserError(f"estimate.epochs={self.epochs}: a fraction of the training budget's epochs, in (0, 10]")
 
@@ -101,7 +105,9 @@ def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[s
         try:
             data = tomllib.loads(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"can't read the configuration {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
+            raise UserError(
+                f"can't read the configuration {str(path)!r}: {getattr(error, 'strerror', None) or error}"
+            ) from None
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"{str(path)!r} is not TOML: {error}") from None
     for key, value in overrides.items():
@@ -125,7 +131,8 @@ def to_toml(config: Config) -> str:
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
     """Return the method of a preset's name with `settings` on top of the preset's own."""
     cls, preset = find_preset(name)
-    return build(cls, {**preset, **settings}, "method")
+    method: Method = build(cls, {**preset, **settings}, "method")
+    return method
 
 
 def the_method(config: Config) -> Method:
@@ -149,7 +156,9 @@ def compared_methods(config: Config) -> dict[str, Method]:
     for key in settings:
         if not any(key in known for known in fields.values()):
             raise unknown(f"setting of {', '.join(config.methods)}", key, sorted(set().union(*fields.values())))
-    return {name: make_method(name, {k: v for k, v in settings.items() if k in fields[name]}) for name in config.methods}
+    return {
+        name: make_method(name, {k: v for k, v in settings.items() if k in fields[name]}) for name in config.methods
+    }
 
 
 def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
@@ -189,7 +198,11 @@ def convert(hint: Any, value: Any, place: str) -> Any:
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     accepted = origin or hint
-    if isinstance(accepted, type) and isinstance(value, accepted) and not (hint in (int, float) and isinstance(value, bool)):
+    if (
+        isinstance(accepted, type)
+        and isinstance(value, accepted)
+        and not (hint in (int, float) and isinstance(value, bool))
+    ):
         return value
     name = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}.get(hint, str(hint))
     raise UserError(f"{place}={value!r}: must be {name}")

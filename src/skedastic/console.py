@@ -29,7 +29,12 @@ MOST_GROUPS = 40
 def progress() -> Iterator[Report]:
     """Lend a function that shows how far each stage is; on a terminal as bars, else as a line when a stage ends."""
     bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
     )
     tasks: dict[str, Any] = {}
 
@@ -57,8 +62,20 @@ def show_fit(result: Result, folder: Path) -> None:
 
     _remarks(result.remarks)
     tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
-    table = _table("group", "train", "noise (95 %)", *["true noise"] * bool(result.true_noise), "strength", "test", "accuracy (95 %)")
-    order = range(len(result.groups)) if result.strengths is None else result.strengths.argsort(descending=True, stable=True).tolist()
+    table = _table(
+        "group",
+        "train",
+        "noise (95 %)",
+        *["true noise"] * bool(result.true_noise),
+        "strength",
+        "test",
+        "accuracy (95 %)",
+    )
+    order = (
+        range(len(result.groups))
+        if result.strengths is None
+        else result.strengths.argsort(descending=True, stable=True).tolist()
+    )
     for g in list(order)[:MOST_GROUPS]:
         group, row = result.groups[g], tested.get(result.groups[g])
         table.add_row(
@@ -75,7 +92,11 @@ def show_fit(result: Result, folder: Path) -> None:
     _rank_correlation(result.group_stats, result.true_noise)
     out.print(fit_sentence(result), markup=False)
     if result.suspects is not None:
-        out.print(f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}", markup=False, soft_wrap=True)
+        out.print(
+            f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}",
+            markup=False,
+            soft_wrap=True,
+        )
     out.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
 
 
@@ -87,14 +108,18 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
-    table = _table("", *[p.replace("_", " ") for p in parts], "seconds", title="accuracy on the test set, % (95 % over seeds)")
+    table = _table(
+        "", *[p.replace("_", " ") for p in parts], "seconds", title="accuracy on the test set, % (95 % over seeds)"
+    )
     for name, row in figures["methods"].items():
         table.add_row(name, *[_of(row[p]) for p in parts], f"{row['seconds']:.1f}")
     differences = [p for p in parts if p != "worst_group"]
     for i, (name, row) in enumerate(figures["paired"].items()):
         if i == 0:
             table.add_section()
-        table.add_row(name.replace("-", " − "), *[_of(row[p], signed=True) if p in differences else "" for p in parts], "")
+        table.add_row(
+            name.replace("-", " − "), *[_of(row[p], signed=True) if p in differences else "" for p in parts], ""
+        )
     out.print(table)
     if has_focus:
         out.print(f"focus: {', '.join(comparison.focus)}", markup=False)
@@ -108,14 +133,26 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
 
     estimate, data = estimated
     stats, truth = estimate.stats, true_noise(data)
-    tau = stats.strengths()
+    tau = stats.strengths
     if as_json:
-        print(json.dumps(stats.to_dict() | {"strengths": tau.tolist(), "true_noise": truth, "seconds": estimate.seconds}, indent=2))
+        print(
+            json.dumps(
+                stats.to_dict() | {"strengths": tau.tolist(), "true_noise": truth, "seconds": estimate.seconds},
+                indent=2,
+            )
+        )
         return
     _remarks(data.source.remarks)
-    table = _table("group", "rows", "share", "noise (95 %)", *["true noise"] * bool(truth), "τ", title="estimated on held-out rows")
+    table = _table(
+        "group", "rows", "share", "noise (95 %)", *["true noise"] * bool(truth), "τ", title="estimated on held-out rows"
+    )
     for g in tau.argsort(descending=True, stable=True).tolist()[:MOST_GROUPS]:
-        row = [stats.names[g], str(int(stats.count[g])), _percent(float(stats.density[g])), _range(*_noise_of(stats, g))]
+        row = [
+            stats.names[g],
+            str(int(stats.count[g])),
+            _percent(float(stats.density[g])),
+            _range(*_noise_of(stats, g)),
+        ]
         table.add_row(*row, *([_percent(truth[g])] if truth else []), f"{float(tau[g]):.3f}")
     out.print(table)
     _left_out(len(stats.names))
@@ -194,12 +231,13 @@ def _left_out(groups: int) -> None:
 
 
 def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
-    if stats is None or not truth or any(t is None for t in truth) or len(set(truth)) < 2:
+    known = [t for t in truth or [] if t is not None]
+    if stats is None or not truth or len(known) < len(truth) or len(set(known)) < 2:
         return
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(stats.noise.numpy(), truth).statistic)
-    out.print(f"Spearman correlation of estimated and true noise over {len(truth)} groups: {value:.2f}", markup=False)
+    value = float(spearmanr(stats.noise.numpy(), known).statistic)
+    out.print(f"Spearman correlation of estimated and true noise over {len(known)} groups: {value:.2f}", markup=False)
 
 
 def _noise_of(stats: Any, g: int) -> tuple[float, float, float]:
@@ -219,4 +257,4 @@ def _of(row: dict[str, Any] | None, signed: bool = False) -> str:
         return ""
     sign = "+" if signed else ""
     mean = f"{row['mean'] * 100:{sign}.1f}"
-    return mean if row["low"] is None else f"{mean} ({row['low'] * 100:{sign}.1f} to {row['high'] * 100:{sign}.1f})"
+    return mean if row["low"] is None else f"{mean} ± {(row['high'] - row['mean']) * 100:.1f}"

@@ -30,14 +30,18 @@ def free_folder(folder: str | Path, force: bool) -> Path:
         if not force:
             raise UserError(f"--out {str(folder)!r} exists and is not empty; name another, or replace it with --force")
         if not is_ours(path):
-            raise UserError(f"--out {str(folder)!r} was not written by skedastic, so --force does not replace it; name another")
+            raise UserError(
+                f"--out {str(folder)!r} was not written by skedastic, so --force does not replace it; name another"
+            )
     parent = path.resolve().parent
     while not parent.exists():
         parent = parent.parent
     try:
         tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=parent).cleanup()
     except OSError as error:
-        raise UserError(f"--out {str(folder)!r} can't be written ({error.strerror} in {str(parent)!r}); name another") from None
+        raise UserError(
+            f"--out {str(folder)!r} can't be written ({error.strerror} in {str(parent)!r}); name another"
+        ) from None
     return path
 
 

@@ -157,7 +157,12 @@ def open_data(config: Config) -> Data:
     test_source = None
     if config.test_fraction is None:
         test_source = open_source(
-            config.test, target=config.target, groups=config.groups, ignore=config.ignore, truth=config.truth, like=source
+            config.test,
+            target=config.target,
+            groups=config.groups,
+            ignore=config.ignore,
+            truth=config.truth,
+            like=source,
         )
     return prepare(config, source, test_source)
 
@@ -175,9 +180,7 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
         training = limit(training, config.limit, config.seed)
     truth = source.truth_of(training.index)
     if config.noise or config.imbalance:
-        training, truth = corrupt(
-            training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed
-        )
+        training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
     test = None
     if test_rows is not None:
         test_from = test_source or source

@@ -85,7 +85,8 @@ class Result:
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each of n examples, [n]."""
-        return self.labels[self.predict_proba(X).argmax(1)]
+        predicted: np.ndarray = self.labels[self.predict_proba(X).argmax(1)]
+        return predicted
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -99,7 +100,9 @@ class Result:
 
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
-            save_file({k: v.contiguous() for k, v in self.trained.state.state_dict().items()}, new / "model.safetensors")
+            save_file(
+                {k: v.contiguous() for k, v in self.trained.state.state_dict().items()}, new / "model.safetensors"
+            )
             _write_json(new / "state.json", self._state())
             _write_json(new / "group_stats.json", None if self.group_stats is None else self.group_stats.to_dict())
             _write_json(new / "metrics.json", self.metrics)
@@ -165,7 +168,9 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
     """
     path = Path(folder)
     if not (path / "state.json").is_file() or not (path / "model.safetensors").is_file():
-        raise UserError(f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote")
+        raise UserError(
+            f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote"
+        )
     try:
         config = read(path / "config.toml", {})
         state = json.loads((path / "state.json").read_text("utf-8"))
@@ -180,7 +185,9 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
     except SafetensorError as error:
         raise UserError(f"{str(path / 'model.safetensors')!r} is damaged ({error}); restore it, or fit again") from None
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{str(folder)!r} is a damaged run folder ({type(error).__name__}: {error}); restore it, or fit again") from None
+        raise UserError(
+            f"{str(folder)!r} is a damaged run folder ({type(error).__name__}: {error}); restore it, or fit again"
+        ) from None
     return Result(
         config=config,
         trained=replace(trained, history=history),
@@ -217,7 +224,9 @@ def _rebuild(
     model: Callable[[], nn.Module] | None,
 ) -> Trained:
     if state["own_model"] and model is None:
-        raise UserError("this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)")
+        raise UserError(
+            "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
+        )
     nothing = torch.zeros(0, dtype=torch.int64)
     task = Task(
         input_shape=tuple(encoder.input_shape),
@@ -234,7 +243,9 @@ def _rebuild(
         rebuilt.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        raise UserError(f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again") from None
+        raise UserError(
+            f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again"
+        ) from None
     return Trained(method, rebuilt.eval(), [], state["training_seconds"])
 
 

@@ -30,7 +30,9 @@ def norms(net: nn.Sequential, kind: type[nn.Module], x: Tensor, y: Tensor, how: 
     return torch.stack(result)
 
 
-def objective(net: nn.Sequential, kind: type[nn.Module], x: Tensor, y: Tensor, strength: Tensor, how: str = "joint") -> Tensor:
+def objective(
+    net: nn.Sequential, kind: type[nn.Module], x: Tensor, y: Tensor, strength: Tensor, how: str = "joint"
+) -> Tensor:
     """(1/B) Σ_i (ℓ_i + s_i R_i), equation 6."""
     total = losses(net(x), y) + strength * norms(net, kind, x, y, how)
     return total.sum() / len(x)

@@ -71,18 +71,14 @@ class JacobianPenalty:
         joint = torch.linalg.vector_norm(per_layer, dim=1) if self.norm == "joint" else per_layer.sum(1)
         return joint / len(joint) if self.reduction == "mean" else joint, per_layer
 
-    def __call__(
-        self, per_example: Tensor, trace: Trace, again: Callable[[], Tensor], strength: Tensor
-    ) -> Penalized:
+    def __call__(self, per_example: Tensor, trace: Trace, again: Callable[[], Tensor], strength: Tensor) -> Penalized:
         """Return the penalized loss of a batch whose forward was recorded.
 
         per_example: [B] losses ℓ_i of the recorded forward. trace: that forward. again: runs the same forward and
         returns the losses [B]. strength: [B] s_i = λτ_g(i) ≥ 0, or a scalar tensor.
         """
         exact = self.gradient == "exact"
-        jacobians = trace.jacobians(
-            per_example.sum(), create_graph=exact, retain_graph=self.gradient != "implicit"
-        )
+        jacobians = trace.jacobians(per_example.sum(), create_graph=exact, retain_graph=self.gradient != "implicit")
         norm, per_layer = self.norms(jacobians)
         if exact:
             total = (per_example + strength * norm).mean()

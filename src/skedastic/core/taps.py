@@ -40,9 +40,11 @@ def find_taps(net: nn.Module, names: Sequence[str] | None = None) -> dict[str, n
     if names is not None:
         for pattern in names:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in modules):
-                raise UserError(f"taps: {pattern!r} matches no module of {type(net).__name__}; it has {', '.join(modules)}")
+                raise UserError(
+                    f"taps: {pattern!r} matches no module of {type(net).__name__}; it has {', '.join(modules)}"
+                )
         return {n: m for n, m in modules.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in names)}
-    found = {n: m for n, m in modules.items() if isinstance(m, NORMALIZATION)}
+    found: dict[str, nn.Module] = {n: m for n, m in modules.items() if isinstance(m, NORMALIZATION)}
     if not found:
         found = dict([(n, m) for n, m in modules.items() if isinstance(m, LINEAR)][:-1])
     if not found:
@@ -59,7 +61,7 @@ def affine_scale(module: nn.Module, output: Tensor) -> Tensor | None:
     h = γ·ĥ + β, so ∂ℓ/∂ĥ = γ·∂ℓ/∂h, and a shift of ĥ by δ is one of h by γ·δ: measuring before the affine part needs
     no change of the module.
     """
-    weight = getattr(module, "weight", None)
+    weight: Tensor | None = getattr(module, "weight", None)
     if not isinstance(module, NORMALIZATION) or weight is None:
         return None
     if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
@@ -84,9 +86,7 @@ class Trace:
         loss: the *sum* over the batch of the per-example losses (a scalar), so that J_ij does not depend on B.
         create_graph: keep J differentiable (double backward). retain_graph: keep the graph of `loss` alive.
         """
-        gradients = torch.autograd.grad(
-            loss, self.edges, create_graph=create_graph, retain_graph=retain_graph
-        )
+        gradients = torch.autograd.grad(loss, self.edges, create_graph=create_graph, retain_graph=retain_graph)
         return [g if s is None else g * s for g, s in zip(gradients, self.scales, strict=True)]
 
     @contextmanager
@@ -110,7 +110,9 @@ def record(net: nn.Module, modules: dict[str, nn.Module], affine: Affine = "afte
 
     def remember(module: nn.Module, inputs: Any, output: Tensor) -> None:
         if not isinstance(output, Tensor):
-            raise TypeError(f"a tap needs a module whose output is a tensor; {type(module).__name__} gives {type(output)}")
+            raise TypeError(
+                f"a tap needs a module whose output is a tensor; {type(module).__name__} gives {type(output)}"
+            )
         if not output.requires_grad:
             raise RuntimeError(
                 "the tapped activations need a gradient: run the forward with gradients enabled, "
@@ -165,7 +167,9 @@ class _RandomState:
         """Draw what was drawn since this state; afterwards go on from where the generators stood."""
         after = _RandomState(torch.get_rng_state(), self.device, None)
         if self.on_device is not None:
-            after = _RandomState(after.cpu, self.device, torch.get_device_module(self.device).get_rng_state(self.device))
+            after = _RandomState(
+                after.cpu, self.device, torch.get_device_module(self.device).get_rng_state(self.device)
+            )
         self._set()
         try:
             yield

@@ -17,7 +17,7 @@ def as_tensor(values: Any, name: str) -> Tensor:
     """Return an array, tensor or nested list of numbers as a tensor on the CPU.
 
     Integers and booleans keep their type, other numbers are float32 or float64 as given.
-    Raises UserError, naming the place, for text that is no number, for NaN and for infinity.
+    Raises UserError, naming the place, for text that is no number, for NaN, and for what float32 can't hold.
     """
     if isinstance(values, Tensor):
         return _finite(values.detach().cpu(), name)
@@ -29,7 +29,7 @@ def as_tensor(values: Any, name: str) -> Tensor:
         numbers, unparsable = as_numbers(pd.Series(array.ravel(), dtype=object))
         if unparsable.any():
             place = int(unparsable.argmax())
-            cell = f"{_cell(name, array.shape, place)} is {array.ravel()[place]!r}"
+            cell = f"{_cell(name, array.shape, place)} is {str(array.ravel()[place])!r}"
             raise UserError(f"{cell}, which is not a number; encode or remove that column")
         array = numbers.reshape(array.shape)
     if array.dtype.kind not in "fiub":
@@ -47,7 +47,7 @@ def _finite(values: Tensor, name: str) -> Tensor:
     if not values.is_floating_point():
         return values
     values = values if values.dtype == torch.float64 else values.float()
-    wrong = ~torch.isfinite(values)
+    wrong = ~torch.isfinite(values.float())  # what the network would read
     if wrong.any():
         place = int(wrong.flatten().int().argmax())
         more = f", as {int(wrong.sum()) - 1} other values are" if wrong.sum() > 1 else ""

@@ -19,6 +19,7 @@ CATEGORY: Kind = "category"
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
 MOST_CATEGORIES = 1000
+LARGEST = float(np.finfo(np.float32).max)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text
 
 
@@ -94,9 +95,9 @@ def kind_of(column: pd.Series, name: str, place: Place) -> Kind:
     if holds_numbers(column):
         return NUMBER
     if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
-        raise UserError(f"{place.column} holds dates, times or other ({column.dtype}); {leave_out(name)}")
-    filled = column[column.notna().to_numpy()]
-    nested = next((v for v in filled if isinstance(v, list | dict | bytes | np.ndarray)), None)
+        raise UserError(f"{place.column} holds dates, times or the like ({column.dtype}); {leave_out(name)}")
+    cells = column if column.dtype == object else ()
+    nested = next((v for v in cells if isinstance(v, list | dict | bytes | np.ndarray)), None)
     if nested is not None:
         raise UserError(f"{place.column} holds nested values ({type(nested).__name__}); {leave_out(name)}")
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -133,7 +134,7 @@ def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind:
 def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
     """Return a feature column as float64 (NaN where missing) or as strings ("" where missing).
 
-    Raises UserError for a cell that is no number in a column of numbers, and for infinite numbers.
+    Raises UserError for a cell that is no number in a column of numbers, and for numbers that float32 can't hold.
     """
     if kind == CATEGORY:
         return pd.Series(as_names(column), dtype=object)
@@ -143,10 +144,11 @@ def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
         raise UserError(
             f"{place.at(row)}: {_quoted(column, row)} is not a number, as the column must hold; mend the cell"
         )
-    infinite = np.isinf(numbers)
+    infinite = np.abs(numbers) > LARGEST
     if infinite.any():
         row = int(infinite.argmax())
-        raise UserError(f"{place.at(row)}: {numbers[row]} is not finite; mend the cell, or empty it if it is unknown")
+        rule = f"is not in ±{LARGEST:.2g}, what single precision holds"
+        raise UserError(f"{place.at(row)}: {numbers[row]:g} {rule}; mend the cell, or empty it if it is unknown")
     return pd.Series(numbers)
 
 

@@ -176,7 +176,7 @@ class ImageEncoder(Encoder):
         std = [float(c.std(correction=0)) for c in channels]
         mean = [float(c.mean()) for c in channels]
         count, height, width = images.shape[1:]
-        return cls((count, height, width), tuple(mean), tuple(s or 1.0 for s in std), integers)
+        return cls((count, height, width), tuple(mean), tuple(s if s > 1e-6 else 1.0 for s in std), integers)
 
     @classmethod
     def restore(cls, **fitted: Any) -> ImageEncoder:

@@ -100,7 +100,7 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:
     column = values
     if not isinstance(values, pd.Series):
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        array = array if isinstance(array, np.ndarray) else np.array(list(array), dtype=object)
+        array = np.asarray(array, dtype=None if isinstance(array, np.ndarray) else object)
         if array.ndim != 1:
             raise UserError(f"{name} has shape {list(array.shape)}; give one entry for each example, [n]")
         column = pd.Series(array).infer_objects()

@@ -104,6 +104,7 @@ def open_images(path: Path, column: str) -> ArrowImages:
     """
     try:
         from datasets import Dataset, disable_progress_bars, enable_progress_bars
+        from datasets.exceptions import DatasetsError
         from datasets.utils import are_progress_bars_disabled
     except ImportError:
         raise UserError(f"{path}: {NEEDS_EXTRA}") from None
@@ -111,6 +112,12 @@ def open_images(path: Path, column: str) -> ArrowImages:
     disable_progress_bars()
     try:
         data = Dataset.from_parquet(str(path), columns=[column]).with_format("arrow")
+    except (OSError, DatasetsError) as error:
+        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(
+            f"{path}: the images can't be mapped from the cache of the package datasets ({reason}); "
+            "set HF_HOME to a folder that can be written, with room for a copy of the file"
+        ) from None
     finally:
         if not quiet:
             enable_progress_bars()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import repeat
 from typing import Literal, NamedTuple, get_args
 
@@ -94,7 +96,10 @@ class Loader:
     def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:
         if isinstance(self._x, Tensor):
             return map(self._x.index_select, repeat(0), batches)
-        return (x.to(self.device, non_blocking=True) for x in _decoded(self._x, torch.split(order.cpu(), sizes), self.workers))
+        return (
+            x.to(self.device, non_blocking=True)
+            for x in _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)
+        )
 
     def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
         """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""
@@ -144,11 +149,15 @@ def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterato
             if isinstance(x, UserError):
                 raise x
             yield x
-    except UserError:
-        raise
+    except ConnectionError:
+        with suppress(RuntimeError):
+            time.sleep(1)  # torch raises one from the signal that a worker died, which may come after the broken pipe
+        raise _worker_died("its connection broke") from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        reason = str(error).splitlines()[0]
-        raise UserError(f"a process that decodes images died ({reason}); try fewer with train.workers, or 0") from None
+        raise _worker_died(str(error).splitlines()[0]) from None
 
+
+def _worker_died(reason: str) -> UserError:
+    return UserError(f"a process that decodes images died ({reason}); try fewer with train.workers, or 0")

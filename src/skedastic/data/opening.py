@@ -47,7 +47,9 @@ def open_source(
     if ending not in ENDINGS:
         if not path.exists():
             raise UserError(f"{source}: no such file; give digits, or a file that ends in {', '.join(ENDINGS)}")
-        what = "a directory" if path.is_dir() else f"a file that ends in {ending!r}"
+        what = (
+            "a directory" if path.is_dir() else f"a file that ends in {ending!r}" if ending else "a file without ending"
+        )
         raise UserError(f"{source} is {what}; this reads digits, and files that end in {', '.join(ENDINGS)}")
     if ending == ".npz":
         if ignore:

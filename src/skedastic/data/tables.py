@@ -41,7 +41,8 @@ class Table:
     def column(self, name: str, role: str) -> tuple[pd.Series, Place]:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
         if name not in self.frame.columns:
-            raise UserError(f"{self.file}: {unknown(role, name, map(str, self.frame.columns))}")
+            columns = [c for c in self.all_columns if c != self.image_column]
+            raise UserError(f"{self.file}: {unknown(role, name, columns)}")
         return self.frame[name], column_place(self.file, name, self.lines)
 
 
@@ -64,8 +65,10 @@ def read_csv(path: Path) -> Table:
             )
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
-    frame = _filled(cells.to_pandas(), path)
-    if "" not in header:
+    if cells.column_names != header:
+        raise UserError(f"{path}: the names of the columns must stand in the first line, and nothing else")
+    frame = _filled(cells.to_pandas(), path).rename(columns=str.strip)
+    if "" not in frame.columns:
         return Table(path.name, frame, lines=True)
     return Table(path.name, frame.drop(columns=""), lines=True, remarks=("left out: the column without a name",))
 
@@ -110,7 +113,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def _check_header(header: Sequence[str], path: Path) -> None:
-    twice = [name for name, count in Counter(header).items() if count > 1]
+    twice = [name for name, count in Counter(map(str.strip, header)).items() if count > 1]
     if twice:
         raise UserError(f"{path}: column name {twice[0]!r} occurs twice in the header; rename one")
     if not header or all(name.strip() == "" for name in header):

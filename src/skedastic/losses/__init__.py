@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -24,7 +24,7 @@ class PerExampleLoss(Protocol):
 @cache
 def discover() -> Mapping[str, type[PerExampleLoss]]:
     """Return every loss of this package by its file's name, such as "cross-entropy"."""
-    found: dict[str, type[PerExampleLoss]] = {}
+    found: dict[str, type[Any]] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         for _, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if cls.__module__ == module.name:

@@ -21,7 +21,8 @@ from skedastic.core.strengths import GroupStats
 Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Batch:
     """A batch of B examples."""
 
     x: Tensor  # [B, ...]

@@ -78,7 +78,9 @@ class HAR(Method):
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength < float("inf"):
-            raise UserError(f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training")
+            raise UserError(
+                f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training"
+            )
         if not 0 < self.step_size < float("inf"):
             raise UserError(f"HAR(step_size={self.step_size}): step_size must be above 0; 0.01 is a good start")
         for name, choices in (
@@ -111,7 +113,9 @@ class HAR(Method):
         if self.weighting == "uniform":
             return torch.full((len(task.groups),), self.strength)
         if task.stats is None:
-            raise UserError("HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first")
+            raise UserError(
+                "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
+            )
         return self.strength * strengths(task.stats.noise, task.stats.density).float()
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:

@@ -43,7 +43,9 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(channels_in, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         stages = [
-            nn.Sequential(*(Block(max(c // stride, width) if i == 0 else c, c, stride if i == 0 else 1) for i in range(blocks)))
+            nn.Sequential(
+                *(Block(max(c // stride, width) if i == 0 else c, c, stride if i == 0 else 1) for i in range(blocks))
+            )
             for c, stride in ((width, 1), (2 * width, 2), (4 * width, 2))
         ]
         self.layer1, self.layer2, self.layer3 = stages
@@ -66,5 +68,7 @@ def build(input_shape: tuple[int, ...], classes: int, *, blocks: int = 5, width:
     input_shape: (channels, height, width) with sides of at least 4 pixels.
     """
     if len(input_shape) != 3 or min(input_shape[1:]) < 4:
-        raise UserError(f"model resnet32 takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp")
+        raise UserError(
+            f"model resnet32 takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
+        )
     return ResNet(input_shape[0], classes, whole("blocks", blocks), whole("width", width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from skedastic.config import Config
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluate import mean_interval, paired
-from skedastic.report.html import Difference, GroupRow, Interval, MethodRow, Report, Suspect
+from skedastic.report.html import Difference, GroupRow, Interval, MethodRow, Report
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
@@ -27,7 +28,9 @@ def fit_report(result: Result, folder: Path) -> Report:
 
     name, metrics = str(result.config.method.get("name", result.method.card.name)), result.metrics
     noise = _noise(result.group_stats)
-    accuracy = {g["name"]: _interval(g, "accuracy") for g in metrics["groups"] if g["accuracy"] is not None} if metrics else {}
+    accuracy = (
+        {g["name"]: _interval(g, "accuracy") for g in metrics["groups"] if g["accuracy"] is not None} if metrics else {}
+    )
     tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
     groups = [
         GroupRow(
@@ -98,7 +101,7 @@ def comparison_report(comparison: Comparison) -> Report:
     return Report(
         title=f"{', '.join(config.methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
-        asked=_asked(config, config.methods) + [("Seeds", ", ".join(str(o.seed) for o in outcomes))],
+        asked=[*_asked(config, config.methods), ("Seeds", _seeds([o.seed for o in outcomes]))],
         command="skedastic compare --config config.toml --out NEW",
         methods=[
             MethodRow(
@@ -122,7 +125,12 @@ def comparison_report(comparison: Comparison) -> Report:
         history={m: _curves([o.history[m] for o in outcomes]) for m in config.methods},
         suspects=first.suspects,
         suspects_total=first.suspects_total,
-        notes=[*config.notes, *first.remarks, *_comparison_notes(comparison), *_group_notes(groups, stats[0] if stats else None)],
+        notes=[
+            *config.notes,
+            *first.remarks,
+            *_comparison_notes(comparison),
+            *_group_notes(groups, stats[0] if stats else None),
+        ],
         environment=table["environment"],
     )
 
@@ -132,11 +140,15 @@ def fit_sentence(result: Result) -> str:
     parts = []
     if result.metrics:
         overall, worst = result.metrics["overall"]["accuracy"], result.metrics["worst_group"]
-        parts.append(f"{overall:.1%} of the {result.metrics['overall']['n']} test rows are right; the worst group, "
-                     f"{worst['name']}, is at {worst['accuracy']:.1%}")
+        parts.append(
+            f"{overall:.1%} of the {result.metrics['overall']['n']} test rows are right; the worst group, "
+            f"{worst['name']}, is at {worst['accuracy']:.1%}"
+        )
     if result.group_stats is not None:
         g = int(result.group_stats.noise.argmax())
-        parts.append(f"the noisiest group, {result.groups[g]}, has an estimated {result.group_stats.noise[g]:.0%} of its labels wrong")
+        parts.append(
+            f"the noisiest group, {result.groups[g]}, has an estimated {result.group_stats.noise[g]:.0%} of its labels wrong"
+        )
     sentence = "; ".join(parts) or f"trained on {sum(result.train_count)} rows; there is no test set"
     return sentence[0].upper() + sentence[1:] + "."
 
@@ -173,8 +185,16 @@ def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
         ("Model", str(config.model.get("name", "auto"))),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
         ("Strength", str(config.method["strength"]) if "strength" in config.method else None),
-        ("Budget", f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}"),
-        ("Noise estimate", f"{config.estimate.kind}, {config.estimate.folds} folds" if config.estimate.kind == "cross-fit" else config.estimate.kind),
+        (
+            "Budget",
+            f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}",
+        ),
+        (
+            "Noise estimate",
+            f"{config.estimate.kind}, {config.estimate.folds} folds"
+            if config.estimate.kind == "cross-fit"
+            else config.estimate.kind,
+        ),
     ]
     return [(name, value) for name, value in rows if value]
 
@@ -234,8 +254,9 @@ def _interval(row: dict[str, Any], key: str) -> Interval:
 
 
 def _of(row: dict[str, Any]) -> Interval:
-    low, high = row["low"], row["high"]
-    return Interval(mean=row["mean"], low=row["mean"] if low is None else low, high=row["mean"] if high is None else high)
+    """A mean with its interval; NaN ends where one seed gives none."""
+    low, high = (math.nan if row[end] is None else row[end] for end in ("low", "high"))
+    return Interval(mean=row["mean"], low=low, high=high)
 
 
 def _mean(values: list[float]) -> Interval:
@@ -248,6 +269,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)}, from {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

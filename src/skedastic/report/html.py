@@ -15,9 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from skedastic.report import charts
+from skedastic.report import charts, words
 
-ABSENT = "–"
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 
 
@@ -120,7 +119,7 @@ def render(report: Report) -> str:
             figures=figures,
             shown=min(len(ordered), charts.MOST_ROWS),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
-            looks=charts.looks(report),
+            looks=charts.method_looks(report),
             pictured=[s for s in report.suspects if s.image],
             tabled=tabled,
             columns=_columns(tabled),
@@ -138,45 +137,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "span": span,
-        "duration": duration,
-        "number": lambda value: ABSENT if value is None else f"{value:,}",
-        "strength": lambda value: ABSENT if value is None else charts.strength(value),
-    }
+    filters = (words.percent, words.points, words.span, words.duration, words.strength, words.thousands)
+    for write in filters:
+        environment.filters[write.__name__] = write
     return environment
-
-
-def percent(value: float | None) -> str:
-    """Return a rate in [0, 1] in percent, to one decimal."""
-    return ABSENT if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
-
-
-def points(value: float | None) -> str:
-    """Return a difference of rates in percentage points, signed, to one decimal."""
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    rounded = round(100 * value, 1)
-    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
-    return f"{sign}{abs(rounded):.1f}"
-
-
-def span(interval: Interval, signed: bool = False) -> str:
-    """Return the two ends of an interval; nothing where they are unknown."""
-    if not interval.known:
-        return ""
-    if signed:
-        return f"{points(interval.low)} to {points(interval.high)}"
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time that one reads at a glance."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
@@ -187,15 +151,15 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
         difference = report.differences[0]
         for where, part in (*parts, overall):
             if (interval := getattr(difference, part)) is not None:
-                detail = span(interval, signed=True)
-                yield f"{difference.name}, {where}", points(interval.mean), "points", detail
+                detail = words.span(interval, signed=True)
+                yield f"{difference.name}, {where}", words.points(interval.mean), "points", detail
     elif report.methods:
         method = report.methods[-1]
         for where, part in (overall, *parts, worst):
             if (interval := getattr(method, part)) is not None:
-                yield f"{method.name}, {where}", percent(interval.mean), "", span(interval)
+                yield f"{method.name}, {where}", words.percent(interval.mean), "", words.span(interval)
     if report.suspects_total:
-        yield "Suspect labels", f"{report.suspects_total:,}", "", "training rows to look at"
+        yield "Suspect labels", words.thousands(report.suspects_total), "", "training rows to look at"
 
 
 def _columns(suspects: Sequence[Suspect]) -> dict[str, bool]:

@@ -60,7 +60,9 @@ class Budget:
         for name, choices in (("optimizer", OptimizerName), ("schedule", ScheduleName), ("augment", Augment)):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
-                raise UserError(f"train.{name}={value!r}: must be one of {', '.join(known)}{suggestion(str(value), known)}")
+                raise UserError(
+                    f"train.{name}={value!r}: must be one of {', '.join(known)}{suggestion(str(value), known)}"
+                )
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0) -> torch.optim.Optimizer:
         """Return the optimizer of one parameter group."""

@@ -17,12 +17,18 @@ def find_device(name: str) -> torch.device:
     Raises UserError where the name is none, or the machine has no such device.
     """
     if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu") if torch.accelerator.is_available() else torch.device("cpu")
+        return (
+            torch.accelerator.current_accelerator() or torch.device("cpu")
+            if torch.accelerator.is_available()
+            else torch.device("cpu")
+        )
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu") from None
+        raise UserError(
+            f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        ) from None
     return device
 
 
@@ -43,12 +49,12 @@ class PlainEngine:
         """Backward `loss` and step the optimizer of parameter group `name`."""
         optimizer = self._optimizers[name]
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of `loss`."""
-        loss.backward()
+        torch.autograd.backward(loss)
 
     def optimizer(self, name: str) -> torch.optim.Optimizer:
         """Return the optimizer of parameter group `name`."""

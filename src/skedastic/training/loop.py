@@ -37,7 +37,7 @@ class Trained:
         with torch.inference_mode():
             parts = [
                 self.method.predict(self.state, x[rows].to(device)).float().softmax(1).cpu()
-                for rows in torch.arange(len(x)).split(batch_size)
+                for rows in torch.split(torch.arange(len(x)), batch_size)
             ]
         return torch.cat(parts)
 
