@@ -9,12 +9,12 @@ smallest and largest. Peak memory: each kind in a process of its own, three step
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -52,6 +52,12 @@ def peak_mb(kind: str, batch: int) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def status_mb(field: str) -> float:
+    """Return a field of this process's /proc status, such as VmHWM, the most memory it ever held."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,10 +68,10 @@ def main() -> None:
     arguments = parser.parse_args()
     steps = make_steps(arguments.batch)
     if arguments.memory_of:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = status_mb("VmRSS")
         for _ in range(3):
             steps[arguments.memory_of]()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print(status_mb("VmHWM") - before)
         return
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for round_ in range(arguments.rounds + 1):

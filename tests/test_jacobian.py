@@ -1,6 +1,7 @@
 """The Jacobian penalty against its literal form, its limits, and the authors' own figures."""
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_implicit_and_finite_converge_to_exact_as_their_step_shrinks(norm, affin
         errors["implicit"].append(float(((grad("implicit", scale=step) - plain) / step - exact).norm() / exact.norm()))
     for kind, error in errors.items():
         assert error[-1] < 1e-3, (kind, error)
-        ratios = [a / b for a, b in zip(error, error[1:], strict=False)]  # first order: ten times smaller each time
+        ratios = [a / b for a, b in itertools.pairwise(error)]  # first order: ten times smaller each time
         assert all(7 < r < 13 for r in ratios[1:]), (kind, error)
 
 

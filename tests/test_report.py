@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from skedastic.report import Difference, GroupRow, Interval, MethodRow, Report, Suspect, render
 from skedastic.report.charts import MOST_ROWS, figures
-from skedastic.report.html import _in_script
+from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report, Suspect
+from skedastic.report.html import _in_script, render
 from skedastic.report.style import looks
 from skedastic.report.words import duration, percent, points, span, strength
 

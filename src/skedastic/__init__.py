@@ -14,14 +14,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skedastic.config import Config as Config
     from skedastic.config import Estimation as Estimation
     from skedastic.errors import UserError as UserError
+    from skedastic.loading import load as load
     from skedastic.methods.erm import ERM as ERM
     from skedastic.methods.har import HAR as HAR
     from skedastic.pipeline import compare as compare
-    from skedastic.pipeline import estimate as estimate
     from skedastic.pipeline import fit as fit
-    from skedastic.results import load as load
     from skedastic.training.budget import Budget as Budget
 
 __version__ = "0.1.0"
@@ -29,15 +29,15 @@ __version__ = "0.1.0"
 _HOME = {
     "fit": "skedastic.pipeline",
     "compare": "skedastic.pipeline",
-    "estimate": "skedastic.pipeline",
-    "load": "skedastic.results",
+    "load": "skedastic.loading",
     "ERM": "skedastic.methods.erm",
     "HAR": "skedastic.methods.har",
     "Budget": "skedastic.training.budget",
+    "Config": "skedastic.config",
     "Estimation": "skedastic.config",
     "UserError": "skedastic.errors",
 }
-__all__ = ["ERM", "HAR", "Budget", "Estimation", "UserError", "compare", "estimate", "fit", "load"]
+__all__ = ["ERM", "HAR", "Budget", "Config", "Estimation", "UserError", "compare", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -45,12 +45,16 @@ DATA_OPTIONS = [
     click.option("--groups", metavar="COL", help="Column with the groups; by default each label is a group."),
     click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
     click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
-    click.option("--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2)."),
     click.option(
         "--noise", metavar="SPEC", help='Corrupt training labels: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2".'
     ),
     click.option("--imbalance", metavar="SPEC", help='Remove training examples: "step:10:1,3,8", "longtail:100".'),
     click.option("--limit", metavar="N", type=int, help="Use N training examples, drawn by seed."),
+]
+TEST_OPTIONS = [
+    click.option(
+        "--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2), or none."
+    )
 ]
 TRAINING_OPTIONS = [
     click.option("--model", metavar="NAME", help="auto, mlp or resnet32."),
@@ -90,7 +94,7 @@ RENAMED = {"method": "method.name", "strength": "method.strength", "model": "mod
 
 
 @app.command()
-@options(DATA_OPTIONS)
+@options(DATA_OPTIONS, TEST_OPTIONS)
 @click.option("--method", metavar="NAME", help="Method by preset name (default har); `skedastic methods` lists them.")
 @click.option("--strength", type=float, help="Largest enforced regularization strength λτ_g of HAR (default 0.1).")
 @click.option("--seed", type=int, help="Seed of the split, the initial weights and the batches (default 0).")
@@ -109,7 +113,7 @@ def fit(out: str | None, force: bool, config_file: str | None, sets: tuple[str, 
 
 
 @app.command()
-@options(DATA_OPTIONS)
+@options(DATA_OPTIONS, TEST_OPTIONS)
 @click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har).")
 @click.option("--strength", type=float, help="Largest enforced regularization strength, for every method that has one.")
 @click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
@@ -160,20 +164,17 @@ def methods(name: str | None, as_json: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Anything that the user gave and can't be used is one line on stderr, and exit status 2."""
     warnings.filterwarnings("ignore", category=FutureWarning)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app.main(args=arguments, prog_name="skedastic", standalone_mode=False)
+        app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
     except UserError as error:
         _stop(str(error), 2)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _stop("interrupted; nothing was written", 130)
-    except KeyboardInterrupt:
-        _stop("interrupted; nothing was written", 130)
-    except click.exceptions.NoArgsIsHelpError as help_text:
-        click.echo(help_text.format_message())
     except click.ClickException as error:
-        _stop(error.format_message().replace("\n", " "), 2)
+        _stop(error.format_message(), 2)
 
 
 def _stop(message: str, status: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(status)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from skedastic import __version__
 from skedastic.config import Config, to_toml
+from skedastic.core.strengths import GroupStats
 from skedastic.data import affected_classes
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError
 from skedastic.evaluate import mean_interval, mean_of_groups, paired
 from skedastic.folder import written
+from skedastic.processes import mapped
 from skedastic.training.loop import Progress
 
 if TYPE_CHECKING:
-    from skedastic.report import Suspect
+    from skedastic.report.content import Suspect
     from skedastic.results import Result
 
 PARTS = ("overall", "focus", "rest", "worst_group")
@@ -75,38 +73,26 @@ class SeedOutcome:
 def run_seeds(
     run: Callable[[Config], SeedOutcome], config: Config, jobs: int, progress: Progress | None
 ) -> list[SeedOutcome]:
-    """Run every seed of a comparison, `jobs` at a time in processes of their own (0: one for each core).
+    """Run every seed of a comparison, `jobs` at a time (0: one for each core), each on one thread.
 
-    The cores are divided among the jobs. Raises UserError as a seed does.
+    One thread, so that a seed gives the same figures however many run at a time. One job runs in this process, more
+    in processes of their own. Raises UserError as a seed does.
     """
-    configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
-    cores = os.cpu_count() or 1
     if jobs < 0:
         raise UserError(f"jobs={jobs}: must be at least 1, or 0 for one for each core")
-    jobs = min(jobs or (1 if torch.accelerator.is_available() else cores), config.seeds)
+    configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
+    at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), config.seeds)
     outcomes: list[SeedOutcome] = []
 
-    def done(outcome: SeedOutcome) -> None:
-        outcomes.append(outcome)
+    def tell() -> None:
         if progress is not None:
             progress(f"{len(config.methods)} methods × {config.seeds} seeds", len(outcomes), config.seeds)
 
-    if jobs == 1:
-        for c in configs:
-            done(run(c))
-        return outcomes
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        jobs, context, initializer=torch.set_num_threads, initargs=(max(1, cores // jobs),)
-    ) as pool:
-        try:
-            for future in as_completed([pool.submit(run, c) for c in configs]):
-                done(future.result())
-        except BrokenProcessPool:
-            raise UserError("a worker process died, most likely for want of memory; try --jobs 1") from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    tell()
+    with mapped(run, configs, at_once) as seeds:
+        for outcome in seeds:
+            outcomes.append(outcome)
+            tell()
     return sorted(outcomes, key=lambda o: o.seed)
 
 
@@ -119,38 +105,46 @@ class Comparison:
 
     @cached_property
     def focus(self) -> tuple[str, ...]:
-        """The groups whose mean accuracy is the headline.
+        """The groups whose mean accuracy is the headline; none where the test set of a seed has none of them.
 
         Those that were named; else those that `noise` and `imbalance` touch; else the quarter of the groups with the
-        largest estimated τ. The test set has no say in it.
+        largest estimated τ. How well a method does has no say in it.
         """
+        focus = self.config.focus or self._touched() or self._most_regularized()
+        return focus if self._tested(focus) else ()
+
+    def _touched(self) -> tuple[str, ...]:
         first = self.outcomes[0]
-        for name in self.config.focus:
-            if name not in first.groups:
-                raise unknown("group in focus", name, first.groups)
-        if self.config.focus:
-            return self.config.focus
-        if self.config.groups is None:
-            touched = affected_classes(self.config.noise, self.config.imbalance, first.classes)
-            if 0 < len(touched) < len(first.groups):
-                return touched
-        if first.stats is None or len(first.groups) < 2:
+        if self.config.groups is not None:
             return ()
-        tau = np.mean([_tau(o) for o in self.outcomes], axis=0)
-        most = np.argsort(-tau)[: max(1, len(tau) // 4)]
-        return tuple(first.groups[g] for g in sorted(most))
+        touched = affected_classes(self.config.noise, self.config.imbalance, first.classes)
+        return touched if len(touched) < len(first.groups) else ()
+
+    def _most_regularized(self) -> tuple[str, ...]:
+        first = self.outcomes[0]
+        stats = [GroupStats.from_dict(o.stats) for o in self.outcomes if o.stats is not None]
+        if not stats or len(first.groups) < 2:
+            return ()
+        tau = torch.stack([s.strengths for s in stats]).mean(0)
+        most = tau.argsort(descending=True, stable=True)[: max(1, len(tau) // 4)]
+        return tuple(first.groups[g] for g in most.sort().values.tolist())
+
+    def _tested(self, names: tuple[str, ...]) -> bool:
+        rows = [[g["n"] for g in m["groups"] if g["name"] in names] for o in self.outcomes for m in o.metrics.values()]
+        return all(sum(n) for n in rows)
 
     @cached_property
     def values(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy by method and part, one value a seed."""
-        rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus)
+        """Accuracy by method and part, one value a seed; none where a seed's test set has no group of the part."""
+        rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
+        rest = rest if self._tested(rest) else ()
         values: dict[str, dict[str, list[float]]] = {}
         for name in self.config.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
             values[name] = {
                 "overall": [m["overall"]["accuracy"] for m in metrics],
                 "focus": [mean_of_groups(m, self.focus) for m in metrics] if self.focus else [],
-                "rest": [mean_of_groups(m, rest) for m in metrics] if self.focus and rest else [],
+                "rest": [mean_of_groups(m, rest) for m in metrics] if rest else [],
                 "worst_group": [m["worst_group"]["accuracy"] for m in metrics],
             }
         return values
@@ -169,8 +163,7 @@ class Comparison:
             methods[name]["seconds"] = sum(seconds) / len(seconds)
         differences = {
             f"{b}-{a}": {
-                part: paired(self.values[b][part], self.values[a][part]) if self.values[a][part] else None
-                for part in ("focus", "rest", "overall")
+                part: _difference(self.values[b][part], self.values[a][part]) for part in ("focus", "rest", "overall")
             }
             for b, a in self.pairs()
         }
@@ -190,7 +183,7 @@ class Comparison:
 
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
-            (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False), "utf-8")
+            (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", "utf-8")
             lines = [
                 json.dumps(
                     {
@@ -220,9 +213,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def _tau(outcome: SeedOutcome) -> np.ndarray:
-    from skedastic.core.strengths import GroupStats
-
-    assert outcome.stats is not None
-    tau: np.ndarray = GroupStats.from_dict(outcome.stats).strengths.numpy()
-    return tau
+def _difference(values: list[float], base: list[float]) -> dict[str, float | None] | None:
+    if not values:
+        return None
+    difference = paired(values, base)
+    return {key: difference[key] for key in ("mean", "low", "high")}

@@ -6,6 +6,7 @@ A misspelled key gets the nearest right one, a value of the wrong type says what
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,10 @@ class Estimation:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that decides a run. `[method]` and `[model]` hold a name and the settings of what it names."""
+    """Everything that decides a run. `[method]` and `[model]` hold a name and the settings of what it names.
+
+    test: a share in (0, 1) to hold out, another source, or "none". Raises UserError on values that can't be.
+    """
 
     source: str = ""
     target: str | None = None
@@ -78,6 +82,14 @@ class Config:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("method", "model"):
+            if not isinstance(getattr(self, name).get("name", ""), str):
+                raise UserError(f"{name}.name={getattr(self, name)['name']!r}: must be text, the name of a {name}")
+        for name in ("methods", "focus"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UserError(f"{name}={','.join(getattr(self, name))}: the same name stands twice; give each once")
+        if not self.methods:
+            raise UserError("methods is empty: name at least one, for example --methods erm,har")
         if self.limit is not None and self.limit < 2:
             raise UserError(f"limit={self.limit}: must be at least 2 training examples")
         if self.seeds < 1:
@@ -85,17 +97,18 @@ class Config:
         for name in ("seed", "first_seed"):
             if not 0 <= getattr(self, name) < 2**31:
                 raise UserError(f"{name}={getattr(self, name)}: must be a whole number from 0 to 2147483647")
+        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
+            raise UserError(
+                f"test={self.test}: a fraction to hold out must be in (0, 1), such as 0.2; or name a file, or none"
+            )
 
     @property
     def test_fraction(self) -> float | None:
-        """The share of the source held out for testing, or None where `test` names another source."""
+        """The share of the source held out for testing; None where `test` names another source, or is "none"."""
         try:
-            fraction = float(self.test)
+            return float(self.test)
         except ValueError:
             return None
-        if not 0 < fraction < 1:
-            raise UserError(f"test={self.test}: a fraction must be in (0, 1); or name a file")
-        return fraction
 
 
 def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = ()) -> Config:
@@ -118,9 +131,7 @@ def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[s
         if not equals or not key.strip():
             raise UserError(f"--set {item!r}: write key=value, for example --set train.lr=0.1")
         _put(data, key.strip(), _parse(text.strip()))
-    config: Config = build(Config, data, "")
-    make_method(config.method.get("name", "har"), _settings(config.method))  # refuse a wrong setting before any work
-    return config
+    return build_config(data)
 
 
 def to_toml(config: Config) -> str:
@@ -140,17 +151,14 @@ def the_method(config: Config) -> Method:
     return make_method(config.method.get("name", "har"), _settings(config.method))
 
 
-def method_table(method: Method) -> dict[str, Any]:
-    """Return the `[method]` table that names `method` with all of its settings."""
-    names = {cls: name for name, cls in losses.discover().items()}
-    table = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
-    return {"name": method.card.name} | {k: names.get(type(v), v) for k, v in table.items()}
+def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
+    """Return the `[method]` table of `method` with all of its settings, under the name of its card or a preset."""
+    table = {f.name: _named(getattr(method, f.name)) for f in dataclasses.fields(method)}
+    return {"name": name or method.card.name} | table
 
 
 def compared_methods(config: Config) -> dict[str, Method]:
     """Return the methods of a comparison by name. A setting in `[method]` goes to every method that has it."""
-    if not config.methods:
-        raise UserError("methods is empty: name at least one, for example --methods erm,har")
     settings = _settings(config.method)
     fields = {name: {f.name for f in dataclasses.fields(find_preset(name)[0])} for name in config.methods}
     for key in settings:
@@ -159,6 +167,12 @@ def compared_methods(config: Config) -> dict[str, Method]:
     return {
         name: make_method(name, {k: v for k, v in settings.items() if k in fields[name]}) for name in config.methods
     }
+
+
+def build_config(data: Mapping[str, Any]) -> Config:
+    """Return the configuration of plain data; raises UserError for an unknown key, and a value of the wrong type."""
+    config: Config = build(Config, data, "")
+    return config
 
 
 def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
@@ -190,22 +204,35 @@ def convert(hint: Any, value: Any, place: str) -> Any:
     if origin is Literal:
         return value  # the dataclass itself checks its choices, and suggests
     if origin is tuple:
-        values = value.split(",") if isinstance(value, str) else value
-        if isinstance(values, Sequence):
-            return tuple(convert(inner[0], v.strip() if isinstance(v, str) else v, place) for v in values)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    accepted = origin or hint
-    if (
-        isinstance(accepted, type)
-        and isinstance(value, accepted)
-        and not (hint in (int, float) and isinstance(value, bool))
-    ):
+        if isinstance(value, str):
+            value = [v.strip() if inner[0] is str else _parse(v.strip()) for v in value.split(",")]
+        values = value if isinstance(value, Sequence) else [value]
+        return tuple(convert(inner[0], v, place) for v in values)
+    for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
+        if hint is kind and isinstance(value, number) and not isinstance(value, bool):
+            return kind(value)
+    if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
         return value
-    name = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}.get(hint, str(hint))
-    raise UserError(f"{place}={value!r}: must be {name}")
+    if dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping)):
+        raise UserError(
+            f"{place}={_shown(value)}: must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
+        )
+    names = {float: "a number", int: "a whole number", bool: "true or false", PerExampleLoss: "the name of a loss"}
+    raise UserError(f"{place}={_shown(value)}: must be {names.get(hint, 'text')}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
+
+
+def _first_key(hint: Any) -> str:
+    return dataclasses.fields(hint)[0].name if dataclasses.is_dataclass(hint) else "name"
+
+
+def _named(value: Any) -> Any:
+    """What stands for a loss in a configuration: its name."""
+    names = {cls: name for name, cls in losses.discover().items()}
+    return names.get(type(value), type(value).__name__) if isinstance(value, PerExampleLoss) else value
 
 
 def _settings(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +244,7 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     for table in tables:
         data = data.setdefault(table, {})
         if not isinstance(data, dict):
-            raise UserError(f"--set {key}: {table!r} is a value, not a table")
+            raise UserError(f"{key}: {table!r} is already a value, and must be a table; leave {table}=… out")
     data[last] = value
 
 

@@ -41,7 +41,7 @@ def progress() -> Iterator[Report]:
     def report(stage: str, done: int, total: int) -> None:
         if not err.is_terminal:
             if done == total:
-                err.print(f"{stage}: {total} done", markup=False)
+                err.print(f"{stage}: {total} done", markup=False, soft_wrap=True)
             return
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total)
@@ -54,6 +54,11 @@ def progress() -> Iterator[Report]:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
+
+
+def say(text: str) -> None:
+    """Print a sentence, broken between words on a terminal and nowhere else."""
+    out.print(text, markup=False, soft_wrap=not out.is_terminal)
 
 
 def show_fit(result: Result, folder: Path) -> None:
@@ -90,14 +95,10 @@ def show_fit(result: Result, folder: Path) -> None:
     out.print(table)
     _left_out(len(result.groups))
     _rank_correlation(result.group_stats, result.true_noise)
-    out.print(fit_sentence(result), markup=False)
+    say(fit_sentence(result))
     if result.suspects is not None:
-        out.print(
-            f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}",
-            markup=False,
-            soft_wrap=True,
-        )
-    out.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+        say(f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}")
+    say(f"Report: {folder / 'report.html'}")
 
 
 def show_comparison(comparison: Comparison, folder: Path) -> None:
@@ -114,17 +115,16 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     for name, row in figures["methods"].items():
         table.add_row(name, *[_of(row[p]) for p in parts], f"{row['seconds']:.1f}")
     differences = [p for p in parts if p != "worst_group"]
-    for i, (name, row) in enumerate(figures["paired"].items()):
-        if i == 0:
-            table.add_section()
-        table.add_row(
-            name.replace("-", " − "), *[_of(row[p], signed=True) if p in differences else "" for p in parts], ""
-        )
+    for b, a in comparison.pairs():
+        row = figures["paired"][f"{b}-{a}"]
+        table.add_row(f"{b} − {a}", *[_of(row[p], signed=True) if p in differences else "" for p in parts], "")
     out.print(table)
     if has_focus:
-        out.print(f"focus: {', '.join(comparison.focus)}", markup=False)
-    out.print(comparison_sentence(comparison), markup=False)
-    out.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+        say(f"focus: {', '.join(comparison.focus)}")
+    elif comparison.config.focus:
+        say("focus: left out, since the test set of a seed has no example of it")
+    say(comparison_sentence(comparison))
+    say(f"Report: {folder / 'report.html'}")
 
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
@@ -222,12 +222,12 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 def _remarks(remarks: tuple[str, ...]) -> None:
     for remark in remarks:
-        err.print(f"note: {remark}", markup=False, style="dim")
+        err.print(f"note: {remark}", markup=False, style="dim", soft_wrap=not err.is_terminal)
 
 
 def _left_out(groups: int) -> None:
     if groups > MOST_GROUPS:
-        out.print(f"… and {groups - MOST_GROUPS} more groups: see the report", markup=False)
+        say(f"… and {groups - MOST_GROUPS} more groups: see the report")
 
 
 def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
@@ -237,7 +237,7 @@ def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
     from scipy.stats import spearmanr
 
     value = float(spearmanr(stats.noise.numpy(), known).statistic)
-    out.print(f"Spearman correlation of estimated and true noise over {len(known)} groups: {value:.2f}", markup=False)
+    say(f"Spearman correlation of estimated and true noise over {len(known)} groups: {value:.2f}")
 
 
 def _noise_of(stats: Any, g: int) -> tuple[float, float, float]:

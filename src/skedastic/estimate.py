@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 import torch
@@ -38,8 +39,9 @@ class Estimate:
     probabilities: Tensor
     seconds: float
 
+    @cached_property
     def suspects(self) -> pd.DataFrame:
-        """Return the training examples, the most suspect label first (see `skedastic.suspects`)."""
+        """The training examples, the most suspect label first (see `skedastic.suspects`)."""
         d = self.dataset
         return find_suspects(self.probabilities, d.y, d.index, d.classes)
 

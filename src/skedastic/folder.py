@@ -5,17 +5,30 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skedastic.errors import UserError
 
-OURS = ("state.json", "compare.json")  # beside config.toml, either marks a folder that skedastic wrote
+RUN_FILES = (
+    "config.toml",
+    "model.safetensors",
+    "state.json",
+    "group_stats.json",
+    "metrics.json",
+    "history.jsonl",
+    "predictions.parquet",
+    "suspects.parquet",
+    "report.html",
+)
+COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether skedastic wrote this folder."""
-    return (folder / "config.toml").is_file() and any((folder / name).is_file() for name in OURS)
+    """Whether skedastic wrote this folder and everything in it: a run or a comparison, and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    is_run = {"config.toml", "state.json"} <= names <= set(RUN_FILES)
+    return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:
@@ -24,47 +37,71 @@ def free_folder(folder: str | Path, force: bool) -> Path:
     With `force`, a folder that skedastic wrote may be replaced; nothing else ever is.
     """
     path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--out {str(folder)!r} is a file; name a folder that does not exist yet")
-    if path.is_dir() and any(path.iterdir()):
-        if not force:
-            raise UserError(f"--out {str(folder)!r} exists and is not empty; name another, or replace it with --force")
-        if not is_ours(path):
-            raise UserError(
-                f"--out {str(folder)!r} was not written by skedastic, so --force does not replace it; name another"
-            )
-    parent = path.resolve().parent
-    while not parent.exists():
-        parent = parent.parent
     try:
+        _check_free(path, force)
+        parent = path.resolve().parent
+        while not parent.exists():
+            parent = parent.parent
         tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=parent).cleanup()
-    except OSError as error:
-        raise UserError(
-            f"--out {str(folder)!r} can't be written ({error.strerror} in {str(parent)!r}); name another"
-        ) from None
+    except UserError:
+        raise
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
+        raise UserError(f"--out {str(path)!r} can't be written ({_reason(error)}); name another folder") from None
     return path
 
 
 @contextmanager
 def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
     """Lend a temporary folder beside `folder`; it takes that name when the block ends well, and vanishes when not."""
-    path = free_folder(folder, force)
+    path = free_folder(folder, force).resolve()
+    absent = [parent for parent in path.parents if not parent.exists()]
+    new = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"--out {str(folder)!r} can't be written: {error.strerror}; name another folder") from None
-    try:
         yield new
         new.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            path.rename(old / "was")
-            new.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            new.rename(path)
+        _take_the_place(new, path)
     except OSError as error:
-        raise UserError(f"writing {str(folder)!r} failed: {error.strerror or error}; nothing was changed") from None
+        raise UserError(f"writing {str(folder)!r} failed ({_reason(error)}); nothing was changed") from None
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
+        with suppress(OSError):  # those that hold something stay
+            for parent in absent:
+                parent.rmdir()
+
+
+def _check_free(path: Path, force: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--out {str(path)!r} is a file; name a folder that does not exist yet")
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise UserError(f"--out {str(path)!r} is where you are, or above it; name a folder that does not exist yet")
+    if path.is_dir() and any(path.iterdir()):
+        if not force:
+            raise UserError(f"--out {str(path)!r} exists and is not empty; name another, or replace it with --force")
+        if not is_ours(path):
+            raise UserError(
+                f"--out {str(path)!r} holds what skedastic did not write, so --force does not replace it; name another"
+            )
+
+
+def _take_the_place(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what is there goes only when that has worked."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    try:
+        path.rename(old / "was")
+        new.rename(path)
+    except BaseException:
+        if (old / "was").exists():
+            (old / "was").rename(path)
+        old.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -157,7 +157,7 @@ def _averaged_posterior(e: Floats, n: Floats) -> tuple[Floats, Floats]:
     weight, m, kappa = _grid(e[n > 0], n[n > 0])
     total = kappa[:, None] + n  # [H, G]
     means = (m[:, None] * kappa[:, None] + e) / total
-    rests = ((1 - m)[:, None] * kappa[:, None] + n - e) / total  # 1 − means, exact where means is near 1
+    rests = ((1 - m)[:, None] * kappa[:, None] + (n - e)) / total  # 1 − means, exact where means is near 1
     mean, rest = weight @ means, weight @ rests
     variance = weight @ (means * rests / (total + 1) + (means - mean) ** 2)
     concentration = mean * rest / variance - 1
@@ -190,7 +190,7 @@ def _log_posterior(point: Floats, e: Floats, n: Floats, times: Integers, typical
     """Return the log density, less a constant, of points (logit m, log(κ / typical)): [2, ...] to [...]."""
     kappa = typical * np.exp(point[1])
     a, b = (expit(point[0]) * kappa)[..., None], (expit(-point[0]) * kappa)[..., None]
-    likelihood = times * (betaln(a + e, b + n - e) - betaln(a, b))
+    likelihood = times * (betaln(a + e, b + (n - e)) - betaln(a, b))  # so that b + n does not swallow b
     prior_m = (log_expit(point[0]) + log_expit(-point[0])) / 2
     prior_kappa = log_expit(point[1]) + OWN_WEIGHT * log_expit(-point[1])
     return np.asarray(likelihood.sum(-1) + prior_m + prior_kappa)

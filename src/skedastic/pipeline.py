@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skedastic.comparison import Comparison, SeedOutcome, run_seeds
-from skedastic.config import Config, Estimation, compared_methods, make_method, method_table, the_method
+from skedastic.config import (
+    Config,
+    Estimation,
+    build_config,
+    compared_methods,
+    make_method,
+    method_table,
+    the_method,
+)
 from skedastic.data import Dataset, Encoder, Source, Truth, corrupt, from_arrays, limit, open_source, split_rows
-from skedastic.errors import UserError
+from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
 from skedastic.methods.base import Method
+from skedastic.methods.erm import ERM
+from skedastic.rehearsal import MakeNet, rehearse
 from skedastic.results import Result, make_network, make_result
 from skedastic.training import Budget, train
 from skedastic.training.loop import Progress, make_task
-
-MakeNet = Callable[[], nn.Module]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +52,7 @@ def fit(
     method: Method | str = "har",
     groups: Any = None,
     test: Any = None,
-    model: str | MakeNet = "auto",
+    model: str | Mapping[str, Any] | MakeNet = "auto",
     train: Budget | None = None,
     estimate: Estimation | None = None,
     seed: int = 0,
@@ -51,58 +61,56 @@ def fit(
 ) -> Result:
     """Train one model and return it with everything that was found out on the way.
 
-    source: features X [n, ...] (NumPy, torch, pandas) with labels y [n]; or, without y, what the command line takes
-    (a file or the name of a built-in set, with `target="column"`). method: a method such as `sk.HAR(strength=0.1)`, or
-    a preset's name. groups: [n] group of each example, or with a file the name of a column; by default its label.
-    test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default everything is trained on
-    and nothing is evaluated. model: a model's name, or a function without arguments that returns a fresh network for
-    the encoded features. train, estimate: the budget, and how the noise is estimated. settings: further fields of
-    `skedastic.config.Config`, such as noise="uniform:0.2".
+    source: features X [n, ...] (NumPy, torch, pandas, lists) with labels y [n]; or, without y, what the command line
+    takes (a file or the name of a built-in set, with `target="column"`). method: a method such as
+    `sk.HAR(strength=0.1)`, or a preset's name. groups: [n] group of each example, or with a file the name of a column;
+    by default its label. test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
+    everything is trained on and nothing is evaluated. model: a model's name, or {"name": …} with its options, or a
+    function without arguments that returns a fresh network for the encoded features. train, estimate: the budget, and
+    how the noise is estimated. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
 
     Raises UserError, in one line, on whatever can't be used.
     """
-    config = Config(seed=seed, train=train or Budget(), estimate=estimate or Estimation(), **settings)
-    if isinstance(method, str):
-        method = make_method(method, {})
-    config = replace(config, model={"name": model if isinstance(model, str) else "own"})
-    test_source = None
-    if y is None:
-        if not isinstance(source, str):
-            source = str(source)
-        config = replace(config, source=source, groups=groups)
-        opened = _open(config)
-        if isinstance(test, str):
-            test_source = open_source(test, target=config.target, groups=groups, ignore=config.ignore, like=opened)
-    else:
-        opened = from_arrays(source, y, groups)
-        if isinstance(test, tuple):
-            test_source = from_arrays(*test, like=opened)
-    config = replace(config, test="none" if test is None else str(test) if isinstance(test, (float, str)) else "given")
-    data = prepare(config, opened, test_source)
-    return run(config, data, method, None if isinstance(model, str) else model, progress=progress)
+    if y is None and not isinstance(source, (str, Path)):
+        raise UserError("fit needs labels: fit(X, y), or the name of a file with target=…")
+    if not isinstance(test, (tuple, str, Path, int, float, np.floating, type(None))):
+        raise UserError(f"test={type(test).__name__}: give (X, y), a share in (0, 1), the name of a file, or None")
+    own_net = None if isinstance(model, (str, Mapping)) else model
+    name = method if isinstance(method, str) else None
+    method = make_method(method, {}) if isinstance(method, str) else method
+    given = {
+        "source": str(source) if y is None else "",
+        "groups": groups if y is None else None,
+        "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
+        "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
+        "method": method_table(method, name),
+        "train": train or Budget(),
+        "estimate": estimate or Estimation(),
+        "seed": seed,
+    }
+    config = build_config(settings | given)
+    opened = _open(config) if y is None else from_arrays(source, y, groups)
+    return _fit(config, open_data(config, opened, test if isinstance(test, tuple) else None), method, own_net, progress)
 
 
 def fit_config(config: Config, progress: Progress | None = None) -> Result:
     """Train the method that `config` names on the source that it names."""
-    return run(config, open_data(config), the_method(config), progress=progress)
+    method = the_method(config)
+    table = method_table(method, config.method.get("name"))  # complete, so that config.toml can be run again
+    return _fit(replace(config, method=table), open_data(config), method, progress=progress)
 
 
-def run(
-    config: Config, data: Data, method: Method, own_net: MakeNet | None = None, *, progress: Progress | None = None
+def _fit(
+    config: Config, data: Data, method: Method, own_net: MakeNet | None = None, progress: Progress | None = None
 ) -> Result:
-    """Estimate, train and evaluate one method on data that is ready."""
-    config = replace(config, method=method_table(method))  # complete, so that config.toml can be run again
     make_net = own_net or network(config, data)
-    estimated = None
-    if config.estimate.kind != "none" or "group_stats" in method.needs:
-        estimated = estimate_noise(config, data, make_net, progress)
+    rehearse([method], data.train, make_net, config.train)
+    estimated = estimate_noise(config, data, make_net, progress) if _estimates(config, [method]) else None
     return train_and_evaluate(config, data, method, make_net, estimated, progress)
 
 
 def estimate_noise(config: Config, data: Data, make_net: MakeNet, progress: Progress | None = None) -> Estimate:
-    """Estimate noise and density per group; refuses `estimate.kind=none`, which only some methods can do without."""
-    if config.estimate.kind == "none":
-        raise UserError("estimate.kind=none, but this method needs each group's noise; use cross-fit or paper")
+    """Estimate noise and density per group."""
     return estimate_groups(data.train, make_net, config.train, config.estimate, seed=config.seed, progress=progress)
 
 
@@ -126,10 +134,19 @@ def train_and_evaluate(
     return make_result(config, data, task, trained, estimated, metrics, probabilities)
 
 
-def compare(config: Config, *, jobs: int = 0, progress: Progress | None = None) -> Comparison:
-    """Train every method of `config.methods` on the same splits of the same data, over seeds; see `Comparison`."""
-    compared_methods(config)  # a wrong name is refused before any work
-    open_data(replace(config, seed=config.first_seed))
+def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) -> Comparison:
+    """Train every method of `config.methods` on the same splits of the same data, over seeds; see `Comparison`.
+
+    jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
+    stand under `if __name__ == "__main__":`, as for everything that starts processes.
+    """
+    methods = list(compared_methods(config).values())
+    data = open_data(replace(config, seed=config.first_seed))
+    if data.test is None:
+        raise UserError("test=none: a comparison needs a test set; give a share such as test=0.2, or a file")
+    _check_focus(config, data.test)
+    _estimates(config, methods)
+    rehearse(methods, data.train, network(config, data), config.train)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
 
 
@@ -137,43 +154,42 @@ def compare_seed(config: Config) -> SeedOutcome:
     """Run all methods with one seed: one split, one corruption, one estimate, one start for all."""
     data, methods = open_data(config), compared_methods(config)
     make_net = network(config, data)
-    estimated = None
-    if config.estimate.kind != "none" or any("group_stats" in m.needs for m in methods.values()):
-        estimated = estimate_noise(config, data, make_net)
+    estimated = estimate_noise(config, data, make_net) if _estimates(config, methods.values()) else None
     results = {name: train_and_evaluate(config, data, m, make_net, estimated) for name, m in methods.items()}
     return SeedOutcome.of(config.seed, results)
 
 
 def estimate(config: Config, progress: Progress | None = None) -> tuple[Estimate, Data]:
     """Estimate noise and density per group of the whole source, and train no final model."""
-    source = _open(config)
-    data = prepare(replace(config, test="none"), source, None)
-    return estimate_noise(config, data, network(config, data), progress), data
+    if config.estimate.kind == "none":
+        raise UserError("estimate.kind=none leaves nothing to do; use cross-fit or paper")
+    data = open_data(replace(config, test="none"))
+    make_net = network(config, data)
+    rehearse([ERM()], data.train, make_net, config.train)
+    return estimate_noise(config, data, make_net, progress), data
 
 
-def open_data(config: Config) -> Data:
-    """Open the sources that `config` names and make them ready."""
-    source = _open(config)
-    test_source = None
-    if config.test_fraction is None:
-        test_source = open_source(
-            config.test,
-            target=config.target,
-            groups=config.groups,
-            ignore=config.ignore,
-            truth=config.truth,
-            like=source,
-        )
-    return prepare(config, source, test_source)
+def open_data(config: Config, source: Source | None = None, test: tuple[Any, ...] | None = None) -> Data:
+    """Open the sources that `config` names, or take the given ones, and make them ready."""
+    source = source or _open(config)
+    if test is not None:
+        if len(test) not in (2, 3):
+            raise UserError(f"test has {len(test)} parts; give (X, y), or (X, y, groups)")
+        return prepare(config, source, from_arrays(*test, like=source))
+    if config.test == "none" or config.test_fraction is not None:
+        return prepare(config, source, None)
+    return prepare(config, source, _open(config, config.test, source))
 
 
 def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
     """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any."""
     rows, test_rows = torch.arange(len(source)), None
     if test_source is not None:
+        if test_source.groups != source.groups:
+            raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
         test_rows = torch.arange(len(test_source))
-    elif config.test != "none":
-        rows, test_rows = split_rows(source, config.test_fraction or 0.2, config.seed)
+    elif config.test_fraction is not None:
+        rows, test_rows = split_rows(source, config.test_fraction, config.seed)
     encoder = source.encode(rows)
     training = source.dataset(rows, encoder)
     if config.limit is not None:
@@ -189,11 +205,8 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
 
 
 def network(config: Config, data: Data) -> MakeNet:
-    """Return the function that makes a fresh network of the configured model; a model that can't be is refused here."""
-    make_net = make_network(config, data.encoder, len(data.train.classes))
-    with torch.random.fork_rng(devices=[]):
-        make_net()
-    return make_net
+    """Return the function that makes a fresh network of the configured model for the encoded features."""
+    return make_network(config, data.encoder, len(data.train.classes))
 
 
 def task_counts(training: Dataset) -> Tensor:
@@ -201,14 +214,39 @@ def task_counts(training: Dataset) -> Tensor:
     return torch.bincount(training.group, minlength=len(training.groups))
 
 
-def _open(config: Config) -> Source:
+def _open(config: Config, source: str | None = None, like: Source | None = None) -> Source:
     return open_source(
-        config.source, target=config.target, groups=config.groups, ignore=config.ignore, truth=config.truth
+        source or config.source,
+        target=config.target,
+        groups=config.groups,
+        ignore=config.ignore,
+        truth=config.truth,
+        like=like,
     )
+
+
+def _estimates(config: Config, methods: Iterable[Method]) -> bool:
+    """Whether the noise is estimated; refuses to do without where a method can't."""
+    for method in methods:
+        if config.estimate.kind == "none" and "group_stats" in method.needs:
+            raise UserError(
+                f"estimate.kind=none, but {method.card.name} needs each group's noise; use cross-fit or paper"
+            )
+    return config.estimate.kind != "none"
+
+
+def _check_focus(config: Config, test: Dataset) -> None:
+    for name in config.focus:
+        if name not in test.groups:
+            raise unknown("group in focus", name, test.groups)
+    ids = torch.tensor([test.groups.index(name) for name in config.focus])
+    if len(ids) and not torch.isin(test.group, ids).any():
+        raise UserError(f"focus={','.join(config.focus)}: the test set has no example of it; name other groups")
 
 
 def _with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
     if truth is None:
         return test
     clean = truth.of(test.index)
-    return replace(test, y=clean, group=clean if test.groups == test.classes else test.group)
+    by_label = test.groups == test.classes and torch.equal(test.group, test.y)
+    return replace(test, y=clean, group=clean if by_label else test.group)

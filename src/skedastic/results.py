@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic import models
-from skedastic.config import Config, read, the_method, to_toml
+from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, Encoder, ImageEncoder
-from skedastic.errors import UserError
 from skedastic.estimate import Estimate
 from skedastic.folder import written
-from skedastic.methods.base import Method, State, Task
-from skedastic.report import Suspect
+from skedastic.methods.base import Method, Task
+from skedastic.report.content import Suspect
 from skedastic.training.loop import Trained
 
 if TYPE_CHECKING:
@@ -98,10 +96,12 @@ class Result:
         from skedastic.report.build import fit_report
         from skedastic.report.html import render
 
+        tensors = self.trained.state.state_dict()
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
             save_file(
-                {k: v.contiguous() for k, v in self.trained.state.state_dict().items()}, new / "model.safetensors"
+                {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
+                new / "model.safetensors",
             )
             _write_json(new / "state.json", self._state())
             _write_json(new / "group_stats.json", None if self.group_stats is None else self.group_stats.to_dict())
@@ -139,14 +139,14 @@ def make_result(
     probabilities: Tensor | None,
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
-    suspects = None if estimated is None else estimated.suspects()
+    suspects = None if estimated is None else estimated.suspects
     return Result(
         config=config,
         trained=trained,
         encoder=data.encoder,
         classes=data.train.classes,
         groups=data.train.groups,
-        integer_labels=all(c.lstrip("-").isdigit() for c in data.train.classes),
+        integer_labels=data.source.integer_labels,
         train_count=torch.bincount(data.train.group, minlength=len(data.train.groups)).tolist(),
         group_stats=None if estimated is None else estimated.stats,
         strengths=trained.method.group_strengths(task),
@@ -160,93 +160,12 @@ def make_result(
     )
 
 
-def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
-    """Return the result that `Result.save` wrote.
-
-    model: the function that made the network, where `fit` was given one. Nothing pickled is ever read.
-    Raises UserError where the folder is no run, or one of its files is damaged.
-    """
-    path = Path(folder)
-    if not (path / "state.json").is_file() or not (path / "model.safetensors").is_file():
-        raise UserError(
-            f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote"
-        )
-    try:
-        config = read(path / "config.toml", {})
-        state = json.loads((path / "state.json").read_text("utf-8"))
-        stats = json.loads((path / "group_stats.json").read_text("utf-8"))
-        metrics = json.loads((path / "metrics.json").read_text("utf-8"))
-        history = [json.loads(line) for line in (path / "history.jsonl").read_text("utf-8").splitlines()]
-        tables = {name: pd.read_parquet(path / f"{name}.parquet") for name in ("predictions", "suspects")}
-        tensors = load_file(path / "model.safetensors")
-        encoder = Encoder.from_json(state["encoder"])
-        group_stats = None if stats is None else GroupStats.from_dict(stats)
-        trained = _rebuild(config, state, encoder, group_stats, tensors, model)
-    except SafetensorError as error:
-        raise UserError(f"{str(path / 'model.safetensors')!r} is damaged ({error}); restore it, or fit again") from None
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"{str(folder)!r} is a damaged run folder ({type(error).__name__}: {error}); restore it, or fit again"
-        ) from None
-    return Result(
-        config=config,
-        trained=replace(trained, history=history),
-        encoder=encoder,
-        classes=tuple(state["classes"]),
-        groups=tuple(state["groups"]),
-        integer_labels=state["integer_labels"],
-        train_count=state["train_count"],
-        group_stats=group_stats,
-        strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
-        suspects=None if stats is None else tables["suspects"],
-        metrics=metrics,
-        predictions=tables["predictions"],
-        seconds=state["seconds"],
-        true_noise=state["true_noise"],
-        remarks=tuple(state["remarks"]),
-    )
-
-
 def make_network(config: Config, encoder: Encoder, classes: int) -> Callable[[], nn.Module]:
     """Return the function that makes a fresh network of the configured model for what `encoder` gives."""
     options = {key: value for key, value in config.model.items() if key != "name"}
     pixels = (encoder.mean, encoder.std) if isinstance(encoder, ImageEncoder) else None
     name = str(config.model.get("name", "auto"))
     return models.factory(name, encoder.kind, tuple(encoder.input_shape), classes, options, pixels)
-
-
-def _rebuild(
-    config: Config,
-    state: dict[str, Any],
-    encoder: Encoder,
-    stats: GroupStats | None,
-    tensors: dict[str, Tensor],
-    model: Callable[[], nn.Module] | None,
-) -> Trained:
-    if state["own_model"] and model is None:
-        raise UserError(
-            "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
-        )
-    nothing = torch.zeros(0, dtype=torch.int64)
-    task = Task(
-        input_shape=tuple(encoder.input_shape),
-        classes=tuple(state["classes"]),
-        index=nothing,
-        y=nothing,
-        group=nothing,
-        groups=tuple(state["groups"]),
-        stats=stats,
-    )
-    method = the_method(config)
-    rebuilt: State = method.init(task, model or make_network(config, encoder, len(task.classes)))
-    try:
-        rebuilt.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UserError(
-            f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again"
-        ) from None
-    return Trained(method, rebuilt.eval(), [], state["training_seconds"])
 
 
 def _predictions(test: Dataset | None, probabilities: Tensor | None) -> pd.DataFrame:

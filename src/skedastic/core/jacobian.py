@@ -22,7 +22,7 @@ BatchNorm out (name the others with `taps`). The defaults are the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -93,15 +93,18 @@ class JacobianPenalty:
                 total = per_example.mean() + inverse * (total - per_example.mean())
         return Penalized(total, per_example.detach(), norm.detach())
 
-    def _shifts(self, jacobians: list[Tensor], per_layer: Tensor, length: Tensor) -> list[Tensor]:
-        """δ_ij = length_i J_ij / R_i with ‖δ_i‖ = length_i (jointly, or in each layer when the layers are summed)."""
+    def _shifts(self, jacobians: list[Tensor], per_layer: Tensor, length: Tensor) -> Iterator[Tensor]:
+        """Yield δ_ij = length_i J_ij / R_i with ‖δ_i‖ = length_i (jointly, or in each layer when these are summed).
+
+        Empties `jacobians` on the way, so that a J is freed as soon as the second forward has passed it.
+        """
         if self.reduction == "mean":
             length = length / len(per_layer)
         scale = per_layer if self.norm == "layers" else torch.linalg.vector_norm(per_layer, dim=1, keepdim=True)
         factor = (length.expand(len(per_layer))[:, None] / scale.clamp_min(NEGLIGIBLE)).expand_as(per_layer)
-        return [
-            j * f.view(-1, *[1] * (j.dim() - 1)).to(j.dtype) for j, f in zip(jacobians, factor.unbind(1), strict=True)
-        ]
+        for f in factor.unbind(1):
+            j = jacobians.pop(0)
+            yield j * f.view(-1, *[1] * (j.dim() - 1)).to(j.dtype)
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

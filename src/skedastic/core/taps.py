@@ -12,7 +12,7 @@ layers. Nothing in the user's network changes: a tap is a forward hook that is t
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -90,14 +90,15 @@ class Trace:
         return [g if s is None else g * s for g, s in zip(gradients, self.scales, strict=True)]
 
     @contextmanager
-    def replay(self, shifts: Sequence[Tensor]) -> Iterator[None]:
-        """Within this context, one forward of the network adds `shifts` [B, ...] to the tapped outputs."""
+    def replay(self, shifts: Iterable[Tensor]) -> Iterator[None]:
+        """Within this context, one forward of the network adds `shifts` [B, ...] to the tapped outputs, using them up."""
         waiting = iter(shifts)
 
         def shift(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
             delta = next(waiting)
             scale = affine_scale(module, output) if self.affine == "before" else None
-            return output + (delta if scale is None else delta * scale)
+            # δ is added to in place: it has no other use, and the sum needs no memory of its own
+            return delta.add_(output) if scale is None else output + delta * scale
 
         with _hooked(self.modules, shift), self.random_state.again(), _buffers_kept(self.net):
             yield

@@ -135,6 +135,7 @@ class TableEncoder(Encoder):
             if values.ndim != 2 or values.shape[1] != len(self.numbers):
                 raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(self.numbers)}]")
             X = pd.DataFrame(values.numpy(), columns=list(self.numbers))
+        X = X.rename(columns=str)  # as in training
         for name in self._columns:
             if name not in X.columns:
                 near = suggestion(name, map(str, X.columns)).replace("did you mean", "is it")

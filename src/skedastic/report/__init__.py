@@ -1,13 +1,5 @@
-"""The report: what was asked, what came out, group by group, as one self-contained HTML page."""
+"""The report: what was asked, what came out, group by group, as one self-contained HTML page.
 
-from skedastic.report.html import (
-    Difference,
-    GroupRow,
-    Interval,
-    MethodRow,
-    Report,
-    Suspect,
-    render,
-)
-
-__all__ = ["Difference", "GroupRow", "Interval", "MethodRow", "Report", "Suspect", "render"]
+`content` is what it says, `build` makes that of results, `html` draws the page. Nothing is imported here, so that the
+content can be used without the plotting library.
+"""

@@ -13,7 +13,7 @@ import numpy as np
 from skedastic.config import Config
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluate import mean_interval, paired
-from skedastic.report.html import Difference, GroupRow, Interval, MethodRow, Report
+from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison

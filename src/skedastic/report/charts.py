@@ -14,7 +14,7 @@ from skedastic.report.style import FOCUS, KNOWN, NOISE, Look, bars, looks, plain
 from skedastic.report.words import percent_with_span, strength, thousands
 
 if TYPE_CHECKING:
-    from skedastic.report.html import GroupRow, Report
+    from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
 

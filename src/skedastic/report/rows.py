@@ -12,7 +12,7 @@ from skedastic.report.style import FOCUS, plain, text
 from skedastic.report.words import thousands
 
 if TYPE_CHECKING:
-    from skedastic.report.html import GroupRow
+    from skedastic.report.content import GroupRow
 
 SHORT, LONGEST = 12, 32  # characters of a name beside its row, and above it: a phone is 360 pixels wide
 HEAD = 20  # pixels above a row that a name takes

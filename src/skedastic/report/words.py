@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skedastic.report.html import Interval
+    from skedastic.report.content import Interval
 
 ABSENT = "–"
 

@@ -14,6 +14,7 @@ from skedastic.errors import UserError, suggestion
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
+FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
 Augment = Literal["auto", "none", "crop-flip"]
 
 
@@ -67,10 +68,11 @@ class Budget:
     def make_optimizer(self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0) -> torch.optim.Optimizer:
         """Return the optimizer of one parameter group."""
         lr, parameters = self.lr * lr_scale, list(parameters)
+        fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
         if self.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr, self.momentum, weight_decay=self.weight_decay)
+            return torch.optim.SGD(parameters, lr, self.momentum, weight_decay=self.weight_decay, fused=fused)
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
-        return kind(parameters, lr, weight_decay=self.weight_decay)
+        return kind(parameters, lr, weight_decay=self.weight_decay, fused=fused)
 
     def make_schedule(self, optimizer: torch.optim.Optimizer, epochs: int) -> lr_scheduler.LRScheduler:
         """Return the schedule of a stage of `epochs` epochs, stepped once after each."""

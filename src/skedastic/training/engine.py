@@ -24,7 +24,7 @@ def find_device(name: str) -> torch.device:
         )
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" is a device, and can not do this
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu"

@@ -100,6 +100,10 @@ def _run_stage(
     progress: Progress | None,
 ) -> list[dict[str, float | str]]:
     method, epochs = stage.method, max(1, round(stage.epochs * budget.epochs))
+    if len(dataset) < 2:
+        raise UserError(
+            f"stage {stage.name}: {len(dataset)} example to train on, and BatchNorm needs 2; give more data"
+        )
     groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
     optimizers = {name: budget.make_optimizer(parameters, stage.lr_scale) for name, parameters in groups.items()}
     schedules = [budget.make_schedule(optimizer, epochs) for optimizer in optimizers.values()]

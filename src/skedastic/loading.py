@@ -1,0 +1,112 @@
+"""From a run folder back to a result. Nothing pickled is ever read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from skedastic.config import Config, read, the_method
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Encoder
+from skedastic.errors import UserError
+from skedastic.methods.base import State, Task
+from skedastic.results import Result, make_network
+from skedastic.training import Trained
+
+
+def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
+    """Return the result that `Result.save` wrote.
+
+    model: the function that made the network, where `fit` was given one.
+    Raises UserError where the folder is no run, or one of its files is damaged.
+    """
+    path = Path(folder)
+    if not (path / "state.json").is_file() or not (path / "model.safetensors").is_file():
+        raise UserError(
+            f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote"
+        )
+    try:
+        return _read(path, model)
+    except UserError as error:
+        raise UserError(f"{str(folder)!r} can't be loaded: {error}") from None
+    except SafetensorError as error:
+        raise UserError(f"{str(path / 'model.safetensors')!r} is damaged ({error}); restore it, or fit again") from None
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{str(folder)!r} is a damaged run folder ({type(error).__name__}: {reason}); restore it, or fit again"
+        ) from None
+
+
+def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
+    config = read(path / "config.toml", {})
+    state, stats, metrics = (
+        json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("state", "group_stats", "metrics")
+    )
+    history = [json.loads(line) for line in (path / "history.jsonl").read_text("utf-8").splitlines()]
+    predictions, suspects = (pd.read_parquet(path / f"{name}.parquet") for name in ("predictions", "suspects"))
+    encoder = Encoder.from_json(state["encoder"])
+    group_stats = None if stats is None else GroupStats.from_dict(stats)
+    task = _task(encoder, state, group_stats)
+    method = the_method(config)
+    with torch.random.fork_rng(devices=[]):
+        rebuilt = method.init(task, _network(config, state, encoder, model))
+    _fill(rebuilt, load_file(path / "model.safetensors"))
+    return Result(
+        config=config,
+        trained=Trained(method, rebuilt.eval(), history, state["training_seconds"]),
+        encoder=encoder,
+        classes=task.classes,
+        groups=task.groups,
+        integer_labels=state["integer_labels"],
+        train_count=state["train_count"],
+        group_stats=group_stats,
+        strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
+        suspects=None if stats is None else suspects,
+        metrics=metrics,
+        predictions=predictions,
+        seconds=state["seconds"],
+        true_noise=state["true_noise"],
+        remarks=tuple(state["remarks"]),
+    )
+
+
+def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> Task:
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return Task(
+        input_shape=tuple(encoder.input_shape),
+        classes=tuple(state["classes"]),
+        index=nothing,
+        y=nothing,
+        group=nothing,
+        groups=tuple(state["groups"]),
+        stats=stats,
+    )
+
+
+def _network(
+    config: Config, state: dict[str, Any], encoder: Encoder, model: Callable[[], nn.Module] | None
+) -> Callable[[], nn.Module]:
+    if state["own_model"] and model is None:
+        raise UserError(
+            "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
+        )
+    return model or make_network(config, encoder, len(state["classes"]))
+
+
+def _fill(rebuilt: State, tensors: dict[str, Tensor]) -> None:
+    try:
+        rebuilt.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again"
+        ) from None

@@ -1,0 +1,64 @@
+"""Everything once, on two examples, before anything is trained for long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.data import Dataset, Loader
+from skedastic.errors import UserError
+from skedastic.group_noise import group_stats
+from skedastic.methods.base import Method, Task
+from skedastic.training.budget import Budget
+from skedastic.training.engine import find_device
+from skedastic.training.loop import make_task
+
+MakeNet = Callable[[], nn.Module]
+WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
+
+
+def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, budget: Budget) -> None:
+    """Refuse networks, devices and settings of methods that would fail after the estimate, or in a worker.
+
+    Raises UserError. The caller's random state is left alone.
+    """
+    find_device(budget.device)
+    two = torch.arange(2)
+    loader = Loader(dataset.subset(two), batch_size=budget.batch_size, augment=budget.augment, workers=0)
+    x = next(loader.epoch(0, two)).x
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
+        _check_fresh(make_net)
+        for method in methods:
+            _predict(method, _task(dataset), make_net, x)
+
+
+def _check_fresh(make_net: MakeNet) -> None:
+    if isinstance(make_net, nn.Module) or not callable(make_net):
+        raise UserError(f"model is a {type(make_net).__name__}; {WAY_OUT}")
+    net = make_net()
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model() gives a {type(net).__name__}, and no torch.nn.Module; {WAY_OUT}")
+    if net is make_net():
+        raise UserError(f"model() gives the same network twice, so what it learned would leak; {WAY_OUT}")
+
+
+def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> None:
+    state = method.init(task, make_net).eval()
+    try:
+        logits = method.predict(state, x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the network can't read x of shape {list(x.shape)}: {reason}") from None
+    wanted = [2, len(task.classes)]
+    if list(logits.shape) != wanted:
+        raise UserError(f"the network gives {list(logits.shape)} for 2 examples; it must give logits {wanted}")
+
+
+def _task(dataset: Dataset) -> Task:
+    """Return the task as if nothing had been held out."""
+    nothing = torch.zeros(len(dataset), dtype=torch.bool)
+    stats = group_stats(dataset.group, nothing, nothing, dataset.groups, shrink=False)
+    return replace(make_task(dataset), stats=stats)

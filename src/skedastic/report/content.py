@@ -1,0 +1,91 @@
+"""What a report says, as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with its 95 % interval: rates in [0, 1], or differences of rates in [-1, 1].
+
+    `low` and `high` are NaN where the spread is unknown (one run): only the mean is shown.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether both ends are finite numbers."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """One group of the data: its size, its noise, how strongly it was regularized, how well it is predicted."""
+
+    name: str
+    train: int  # examples
+    test: int
+    noise: Interval | None  # estimated
+    true_noise: float | None  # in [0, 1]; known only in simulations
+    strength: float | None  # λτ_g; the largest of all groups is `--strength`
+    accuracy: Mapping[str, Interval]  # by method, on the test set; absent where the group is
+    focus: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRow:
+    """One method's accuracy on the test set."""
+
+    name: str
+    overall: Interval
+    focus: Interval | None
+    rest: Interval | None
+    worst_group: Interval
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The difference in accuracy of two methods, paired over seeds."""
+
+    name: str  # "har − erm"
+    focus: Interval | None
+    rest: Interval | None
+    overall: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A training example whose label is probably wrong."""
+
+    index: int
+    given: str
+    suggested: str
+    score: float  # label quality in [0, 1]; low is suspect
+    truth: str | None  # known only in simulations
+    image: str | None  # "data:image/png;base64,…"
+    row: Mapping[str, str]  # a few columns of the table, where there is no image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that the page shows. One method is a `fit`, several are a `compare`; anything may be empty."""
+
+    title: str
+    sentence: str  # what came out
+    asked: Sequence[tuple[str, str]]  # ("Data", "digits"), ...
+    command: str  # runs it again
+    methods: Sequence[MethodRow]
+    differences: Sequence[Difference]
+    groups: Sequence[GroupRow]
+    history: Mapping[str, Mapping[str, Sequence[float]]]  # by method: "loss", "accuracy" per epoch
+    suspects: Sequence[Suspect]
+    suspects_total: int
+    notes: Sequence[str]
+    environment: Mapping[str, str]

@@ -1,0 +1,244 @@
+"""The loop and the budget: stages, schedules, streams, and what goes wrong."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from skedastic.core.samplers import Shuffle, seeded
+from skedastic.data import Dataset
+from skedastic.errors import UserError
+from skedastic.methods.base import Card, Loss, Method, Stage, State
+from skedastic.methods.erm import ERM
+from skedastic.training import Budget, train
+from skedastic.training.loop import make_task
+
+QUICK = Budget(epochs=4, batch_size=8, lr=0.1, device="cpu")
+
+
+def dataset(n=33):
+    y = torch.arange(n) % 3
+    x = torch.randn(n, 5, generator=torch.Generator().manual_seed(0)) + y[:, None]
+    names = ("a", "b", "c")
+    return Dataset(x=x, y=y, index=torch.arange(n) + 100, group=y, classes=names, groups=names, kind="table")
+
+
+def make_net():
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3))
+
+
+def tensors(state):
+    return [v.clone() for v in state.state_dict().values()]
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def rates(budget, epochs=None):
+    """The learning rate of each epoch."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], budget.lr)
+    schedule = budget.make_schedule(optimizer, epochs or budget.epochs)
+    seen = []
+    for _ in range(epochs or budget.epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_steps_fall_at_two_thirds_and_five_sixths():
+    assert rates(Budget(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
+    assert rates(Budget(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
+    assert rates(Budget(epochs=1)) == [0.05]
+    assert rates(Budget(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
+
+
+def test_cosine_goes_to_zero_and_constant_stays():
+    seen = rates(Budget(epochs=10, lr=1.0, schedule="cosine"))
+    expected = 0.5 * (1 + torch.cos(torch.pi * torch.arange(10) / 10))
+    assert seen == pytest.approx(expected.tolist())
+    assert rates(Budget(epochs=3, lr=0.3, schedule="constant")) == [0.3] * 3
+
+
+@pytest.mark.parametrize("schedule", ["steps", "cosine", "constant"])
+def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
+    seen = rates(Budget(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
+    assert seen[:3] == pytest.approx([0.25, 0.5, 0.75])
+    assert seen[3] == pytest.approx(1.0)
+    rest = {
+        "steps": [1.0] * 5 + [0.1] * 2 + [0.01] * 2,
+        "cosine": (0.5 * (1 + torch.cos(torch.pi * torch.arange(9) / 9))).tolist(),
+        "constant": [1.0] * 9,
+    }
+    assert seen[3:] == pytest.approx(rest[schedule])
+
+
+def test_warmup_alone_is_a_whole_schedule():
+    assert rates(Budget(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
+def test_optimizers(name, kind):
+    made = Budget(optimizer=name, lr=0.5, weight_decay=0.2).make_optimizer(make_net().parameters(), lr_scale=0.1)
+    assert type(made).__name__ == kind
+    assert made.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert made.param_groups[0]["weight_decay"] == 0.2
+
+
+def test_the_history_has_a_row_an_epoch():
+    history = train(ERM(), dataset(), make_net, replace(QUICK, epochs=6)).history
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert [row["lr"] for row in history] == pytest.approx([0.1] * 4 + [0.01] + [0.001])
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert all(0 <= row["accuracy"] <= 1 for row in history)
+
+
+def test_a_remainder_of_one_joins_the_batch_before_it():
+    counted = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Counting(ERM):
+        def observe(self, state, batch, out, clock):
+            counted.append(len(batch.y))
+
+    train(Counting(), dataset(33), make_net, replace(QUICK, epochs=1))
+    assert counted == [8, 8, 8, 9]
+    with pytest.raises(UserError, match="1 example to train on"):
+        train(ERM(), dataset(1), make_net, QUICK)
+
+
+def test_every_epoch_sees_every_example_once_in_another_order():
+    seen = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Watching(ERM):
+        def observe(self, state, batch, out, clock):
+            seen.append((clock.epoch, clock.step, batch.index))
+
+    data = dataset()
+    train(Watching(), data, make_net, replace(QUICK, epochs=2))
+    epochs = [torch.cat([index for at, _, index in seen if at == epoch]) for epoch in (0, 1)]
+    assert all(torch.equal(epoch.sort().values, data.index) for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert [step for _, step, _ in seen] == list(range(8))
+
+
+def test_a_loss_that_is_not_finite_is_one_clear_line():
+    with pytest.raises(UserError, match=r"training erm: the loss is nan in epoch \d of 4; lower the learning rate"):
+        train(ERM(), dataset(), make_net, replace(QUICK, lr=1e30))
+    data = dataset()
+    with pytest.raises(UserError, match="the loss is nan in epoch 1 of 4"):
+        train(ERM(), replace(data, x=data.x * float("nan")), make_net, QUICK)
+
+
+# A recipe of stages: train all, then train the last layer alone on a part of the data, from where the first stage ended.
+
+SEEN: dict[str, list] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Last(ERM):
+    """Plain training that draws from a second stream too."""
+
+    card: ClassVar[Card] = replace(ERM.card, name="last")
+
+    def streams(self, task):
+        return {"main": Shuffle(), "other": Shuffle()}
+
+    def step(self, state, batch, clock, engine):
+        SEEN["classes"] += [int(y) for y in batch.y]
+        SEEN["drawn"].append(engine.draw("other").index)
+        SEEN["enriched"].append(state)
+        return super().step(state, batch, clock, engine)
+
+    def end_epoch(self, state, task, clock, engine):
+        SEEN["stats"].append(task.stats)
+        SEEN["rates"].append(engine.optimizer("main").param_groups[0]["lr"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoStages(Method):
+    """ERM, then `Last` on two of the classes."""
+
+    reinit: bool = False
+
+    card: ClassVar[Card] = Card(name="two-stages", title="Two stages", paper="none")
+
+    def stages(self, task):
+        return (
+            Stage(name="representation", method=ERM(), epochs=0.5, after=self.after),
+            Stage(
+                name="classifier",
+                method=Last(),
+                data=lambda task: (task.y != 1).nonzero().flatten(),
+                reinit=self.reinit,
+                trainable=lambda state: state.net[-1].parameters(),
+                lr_scale=0.5,
+            ),
+        )
+
+    @staticmethod
+    def after(state, task):
+        SEEN["first"] = tensors(state)
+        return replace(task, stats="enriched")
+
+    def loss(self, state, batch, out, clock) -> Loss:
+        raise AssertionError("its stages train, not it itself")
+
+
+@pytest.mark.parametrize("reinit", [False, True])
+def test_a_recipe_of_two_stages(reinit):
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    trained = train(TwoStages(reinit=reinit), dataset(), make_net, QUICK, seed=5)
+    assert [row["stage"] for row in trained.history] == ["representation"] * 2 + ["classifier"] * 4
+    assert trained.method == Last()
+    assert set(SEEN["classes"]) == {0, 2}
+    assert len(SEEN["classes"]) == 4 * 22
+    assert SEEN["stats"] == ["enriched"] * 4
+    assert SEEN["rates"] == pytest.approx([0.05] * 3 + [0.0005]), "half of the rate; both steps are at 3 of 4 epochs"
+    first, last = SEEN["first"], tensors(trained.state)
+    kept = [name for name in trained.state.state_dict() if name in ("net.0.weight", "net.0.bias", "net.1.weight")]
+    where = [list(trained.state.state_dict()).index(name) for name in kept]
+    assert len(kept) == 3
+    assert all(torch.equal(first[i], last[i]) for i in where[:2]) is not reinit, "frozen, unless started anew"
+    assert not torch.equal(first[-1], last[-1])
+
+
+def test_other_streams_go_round_and_are_shuffled_anew():
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    train(TwoStages(), dataset(), make_net, QUICK)
+    drawn = torch.cat(SEEN["drawn"])
+    rounds = drawn[: 4 * 22].split(22)
+    assert all(torch.equal(r.sort().values, rounds[0].sort().values) for r in rounds)
+    assert not torch.equal(rounds[0], rounds[1])
+
+
+def test_stages_and_streams_are_a_function_of_the_seed():
+    def run(seed):
+        SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+        return tensors(train(TwoStages(), dataset(), make_net, QUICK, seed=seed).state), torch.cat(SEEN["drawn"])
+
+    (first, drawn), (again, drawn_again), (other, drawn_other) = run(1), run(1), run(2)
+    assert same(first, again)
+    assert torch.equal(drawn, drawn_again)
+    assert not same(first, other)
+    assert not torch.equal(drawn, drawn_other)
+
+
+def test_a_sampler_is_a_pure_function():
+    order = Shuffle().order(20, 3, 1)
+    assert torch.equal(order, Shuffle().order(20, 3, 1))
+    assert torch.equal(order.sort().values, torch.arange(20))
+    assert not torch.equal(order, Shuffle().order(20, 3, 2))
+    firsts = {int(torch.randint(2**40, (1,), generator=seeded(s, e))) for s in range(10) for e in range(10)}
+    assert len(firsts) == 100
+
+
+def test_the_task_holds_what_a_method_may_know():
+    task = make_task(dataset())
+    assert task.input_shape == (5,)
+    assert task.stats is None
+    assert isinstance(ERM().init(task, make_net), State)
