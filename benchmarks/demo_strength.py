@@ -18,7 +18,8 @@ from skedastic.config import Config, read
 from skedastic.evaluate import mean_interval, paired
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.pipeline import estimate_noise, network, open_data, train_and_evaluate
+from skedastic.pipeline import estimate_noise, train_and_evaluate
+from skedastic.preparation import network, open_data
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.toml"
 

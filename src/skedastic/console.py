@@ -16,7 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
     from skedastic.estimate import Estimate
-    from skedastic.pipeline import Data
+    from skedastic.preparation import Data
     from skedastic.results import Result
     from skedastic.training.loop import Progress as Report
 

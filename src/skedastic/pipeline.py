@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from skedastic.comparison import Comparison, SeedOutcome, run_seeds
 from skedastic.config import (
@@ -21,28 +20,17 @@ from skedastic.config import (
     method_table,
     the_method,
 )
-from skedastic.data import Dataset, Encoder, Source, Truth, corrupt, from_arrays, limit, open_source, split_rows
+from skedastic.data import Dataset, from_arrays
 from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
 from skedastic.methods.base import Method
 from skedastic.methods.erm import ERM
+from skedastic.preparation import Data, network, open_data, open_named
 from skedastic.rehearsal import MakeNet, rehearse
-from skedastic.results import Result, make_network, make_result
+from skedastic.results import Result, make_result
 from skedastic.training import Budget, train
 from skedastic.training.loop import Progress, make_task
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A source made ready: what is trained on, what is tested on, and apart from both what is truly so."""
-
-    source: Source
-    test_source: Source | None
-    encoder: Encoder
-    train: Dataset
-    test: Dataset | None
-    truth: Truth | None
 
 
 def fit(
@@ -89,7 +77,7 @@ def fit(
         "seed": seed,
     }
     config = build_config(settings | given)
-    opened = _open(config) if y is None else from_arrays(source, y, groups)
+    opened = open_named(config) if y is None else from_arrays(source, y, groups)
     return _fit(config, open_data(config, opened, test if isinstance(test, tuple) else None), method, own_net, progress)
 
 
@@ -129,7 +117,7 @@ def train_and_evaluate(
     if data.test is not None:
         probabilities = trained.predict(data.test.x)
         metrics = evaluate(
-            probabilities, data.test.y, data.test.group, data.test.classes, data.test.groups, task_counts(data.train)
+            probabilities, data.test.y, data.test.group, data.test.classes, data.test.groups, data.train.group_counts()
         )
     return make_result(config, data, task, trained, estimated, metrics, probabilities)
 
@@ -169,62 +157,6 @@ def estimate(config: Config, progress: Progress | None = None) -> tuple[Estimate
     return estimate_noise(config, data, make_net, progress), data
 
 
-def open_data(config: Config, source: Source | None = None, test: tuple[Any, ...] | None = None) -> Data:
-    """Open the sources that `config` names, or take the given ones, and make them ready."""
-    source = source or _open(config)
-    if test is not None:
-        if len(test) not in (2, 3):
-            raise UserError(f"test has {len(test)} parts; give (X, y), or (X, y, groups)")
-        return prepare(config, source, from_arrays(*test, like=source))
-    if config.test == "none" or config.test_fraction is not None:
-        return prepare(config, source, None)
-    return prepare(config, source, _open(config, config.test, source))
-
-
-def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
-    """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any."""
-    rows, test_rows = torch.arange(len(source)), None
-    if test_source is not None:
-        if test_source.groups != source.groups:
-            raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
-        test_rows = torch.arange(len(test_source))
-    elif config.test_fraction is not None:
-        rows, test_rows = split_rows(source, config.test_fraction, config.seed)
-    encoder = source.encode(rows)
-    training = source.dataset(rows, encoder)
-    if config.limit is not None:
-        training = limit(training, config.limit, config.seed)
-    truth = source.truth_of(training.index)
-    if config.noise or config.imbalance:
-        training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
-    test = None
-    if test_rows is not None:
-        test_from = test_source or source
-        test = _with_clean_labels(test_from.dataset(test_rows, encoder), test_from.truth_of(test_rows)).in_memory()
-    return Data(source, test_source, encoder, training.in_memory(), test, truth)
-
-
-def network(config: Config, data: Data) -> MakeNet:
-    """Return the function that makes a fresh network of the configured model for the encoded features."""
-    return make_network(config, data.encoder, len(data.train.classes))
-
-
-def task_counts(training: Dataset) -> Tensor:
-    """Return the number of training examples of each group, [G]."""
-    return torch.bincount(training.group, minlength=len(training.groups))
-
-
-def _open(config: Config, source: str | None = None, like: Source | None = None) -> Source:
-    return open_source(
-        source or config.source,
-        target=config.target,
-        groups=config.groups,
-        ignore=config.ignore,
-        truth=config.truth,
-        like=like,
-    )
-
-
 def _estimates(config: Config, methods: Iterable[Method]) -> bool:
     """Whether the noise is estimated; refuses to do without where a method can't."""
     for method in methods:
@@ -242,11 +174,3 @@ def _check_focus(config: Config, test: Dataset) -> None:
     ids = torch.tensor([test.groups.index(name) for name in config.focus])
     if len(ids) and not torch.isin(test.group, ids).any():
         raise UserError(f"focus={','.join(config.focus)}: the test set has no example of it; name other groups")
-
-
-def _with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
-    if truth is None:
-        return test
-    clean = truth.of(test.index)
-    by_label = test.groups == test.classes and torch.equal(test.group, test.y)
-    return replace(test, y=clean, group=clean if by_label else test.group)

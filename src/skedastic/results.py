@@ -29,7 +29,7 @@ from skedastic.training.loop import Trained
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from skedastic.pipeline import Data
+    from skedastic.preparation import Data
 
 SHOWN_SUSPECTS = 24
 
@@ -147,7 +147,7 @@ def make_result(
         classes=data.train.classes,
         groups=data.train.groups,
         integer_labels=data.source.integer_labels,
-        train_count=torch.bincount(data.train.group, minlength=len(data.train.groups)).tolist(),
+        train_count=data.train.group_counts().tolist(),
         group_stats=None if estimated is None else estimated.stats,
         strengths=trained.method.group_strengths(task),
         suspects=suspects,

@@ -70,6 +70,10 @@ class Dataset:
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows])
 
+    def group_counts(self) -> Tensor:
+        """Return the number of examples of each group, [G]."""
+        return torch.bincount(self.group, minlength=len(self.groups))
+
     def in_memory(self, memory: int = DEFAULT_MEMORY) -> Dataset:
         """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is."""
         if isinstance(self.x, Tensor):

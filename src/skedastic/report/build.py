@@ -163,9 +163,13 @@ def comparison_sentence(comparison: Comparison) -> str:
         return f"{methods[0]} is right on {np.mean(values[methods[0]][part]):.1%} {where}."
     name, base = methods[-1], methods[0]
     difference = paired(values[name][part], values[base][part])
-    words = f"{name} is {abs(difference['mean']) * 100:.1f} points {'better' if difference['mean'] >= 0 else 'worse'} than {base} {where}"
+    mean = difference["mean"] * 100
+    size = f"{abs(mean):.1f} points {'better' if mean > 0 else 'worse'} than"
+    words = f"{name} is {size if abs(mean) >= 0.05 else 'as good as'} {base} {where}"
     if difference["low"] is not None:
-        words += f" (95 % interval {difference['low'] * 100:+.1f} to {difference['high'] * 100:+.1f}, {len(comparison.outcomes)} seeds)"
+        low, high = difference["low"] * 100, difference["high"] * 100
+        chance = ", so it may be chance" if low <= 0 <= high else ""
+        words += f" (95 % interval {low:+.1f} to {high:+.1f}, {len(comparison.outcomes)} seeds{chance})"
     words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
     if comparison.focus and values[name]["rest"]:
         rest = paired(values[name]["rest"], values[base]["rest"])
@@ -224,12 +228,16 @@ def _metric_notes(result: Result) -> list[str]:
 
 
 def _comparison_notes(comparison: Comparison) -> list[str]:
+    notes = []
+    if comparison.config.focus and not comparison.focus:
+        notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")
     n = len(comparison.outcomes)
     if n == 1:
-        return ["One seed has no interval; use --seeds 5 or more to tell luck from merit."]
+        return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
     return [
+        *notes,
         "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
-        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired."
+        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +83,8 @@ def train(
             if state is None or stage.reinit:
                 state = stage.method.init(task, make_net).to(device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
-            history += _run_stage(stage, state, task, rows, budget, seed, device, progress)
+            with _only_trainable(stage, state):
+                history += _run_stage(stage, state, task, rows, budget, seed, device, progress)
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
@@ -137,7 +139,28 @@ def _run_stage(
         history.append({"stage": stage.name, "epoch": epoch + 1, "lr": lr, **means})
         if progress is not None:
             progress(stage.name, epoch + 1, epochs)
+    if not all(p.isfinite().all() for p in state.parameters()):  # the last step may diverge after the last loss
+        raise UserError(
+            f"training {method.card.name}: a weight is not finite after the last step of stage {stage.name}; "
+            f"lower the learning rate (now train.lr={budget.lr})"
+        )
     return history
+
+
+@contextmanager
+def _only_trainable(stage: Stage, state: State) -> Iterator[None]:
+    """Within this context, only the stage's trainable parameters gather gradients."""
+    frozen: list[nn.Parameter] = []
+    if stage.trainable is not None:
+        trainable = {id(p) for p in stage.trainable(state)}
+        frozen = [p for p in state.parameters() if p.requires_grad and id(p) not in trainable]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
 
 
 def _endless(loader: Loader, sampler: Sampler, seed: int) -> Iterator[Batch]:
