@@ -1,0 +1,50 @@
+"""What the README and the demo promise, run."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import torch
+
+from skedastic.config import read
+from skedastic.core import regularized_loss
+from skedastic.models import make
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_snippet_for_anyones_loop_is_at_most_eight_lines_and_trains():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    snippet = next(block for block in blocks if "regularized_loss" in block)
+    assert len([line for line in snippet.splitlines() if line.strip()]) <= 8
+    torch.manual_seed(0)
+    net = make("mlp", (4,), 3, {"width": 16, "depth": 1})
+    x, y = torch.randn(60, 4), torch.arange(60) % 3
+    before = regularized_loss(net, x, y, 0.1).total.item()
+    names = {
+        "net": net,
+        "optimizer": torch.optim.SGD(net.parameters(), lr=0.1),
+        "loader": [(x, y, torch.full((60,), 0.1))] * 20,
+    }
+    exec(snippet, names)
+    assert names["loss"].total.item() < before
+
+
+def test_the_demos_configuration_is_valid_and_is_the_documented_experiment():
+    config = read(ROOT / "examples" / "demo.toml", {})
+    assert config.noise == "1<->8:0.4,3<->9:0.4"
+    assert config.imbalance == "step:3:1,3,8,9"
+    assert config.methods == ("erm", "unif", "har")
+    assert config.train.epochs == 60
+    assert config.seeds >= 10
+    assert config.first_seed + config.seeds <= 1000, "development seeds are 1000 and up"
+
+
+def test_the_locked_torch_is_in_the_declared_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    locked = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text("utf-8").split())
+    assert locked["torch"] == "2.13.0"
+    for dependency in project["dependencies"]:
+        assert re.split(r"[<>=\[]", dependency)[0].replace("-", "_").lower() in {
+            name.replace("-", "_").lower() for name in locked
+        }
