@@ -18,8 +18,10 @@ import torch
 
 import skedastic as sk
 from skedastic.comparison import Comparison
+from skedastic.core import GroupStats
 from skedastic.folder import COMPARISON_FILES
 from skedastic.processes import mapped
+from skedastic.report.build import unlearned
 
 PACKAGE = Path(__file__).parent.parent / "src"
 CONFIG = sk.Config(
@@ -222,3 +224,14 @@ def workers(session):
     """Return the processes that a session has started by multiprocessing."""
     found = subprocess.run(["ps", "-s", str(session), "-o", "args="], capture_output=True, text=True).stdout
     return [line for line in found.splitlines() if "spawn_main" in line]
+
+
+def test_an_estimate_of_what_was_not_learned_is_called_that():
+    count = torch.tensor([100, 100])
+
+    def of(errors: list[int]) -> GroupStats:
+        noise = torch.tensor(errors) / 100
+        return GroupStats(("a", "b"), count, count / 200, torch.tensor(errors), count, noise, noise, noise)
+
+    assert unlearned(of([20, 60])) == []
+    assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]

@@ -63,7 +63,7 @@ def say(text: str) -> None:
 
 def show_fit(result: Result, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
-    from skedastic.report.build import fit_sentence
+    from skedastic.report.build import fit_sentence, unlearned
 
     _remarks(result.remarks)
     tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
@@ -95,6 +95,7 @@ def show_fit(result: Result, folder: Path) -> None:
     out.print(table)
     _left_out(len(result.groups))
     _rank_correlation(result.group_stats, result.true_noise)
+    _remarks(() if result.group_stats is None else tuple(unlearned(result.group_stats)))
     say(fit_sentence(result))
     if result.suspects is not None:
         say(f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}")
@@ -129,6 +130,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
+    from skedastic.report.build import unlearned
     from skedastic.results import true_noise
 
     estimate, data = estimated
@@ -157,6 +159,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     out.print(table)
     _left_out(len(stats.names))
     _rank_correlation(stats, truth)
+    _remarks(tuple(unlearned(stats)))
 
 
 def show_methods(name: str | None, as_json: bool) -> None:

@@ -212,11 +212,23 @@ def _group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[s
         few = [n for n, h in zip(stats.names, stats.held_out.tolist(), strict=True) if h < FEW]
         if few:
             notes.append(f"Fewer than {FEW} held-out examples, so the noise is uncertain: {_some(few)}.")
+        notes += unlearned(stats)
         notes.append(
             "The estimated noise is the error rate on held-out examples against the labels as given: it counts what the "
             "model can't learn as well as what was labelled wrong, and is too high where groups are rare."
         )
     return notes
+
+
+def unlearned(stats: GroupStats) -> list[str]:
+    """Warn, in one line, of an estimate that says more of what the model has not learned than of the labels."""
+    wrong = int(stats.errors.sum()) / max(1, int(stats.held_out.sum()))
+    if wrong <= 0.5:
+        return []
+    return [
+        f"{wrong:.0%} of the held-out rows are predicted otherwise than labelled: the estimated noise says as much of what "
+        "the model has not learned as of the labels. Train longer, with more rows or another model, before you trust it."
+    ]
 
 
 def _metric_notes(result: Result) -> list[str]:
