@@ -1,6 +1,7 @@
 """How the demo's strength was chosen: HAR and uniform regularization at several strengths, on development seeds.
 
     python benchmarks/demo_strength.py [--json] [--seeds 16] [--first-seed 1000] [--strengths 0.75,1,1.25,1.5,2]
+        [--set train.batch_size=128]
 
 The demo reports other seeds (0 and up). Prints, for each strength, the mean accuracy on the focus classes and on the
 rest, and the paired difference to plain training with a 95 % t-interval.
@@ -45,9 +46,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--strengths", default="0.75,1,1.25,1.5,2")
+    parser.add_argument("--set", action="append", default=[], help="a setting, such as train.batch_size=128")
     arguments = parser.parse_args()
     names = [f"{kind}-{s}" for kind in ("unif", "har") for s in arguments.strengths.split(",")]
-    config = read(DEMO, {"seeds": arguments.seeds, "first_seed": arguments.first_seed})
+    config = read(DEMO, {"seeds": arguments.seeds, "first_seed": arguments.first_seed}, arguments.set)
     config = replace(config, methods=("erm", *names))
     comparison = Comparison(config, run_seeds(run_seed, config, 0, None))
     figures = {}
