@@ -80,11 +80,12 @@ def comparison_report(comparison: Comparison) -> Report:
     config, outcomes = comparison.config, comparison.outcomes
     first, table = outcomes[0], comparison.to_dict()
     stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
+    # of the methods that treat groups with a strength, the last one's is shown
+    strengths = next((s for m in reversed(config.methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
     for i, name in enumerate(first.groups):
         rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in config.methods}
         accuracy = {m: [r["accuracy"] for r in rs if r["accuracy"] is not None] for m, rs in rows.items()}
-        strengths = [o.strengths["har" if "har" in config.methods else config.methods[-1]] for o in outcomes]
         truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
         groups.append(
             GroupRow(
@@ -93,7 +94,7 @@ def comparison_report(comparison: Comparison) -> Report:
                 test=round(float(np.mean([r["n"] for r in rows[config.methods[0]]]))),
                 noise=_mean([float(s.noise[i]) for s in stats]) if stats else None,
                 true_noise=float(np.mean([t for t in truths if t is not None])) if truths else None,
-                strength=float(np.mean([s[i] for s in strengths if s is not None])) if all(strengths) else None,
+                strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
                 accuracy={m: _mean(v) for m, v in accuracy.items() if v},
                 focus=name in comparison.focus,
             )
