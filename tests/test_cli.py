@@ -324,7 +324,7 @@ def test_what_goes_wrong_while_training_leaves_nothing(here, capsys):
     assert everything(here) == before
 
 
-def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
+def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -332,8 +332,12 @@ def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
     monkeypatch.setattr("skedastic.report.html.render", interrupted)  # half of the folder is written by then
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
     assert status == 130
-    assert err.splitlines()[-1] == "error: interrupted; nothing was written"
-    assert everything(here) == before
+    assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume a/run"
+    assert {name for name in everything(here) if "run.unfinished" not in name} == set(before) | {"a"}
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert run(capsys, "fit", "--resume", "a/run")[0] == 0
+    assert os.listdir(here / "a") == ["run"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, capsys, monkeypatch):

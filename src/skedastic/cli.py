@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from skedastic import __version__
-from skedastic.errors import UserError, unknown
+from skedastic.errors import Interrupted, UserError, unknown
+from skedastic.folder import free_folder, kept_until_whole, resumable
 
 if TYPE_CHECKING:
     from skedastic.config import Config
@@ -99,17 +101,45 @@ RENAMED = {"method": "method.name", "strength": "method.strength", "model": "mod
 @click.option("--strength", type=float, help="Largest enforced regularization strength λτ_g of HAR (default 0.1).")
 @click.option("--seed", type=int, help="Seed of the split, the initial weights and the batches (default 0).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
-def fit(out: str | None, force: bool, config_file: str | None, sets: tuple[str, ...], **given: Any) -> None:
+@click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
+def fit(
+    out: str | None,
+    force: bool,
+    resume: str | None,
+    config_file: str | None,
+    sets: tuple[str, ...],
+    **given: Any,
+) -> None:
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
+    if resume is not None:
+        if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
+            raise UserError(f"--resume {resume!r}: a run goes on with its own settings; leave all others out")
+        out, config_file = resume, str(resumable(resume))
     config = _config(config_file, sets, RENAMED, **given)
     from skedastic import console, pipeline
-    from skedastic.folder import free_folder
 
     folder = free_folder(out or f"runs/fit-{Path(config.source).stem}", force)
-    with console.progress() as progress:
-        result = pipeline.fit_config(config, progress=progress)
-    result.save(folder, force=force)
+    with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
+        with console.progress() as progress:
+            result = pipeline.fit_config(config, progress=progress, checkpoints=kept)
+        result.save(folder, force=force, checkpoints=kept)
     console.show_fit(result, folder)
+
+
+@contextmanager
+def _way_on(kept: Path, folder: Path) -> Iterator[None]:
+    """Say how to go on where the block ends too early and checkpoints were kept."""
+    way = f"skedastic fit --resume {folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not kept.exists():
+            raise
+        raise Interrupted(f"interrupted; go on with: {way}") from None
+    except UserError as error:
+        if not kept.exists():
+            raise
+        raise UserError(f"{error} (checkpoints are in {str(kept)!r}: {way})") from None
 
 
 @app.command()
@@ -127,7 +157,6 @@ def compare(
     """Compare methods on SOURCE: equal budget, same splits, paired differences with 95 % intervals."""
     config = _config(config_file, sets, RENAMED, **given)
     from skedastic import console, pipeline
-    from skedastic.folder import free_folder
 
     folder = free_folder(out or f"runs/compare-{Path(config.source).stem}", force)
     with console.progress() as progress:
@@ -171,6 +200,8 @@ def main(arguments: list[str] | None = None) -> None:
         _stop(str(error), 2)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _stop("interrupted; nothing was written", 130)
+    except Interrupted as error:
+        _stop(str(error), 130)
     except click.ClickException as error:
         _stop(error.format_message(), 2)
 

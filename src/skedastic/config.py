@@ -58,7 +58,9 @@ class Estimation:
 class Config:
     """Everything that decides a run. `[method]` and `[model]` hold a name and the settings of what it names.
 
-    test: a share in (0, 1) to hold out, another source, or "none". Raises UserError on values that can't be.
+    test: a share in (0, 1) to hold out, another source, or "none". checkpoint_every: least seconds between two
+    checkpoints of a fit, at the end of an epoch; ≥ 0, inf for the end of each stage only. Raises UserError on values
+    that can't be.
     """
 
     source: str = ""
@@ -71,6 +73,7 @@ class Config:
     imbalance: str | None = None
     limit: int | None = None
     seed: int = 0
+    checkpoint_every: float = 60.0
     method: Mapping[str, Any] = field(default_factory=lambda: {"name": "har"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "auto"})
     train: Budget = field(default_factory=Budget)
@@ -92,6 +95,8 @@ class Config:
             raise UserError("methods is empty: name at least one, for example --methods erm,har")
         if self.limit is not None and self.limit < 2:
             raise UserError(f"limit={self.limit}: must be at least 2 training examples")
+        if not self.checkpoint_every >= 0:
+            raise UserError(f"checkpoint_every={self.checkpoint_every}: must be at least 0 seconds; inf is never")
         if self.seeds < 1:
             raise UserError(f"seeds={self.seeds}: must be at least 1")
         for name in ("seed", "first_seed"):

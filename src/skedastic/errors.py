@@ -13,6 +13,10 @@ class UserError(ValueError):
     """
 
 
+class Interrupted(Exception):
+    """The user ended it, and it can be gone on with; the message says how."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'har'?" for a name close to a known one, else an empty string."""
     by_lower_case = {k.lower(): k for k in known}

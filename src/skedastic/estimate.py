@@ -22,7 +22,7 @@ from skedastic.data import Dataset, folds, half
 from skedastic.group_noise import group_stats
 from skedastic.methods.erm import ERM
 from skedastic.suspects import find_suspects
-from skedastic.training import Budget, train
+from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress
 
 
@@ -31,7 +31,7 @@ class Estimate:
     """What held-out predictions say of a training set of n examples.
 
     stats: noise and density of each group. probabilities: [n, C] held-out; NaN where an example was never held out.
-    seconds: what the estimate took.
+    seconds: what training and predicting took, in interrupted runs too.
     """
 
     dataset: Dataset
@@ -54,12 +54,13 @@ def estimate_groups(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Estimate:
     """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
 
     A group that is never held out gets the estimate of the groups at large, with an interval that says so.
+    checkpoints: of the estimating models, kept and gone on from.
     """
-    start = time.perf_counter()
     if how.kind == "paper":
         held_out = [half(dataset.group, dataset.y, seed)]
     else:
@@ -67,16 +68,20 @@ def estimate_groups(
         held_out = [fold == k for k in range(how.folds)]
     short = replace(budget, epochs=max(1, round(budget.epochs * how.epochs)))
     probabilities = torch.full((len(dataset), len(dataset.classes)), torch.nan)
+    seconds = 0.0
     for k, held in enumerate(held_out):
         rest = dataset.subset((~held).nonzero().flatten())
         report = None if progress is None else _named(progress, f"estimate {k + 1}/{len(held_out)}")
-        trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report)
+        kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
+        trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
+        start = time.perf_counter()
         rows = held.nonzero().flatten()
         probabilities[rows] = trained.predict(dataset.subset(rows).x)
+        seconds += trained.seconds + time.perf_counter() - start
     seen = torch.stack(held_out).any(0)
     wrong = probabilities.argmax(1) != dataset.y
     stats = group_stats(dataset.group, wrong, seen, dataset.groups, shrink=how.kind != "paper")
-    return Estimate(dataset, stats, probabilities, time.perf_counter() - start)
+    return Estimate(dataset, stats, probabilities, seconds)
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -20,15 +20,21 @@ RUN_FILES = (
     "predictions.parquet",
     "suspects.parquet",
     "report.html",
+    "checkpoints",
 )
+UNFINISHED_FILES = ("config.toml", "checkpoints")
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether skedastic wrote this folder and everything in it: a run or a comparison, and nothing else."""
+    """Whether skedastic wrote this folder and everything in it: a run, whole or not, or a comparison; nothing else."""
     names = {path.name for path in folder.iterdir()}
+    checkpoints = folder / "checkpoints"
+    if checkpoints.exists() and not all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
+        return False
     is_run = {"config.toml", "state.json"} <= names <= set(RUN_FILES)
-    return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
+    is_unfinished = {"config.toml"} <= names <= set(UNFINISHED_FILES)
+    return is_run or is_unfinished or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:
@@ -70,6 +76,40 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
         with suppress(OSError):  # those that hold something stay
             for parent in absent:
                 parent.rmdir()
+
+
+def unfinished(folder: str | Path) -> Path:
+    """Return the folder that keeps the checkpoints of the run `folder` until that is whole."""
+    path = Path(folder).absolute()
+    return path.with_name(f"{path.name}.unfinished")
+
+
+def resumable(folder: str | Path) -> Path:
+    """Return the configuration of the run `folder` that was interrupted; refuse where there is none."""
+    config = unfinished(folder) / "config.toml"
+    if not config.is_file():
+        raise UserError(f"--resume {str(folder)!r}: no interrupted run is there (no {str(config)!r}); fit it instead")
+    return config
+
+
+@contextmanager
+def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = False) -> Iterator[Path]:
+    """Lend the folder for the checkpoints of the run `folder`; it goes when the block ends well.
+
+    It stays when the block is interrupted, so that the run can be resumed. Raises UserError where something is there
+    and neither `resume` nor `force`.
+    """
+    path = unfinished(folder)
+    if not resume and path.exists():
+        if not force:
+            raise UserError(
+                f"{str(path)!r} is a run that was interrupted; go on with --resume {folder}, or start anew with --force"
+            )
+        if not path.is_dir() or not is_ours(path):
+            raise UserError(f"{str(path)!r} is in the way and not of skedastic's making; name another --out")
+        shutil.rmtree(path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_free(path: Path, force: bool) -> None:

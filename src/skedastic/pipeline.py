@@ -19,6 +19,7 @@ from skedastic.config import (
     make_method,
     method_table,
     the_method,
+    to_toml,
 )
 from skedastic.data import Dataset, from_arrays
 from skedastic.errors import UserError, unknown
@@ -29,7 +30,7 @@ from skedastic.methods.erm import ERM
 from skedastic.preparation import Data, network, open_data, open_named
 from skedastic.rehearsal import MakeNet, rehearse
 from skedastic.results import Result, make_result
-from skedastic.training import Budget, train
+from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress, make_task
 
 
@@ -45,6 +46,7 @@ def fit(
     estimate: Estimation | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    checkpoints: str | Path | None = None,
     **settings: Any,
 ) -> Result:
     """Train one model and return it with everything that was found out on the way.
@@ -55,7 +57,8 @@ def fit(
     by default its label. test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
     everything is trained on and nothing is evaluated. model: a model's name, or {"name": …} with its options, or a
     function without arguments that returns a fresh network for the encoded features. train, estimate: the budget, and
-    how the noise is estimated. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
+    how the noise is estimated. checkpoints: a folder to keep checkpoints in; the same call goes on from those that are
+    there. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
 
     Raises UserError, in one line, on whatever can't be used.
     """
@@ -78,28 +81,49 @@ def fit(
     }
     config = build_config(settings | given)
     opened = open_named(config) if y is None else from_arrays(source, y, groups)
-    return _fit(config, open_data(config, opened, test if isinstance(test, tuple) else None), method, own_net, progress)
+    data = open_data(config, opened, test if isinstance(test, tuple) else None)
+    return _fit(config, data, method, own_net, progress, checkpoints)
 
 
-def fit_config(config: Config, progress: Progress | None = None) -> Result:
-    """Train the method that `config` names on the source that it names."""
+def fit_config(config: Config, progress: Progress | None = None, checkpoints: str | Path | None = None) -> Result:
+    """Train the method that `config` names on the source that it names; checkpoints as in `fit`."""
     method = the_method(config)
     table = method_table(method, config.method.get("name"))  # complete, so that config.toml can be run again
-    return _fit(replace(config, method=table), open_data(config), method, progress=progress)
+    return _fit(replace(config, method=table), open_data(config), method, None, progress, checkpoints)
 
 
 def _fit(
-    config: Config, data: Data, method: Method, own_net: MakeNet | None = None, progress: Progress | None = None
+    config: Config,
+    data: Data,
+    method: Method,
+    own_net: MakeNet | None,
+    progress: Progress | None,
+    checkpoints: str | Path | None,
 ) -> Result:
     make_net = own_net or network(config, data)
     rehearse([method], data.train, make_net, config.train)
-    estimated = estimate_noise(config, data, make_net, progress) if _estimates(config, [method]) else None
-    return train_and_evaluate(config, data, method, make_net, estimated, progress)
+    kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
+    estimated = estimate_noise(config, data, make_net, progress, kept) if _estimates(config, [method]) else None
+    return train_and_evaluate(config, data, method, make_net, estimated, progress, kept)
 
 
-def estimate_noise(config: Config, data: Data, make_net: MakeNet, progress: Progress | None = None) -> Estimate:
+def estimate_noise(
+    config: Config,
+    data: Data,
+    make_net: MakeNet,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Estimate:
     """Estimate noise and density per group."""
-    return estimate_groups(data.train, make_net, config.train, config.estimate, seed=config.seed, progress=progress)
+    return estimate_groups(
+        data.train,
+        make_net,
+        config.train,
+        config.estimate,
+        seed=config.seed,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
 
 
 def train_and_evaluate(
@@ -109,10 +133,20 @@ def train_and_evaluate(
     make_net: MakeNet,
     estimated: Estimate | None,
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Train one method with the groups' statistics known, and evaluate it on the test set."""
     task = replace(make_task(data.train), stats=estimated.stats if estimated else None)
-    trained = train(method, data.train, make_net, config.train, seed=config.seed, task=task, progress=progress)
+    trained = train(
+        method,
+        data.train,
+        make_net,
+        config.train,
+        seed=config.seed,
+        task=task,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
     probabilities = metrics = None
     if data.test is not None:
         probabilities = trained.predict(data.test.x)

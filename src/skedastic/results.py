@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from skedastic.estimate import Estimate
 from skedastic.folder import written
 from skedastic.methods.base import Method, Task
 from skedastic.report.content import Suspect
+from skedastic.training.checkpoints import FOLDER as CHECKPOINTS
 from skedastic.training.loop import Trained
 
 if TYPE_CHECKING:
@@ -91,8 +93,11 @@ class Result:
         """The labels of the classes [C], whole numbers if those of `fit` were."""
         return np.array([int(c) for c in self.classes]) if self.integer_labels else np.array(self.classes)
 
-    def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write a run folder, all or nothing. Refuses a folder that holds something, unless `force` and it is a run."""
+    def save(self, folder: str | Path, *, force: bool = False, checkpoints: str | Path | None = None) -> None:
+        """Write a run folder, all or nothing. Refuses a folder that holds something, unless `force` and it is a run.
+
+        checkpoints: the folder that `fit` kept checkpoints in; those of the method's stages are put in too.
+        """
         from skedastic.report.build import fit_report
         from skedastic.report.html import render
 
@@ -111,6 +116,8 @@ class Result:
             suspects = pd.DataFrame() if self.suspects is None else self.suspects
             suspects.to_parquet(new / "suspects.parquet", index=False)
             (new / "report.html").write_text(render(fit_report(self, Path(folder))), "utf-8")
+            if checkpoints is not None:
+                _copy_stages(Path(checkpoints), new)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -217,6 +224,13 @@ def _data_uri(image: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _copy_stages(kept: Path, new: Path) -> None:
+    """Copy the last checkpoint of each stage of the method; those of the estimate have served."""
+    (new / CHECKPOINTS).mkdir()
+    for path in (kept / CHECKPOINTS).glob("[0-9]*-*.safetensors"):
+        shutil.copy(path, new / CHECKPOINTS)
 
 
 def _write_json(path: Path, value: Any) -> None:

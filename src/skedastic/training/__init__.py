@@ -1,7 +1,8 @@
 """Training: the budget, the engine that steps optimizers, and the loop over stages."""
 
 from skedastic.training.budget import Budget
+from skedastic.training.checkpoints import Checkpoints
 from skedastic.training.engine import PlainEngine
 from skedastic.training.loop import Trained, train
 
-__all__ = ["Budget", "PlainEngine", "Trained", "train"]
+__all__ = ["Budget", "Checkpoints", "PlainEngine", "Trained", "train"]

@@ -1,0 +1,100 @@
+"""Checkpoints: where a stage of training stands, one safetensors file each; nothing pickled.
+
+A run that was interrupted goes on from them to the weights that it would have had, to the bit: the order of the
+examples and their augmentation are functions of seed and epoch, and everything else is in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from skedastic.errors import UserError
+
+FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Where a stage stands. tensors: by name. facts: what JSON can hold."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one training run: a file for each stage, overwritten as the stage goes on.
+
+    folder: made when the first is written; its `config.toml` has the settings, its `checkpoints/` the files. every:
+    least seconds between two, at the end of an epoch; 0 is after every epoch. A stage's end is always kept.
+    settings: what must be the same for a run to go on. name: of the training run, where a job has several.
+    Raises UserError where the folder holds the checkpoints of a run with other settings.
+    """
+
+    def __init__(self, folder: str | Path, every: float = 60.0, settings: str = "", *, name: str = "") -> None:
+        self.folder = Path(folder)
+        self.every = every
+        self.settings = settings
+        self._name = name
+        self._last = time.monotonic()
+        config = self.folder / "config.toml"
+        if config.exists() and config.read_text("utf-8") != settings:
+            raise UserError(f"{str(folder)!r} holds the checkpoints of a run with other settings; name another folder")
+
+    def of(self, name: str) -> Checkpoints:
+        """Return the checkpoints of another training run of the same job."""
+        return Checkpoints(self.folder, self.every, self.settings, name=f"{name}-")
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another."""
+        return time.monotonic() - self._last >= self.every
+
+    def write(self, stage: str, snapshot: Snapshot) -> None:
+        """Keep where `stage` stands, in the place of what was kept of it. Where that can't be, warn: training goes on."""
+        path = self._path(stage)
+        part = path.with_suffix(".part")
+        tensors = {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in snapshot.tensors.items()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.toml").write_text(self.settings, "utf-8")
+            save_file(tensors, part, metadata={"facts": json.dumps(snapshot.facts)})
+            os.replace(part, path)
+        except (OSError, SafetensorError) as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
+        self._last = time.monotonic()
+
+    def read(self, stage: str) -> Snapshot | None:
+        """Return where `stage` stood, None where nothing was kept of it. Raises UserError where that is damaged."""
+        path = self._path(stage)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = file.keys()
+                return Snapshot({name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["facts"]))
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise self.unusable(stage, str(error)) from None
+
+    def unusable(self, stage: str, reason: str) -> UserError:
+        """Return the error that says why the checkpoint of `stage` can't be gone on from."""
+        return UserError(
+            f"can't go on from the checkpoint {str(self._path(stage))!r}: {reason}; delete it, or start again"
+        )
+
+    def _path(self, stage: str) -> Path:
+        return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}.safetensors"

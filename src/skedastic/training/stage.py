@@ -1,0 +1,208 @@
+"""A stage of training under way: epoch by epoch, step by step. It never looks inside a method."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skedastic.core.samplers import Sampler
+from skedastic.data.dataset import Dataset
+from skedastic.data.loader import Loader
+from skedastic.errors import UserError
+from skedastic.methods.base import Batch, Clock, Stage, State, Task
+from skedastic.training.budget import Budget
+from skedastic.training.checkpoints import Snapshot
+from skedastic.training.engine import PlainEngine
+
+Values = dict[str, float | str]  # a row of the history
+
+
+class StageRun:
+    """Everything that changes while a stage is trained, so that it can be kept and gone on from.
+
+    epoch: epochs done. history: one row for each. seconds: spent so far, in interrupted runs too.
+    Raises UserError where there are fewer than two examples.
+    """
+
+    def __init__(
+        self, stage: Stage, state: State, task: Task, dataset: Dataset, budget: Budget, seed: int, device: torch.device
+    ) -> None:
+        if len(dataset) < 2:
+            raise UserError(
+                f"stage {stage.name}: {len(dataset)} example to train on, and BatchNorm needs 2; give more data"
+            )
+        self.stage, self.state, self.task = stage, state, task
+        self.budget, self.seed, self.device = budget, seed, device
+        self.epochs = max(1, round(stage.epochs * budget.epochs))
+        self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
+        method = stage.method
+        groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
+        self.optimizers = {name: budget.make_optimizer(group, stage.lr_scale) for name, group in groups.items()}
+        self.schedules = [budget.make_schedule(optimizer, self.epochs) for optimizer in self.optimizers.values()]
+        self.loader = Loader(
+            dataset,
+            batch_size=budget.batch_size,
+            seed=seed,
+            augment=budget.augment,
+            device=device,
+            workers=budget.workers,
+        )
+        samplers = dict(method.streams(task))
+        self.order = samplers.pop("main").order
+        self.streams = {
+            name: Endless(self.loader, sampler, seed + 1 + i) for i, (name, sampler) in enumerate(samplers.items(), 1)
+        }
+        self.engine = PlainEngine(self.optimizers, device, lambda stream: next(self.streams[stream]))
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained."""
+        return self.epoch == self.epochs
+
+    def run_epoch(self) -> None:
+        """Train for an epoch. Raises UserError when the loss, or a weight at the end, is no longer finite."""
+        start, method = time.perf_counter(), self.stage.method
+        sums: defaultdict[str, Tensor | float] = defaultdict(float)
+        counts: defaultdict[str, int] = defaultdict(int)
+        lr = next(iter(self.optimizers.values())).param_groups[0]["lr"]
+        self.state.train()
+        for batch in self.loader.epoch(self.epoch, self.order(len(self.loader.dataset), self.seed, self.epoch)):
+            for name, value in method.step(self.state, Batch(*batch), self._clock, self.engine).items():
+                sums[name] += value.sum()
+                counts[name] += value.numel()
+            self.step += 1
+        method.end_epoch(self.state, self.task, self._clock, self.engine)
+        for schedule in self.schedules:
+            schedule.step()
+        means = {name: float(total) / counts[name] for name, total in sums.items()}
+        self._check_finite(means)
+        self.epoch += 1
+        self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": lr, **means})
+        self.seconds += time.perf_counter() - start
+
+    @property
+    def _clock(self) -> Clock:
+        return Clock(self.epoch, self.epochs, self.step)
+
+    def _check_finite(self, means: dict[str, float]) -> None:
+        name, lr = self.stage.method.card.name, self.budget.lr
+        if not means.get("loss", 0.0) < float("inf"):
+            raise UserError(
+                f"training {name}: the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; "
+                f"lower the learning rate (now train.lr={lr}) or the strength"
+            )
+        if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
+            raise UserError(  # the last step may diverge after the last loss
+                f"training {name}: a weight is not finite after the last step of stage {self.stage.name}; "
+                f"lower the learning rate (now train.lr={lr})"
+            )
+
+    def snapshot(self) -> Snapshot:
+        """Return where the stage stands, after a whole epoch."""
+        tensors = {f"state.{k}": v for k, v in self.state.state_dict().items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type != "cpu":
+            tensors["random.device"] = torch.get_device_module(self.device).get_rng_state(self.device)
+        optimizers: dict[str, Any] = {}
+        for name, optimizer in self.optimizers.items():
+            kept = optimizer.state_dict()
+            optimizers[name] = {"param_groups": kept["param_groups"], "values": {}}
+            for i, values in kept["state"].items():
+                for key, value in values.items():
+                    if isinstance(value, Tensor):
+                        tensors[f"optimizer.{name}.{i}.{key}"] = value
+                    else:
+                        optimizers[name]["values"].setdefault(i, {})[key] = value
+        facts = {
+            **self._identity(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "optimizers": optimizers,
+            "drawn": {name: stream.drawn for name, stream in self.streams.items()},
+        }
+        return Snapshot(tensors, facts)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from where `snapshot` was taken. Raises ValueError where it is of another stage, or other data."""
+        tensors, facts = snapshot.tensors, snapshot.facts
+        for key, value in self._identity().items():
+            if facts[key] != value:
+                raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
+        self.state.load_state_dict(_under("state.", tensors))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no optimizer has stepped yet
+            for schedule in self.schedules:
+                for _ in range(facts["epoch"]):
+                    schedule.step()
+        for name, optimizer in self.optimizers.items():
+            kept = facts["optimizers"][name]
+            values: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in kept["values"].items()}
+            for place, tensor in _under(f"optimizer.{name}.", tensors).items():
+                i, key = place.split(".", 1)
+                values.setdefault(int(i), {})[key] = tensor
+            optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
+        for name, stream in self.streams.items():
+            stream.skip(facts["drawn"][name])
+        self.epoch, self.step = facts["epoch"], facts["step"]
+        self.history, self.seconds = facts["history"], facts["seconds"]
+        torch.set_rng_state(tensors["random.cpu"])
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).set_rng_state(tensors["random.device"], self.device)
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for the stage to go on."""
+        data = self.loader.dataset
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (data.y, data.index, data.group):
+            digest.update(part.numpy().tobytes())
+        return {
+            "stage": self.stage.name,
+            "epochs": self.epochs,
+            "shape": list(data.x.shape),
+            "labels": digest.hexdigest(),
+        }
+
+
+class Endless:
+    """The batches of a stream, starting over at its end; in a new order each time round."""
+
+    def __init__(self, loader: Loader, sampler: Sampler, seed: int) -> None:
+        self.loader, self.sampler, self.seed = loader, sampler, seed
+        self.drawn = 0
+        self._batches = self._from(0)
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        self.drawn += 1
+        return next(self._batches)
+
+    def skip(self, drawn: int) -> None:
+        """Stand where `drawn` batches have been drawn."""
+        self.drawn = drawn
+        self._batches = self._from(drawn)
+
+    def _from(self, drawn: int) -> Iterator[Batch]:
+        epoch = 0
+        while drawn >= (steps := self.loader.steps(len(self._order(epoch)))):
+            drawn, epoch = drawn - steps, epoch + 1
+        while True:
+            for batch in islice(self.loader.epoch(epoch, self._order(epoch)), drawn, None):
+                yield Batch(*batch)
+            drawn, epoch = 0, epoch + 1
+
+    def _order(self, epoch: int) -> Tensor:
+        return self.sampler.order(len(self.loader.dataset), self.seed, epoch)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
