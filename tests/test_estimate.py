@@ -55,12 +55,9 @@ def test_every_example_is_held_out_exactly_once(k, monkeypatch):
     held = torch.cat([data.index[~torch.isin(data.index, index)] for index, _, _ in trained_on])
     assert len(trained_on) == k
     assert torch.equal(held.sort().values, data.index)
-    assert torch.equal(estimate.stats.held_out, estimate.stats.count)
     assert torch.isfinite(estimate.probabilities).all()
     assert torch.allclose(estimate.probabilities.sum(1), torch.ones(103))
     assert len({seed for _, _, seed in trained_on}) == k
-    wrong = (estimate.probabilities.argmax(1) != data.y).long()
-    assert torch.equal(estimate.stats.errors, torch.zeros(4, dtype=torch.int64).index_add(0, data.group, wrong))
 
 
 def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
@@ -72,8 +69,8 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     held = ~torch.isin(data.index, index)
     assert torch.equal(torch.isfinite(estimate.probabilities).all(1), held)
     assert torch.isnan(estimate.probabilities[~held]).all()
-    assert int(estimate.stats.held_out.sum()) == 100
-    raw = estimate.stats.errors.double() / estimate.stats.held_out
+    assert int(estimate.stats.counted.sum()) == 100
+    raw = estimate.stats.errors.double() / estimate.stats.counted
     assert torch.equal(estimate.stats.noise, raw)
     assert set(estimate.suspects["index"]) == set(data.index[held].tolist())
 
@@ -149,3 +146,22 @@ def test_groups_that_are_always_wrong_are_no_trouble():
     rates = group_noise([32, 92, 48, 161, 162], [32, 92, 397, 255, 224])
     assert (np.diff(np.stack([rates.low, rates.rate, rates.high]), axis=0) >= 0).all()
     assert rates.rate[1] > rates.rate[0] > 0.9
+
+
+def test_all_predictions_are_counted_when_asked_for():
+    data = dataset(400, noise=(0.3, 0.1))
+    every = estimate_groups(data, net_for(4), QUICK, Estimation(counted="all"))
+    sure = estimate_groups(data, net_for(4), QUICK, Estimation())
+    assert torch.equal(every.probabilities, sure.probabilities)
+    assert torch.equal(every.stats.counted, every.stats.count)
+    wrong = (every.probabilities.argmax(1) != data.y).long()
+    assert torch.equal(every.stats.errors, torch.zeros(4, dtype=torch.int64).index_add(0, data.group, wrong))
+    assert (sure.stats.counted < sure.stats.count).all()
+    assert (sure.stats.counted > sure.stats.count / 2).all()
+
+
+def test_groups_that_are_not_the_labels_are_counted_apart():
+    group = torch.arange(600) % 4 // 2  # of the classes 0, 1 and 2, 3
+    data = dataset(600, group=group, noise=(0.4, 0.4))
+    stats = estimate_groups(data, net_for(4), Budget(epochs=8, lr=0.05, batch_size=64), Estimation()).stats
+    assert stats.noise.tolist() == pytest.approx([0.4, 0.0], abs=0.12)

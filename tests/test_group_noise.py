@@ -19,7 +19,7 @@ Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.mark.parametrize(
-    ("errors", "held_out"),
+    ("errors", "counted"),
     [
         ([1, 20, 3], [50, 40, 25]),  # unlike
         ([5, 6, 4, 5], [50, 50, 50, 50]),  # alike
@@ -29,16 +29,16 @@ Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
         ([3, 0, 40], [10, 0, 60]),  # one never held out
     ],
 )
-def test_posterior_means_by_brute_force(errors: list[int], held_out: list[int]) -> None:
-    typical = max(float(np.median([n for n in held_out if n])), LEAST_TYPICAL)
-    expected = literal.posterior_means(errors, held_out, typical, OWN_WEIGHT, points=200)
-    np.testing.assert_allclose(group_noise(errors, held_out).rate, expected, atol=0.005, rtol=0.02)
+def test_posterior_means_by_brute_force(errors: list[int], counted: list[int]) -> None:
+    typical = max(float(np.median([n for n in counted if n])), LEAST_TYPICAL)
+    expected = literal.posterior_means(errors, counted, typical, OWN_WEIGHT, points=200)
+    np.testing.assert_allclose(group_noise(errors, counted).rate, expected, atol=0.005, rtol=0.02)
 
 
 def test_rates_are_drawn_towards_the_common_one_the_more_the_fewer_examples() -> None:
     raw, common = np.array([0.4, 0.4, 0.1, 0.1, 0.1]), 0.1
-    held_out = np.array([10, 100, 200, 200, 200])
-    rate = group_noise(raw * held_out, held_out).rate
+    counted = np.array([10, 100, 200, 200, 200])
+    rate = group_noise(raw * counted, counted).rate
     assert (rate[:2] < raw[:2]).all()
     assert (rate[:2] > common).all()
     assert raw[0] - rate[0] > 2 * (raw[1] - rate[1])
@@ -59,7 +59,7 @@ def test_many_examples_overrule_the_prior() -> None:
 
 @pytest.mark.parametrize("shrink", [True, False])
 @pytest.mark.parametrize(
-    ("errors", "held_out"),
+    ("errors", "counted"),
     [
         ([0], [0]),
         ([0, 0], [0, 0]),
@@ -75,11 +75,11 @@ def test_many_examples_overrule_the_prior() -> None:
     ],
 )
 def test_whatever_the_counts_rates_are_finite_and_in_their_interval(
-    errors: list[int], held_out: list[int], shrink: bool
+    errors: list[int], counted: list[int], shrink: bool
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rate, low, high = group_noise(errors, held_out, shrink=shrink)
+        rate, low, high = group_noise(errors, counted, shrink=shrink)
     assert np.isfinite([rate, low, high]).all()
     assert (low >= 0).all()
     assert (low <= rate).all()
@@ -111,10 +111,10 @@ def test_a_group_never_held_out_is_expected_to_be_as_the_others() -> None:
 
 
 def test_order_does_not_matter() -> None:
-    errors, held_out = np.array([3, 30, 0, 7, 0]), np.array([40, 60, 10, 20, 0])
+    errors, counted = np.array([3, 30, 0, 7, 0]), np.array([40, 60, 10, 20, 0])
     order = np.array([4, 2, 0, 3, 1])
     np.testing.assert_allclose(
-        group_noise(errors, held_out).rate[order], group_noise(errors[order], held_out[order]).rate
+        group_noise(errors, counted).rate[order], group_noise(errors[order], counted[order]).rate
     )
 
 
@@ -163,12 +163,12 @@ def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw: Draw, runs: 
     rng = np.random.default_rng(0)
     held, shrunk_error, raw_error = [], [], []
     for _ in range(runs):
-        truth, held_out = draw(rng)
-        errors = rng.binomial(held_out, truth)
-        rate, low, high = group_noise(errors, held_out)
+        truth, counted = draw(rng)
+        errors = rng.binomial(counted, truth)
+        rate, low, high = group_noise(errors, counted)
         held.append(((low <= truth) & (truth <= high)).mean())
         shrunk_error.append(((rate - truth) ** 2).mean())
-        raw_error.append(((errors / held_out - truth) ** 2).mean())
+        raw_error.append(((errors / counted - truth) ** 2).mean())
     # 600 to 2500 intervals each, so ± 2 %. Too long, as where all groups are alike (99 %), is the lesser fault.
     assert np.mean(held) > 0.925
     assert np.mean(held) < 0.97 or draw is homogeneous
@@ -177,28 +177,28 @@ def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw: Draw, runs: 
 
 def test_ten_thousand_groups_take_a_second() -> None:
     rng = np.random.default_rng(0)
-    held_out = rng.integers(5, 5000, 10_000)
-    errors = rng.binomial(held_out, rng.beta(1, 5, 10_000))
+    counted = rng.integers(5, 5000, 10_000)
+    errors = rng.binomial(counted, rng.beta(1, 5, 10_000))
     start = time.process_time()
-    group_noise(errors, held_out)
+    group_noise(errors, counted)
     assert time.process_time() - start < 3  # measured: 0.4 s; the rest is for slower machines
 
 
 def test_group_stats_counts_one_example_at_a_time() -> None:
     rng = np.random.default_rng(0)
-    group, error, held_out = rng.integers(0, 4, 200), rng.random(200) < 0.3, rng.random(200) < 0.5
+    group, error, counted = rng.integers(0, 4, 200), rng.random(200) < 0.3, rng.random(200) < 0.5
     names = ("a", "b", "c", "d", "never seen")
-    found = group_stats(torch.from_numpy(group), torch.from_numpy(error), torch.from_numpy(held_out), names)
-    count, errors, seen = literal.counts(group.tolist(), error.tolist(), held_out.tolist(), 5)
+    found = group_stats(torch.from_numpy(group), torch.from_numpy(error), torch.from_numpy(counted), names)
+    count, errors, seen = literal.counts(group.tolist(), error.tolist(), counted.tolist(), 5)
     assert found.names == names
-    assert (found.count.tolist(), found.errors.tolist(), found.held_out.tolist()) == (count, errors, seen)
+    assert (found.count.tolist(), found.errors.tolist(), found.counted.tolist()) == (count, errors, seen)
     assert found.density.tolist() == [c / 200 for c in count]
     np.testing.assert_allclose(found.noise.numpy(), group_noise(errors, seen).rate)
     assert found.strengths[4] == 0  # no example
 
 
 @pytest.mark.parametrize(
-    ("errors", "held_out", "said"),
+    ("errors", "counted", "said"),
     [
         ([5], [4], "group number 0 has 5 errors in 4 held-out"),
         ([0, -1], [4, 4], "group number 1 has -1 errors"),
@@ -208,9 +208,9 @@ def test_group_stats_counts_one_example_at_a_time() -> None:
         ([], [], "G at least 1"),
     ],
 )
-def test_impossible_counts_are_refused(errors: list[float], held_out: list[float], said: str) -> None:
+def test_impossible_counts_are_refused(errors: list[float], counted: list[float], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        group_noise(errors, held_out)
+        group_noise(errors, counted)
 
 
 def test_other_impossible_arguments_are_refused() -> None:

@@ -185,4 +185,4 @@ def test_very_small_data():
 def test_an_estimate_is_of_the_whole_source():
     estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.Budget(epochs=1)))
     assert data.test is None
-    assert int(estimated.stats.count.sum()) == int(estimated.stats.held_out.sum()) == 100
+    assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100

@@ -25,7 +25,7 @@ def stats(**changes: Any) -> GroupStats:
         "count": torch.tensor([30, 10]),
         "density": torch.tensor([0.75, 0.25]),
         "errors": torch.tensor([3, 4]),
-        "held_out": torch.tensor([30, 8]),
+        "counted": torch.tensor([30, 8]),
         "noise": torch.tensor([0.1, 0.5]),
         "noise_low": torch.tensor([0.05, 0.2]),
         "noise_high": torch.tensor([0.2, 0.8]),
@@ -94,10 +94,10 @@ def test_stats_through_json_are_the_same_to_the_bit() -> None:
     before = stats(noise=torch.tensor([1 / 7, 1 / 3]))
     after = GroupStats.from_dict(json.loads(json.dumps(before.to_dict())))
     assert after.names == before.names
-    for name in ("count", "density", "errors", "held_out", "noise", "noise_low", "noise_high"):
+    for name in ("count", "density", "errors", "counted", "noise", "noise_low", "noise_high"):
         value = getattr(after, name)
         assert torch.equal(value, getattr(before, name))
-        assert value.dtype == (torch.int64 if name in ("count", "errors", "held_out") else torch.float64)
+        assert value.dtype == (torch.int64 if name in ("count", "errors", "counted") else torch.float64)
     assert torch.equal(after.strengths, before.strengths)
 
 
@@ -114,10 +114,10 @@ def test_stats_through_json_are_the_same_to_the_bit() -> None:
         ({"density": torch.tensor([float("nan"), 1])}, "density of group 'cat' is nan"),
         (
             {"errors": torch.tensor([3, 9])},
-            r"group 'dog' has held_out 8, which must be at least errors \(9\)",
+            r"group 'dog' has counted 8, which must be at least errors \(9\)",
         ),
         ({"errors": torch.tensor([-1, 0])}, r"group 'cat' has errors -1, which must be at least 0"),
-        ({"held_out": torch.tensor([31, 8])}, "group 'cat' has count 30, which must be at least held_out"),
+        ({"counted": torch.tensor([31, 8])}, "group 'cat' has count 30, which must be at least counted"),
         ({"noise_low": torch.tensor([0.15, 0.2])}, "must be at least noise_low"),
         ({"noise_high": torch.tensor([0.2, 0.4])}, "must be at least noise"),
     ],

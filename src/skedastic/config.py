@@ -24,6 +24,7 @@ from skedastic.methods.base import Method
 from skedastic.training.budget import Budget
 
 EstimateKind = Literal["cross-fit", "paper", "none"]
+Counted = Literal["confident", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +32,24 @@ class Estimation:
     """How the noise of the groups is estimated.
 
     kind: "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' error rates toward
-    each other (empirical Bayes); "paper" trains on one random half and counts the errors on the other (Algorithm 1);
-    "none" is for methods that need no estimate. folds: ≥ 2. epochs: of each estimating model, as a fraction of the
-    training budget's, > 0.
+    each other (empirical Bayes); "paper" trains on one random half and counts all errors on the other (Algorithm 1);
+    "none" is for methods that need no estimate. folds: ≥ 2. counted: of the predictions of "cross-fit", the
+    "confident" ones (Northcutt et al. 2021), or "all", as the paper has it. epochs: of each estimating model, as a
+    fraction of the training budget's, > 0.
     """
 
     kind: EstimateKind = "cross-fit"
     folds: int = 2
+    counted: Counted = "confident"
     epochs: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(EstimateKind):
-            known = get_args(EstimateKind)
-            raise UserError(
-                f"estimate.kind={self.kind!r}: must be one of {', '.join(known)}{suggestion(str(self.kind), known)}"
-            )
+        for name, choices in (("kind", EstimateKind), ("counted", Counted)):
+            value, known = getattr(self, name), get_args(choices)
+            if value not in known:
+                raise UserError(
+                    f"estimate.{name}={value!r}: must be one of {', '.join(known)}{suggestion(str(value), known)}"
+                )
         if self.folds < 2:
             raise UserError(
                 f"estimate.folds={self.folds}: folds must be at least 2, since every example is held out once"

@@ -1,8 +1,9 @@
 """How noisy each group is: train on the other folds, predict the held-out one, count the errors.
 
-Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The paper holds out one random half once;
-here every example is held out once by default (cross-fitting), and the error rates of small groups are shrunk toward
-the others (`group_noise`). The held-out probabilities also tell which labels to check (`suspects`).
+Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The paper holds out one random half once
+and counts all errors; here by default every example is held out once (cross-fitting), the predictions that are sure
+enough are counted (`confident`), and the error rates of small groups are shrunk toward the others (`group_noise`). The
+held-out probabilities also tell which labels to check (`suspects`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from skedastic.confident import NOT_COUNTED, confident_class
 from skedastic.config import Estimation
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, folds, half
@@ -58,7 +60,7 @@ def estimate_groups(
 ) -> Estimate:
     """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
 
-    A group that is never held out gets the estimate of the groups at large, with an interval that says so.
+    A group that is never counted gets the estimate of the groups at large, with an interval that says so.
     checkpoints: of the estimating models, kept and gone on from.
     """
     if how.kind == "paper":
@@ -78,10 +80,17 @@ def estimate_groups(
         rows = held.nonzero().flatten()
         probabilities[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
-    seen = torch.stack(held_out).any(0)
-    wrong = probabilities.argmax(1) != dataset.y
-    stats = group_stats(dataset.group, wrong, seen, dataset.groups, shrink=how.kind != "paper")
-    return Estimate(dataset, stats, probabilities, seconds)
+    return Estimate(dataset, count_errors(dataset, probabilities, how), probabilities, seconds)
+
+
+def count_errors(dataset: Dataset, probabilities: Tensor, how: Estimation) -> GroupStats:
+    """Return the noise and the density of each group, from held-out probabilities [n, C] (NaN: never held out)."""
+    if how.kind == "paper" or how.counted == "all":
+        predicted, counted = probabilities.argmax(1), ~probabilities.isnan().any(1)
+    else:
+        predicted = confident_class(probabilities, dataset.y)
+        counted = predicted != NOT_COUNTED
+    return group_stats(dataset.group, predicted != dataset.y, counted, dataset.groups, shrink=how.kind != "paper")
 
 
 def _named(progress: Progress, name: str) -> Progress:

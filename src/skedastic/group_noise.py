@@ -3,7 +3,7 @@
 HAR (section 2.3, equation 7) takes the raw error rate of each group. A rare group has a handful of held-out
 examples, and its raw rate is mostly chance: 0 of 5 is not "no noise". So the groups inform each other:
 
-    errors_g ~ Binomial(held_out_g, p_g),   p_g ~ Beta(m κ, (1 − m) κ).
+    errors_g ~ Binomial(counted_g, p_g),   p_g ~ Beta(m κ, (1 − m) κ).
 
 Plugging in the likeliest (m, κ) makes the intervals far too short where there are few groups or they are alike
 (in simulations 40 to 89 % of the 95 % intervals held the truth). So the two are averaged over instead, on a grid
@@ -48,7 +48,7 @@ class Rates(NamedTuple):
     high: Floats
 
 
-def group_noise(errors: ArrayLike, held_out: ArrayLike, *, shrink: bool = True, level: float = 0.95) -> Rates:
+def group_noise(errors: ArrayLike, counted: ArrayLike, *, shrink: bool = True, level: float = 0.95) -> Rates:
     """Return the estimated error rate of each group with an equal-tailed interval.
 
     With `shrink` the posterior mean of the model above: a group's own rate, drawn towards the common one, the
@@ -60,15 +60,15 @@ def group_noise(errors: ArrayLike, held_out: ArrayLike, *, shrink: bool = True, 
     groups, and the interval [0, 1].
 
     Args:
-        errors: wrongly predicted held-out examples of each group, whole numbers [G] in 0..held_out.
-        held_out: held-out examples of each group, whole numbers [G].
+        errors: counted examples of each group that are predicted otherwise than labelled, whole numbers [G].
+        counted: held-out examples of each group whose predictions are counted, whole numbers [G].
         shrink: let the groups inform each other.
         level: probability that the interval holds the true rate, in (0, 1).
 
     Raises:
         UserError: shapes differ, there is no group, a number is out of its range.
     """
-    e, n = _checked(errors, held_out, level)
+    e, n = _checked(errors, counted, level)
     if not shrink:
         pooled = e.sum() / n.sum() if n.any() else 0.5
         return Rates(np.divide(e, n, out=np.full_like(e, pooled), where=n > 0), *wilson(e, n, level))
@@ -99,7 +99,7 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tupl
 def group_stats(
     group: ArrayLike,
     error: ArrayLike,
-    held_out_mask: ArrayLike,
+    counted_mask: ArrayLike,
     names: Sequence[str],
     *,
     shrink: bool = True,
@@ -109,9 +109,8 @@ def group_stats(
 
     Args:
         group: the group of each example, [n] integers in 0..G-1.
-        error: whether its held-out prediction differs from its label, [n] bool; ignored where nothing was
-            predicted.
-        held_out_mask: whether a model that had not seen it predicted it, [n] bool.
+        error: whether its held-out prediction differs from its label, [n] bool; ignored where it is not counted.
+        counted_mask: whether it was held out and its prediction is counted, [n] bool.
         names: the G groups' names.
         shrink: as in `group_noise`.
         level: as in `group_noise`.
@@ -119,25 +118,25 @@ def group_stats(
     Raises:
         UserError: there is no example, the lengths differ, or a group has no name.
     """
-    g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(held_out_mask, dtype=bool)
+    g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(counted_mask, dtype=bool)
     if g.ndim != 1 or not len(g) or not g.shape == wrong.shape == held.shape:
         raise UserError(
-            f"group_stats: group, error and held_out_mask must be [n] with n at least 1, "
+            f"group_stats: group, error and counted_mask must be [n] with n at least 1, "
             f"got shapes {list(g.shape)}, {list(wrong.shape)}, {list(held.shape)}"
         )
     if g.min() < 0 or g.max() >= len(names):
         raise UserError(f"group_stats: groups are numbered 0..{len(names) - 1} by {len(names)} names, got {g.max()}")
-    count, held_out, errors = (np.bincount(g[rows], minlength=len(names)) for rows in (slice(None), held, held & wrong))
-    rates = group_noise(errors, held_out, shrink=shrink, level=level)
-    columns = (count, count / len(g), errors, held_out, rates.rate, rates.low, rates.high)
+    count, counted, errors = (np.bincount(g[rows], minlength=len(names)) for rows in (slice(None), held, held & wrong))
+    rates = group_noise(errors, counted, shrink=shrink, level=level)
+    columns = (count, count / len(g), errors, counted, rates.rate, rates.low, rates.high)
     return GroupStats(tuple(names), *(torch.from_numpy(column) for column in columns))
 
 
-def _checked(errors: ArrayLike, held_out: ArrayLike, level: float) -> tuple[Floats, Floats]:
-    e, n = np.asarray(errors, dtype=np.float64), np.asarray(held_out, dtype=np.float64)
+def _checked(errors: ArrayLike, counted: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    e, n = np.asarray(errors, dtype=np.float64), np.asarray(counted, dtype=np.float64)
     if e.ndim != 1 or e.shape != n.shape or not len(e):
         raise UserError(
-            f"group_noise: errors and held_out must both be [G] with G at least 1, "
+            f"group_noise: errors and counted must both be [G] with G at least 1, "
             f"got shapes {list(e.shape)} and {list(n.shape)}"
         )
     wrong = ~((e >= 0) & (e <= n) & np.isfinite(n) & (e % 1 == 0) & (n % 1 == 0))
@@ -145,7 +144,7 @@ def _checked(errors: ArrayLike, held_out: ArrayLike, level: float) -> tuple[Floa
         g = int(wrong.argmax())
         raise UserError(
             f"group_noise: group number {g} has {e[g]:g} errors in {n[g]:g} held-out examples; "
-            f"both must be whole numbers with 0 ≤ errors ≤ held_out"
+            f"both must be whole numbers with 0 ≤ errors ≤ counted"
         )
     if not 0 < level < 1:
         raise UserError(f"group_noise: level is {level}; it must be in (0, 1), for instance 0.95")
@@ -167,7 +166,7 @@ def _averaged_posterior(e: Floats, n: Floats) -> tuple[Floats, Floats]:
 def _grid(e: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
     """Return points (m, κ) that cover their joint posterior, with its probabilities: weight, m, κ [H]."""
     typical = max(float(np.median(n)), LEAST_TYPICAL)
-    # Many small groups have few different (errors, held_out): each pair is computed once.
+    # Many small groups have few different (errors, counted): each pair is computed once.
     pairs, times = np.unique(np.stack([e, n]), axis=1, return_counts=True)
     log_posterior = partial(_log_posterior, e=pairs[0], n=pairs[1], times=times, typical=typical)
 

@@ -22,7 +22,7 @@ from skedastic.errors import UserError
 
 NOISE_EXPONENT = 3 / 5
 DENSITY_EXPONENT = -2 / 5
-COUNTS = ("count", "errors", "held_out")
+COUNTS = ("count", "errors", "counted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +40,9 @@ class GroupStats:
     density: Tensor
     """Their share of all examples, float64, in [0, 1]."""
     errors: Tensor
-    """Held-out examples predicted otherwise than labelled, int64, in 0..held_out."""
-    held_out: Tensor
-    """Examples predicted by a model that was not trained on them, int64, in 0..count."""
+    """Counted examples predicted otherwise than labelled, int64, in 0..counted."""
+    counted: Tensor
+    """Examples whose prediction, by a model that was not trained on them, is counted, int64, in 0..count."""
     noise: Tensor
     """The estimated error rate, float64, in [0, 1]."""
     noise_low: Tensor
@@ -65,8 +65,8 @@ class GroupStats:
         for name in ("density", "noise", "noise_low", "noise_high"):
             _check_unit_range(f"GroupStats: {name}", getattr(self, name), self.names)
         self._check_order("0", "errors", torch.zeros_like(self.errors), self.errors)
-        self._check_order("errors", "held_out", self.errors, self.held_out)
-        self._check_order("held_out", "count", self.held_out, self.count)
+        self._check_order("errors", "counted", self.errors, self.counted)
+        self._check_order("counted", "count", self.counted, self.count)
         self._check_order("noise_low", "noise", self.noise_low, self.noise)
         self._check_order("noise", "noise_high", self.noise, self.noise_high)
 

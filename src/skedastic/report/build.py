@@ -210,20 +210,21 @@ def _group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[s
     if absent and len(absent) < len(groups):
         notes.append(f"Not in the test set, so without an accuracy: {_some(absent)}.")
     if stats is not None:
-        few = [n for n, h in zip(stats.names, stats.held_out.tolist(), strict=True) if h < FEW]
+        few = [n for n, h in zip(stats.names, stats.counted.tolist(), strict=True) if h < FEW]
         if few:
-            notes.append(f"Fewer than {FEW} held-out examples, so the noise is uncertain: {_some(few)}.")
+            notes.append(f"Fewer than {FEW} held-out examples counted, so the noise is uncertain: {_some(few)}.")
         notes += unlearned(stats)
         notes.append(
-            "The estimated noise is the error rate on held-out examples against the labels as given: it counts what the "
-            "model can't learn as well as what was labelled wrong, and is too high where groups are rare."
+            "The estimated noise is the share of held-out examples that are predicted otherwise than labelled, of those "
+            "predicted with confidence: it counts what the model can't learn as well as what was labelled wrong, and is "
+            "too high where groups are rare."
         )
     return notes
 
 
 def unlearned(stats: GroupStats) -> list[str]:
     """Warn, in one line, of an estimate that says more of what the model has not learned than of the labels."""
-    wrong = int(stats.errors.sum()) / max(1, int(stats.held_out.sum()))
+    wrong = int(stats.errors.sum()) / max(1, int(stats.counted.sum()))
     if wrong <= 0.5:
         return []
     return [
