@@ -21,7 +21,7 @@ from skedastic.comparison import Comparison
 from skedastic.core import GroupStats
 from skedastic.folder import COMPARISON_FILES
 from skedastic.processes import mapped
-from skedastic.report.build import unlearned
+from skedastic.report.sentences import unlearned
 
 PACKAGE = Path(__file__).parent.parent / "src"
 CONFIG = sk.Config(

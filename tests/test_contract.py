@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skedastic.config import build, make_method, method_table
+from skedastic.config import make_method, method_table
 from skedastic.core import GroupStats
 from skedastic.data import Dataset
 from skedastic.errors import UserError
 from skedastic.methods import discover, presets
 from skedastic.methods.base import Batch, Clock, Method, Task
 from skedastic.methods.erm import ERM
+from skedastic.structure import build
 from skedastic.training import Budget, PlainEngine, train
 from skedastic.training.loop import make_task
 

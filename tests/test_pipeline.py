@@ -22,15 +22,6 @@ def own():
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    def trained(*_, **__):
-        raise AssertionError("this must be refused before anything is trained")
-
-    monkeypatch.setattr("skedastic.pipeline.train", trained)
-    monkeypatch.setattr("skedastic.estimate.train", trained)
-
-
 @pytest.mark.parametrize("kind", ["numpy", "torch", "pandas", "list", "images"])
 def test_fit_takes_arrays_of_every_kind(kind):
     x, y = arrays()

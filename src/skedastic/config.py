@@ -1,18 +1,13 @@
-"""Configuration: one frozen dataclass, read from TOML, `--set key=value` and the command line, and written back whole.
-
-A misspelled key gets the nearest right one, a value of the wrong type says what was expected: nothing is swallowed.
-"""
+"""Configuration: one frozen dataclass, read from TOML, `--set key=value` and the command line, and written back whole."""
 
 from __future__ import annotations
 
 import dataclasses
-import numbers
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args
 
 import tomli_w
 
@@ -21,6 +16,7 @@ from skedastic.errors import UserError, suggestion, unknown
 from skedastic.losses import PerExampleLoss
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
+from skedastic.structure import build, parse
 from skedastic.training.budget import Budget
 
 EstimateKind = Literal["cross-fit", "paper", "none"]
@@ -139,7 +135,7 @@ def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[s
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
             raise UserError(f"--set {item!r}: write key=value, for example --set train.lr=0.1")
-        _put(data, key.strip(), _parse(text.strip()))
+        _put(data, key.strip(), parse(text.strip()))
     return build_config(data)
 
 
@@ -184,60 +180,6 @@ def build_config(data: Mapping[str, Any]) -> Config:
     return config
 
 
-def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
-    """Return the dataclass `cls` made of `data`; `where` is the dotted place of `data` in the configuration."""
-    hints = get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls) if f.init]
-    arguments = {}
-    for key, value in data.items():
-        place = f"{where}.{key}" if where else key
-        if key not in known:
-            raise unknown("setting", place, [f"{where}.{k}" if where else k for k in known])
-        arguments[key] = convert(hints[key], value, place)
-    return cls(**arguments)
-
-
-def convert(hint: Any, value: Any, place: str) -> Any:
-    """Return `value` as the type `hint`, or raise UserError saying what `place` takes."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return build(hint, value, place)
-    if origin in (Union, types.UnionType):
-        if value is None or (isinstance(value, str) and value == "none" and str not in inner):
-            return None
-        return convert(next(t for t in inner if t is not type(None)), value, place)
-    if hint is PerExampleLoss and isinstance(value, str):
-        if value not in losses.discover():
-            raise unknown("loss", value, losses.discover())
-        return losses.discover()[value]()
-    if origin is Literal:
-        return value  # the dataclass itself checks its choices, and suggests
-    if origin is tuple:
-        if isinstance(value, str):
-            value = [v.strip() if inner[0] is str else _parse(v.strip()) for v in value.split(",")]
-        values = value if isinstance(value, Sequence) else [value]
-        return tuple(convert(inner[0], v, place) for v in values)
-    for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
-        if hint is kind and isinstance(value, number) and not isinstance(value, bool):
-            return kind(value)
-    if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
-        return value
-    if dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping)):
-        raise UserError(
-            f"{place}={_shown(value)}: must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
-        )
-    names = {float: "a number", int: "a whole number", bool: "true or false", PerExampleLoss: "the name of a loss"}
-    raise UserError(f"{place}={_shown(value)}: must be {names.get(hint, 'text')}")
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
-
-
-def _first_key(hint: Any) -> str:
-    return dataclasses.fields(hint)[0].name if dataclasses.is_dataclass(hint) else "name"
-
-
 def _named(value: Any) -> Any:
     """What stands for a loss in a configuration: its name."""
     names = {cls: name for name, cls in losses.discover().items()}
@@ -255,13 +197,6 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(data, dict):
             raise UserError(f"{key}: {table!r} is already a value, and must be a table; leave {table}=… out")
     data[last] = value
-
-
-def _parse(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text  # bare words need no quotes
 
 
 def _plain(value: Any) -> Any:

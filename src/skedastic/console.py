@@ -63,7 +63,7 @@ def say(text: str) -> None:
 
 def show_fit(result: Result, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
-    from skedastic.report.build import fit_sentence, unlearned
+    from skedastic.report.sentences import fit_sentence, unlearned
 
     _remarks(result.remarks)
     tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
@@ -104,7 +104,7 @@ def show_fit(result: Result, folder: Path) -> None:
 
 def show_comparison(comparison: Comparison, folder: Path) -> None:
     """Print a row for each method, the paired differences, the sentence, and where it was written."""
-    from skedastic.report.build import comparison_sentence
+    from skedastic.report.sentences import comparison_sentence
 
     _remarks(comparison.outcomes[0].remarks)
     figures = comparison.to_dict()
@@ -130,7 +130,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
-    from skedastic.report.build import unlearned
+    from skedastic.report.sentences import unlearned
     from skedastic.results import true_noise
 
     estimate, data = estimated

@@ -12,14 +12,13 @@ import numpy as np
 
 from skedastic.config import Config
 from skedastic.core.strengths import GroupStats
-from skedastic.evaluate import mean_interval, paired
+from skedastic.evaluate import mean_interval
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report
+from skedastic.report.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
     from skedastic.results import Result
-
-FEW = 30  # held-out examples below which a group's estimate is remarked on
 
 
 def fit_report(result: Result, folder: Path) -> Report:
@@ -70,7 +69,7 @@ def fit_report(result: Result, folder: Path) -> Report:
         history={name: _curves([result.history])},
         suspects=result.shown_suspects,
         suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
-        notes=[*result.remarks, *_group_notes(groups, result.group_stats), *_metric_notes(result)],
+        notes=[*result.remarks, *group_notes(groups, result.group_stats), *metric_notes(result)],
         environment=environment(),
     )
 
@@ -129,53 +128,11 @@ def comparison_report(comparison: Comparison) -> Report:
         notes=[
             *config.notes,
             *first.remarks,
-            *_comparison_notes(comparison),
-            *_group_notes(groups, stats[0] if stats else None),
+            *comparison_notes(comparison),
+            *group_notes(groups, stats[0] if stats else None),
         ],
         environment=table["environment"],
     )
-
-
-def fit_sentence(result: Result) -> str:
-    """Say in one sentence what came out of a fit."""
-    parts = []
-    if result.metrics:
-        overall, worst = result.metrics["overall"]["accuracy"], result.metrics["worst_group"]
-        parts.append(
-            f"{overall:.1%} of the {result.metrics['overall']['n']} test rows are right; the worst group, "
-            f"{worst['name']}, is at {worst['accuracy']:.1%}"
-        )
-    if result.group_stats is not None:
-        g = int(result.group_stats.noise.argmax())
-        parts.append(
-            f"the noisiest group, {result.groups[g]}, has an estimated {result.group_stats.noise[g]:.0%} of its labels wrong"
-        )
-    sentence = "; ".join(parts) or f"trained on {sum(result.train_count)} rows; there is no test set"
-    return sentence[0].upper() + sentence[1:] + "."
-
-
-def comparison_sentence(comparison: Comparison) -> str:
-    """Say in one sentence how the last method compares with the first."""
-    methods = comparison.config.methods
-    part = "focus" if comparison.focus else "overall"
-    where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
-    values = comparison.values
-    if len(methods) == 1:
-        return f"{methods[0]} is right on {np.mean(values[methods[0]][part]):.1%} {where}."
-    name, base = methods[-1], methods[0]
-    difference = paired(values[name][part], values[base][part])
-    mean = difference["mean"] * 100
-    size = f"{abs(mean):.1f} points {'better' if mean > 0 else 'worse'} than"
-    words = f"{name} is {size if abs(mean) >= 0.05 else 'as good as'} {base} {where}"
-    if difference["low"] is not None:
-        low, high = difference["low"] * 100, difference["high"] * 100
-        chance = ", so it may be chance" if low <= 0 <= high else ""
-        words += f" (95 % interval {low:+.1f} to {high:+.1f}, {len(comparison.outcomes)} seeds{chance})"
-    words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
-    if comparison.focus and values[name]["rest"]:
-        rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {rest['mean'] * 100:+.1f}"
-    return words + "."
 
 
 def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
@@ -202,57 +159,6 @@ def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:
-    notes = []
-    absent = [g.name for g in groups if g.test == 0]
-    if absent and len(absent) < len(groups):
-        notes.append(f"Not in the test set, so without an accuracy: {_some(absent)}.")
-    if stats is not None:
-        few = [n for n, h in zip(stats.names, stats.counted.tolist(), strict=True) if h < FEW]
-        if few:
-            notes.append(f"Fewer than {FEW} held-out examples counted, so the noise is uncertain: {_some(few)}.")
-        notes += unlearned(stats)
-        notes.append(
-            "The estimated noise is the share of held-out examples that are predicted otherwise than labelled, of those "
-            "predicted with confidence: it counts what the model can't learn as well as what was labelled wrong, and is "
-            "too high where groups are rare."
-        )
-    return notes
-
-
-def unlearned(stats: GroupStats) -> list[str]:
-    """Warn, in one line, of an estimate that says more of what the model has not learned than of the labels."""
-    wrong = int(stats.errors.sum()) / max(1, int(stats.counted.sum()))
-    if wrong <= 0.5:
-        return []
-    return [
-        f"{wrong:.0%} of the held-out rows are predicted otherwise than labelled: the estimated noise says as much of what "
-        "the model has not learned as of the labels. Train longer, with more rows or another model, before you trust it."
-    ]
-
-
-def _metric_notes(result: Result) -> list[str]:
-    if result.metrics is None:
-        return ["There was no test set: nothing is known of the accuracy."]
-    if result.true_noise is None and result.config.test_fraction is not None:
-        return ["The test rows were held out of the same source: where its labels are wrong, so is the accuracy."]
-    return []
-
-
-def _comparison_notes(comparison: Comparison) -> list[str]:
-    notes = []
-    if comparison.config.focus and not comparison.focus:
-        notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")
-    n = len(comparison.outcomes)
-    if n == 1:
-        return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
-    return [
-        *notes,
-        "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
-        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
-    ]
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
@@ -295,7 +201,3 @@ def _is_number(text: str) -> bool:
 
 def _seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds)}, from {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
