@@ -1,23 +1,51 @@
 """What held-out predictions are sure enough to say of a label: right, wrong, or nothing.
 
-Source: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021,
-section 3.1, equations 1 and 2 (the confident joint), with p_i(c) the held-out probability of class c:
+A network that is young, or has seen few examples of a class, or finds it hard, seldom predicts that class: its raw
+error rate there says more of that than of the labels. So, with p_i(c) the held-out probability of class c,
+
+1. every class is given a weight w_c, such that each is predicted as often as it is labelled (`match_counts`), and
+2. an example counts as the class that it is confidently of, if any (`confident_class`).
+
+Source of 2: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021,
+section 3.1, equations 1 and 2 (the confident joint):
 
     t_c = mean of p_i(c) over the examples labelled c
     example i is counted as argmax {p_i(c) : p_i(c) ≥ t_c}, and not at all where no class reaches its threshold.
 
-A network that is young, or has seen few examples of a class, is less sure of that class and seldom predicts it; its
-raw error rate there says more of that than of the labels. Each class is held against its own usual confidence instead.
-`benchmarks/noise_estimate.py` shows what it gains. cleanlab's `compute_confident_joint` counts the same (tests), but
-gives no class for each example, which groups other than the labels need.
+cleanlab counts the same (tests), but gives no class for each example, which groups other than the labels need. 1 is
+ours; `benchmarks/noise_estimate.py` shows what each gains.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 NOT_COUNTED = -1
+SHARPNESS = 10.0  # of the softmax that stands for the argmax; at 3 and at 30 the estimates are much the same
+LEAST = 1e-12  # probabilities below are rounded up, so that their logarithm is finite
+
+
+def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
+    """Return probabilities ∝ p_i(c) exp(w_c), [n, C] float64, of which each class is the argmax as often as in `y`.
+
+    probabilities: [n, C] of one model. y: [n] labels as given. w minimizes the convex Σ_i max_c (log p_i(c) + w_c) −
+    Σ_c n_c w_c, the dual of the assignment of n_c examples to each class c, with a softmax of sharpness 10 for the max:
+    so the counts are matched nearly, not exactly. A class that no example is labelled with gets probability 0.
+    """
+    classes = probabilities.shape[1]
+    share = torch.bincount(y, minlength=classes).double() / len(y)
+    scores = probabilities.double().clamp_min(LEAST).log().masked_fill(share == 0, -torch.inf)
+
+    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = SHARPNESS * (scores + torch.from_numpy(w))
+        value = z.logsumexp(1).mean() / SHARPNESS - share @ torch.from_numpy(w)
+        return float(value), (z.softmax(1).mean(0) - share).numpy()
+
+    w = minimize(objective, np.zeros(classes), jac=True, method="L-BFGS-B").x
+    return (scores + torch.from_numpy(w)).softmax(1)
 
 
 def confident_class(probabilities: Tensor, y: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from skedastic.confident import NOT_COUNTED, confident_class
+from skedastic.confident import NOT_COUNTED, confident_class, match_counts
 from skedastic.config import Estimation
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, folds, half
@@ -33,12 +33,14 @@ class Estimate:
     """What held-out predictions say of a training set of n examples.
 
     stats: noise and density of each group. probabilities: [n, C] held-out; NaN where an example was never held out.
+    fold: [n] the model that each was held out from, -1 where there is none.
     seconds: what training and predicting took, in interrupted runs too.
     """
 
     dataset: Dataset
     stats: GroupStats
     probabilities: Tensor
+    fold: Tensor
     seconds: float
 
     @cached_property
@@ -64,31 +66,34 @@ def estimate_groups(
     checkpoints: of the estimating models, kept and gone on from.
     """
     if how.kind == "paper":
-        held_out = [half(dataset.group, dataset.y, seed)]
+        fold = half(dataset.group, dataset.y, seed).long() - 1
     else:
         fold = folds(dataset.group, dataset.y, how.folds, seed)
-        held_out = [fold == k for k in range(how.folds)]
+    models = int(fold.max()) + 1
     short = replace(budget, epochs=max(1, round(budget.epochs * how.epochs)))
     probabilities = torch.full((len(dataset), len(dataset.classes)), torch.nan)
     seconds = 0.0
-    for k, held in enumerate(held_out):
-        rest = dataset.subset((~held).nonzero().flatten())
-        report = None if progress is None else _named(progress, f"estimate {k + 1}/{len(held_out)}")
+    for k in range(models):
+        rest = dataset.subset((fold != k).nonzero().flatten())
+        report = None if progress is None else _named(progress, f"estimate {k + 1}/{models}")
         kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
-        rows = held.nonzero().flatten()
+        rows = (fold == k).nonzero().flatten()
         probabilities[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
-    return Estimate(dataset, count_errors(dataset, probabilities, how), probabilities, seconds)
+    return Estimate(dataset, count_errors(dataset, probabilities, fold, how), probabilities, fold, seconds)
 
 
-def count_errors(dataset: Dataset, probabilities: Tensor, how: Estimation) -> GroupStats:
-    """Return the noise and the density of each group, from held-out probabilities [n, C] (NaN: never held out)."""
+def count_errors(dataset: Dataset, probabilities: Tensor, fold: Tensor, how: Estimation) -> GroupStats:
+    """Return the noise and the density of each group; probabilities [n, C] and fold [n] as in `Estimate`."""
     if how.kind == "paper" or how.counted == "all":
         predicted, counted = probabilities.argmax(1), ~probabilities.isnan().any(1)
     else:
-        predicted = confident_class(probabilities, dataset.y)
+        matched = torch.full(probabilities.shape, torch.nan, dtype=torch.float64)
+        for k in range(int(fold.max()) + 1):
+            matched[fold == k] = match_counts(probabilities[fold == k], dataset.y[fold == k])
+        predicted = confident_class(matched, dataset.y)
         counted = predicted != NOT_COUNTED
     return group_stats(dataset.group, predicted != dataset.y, counted, dataset.groups, shrink=how.kind != "paper")
 
