@@ -56,7 +56,8 @@ def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
     assert status == 0
     assert "a/run/report.html" in out
     assert "test rows are right" in out
-    assert everything(here / "a") == sorted(["run", *(f"run/{name}" for name in RUN_FILES)])
+    written = [*RUN_FILES, "checkpoints", "checkpoints/1-train.safetensors"]
+    assert everything(here / "a") == sorted(["run", *(f"run/{name}" for name in written)])
     assert run(capsys, "fit", "--config", "a/run/config.toml", "--out", "again")[0] == 0
     for name in ("metrics.json", "model.safetensors", "group_stats.json", "config.toml"):
         assert (here / "again" / name).read_bytes() == (here / "a" / "run" / name).read_bytes()
@@ -65,7 +66,7 @@ def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
     assert "strength = 0.5" in config
     assert run(capsys, *line, "--out", "again")[0] == 2
     assert run(capsys, *line, "--out", "again", "--force")[0] == 0
-    assert everything(here / "again") == sorted(RUN_FILES)
+    assert everything(here / "again") == sorted(written)
     assert not [name for name in os.listdir(here) if name.startswith(".")]
 
 

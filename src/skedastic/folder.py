@@ -20,21 +20,19 @@ RUN_FILES = (
     "predictions.parquet",
     "suspects.parquet",
     "report.html",
-    "checkpoints",
 )
-UNFINISHED_FILES = ("config.toml", "checkpoints")
+CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
 def is_ours(folder: Path) -> bool:
     """Whether skedastic wrote this folder and everything in it: a run, whole or not, or a comparison; nothing else."""
     names = {path.name for path in folder.iterdir()}
-    checkpoints = folder / "checkpoints"
-    if checkpoints.exists() and not all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
-        return False
-    is_run = {"config.toml", "state.json"} <= names <= set(RUN_FILES)
-    is_unfinished = {"config.toml"} <= names <= set(UNFINISHED_FILES)
-    return is_run or is_unfinished or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
+    checkpoints = folder / CHECKPOINTS
+    if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
+        names.remove(CHECKPOINTS)
+    is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
+    return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:

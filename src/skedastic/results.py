@@ -22,10 +22,9 @@ from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, Encoder, ImageEncoder
 from skedastic.estimate import Estimate
-from skedastic.folder import written
+from skedastic.folder import CHECKPOINTS, written
 from skedastic.methods.base import Method, Task
 from skedastic.report.content import Suspect
-from skedastic.training.checkpoints import FOLDER as CHECKPOINTS
 from skedastic.training.loop import Trained
 
 if TYPE_CHECKING:
