@@ -3,7 +3,7 @@
     python benchmarks/demo_strength.py [--json] [--seeds 16] [--first-seed 1000] [--strengths 0.75,1,1.25,1.5,2]
         [--set train.batch_size=128]
 
-The demo reports other seeds (0 and up). Prints, for each strength, the mean accuracy on the focus classes and on the
+The demo reports other seeds (100 and up). Prints, for each strength, the mean accuracy on the focus classes and on the
 rest, and the paired difference to plain training with a 95 % t-interval.
 """
 

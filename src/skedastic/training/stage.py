@@ -7,6 +7,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -122,7 +123,7 @@ class StageRun:
                     else:
                         optimizers[name]["values"].setdefault(i, {})[key] = value
         facts = {
-            **self._identity(),
+            **self._identity,
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
@@ -135,7 +136,7 @@ class StageRun:
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from where `snapshot` was taken. Raises ValueError where it is of another stage, or other data."""
         tensors, facts = snapshot.tensors, snapshot.facts
-        for key, value in self._identity().items():
+        for key, value in self._identity.items():
             if facts[key] != value:
                 raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
         self.state.load_state_dict(_under("state.", tensors))
@@ -159,6 +160,7 @@ class StageRun:
         if self.device.type != "cpu":
             torch.get_device_module(self.device).set_rng_state(tensors["random.device"], self.device)
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
         """What must be the same for the stage to go on."""
         data = self.loader.dataset
