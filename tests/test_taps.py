@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.core import JacobianPenalty, find_taps, regularized_loss
-from skedastic.core.taps import record
 from skedastic.models import make
 
 GRADIENTS = ("implicit", "exact", "finite")
@@ -139,8 +138,8 @@ def test_hooks_are_gone_afterwards_even_after_an_error():
     x, y = torch.randn(10, 4), torch.arange(10) % 3
     regularized_loss(net, x, y, 0.3).total.backward()
     assert hooks() == 0
-    with pytest.raises(RuntimeError, match="mat1 and mat2"), record(net, find_taps(net)):
-        net(torch.randn(10, 5))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        JacobianPenalty().record(net, torch.randn(10, 5), find_taps(net), torch.ones(10))
     assert hooks() == 0
 
 

@@ -14,6 +14,14 @@ envelope theorem the gradient of R_i is the directional derivative of the loss a
 At ε = 1 the first forward's loss cancels and its backward to the parameters is never run: one backward to the
 activations, and one ordinary forward and backward.
 
+With `select` only some of the examples, those whose s_i matters, take the second pass (`skedastic.core.selection`):
+
+    implicit, part S:  [Σ_i ℓ_i(h) + Σ_{i ∈ S} w_i (ℓ_i(h + s v) − ℓ_i(h))] / B
+
+The first forward and its one backward serve everyone: they train, and they give J. Both losses of the difference are
+of a forward of S alone, twice, with BatchNorm's batch statistics as the whole batch had them. Where the network drew
+random numbers (dropout), which S alone can't be given again, J is measured in the forward of S itself.
+
 Where the authors' code (github.com/kaidic/HAR) differs from the paper: it sums the norms over the layers
 (`norm="layers"`), differentiates the batch *mean* of the loss (`reduction="mean"`, so that its strength 10 at B = 128
 is 10/128 here), measures before the affine part of BatchNorm (`affine="before"`), and leaves the network's first
@@ -22,22 +30,27 @@ BatchNorm out (name the others with `taps`). The defaults are the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.core.taps import Affine, Trace, find_taps, record
+from skedastic.core.compiled import is_compiled, record_compiled, uncompiled
+from skedastic.core.selection import Part, Selection, Share, select
+from skedastic.core.taps import Affine, Choice, Layout, find_taps
+from skedastic.core.trace import Trace, record
 from skedastic.errors import UserError
 
 Gradient = Literal["implicit", "exact", "finite"]
 Norm = Literal["joint", "layers"]
 Reduction = Literal["sum", "mean"]
+Losses = Callable[[Any, Tensor | None], Tensor]  # (outputs, rows of the batch that they are of, None for all) -> [k]
 
 NEGLIGIBLE = 1e-12  # norms below this move nothing: J / R would be noise in single precision
+WHOLE = 1 / 3  # of the batch: from here on a second pass of everyone costs less than one of a part
 
 
 class Penalized(NamedTuple):
@@ -45,7 +58,7 @@ class Penalized(NamedTuple):
 
     total: Tensor  # scalar: (1/B) Σ_i (ℓ_i + s_i R_i), or a surrogate with its gradient
     per_example: Tensor  # [B] ℓ_i, the unregularized loss, detached
-    norm: Tensor  # [B] R_i, detached
+    norm: Tensor  # [B] R_i, detached; NaN where it was not measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,9 @@ class JacobianPenalty:
     affine: measure "after" (default) or "before" the affine part of normalization layers (the authors' code).
     reduction: J of the batch's "sum" (default; R_i does not depend on B) or "mean" (the authors' code; R_i / B).
     step: ε of "finite", > 0.
+    select: of "implicit", who takes the second pass: "auto" (whose strength is above 0) or a share in (0, 1] of the
+    batch; 1.0 is everyone. selection: which share, the "largest" strengths or "drawn" in proportion to them (unbiased).
+    Raises UserError where a value is none of these.
     """
 
     gradient: Gradient = "implicit"
@@ -64,47 +80,184 @@ class JacobianPenalty:
     affine: Affine = "after"
     reduction: Reduction = "sum"
     step: float = 0.01
+    select: Share = "auto"
+    selection: Selection = "largest"
 
-    def norms(self, jacobians: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return R [B] and the norms ‖J_ij‖ [B, L] of the L tapped outputs."""
-        per_layer = torch.stack([torch.linalg.vector_norm(j.flatten(1), dim=1) for j in jacobians], dim=1)
-        joint = torch.linalg.vector_norm(per_layer, dim=1) if self.norm == "joint" else per_layer.sum(1)
-        return joint / len(joint) if self.reduction == "mean" else joint, per_layer
+    def __post_init__(self) -> None:
+        if self.select != "auto" and (isinstance(self.select, str) or not 0 < self.select <= 1):
+            raise UserError(f"select={self.select!r}: must be auto, or a share of the batch in (0, 1]; 1.0 is everyone")
+        if self.gradient != "implicit" and self.select not in ("auto", 1.0):
+            raise UserError(f"select={self.select!r} is for gradient=implicit, not for {self.gradient}; leave it out")
 
-    def __call__(self, per_example: Tensor, trace: Trace, again: Callable[[], Tensor], strength: Tensor) -> Penalized:
+    def record(self, net: nn.Module, x: Any, taps: Mapping[str, nn.Module], strength: Tensor) -> tuple[Any, Trace]:
+        """Run the first forward of a batch, recorded for this penalty; return the network's outputs and the `Trace`.
+
+        x: [B, ...], or a tuple or dict of such for networks that take several. taps: as `find_taps` gives them.
+        strength: [B] s_i = λτ_g(i) ≥ 0; it decides who takes the second pass.
+        """
+        chosen = None
+        if self.gradient == "implicit" and self.select != 1.0:
+            chosen = select(strength, self.select, self.selection)
+        if is_compiled(net) and (chosen is None or len(chosen.rows)):
+            self._check_compiled()
+            return record_compiled(uncompiled(net), x, taps, _only(strength, chosen))
+        if chosen is not None and self.selection == "largest" and len(chosen.rows) > WHOLE * len(strength):
+            strength, chosen = _only(strength, chosen), None
+        return record(net, x, taps, self.affine, strength=strength, chosen=chosen)
+
+    def _check_compiled(self) -> None:
+        for name, value in (("gradient", "implicit"), ("affine", "after"), ("selection", "largest")):
+            if getattr(self, name) != value:
+                raise UserError(
+                    f"{name}={getattr(self, name)} can't be had of a compiled network; use {name}={value}, or don't compile"
+                )
+
+    def __call__(self, per_example: Tensor, trace: Trace, losses: Losses) -> Penalized:
         """Return the penalized loss of a batch whose forward was recorded.
 
-        per_example: [B] losses ℓ_i of the recorded forward. trace: that forward. again: runs the same forward and
-        returns the losses [B]. strength: [B] s_i = λτ_g(i) ≥ 0, or a scalar tensor.
+        per_example: [B] losses ℓ_i of the recorded forward. trace: that forward. losses: the losses [k] of other outputs,
+        those of some rows of the batch, or for None of all.
+        Raises UserError where J is not finite, naming the tap.
         """
-        exact = self.gradient == "exact"
-        jacobians = trace.jacobians(per_example.sum(), create_graph=exact, retain_graph=self.gradient != "implicit")
-        norm, per_layer = self.norms(jacobians)
+        if trace.chosen is None:
+            return self._everyone(per_example, trace, losses)
+        return self._part(per_example, trace, losses, trace.chosen)
+
+    def _everyone(self, per_example: Tensor, trace: Trace, losses: Losses) -> Penalized:
+        """Return the penalized loss where all examples take the second pass."""
+        batch, strength, exact = len(per_example), trace.strength, self.gradient == "exact"
+        if exact:
+            refuse_fused(per_example)
+        loss = per_example.sum() * trace.loss_scale
+        jacobians = trace.jacobians(loss, create_graph=exact, retain_graph=self.gradient != "implicit")
+        norms = layer_norms(jacobians, trace.layouts(batch), batch)
+        norm = self._joint(norms, batch) / trace.loss_scale
+        _check_finite(norm, trace)
         if exact:
             total = (per_example + strength * norm).mean()
         else:
             ratio = 1.0 if self.gradient == "implicit" else self.step
-            with trace.replay(self._shifts(jacobians, per_layer, ratio * strength)):
-                shifted = again()
-            total = shifted.mean()
+            shifts = self._shifts(jacobians, norms, trace.layouts(batch), ratio * strength, batch)
+            total = losses(trace.replay(shifts), None).mean()
             if self.gradient == "finite":
                 # where no strength is enforced the difference is zero, and must be so to the bit
                 inverse = (strength != 0).any() / self.step
                 total = per_example.mean() + inverse * (total - per_example.mean())
         return Penalized(total, per_example.detach(), norm.detach())
 
-    def _shifts(self, jacobians: list[Tensor], per_layer: Tensor, length: Tensor) -> Iterator[Tensor]:
+    def _part(self, per_example: Tensor, trace: Trace, losses: Losses, part: Part) -> Penalized:
+        """Return the penalized loss where only a part takes the second pass."""
+        batch, rows = len(per_example), part.rows
+        total = per_example.mean()
+        if not len(rows):
+            return Penalized(total, per_example.detach(), torch.full_like(per_example, torch.nan).detach())
+        layouts = trace.layouts(batch)
+        if trace.drew or any(layout.rows is not None for layout in layouts):
+            outputs, own = trace.record_part(rows)
+            still = losses(outputs, rows)
+            jacobians, layouts = own.jacobians(still.sum() * trace.loss_scale), own.layouts(len(rows))
+            norms = layer_norms(jacobians, layouts, len(rows))
+            moved = losses(own.replay(self._shifts(jacobians, norms, layouts, trace.strength[rows], batch)), rows)
+        else:
+            total, jacobians = _train_and_measure(total, trace, batch, rows)
+            norms = layer_norms(jacobians, layouts, len(rows))
+            shifts = self._shifts(jacobians, norms, layouts, trace.strength[rows], batch)
+            twice = torch.cat([rows, rows])
+            still, moved = losses(trace.part().replay(_after_zeros(shifts, layouts), twice), twice).chunk(2)
+        norm = self._joint(norms, batch) / trace.loss_scale
+        _check_finite(norm, trace)
+        total = total + (part.weight * (moved - still)).sum() / batch
+        everyone = norm.new_full((batch,), torch.nan)
+        return Penalized(total, per_example.detach(), everyone.index_copy(0, rows, norm.detach()))
+
+    def _joint(self, norms: Tensor, batch: int) -> Tensor:
+        """Return R [k] from the norms ‖J_ij‖ [k, L] of the L tapped tensors."""
+        joint = torch.linalg.vector_norm(norms, dim=1) if self.norm == "joint" else norms.sum(1)
+        return joint / batch if self.reduction == "mean" else joint
+
+    def _shifts(
+        self, jacobians: list[Tensor | None], norms: Tensor, layouts: Sequence[Layout], length: Tensor, batch: int
+    ) -> Iterator[Tensor | None]:
         """Yield δ_ij = length_i J_ij / R_i with ‖δ_i‖ = length_i (jointly, or in each layer when these are summed).
 
-        Empties `jacobians` on the way, so that a J is freed as soon as the second forward has passed it.
+        Forgets each of `jacobians` on the way, so that it is freed as soon as the second forward has passed it.
         """
         if self.reduction == "mean":
-            length = length / len(per_layer)
-        scale = per_layer if self.norm == "layers" else torch.linalg.vector_norm(per_layer, dim=1, keepdim=True)
-        factor = (length.expand(len(per_layer))[:, None] / scale.clamp_min(NEGLIGIBLE)).expand_as(per_layer)
-        for f in factor.unbind(1):
-            j = jacobians.pop(0)
-            yield j * f.view(-1, *[1] * (j.dim() - 1)).to(j.dtype)
+            length = length / batch
+        scale = norms if self.norm == "layers" else torch.linalg.vector_norm(norms, dim=1, keepdim=True)
+        factors = iter((length[:, None] / scale.clamp_min(NEGLIGIBLE)).expand_as(norms).unbind(1))
+        for i, layout in enumerate(layouts):
+            j, jacobians[i] = jacobians[i], None
+            yield j if j is None else (j * layout.spread(next(factors), j)).to(j.dtype)
+
+
+def _only(strength: Tensor, part: Part | None) -> Tensor:
+    """Return the strengths of a part, and 0 for the others."""
+    return strength if part is None else torch.zeros_like(strength).index_copy(0, part.rows, strength[part.rows])
+
+
+def layer_norms(jacobians: Sequence[Tensor | None], layouts: Sequence[Layout], examples: int) -> Tensor:
+    """Return the norms ‖J_ij‖ [examples, L] of the L tapped tensors that the loss depends on."""
+    pairs = zip(jacobians, layouts, strict=True)
+    return torch.stack([layout.norms(j, examples) for j, layout in pairs if j is not None], dim=1)
+
+
+def _after_zeros(shifts: Iterator[Tensor | None], layouts: Sequence[Layout]) -> Iterator[Tensor | None]:
+    for shift, layout in zip(shifts, layouts, strict=True):
+        yield shift if shift is None else torch.cat([torch.zeros_like(shift), shift], layout.dim)
+
+
+class _Carried(torch.autograd.Function):
+    """A value whose gradients are known already."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor | None], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        return (None, None, *(g if g is None else g * upstream[0] for g in ctx.gradients))
+
+
+def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+    """Return the mean loss with the parameters' gradients, and J of the summed loss for `rows`, from one backward."""
+    scale = trace.loss_scale * batch if trace.loss_scale != 1 else 1.0
+    parameters = [p for p in trace.net.parameters() if p.requires_grad]
+    jacobians, gradients = trace.gradients(mean * scale, parameters, rows)
+    if scale != 1:
+        gradients = [g if g is None else g / scale for g in gradients]
+    own = [j if j is None else j * (batch * trace.loss_scale / scale) for j in jacobians]
+    carried: Tensor = _Carried.apply(mean.detach(), gradients, *parameters)  # type: ignore[no-untyped-call]
+    return carried, own
+
+
+def _check_finite(norm: Tensor, trace: Trace) -> None:
+    """Refuse a J that is not finite. On an accelerator it would have to wait: there the loss tells, later."""
+    if norm.device.type != "cpu" or norm.isfinite().all():
+        return
+    tap = trace.first_not_finite()
+    where = f"the output of tap {tap!r}" if tap else "the gradient of the loss with respect to the tapped activations"
+    raise UserError(
+        f"{where} is not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
+    )
+
+
+def refuse_fused(per_example: Tensor) -> None:
+    """Raise UserError where the graph of the loss has a fused kernel that has no double backward."""
+    seen, waiting = set(), [per_example.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        name = node.name()
+        if name.startswith("ScaledDotProduct") or name.startswith(("CudnnRnn", "MiopenRnn")):
+            raise UserError(
+                f"gradient=exact needs double backward, which {name.removesuffix('Backward0')} (a fused kernel of this "
+                "network) does not have; use gradient=implicit, which needs none"
+            )
+        waiting.extend(following for following, _ in node.next_functions)
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -114,28 +267,38 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 def regularized_loss(
     net: nn.Module,
-    x: Tensor,
+    x: Any,
     y: Tensor,
     strength: Tensor | float,
     *,
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    loss: Callable[[Any, Tensor], Tensor] = cross_entropy,
     penalty: JacobianPenalty | None = None,
-    taps: Sequence[str] | None = None,
+    taps: Sequence[str] | Choice | None = None,
 ) -> Penalized:
     """Return HAR's regularized loss (eq. 6) of one batch, for anyone's network and training loop.
 
-    net: any network that maps x [B, ...] to outputs. y: [B] what `loss` takes. strength: s_i = λτ_g(i) ≥ 0, [B] or one
-    number. loss: (outputs, y) -> per-example losses [B]. penalty: how R is defined (`JacobianPenalty`).
-    taps: names or patterns of the modules to measure at; None takes all normalization layers.
+    net: any network that maps x to outputs. x: [B, ...], or a tuple or dict of such for networks that take several. y: [B]
+    what `loss` takes. strength: s_i = λτ_g(i) ≥ 0, [B] or one number. loss: (outputs, y) -> per-example losses [B].
+    penalty: how R is defined (`JacobianPenalty`). taps: names or patterns of the modules to measure at, or a function
+    (name, module) -> bool; None finds them (`find_taps`).
 
     Call `.total.backward()` and step as ever. At strength 0 the gradient equals that of plain training.
-    Raises UserError (a ValueError) where the network has nothing to tap, or on a negative strength given as a number.
+    Raises UserError (a ValueError) where the network has nothing to tap, activations are not finite (naming the tap; on
+    the CPU), the loss is not one number an example, or a strength given as a number is negative.
     """
     if isinstance(strength, (int, float)):
-        if not strength >= 0:
-            raise UserError(f"regularized_loss(strength={strength}): strength must be at least 0; 0 is plain training")
-        strength = torch.tensor(float(strength), device=x.device)
+        if not 0 <= strength < float("inf"):
+            raise UserError(
+                f"regularized_loss(strength={strength}): strength must be finite and at least 0; 0 is plain training"
+            )
+        strength = torch.full((len(y),), float(strength), device=y.device)
     penalty = penalty or JacobianPenalty()
-    with record(net, find_taps(net, taps), penalty.affine) as trace:
-        per_example = loss(net(x), y)
-    return penalty(per_example, trace, lambda: loss(net(x), y), strength)
+    outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength)
+    per_example = loss(outputs, y)
+    if not per_example.shape == strength.shape == y.shape[:1]:
+        raise UserError(
+            f"regularized_loss: loss and strength must be one number for each of the {len(y)} examples, "
+            f"got {list(per_example.shape)} and {list(strength.shape)}"
+        )
+
+    return penalty(per_example, trace, lambda outputs, rows: loss(outputs, y if rows is None else y[rows]))

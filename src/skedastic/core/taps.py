@@ -1,58 +1,92 @@
 """Taps: the places in a network where the Jacobian of the loss is measured, and where it is shifted.
 
 HAR (Cao et al. 2021, section 2.3 and appendix B) measures J_j = ∂ℓ/∂h_j at the outputs h_j of all normalization
-layers. Nothing in the user's network changes: a tap is a forward hook that is there for one forward only.
+layers. Found by themselves, in any network:
 
-- `Taps.record` runs a forward and remembers, for every tapped output, its place in the autograd graph. It holds the
-  *edge*, not the tensor, so that an in-place ReLU on the output afterwards can't spoil J.
-- `Trace.replay` runs a second forward in which δ_j is added to h_j. It sees the same dropout masks as the first, and
-  leaves every buffer (BatchNorm's running statistics) as the first forward left it: state moves once a step.
+- all normalization layers, torch's and others' (a class whose name ends in Norm, such as transformers' LlamaRMSNorm);
+- recurrent layers: their outputs and states, and the embeddings that feed them;
+- where there is neither, every hidden layer: embeddings, and linear and convolution layers but the last.
+
+`Layout` says which entries of a tapped output belong to which example. Most are [B, ...]; recurrent networks and
+transformers may have time first, flattened sequences ([B·T, d]) or packed ones.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils import _pytree as pytree
 
 from skedastic.errors import UserError
 
 Affine = Literal["after", "before"]
+Choice = Callable[[str, nn.Module], bool]
 
-NORMALIZATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+TORCH_NORMALIZATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+BATCH_FIRST = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.modules.conv._ConvNd)  # their outputs are [B, C, ...]
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
+OTHERS_NORMALIZATION = re.compile(r"Norm(\d[dD])?$")
+NO_LAYER = re.compile(r"(Weight|Spectral)Norm$")  # parametrizations of weights
+SHOWN_NAMES = 12
 
 
-def find_taps(net: nn.Module, names: Sequence[str] | None = None) -> dict[str, nn.Module]:
-    """Return the modules of `net` to tap, by name, in the order of `net.named_modules()`.
+def find_taps(net: nn.Module, names: Sequence[str] | Choice | None = None) -> dict[str, nn.Module]:
+    """Return the modules of `net` to tap, by name, in the order of `net.named_modules()`; a shared module once.
 
-    names: module names or shell patterns ("layer3.*"); None takes all normalization layers, and in a network that has
-    none every hidden linear or convolution layer (all but the last).
+    names: module names or shell patterns ("layer3.*"), or a function (name, module) -> bool; None takes all
+    normalization and recurrent layers (with embeddings, where there are recurrent ones), and in a network that has
+    none every hidden layer (all embedding, linear and convolution layers but the last).
     Raises UserError (a ValueError) when nothing can be tapped, or a name matches no module.
     """
     modules = {name: module for name, module in net.named_modules() if name}
-    if names is not None:
-        for pattern in names:
-            if not any(fnmatch.fnmatchcase(name, pattern) for name in modules):
-                raise UserError(
-                    f"taps: {pattern!r} matches no module of {type(net).__name__}; it has {', '.join(modules)}"
-                )
-        return {n: m for n, m in modules.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in names)}
-    found: dict[str, nn.Module] = {n: m for n, m in modules.items() if isinstance(m, NORMALIZATION)}
-    if not found:
-        found = dict([(n, m) for n, m in modules.items() if isinstance(m, LINEAR)][:-1])
+    if callable(names):
+        found = {n: m for n, m in modules.items() if names(n, m)}
+    elif names is not None:
+        _check_patterns(net, names, modules)
+        found = {n: m for n, m in modules.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in names)}
+    else:
+        found = _automatic(modules)
     if not found:
         raise UserError(
             f"{type(net).__name__} has neither a normalization layer nor a hidden layer to measure the Jacobian at; "
             "name the modules with taps=..."
+            if names is None
+            else f"taps: they name no module of {type(net).__name__}; leave taps out to have them found"
         )
     return found
+
+
+def _automatic(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    recurrent = any(isinstance(m, RECURRENT) for m in modules.values())
+    kinds = (*RECURRENT, nn.Embedding) if recurrent else ()
+    found = {n: m for n, m in modules.items() if is_normalization(m) or isinstance(m, kinds)}
+    if found:
+        return found
+    last = next((n for n, m in reversed(modules.items()) if isinstance(m, LINEAR)), None)
+    return {n: m for n, m in modules.items() if isinstance(m, (*LINEAR, nn.Embedding)) and n != last}
+
+
+def is_normalization(module: nn.Module) -> bool:
+    """Whether a module normalizes activations."""
+    if isinstance(module, TORCH_NORMALIZATION):
+        return True
+    name = type(module).__name__
+    leaf = next(module.children(), None) is None
+    return leaf and bool(OTHERS_NORMALIZATION.search(name)) and not NO_LAYER.search(name)
+
+
+def _check_patterns(net: nn.Module, names: Sequence[str], modules: dict[str, nn.Module]) -> None:
+    for pattern in names:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in modules):
+            shown = ", ".join(list(modules)[:SHOWN_NAMES]) + (", …" if len(modules) > SHOWN_NAMES else "")
+            raise UserError(f"taps: {pattern!r} matches no module of {type(net).__name__}; it has {shown}")
 
 
 def affine_scale(module: nn.Module, output: Tensor) -> Tensor | None:
@@ -62,122 +96,112 @@ def affine_scale(module: nn.Module, output: Tensor) -> Tensor | None:
     no change of the module.
     """
     weight: Tensor | None = getattr(module, "weight", None)
-    if not isinstance(module, NORMALIZATION) or weight is None:
+    if not is_normalization(module) or weight is None:
         return None
-    if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
-        return weight  # over the trailing dimensions
-    return weight.view(1, -1, *[1] * (output.dim() - 2))  # over the channels
+    if isinstance(module, BATCH_FIRST):
+        return weight.view(1, -1, *[1] * (output.dim() - 2))  # over the channels
+    return weight  # over the trailing dimensions
 
 
-@dataclass
-class Trace:
-    """One recorded forward: where J is measured, and what it takes to run the same forward again, shifted."""
+class Layout(NamedTuple):
+    """Which entries of a tapped output belong to which of the B examples.
 
-    net: nn.Module
-    modules: dict[str, nn.Module]
-    affine: Affine
-    random_state: _RandomState
-    edges: list[GradientEdge] = field(default_factory=list)
-    scales: list[Tensor | None] = field(default_factory=list)
+    dim: the dimension that holds the examples; dimension 0 may hold several rows of each, one example after the other.
+    rows: where sequences are packed, the example of each row, [rows].
+    """
 
-    def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = True) -> list[Tensor]:
-        """Return J_j = ∂loss/∂h_j for every tapped output, each of the shape [B, ...] of that output.
+    dim: int = 0
+    rows: Tensor | None = None
 
-        loss: the *sum* over the batch of the per-example losses (a scalar), so that J_ij does not depend on B.
-        create_graph: keep J differentiable (double backward). retain_graph: keep the graph of `loss` alive.
-        """
-        gradients = torch.autograd.grad(loss, self.edges, create_graph=create_graph, retain_graph=retain_graph)
-        return [g if s is None else g * s for g, s in zip(gradients, self.scales, strict=True)]
+    def norms(self, j: Tensor, batch: int) -> Tensor:
+        """Return the norm over each example's entries of `j`, [B], in single precision or better."""
+        other = tuple(d for d in range(j.dim()) if d != self.dim)
+        wide = torch.promote_types(j.dtype, torch.float32)
+        per_row = torch.linalg.vector_norm(j, dim=other, dtype=wide) if other else j.to(wide).abs()
+        if self.rows is not None:
+            squares = per_row.new_zeros(batch).index_add(0, self.rows, per_row.square())
+            return torch.where(squares > 0, squares, 1).sqrt() * (squares > 0)
+        return per_row if len(per_row) == batch else torch.linalg.vector_norm(per_row.view(batch, -1), dim=1)
 
-    @contextmanager
-    def replay(self, shifts: Iterable[Tensor]) -> Iterator[None]:
-        """Within this context, one forward of the network adds `shifts` [B, ...] to the tapped outputs, using them up."""
-        waiting = iter(shifts)
+    def spread(self, values: Tensor, j: Tensor) -> Tensor:
+        """Return one number for each example, [B], so shaped that it multiplies `j`."""
+        if self.rows is not None:
+            values = values[self.rows]
+        elif j.shape[self.dim] != len(values):
+            values = values.repeat_interleave(j.shape[self.dim] // len(values))
+        shape = [1] * j.dim()
+        shape[self.dim] = -1
+        return values.view(shape)
 
-        def shift(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            delta = next(waiting)
-            scale = affine_scale(module, output) if self.affine == "before" else None
-            # δ is added to in place: it has no other use, and the sum needs no memory of its own
-            return delta.add_(output) if scale is None else output + delta * scale
-
-        with _hooked(self.modules, shift), self.random_state.again(), _buffers_kept(self.net):
-            yield
-
-
-@contextmanager
-def record(net: nn.Module, modules: dict[str, nn.Module], affine: Affine = "after") -> Iterator[Trace]:
-    """Within this context, one forward of `net` is recorded in the `Trace` that it yields."""
-    trace = Trace(net, modules, affine, _RandomState.now(net))
-
-    def remember(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if not isinstance(output, Tensor):
-            raise TypeError(
-                f"a tap needs a module whose output is a tensor; {type(module).__name__} gives {type(output)}"
-            )
-        if not output.requires_grad:
-            raise RuntimeError(
-                "the tapped activations need a gradient: run the forward with gradients enabled, "
-                "and with parameters before the first tap that require one"
-            )
-        trace.edges.append(get_gradient_edge(output))
-        trace.scales.append(affine_scale(module, output) if affine == "before" else None)
-
-    with _hooked(modules, remember):
-        yield trace
+    def take(self, j: Tensor, examples: Tensor, batch: int) -> Tensor:
+        """Return the entries of some of the examples [k], in their order. Not for packed sequences."""
+        if j.shape[self.dim] == batch:
+            return j.index_select(self.dim, examples)
+        return j.view(batch, -1, *j.shape[1:])[examples].flatten(0, 1)
 
 
-@contextmanager
-def _hooked(modules: dict[str, nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules.values()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+class Tap(NamedTuple):
+    """What is known of one tensor in the output of a tapped module."""
+
+    name: str  # the module's
+    shape: torch.Size
+    dim: int | None  # that holds the examples, where the module's kind tells
+    rows: Tensor | None  # of a packed sequence, the example of each row
+
+    def layout(self, batch: int, time_first: bool) -> Layout:
+        """Return whose entries are whose. Raises UserError where the shape does not tell."""
+        if self.rows is not None:
+            return Layout(0, self.rows)
+        dim = self.dim
+        if dim is None:
+            fits = [d for d in (0, 1) if d < len(self.shape) and self.shape[d] == batch]
+            dim = fits[-1 if time_first else 0] if fits else 0
+        held = self.shape[dim] if dim < len(self.shape) else 0
+        if held and (held == batch or (dim == 0 and held % batch == 0 and not time_first)):
+            return Layout(dim)
+        raise UserError(
+            f"tap {self.name!r} gives {list(self.shape)} for {batch} examples, and it can't be told which entries "
+            "belong to which example; leave it out with taps=..."
+        )
 
 
-@contextmanager
-def _buffers_kept(net: nn.Module) -> Iterator[None]:
-    """Lend the network copies of its buffers. Writing back into the originals would break graphs that saved them."""
-    kept = [(module, dict(module._buffers)) for module in net.modules() if module._buffers]
-    for module, buffers in kept:
-        module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
-    try:
-        yield
-    finally:
-        for module, buffers in kept:
-            module._buffers.update(buffers)
+def tapped(name: str, module: nn.Module, output: Any) -> list[tuple[Tensor, Tap]]:
+    """Return every real tensor in a module's output (a tensor, or tuples, dicts and the like of them), each once."""
+    found: dict[int, tuple[Tensor, Tap]] = {}
+    for place, (tensor, rows) in enumerate(_tensors(output)):
+        if tensor.is_floating_point() and tensor.dim() and id(tensor) not in found:
+            found[id(tensor)] = tensor, Tap(name, tensor.shape, _dim(module, place), rows)
+    return list(found.values())
 
 
-@dataclass(frozen=True)
-class _RandomState:
-    """The state of the random generators that dropout draws from, on the CPU and on the network's device."""
+def with_tensors(output: Any, new: dict[int, Tensor]) -> Any:
+    """Return a module's output with the tensors replaced that `new` has, by the `id` of the old one."""
+    if isinstance(output, Tensor):
+        return new.get(id(output), output)
+    if isinstance(output, PackedSequence):
+        return output._replace(data=new.get(id(output.data), output.data))
+    leaves, spec = pytree.tree_flatten(output, is_leaf=lambda o: isinstance(o, PackedSequence))
+    return pytree.tree_unflatten([o if o is output else with_tensors(o, new) for o in leaves], spec)
 
-    cpu: Tensor
-    device: torch.device
-    on_device: Tensor | None
 
-    @classmethod
-    def now(cls, net: nn.Module) -> _RandomState:
-        device = next((p.device for p in net.parameters()), torch.device("cpu"))
-        on_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
-        return cls(torch.get_rng_state(), device, on_device)
+def time_first(net: nn.Module) -> bool:
+    """Whether the network has layers that take [time, batch, ...], the default of torch's recurrent layers."""
+    return any(getattr(m, "batch_first", None) is False for m in net.modules())
 
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        """Draw what was drawn since this state; afterwards go on from where the generators stood."""
-        after = _RandomState(torch.get_rng_state(), self.device, None)
-        if self.on_device is not None:
-            after = _RandomState(
-                after.cpu, self.device, torch.get_device_module(self.device).get_rng_state(self.device)
-            )
-        self._set()
-        try:
-            yield
-        finally:
-            after._set()
 
-    def _set(self) -> None:
-        torch.set_rng_state(self.cpu)
-        if self.on_device is not None:
-            torch.get_device_module(self.device).set_rng_state(self.on_device, self.device)
+def _tensors(output: Any) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the tensors in an output, and of packed sequences the example of each row."""
+    for leaf in pytree.tree_leaves(output, is_leaf=lambda o: isinstance(o, PackedSequence)):
+        if isinstance(leaf, PackedSequence):
+            sizes = leaf.batch_sizes.to(leaf.data.device)
+            order = leaf.sorted_indices
+            order = torch.arange(int(sizes[0]), device=sizes.device) if order is None else order
+            yield leaf.data, torch.cat([order[: int(size)] for size in sizes])
+        elif isinstance(leaf, Tensor):
+            yield leaf, None
+
+
+def _dim(module: nn.Module, place: int) -> int | None:
+    if isinstance(module, nn.RNNBase):  # the output, then states [layers, B, ...]
+        return 0 if module.batch_first and place == 0 else 1
+    return 0 if isinstance(module, BATCH_FIRST) else None

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.strengths import strengths
-from skedastic.core.taps import Affine, find_taps, record
+from skedastic.core.taps import Affine, find_taps
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.cross_entropy import CrossEntropy
@@ -126,16 +126,16 @@ class HAR(Method):
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
-        with record(state.net, find_taps(state.net, self.taps), self.affine) as trace:
-            return Out(state.net(batch.x), trace)
+        assert isinstance(state, HARState)
+        taps = find_taps(state.net, self.taps)
+        return Out(*self.penalty.record(state.net, batch.x, taps, state.strength[batch.group]))
 
     def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
         """Return eq. 6 on the batch."""
-        assert isinstance(state, HARState)
-        penalized = self.penalty(
-            self.loss_function(out.logits, batch.y),
-            out.extra,
-            lambda: self.loss_function(state.net(batch.x), batch.y),
-            state.strength[batch.group],
-        )
-        return Loss(penalized.total, penalized.per_example, {"jacobian_norm": penalized.norm})
+
+        def losses(logits: Tensor, rows: Tensor | None) -> Tensor:
+            return self.loss_function(logits, batch.y if rows is None else batch.y[rows])
+
+        penalized = self.penalty(losses(out.logits, None), out.extra, losses)
+        measured = penalized.norm[~penalized.norm.isnan()]
+        return Loss(penalized.total, penalized.per_example, {"jacobian_norm": measured})

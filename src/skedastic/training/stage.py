@@ -83,7 +83,7 @@ class StageRun:
         method.end_epoch(self.state, self.task, self._clock, self.engine)
         for schedule in self.schedules:
             schedule.step()
-        means = {name: float(total) / counts[name] for name, total in sums.items()}
+        means = {name: float(total) / counts[name] for name, total in sums.items() if counts[name]}
         self._check_finite(means)
         self.epoch += 1
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": lr, **means})

@@ -1,0 +1,61 @@
+"""Which examples of a batch take HAR's second pass.
+
+Only the strength s_i = λτ_g(i) decides. Few examples of a long tail have much of it, and a pass of a few is cheap:
+
+- "auto": those with s_i > 0 (`methods.har` enforces nothing on groups far below the strongest);
+- a share of the batch, "largest": the ⌈share·B⌉ largest s_i, fewer where fewer are above 0. A smaller share leaves
+  regularization out, and says so by its size;
+- a share, "drawn": share·B examples on average, example i with probability π_i = min(1, c·s_i) and weight 1/π_i, so that the mean
+  over draws is the full sum: Σ_i E[1{i drawn}] x_i / π_i = Σ_i x_i. One uniform number for all (systematic sampling:
+  Madow, "On the theory of systematic sampling, II", Ann. Math. Stat. 1949), so that their count hardly varies.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Share = float | Literal["auto"]
+Selection = Literal["largest", "drawn"]
+
+
+class Part(NamedTuple):
+    """Some examples of a batch."""
+
+    rows: Tensor  # [k] int64, their places, rising
+    weight: Tensor  # [k] 1/π_i, or 1 where nothing was left to chance
+
+
+def select(strength: Tensor, share: Share, selection: Selection) -> Part:
+    """Return the examples that take the second pass.
+
+    strength: [B] s_i ≥ 0. share: "auto" or in (0, 1]. "drawn" draws one number from torch's generator.
+    """
+    if share == "auto":
+        rows = strength.nonzero().flatten()
+    elif selection == "largest":
+        count = math.ceil(share * len(strength) - 1e-9)
+        rows = strength.topk(count).indices.sort().values
+        rows = rows[strength[rows] > 0]
+    else:
+        chance = probabilities(strength, share * len(strength))
+        upper = chance.cumsum(0) + torch.rand(()).to(chance)
+        rows = (upper.floor() > (upper - chance).floor()).nonzero().flatten()
+        return Part(rows, (1 / chance[rows]).to(strength.dtype))
+    return Part(rows, strength.new_ones(len(rows)))
+
+
+def probabilities(strength: Tensor, count: float) -> Tensor:
+    """Return π_i = min(1, c·s_i), [B] float64, with Σπ_i = `count`, or 1 for each s_i > 0 where these are fewer."""
+    s = strength.double()
+    ordered = s.sort(descending=True).values
+    rest = ordered.flip(0).cumsum(0).flip(0)  # Σ of the s that are not among the k largest, for k = 0..B-1
+    certain = torch.arange(len(s), device=s.device)  # k examples with π = 1
+    c = (count - certain) / rest
+    fits = (c > 0) & (c * ordered <= 1)  # the largest of the others does not reach 1
+    if not fits.any():
+        return (s > 0).double()
+    return (c[fits][0] * s).clamp(max=1.0)

@@ -1,0 +1,355 @@
+"""One forward, recorded where it is tapped, so that the Jacobian can be taken and the forward be run again, shifted.
+
+Nothing in the user's network changes: a tap is a forward hook that is there for one forward only.
+
+- `record` runs a forward and remembers, for every tapped tensor, its place in the autograd graph. It holds the *edge*,
+  not the tensor, so that an in-place ReLU on the output afterwards can't spoil J.
+- `Trace.replay` runs a second forward in which δ_j is added to h_j. It sees the same dropout masks as the first, and
+  leaves every buffer (BatchNorm's running statistics) as the first forward left it: state moves once a step.
+- `Trace.part` is for a second forward of some of the examples. BatchNorm then takes the batch statistics of the whole
+  batch: those of a part, such as the rare classes alone, would be skewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from skedastic.core.selection import Part
+from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
+
+HALF_SCALE = 64.0
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
+
+
+def run(net: nn.Module, x: Any, rows: Tensor | None = None) -> Any:
+    """Return the network's output for x: a tensor, a tuple of arguments or a dict of named ones; for some rows or all."""
+    x = x if rows is None else take(x, rows)
+    if isinstance(x, Mapping):
+        return net(**x)
+    return net(*x) if isinstance(x, (tuple, list)) else net(x)
+
+
+def take(x: Any, rows: Tensor) -> Any:
+    """Return some rows of what a network reads; what is no tensor, or has no rows, stays as it is."""
+    if isinstance(x, Mapping):
+        return {name: take(value, rows) for name, value in x.items()}
+    if isinstance(x, (tuple, list)):
+        return tuple(take(value, rows) for value in x)
+    return x[rows] if isinstance(x, Tensor) and x.dim() else x
+
+
+class Place(NamedTuple):
+    """Where J of one tapped tensor is found."""
+
+    tap: Tap
+    edge: GradientEdge | None  # None in a compiled network, which has no place to look at
+    scale: Tensor | None  # γ, where J is measured before the affine part of a normalization layer
+
+
+@dataclass
+class Trace:
+    """One recorded forward: where J is measured, and what it takes to run the same forward again, shifted."""
+
+    net: nn.Module
+    x: Any  # what the network reads: [B, ...], or a tuple or dict of such
+    modules: Mapping[str, nn.Module]
+    affine: Affine
+    random_state: RandomState
+    strength: Tensor  # [B] s_i of the examples
+    chosen: Part | None = None  # the examples that take the second pass; None: all
+    places: list[Place] = field(default_factory=list)
+    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # mean and variance, by call of BatchNorm
+    is_part: bool = False
+    drew: bool = False  # random numbers, as dropout does
+    half: bool = False  # some tapped tensor is in half precision (fp16), whose smallest numbers are large
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by before J is taken, so that small entries of J are not lost."""
+        return HALF_SCALE if self.half else 1.0
+
+    def layouts(self, batch: int) -> list[Layout]:
+        """Return which entries of each tapped tensor belong to which of `batch` examples."""
+        first = time_first(self.net)
+        return [place.tap.layout(batch, first) for place in self.places]
+
+    def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = True) -> list[Tensor | None]:
+        """Return J_j = ∂loss/∂h_j for every tapped tensor, each of its shape; None where the loss does not depend on it.
+
+        loss: the *sum* over the batch of the per-example losses (a scalar), so that J_ij does not depend on B.
+        create_graph: keep J differentiable (double backward). retain_graph: keep the graph of `loss` alive.
+        """
+        edges = [place.edge for place in self.places if place.edge is not None]
+        gradients: Sequence[Tensor | None] = (
+            torch.autograd.grad(loss, edges, create_graph=create_graph, retain_graph=retain_graph, allow_unused=True)
+            if edges
+            else ()
+        )
+        with torch.set_grad_enabled(create_graph):  # else δ is held fixed
+            return measured([_scaled(g, place) for g, place in zip(gradients, self.places, strict=True)])
+
+    def gradients(
+        self, loss: Tensor, parameters: Sequence[Tensor], rows: Tensor
+    ) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Return what `jacobians` does, for the examples `rows` [k] only, and the gradients of the parameters.
+
+        All in one backward.
+        """
+        layouts = self.layouts(len(self.strength))
+        found: list[Tensor | None] = [None] * len(self.places)
+
+        def look(i: int, number: int) -> Callable[[tuple[Tensor | None, ...]], None]:
+            def seen(gradients: tuple[Tensor | None, ...]) -> None:
+                gradient = gradients[number]
+                if gradient is not None:
+                    found[i] = _scaled(layouts[i].take(gradient, rows, len(self.strength)), self.places[i])
+
+            return seen
+
+        with ExitStack() as stack:
+            for i, place in enumerate(self.places):
+                assert place.edge is not None
+                stack.callback(place.edge.node.register_prehook(look(i, place.edge.output_nr)).remove)
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return measured(found), list(gradients)
+
+    def replay(self, shifts: Iterable[Tensor | None], rows: Tensor | None = None) -> Any:
+        """Return the outputs of the same forward (of `rows`, or all) with `shifts` added to the tapped tensors.
+
+        The shifts are used up, in the order of `places`; None leaves a tensor as it is.
+        """
+        waiting = iter(shifts)
+
+        def shift(module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> Any:
+            moved = {}
+            for tensor, _ in tensors:
+                delta = next(waiting)
+                if delta is not None:
+                    scale = affine_scale(module, tensor) if self.affine == "before" else None
+                    # δ is added to in place: it has no other use, and the sum needs no memory of its own
+                    moved[id(tensor)] = delta.add_(tensor) if scale is None else tensor + delta * scale
+            return with_tensors(output, moved)
+
+        with _hooked(self.modules, shift), self._lent():
+            return run(self.net, self.x, rows)
+
+    def part(self) -> Trace:
+        """Return this trace for a replay of some of the examples, with the batch statistics of all of them."""
+        return replace(self, is_part=True)
+
+    def record_part(self, rows: Tensor) -> tuple[Any, Trace]:
+        """Run and record a forward of some of the examples, with the batch statistics of all; return its outputs."""
+        with self.part()._lent():
+            x = take(self.x, rows)
+            trace = replace(self.part(), random_state=RandomState.now(self.net), places=[], x=x)
+            with _hooked(self.modules, trace.remember):
+                return run(self.net, x), trace
+
+    def first_not_finite(self) -> str | None:
+        """Return the first tap whose output is not finite in the same forward once more."""
+        found: list[str] = []
+
+        def look(module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> None:
+            found.extend(tap.name for tensor, tap in tensors if not tensor.isfinite().all())
+
+        with _hooked(self.modules, look), self._lent():
+            run(self.net, self.x)
+        return found[0] if found else None
+
+    def remember(self, module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> None:
+        """Note the tapped tensors of a module's output."""
+        for tensor, tap in tensors:
+            scale = affine_scale(module, tensor) if self.affine == "before" else None
+            self.half |= tensor.dtype == torch.float16
+            self.places.append(Place(tap, get_gradient_edge(tensor), scale))
+
+    @contextmanager
+    def _lent(self) -> Iterator[None]:
+        """Lend the network its random state, copies of its buffers, and for a part the batch statistics of all."""
+        with ExitStack() as stack:
+            stack.enter_context(self.random_state.again())
+            stack.enter_context(_buffers_kept(self.net))
+            if self.is_part:
+                stack.enter_context(_normalized_with(self.net, self.statistics))
+            yield
+
+
+def record(
+    net: nn.Module,
+    x: Any,
+    modules: Mapping[str, nn.Module],
+    affine: Affine = "after",
+    *,
+    strength: Tensor,
+    chosen: Part | None = None,
+) -> tuple[Any, Trace]:
+    """Run one forward of `net` and return its outputs and its `Trace`.
+
+    x: [B, ...], or a tuple or dict of such. strength: [B] s_i ≥ 0, kept for the penalty. chosen: the examples that take
+    the second pass; None is all. For a part the batch statistics are noted too.
+    """
+    if chosen is not None and not len(chosen.rows):
+        modules = {}  # nothing will be measured
+    trace = Trace(net, x, modules, affine, RandomState.now(net), strength, chosen)
+    with ExitStack() as stack:
+        stack.enter_context(_hooked(modules, trace.remember))
+        if chosen is not None and modules:
+            stack.enter_context(_statistics_noted(net, trace.statistics))
+        outputs = run(net, x)
+    trace.drew = chosen is not None and trace.random_state.moved
+    return outputs, trace
+
+
+def _scaled(gradient: Tensor | None, place: Place) -> Tensor | None:
+    return gradient if gradient is None or place.scale is None else gradient * place.scale
+
+
+def measured(jacobians: list[Tensor | None]) -> list[Tensor | None]:
+    """Return the Jacobians, or raise RuntimeError where there is none."""
+    if all(j is None for j in jacobians):
+        raise RuntimeError(
+            "there is no Jacobian to measure: run the forward with gradients enabled, with parameters before the last "
+            "tap that require one, and taps that the loss depends on"
+        )
+    return jacobians
+
+
+@contextmanager
+def _hooked(
+    modules: Mapping[str, nn.Module], see: Callable[[nn.Module, Any, list[tuple[Tensor, Tap]]], Any]
+) -> Iterator[None]:
+    """Call `see` with each tapped module's output, and those of its tensors that have a gradient."""
+
+    def hook(name: str) -> Callable[..., Any]:
+        def called(module: nn.Module, inputs: Any, output: Any) -> Any:
+            tensors = [(t, tap) for t, tap in tapped(name, module, output) if t.requires_grad]
+            return see(module, output, tensors)
+
+        return called
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            stack.callback(module.register_forward_hook(hook(name)).remove)
+        yield
+
+
+@contextmanager
+def _statistics_noted(net: nn.Module, noted: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Note the batch's mean and variance, each [C], of every BatchNorm layer that normalizes with it."""
+    with ExitStack() as stack:
+        for module in _batch_normalizing(net):
+            before: list[tuple[Tensor, Tensor]] = []
+
+            def look(module: Any, inputs: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
+                if _moves_plainly(module):
+                    before[:] = [(module.running_mean.clone(), module.running_var.clone())]
+
+            def note(module: Any, inputs: Any, output: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
+                noted.append(_batch_statistics(module, inputs[0].detach(), before))
+
+            stack.callback(module.register_forward_pre_hook(look).remove)
+            stack.callback(module.register_forward_hook(note).remove)
+        yield
+
+
+def _batch_statistics(module: Any, x: Tensor, before: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance of x [B, C, ...] over all but C.
+
+    Where the layer's running statistics r moved to (1 − m) r + m b, b is had from them; a pass over x is costly.
+    """
+    if not before:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, [d for d in range(x.dim()) if d != 1], correction=0)
+        return mean, variance
+    ((old_mean, old_variance),) = before
+    m, n = module.momentum, x.numel() / x.shape[1]
+    mean = (module.running_mean - (1 - m) * old_mean) / m
+    return mean, (module.running_var - (1 - m) * old_variance) / m * ((n - 1) / n)
+
+
+def _moves_plainly(module: Any) -> bool:
+    exact = (torch.float32, torch.float64)
+    return module.running_mean is not None and module.running_mean.dtype in exact and (module.momentum or 0) > 0.01
+
+
+@contextmanager
+def _normalized_with(net: nn.Module, noted: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Let one forward's BatchNorm layers, which must own their buffers, take these statistics instead of the batch's."""
+    waiting = iter(noted)
+    modules = _batch_normalizing(net)
+
+    def lend(module: nn.Module, inputs: Any) -> None:
+        module._buffers["running_mean"], module._buffers["running_var"] = next(waiting)
+
+    with ExitStack() as stack:
+        for module in modules:
+            module.training = False
+            stack.callback(module.train)
+            stack.callback(module.register_forward_pre_hook(lend).remove)
+        yield
+
+
+def _batch_normalizing(net: nn.Module) -> list[nn.Module]:
+    return [m for m in net.modules() if isinstance(m, BATCH_NORM) and m.training]
+
+
+@contextmanager
+def _buffers_kept(net: nn.Module) -> Iterator[None]:
+    """Lend the network copies of its buffers. Writing back into the originals would break graphs that saved them."""
+    kept = [(module, dict(module._buffers)) for module in net.modules() if module._buffers]
+    for module, buffers in kept:
+        module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
+    try:
+        yield
+    finally:
+        for module, buffers in kept:
+            module._buffers.update(buffers)
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """The state of the random generators that dropout draws from, on the CPU and on the network's device."""
+
+    cpu: Tensor
+    device: torch.device
+    on_device: Tensor | None
+
+    @classmethod
+    def now(cls, net: nn.Module) -> RandomState:
+        """Return the state as it is."""
+        device = next((p.device for p in net.parameters()), torch.device("cpu"))
+        on_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
+        return cls(torch.get_rng_state(), device, on_device)
+
+    @property
+    def moved(self) -> bool:
+        """Whether random numbers were drawn since."""
+        if not torch.equal(self.cpu, torch.get_rng_state()):
+            return True
+        if self.on_device is None:
+            return False
+        return not torch.equal(self.on_device, torch.get_device_module(self.device).get_rng_state(self.device))
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Draw what was drawn since this state; afterwards go on from where the generators stood."""
+        after = RandomState(torch.get_rng_state(), self.device, None)
+        if self.on_device is not None:
+            after = RandomState(after.cpu, self.device, torch.get_device_module(self.device).get_rng_state(self.device))
+        self._set()
+        try:
+            yield
+        finally:
+            after._set()
+
+    def _set(self) -> None:
+        torch.set_rng_state(self.cpu)
+        if self.on_device is not None:
+            torch.get_device_module(self.device).set_rng_state(self.on_device, self.device)

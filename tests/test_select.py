@@ -1,0 +1,252 @@
+"""Who takes the second pass, and that nobody else notices."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skedastic.core import JacobianPenalty, find_taps, regularized_loss
+from skedastic.core.jacobian import cross_entropy
+from skedastic.core.selection import probabilities, select
+from skedastic.models import make
+from tests.reference.jacobian import losses
+
+
+def network(norm: type[nn.Module] = nn.LayerNorm, dropout: float = 0.0) -> nn.Sequential:
+    torch.manual_seed(0)
+    hidden = [nn.Linear(5, 8), norm(8), nn.Softplus(), nn.Dropout(dropout), nn.Linear(8, 6), norm(6), nn.Softplus()]
+    return nn.Sequential(*hidden, nn.Linear(6, 4)).double()
+
+
+def data(n: int = 12, some: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of which `some` examples have a strength."""
+    g = torch.Generator().manual_seed(1)
+    strength = torch.zeros(n, dtype=torch.float64)
+    strength[torch.randperm(n, generator=g)[:some]] = torch.linspace(0.2, 0.6, some, dtype=torch.float64)
+    return torch.randn(n, 5, generator=g, dtype=torch.float64), torch.arange(n) % 4, strength
+
+
+def gradient(net: nn.Module, total: Tensor) -> Tensor:
+    return torch.cat([g.flatten() for g in torch.autograd.grad(total, list(net.parameters()))])
+
+
+def full(net, x, y, strength, **options):
+    return regularized_loss(net, x, y, strength, penalty=JacobianPenalty(select=1.0, **options))
+
+
+@pytest.mark.parametrize("norm", ["joint", "layers"])
+@pytest.mark.parametrize("affine", ["after", "before"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_part_gets_what_it_gets_when_everyone_takes_the_second_pass(norm, affine, reduction):
+    net, (x, y, strength) = network(), data()
+    options = {"norm": norm, "affine": affine, "reduction": reduction}
+    part = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(**options))
+    everyone = full(net, x, y, strength, **options)
+    has = strength > 0
+    assert part.norm[~has].isnan().all()  # the others took no second pass
+    torch.testing.assert_close(part.norm[has], everyone.norm[has], rtol=1e-12, atol=0)
+    torch.testing.assert_close(part.total, everyone.total, rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient(net, part.total), gradient(net, everyone.total), rtol=1e-10, atol=1e-14)
+
+
+def test_the_part_is_normalized_with_the_whole_batchs_statistics():
+    """Literally: Σ_i ℓ_i(h) + Σ_S (ℓ_i(h + δ) − ℓ_i(h)), the difference at the first pass's means and variances."""
+    net, (x, y, strength) = network(nn.BatchNorm1d), data()
+    has = strength > 0
+    tapped, h, constants = [], x, []
+    for module in net:
+        if isinstance(module, nn.BatchNorm1d):
+            constants.append((h.mean(0).detach(), h.var(0, unbiased=False).detach()))
+        h = module(h)
+        if isinstance(module, nn.BatchNorm1d):
+            tapped.append(h)
+    plain = losses(h, y)
+    jacobians = torch.autograd.grad(plain.sum(), tapped, retain_graph=True)
+    r = sum(j.square().sum(1) for j in jacobians).sqrt()
+
+    def again(shifts: list[Tensor] | None) -> Tensor:
+        out, number = x[has], 0
+        for module in net:
+            if isinstance(module, nn.BatchNorm1d):
+                mean, variance = constants[number]
+                out = (out - mean) / (variance + module.eps).sqrt() * module.weight + module.bias
+                out = out if shifts is None else out + shifts[number]
+                number += 1
+            else:
+                out = module(out)
+        return losses(out, y[has])
+
+    shifts = [(j[has] * (strength / r)[has, None]).detach() for j in jacobians]
+    expected = (plain.sum() + (again(shifts) - again(None)).sum()) / len(x)
+    ours = regularized_loss(net, x, y, strength)
+    torch.testing.assert_close(ours.norm[has], r[has], rtol=1e-8, atol=0)
+    torch.testing.assert_close(ours.total, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(gradient(net, ours.total), gradient(net, expected), rtol=1e-6, atol=1e-10)
+
+
+class Normalized(nn.Module):
+    """BatchNorm layers of all kinds, one of them called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(5, 6)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(6, **o) for o in ({}, {"momentum": None}, {"track_running_stats": False}, {"momentum": 0.5})
+        )
+        self.last = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        for norm in [*self.norms, self.norms[0]]:
+            h = F.softplus(norm(h))
+        return self.last(h)
+
+
+def test_batch_statistics_are_those_of_each_call():
+    torch.manual_seed(0)
+    net = Normalized().double()
+    x, y, strength = data()
+    seen = []
+    handles = [
+        norm.register_forward_pre_hook(lambda _, i: seen.append((i[0].mean(0), i[0].var(0, unbiased=False))))
+        for norm in net.norms
+    ]
+    _, trace = JacobianPenalty().record(net, x, find_taps(net), strength)
+    for handle in handles:
+        handle.remove()
+    assert len(trace.statistics) == 5
+    for ours, theirs in zip(trace.statistics, seen, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b.detach(), rtol=1e-9, atol=1e-12)
+    moved = copy.deepcopy(net.state_dict())
+    regularized_loss(net, x, y, strength)  # that a part can be had, whatever the kinds
+    assert not torch.equal(net.norms[0].running_mean, moved["norms.0.running_mean"])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_state_moves_once_and_random_numbers_are_left_as_plain_training_leaves_them(dropout):
+    net, (x, y, strength) = network(nn.BatchNorm1d, dropout), data()
+    plain = copy.deepcopy(net)
+    torch.manual_seed(3)
+    plain(x)
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    result = regularized_loss(net, x, y, strength)
+    assert torch.equal(torch.get_rng_state(), after)
+    for ours, theirs in zip(net.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert all(m.training for m in net.modules())
+    assert gradient(net, result.total).isfinite().all()
+    assert result.norm[strength > 0].isfinite().all()
+
+
+def test_with_dropout_the_part_is_measured_and_shifted_under_one_mask():
+    """At a small strength the penalty is s·R, so the measured R and the losses' difference must agree."""
+    net, (x, y, strength) = network(dropout=0.5), data()
+    for seed in range(5):
+        torch.manual_seed(seed)
+        result = regularized_loss(net, x, y, strength * 1e-6)
+        difference = result.total - result.per_example.mean()
+        expected = (strength * 1e-6 * result.norm).nansum() / len(x)
+        assert difference.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_batch_without_strength_is_plain_training_to_the_bit():
+    net, (x, y, _) = network(nn.BatchNorm1d, 0.3), data()
+    plain = copy.deepcopy(net)
+    torch.manual_seed(4)
+    expected = gradient(plain, cross_entropy(plain(x), y).mean())
+    torch.manual_seed(4)
+    result = regularized_loss(net, x, y, 0.0)
+    assert torch.equal(gradient(net, result.total), expected)
+    assert result.norm.isnan().all()
+
+
+def test_the_first_passs_gradient_is_carried_to_the_bit_and_scales_with_the_loss():
+    """The part's strength so small that it moves nothing: what is left is the first pass."""
+    net = make("resnet32", (3, 8, 8), 4, {"blocks": 1, "width": 4})
+    x, y = torch.randn(16, 3, 8, 8), torch.arange(16) % 4
+    strength = torch.zeros(16)
+    strength[0] = 1e-30
+    expected = gradient(net, cross_entropy(net(x), y).mean())
+    ours = gradient(net, regularized_loss(net, x, y, strength).total * 8)
+    torch.testing.assert_close(ours, expected * 8, rtol=1e-4, atol=1e-6)
+
+
+def test_the_largest_share_takes_the_strongest():
+    strength = torch.tensor([0.1, 0.5, 0.0, 0.3, 0.2])
+    assert select(strength, 0.4, "largest").rows.tolist() == [1, 3]
+    assert select(strength, 0.41, "largest").rows.tolist() == [1, 3, 4]
+    assert select(strength, 1.0, "largest").rows.tolist() == [0, 1, 3, 4]
+    assert select(strength, "auto", "largest").rows.tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_a_share_leaves_the_others_without_regularization(share):
+    """Three quarters are run as one pass of everyone, which costs less; the result is that of a part."""
+    net, (x, y, strength) = network(), data(12, 12)
+    kept = torch.zeros_like(strength)
+    rows = strength.topk(round(12 * share)).indices
+    kept[rows] = strength[rows]
+    ours = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(select=share))
+    expected = full(net, x, y, kept)
+    torch.testing.assert_close(gradient(net, ours.total), gradient(net, expected.total), rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("count", [1.0, 2.5, 4.0, 6.0])
+def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count):
+    strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
+    chance = probabilities(strength, count)
+    assert (chance[strength == 0] == 0).all()
+    assert float(chance.sum()) == pytest.approx(count)
+    free = (chance < 1) & (strength > 0)
+    ratio = chance[free] / strength[free].double()
+    assert ratio.numel() == 0 or torch.allclose(ratio, ratio[0])
+    assert (chance <= 1).all()
+
+
+def test_drawing_more_than_there_are_takes_all():
+    strength = torch.tensor([0.0, 0.1, 0.2, 0.0])
+    assert probabilities(strength, 3.0).tolist() == [0, 1, 1, 0]
+    assert probabilities(torch.zeros(4), 2.0).tolist() == [0, 0, 0, 0]
+
+
+def test_drawn_examples_come_as_often_as_they_should():
+    torch.manual_seed(0)
+    strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
+    chance, seen, draws = probabilities(strength, 3.0), torch.zeros(8), 4000
+    for _ in range(draws):
+        part = select(strength, 3 / 8, "drawn")
+        seen[part.rows] += 1
+        assert len(part.rows) == 3
+        torch.testing.assert_close(part.weight, (1 / chance[part.rows]).float())
+    error = (chance * (1 - chance) / draws).sqrt()
+    assert ((seen / draws - chance).abs() <= 4 * error + 1e-9).all()
+
+
+def test_the_drawn_gradient_is_unbiased():
+    net, (x, y, strength) = network(), data(8, 8)
+    expected = gradient(net, full(net, x, y, strength).total)
+    torch.manual_seed(0)
+    penalty = JacobianPenalty(select=0.25, selection="drawn")
+    draws = torch.stack(
+        [gradient(net, regularized_loss(net, x, y, strength, penalty=penalty).total) for _ in range(600)]
+    )
+    error = draws.std(0) / len(draws) ** 0.5
+    assert draws.std(0).max() > 1e-4  # that it was left to chance
+    z = (draws.mean(0) - expected).abs() / (error + 1e-12)
+    assert z.median() < 1.2
+    assert z.max() < 5
+
+
+@pytest.mark.parametrize("value", [0.0, 1.5, -0.1, float("nan"), "some"])
+def test_a_share_out_of_range_is_refused(value):
+    with pytest.raises(ValueError, match=r"auto, or a share of the batch in \(0, 1\]"):
+        JacobianPenalty(select=value)
+
+
+def test_a_share_is_for_implicit_only():
+    with pytest.raises(ValueError, match="gradient=implicit"):
+        JacobianPenalty(gradient="exact", select=0.5)
