@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 import tomli_w
 
 from skedastic import losses
+from skedastic.core.class_weights import EffectiveNumber
 from skedastic.errors import UserError, suggestion, unknown
-from skedastic.losses import PerExampleLoss
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
 from skedastic.structure import build, parse
@@ -181,9 +181,13 @@ def build_config(data: Mapping[str, Any]) -> Config:
 
 
 def _named(value: Any) -> Any:
-    """What stands for a loss in a configuration: its name."""
+    """What stands for a setting in a configuration: a loss's name, a table of parameters, a function's name."""
     names = {cls: name for name, cls in losses.discover().items()}
-    return names.get(type(value), type(value).__name__) if isinstance(value, PerExampleLoss) else value
+    if type(value) in names:
+        return names[type(value)]
+    if isinstance(value, EffectiveNumber):
+        return dataclasses.asdict(value)
+    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
 
 
 def _settings(table: Mapping[str, Any]) -> dict[str, Any]:

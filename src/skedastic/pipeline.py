@@ -136,7 +136,7 @@ def train_and_evaluate(
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Train one method with the groups' statistics known, and evaluate it on the test set."""
-    task = replace(make_task(data.train), stats=estimated.stats if estimated else None)
+    task = replace(make_task(data.train), seed=config.seed, stats=estimated.stats if estimated else None)
     trained = train(
         method,
         data.train,

@@ -38,7 +38,14 @@ def convert(hint: Any, value: Any, place: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None or (isinstance(value, str) and value == "none" and str not in inner):
             return None
-        return convert(next(t for t in inner if t is not type(None)), value, place)
+        words = [w for t in inner if get_origin(t) is Literal for w in get_args(t)]
+        if value in words:
+            return value
+        kind = next(t for t in inner if t is not type(None) and get_origin(t) is not Literal)
+        try:
+            return convert(kind, value, place)
+        except UserError as error:
+            raise UserError(f"{error}, or {' or '.join(words)}") if words else error from None
     if hint is PerExampleLoss and isinstance(value, str):
         if value not in losses.discover():
             raise unknown("loss", value, losses.discover())

@@ -132,6 +132,32 @@ def strengths(noise: Tensor, density: Tensor) -> Tensor:
     return (log_tau - log_tau.max()).exp() if felt.any() else torch.zeros_like(noise)
 
 
+def random_strengths(noise: Tensor, density: Tensor, seed: int) -> Tensor:
+    """Return strengths of no meaning, [G] ≥ 0: uniform, of the same mean over the examples as `strengths`.
+
+    Source: appendix C.4 of the paper, "random": an ablation.
+    """
+    tau = strengths(noise, density)
+    draws = torch.rand(len(tau), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return _of_equal_mean(draws, tau, density)
+
+
+def inverse_strengths(noise: Tensor, density: Tensor) -> Tensor:
+    """Return the inverse 1/τ_g of `strengths`, [G] ≥ 0, scaled to the same mean over the examples.
+
+    A group whose τ is 0 gets what the weakest of the others gets. Source: appendix C.4, "inverse": an ablation.
+    """
+    tau = strengths(noise, density)
+    if not (tau > 0).any():
+        return tau
+    return _of_equal_mean(1 / tau.clamp_min(tau[tau > 0].min()), tau, density)
+
+
+def _of_equal_mean(weights: Tensor, tau: Tensor, density: Tensor) -> Tensor:
+    share = density.to(torch.float64)
+    return weights * ((share * tau).sum() / (share * weights).sum().clamp_min(torch.finfo(torch.float64).tiny))
+
+
 def _tensor_fields() -> list[str]:
     return [field.name for field in fields(GroupStats) if field.name != "names"]
 

@@ -64,6 +64,7 @@ class Task:
     y: Tensor  # [n] their labels as given
     group: Tensor  # [n] in 0..G-1
     groups: tuple[str, ...]
+    seed: int = 0  # of the run
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
 
 

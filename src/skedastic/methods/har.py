@@ -6,8 +6,11 @@ Regularization", ICLR 2021, Algorithm 1: minimize (1/n) Σ_i (ℓ_i + λ τ_g(i)
 the norm of the Jacobian of its loss with respect to the hidden activations (section 2.3, `skedastic.core.jacobian`).
 
 Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the paper, the paper is the default and
-the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch size 128 with
-reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
+the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch
+size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
+
+Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a tenth of the largest, so that only the
+others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
 """
 
 from __future__ import annotations
@@ -19,25 +22,31 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.compiled import uncompiled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
-from skedastic.core.strengths import strengths
-from skedastic.core.taps import Affine, find_taps
+from skedastic.core.selection import Selection, Share
+from skedastic.core.strengths import inverse_strengths, random_strengths, strengths
+from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.methods.base import Batch, Card, Clock, Loss, Method, Out, State, Task
 
-Weighting = Literal["adaptive", "uniform"]
+Weighting = Literal["adaptive", "uniform", "random", "inverse"]
+NOT_ENFORCED_BELOW = 0.1  # of the largest λτ_g, with select="auto"
 
 
 class HARState(State):
-    """The network, and the enforced strength λτ_g of each group."""
+    """The network, the enforced strength λτ_g of each group, and the weight of each class."""
 
     strength: Tensor
+    class_weight: Tensor
 
-    def __init__(self, net: nn.Module, strength: Tensor) -> None:
+    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor) -> None:
         super().__init__(net)
         self.register_buffer("strength", strength)  # [G]
+        self.register_buffer("class_weight", class_weight)  # [C]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +60,10 @@ class HAR(Method):
     affine: Affine = "after"
     reduction: Reduction = "sum"
     step_size: float = 0.01
-    taps: tuple[str, ...] | None = None
+    select: Share = "auto"
+    selection: Selection = "largest"
+    taps: tuple[str, ...] | Choice | None = None
+    class_weights: EffectiveNumber | None = None
     loss_function: PerExampleLoss = field(default_factory=CrossEntropy)
 
     card: ClassVar[Card] = Card(
@@ -61,19 +73,32 @@ class HAR(Method):
         equations="(1/B) Σ (ℓ_i + λ τ_g R_i), τ_g ∝ I_g^(3/5) q_g^(-2/5) (eq. 5-7, Algorithm 1)",
         needs=frozenset({"group_stats"}),
         limits=({"strength": 0.0}, {"strength": 0.0, "gradient": "exact"}, {"strength": 0.0, "weighting": "uniform"}),
-        presets={"unif": {"weighting": "uniform"}},
+        presets={
+            "unif": {"weighting": "uniform"},
+            "har-drw": {"class_weights": EffectiveNumber(start=2 / 3)},
+            "har-random": {"weighting": "random"},
+            "har-inverse": {"weighting": "inverse"},
+        },
         parameters={
             "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training",
-            "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone",
+            "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
+            "ablations that regularize the wrong groups, as much on average (appendix C.4)",
             "gradient": "implicit (no double backward), exact (double backward) or finite (difference of step_size)",
             "norm": "joint: (Σ_j ‖J_j‖²)^(1/2), the paper; layers: Σ_j ‖J_j‖, the authors' code",
             "affine": "measure after or before the affine part of normalization layers (the authors' code: before)",
             "reduction": "J of the batch's sum (R does not depend on B) or mean (the authors' code)",
             "step_size": "ε of gradient=finite, > 0",
-            "taps": "names or patterns of the modules to measure at; default all normalization layers",
+            "select": "of gradient=implicit, who takes the second pass: auto, the groups with at least a tenth of the "
+            "strength; or a share of the batch in (0, 1], 1.0 being everyone",
+            "selection": "which share: largest strengths, or drawn in proportion to them (unbiased)",
+            "taps": "names or patterns of the modules to measure at, or a function (name, module) -> bool; default all "
+            "normalization and recurrent layers, else every hidden layer",
+            "class_weights": "weigh the losses of classes by the effective number of their examples: beta in [0, 1), "
+            "from the fraction start of the epochs on (HAR-DRW: 2/3)",
             "loss_function": "the per-example loss",
         },
-        cost="about 1.7 × the step of plain training (exact: 4 ×), plus the estimate",
+        cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
+        "1.7 (exact: 3 to 4), plus the estimate",
     )
 
     def __post_init__(self) -> None:
@@ -89,23 +114,31 @@ class HAR(Method):
             ("norm", Norm),
             ("affine", Affine),
             ("reduction", Reduction),
+            ("selection", Selection),
         ):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
                 raise UserError(
                     f"HAR({name}={value!r}): {name} must be one of {', '.join(known)}{suggestion(str(value), known)}"
                 )
+        _ = self.penalty  # refuses what does not go together
 
     @property
     def needs(self) -> frozenset[str]:
         """Group statistics, unless everyone is regularized alike."""
-        return self.card.needs if self.weighting == "adaptive" else frozenset()
+        return frozenset() if self.weighting == "uniform" else self.card.needs
 
     @property
     def penalty(self) -> JacobianPenalty:
         """How R and its gradient are computed."""
         return JacobianPenalty(
-            gradient=self.gradient, norm=self.norm, affine=self.affine, reduction=self.reduction, step=self.step_size
+            gradient=self.gradient,
+            norm=self.norm,
+            affine=self.affine,
+            reduction=self.reduction,
+            step=self.step_size,
+            select=self.select,
+            selection=self.selection,
         )
 
     def group_strengths(self, task: Task) -> Tensor:
@@ -116,26 +149,49 @@ class HAR(Method):
             raise UserError(
                 "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
             )
-        return self.strength * strengths(task.stats.noise, task.stats.density).float()
+        if task.stats.names != task.groups:
+            raise UserError(
+                f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
+                f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
+            )
+        noise, density = task.stats.noise, task.stats.density
+        if self.weighting == "random":
+            tau = random_strengths(noise, density, task.seed)
+        else:
+            tau = (inverse_strengths if self.weighting == "inverse" else strengths)(noise, density)
+        enforced = self.strength * tau
+        if self.select == "auto":
+            enforced = enforced.masked_fill(enforced < NOT_ENFORCED_BELOW * enforced.max(), 0.0)
+        return enforced.float()
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
         net = make_net()
-        find_taps(net, self.taps)  # a network that can't be tapped is refused before the first step
-        return HARState(net, self.group_strengths(task))
+        find_taps(uncompiled(net), self.taps)  # a network that can't be tapped is refused before the first step
+        classes = max(1, len(task.classes))
+        weight = torch.ones(classes)
+        if self.class_weights is not None and len(task.y):
+            weight = self.class_weights(torch.bincount(task.y, minlength=classes))
+        return HARState(net, self.group_strengths(task), weight)
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
         assert isinstance(state, HARState)
-        taps = find_taps(state.net, self.taps)
+        taps = find_taps(uncompiled(state.net), self.taps)
         return Out(*self.penalty.record(state.net, batch.x, taps, state.strength[batch.group]))
 
     def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
         """Return eq. 6 on the batch."""
+        assert isinstance(state, HARState)
+        weighted = self.class_weights is not None and clock.epoch >= self.class_weights.start * clock.epochs
+        weight = state.class_weight[batch.y] if weighted else torch.ones((), device=batch.y.device)
 
         def losses(logits: Tensor, rows: Tensor | None) -> Tensor:
-            return self.loss_function(logits, batch.y if rows is None else batch.y[rows])
+            if rows is None:
+                return self.loss_function(logits, batch.y) * weight
+            return self.loss_function(logits, batch.y[rows]) * (weight[rows] if weighted else weight)
 
-        penalized = self.penalty(losses(out.logits, None), out.extra, losses)
+        plain = self.loss_function(out.logits, batch.y)
+        penalized = self.penalty(plain * weight, out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
-        return Loss(penalized.total, penalized.per_example, {"jacobian_norm": measured})
+        return Loss(penalized.total, plain.detach(), {"jacobian_norm": measured})
