@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
 from skedastic.group_noise import group_stats
-from skedastic.methods.base import Method, Task
+from skedastic.methods.base import Batch, Clock, Method, State, Task
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
 from skedastic.training.loop import make_task
@@ -28,11 +28,13 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
     find_device(budget.device)
     two = torch.arange(2)
     loader = Loader(dataset.subset(two), batch_size=budget.batch_size, augment=budget.augment, workers=0)
-    x = next(loader.epoch(0, two)).x
+    batch = Batch(*next(loader.epoch(0, two)))
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
-            _predict(method, _task(dataset), make_net, x)
+            state = _predict(method, _task(dataset), make_net, batch.x)
+            with torch.enable_grad():
+                _train(method, state.train(), batch)
 
 
 def _check_fresh(make_net: MakeNet) -> None:
@@ -45,7 +47,7 @@ def _check_fresh(make_net: MakeNet) -> None:
         raise UserError(f"model() gives the same network twice, so what it learned would leak; {WAY_OUT}")
 
 
-def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> None:
+def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> State:
     state = method.init(task, make_net).eval()
     try:
         logits = method.predict(state, x)
@@ -55,6 +57,17 @@ def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> None:
     wanted = [2, len(task.classes)]
     if list(logits.shape) != wanted:
         raise UserError(f"the network gives {list(logits.shape)} for 2 examples; it must give logits {wanted}")
+    return state
+
+
+def _train(method: Method, state: State, batch: Batch) -> None:
+    try:
+        method.loss(state, batch, method.forward(state, batch), Clock(0, 1, 0))
+    except UserError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{method.card.name} can't train this network: {reason}") from None
 
 
 def _task(dataset: Dataset) -> Task:

@@ -16,6 +16,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
 FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
 Augment = Literal["auto", "none", "crop-flip"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Budget:
     to zero, "constant" stays. warmup: a fraction of the epochs over which the rate rises linearly.
     augment: "crop-flip" for images (random crop with 4 pixels of padding, and flip), "none", or "auto" (crop-flip for
     colour images). device: "auto" takes a GPU where there is one. workers: processes that decode streamed data.
+    precision: "fp32", or mixed "bf16" or "fp16" (the latter with a loss scaler). channels_last: the memory format of
+    images. compile: compile the network (torch.compile), which takes a minute and pays on a GPU, and in long runs.
     """
 
     epochs: int = 60
@@ -42,6 +45,9 @@ class Budget:
     augment: Augment = "auto"
     device: str = "auto"
     workers: int = 0
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         rules = {
@@ -58,7 +64,12 @@ class Budget:
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise UserError(f"train.{name}={getattr(self, name)}: {name} {rule}")
-        for name, choices in (("optimizer", OptimizerName), ("schedule", ScheduleName), ("augment", Augment)):
+        for name, choices in (
+            ("optimizer", OptimizerName),
+            ("schedule", ScheduleName),
+            ("augment", Augment),
+            ("precision", Precision),
+        ):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
                 raise UserError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,29 +34,41 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 class PlainEngine:
-    """One process, one device, full precision."""
+    """One process, one device; full precision, or mixed ("bf16", or "fp16" with a loss scaler)."""
 
     def __init__(
         self,
         optimizers: Mapping[str, torch.optim.Optimizer],
         device: torch.device,
         draw: Callable[[str], Batch] | None = None,
+        precision: str = "fp32",
     ) -> None:
         self.device = device
         self._optimizers = optimizers
         self._draw = draw
+        self._dtype = PRECISIONS.get(precision)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return the context in which a method's step runs, in the precision asked for."""
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None)
 
     def update(self, name: str, loss: Tensor) -> None:
         """Backward `loss` and step the optimizer of parameter group `name`."""
         optimizer = self._optimizers[name]
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
+        self.backward(loss)
+        self.scaler.step(optimizer)
+        self.scaler.update()
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of `loss`."""
-        torch.autograd.backward(loss)
+        with torch.autocast(self.device.type, enabled=False):
+            torch.autograd.backward(self.scaler.scale(loss))
 
     def optimizer(self, name: str) -> torch.optim.Optimizer:
         """Return the optimizer of parameter group `name`."""

@@ -32,7 +32,7 @@ class Trained:
         """Return the class probabilities [n, C] of n examples, on the CPU."""
         device = next(self.state.parameters()).device
         self.state.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             parts = [
                 self.method.predict(self.state, x[rows].to(device)).float().softmax(1).cpu()
                 for rows in torch.split(torch.arange(len(x)), batch_size)
@@ -82,7 +82,7 @@ def train(
         torch.manual_seed(seed)
         for number, stage in enumerate(method.stages(task), 1):
             if state is None or stage.reinit:
-                state = stage.method.init(task, make_net).to(device)
+                state = _placed(stage.method.init(task, make_net), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with _only_trainable(stage, state):
                 run = StageRun(stage, state, task, rows, budget, seed, device)
@@ -92,6 +92,16 @@ def train(
                 task = stage.after(state, task)
     assert state is not None
     return Trained(stage.method, state, history, seconds)
+
+
+def _placed(state: State, budget: Budget, device: torch.device) -> State:
+    """Return the state on its device, in the memory format and compiled as the budget has it."""
+    if budget.channels_last:
+        state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if budget.compile:
+        for network in state.children():
+            network.compile()
+    return state.to(device)
 
 
 def _finish(run: StageRun, key: str, progress: Progress | None, checkpoints: Checkpoints | None) -> None:

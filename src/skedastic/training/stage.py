@@ -61,7 +61,7 @@ class StageRun:
         self.streams = {
             name: Endless(self.loader, sampler, seed + 1 + i) for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
-        self.engine = PlainEngine(self.optimizers, device, lambda stream: next(self.streams[stream]))
+        self.engine = PlainEngine(self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision)
 
     @property
     def done(self) -> bool:
@@ -76,7 +76,9 @@ class StageRun:
         lr = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         self.state.train()
         for batch in self.loader.epoch(self.epoch, self.order(len(self.loader.dataset), self.seed, self.epoch)):
-            for name, value in method.step(self.state, Batch(*batch), self._clock, self.engine).items():
+            with self.engine.computing():
+                metrics = method.step(self.state, Batch(*batch), self._clock, self.engine)
+            for name, value in metrics.items():
                 sums[name] += value.sum()
                 counts[name] += value.numel()
             self.step += 1
@@ -129,6 +131,7 @@ class StageRun:
             "seconds": self.seconds,
             "history": self.history,
             "optimizers": optimizers,
+            "scaler": self.engine.scaler.state_dict(),
             "drawn": {name: stream.drawn for name, stream in self.streams.items()},
         }
         return Snapshot(tensors, facts)
@@ -154,6 +157,7 @@ class StageRun:
             optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
         for name, stream in self.streams.items():
             stream.skip(facts["drawn"][name])
+        self.engine.scaler.load_state_dict(facts["scaler"])
         self.epoch, self.step = facts["epoch"], facts["step"]
         self.history, self.seconds = facts["history"], facts["seconds"]
         torch.set_rng_state(tensors["random.cpu"])
