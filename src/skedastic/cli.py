@@ -190,6 +190,21 @@ def methods(name: str | None, as_json: bool) -> None:
     console.show_methods(name, as_json)
 
 
+@app.command()
+@click.argument("model")
+@click.option("--shape", metavar="C,H,W", help="Shape of one example; shows the shapes of what is tapped too.")
+@click.option(
+    "--taps", metavar="PATTERN", multiple=True, help='Names or patterns, such as "layer3.*"; may be repeated.'
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def taps(model: str, shape: str | None, taps: tuple[str, ...], as_json: bool) -> None:
+    """List where HAR would measure the Jacobian in MODEL: a model's name, or file.py:function that makes a network."""
+    from skedastic import console
+    from skedastic.structure import whole_numbers
+
+    console.show_taps(model, whole_numbers("--shape", shape) if shape else None, taps, as_json)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Anything that the user gave and can't be used is one line on stderr, and exit status 2."""
     warnings.filterwarnings("ignore", category=FutureWarning)

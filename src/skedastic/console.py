@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from skedastic.errors import UserError
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
@@ -193,6 +195,49 @@ def show_methods(name: str | None, as_json: bool) -> None:
     for n, row in rows.items():
         table.add_row(n, row["title"], row["paper"], ", ".join(row["needs"]))
     out.print(table)
+
+
+def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], as_json: bool) -> None:
+    """Print where HAR would measure in a network: a shipped model's name, or file.py:function."""
+    from skedastic.core.taps import find_taps
+    from skedastic.models import make
+    from skedastic.models.own import own_network
+
+    default = (3, 32, 32) if model == "resnet32" else (64,)
+    net = own_network(model) if ":" in model else make(model, shape or default, 10)
+    modules = find_taps(net, names or None)
+    rows: list[dict[str, Any]] = [{"name": n, "kind": type(m).__name__} for n, m in modules.items()]
+    if shape is not None:
+        rows = [
+            {"name": tap.name, "kind": type(modules[tap.name]).__name__, "output": list(tap.shape)}
+            for tap in _tapped(net, modules, shape)
+        ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = _table("tap", "kind", *(["output for 2 examples"] if shape is not None else []))
+    table.columns[1].justify = "left"
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+    out.print(f"{len(rows)} tapped; name others with taps=, in Python or as --set method.taps=PATTERN,…")
+
+
+def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return what is tapped when the network reads 2 examples of `shape`, real numbers or else tokens."""
+    import torch
+
+    from skedastic.core.trace import record
+
+    for x in (torch.zeros(2, *shape), torch.zeros(2, *shape, dtype=torch.int64)):
+        try:
+            _, trace = record(net.eval(), x, modules, strength=torch.ones(2))
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            continue
+        trace.layouts(2)
+        return [place.tap for place in trace.places]
+    raise UserError(f"--shape: the network can't read x of shape {[2, *shape]}: {reason}")
 
 
 def _describe(name: str, cls: Any, settings: Any) -> dict[str, Any]:

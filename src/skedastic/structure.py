@@ -78,6 +78,14 @@ def _first_key(hint: Any) -> str:
     return dataclasses.fields(hint)[0].name if dataclasses.is_dataclass(hint) else "name"
 
 
+def whole_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Return the whole numbers ≥ 1 of a text such as "3,32,32". Raises UserError that names `name`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise UserError(f"{name} {text!r}: must be whole numbers, 1 or more, such as 3,32,32")
+    return tuple(map(int, parts))
+
+
 def parse(text: str) -> Any:
     """Return what TOML makes of `text`; bare words need no quotes."""
     try:
