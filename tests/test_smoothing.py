@@ -232,6 +232,29 @@ def test_simulated_error_falls_with_the_slope_and_the_size_of_theorem_1() -> Non
     assert simulated[-1] / predicted[-1] == pytest.approx(1, abs=0.12)
 
 
+def squared_bias(f: np.ndarray, rho: list[float], breaks: list[float]) -> float:
+    """The squared error where the data are without noise and everywhere, with the squared loss and λ = 1."""
+    x = (np.arange(len(f)) + 0.5) / len(f)
+    return float(np.mean((smooth(x, f, rho, 1.0, breaks=breaks, loss="squared")(x) - f) ** 2))
+
+
+def test_bias_is_that_of_theorem_1_where_f_is_flat_at_the_ends() -> None:
+    wave, rho, frequency = np.cos(4 * np.pi * (np.arange(20_000) + 0.5) / 20_000), 1e-5, 4 * np.pi
+    expected = predicted_mse(-rho * frequency**2 * wave, 1, 1, rho, 1, 10**9).squared_bias
+    averaged = (1 + 2 * rho * frequency**2) ** -2  # the whole answer for a cosine; in the limit 1
+    np.testing.assert_allclose(squared_bias(wave, [rho], []), averaged * expected, rtol=1e-3)
+
+
+def test_layers_of_a_straight_line_are_those_of_the_docstring() -> None:
+    # f* = x has no curvature: all the bias is in the layers, at both ends and where ρ jumps; qI = 1, f*' = 1
+    line, (left, right) = (np.arange(20_000) + 0.5) / 20_000, (2e-4, 1e-5)
+    ends = ((2 * left) ** 1.5 + (2 * right) ** 1.5) / 2
+    np.testing.assert_allclose(squared_bias(line, [left], []), (2 * left) ** 1.5, rtol=1e-3)
+    e = 2 * (right - left) / (np.sqrt(2 * left) + np.sqrt(2 * right))
+    jump = e**2 * (np.sqrt(2 * left) + np.sqrt(2 * right)) / 2
+    np.testing.assert_allclose(squared_bias(line, [left, right], [0.49999]), ends + jump, rtol=5e-3)
+
+
 def test_best_rho_goes_with_the_density_to_three_fifths() -> None:
     # the two halves are alike but for 9 times the density, so each half's best ρ can be sought by itself
     n, density = 20_000, 1.8
