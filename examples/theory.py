@@ -195,7 +195,7 @@ class Setting:
         return solved[:, -1] ** 2 + solved[:, :-1] ** 2 @ (self.density[group] * score) * size / self.n
 
     def linearized_mse(self, rho: Floats) -> float:
-        """Return the mean of `linearized` on the coarse grid: a hundred times as fast as a simulation, for searches."""
+        """Return the mean of `linearized` on the coarse grid, for searches."""
         return float(self.linearized(rho, COARSE).mean())
 
     def theory_rho(self) -> Floats:
@@ -406,8 +406,8 @@ def groups(quick: bool) -> tuple[list[Row], list[Found], list[Cost]]:
     n = 10_000
     cases: list[tuple[str, Setting, bool]] = [
         ("q 10:1", Setting(TWO, n, TWO.cut(2), (10, 1)), False),
-        ("I 5:1", Setting(APART, n, APART.cut(3), (1, 1)), False),
-        ("q 6:1, I 5:1", Setting(APART, n, APART.cut(3), (6, 1)), True),
+        ("I 3.5:1", Setting(APART, n, APART.cut(3), (1, 1)), False),
+        ("q 6:1, I 3.5:1", Setting(APART, n, APART.cut(3), (6, 1)), True),
         ("four groups", Setting(FOUR, 2 * n, FOUR.cut(3, 6, 10), (6, 6, 1, 1)), True),
         ("q 10:1, f* steep at the border", Setting(STEEP, n, np.array([0.5]), (10, 1)), True),
         ("regression, q 10:1", Setting(TWO, n, TWO.cut(2), (10, 1), (1, 1)), False),
@@ -429,7 +429,7 @@ def groups(quick: bool) -> tuple[list[Row], list[Found], list[Cost]]:
     varied = float(np.divide(*mean_i.mean(mean_i.information)))
     rows += [
         exponent_row("2 best ρ", "exponent of q", known["q 10:1"], 10, 0.6),
-        exponent_row("2 best ρ", "exponent of I (mean of the group)", known["I 5:1"], varied, 0.6),
+        exponent_row("2 best ρ", "exponent of I (mean of the group)", known["I 3.5:1"], varied, 0.6),
         exponent_row("3 best ρ, regression", "exponent of q", known["regression, q 10:1"], 10, 0.6),
         exponent_row("3 best ρ, regression", "exponent of σ²", known["regression, σ² 1:16"], 1 / 16, 0.4),
     ]

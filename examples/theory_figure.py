@@ -48,7 +48,6 @@ class Cost(NamedTuple):
     ratio: float
     spread: float
     same_n: float | None
-    remark: str = ""
 
 
 class Network(NamedTuple):

@@ -126,6 +126,16 @@ def test_separable_labels_have_a_finite_minimizer() -> None:
     assert (np.diff(found.values) > 0).all()
 
 
+def test_one_example_of_a_class_among_many_of_the_other() -> None:
+    # from the common log-odds a whole Newton step leads far beyond the minimum, where the next system is singular
+    x, y = np.linspace(0, 1, 400), np.full(400, -1.0)
+    y[150] = 1
+    found = smooth(x, y, 1, 1e-6)
+    assert found.converged
+    assert found.steps < 30
+    np.testing.assert_allclose(found.values, literal.logistic(x, y, [1], 1e-6, [])[1], atol=1e-7)
+
+
 def test_examples_at_one_place_give_their_mean_or_log_odds() -> None:
     assert smooth([0.3] * 4, [1, 2, 3, 6], 1, 1, loss="squared")(0.9) == pytest.approx(3)
     assert smooth([0.3] * 4, [1, 1, 1, -1], 1, 1)(0.9) == pytest.approx(np.log(3))
