@@ -158,7 +158,13 @@ def four(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rng.uniform(0, 0.6, 4), rng.integers(20, 100, 4)
 
 
-@pytest.mark.parametrize(("draw", "runs"), [(bimodal, 80), (homogeneous, 80), (many_small, 25), (four, 300)])
+def a_thousand_of_ten(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.beta(2, 6, 1000), np.full(1000, 10)
+
+
+@pytest.mark.parametrize(
+    ("draw", "runs"), [(bimodal, 80), (homogeneous, 80), (many_small, 25), (four, 300), (a_thousand_of_ten, 3)]
+)
 def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw: Draw, runs: int) -> None:
     rng = np.random.default_rng(0)
     held, shrunk_error, raw_error = [], [], []
