@@ -198,7 +198,9 @@ def _named(value: Any) -> Any:
         return value
     names = {cls: name for name, cls in losses.discover().items()}
     name = names.get(type(value), type(value).__name__)
-    settings = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else {}
+    settings: dict[str, Any] = (
+        dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else {}
+    )
     return {"name": name, **settings} if settings else name
 
 

@@ -1,6 +1,6 @@
 """The one figure that a test set gives of a group, and how it is written: accuracy of classes, error of numbers.
 
-The noise of a group is in the same unit: a share of labels, or a deviation of the target.
+The noise of a group is written in the same unit: a share of labels, or a deviation of the target.
 """
 
 from __future__ import annotations
@@ -8,41 +8,71 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skedastic.report.content import Interval
 
 ABSENT = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """key: of the figure in `metrics`. factor: what it is multiplied with where it is shown, `unit` with its number."""
+    """key: of the figure in `metrics`. name, noise: what a reader calls it and a group's noise. percent: both are rates."""
 
     key: str
     name: str
-    noise: str  # what the noise of a group is
-    higher_is_better: bool
-    factor: float
-    unit: str  # of a value
-    points: str  # of a difference
+    noise: str
+    percent: bool
 
-    def text(self, value: float | None, *, unit: bool = True, signed: bool = False) -> str:
-        """Return a value as a reader sees it: to one decimal in percent, else to four digits."""
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
+        return self.percent
+
+    @property
+    def factor(self) -> float:
+        """What values are multiplied with where they are shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a value."""
+        return " %" if self.percent else ""
+
+    def text(self, value: float | None) -> str:
+        """Return a value with its unit."""
+        return ABSENT if value is None or not math.isfinite(value) else self._bare(value) + self.unit
+
+    def difference(self, value: float | None) -> str:
+        """Return a difference of values, signed: rates in percentage points."""
         if value is None or not math.isfinite(value):
             return ABSENT
-        shown = f"{self.factor * abs(value):.1f}" if self.unit else four_digits(abs(value))
-        zero = not shown.strip("0.,")
-        sign = "" if zero else "−" if value < 0 else "+" if signed else ""
-        return f"{sign}{shown}{self.unit if unit else ''}"
+        size = self._bare(abs(value))
+        return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
 
-    def gain(self, difference: float) -> float:
-        """Return by how much a value that is larger by `difference` is better; negative where it is worse."""
-        return difference if self.higher_is_better else -difference
+    def span(self, interval: Interval, signed: bool = False) -> str:
+        """Return the two ends of an interval; nothing where they are unknown."""
+        if not interval.known:
+            return ""
+        if signed:
+            return f"{self.difference(interval.low)} to {self.difference(interval.high)}"
+        return f"{self._bare(interval.low)}–{self._bare(interval.high)}"
+
+    def with_span(self, interval: Interval) -> str:
+        """Return a value and its interval in one line."""
+        return f"{self.text(interval.mean)} ({self.span(interval)})" if interval.known else self.text(interval.mean)
+
+    def of_noise(self, value: float) -> float:
+        """Return a group's noise as it is shown: a rate as it is, the deviation of a variance."""
+        return value if self.percent else value**0.5
+
+    def _bare(self, value: float) -> str:
+        return f"{100 * value:.1f}" if self.percent else four_digits(value)
 
 
-ACCURACY = Measure(
-    key="accuracy", name="accuracy", noise="noise", higher_is_better=True, factor=100.0, unit=" %", points="points"
-)
-ERROR = Measure(key="rmse", name="error", noise="noise σ", higher_is_better=False, factor=1.0, unit="", points="")
+ACCURACY = Measure(key="accuracy", name="accuracy", noise="noise", percent=True)
+ERROR = Measure(key="rmse", name="error", noise="noise σ", percent=False)
 
 
 def measure_of(metrics: Mapping[str, Any]) -> Measure:
@@ -51,7 +81,7 @@ def measure_of(metrics: Mapping[str, Any]) -> Measure:
 
 
 def four_digits(value: float) -> str:
-    """Return a number to four digits: 12,345 or 1.234 or 0.00001234."""
+    """Return a number to four digits: 12,345 or 1.234 or 1.234e-05."""
     if value == 0 or not 1e-4 <= abs(value) < 1e12:
         return f"{value:.4g}"
     return f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"

@@ -58,7 +58,9 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
     test = None
     if test_rows is not None:
         test_from = test_source or source
-        test = _with_clean_labels(test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)).in_memory()
+        test = _with_clean_labels(
+            test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)
+        ).in_memory()
     return Data(source, test_source, encoder, training.in_memory(), test, truth)
 
 

@@ -25,7 +25,7 @@ from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.estimate import Estimate
 from skedastic.folder import CHECKPOINTS, written
-from skedastic.measure import four_digits
+from skedastic.measure import ACCURACY, ERROR, Measure, four_digits
 from skedastic.methods.base import Method, Task
 from skedastic.report.content import Suspect
 from skedastic.training.loop import Trained
@@ -82,6 +82,11 @@ class Result:
     def scale(self) -> Scale | None:
         """The units of real targets; None where there are classes."""
         return self.trained.scale
+
+    @property
+    def measure(self) -> Measure:
+        """What its metrics say of a group: accuracy, or error."""
+        return ACCURACY if self.scale is None else ERROR
 
     @property
     def history(self) -> list[dict[str, Any]]:

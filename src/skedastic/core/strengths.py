@@ -170,4 +170,6 @@ def _check_range(what: str, values: Tensor, measure: Measure = "rate", names: tu
     if wrong:
         g = wrong[0]
         who = f"group {names[g]!r}" if names else f"group number {g}"
-        raise UserError(f"{what} of {who} is {values[g].item():g}; it must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}")
+        raise UserError(
+            f"{what} of {who} is {values[g].item():g}; it must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
+        )

@@ -50,7 +50,11 @@ def read_answers(
         clean = None if truth is None else read_truth(*truth, classes, truth_names, names)
         return {"y": y, "classes": classes, "group": group, "groups": group_names, "truth": clean, "remarks": ()}
     y = read_targets(*target)
-    found: dict[str, Any] = {"y": y, "classes": (), "truth": None if truth is None else read_targets(*truth, "true target")}
+    found: dict[str, Any] = {
+        "y": y,
+        "classes": (),
+        "truth": None if truth is None else read_targets(*truth, "true target"),
+    }
     if groups is not None:
         if bins is not None:
             raise UserError(f"bins={bins}: the groups are {groups[1].column}; leave one of the two out")
@@ -59,4 +63,9 @@ def read_answers(
         found["bins"] = like.bins if like else Bins.fit(y, bins)
         if found["bins"] is not None:
             found["group"], found["groups"] = found["bins"].of(y), found["bins"].names
-    return {**found, "remarks": () if like or task == "regression" else (f"{target[1].column} holds numbers: trained as regression, not as classification (--task)",)}
+    return {
+        **found,
+        "remarks": ()
+        if like or task == "regression"
+        else (f"{target[1].column} holds numbers: trained as regression, not as classification (--task)",),
+    }

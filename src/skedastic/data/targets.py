@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,9 @@ class Bins:
         values = np.sort(y.double().numpy())
         distinct = np.unique(values)
         if bins is not None and bins > len(distinct):
-            raise UserError(f"bins={bins}: there are only {len(distinct)} different targets; ask for at most as many bins")
+            raise UserError(
+                f"bins={bins}: there are only {len(distinct)} different targets; ask for at most as many bins"
+            )
         count = bins or DEFAULT_BINS
         if len(distinct) <= count:
             names = tuple(f"{v:.12g}" for v in distinct)
@@ -120,4 +123,4 @@ def _names(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[str
         text = [f"{end:.{digits}g}" for end in ends]
         if len(set(text[:-1])) == len(text) - 1:
             break
-    return tuple(a if a == b else f"{a} to {b}" for a, b in zip(text[:-1], text[1:], strict=True))
+    return tuple(a if a == b else f"{a} to {b}" for a, b in pairwise(text))

@@ -1,6 +1,6 @@
 """Huber's loss (Huber, "Robust Estimation of a Location Parameter", 1964, equation 2.3): squared near 0, then absolute.
 
-    ℓ(r) = ½ r²  where |r| ≤ δ,  δ (|r| − ½ δ)  beyond.
+ℓ(r) = ½ r²  where |r| ≤ δ,  δ (|r| − ½ δ)  beyond.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class Huber:
 
     def __post_init__(self) -> None:
         if not 0 < self.delta < float("inf"):
-            raise UserError(f"Huber(delta={self.delta}): delta must be above 0, in deviations of the target; 1 is usual")
+            raise UserError(
+                f"Huber(delta={self.delta}): delta must be above 0, in deviations of the target; 1 is usual"
+            )
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the losses [B], each ≥ 0."""

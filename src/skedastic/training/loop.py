@@ -35,10 +35,7 @@ class Trained:
         device = next(self.state.parameters()).device
         self.state.eval()
         with torch.inference_mode():
-            parts = [
-                self._predict(x[rows].to(device)).cpu()
-                for rows in torch.split(torch.arange(len(x)), batch_size)
-            ]
+            parts = [self._predict(x[rows].to(device)).cpu() for rows in torch.split(torch.arange(len(x)), batch_size)]
         return torch.cat(parts)
 
     def _predict(self, x: Tensor) -> Tensor:
