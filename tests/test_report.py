@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
+from skedastic.measure import ACCURACY
 from skedastic.report.charts import MOST_ROWS, figures
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report, Suspect
 from skedastic.report.html import _in_script, render
 from skedastic.report.style import looks
-from skedastic.report.words import duration, percent, points, span, strength
+from skedastic.report.words import duration, strength
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PIXEL = (
@@ -44,7 +45,7 @@ def group(name: str, train: int = 100, focus: bool = False, **changes: object) -
         noise=interval(0.377, 0.1),
         true_noise=0.4,
         strength=1 / max(train, 1),
-        accuracy={"erm": interval(0.571), "har": interval(0.6725)},
+        score={"erm": interval(0.571), "har": interval(0.6725)},
         focus=focus,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
@@ -110,7 +111,7 @@ EVIL_REPORT = replace(
     asked=[(EVIL[0], EVIL[2])],
     methods=[method("erm"), method(EVIL[0])],
     differences=[replace(FULL.differences[0], name=EVIL[1])],
-    groups=[group(name, accuracy={EVIL[0]: interval(0.5)}, focus=True) for name in EVIL],
+    groups=[group(name, score={EVIL[0]: interval(0.5)}, focus=True) for name in EVIL],
     history={EVIL[0]: FULL.history["erm"]},
     suspects=[suspect(1, given=EVIL[0], suggested=EVIL[2], truth=EVIL[1], row={EVIL[0]: EVIL[2]})],
     environment={EVIL[0]: EVIL[1]},
@@ -220,7 +221,7 @@ def test_a_report_with_gaps() -> None:
     page = Page(render(EMPTY))
     assert not page.all("table")
     unknown = Interval(mean=0.5, low=math.nan, high=math.nan)
-    bare = group("a", noise=None, true_noise=None, strength=None, accuracy={}, test=0)
+    bare = group("a", noise=None, true_noise=None, strength=None, score={}, test=0)
     gaps = replace(
         FULL,
         methods=[replace(method("erm"), overall=unknown, focus=None, rest=None, worst_group=unknown)],
@@ -246,9 +247,9 @@ def test_one_run_says_wilson_and_several_say_student() -> None:
 
 def test_with_many_groups_the_chart_stays_readable_and_the_table_whole() -> None:
     found = figures(MANY)
-    rows = {y for trace in found["accuracy"].data for y in map(round, trace.y)}
+    rows = {y for trace in found["score"].data for y in map(round, trace.y)}
     assert len(rows) <= MOST_ROWS
-    assert any("<b>group 3 of a long tail</b>" in a.text for a in found["accuracy"].layout.annotations)
+    assert any("<b>group 3 of a long tail</b>" in a.text for a in found["score"].layout.annotations)
     assert found["noise"].layout.xaxis.type == "log"
     page = Page(render(MANY))
     assert all(f"group {i} of a long tail" in page.text for i in range(200))
@@ -268,10 +269,10 @@ def test_the_page_is_accessible() -> None:
 
 
 def test_numbers_in_words() -> None:
-    assert [percent(v) for v in (0.67149, 0, 1, None, math.nan)] == ["67.1 %", "0.0 %", "100.0 %", "–", "–"]
-    assert [points(v) for v in (0.101, -0.101, -0.0004, None)] == ["+10.1", "−10.1", "0.0", "–"]
-    assert span(interval(0.5, 0.1)) == "40.0–60.0"
-    assert span(interval(0, 0.1), signed=True) == "−10.0 to +10.0"
+    assert [ACCURACY.text(v) for v in (0.67149, 0, 1, None, math.nan)] == ["67.1 %", "0.0 %", "100.0 %", "–", "–"]
+    assert [ACCURACY.difference(v) for v in (0.101, -0.101, -0.0004, None)] == ["+10.1", "−10.1", "0.0", "–"]
+    assert ACCURACY.span(interval(0.5, 0.1)) == "40.0–60.0"
+    assert ACCURACY.span(interval(0, 0.1), signed=True) == "−10.0 to +10.0"
     assert [duration(s) for s in (9.24, 200, 7200)] == ["9.2 s", "3.3 min", "2.0 h"]
     assert [strength(v) for v in (0.1, 1.0, 123.4, 0.078125, None)] == ["0.100", "1.00", "123", "0.0781", "–"]
 

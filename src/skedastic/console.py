@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
+
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
     from skedastic.estimate import Estimate
-    from skedastic.measure import Measure
     from skedastic.preparation import Data
     from skedastic.results import Result
     from skedastic.training.loop import Progress as Report
@@ -135,7 +136,6 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
-    from skedastic.measure import ACCURACY, ERROR
     from skedastic.report.sentences import unlearned
     from skedastic.results import true_noise
 
@@ -275,7 +275,7 @@ def _range(mean: float, low: float | None, high: float | None, measure: Measure)
     if low is None or high is None:
         return measure.text(mean)
     if not measure.percent:
-        return f"{measure.text(mean)} ({measure.text(low)}–{measure.text(high)})"
+        return f"{measure.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
     return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
 
 
@@ -284,7 +284,7 @@ def _of(row: dict[str, Any] | None, measure: Measure, signed: bool = False) -> s
         return ""
     if not measure.percent:
         mean = measure.difference(row["mean"]) if signed else measure.text(row["mean"])
-        return mean if row["low"] is None else f"{mean} ± {measure.text(row['high'] - row['mean'])}"
+        return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
     sign = "+" if signed else ""
     mean = f"{row['mean'] * 100:{sign}.1f}"
     return mean if row["low"] is None else f"{mean} ± {(row['high'] - row['mean']) * 100:.1f}"

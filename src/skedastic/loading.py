@@ -92,7 +92,7 @@ def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> 
         y=nothing,
         group=nothing,
         groups=tuple(state["groups"]),
-        density=torch.tensor(state["density"]).double() if "density" in state else count / count.sum(),
+        density=torch.tensor(state["density"], dtype=torch.float64) if "density" in state else count / count.sum(),
         stats=stats,
     )
 

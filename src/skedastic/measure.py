@@ -42,13 +42,13 @@ class Measure:
 
     def text(self, value: float | None) -> str:
         """Return a value with its unit."""
-        return ABSENT if value is None or not math.isfinite(value) else self._bare(value) + self.unit
+        return ABSENT if value is None or not math.isfinite(value) else self._bare(value, 4) + self.unit
 
     def difference(self, value: float | None) -> str:
         """Return a difference of values, signed: rates in percentage points."""
         if value is None or not math.isfinite(value):
             return ABSENT
-        size = self._bare(abs(value))
+        size = self._bare(abs(value), 3)
         return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
 
     def span(self, interval: Interval, signed: bool = False) -> str:
@@ -57,7 +57,7 @@ class Measure:
             return ""
         if signed:
             return f"{self.difference(interval.low)} to {self.difference(interval.high)}"
-        return f"{self._bare(interval.low)}–{self._bare(interval.high)}"
+        return f"{self._bare(interval.low, 3)}–{self._bare(interval.high, 3)}"
 
     def with_span(self, interval: Interval) -> str:
         """Return a value and its interval in one line."""
@@ -67,8 +67,8 @@ class Measure:
         """Return a group's noise as it is shown: a rate as it is, the deviation of a variance."""
         return value if self.percent else value**0.5
 
-    def _bare(self, value: float) -> str:
-        return f"{100 * value:.1f}" if self.percent else four_digits(value)
+    def _bare(self, value: float, digits: int) -> str:
+        return f"{100 * value:.1f}" if self.percent else to_digits(value, digits)
 
 
 ACCURACY = Measure(key="accuracy", name="accuracy", noise="noise", percent=True)
@@ -80,8 +80,8 @@ def measure_of(metrics: Mapping[str, Any]) -> Measure:
     return ACCURACY if ACCURACY.key in metrics["overall"] else ERROR
 
 
-def four_digits(value: float) -> str:
-    """Return a number to four digits: 12,345 or 1.234 or 1.234e-05."""
+def to_digits(value: float, digits: int) -> str:
+    """Return a number to so many digits, and all of those before the point: to four, 12,345 or 1.234 or 1.234e-05."""
     if value == 0 or not 1e-4 <= abs(value) < 1e12:
-        return f"{value:.4g}"
-    return f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+        return f"{value:.{digits}g}"
+    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"

@@ -25,7 +25,7 @@ from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.estimate import Estimate
 from skedastic.folder import CHECKPOINTS, written
-from skedastic.measure import ACCURACY, ERROR, Measure, four_digits
+from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
 from skedastic.methods.base import Method, Task
 from skedastic.report.content import Suspect
 from skedastic.training.loop import Trained
@@ -254,11 +254,11 @@ def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
 
 
 def _written(answer: str | float) -> str:
-    return answer if isinstance(answer, str) else four_digits(answer)
+    return answer if isinstance(answer, str) else to_digits(answer, 4)
 
 
 def _true(data: Data, clean: Tensor) -> str:
-    return data.train.classes[int(clean)] if data.train.classes else four_digits(float(clean))
+    return data.train.classes[int(clean)] if data.train.classes else to_digits(float(clean), 4)
 
 
 def _data_uri(image: Any) -> str:

@@ -69,8 +69,9 @@ class Bins:
             )
         count = bins or DEFAULT_BINS
         if len(distinct) <= count:
-            names = tuple(f"{v:.12g}" for v in distinct)
-            return cls(tuple(distinct[1:].tolist()), (1.0,) * len(distinct), names)
+            names = [f"{v:.12g}" for v in distinct]
+            names = names if len(set(names)) == len(names) else [repr(v) for v in distinct.tolist()]
+            return cls(tuple(distinct[1:].tolist()), (1.0,) * len(distinct), tuple(names))
         at = (np.arange(1, count) * len(values)) // count
         edges = np.unique(values[at])
         edges = edges[edges > values[0]]
@@ -110,6 +111,8 @@ def read_targets(column: pd.Series, place: Place, what: str = "target") -> Tenso
 
 def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:
     """Return the width of each bin of sorted values. The outer two reach as far as twice their median: no outlier's say."""
+    if not len(edges):
+        return (1.0,)
     first = 2 * (edges[0] - np.median(values[values < edges[0]]))
     last = 2 * (np.median(values[values >= edges[-1]]) - edges[-1])
     inner = np.diff(edges)
@@ -119,8 +122,9 @@ def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[fl
 
 def _names(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[str, ...]:
     ends = [values[0], *edges, values[-1]]
-    for digits in (4, 6, 9, 17):
-        text = [f"{end:.{digits}g}" for end in ends]
+    text: list[str] = []
+    for digits in (4, 6, 9, 17):  # until the names differ
+        text = [f"{end:.0f}" if 1000 <= abs(end) < 1e12 and digits == 4 else f"{end:.{digits}g}" for end in ends]
         if len(set(text[:-1])) == len(text) - 1:
             break
     return tuple(a if a == b else f"{a} to {b}" for a, b in pairwise(text))
