@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from skedastic.measure import ACCURACY
+from skedastic.measure import ACCURACY, ERROR
 from skedastic.report.charts import MOST_ROWS, figures
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report, Suspect
 from skedastic.report.html import _in_script, render
@@ -116,6 +116,22 @@ EVIL_REPORT = replace(
     suspects=[suspect(1, given=EVIL[0], suggested=EVIL[2], truth=EVIL[1], row={EVIL[0]: EVIL[2]})],
     environment={EVIL[0]: EVIL[1]},
 )
+NUMBERS = replace(
+    FULL,
+    measure=ERROR,
+    sentence="The error of har is 36.7 lower.",
+    methods=[
+        replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120))
+        for name in ("erm", "har")
+    ],
+    differences=[replace(FULL.differences[0], focus=interval(-36.7, 12.4))],
+    groups=[
+        group("326 to 646", noise=interval(256.7, 20), true_noise=250.0, score={"erm": interval(168.2, 9)}),
+        group("9821 to 18823", noise=interval(1663.0, 150), true_noise=None, score={}, test=0),
+    ],
+    history={name: {"loss": [2.0, 1.0, 0.5]} for name in ("erm", "har")},
+    suspects=[suspect(7, given="12,345", suggested="326.0", truth="330.1", row={"carat": "0.3"})],
+)
 MANY = replace(FULL, groups=[group(f"group {i} of a long tail", i, focus=i == 3) for i in range(200)])
 
 
@@ -151,7 +167,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-@pytest.mark.parametrize("report", [EMPTY, FULL, EVIL_REPORT, MANY], ids=["empty", "full", "evil", "many"])
+@pytest.mark.parametrize(
+    "report", [EMPTY, FULL, NUMBERS, EVIL_REPORT, MANY], ids=["empty", "full", "numbers", "evil", "many"]
+)
 def test_the_page_is_one_file_that_asks_for_nothing(report: Report) -> None:
     html = render(report)
     page = Page(html)
@@ -190,6 +208,29 @@ def test_the_figures_given_appear() -> None:
         "2.13.0",
     ):
         assert given in text, given
+
+
+def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
+    page = Page(render(NUMBERS))
+    for given in (
+        "lower is better",
+        "693.3 662–724",
+        "1,705 1,585–1,825",
+        "−36.7 −49.1 to −24.3",
+        "Below zero, the first named errs less",
+        "326 to 646 100 60 256.7 237–277 250.0 0.0100",
+        "Estimated noise σ",
+        "Targets to look at",
+        "1,112 training targets look wrong",
+        "12,345 326.0 330.1",
+    ):
+        assert given in page.text, given
+    for absent in ("%", "Accuracy", "accuracy", "labels", "points", "indeed wrong"):
+        assert absent not in page.text.replace("95 %", "").replace("wrong ones", ""), absent
+    charts = json.loads(page.scripts[0])
+    assert set(charts) == {"noise", "score", "loss"}
+    assert charts["score"]["data"][0]["x"] == [168.2]
+    assert "%" not in json.dumps(charts["score"]["layout"]).replace("percent", "")
 
 
 def test_the_most_regularized_group_comes_first() -> None:
@@ -284,8 +325,8 @@ def test_methods_look_different() -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH to show the page in")
 @pytest.mark.parametrize(
     ("report", "dark"),
-    [(FULL, False), (FULL, True), (EVIL_REPORT, False), (MANY, True), (EMPTY, False)],
-    ids=["light", "dark", "evil", "many", "empty"],
+    [(FULL, False), (FULL, True), (NUMBERS, False), (EVIL_REPORT, False), (MANY, True), (EMPTY, False)],
+    ids=["light", "dark", "numbers", "evil", "many", "empty"],
 )
 def test_on_a_phone_every_chart_is_drawn_and_nothing_sticks_out(report: Report, dark: bool, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")

@@ -90,7 +90,7 @@ def _from_columns(
     if "y" not in series:
         raise UserError("y is missing; give a label for each example")
     answers = read_answers(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, like=like)
-    whole = are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
     return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
 
 

@@ -116,7 +116,7 @@ def _from_table(table: Table, path: Path, roles: _Roles, like: Source | None) ->
     )
     features, remarks = _features(table, path, roles, like)
     remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
-    whole = are_whole_numbers(answers["classes"])
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
     return Source(path.name, features, **answers, remarks=remarks, integer_labels=whole)
 
 

@@ -68,7 +68,7 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
         difference = report.differences[0]
         for where, part in (*parts, overall):
             if (interval := getattr(difference, part)) is not None:
-                unit, detail = "points" if measure.percent else "", measure.span(interval, signed=True)
+                unit, detail = "points" if measure.percent else "error", measure.span(interval, signed=True)
                 yield f"{difference.name}, {where}", measure.difference(interval.mean), unit, detail
     elif report.methods:
         method = report.methods[-1]

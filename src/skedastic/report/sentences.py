@@ -154,7 +154,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
     return [
         *notes,
-        f"The suspect labels are those of seed {comparison.outcomes[0].seed}.",
+        f"The suspect {'labels' if comparison.measure.percent else 'targets'} are those of seed {comparison.outcomes[0].seed}.",
         "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
         f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
     ]
