@@ -97,6 +97,9 @@ def test_a_test_source_is_binned_as_the_training_source_is():
     assert test.y.tolist() == (Y[:5] * 10).tolist()
     few = from_arrays(X[:3], [1, 2, 1], like=training)
     assert few.classes == ()
+    assert "give (X, y, groups)" in refused(
+        from_arrays, X[:3], Y[:3], like=from_arrays(X, Y, np.arange(200) % 3, task="regression")
+    )
 
 
 def test_splits_folds_and_limits_keep_the_bins_in_proportion():

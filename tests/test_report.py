@@ -121,8 +121,7 @@ NUMBERS = replace(
     measure=ERROR,
     sentence="The error of har is 36.7 lower.",
     methods=[
-        replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120))
-        for name in ("erm", "har")
+        replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120)) for name in ("erm", "har")
     ],
     differences=[replace(FULL.differences[0], focus=interval(-36.7, 12.4))],
     groups=[

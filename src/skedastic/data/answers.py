@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+from torch import Tensor
 
 from skedastic.data.columns import Place
 from skedastic.data.labels import read_groups, read_labels, read_truth
@@ -39,6 +40,7 @@ def read_answers(
     regression = task == "regression" or (task == "auto" and not names and is_real(target[0]))
     if like is not None:
         regression = not like.classes
+    given = None if groups is None else read_groups(*groups, like.groups if like else ())
     if not regression:
         if bins is not None:
             raise UserError(
@@ -46,26 +48,33 @@ def read_answers(
                 "train with --task regression"
             )
         y, classes = read_labels(*target, names=names, classes=like.classes if like else ())
-        group, group_names = (y, classes) if groups is None else read_groups(*groups, like.groups if like else ())
+        group, group_names = given or (y, classes)
         clean = None if truth is None else read_truth(*truth, classes, truth_names, names)
         return {"y": y, "classes": classes, "group": group, "groups": group_names, "truth": clean, "remarks": ()}
     y = read_targets(*target)
-    found: dict[str, Any] = {
+    own = None
+    if given is None:
+        own = _bins_of(y, bins, like)
+        given = own.of(y), own.names
+    elif bins is not None:
+        raise UserError(f"bins={bins}: the groups are {groups[1].column}; leave one of the two out")  # type: ignore[index]
+    clean = None if truth is None else read_targets(*truth, "true target")
+    remarks = (f"{target[1].column} holds numbers: trained as regression, not as classification (--task)",)
+    return {
         "y": y,
         "classes": (),
-        "truth": None if truth is None else read_targets(*truth, "true target"),
+        "group": given[0],
+        "groups": given[1],
+        "bins": own,
+        "truth": clean,
+        "remarks": remarks if task == "auto" and like is None else (),
     }
-    if groups is not None:
-        if bins is not None:
-            raise UserError(f"bins={bins}: the groups are {groups[1].column}; leave one of the two out")
-        found["group"], found["groups"] = read_groups(*groups, like.groups if like else ())
-    else:
-        found["bins"] = like.bins if like else Bins.fit(y, bins)
-        if found["bins"] is not None:
-            found["group"], found["groups"] = found["bins"].of(y), found["bins"].names
-    return {
-        **found,
-        "remarks": ()
-        if like or task == "regression"
-        else (f"{target[1].column} holds numbers: trained as regression, not as classification (--task)",),
-    }
+
+
+def _bins_of(y: Tensor, bins: int | None, like: Source | None) -> Bins:
+    """Return bins of the training targets y [n]; for a test source, those of the training source."""
+    if like is None:
+        return Bins.fit(y, bins)
+    if like.bins is None:
+        raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
+    return like.bins
