@@ -50,7 +50,7 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 MODEL = {"name": "mlp", "width": 128}  # three hidden layers
 CHOSEN = {
-    "simulated": {"unif": 0.3, "har-unit": 0.3, "har": 0.3},
+    "simulated": {"unif": 1.0, "har-unit": 1.0, "har": 1.0},
     "diamonds": {"unif": 0.3, "har-unit": 0.3, "har": 0.3},
     "vader": {"unif": 0.3, "har-unit": 0.3, "har": 0.3},
 }

@@ -94,10 +94,10 @@ class State(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the network says of x [B, ...]: logits [B, C], or numbers [B] where it has a single output."""
-        out: Tensor = self.net(x)
-        return out.squeeze(1) if out.dim() == 2 and out.shape[1] == 1 else out
+
+def outputs(raw: Tensor) -> Tensor:
+    """Return what a network gives as methods see it: logits [B, C] as they are, the numbers [B, 1] of one output as [B]."""
+    return raw.squeeze(1) if raw.dim() == 2 and raw.shape[1] == 1 else raw
 
 
 class Engine(Protocol):
@@ -165,7 +165,7 @@ class Method(ABC):
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network(s) on a batch."""
-        return Out(state(batch.x))
+        return Out(outputs(state.net(batch.x)))
 
     def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
         """Change the state, once a step, without gradients; everything else is pure."""
@@ -197,5 +197,4 @@ class Method(ABC):
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return logits [B, C], or standardized numbers [B], for x [B, ...]; the state is in evaluation mode."""
-        out: Tensor = state(x)
-        return out
+        return outputs(state.net(x))

@@ -26,7 +26,7 @@ from skedastic.core.taps import Affine, find_taps, record
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import LOSSES, Batch, Card, Clock, Loss, Method, Out, State, Task
+from skedastic.methods.base import LOSSES, Batch, Card, Clock, Loss, Method, Out, State, Task, outputs
 
 Weighting = Literal["adaptive", "uniform"]
 Noise = Literal["estimated", "unit"]
@@ -135,7 +135,7 @@ class HAR(Method):
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
         with record(state.net, find_taps(state.net, self.taps), self.affine) as trace:
-            return Out(state(batch.x), trace)
+            return Out(outputs(state.net(batch.x)), trace)
 
     def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
         """Return eq. 6 on the batch."""
@@ -143,7 +143,7 @@ class HAR(Method):
         penalized = self.penalty(
             self.loss_function(out.logits, batch.y),
             out.extra,
-            lambda: self.loss_function(state(batch.x), batch.y),
+            lambda: self.loss_function(outputs(state.net(batch.x)), batch.y),
             state.strength[batch.group],
         )
         return Loss(penalized.total, penalized.per_example, {"jacobian_norm": penalized.norm})
