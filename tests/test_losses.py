@@ -28,7 +28,7 @@ Y = torch.tensor([0.0, 3.0, 1.0, 3.0, -0.3], dtype=torch.float64)
         (Huber(delta=0.4), lambda a, y: literal.huber(a, y, 0.4)),
         (Auto(), literal.squared),
     ],
-    ids=repr,
+    ids=["squared", "absolute", "huber", "huber-0.4", "auto"],
 )
 def test_losses_of_numbers_are_their_literal_versions(loss, reference):
     found = loss(A, Y)
