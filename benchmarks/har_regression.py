@@ -6,8 +6,9 @@ Three data sets; every seed draws another sample or split, another start and, fo
 
 - simulated: f(x) = sin(4πx₁) + x₂ in 8 dimensions, 1500 examples. Ten groups, intervals of x₁ of equal length, whose noise
   σ (0.1 to 1.5) and density (1 to 20) are known and unrelated. The test set is even in x₁ and without noise.
-- diamonds (shared/data): 6000 rows to train on, as they are (a few have impossible sizes), groups are ten bins of the price. The test prices hold their own noise, and
-  neither noise nor truth is known: the noisiest decile is the bin with the largest estimated variance.
+- diamonds (shared/data): 6000 rows to train on, as they are (a few have impossible sizes); groups are ten bins of the price.
+  The test prices hold their own noise, and neither noise nor truth is known: the noisiest decile is the bin with the
+  largest estimated variance.
 - vader (shared/data): texts as 100 components of TF-IDF, fitted on the training texts; the target is one rating drawn
   from those of the item, the truth the mean of them, the noise their variance. Groups are the four sources: bins of a single
   rating would be chosen by its noise. Items whose published mean is not that of their ratings are left out.
