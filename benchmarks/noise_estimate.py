@@ -49,7 +49,7 @@ def measured(file: Path | None, overrides: Mapping[str, Any], seeds: int) -> dic
         truth = np.array(true_noise(data))
         for way in WAYS:
             how = replace(config.estimate, counted=way)
-            noise = count_errors(data.train, estimated.probabilities, estimated.fold, how).noise.numpy()
+            noise = count_errors(data.train, estimated.held_out, estimated.fold, how).noise.numpy()
             values[way]["spearman"].append(float(spearmanr(noise, truth).statistic))
             values[way]["points off"].append(float(np.abs(noise - truth).mean() * 100))
     return {f"{way}, {name}": mean_interval(v) for way in WAYS for name, v in values[way].items()}

@@ -23,6 +23,8 @@ def here(tmp_path, monkeypatch, numbers):
     numbers.head(0).to_csv("no_rows.csv", index=False)
     last.to_csv("one_class.csv", index=False)
     pd.concat([last.head(30), numbers.iloc[1:2]]).to_csv("one_example.csv", index=False)
+    numbers.assign(price=np.where(np.arange(60) == 3, np.nan, np.arange(60) % 4)).to_csv("holes.csv", index=False)
+    numbers.assign(price=5.0).to_csv("flat.csv", index=False)
     text = numbers.astype({"width": object})
     text.loc[7, "width"] = "wide"
     text.to_csv("text.csv", index=False)

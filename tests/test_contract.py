@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import inspect
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from skedastic.config import make_method, method_table
 from skedastic.core import GroupStats
-from skedastic.data import Dataset
+from skedastic.data import Dataset, Scale
 from skedastic.errors import UserError
 from skedastic.methods import discover, presets
 from skedastic.methods.base import Batch, Clock, Method, Task
@@ -21,46 +22,62 @@ from skedastic.training import Budget, PlainEngine, train
 from skedastic.training.loop import make_task
 
 METHODS = [pytest.param(name, id=name) for name in presets()]
+BOTH = [
+    pytest.param(name, kind, id=f"{name}-{kind}")
+    for name, (cls, settings) in presets().items()
+    for kind in ("classification", "regression")
+    if kind in cls(**settings).supports
+]
 LIMITS = [
-    pytest.param(name, limit, id=f"{name}-{dict(limit)}")
+    pytest.param(name, limit, kind, id=f"{name}-{dict(limit)}-{kind}")
     for name, cls in discover().items()
     for limit in cls.card.limits
+    for kind in sorted(cls.card.supports)
 ]
 BUDGET = Budget(epochs=3, batch_size=16, lr=0.05, device="cpu")
 CLOCK = Clock(0, 1, 0)
 
 
-def dataset(n: int = 50) -> Dataset:
+def dataset(n: int = 50, kind: str = "classification") -> Dataset:
     g = torch.Generator().manual_seed(0)
     y = torch.arange(n) % 3
     x = torch.randn(n, 6, generator=g) + torch.nn.functional.one_hot(y, 6)
     names = ("a", "b", "c")
-    return Dataset(x=x, y=y, index=torch.arange(n) + 100, group=y.clone(), classes=names, groups=names, kind="table")
+    parts = {"x": x, "index": torch.arange(n) + 100, "group": y.clone(), "groups": names, "kind": "table"}
+    if kind == "classification":
+        return Dataset(y=y, classes=names, **parts)
+    real = 1000 + 30 * x.sum(1).double()
+    return Dataset(y=real, classes=(), scale=Scale.fit(real), **parts)
 
 
 def task(data: Dataset) -> Task:
     count = torch.bincount(data.group)
     noise = torch.tensor([0.1, 0.3, 0.2])
-    stats = GroupStats(
-        data.groups, count, count / len(data), (noise * count).long(), count, noise, noise / 2, noise * 2
-    )
+    errors = (noise * count).long() if data.scale is None else None
+    stats = GroupStats(data.groups, count, count / len(data), errors, count, noise, noise / 2, noise * 2)
     return replace(make_task(data), stats=stats)
 
 
-def make_net() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, 3))
+def make_net(outputs: int = 3) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, outputs)
+    )
 
 
-def start(method: Method):
+def net_of(kind: str):
+    return partial(make_net, 3 if kind == "classification" else 1)
+
+
+def start(method: Method, kind: str = "classification"):
     torch.manual_seed(0)
-    data = dataset()
-    state = method.init(task(data), make_net).train()
-    return state, Batch(data.x[:16], data.y[:16], data.index[:16], data.group[:16])
+    data = dataset(kind=kind)
+    state = method.init(task(data), net_of(kind)).train()
+    return state, Batch(data.x[:16], data.targets[:16], data.index[:16], data.group[:16])
 
 
-def run(method: Method, seed: int = 0):
-    data = dataset()
-    return train(method, data, make_net, BUDGET, seed=seed, task=task(data))
+def run(method: Method, seed: int = 0, kind: str = "classification"):
+    data = dataset(kind=kind)
+    return train(method, data, net_of(kind), BUDGET, seed=seed, task=task(data))
 
 
 def weights(net: nn.Module) -> list[Tensor]:
@@ -100,18 +117,18 @@ def test_its_configuration_can_be_written_and_read_back(name):
         build(type(method), {"no_such_setting": 1}, "method")
 
 
-@pytest.mark.parametrize(("name", "limit"), LIMITS)
-def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit):
+@pytest.mark.parametrize(("name", "limit", "kind"), LIMITS)
+def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
     method = build(discover()[name], limit, "method")
-    ours, plain = run(method), run(ERM())
+    ours, plain = run(method, kind=kind), run(ERM(), kind=kind)
     assert same(weights(ours.state.net), weights(plain.state.net))
     assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_loss_is_pure(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_the_loss_is_pure(name, kind):
     method = make_method(name, {})
-    state, batch = start(method)
+    state, batch = start(method, kind)
     torch.manual_seed(5)
     out = method.forward(state, batch)
     after_forward, random = weights(state), torch.get_rng_state()
@@ -125,10 +142,10 @@ def test_the_loss_is_pure(name):
     assert all(not value.requires_grad for value in loss.logs.values())
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind):
     method = make_method(name, {})
-    state, batch = start(method)
+    state, batch = start(method, kind)
     optimizers = {n: torch.optim.SGD(p, 0.1) for n, p in method.param_groups(state).items()}
     metrics = method.step(state, batch, CLOCK, PlainEngine(optimizers, torch.device("cpu")))
     counts = [m.num_batches_tracked.item() for m in state.modules() if isinstance(m, nn.BatchNorm1d)]
@@ -137,39 +154,39 @@ def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(
     assert all(torch.isfinite(v).all() and not v.requires_grad for v in metrics.values())
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_every_parameter_gets_a_gradient(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_every_parameter_gets_a_gradient(name, kind):
     method = make_method(name, {})
-    state, batch = start(method)
+    state, batch = start(method, kind)
     method.loss(state, batch, method.forward(state, batch), CLOCK).total.backward()
     parameters = [p for group in method.param_groups(state).values() for p in group]
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in parameters)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name, kind):
     method = make_method(name, {})
     random = torch.get_rng_state()
-    first = run(method)
+    first = run(method, kind=kind)
     assert torch.equal(torch.get_rng_state(), random)
     torch.manual_seed(99)
-    assert same(weights(first.state), weights(run(method).state))
-    assert not same(weights(first.state.net), weights(run(method, seed=1).state.net))
+    assert same(weights(first.state), weights(run(method, kind=kind).state))
+    assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_its_state_is_saved_and_restored_whole(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_its_state_is_saved_and_restored_whole(name, kind):
     method = make_method(name, {})
-    trained = run(method)
+    trained = run(method, kind=kind)
     torch.manual_seed(77)
-    other = method.init(task(dataset()), make_net)
+    other = method.init(task(dataset(kind=kind)), net_of(kind))
     other.load_state_dict(copy.deepcopy(trained.state.state_dict()))
-    x = dataset().x
+    x = dataset(kind=kind).x
     restored = replace(trained, state=other)
     assert torch.equal(restored.predict(x), trained.predict(x))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, kind in (p.values for p in BOTH) if kind == "classification"])
 def test_predictions_are_probabilities_and_do_not_change_the_state(name):
     trained = run(make_method(name, {}))
     before = weights(trained.state)
@@ -180,13 +197,13 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name):
     assert same(weights(trained.state), before)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_batch_without_some_groups_is_no_trouble(name):
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_a_batch_without_some_groups_is_no_trouble(name, kind):
     method = make_method(name, {})
-    state, _ = start(method)
-    data = dataset()
+    state, _ = start(method, kind)
+    data = dataset(kind=kind)
     rows = (data.group == 1).nonzero().flatten()[:8]
-    batch = Batch(data.x[rows], data.y[rows], data.index[rows], data.group[rows])
+    batch = Batch(data.x[rows], data.targets[rows], data.index[rows], data.group[rows])
     loss = method.loss(state, batch, method.forward(state, batch), CLOCK)
     assert torch.isfinite(loss.total)
 
@@ -199,3 +216,16 @@ def test_what_it_needs_is_asked_for_clearly(name):
             method.init(make_task(dataset()), make_net)
     else:
         method.init(make_task(dataset()), make_net)
+
+
+@pytest.mark.parametrize("name", [p.values[0] for p in BOTH if p.values[1] == "regression"])
+def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_state(name):
+    trained, data = run(make_method(name, {}), kind="regression"), dataset(kind="regression")
+    before = weights(trained.state)
+    p = trained.predict(data.x, batch_size=7)
+    assert p.shape == (50,)
+    assert p.dtype == torch.float64
+    assert 0.5 * data.scale.deviation > float((p.mean() - data.y.mean()).abs())
+    torch.testing.assert_close(p, trained.predict(data.x))
+    assert same(weights(trained.state), before)
+    assert "accuracy" not in trained.history[0]

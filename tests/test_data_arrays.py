@@ -120,7 +120,7 @@ def test_labels_that_can_not_be() -> None:
     assert refused(X, [1] * 12) == "y: every label is '1'; a classifier needs at least two classes"
     assert "y: class '2' with a single example" in refused(X, [0, 1] * 5 + [0, 2])
     assert "y: class '7'" in refused(X, [0, 1] * 5 + [0, 7])
-    assert "this looks like regression" in refused(X, X[:, 0])
+    assert "this looks like regression" in refused(X, X[:, 0], task="classification")
     assert "truth[11]: true label '9' is no class of the target" in refused(X, Y, truth=[0, 1, 2] * 3 + [0, 1, 9])
 
 

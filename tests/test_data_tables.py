@@ -249,8 +249,10 @@ def test_labels_that_can_not_be(tmp_path: Path) -> None:
     assert labels(["a", None, "b", "a", None], tmp_path) == (
         "y.csv: column 'label', line 3: the label is missing, and 1 more; fill the label in, or remove the row"
     )
-    assert "2 different numbers, not all whole: this looks like regression" in labels([0.5, 1, 0.5, 1], tmp_path)
-    assert "this looks like regression" in labels(list(range(60)) * 2, tmp_path)
+    assert "2 different numbers, not all whole: this looks like regression" in labels(
+        [0.5, 1, 0.5, 1], tmp_path, task="classification"
+    )
+    assert "this looks like regression" in labels(list(range(60)) * 2, tmp_path, task="classification")
 
 
 def test_many_classes_with_many_examples_are_classes(tmp_path: Path) -> None:
@@ -325,7 +327,7 @@ def test_real_tables() -> None:
     assert diamonds.y.bincount().tolist() == [1610, 4906, 21551, 13791, 12082]
     encoder = diamonds.encode(torch.arange(0, len(diamonds), 2))
     assert encoder.input_shape == (7 + 7 + 8,)
-    assert "this looks like regression" in refusal(SHARED / "diamonds.parquet", target="price")
+    assert "this looks like regression" in refusal(SHARED / "diamonds.parquet", target="price", task="classification")
     assert "column 'text' is free text" in refusal(SHARED / "imdb_train.parquet")
     reviews = open_source(SHARED / "imdb_train.parquet", target="label", ignore=["text", "id"])
     assert reviews.classes == ("neg", "pos"), "the names that the file declares for 0 and 1"

@@ -55,8 +55,8 @@ def test_every_example_is_held_out_exactly_once(k, monkeypatch):
     held = torch.cat([data.index[~torch.isin(data.index, index)] for index, _, _ in trained_on])
     assert len(trained_on) == k
     assert torch.equal(held.sort().values, data.index)
-    assert torch.isfinite(estimate.probabilities).all()
-    assert torch.allclose(estimate.probabilities.sum(1), torch.ones(103))
+    assert torch.isfinite(estimate.held_out).all()
+    assert torch.allclose(estimate.held_out.sum(1), torch.ones(103))
     assert len({seed for _, _, seed in trained_on}) == k
 
 
@@ -67,8 +67,8 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     [(index, _, _)] = trained_on
     assert len(index) == 100
     held = ~torch.isin(data.index, index)
-    assert torch.equal(torch.isfinite(estimate.probabilities).all(1), held)
-    assert torch.isnan(estimate.probabilities[~held]).all()
+    assert torch.equal(torch.isfinite(estimate.held_out).all(1), held)
+    assert torch.isnan(estimate.held_out[~held]).all()
     assert int(estimate.stats.counted.sum()) == 100
     raw = estimate.stats.errors.double() / estimate.stats.counted
     assert torch.equal(estimate.stats.noise, raw)
@@ -133,8 +133,8 @@ def test_suspects_are_mostly_the_wrong_labels():
 def test_it_is_a_function_of_the_seed():
     first, again = (estimate_groups(dataset(), net_for(4), QUICK, Estimation(), seed=1) for _ in range(2))
     other = estimate_groups(dataset(), net_for(4), QUICK, Estimation(), seed=2)
-    assert torch.equal(first.probabilities, again.probabilities)
-    assert not torch.equal(first.probabilities, other.probabilities)
+    assert torch.equal(first.held_out, again.held_out)
+    assert not torch.equal(first.held_out, other.held_out)
 
 
 def test_more_folds_than_examples_are_refused():
@@ -152,9 +152,9 @@ def test_all_predictions_are_counted_when_asked_for():
     data = dataset(400, noise=(0.3, 0.1))
     every = estimate_groups(data, net_for(4), QUICK, Estimation(counted="all"))
     sure = estimate_groups(data, net_for(4), QUICK, Estimation())
-    assert torch.equal(every.probabilities, sure.probabilities)
+    assert torch.equal(every.held_out, sure.held_out)
     assert torch.equal(every.stats.counted, every.stats.count)
-    wrong = (every.probabilities.argmax(1) != data.y).long()
+    wrong = (every.held_out.argmax(1) != data.y).long()
     assert torch.equal(every.stats.errors, torch.zeros(4, dtype=torch.int64).index_add(0, data.group, wrong))
     assert (sure.stats.counted < sure.stats.count).all()
     assert (sure.stats.counted > sure.stats.count / 2).all()

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import skedastic as sk
 from skedastic.config import make_method, method_table
 from skedastic.core import strengths
 from skedastic.core.class_weights import EffectiveNumber
@@ -20,6 +21,7 @@ from tests.test_contract import dataset, make_net, task
 
 NOISE = torch.tensor([0.4, 0.1, 0.001, 0.0])
 DENSITY = torch.tensor([0.1, 0.2, 0.6, 0.1])
+TAU = strengths(NOISE, DENSITY)
 
 
 def test_auto_enforces_nothing_below_a_tenth_and_leaves_the_others_alone():
@@ -37,15 +39,15 @@ def test_auto_enforces_nothing_below_a_tenth_and_leaves_the_others_alone():
 
 
 def test_random_and_inverse_regularize_as_much_on_average_and_otherwise():
-    tau = strengths(NOISE, DENSITY)
-    for other in (random_strengths(NOISE, DENSITY, 3), inverse_strengths(NOISE, DENSITY)):
+    tau = TAU
+    for other in (random_strengths(TAU, DENSITY, 3), inverse_strengths(TAU, DENSITY)):
         assert float((DENSITY * other).sum()) == pytest.approx(float((DENSITY * tau).sum()))
         assert (other >= 0).all()
-    inverse = inverse_strengths(NOISE, DENSITY)
+    inverse = inverse_strengths(TAU, DENSITY)
     assert inverse[0] < inverse[1] < inverse[2] == inverse[3]  # the last has none of its own
     assert float(inverse[0] * tau[0]) == pytest.approx(float(inverse[1] * tau[1]))
-    assert not torch.equal(random_strengths(NOISE, DENSITY, 3), random_strengths(NOISE, DENSITY, 4))
-    assert torch.equal(inverse_strengths(torch.zeros(4), DENSITY), torch.zeros(4, dtype=torch.float64))
+    assert not torch.equal(random_strengths(TAU, DENSITY, 3), random_strengths(TAU, DENSITY, 4))
+    assert torch.equal(inverse_strengths(torch.zeros(4), DENSITY), torch.zeros(4))
 
 
 def test_random_strengths_follow_the_runs_seed():
@@ -145,6 +147,11 @@ def test_taps_by_function_train_too():
 def test_settings_that_can_not_be_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         make_method("har", settings)
+
+
+def test_class_weights_are_for_classes():
+    with pytest.raises(UserError, match=r"har with these settings is not for regression"):
+        sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method("har-drw", {}))
 
 
 def test_an_estimate_of_other_groups_is_refused():

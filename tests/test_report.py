@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
+from skedastic.measure import ACCURACY, ERROR
 from skedastic.report.charts import MOST_ROWS, figures
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report, Suspect
 from skedastic.report.html import _in_script, render
 from skedastic.report.style import looks
-from skedastic.report.words import duration, percent, points, span, strength
+from skedastic.report.words import duration, strength
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PIXEL = (
@@ -44,7 +45,7 @@ def group(name: str, train: int = 100, focus: bool = False, **changes: object) -
         noise=interval(0.377, 0.1),
         true_noise=0.4,
         strength=1 / max(train, 1),
-        accuracy={"erm": interval(0.571), "har": interval(0.6725)},
+        score={"erm": interval(0.571), "har": interval(0.6725)},
         focus=focus,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
@@ -110,10 +111,25 @@ EVIL_REPORT = replace(
     asked=[(EVIL[0], EVIL[2])],
     methods=[method("erm"), method(EVIL[0])],
     differences=[replace(FULL.differences[0], name=EVIL[1])],
-    groups=[group(name, accuracy={EVIL[0]: interval(0.5)}, focus=True) for name in EVIL],
+    groups=[group(name, score={EVIL[0]: interval(0.5)}, focus=True) for name in EVIL],
     history={EVIL[0]: FULL.history["erm"]},
     suspects=[suspect(1, given=EVIL[0], suggested=EVIL[2], truth=EVIL[1], row={EVIL[0]: EVIL[2]})],
     environment={EVIL[0]: EVIL[1]},
+)
+NUMBERS = replace(
+    FULL,
+    measure=ERROR,
+    sentence="The error of har is 36.7 lower.",
+    methods=[
+        replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120)) for name in ("erm", "har")
+    ],
+    differences=[replace(FULL.differences[0], focus=interval(-36.7, 12.4))],
+    groups=[
+        group("326 to 646", noise=interval(256.7, 20), true_noise=250.0, score={"erm": interval(168.2, 9)}),
+        group("9821 to 18823", noise=interval(1663.0, 150), true_noise=None, score={}, test=0),
+    ],
+    history={name: {"loss": [2.0, 1.0, 0.5]} for name in ("erm", "har")},
+    suspects=[suspect(7, given="12,345", suggested="326.0", truth="330.1", row={"carat": "0.3"})],
 )
 MANY = replace(FULL, groups=[group(f"group {i} of a long tail", i, focus=i == 3) for i in range(200)])
 
@@ -150,7 +166,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-@pytest.mark.parametrize("report", [EMPTY, FULL, EVIL_REPORT, MANY], ids=["empty", "full", "evil", "many"])
+@pytest.mark.parametrize(
+    "report", [EMPTY, FULL, NUMBERS, EVIL_REPORT, MANY], ids=["empty", "full", "numbers", "evil", "many"]
+)
 def test_the_page_is_one_file_that_asks_for_nothing(report: Report) -> None:
     html = render(report)
     page = Page(html)
@@ -191,6 +209,29 @@ def test_the_figures_given_appear() -> None:
         assert given in text, given
 
 
+def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
+    page = Page(render(NUMBERS))
+    for given in (
+        "lower is better",
+        "693.3 662–724",
+        "1,705 1,585–1,825",
+        "−36.7 −49.1 to −24.3",
+        "Below zero, the first named errs less",
+        "326 to 646 100 60 256.7 237–277 250.0 0.0100",
+        "Estimated noise σ",
+        "Targets to look at",
+        "1,112 training targets look wrong",
+        "12,345 326.0 330.1",
+    ):
+        assert given in page.text, given
+    for absent in ("%", "Accuracy", "accuracy", "labels", "points", "indeed wrong"):
+        assert absent not in page.text.replace("95 %", "").replace("wrong ones", ""), absent
+    charts = json.loads(page.scripts[0])
+    assert set(charts) == {"noise", "score", "loss"}
+    assert charts["score"]["data"][0]["x"] == [168.2]
+    assert "%" not in json.dumps(charts["score"]["layout"]).replace("percent", "")
+
+
 def test_the_most_regularized_group_comes_first() -> None:
     text = Page(render(FULL)).text
     table = text[text.index("All groups.") :]
@@ -220,7 +261,7 @@ def test_a_report_with_gaps() -> None:
     page = Page(render(EMPTY))
     assert not page.all("table")
     unknown = Interval(mean=0.5, low=math.nan, high=math.nan)
-    bare = group("a", noise=None, true_noise=None, strength=None, accuracy={}, test=0)
+    bare = group("a", noise=None, true_noise=None, strength=None, score={}, test=0)
     gaps = replace(
         FULL,
         methods=[replace(method("erm"), overall=unknown, focus=None, rest=None, worst_group=unknown)],
@@ -246,9 +287,9 @@ def test_one_run_says_wilson_and_several_say_student() -> None:
 
 def test_with_many_groups_the_chart_stays_readable_and_the_table_whole() -> None:
     found = figures(MANY)
-    rows = {y for trace in found["accuracy"].data for y in map(round, trace.y)}
+    rows = {y for trace in found["score"].data for y in map(round, trace.y)}
     assert len(rows) <= MOST_ROWS
-    assert any("<b>group 3 of a long tail</b>" in a.text for a in found["accuracy"].layout.annotations)
+    assert any("<b>group 3 of a long tail</b>" in a.text for a in found["score"].layout.annotations)
     assert found["noise"].layout.xaxis.type == "log"
     page = Page(render(MANY))
     assert all(f"group {i} of a long tail" in page.text for i in range(200))
@@ -268,10 +309,10 @@ def test_the_page_is_accessible() -> None:
 
 
 def test_numbers_in_words() -> None:
-    assert [percent(v) for v in (0.67149, 0, 1, None, math.nan)] == ["67.1 %", "0.0 %", "100.0 %", "–", "–"]
-    assert [points(v) for v in (0.101, -0.101, -0.0004, None)] == ["+10.1", "−10.1", "0.0", "–"]
-    assert span(interval(0.5, 0.1)) == "40.0–60.0"
-    assert span(interval(0, 0.1), signed=True) == "−10.0 to +10.0"
+    assert [ACCURACY.text(v) for v in (0.67149, 0, 1, None, math.nan)] == ["67.1 %", "0.0 %", "100.0 %", "–", "–"]
+    assert [ACCURACY.difference(v) for v in (0.101, -0.101, -0.0004, None)] == ["+10.1", "−10.1", "0.0", "–"]
+    assert ACCURACY.span(interval(0.5, 0.1)) == "40.0–60.0"
+    assert ACCURACY.span(interval(0, 0.1), signed=True) == "−10.0 to +10.0"
     assert [duration(s) for s in (9.24, 200, 7200)] == ["9.2 s", "3.3 min", "2.0 h"]
     assert [strength(v) for v in (0.1, 1.0, 123.4, 0.078125, None)] == ["0.100", "1.00", "123", "0.0781", "–"]
 
@@ -283,8 +324,8 @@ def test_methods_look_different() -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH to show the page in")
 @pytest.mark.parametrize(
     ("report", "dark"),
-    [(FULL, False), (FULL, True), (EVIL_REPORT, False), (MANY, True), (EMPTY, False)],
-    ids=["light", "dark", "evil", "many", "empty"],
+    [(FULL, False), (FULL, True), (NUMBERS, False), (EVIL_REPORT, False), (MANY, True), (EMPTY, False)],
+    ids=["light", "dark", "numbers", "evil", "many", "empty"],
 )
 def test_on_a_phone_every_chart_is_drawn_and_nothing_sticks_out(report: Report, dark: bool, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")

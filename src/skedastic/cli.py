@@ -43,8 +43,10 @@ def app() -> None:
 
 DATA_OPTIONS = [
     click.argument("source", required=False),
-    click.option("--target", help="Column with the labels."),
-    click.option("--groups", metavar="COL", help="Column with the groups; by default each label is a group."),
+    click.option("--target", help="Column with the labels, or numbers."),
+    click.option("--task", metavar="NAME", help="classification, regression, or auto (default): as the target looks."),
+    click.option("--groups", metavar="COL", help="Column with the groups; by default each label, or bins of numbers."),
+    click.option("--bins", metavar="N", type=int, help="Bins of a target of numbers that are the groups (default 10)."),
     click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
     click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
     click.option(
@@ -148,7 +150,7 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 @click.option("--strength", type=float, help="Largest enforced regularization strength, for every method that has one.")
 @click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
 @click.option("--first-seed", type=int, help="The first seed (default 0).")
-@click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy is the headline, by comma.")
+@click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy, or error, is the headline, by comma.")
 @click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 def compare(

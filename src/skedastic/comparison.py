@@ -20,6 +20,7 @@ from skedastic.data import affected_classes
 from skedastic.errors import UserError
 from skedastic.evaluate import mean_interval, mean_of_groups, paired
 from skedastic.folder import written
+from skedastic.measure import Measure, measure_of
 from skedastic.processes import mapped
 from skedastic.training.loop import Progress
 
@@ -38,8 +39,8 @@ class SeedOutcome:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     train_count: list[int]  # [G]
-    true_noise: list[float | None] | None  # [G] share of wrong labels, where the truth is known
-    stats: dict[str, list[Any]] | None  # GroupStats
+    true_noise: list[float | None] | None  # [G] as in Result, where the truth is known
+    stats: dict[str, Any] | None  # GroupStats
     metrics: dict[str, dict[str, Any]]
     strengths: dict[str, list[float] | None]
     history: dict[str, list[dict[str, Any]]]
@@ -98,10 +99,18 @@ def run_seeds(
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The outcome of `compare`. All accuracies are on the test set, in [0, 1], averaged within groups first."""
+    """The outcome of `compare`. All accuracies are on the test set, in [0, 1], averaged within groups first.
+
+    Where targets are real, errors (`rmse`, in the target's units) stand for accuracies, and lower is better.
+    """
 
     config: Config
     outcomes: list[SeedOutcome]
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What is compared: accuracy, or error."""
+        return measure_of(next(iter(self.outcomes[0].metrics.values())))
 
     @cached_property
     def focus(self) -> tuple[str, ...]:
@@ -135,17 +144,17 @@ class Comparison:
 
     @cached_property
     def values(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy by method and part, one value a seed; none where a seed's test set has no group of the part."""
+        """Accuracy, or error, by method and part, one value a seed; none where a seed's test set has no group of the part."""
         rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
         rest = rest if self._tested(rest) else ()
         values: dict[str, dict[str, list[float]]] = {}
         for name in self.config.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
             values[name] = {
-                "overall": [m["overall"]["accuracy"] for m in metrics],
+                "overall": [m["overall"][self.measure.key] for m in metrics],
                 "focus": [mean_of_groups(m, self.focus) for m in metrics] if self.focus else [],
                 "rest": [mean_of_groups(m, rest) for m in metrics] if rest else [],
-                "worst_group": [m["worst_group"]["accuracy"] for m in metrics],
+                "worst_group": [m["worst_group"][self.measure.key] for m in metrics],
             }
         return values
 
@@ -171,6 +180,7 @@ class Comparison:
             "source": self.config.source,
             "seeds": [o.seed for o in self.outcomes],
             "focus": list(self.focus),
+            **({} if self.measure.higher_is_better else {"measure": self.measure.key}),
             "methods": methods,
             "paired": differences,
             "environment": environment(),

@@ -13,6 +13,7 @@ import tomli_w
 
 from skedastic import losses
 from skedastic.core.class_weights import EffectiveNumber
+from skedastic.data.answers import TaskName
 from skedastic.errors import UserError, suggestion, unknown
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
@@ -58,6 +59,8 @@ class Estimation:
 class Config:
     """Everything that decides a run. `[method]` and `[model]` hold a name and the settings of what it names.
 
+    task: "classification", "regression", or "auto": regression where the target holds measurements. bins: of real targets
+    where no column holds the groups, ≥ 1; by default 10, each with an equal share of the rows.
     test: a share in (0, 1) to hold out, another source, or "none". checkpoint_every: least seconds between two
     checkpoints of a fit, at the end of an epoch; ≥ 0, inf for the end of each stage only. Raises UserError on values
     that can't be.
@@ -65,7 +68,9 @@ class Config:
 
     source: str = ""
     target: str | None = None
+    task: TaskName = "auto"
     groups: str | None = None
+    bins: int | None = None
     ignore: tuple[str, ...] = ()
     truth: str | None = None
     test: str = "0.2"
@@ -93,6 +98,13 @@ class Config:
                 raise UserError(f"{name}={','.join(getattr(self, name))}: the same name stands twice; give each once")
         if not self.methods:
             raise UserError("methods is empty: name at least one, for example --methods erm,har")
+        if self.task not in get_args(TaskName):
+            raise UserError(
+                f"task={self.task!r}: must be one of {', '.join(get_args(TaskName))}"
+                f"{suggestion(str(self.task), get_args(TaskName))}"
+            )
+        if self.bins is not None and self.bins < 1:
+            raise UserError(f"bins={self.bins}: must be at least 1 bin of the target")
         if self.limit is not None and self.limit < 2:
             raise UserError(f"limit={self.limit}: must be at least 2 training examples")
         if not self.checkpoint_every >= 0:
@@ -181,10 +193,11 @@ def build_config(data: Mapping[str, Any]) -> Config:
 
 
 def _named(value: Any) -> Any:
-    """What stands for a setting in a configuration: a loss's name, a table of parameters, a function's name."""
+    """What stands for a setting in a configuration: a loss's name, or a table with its parameters; a function's name."""
     names = {cls: name for name, cls in losses.discover().items()}
     if type(value) in names:
-        return names[type(value)]
+        settings = dataclasses.asdict(value)
+        return {"name": names[type(value)], **settings} if settings else names[type(value)]
     if isinstance(value, EffectiveNumber):
         return dataclasses.asdict(value)
     return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value

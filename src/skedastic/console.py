@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from skedastic.errors import UserError
+from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
@@ -69,14 +70,15 @@ def show_fit(result: Result, folder: Path) -> None:
 
     _remarks(result.remarks)
     tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
+    measure = result.measure
     table = _table(
         "group",
         "train",
-        "noise (95 %)",
-        *["true noise"] * bool(result.true_noise),
+        f"{measure.noise} (95 %)",
+        *[f"true {measure.noise}"] * bool(result.true_noise),
         "strength",
         "test",
-        "accuracy (95 %)",
+        f"{measure.name} (95 %)",
     )
     order = (
         range(len(result.groups))
@@ -88,11 +90,11 @@ def show_fit(result: Result, folder: Path) -> None:
         table.add_row(
             group,
             str(result.train_count[g]),
-            "" if result.group_stats is None else _range(*_noise_of(result.group_stats, g)),
-            *([_percent(result.true_noise[g])] if result.true_noise else []),
+            "" if result.group_stats is None else _noise_of(result.group_stats, g, measure),
+            *([_noise(result.true_noise[g], measure)] if result.true_noise else []),
             "" if result.strengths is None else f"{float(result.strengths[g]):.3f}",
             str(row["n"]) if row else "",
-            _range(row["accuracy"], row["low"], row["high"]) if row and row["accuracy"] is not None else "",
+            _range(row[measure.key], row["low"], row["high"], measure) if row and row["n"] else "",
         )
     out.print(table)
     _left_out(len(result.groups))
@@ -100,7 +102,8 @@ def show_fit(result: Result, folder: Path) -> None:
     _remarks(() if result.group_stats is None else tuple(unlearned(result.group_stats)))
     say(fit_sentence(result))
     if result.suspects is not None:
-        say(f"{int(result.suspects['is_issue'].sum())} labels look wrong: {folder / 'suspects.parquet'}")
+        answers = "labels" if result.scale is None else "targets"
+        say(f"{int(result.suspects['is_issue'].sum())} {answers} look wrong: {folder / 'suspects.parquet'}")
     say(f"Report: {folder / 'report.html'}")
 
 
@@ -112,15 +115,17 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
-    table = _table(
-        "", *[p.replace("_", " ") for p in parts], "seconds", title="accuracy on the test set, % (95 % over seeds)"
+    measure = comparison.measure
+    what = (
+        "accuracy on the test set, %" if measure.percent else "root mean squared error on the test set, lower is better"
     )
+    table = _table("", *[p.replace("_", " ") for p in parts], "seconds", title=f"{what} (95 % over seeds)")
     for name, row in figures["methods"].items():
-        table.add_row(name, *[_of(row[p]) for p in parts], f"{row['seconds']:.1f}")
+        table.add_row(name, *[_of(row[p], measure) for p in parts], f"{row['seconds']:.1f}")
     differences = [p for p in parts if p != "worst_group"]
     for b, a in comparison.pairs():
         row = figures["paired"][f"{b}-{a}"]
-        table.add_row(f"{b} − {a}", *[_of(row[p], signed=True) if p in differences else "" for p in parts], "")
+        table.add_row(f"{b} − {a}", *[_of(row[p], measure, signed=True) if p in differences else "" for p in parts], "")
     out.print(table)
     if has_focus:
         say(f"focus: {', '.join(comparison.focus)}")
@@ -137,6 +142,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
 
     estimate, data = estimated
     stats, truth = estimate.stats, true_noise(data)
+    measure = ACCURACY if data.train.scale is None else ERROR
     tau = stats.strengths
     if as_json:
         print(
@@ -148,16 +154,22 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         return
     _remarks(data.source.remarks)
     table = _table(
-        "group", "rows", "share", "noise (95 %)", *["true noise"] * bool(truth), "τ", title="estimated on held-out rows"
+        "group",
+        "rows",
+        "share" if data.train.bins is None else "density",
+        f"{measure.noise} (95 %)",
+        *[f"true {measure.noise}"] * bool(truth),
+        "τ",
+        title="estimated on held-out rows",
     )
     for g in tau.argsort(descending=True, stable=True).tolist()[:MOST_GROUPS]:
         row = [
             stats.names[g],
             str(int(stats.count[g])),
             _percent(float(stats.density[g])),
-            _range(*_noise_of(stats, g)),
+            _noise_of(stats, g, measure),
         ]
-        table.add_row(*row, *([_percent(truth[g])] if truth else []), f"{float(tau[g]):.3f}")
+        table.add_row(*row, *([_noise(truth[g], measure)] if truth else []), f"{float(tau[g]):.3f}")
     out.print(table)
     _left_out(len(stats.names))
     _rank_correlation(stats, truth)
@@ -288,21 +300,35 @@ def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
     say(f"Spearman correlation of estimated and true noise over {len(known)} groups: {value:.2f}")
 
 
-def _noise_of(stats: Any, g: int) -> tuple[float, float, float]:
-    return float(stats.noise[g]), float(stats.noise_low[g]), float(stats.noise_high[g])
+def _noise_of(stats: Any, g: int, measure: Measure) -> str:
+    mean, low, high = (measure.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
+    return _range(mean, low, high, measure)
+
+
+def _noise(value: float | None, measure: Measure) -> str:
+    if value is None or measure.percent:
+        return _percent(value)
+    return measure.text(measure.of_noise(value))
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value * 100:.1f}"
 
 
-def _range(mean: float, low: float, high: float) -> str:
+def _range(mean: float, low: float | None, high: float | None, measure: Measure) -> str:
+    if low is None or high is None:
+        return measure.text(mean)
+    if not measure.percent:
+        return f"{measure.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
     return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
 
 
-def _of(row: dict[str, Any] | None, signed: bool = False) -> str:
+def _of(row: dict[str, Any] | None, measure: Measure, signed: bool = False) -> str:
     if row is None:
         return ""
+    if not measure.percent:
+        mean = measure.difference(row["mean"]) if signed else measure.text(row["mean"])
+        return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
     sign = "+" if signed else ""
     mean = f"{row['mean'] * 100:{sign}.1f}"
     return mean if row["low"] is None else f"{mean} ± {(row['high'] - row['mean']) * 100:.1f}"

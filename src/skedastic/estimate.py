@@ -4,6 +4,9 @@ Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The
 and counts all errors; here by default every example is held out once (cross-fitting), the predictions that are sure
 enough are counted (`confident`), and the error rates of small groups are shrunk toward the others (`group_noise`). The
 held-out probabilities also tell which labels to check (`suspects`).
+
+Of real targets it is the variance of the held-out residuals (`group_variance`), and the largest are suspect
+(`suspects_real`).
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from skedastic.config import Estimation
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, folds, half
 from skedastic.group_noise import group_stats
+from skedastic.group_variance import group_variance
 from skedastic.methods.erm import ERM
 from skedastic.suspects import find_suspects
+from skedastic.suspects_real import find_suspects_real
 from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress
 
@@ -32,14 +37,15 @@ from skedastic.training.loop import Progress
 class Estimate:
     """What held-out predictions say of a training set of n examples.
 
-    stats: noise and density of each group. probabilities: [n, C] held-out; NaN where an example was never held out.
+    stats: noise and density of each group. held_out: class probabilities [n, C], or predictions [n] in the target's
+    units, by a model that was not trained on the example; NaN where it was never held out.
     fold: [n] the model that each was held out from, -1 where there is none.
     seconds: what training and predicting took, in interrupted runs too.
     """
 
     dataset: Dataset
     stats: GroupStats
-    probabilities: Tensor
+    held_out: Tensor
     fold: Tensor
     seconds: float
 
@@ -47,7 +53,9 @@ class Estimate:
     def suspects(self) -> pd.DataFrame:
         """The training examples, the most suspect label first (see `skedastic.suspects`)."""
         d = self.dataset
-        return find_suspects(self.probabilities, d.y, d.index, d.classes)
+        if d.scale is not None:
+            return find_suspects_real(self.held_out, d.y, d.index, self.stats.noise[d.group])
+        return find_suspects(self.held_out, d.y, d.index, d.classes)
 
 
 def estimate_groups(
@@ -66,12 +74,15 @@ def estimate_groups(
     checkpoints: of the estimating models, kept and gone on from.
     """
     if how.kind == "paper":
-        fold = half(dataset.group, dataset.y, seed).long() - 1
+        fold = half(dataset.group, dataset.strata, seed).long() - 1
     else:
-        fold = folds(dataset.group, dataset.y, how.folds, seed)
+        fold = folds(dataset.group, dataset.strata, how.folds, seed)
     models = int(fold.max()) + 1
     short = replace(budget, epochs=max(1, round(budget.epochs * how.epochs)))
-    probabilities = torch.full((len(dataset), len(dataset.classes)), torch.nan)
+    if dataset.scale is None:
+        held_out = torch.full((len(dataset), len(dataset.classes)), torch.nan)
+    else:
+        held_out = torch.full((len(dataset),), torch.nan, dtype=torch.float64)
     seconds = 0.0
     for k in range(models):
         rest = dataset.subset((fold != k).nonzero().flatten())
@@ -80,9 +91,13 @@ def estimate_groups(
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
         rows = (fold == k).nonzero().flatten()
-        probabilities[rows] = trained.predict(dataset.subset(rows).x)
+        held_out[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
-    return Estimate(dataset, count_errors(dataset, probabilities, fold, how), probabilities, fold, seconds)
+    if dataset.scale is None:
+        stats = count_errors(dataset, held_out, fold, how)
+    else:
+        stats = measure_variance(dataset, held_out, shrink=how.kind != "paper")
+    return Estimate(dataset, stats, held_out, fold, seconds)
 
 
 def count_errors(dataset: Dataset, probabilities: Tensor, fold: Tensor, how: Estimation) -> GroupStats:
@@ -96,6 +111,15 @@ def count_errors(dataset: Dataset, probabilities: Tensor, fold: Tensor, how: Est
         predicted = confident_class(matched, dataset.y)
         counted = predicted != NOT_COUNTED
     return group_stats(dataset.group, predicted != dataset.y, counted, dataset.groups, shrink=how.kind != "paper")
+
+
+def measure_variance(dataset: Dataset, held_out: Tensor, *, shrink: bool = True) -> GroupStats:
+    """Return the noise variance and the density of each group; held_out: predictions [n], NaN where there is none."""
+    seen = ~held_out.isnan()
+    residuals, group = (dataset.y - held_out)[seen].numpy(), dataset.group[seen]
+    columns = map(torch.from_numpy, group_variance(residuals, group.numpy(), len(dataset.groups), shrink=shrink))
+    counted = torch.bincount(group, minlength=len(dataset.groups))
+    return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), None, counted, *columns)
 
 
 def _named(progress: Progress, name: str) -> Progress:

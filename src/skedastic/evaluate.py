@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from skedastic.errors import UserError, unknown
 from skedastic.group_noise import wilson
+from skedastic.measure import measure_of
 
 MANY_ABOVE = 100  # training examples
 FEW_BELOW = 20
@@ -75,22 +76,22 @@ def evaluate(
         "balanced_accuracy": float(recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)),
         "worst_group": {"name": worst["name"], "accuracy": worst["accuracy"]},
         "groups": [{"name": name, **rate} for name, rate in zip(groups, per_group, strict=True)],
-        **_by_size(per_group, train),
+        **by_size(per_group, train, "accuracy"),
         "ece": _calibration_error(p, y),
     }
 
 
 def mean_of_groups(metrics: Mapping[str, Any], names: Sequence[str]) -> float:
-    """Return the mean accuracy of the named groups in what `evaluate` returned; absent ones are left out.
+    """Return the mean accuracy, or error, of the named groups in the metrics of a test set; absent ones are left out.
 
     Raises:
         UserError: a name is no group, or none of them is in the test set.
     """
-    accuracy = {group["name"]: group["accuracy"] for group in metrics["groups"]}
+    figure = {group["name"]: group[measure_of(metrics).key] for group in metrics["groups"]}
     for name in names:
-        if name not in accuracy:
-            raise unknown("group", name, accuracy)
-    present = [accuracy[name] for name in names if accuracy[name] is not None]
+        if name not in figure:
+            raise unknown("group", name, figure)
+    present = [figure[name] for name in names if figure[name] is not None]
     if not present:
         raise UserError(f"mean_of_groups: the test set has no example of {', '.join(map(repr, names)) or 'no group'}")
     return float(np.mean(present))
@@ -139,8 +140,8 @@ def _rates(correct: Integers, n: Integers) -> list[dict[str, Any]]:
     ]
 
 
-def _by_size(per_group: Sequence[Mapping[str, Any]], train: Integers) -> dict[str, float | None]:
-    """Return the mean accuracy of the groups with many, medium and few training examples."""
+def by_size(per_group: Sequence[Mapping[str, Any]], train: Integers, key: str) -> dict[str, float | None]:
+    """Return the mean of a figure over the groups with many, medium and few training examples, train [G]."""
     sizes = {
         "many": train > MANY_ABOVE,
         "medium": (train >= FEW_BELOW) & (train <= MANY_ABOVE),
@@ -148,7 +149,7 @@ def _by_size(per_group: Sequence[Mapping[str, Any]], train: Integers) -> dict[st
     }
     means: dict[str, float | None] = {}
     for size, members in sizes.items():
-        found = [rate["accuracy"] for rate, member in zip(per_group, members, strict=True) if member and rate["n"]]
+        found = [rate[key] for rate, member in zip(per_group, members, strict=True) if member and rate["n"]]
         means[size] = float(np.mean(found)) if found else None
     return means
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from skedastic.config import Config, read, the_method
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder
+from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.methods.base import State, Task
 from skedastic.results import Result, make_network
@@ -57,17 +58,19 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     group_stats = None if stats is None else GroupStats.from_dict(stats)
     task = _task(encoder, state, group_stats)
     method = the_method(config)
+    scale = None if state.get("scale") is None else Scale(**state["scale"])
     with torch.random.fork_rng(devices=[]):
         rebuilt = method.init(task, _network(config, state, encoder, model))
     _fill(rebuilt, load_file(path / "model.safetensors"))
     return Result(
         config=config,
-        trained=Trained(method, rebuilt.eval(), history, state["training_seconds"]),
+        trained=Trained(method, rebuilt.eval(), history, state["training_seconds"], scale),
         encoder=encoder,
         classes=task.classes,
         groups=task.groups,
         integer_labels=state["integer_labels"],
         train_count=state["train_count"],
+        density=task.density.tolist(),
         group_stats=group_stats,
         strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
         suspects=None if stats is None else suspects,
@@ -81,6 +84,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
 
 def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> Task:
     nothing = torch.zeros(0, dtype=torch.int64)
+    count = torch.tensor(state["train_count"], dtype=torch.float64)
     return Task(
         input_shape=tuple(encoder.input_shape),
         classes=tuple(state["classes"]),
@@ -88,6 +92,7 @@ def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> 
         y=nothing,
         group=nothing,
         groups=tuple(state["groups"]),
+        density=torch.tensor(state["density"], dtype=torch.float64) if "density" in state else count / count.sum(),
         stats=stats,
     )
 
@@ -99,7 +104,7 @@ def _network(
         raise UserError(
             "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
         )
-    return model or make_network(config, encoder, len(state["classes"]))
+    return model or make_network(config, encoder, state["classes"])
 
 
 def _fill(rebuilt: State, tensors: dict[str, Tensor]) -> None:

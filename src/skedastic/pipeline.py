@@ -22,9 +22,11 @@ from skedastic.config import (
     to_toml,
 )
 from skedastic.data import Dataset, from_arrays
+from skedastic.data.answers import TaskName
 from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
+from skedastic.evaluate_real import evaluate_real
 from skedastic.methods.base import Method
 from skedastic.methods.erm import ERM
 from skedastic.preparation import Data, network, open_data, open_named
@@ -39,6 +41,7 @@ def fit(
     y: Any = None,
     *,
     method: Method | str = "har",
+    task: TaskName = "auto",
     groups: Any = None,
     test: Any = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
@@ -53,8 +56,9 @@ def fit(
 
     source: features X [n, ...] (NumPy, torch, pandas, lists) with labels y [n]; or, without y, what the command line
     takes (a file or the name of a built-in set, with `target="column"`). method: a method such as
-    `sk.HAR(strength=0.1)`, or a preset's name. groups: [n] group of each example, or with a file the name of a column;
-    by default its label. test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
+    `sk.HAR(strength=0.1)`, or a preset's name. task: "classification", "regression", or "auto": regression where y holds
+    measurements. groups: [n] group of each example, or with a file the name of a column; by default its label, or ten
+    bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
     everything is trained on and nothing is evaluated. model: a model's name, or {"name": …} with its options, or a
     function without arguments that returns a fresh network for the encoded features. train, estimate: the budget, and
     how the noise is estimated. checkpoints: a folder to keep checkpoints in; the same call goes on from those that are
@@ -71,6 +75,7 @@ def fit(
     method = make_method(method, {}) if isinstance(method, str) else method
     given = {
         "source": str(source) if y is None else "",
+        "task": task,
         "groups": groups if y is None else None,
         "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
         "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
@@ -80,7 +85,7 @@ def fit(
         "seed": seed,
     }
     config = build_config(settings | given)
-    opened = open_named(config) if y is None else from_arrays(source, y, groups)
+    opened = open_named(config) if y is None else from_arrays(source, y, groups, task=config.task, bins=config.bins)
     data = open_data(config, opened, test if isinstance(test, tuple) else None)
     return _fit(config, data, method, own_net, progress, checkpoints)
 
@@ -147,13 +152,14 @@ def train_and_evaluate(
         progress=progress,
         checkpoints=checkpoints,
     )
-    probabilities = metrics = None
-    if data.test is not None:
-        probabilities = trained.predict(data.test.x)
-        metrics = evaluate(
-            probabilities, data.test.y, data.test.group, data.test.classes, data.test.groups, data.train.group_counts()
-        )
-    return make_result(config, data, task, trained, estimated, metrics, probabilities)
+    predicted = metrics = None
+    if (test := data.test) is not None:
+        predicted, count = trained.predict(test.x), data.train.group_counts()
+        if test.scale is None:
+            metrics = evaluate(predicted, test.y, test.group, test.classes, test.groups, count)
+        else:
+            metrics = evaluate_real(predicted, test.y, test.group, test.groups, count)
+    return make_result(config, data, task, trained, estimated, metrics, predicted)
 
 
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) -> Comparison:

@@ -47,23 +47,26 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
         test_rows = torch.arange(len(test_source))
     elif config.test_fraction is not None:
         rows, test_rows = split_rows(source, config.test_fraction, config.seed)
-    encoder = source.encode(rows)
-    training = source.dataset(rows, encoder)
+    encoder, scale = source.encode(rows), source.scale(rows)
+    training = source.dataset(rows, encoder, scale)
     if config.limit is not None:
         training = limit(training, config.limit, config.seed)
     truth = source.truth_of(training.index)
     if config.noise or config.imbalance:
+        _check_classes(config, source)
         training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
     test = None
     if test_rows is not None:
         test_from = test_source or source
-        test = _with_clean_labels(test_from.dataset(test_rows, encoder), test_from.truth_of(test_rows)).in_memory()
+        test = _with_clean_labels(
+            test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)
+        ).in_memory()
     return Data(source, test_source, encoder, training.in_memory(), test, truth)
 
 
 def network(config: Config, data: Data) -> MakeNet:
     """Return the function that makes a fresh network of the configured model for the encoded features."""
-    return make_network(config, data.encoder, len(data.train.classes))
+    return make_network(config, data.encoder, data.train.classes)
 
 
 def open_named(config: Config, source: str | None = None, like: Source | None = None) -> Source:
@@ -74,13 +77,25 @@ def open_named(config: Config, source: str | None = None, like: Source | None = 
         groups=config.groups,
         ignore=config.ignore,
         truth=config.truth,
+        task=config.task,
+        bins=config.bins,
         like=like,
     )
+
+
+def _check_classes(config: Config, source: Source) -> None:
+    if not source.classes:
+        name = "noise" if config.noise else "imbalance"
+        raise UserError(
+            f"{name}={getattr(config, name)}: it is made for classes, and the targets are real (regression); leave it out"
+        )
 
 
 def _with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
     if truth is None:
         return test
     clean = truth.of(test.index)
+    if test.bins is not None:
+        return replace(test, y=clean, group=test.bins.of(clean))
     by_label = test.groups == test.classes and torch.equal(test.group, test.y)
     return replace(test, y=clean, group=clean if by_label else test.group)

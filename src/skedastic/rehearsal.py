@@ -8,9 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from skedastic import losses
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
+from skedastic.estimate import measure_variance
 from skedastic.group_noise import group_stats
+from skedastic.methods import presets
 from skedastic.methods.base import Batch, Clock, Method, State, Task
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
@@ -25,7 +28,10 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
 
     Raises UserError. The caller's random state is left alone.
     """
+    methods = list(methods)
     find_device(budget.device)
+    for method in methods:
+        _check_supports(method, dataset.task)
     two = torch.arange(2)
     loader = Loader(dataset.subset(two), batch_size=budget.batch_size, augment=budget.augment, workers=0)
     batch = Batch(*next(loader.epoch(0, two)))
@@ -35,6 +41,20 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
             state = _predict(method, _task(dataset), make_net, batch.x)
             with torch.enable_grad():
                 _train(method, state.train(), batch)
+
+
+def _check_supports(method: Method, task: str) -> None:
+    if task not in method.supports:
+        able = [name for name, (cls, settings) in presets().items() if task in cls(**settings).supports]
+        raise UserError(
+            f"{method.card.name} with these settings is not for {task}; methods that are: {', '.join(able) or 'none'}"
+        )
+    loss = getattr(method, "loss_function", None)
+    if loss is not None and task not in loss.supports:
+        able = [name for name, cls in losses.discover().items() if task in cls.supports]
+        raise UserError(
+            f"method.loss_function={type(loss).__name__}: it is not for {task}; losses that are: {', '.join(able)}"
+        )
 
 
 def _check_fresh(make_net: MakeNet) -> None:
@@ -54,9 +74,10 @@ def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> State:
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"the network can't read x of shape {list(x.shape)}: {reason}") from None
-    wanted = [2, len(task.classes)]
+    wanted = [2, len(task.classes)] if task.classes else [2]
     if list(logits.shape) != wanted:
-        raise UserError(f"the network gives {list(logits.shape)} for 2 examples; it must give logits {wanted}")
+        what = f"logits {wanted}" if task.classes else "one number each, [2] or [2, 1]"
+        raise UserError(f"the network gives {list(logits.shape)} for 2 examples; it must give {what}")
     return state
 
 
@@ -72,6 +93,8 @@ def _train(method: Method, state: State, batch: Batch) -> None:
 
 def _task(dataset: Dataset) -> Task:
     """Return the task as if nothing had been held out."""
+    if dataset.scale is not None:
+        return replace(make_task(dataset), stats=measure_variance(dataset, torch.full_like(dataset.y, torch.nan)))
     nothing = torch.zeros(len(dataset), dtype=torch.bool)
     stats = group_stats(dataset.group, nothing, nothing, dataset.groups, shrink=False)
     return replace(make_task(dataset), stats=stats)

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,20 @@ from torch import Tensor, nn
 from skedastic import models
 from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Dataset, Encoder, ImageEncoder
+from skedastic.data import Encoder, ImageEncoder
+from skedastic.data.targets import Scale
+from skedastic.errors import UserError
 from skedastic.estimate import Estimate
 from skedastic.folder import CHECKPOINTS, written
+from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
 from skedastic.methods.base import Method, Task
 from skedastic.report.content import Suspect
 from skedastic.training.loop import Trained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from skedastic.data import Dataset
     from skedastic.preparation import Data
 
 SHOWN_SUSPECTS = 24
@@ -42,7 +46,8 @@ class Result:
     group_stats: noise and density of each group, None where nothing was estimated. strengths: [G] λτ_g that was
     enforced on each group, None for methods without. suspects: training examples, the most suspect label first; None
     where nothing was estimated. metrics: on the test set, None without one. history: one row an epoch.
-    true_noise: [G] share of wrong labels where clean ones are known, for evaluation only.
+    true_noise: [G] share of wrong labels where clean ones are known, or mean square of target less true target; for
+    evaluation only. classes: none where the targets are real. density: [G] as in GroupStats.
     """
 
     config: Config
@@ -52,6 +57,7 @@ class Result:
     groups: tuple[str, ...]
     integer_labels: bool
     train_count: list[int]
+    density: list[float]
     group_stats: GroupStats | None
     strengths: Tensor | None
     suspects: pd.DataFrame | None
@@ -73,17 +79,32 @@ class Result:
         return self.trained.state.net.eval()
 
     @property
+    def scale(self) -> Scale | None:
+        """The units of real targets; None where there are classes."""
+        return self.trained.scale
+
+    @property
+    def measure(self) -> Measure:
+        """What its metrics say of a group: accuracy, or error."""
+        return ACCURACY if self.scale is None else ERROR
+
+    @property
     def history(self) -> list[dict[str, Any]]:
         """Loss, accuracy on the labels as given, and learning rate, by epoch."""
         return self.trained.history
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return class probabilities [n, C], columns in the order of `classes`, for features like those of `fit`."""
+        if self.scale is not None:
+            raise UserError("predict_proba: this model predicts numbers, not classes; use predict")
         probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
         return probabilities
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable label of each of n examples, [n]."""
+        """Return the most probable label of each of n examples, or the number in the target's units, [n]."""
+        if self.scale is not None:
+            numbers: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
+            return numbers
         predicted: np.ndarray = self.labels[self.predict_proba(X).argmax(1)]
         return predicted
 
@@ -124,7 +145,9 @@ class Result:
             "classes": list(self.classes),
             "groups": list(self.groups),
             "integer_labels": self.integer_labels,
+            "scale": None if self.scale is None else asdict(self.scale),
             "train_count": self.train_count,
+            "density": self.density,
             "strengths": None if self.strengths is None else self.strengths.tolist(),
             "true_noise": self.true_noise,
             "remarks": list(self.remarks),
@@ -142,7 +165,7 @@ def make_result(
     trained: Trained,
     estimated: Estimate | None,
     metrics: dict[str, Any] | None,
-    probabilities: Tensor | None,
+    predicted: Tensor | None,
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
     suspects = None if estimated is None else estimated.suspects
@@ -154,11 +177,12 @@ def make_result(
         groups=data.train.groups,
         integer_labels=data.source.integer_labels,
         train_count=data.train.group_counts().tolist(),
+        density=data.train.density().tolist(),
         group_stats=None if estimated is None else estimated.stats,
         strengths=trained.method.group_strengths(task),
         suspects=suspects,
         metrics=metrics,
-        predictions=_predictions(data.test, probabilities),
+        predictions=_predictions(data.test, predicted),
         seconds=trained.seconds + (estimated.seconds if estimated and "group_stats" in trained.method.needs else 0.0),
         true_noise=true_noise(data),
         remarks=data.source.remarks,
@@ -166,35 +190,45 @@ def make_result(
     )
 
 
-def make_network(config: Config, encoder: Encoder, classes: int) -> Callable[[], nn.Module]:
-    """Return the function that makes a fresh network of the configured model for what `encoder` gives."""
+def make_network(config: Config, encoder: Encoder, classes: Sequence[str]) -> Callable[[], nn.Module]:
+    """Return the function that makes a fresh network of the configured model for what `encoder` gives.
+
+    It has an output for each of the classes, and one where there are none: the targets are real.
+    """
     options = {key: value for key, value in config.model.items() if key != "name"}
     pixels = (encoder.mean, encoder.std) if isinstance(encoder, ImageEncoder) else None
     name = str(config.model.get("name", "auto"))
-    return models.factory(name, encoder.kind, tuple(encoder.input_shape), classes, options, pixels)
+    return models.factory(name, encoder.kind, tuple(encoder.input_shape), len(classes) or 1, options, pixels)
 
 
-def _predictions(test: Dataset | None, probabilities: Tensor | None) -> pd.DataFrame:
-    if test is None or probabilities is None:
+def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:
+    if test is None or predicted is None:
         return pd.DataFrame(columns=["index", "label", "predicted", "group"])
     classes, groups = np.array(test.classes), np.array(test.groups)
+    if test.scale is not None:
+        numbers = {"index": test.index, "label": test.y, "predicted": predicted}
+        return pd.DataFrame({k: v.numpy() for k, v in numbers.items()} | {"group": groups[test.group.numpy()]})
     columns = {
         "index": test.index.numpy(),
         "label": classes[test.y.numpy()],
-        "predicted": classes[probabilities.argmax(1).numpy()],
+        "predicted": classes[predicted.argmax(1).numpy()],
         "group": groups[test.group.numpy()],
     }
-    shares = {f"p_{c}": probabilities[:, i].numpy() for i, c in enumerate(test.classes)}
+    shares = {f"p_{c}": predicted[:, i].numpy() for i, c in enumerate(test.classes)}
     return pd.DataFrame(columns | shares)
 
 
 def true_noise(data: Data) -> list[float | None] | None:
-    """Return the share of wrong labels of each group, [G]; None where no clean labels are known."""
+    """Return the share of wrong labels of each group, or the mean squared error of real targets, [G].
+
+    None where no clean labels are known.
+    """
     if data.truth is None:
         return None
-    wrong = data.truth.of(data.train.index) != data.train.y
+    clean = data.truth.of(data.train.index)
+    wrong = (clean != data.train.y).float() if data.train.scale is None else (clean - data.train.y) ** 2
     return [
-        float(wrong[data.train.group == g].float().mean()) if (data.train.group == g).any() else None
+        float(wrong[data.train.group == g].mean()) if (data.train.group == g).any() else None
         for g in range(len(data.train.groups))
     ]
 
@@ -208,15 +242,23 @@ def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
         shown.append(
             Suspect(
                 index=int(row["index"]),
-                given=row["given"],
-                suggested=row["suggested"],
+                given=_written(row["given"]),
+                suggested=_written(row["suggested"]),
                 score=float(row["score"]),
-                truth=None if clean is None else data.train.classes[int(clean[i])],
+                truth=None if clean is None else _true(data, clean[i]),
                 image=None if image is None else _data_uri(image),
                 row={} if image is not None else data.source.describe(row["index"]),
             )
         )
     return shown
+
+
+def _written(answer: str | float) -> str:
+    return answer if isinstance(answer, str) else to_digits(answer, 4)
+
+
+def _true(data: Data, clean: Tensor) -> str:
+    return data.train.classes[int(clean)] if data.train.classes else to_digits(float(clean), 4)
 
 
 def _data_uri(image: Any) -> str:

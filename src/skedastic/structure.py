@@ -46,10 +46,14 @@ def convert(hint: Any, value: Any, place: str) -> Any:
             return convert(kind, value, place)
         except UserError as error:
             raise UserError(f"{error}, or {' or '.join(words)}") if words else error from None
-    if hint is PerExampleLoss and isinstance(value, str):
-        if value not in losses.discover():
-            raise unknown("loss", value, losses.discover())
-        return losses.discover()[value]()
+    if hint is PerExampleLoss and isinstance(value, (str, Mapping)):
+        settings = {"name": value} if isinstance(value, str) else dict(value)
+        name = settings.pop("name", None)
+        if name is None:
+            raise UserError(f"{place}: which loss? name it too, with {place}.name={_first_loss_with(settings)}")
+        if name not in losses.discover():
+            raise unknown("loss", str(name), losses.discover())
+        return build(losses.discover()[name], settings, place)
     if origin is Literal:
         return value  # the dataclass itself checks its choices, and suggests
     if origin is tuple:
@@ -72,6 +76,11 @@ def convert(hint: Any, value: Any, place: str) -> Any:
 
 def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
+
+
+def _first_loss_with(settings: Mapping[str, Any]) -> str:
+    fits = (n for n, cls in losses.discover().items() if set(settings) <= {f.name for f in dataclasses.fields(cls)})  # type: ignore[arg-type]
+    return next(fits, "huber")
 
 
 def _first_key(hint: Any) -> str:

@@ -7,20 +7,28 @@ section 2.2 (below equation 5) and section 2.3 (equations 6 and 7):
 
 with I_g the error rate of held-out examples of group g against their (noisy) labels, and q_g = |G_g| / n.
 The paper leaves the scale to λ; here the largest τ is 1, so that λ is the strongest regularization anywhere.
+
+For real targets with squared loss the paper has I_g = 1, hence τ_g = q_g^{-2/5}. Where the noise has a variance σ²_g of
+its own (ours, not the paper's), the balance behind Theorem 1 is between a squared bias ∝ ρ² q^{-2} and a variance ∝
+σ² q^{-1/2} ρ^{-1/2}; the least of their sum is at ρ ∝ (σ²)^{2/5} q^{3/5}, and τ = ρ / q is
+
+    τ_g = (σ²_g)^{2/5} q_g^{-2/5}.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
 
-NOISE_EXPONENT = 3 / 5
+Measure = Literal["rate", "variance"]  # of noise: the error rate of labels, or the variance of real targets
+
+NOISE_EXPONENT: Mapping[Measure, float] = {"rate": 3 / 5, "variance": 2 / 5}
 DENSITY_EXPONENT = -2 / 5
 COUNTS = ("count", "errors", "counted")
 
@@ -38,13 +46,13 @@ class GroupStats:
     count: Tensor
     """Examples in the group, int64, at least 0."""
     density: Tensor
-    """Their share of all examples, float64, in [0, 1]."""
-    errors: Tensor
-    """Counted examples predicted otherwise than labelled, int64, in 0..counted."""
+    """Their share of all examples, float64, in [0, 1]; for bins of a real target, relative to their width."""
+    errors: Tensor | None
+    """Counted examples predicted otherwise than labelled, int64, in 0..counted. None where targets are real."""
     counted: Tensor
     """Examples whose prediction, by a model that was not trained on them, is counted, int64, in 0..count."""
     noise: Tensor
-    """The estimated error rate, float64, in [0, 1]."""
+    """The estimated error rate, float64, in [0, 1]; where targets are real, the variance, in their squared units."""
     noise_low: Tensor
     """Lower end of its interval, at most `noise`."""
     noise_high: Tensor
@@ -55,6 +63,8 @@ class GroupStats:
         if not self.names or len(set(self.names)) != len(self.names):
             raise UserError(f"GroupStats: names must be one or more, each once; got {list(self.names)[:12]}")
         for name in _tensor_fields():
+            if name == "errors" and self.errors is None:
+                continue
             value = _column(name, getattr(self, name))
             if value.shape != (len(self.names),):
                 raise UserError(
@@ -62,10 +72,12 @@ class GroupStats:
                     f"got shape {list(value.shape)}"
                 )
             object.__setattr__(self, name, value)
-        for name in ("density", "noise", "noise_low", "noise_high"):
-            _check_unit_range(f"GroupStats: {name}", getattr(self, name), self.names)
-        self._check_order("0", "errors", torch.zeros_like(self.errors), self.errors)
-        self._check_order("errors", "counted", self.errors, self.counted)
+        _check_range("GroupStats: density", self.density, names=self.names)
+        for name in ("noise", "noise_low", "noise_high"):
+            _check_range(f"GroupStats: {name}", getattr(self, name), self.measure, self.names)
+        errors = torch.zeros_like(self.counted) if self.errors is None else self.errors
+        self._check_order("0", "errors", torch.zeros_like(errors), errors)
+        self._check_order("errors", "counted", errors, self.counted)
         self._check_order("counted", "count", self.counted, self.count)
         self._check_order("noise_low", "noise", self.noise_low, self.noise)
         self._check_order("noise", "noise_high", self.noise, self.noise_high)
@@ -80,13 +92,19 @@ class GroupStats:
             )
 
     @property
+    def measure(self) -> Measure:
+        """What `noise` is: the "rate" of wrong labels, or the "variance" of real targets."""
+        return "variance" if self.errors is None else "rate"
+
+    @property
     def strengths(self) -> Tensor:
         """τ [G] in [0, 1], the largest 1 (see `strengths`)."""
-        return strengths(self.noise, self.density)
+        return strengths(self.noise, self.density, self.measure)
 
-    def to_dict(self) -> dict[str, list[Any]]:
+    def to_dict(self) -> dict[str, list[Any] | None]:
         """Return plain lists of equal length, ready for JSON; `from_dict` reads them back to the bit."""
-        return {"names": list(self.names)} | {name: getattr(self, name).tolist() for name in _tensor_fields()}
+        columns = {name: getattr(self, name) for name in _tensor_fields()}
+        return {"names": list(self.names)} | {n: None if c is None else c.tolist() for n, c in columns.items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GroupStats:
@@ -100,22 +118,25 @@ class GroupStats:
             raise UserError(f"GroupStats: missing {', '.join(sorted(missing))}")
         if extra := set(data) - known:
             raise UserError(f"GroupStats: unknown {', '.join(sorted(extra))} (known: {', '.join(sorted(known))})")
-        return cls(tuple(map(str, data["names"])), *(_column(name, data[name]) for name in _tensor_fields()))
+        columns = {name: None if data[name] is None else _column(name, data[name]) for name in _tensor_fields()}
+        return cls(tuple(map(str, data["names"])), **columns)  # type: ignore[arg-type]
 
 
-def strengths(noise: Tensor, density: Tensor) -> Tensor:
+def strengths(noise: Tensor, density: Tensor, measure: Measure = "rate") -> Tensor:
     """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, the largest 1.
+
+    With measure="variance", noise is the variance of real targets and its exponent 2/5.
 
     A group without noise needs no regularization: its τ is 0, and where no group has noise all are 0. A group
     without examples (density 0) has τ = 0 too and does not set the scale: the formula's limit there is
     infinite, but no example would feel it.
 
     Args:
-        noise: estimated error rate of each group, [G] in [0, 1].
+        noise: estimated error rate of each group, [G] in [0, 1]; or variance, [G] ≥ 0. Ones leave the density alone.
         density: share of each group in the examples, [G] in [0, 1]; only the ratios between groups matter.
 
     Raises:
-        UserError: the shapes are not one and the same [G], or a value is NaN or outside [0, 1].
+        UserError: the shapes are not one and the same [G], or a value is NaN or out of its range.
     """
     noise, density = noise.to(torch.float64), density.to(torch.float64)
     if noise.ndim != 1 or noise.shape != density.shape or not len(noise):
@@ -123,31 +144,30 @@ def strengths(noise: Tensor, density: Tensor) -> Tensor:
             f"strengths: noise and density must both be [G] with G at least 1, "
             f"got shapes {list(noise.shape)} and {list(density.shape)}"
         )
-    _check_unit_range("strengths: noise", noise)
-    _check_unit_range("strengths: density", density)
+    _check_range("strengths: noise", noise, measure)
+    _check_range("strengths: density", density)
     felt = (noise > 0) & (density > 0)
     # In logarithms: tiny rates and shares neither underflow nor overflow, and the largest is exactly 1.
-    log_tau = NOISE_EXPONENT * noise.log() + DENSITY_EXPONENT * density.log()
+    log_tau = NOISE_EXPONENT[measure] * noise.log() + DENSITY_EXPONENT * density.log()
     log_tau = log_tau.masked_fill(~felt, -torch.inf)
     return (log_tau - log_tau.max()).exp() if felt.any() else torch.zeros_like(noise)
 
 
-def random_strengths(noise: Tensor, density: Tensor, seed: int) -> Tensor:
-    """Return strengths of no meaning, [G] ≥ 0: uniform, of the same mean over the examples as `strengths`.
+def random_strengths(tau: Tensor, density: Tensor, seed: int) -> Tensor:
+    """Return strengths of no meaning, [G] ≥ 0: uniform, of the same mean over the examples as `tau` [G].
 
-    Source: appendix C.4 of the paper, "random": an ablation.
+    density: share of each group in the examples, [G]. Source: appendix C.4 of the paper, "random": an ablation.
     """
-    tau = strengths(noise, density)
     draws = torch.rand(len(tau), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return _of_equal_mean(draws, tau, density)
 
 
-def inverse_strengths(noise: Tensor, density: Tensor) -> Tensor:
-    """Return the inverse 1/τ_g of `strengths`, [G] ≥ 0, scaled to the same mean over the examples.
+def inverse_strengths(tau: Tensor, density: Tensor) -> Tensor:
+    """Return the inverse 1/τ_g, [G] ≥ 0, scaled to the same mean over the examples.
 
-    A group whose τ is 0 gets what the weakest of the others gets. Source: appendix C.4, "inverse": an ablation.
+    A group whose τ is 0 gets what the weakest of the others gets. density: share of each group in the examples, [G].
+    Source: appendix C.4 of the paper, "inverse": an ablation.
     """
-    tau = strengths(noise, density)
     if not (tau > 0).any():
         return tau
     return _of_equal_mean(1 / tau.clamp_min(tau[tau > 0].min()), tau, density)
@@ -169,9 +189,12 @@ def _column(name: str, values: Any) -> Tensor:
         raise UserError(f"GroupStats: {name} must be numbers: {error}") from error
 
 
-def _check_unit_range(what: str, values: Tensor, names: tuple[str, ...] | None = None) -> None:
-    wrong = (~((values >= 0) & (values <= 1))).nonzero().flatten().tolist()  # NaN is in no range
+def _check_range(what: str, values: Tensor, measure: Measure = "rate", names: tuple[str, ...] | None = None) -> None:
+    allowed = (values >= 0) & (values <= 1 if measure == "rate" else values.isfinite())
+    wrong = (~allowed).nonzero().flatten().tolist()  # NaN is in no range
     if wrong:
         g = wrong[0]
         who = f"group {names[g]!r}" if names else f"group number {g}"
-        raise UserError(f"{what} of {who} is {values[g].item():g}; it must be a number in [0, 1]")
+        raise UserError(
+            f"{what} of {who} is {values[g].item():g}; it must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
+        )

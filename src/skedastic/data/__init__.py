@@ -8,14 +8,17 @@ from skedastic.data.from_python import from_arrays
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.data.opening import open_source
 from skedastic.data.source import Source
+from skedastic.data.targets import Bins, Scale
 
 __all__ = [
+    "Bins",
     "Dataset",
     "Encoder",
     "Features",
     "ImageEncoder",
     "Loader",
     "RawBatch",
+    "Scale",
     "Source",
     "Stream",
     "TableEncoder",

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from skedastic.data.targets import Bins, Scale
+
 DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on disk
 
 
@@ -42,11 +44,12 @@ Features = Tensor | Stream
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """n examples of C classes in G groups.
+    """n examples of C classes, or with real targets, in G groups.
 
     x: features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them. y: [n] int64
-    in 0..C-1, the labels as given, maybe corrupted. index: [n] int64, the row in the source, stable for life.
-    group: [n] int64 in 0..G-1. kind: "table" or "image".
+    in 0..C-1, the labels as given, maybe corrupted; or real targets, [n] float64 in their units, and no classes. index:
+    [n] int64, the row in the source, stable for life. group: [n] int64 in 0..G-1. kind: "table" or "image".
+    scale: the units of real targets, None for classes. bins: of the target, where these are the groups.
     """
 
     x: Features
@@ -56,6 +59,8 @@ class Dataset:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     kind: str
+    scale: Scale | None = None
+    bins: Bins | None = None
 
     def __post_init__(self) -> None:
         sizes = {"x": len(self.x), "y": len(self.y), "index": len(self.index), "group": len(self.group)}
@@ -69,6 +74,29 @@ class Dataset:
         """Return the examples at positions `rows` [m] int64, in that order; a stream stays a stream."""
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows])
+
+    @property
+    def task(self) -> str:
+        """Return "classification" or "regression"."""
+        return "classification" if self.scale is None else "regression"
+
+    @property
+    def targets(self) -> Tensor:
+        """What a network is trained on: labels [n] int64, or standardized targets [n] float32."""
+        return self.y if self.scale is None else self.scale.standardized(self.y)
+
+    @property
+    def strata(self) -> Tensor:
+        """What a split keeps in proportion within each group, [n] int64: the label, nothing where targets are real."""
+        return self.y if self.scale is None else torch.zeros_like(self.group)
+
+    def density(self) -> Tensor:
+        """Return the share of each group, [G] float64; of bins relative to their width, so as to sum to 1."""
+        share = self.group_counts().double() / len(self)
+        if self.bins is None:
+            return share
+        density = share / torch.tensor(self.bins.widths, dtype=torch.float64)
+        return density / density.sum()
 
     def group_counts(self) -> Tensor:
         """Return the number of examples of each group, [G]."""
@@ -84,7 +112,10 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Clean labels, for evaluation only. clean: [n] int64 in 0..C-1; index: [n] int64, the examples they belong to."""
+    """Clean labels, for evaluation only.
+
+    clean: [n] int64 in 0..C-1, or real targets in their units; index: [n] int64, the examples they belong to.
+    """
 
     clean: Tensor
     index: Tensor

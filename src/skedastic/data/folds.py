@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def folds(group: Tensor, y: Tensor, k: int, seed: int) -> Tensor:
     """Return the fold [n] int64, in 0..k-1, of each example.
 
-    group, y: [n] int64. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
+    group, y: [n] int64, y being `Dataset.strata`. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
     most one, as do the sizes of the folds. Raises UserError unless 2 ≤ k ≤ n.
     """
     n = len(y)
@@ -40,13 +40,15 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     """Split a source into training and test rows, each in ascending order.
 
     fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
-    both parts; a group's only example of a class stays in training unless the class has no others.
+    both parts; a group's only example of a class stays in training unless the class has no others. Real targets are
+    split as if of one class.
     Raises UserError for other fractions.
     """
     if not 0 < fraction < 1:
         raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
     rng = np.random.default_rng(seed)
-    y, group = source.y.numpy(), source.group.numpy()
+    y = (source.y if source.classes else torch.zeros_like(source.group)).numpy()
+    group = source.group.numpy()
     held_out = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
@@ -69,14 +71,14 @@ def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
         return dataset
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(dataset))
-    y = dataset.y.numpy()[order]
+    y = dataset.strata.numpy()[order]
     rank = np.empty(len(y), dtype=np.int64)  # of each example among those of its class
     for label in np.unique(y):
         rank[y == label] = np.arange((y == label).sum())
     kept, others = order[rank < 2], order[rank >= 2]
     if len(kept) > n:
         raise UserError(f"limit={n} is too few: {len(np.unique(y))} classes need 2 examples each, {len(kept)} in all")
-    others = others[_by_stratum(_strata(dataset.group, dataset.y)[others], rng)]
+    others = others[_by_stratum(_strata(dataset.group, dataset.strata)[others], rng)]
     rows = np.concatenate([kept, others[_evenly(len(others), n - len(kept), rng)]])
     return dataset.subset(torch.from_numpy(np.sort(rows)))
 

@@ -10,29 +10,49 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from skedastic.data.answers import Column, TaskName, read_answers
 from skedastic.data.arrays import as_tensor
 from skedastic.data.columns import Place, clean, is_text
 from skedastic.data.images import as_images
-from skedastic.data.labels import are_whole_numbers, read_groups, read_labels, read_truth
+from skedastic.data.labels import are_whole_numbers
 from skedastic.data.source import Source, check_like, columns_like
 from skedastic.data.tables import Table, readable
 from skedastic.errors import UserError, unknown
 
 
-def from_arrays(X: Any, y: Any, groups: Any = None, *, truth: Any = None, like: Source | None = None) -> Source:
+def from_arrays(
+    X: Any,
+    y: Any,
+    groups: Any = None,
+    *,
+    truth: Any = None,
+    task: TaskName = "auto",
+    bins: int | None = None,
+    like: Source | None = None,
+) -> Source:
     """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
 
     X: [n, d], a frame, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n] labels of any kind.
-    groups: [n] of any kind; None takes the labels. like: the training source, when this is its test set.
+    groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in `read_answers`. like: the
+    training source, when this is its test set.
     Raises UserError for everything that can't be used.
     """
-    source = _from_columns("arrays", X, "X", {"y": y, "groups": groups, "truth": truth}, like)
+    source = _from_columns("arrays", X, "X", {"y": y, "groups": groups, "truth": truth}, task, bins, like)
     if like is not None:
         check_like(source, like)
     return source
 
 
-def from_npz(path: Path, target: str, groups: str | None, truth: str | None, like: Source | None) -> Source:
+def from_npz(
+    path: Path,
+    target: str,
+    groups: str | None,
+    truth: str | None,
+    like: Source | None,
+    *,
+    task: TaskName = "auto",
+    bins: int | None = None,
+) -> Source:
     """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
     with readable(path):
         try:
@@ -52,28 +72,26 @@ def from_npz(path: Path, target: str, groups: str | None, truth: str | None, lik
             raise UserError(
                 f"{path} is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
             ) from None
-    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, like)
+    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like)
 
 
-def _from_columns(name: str, X: Any, x_name: str, columns: dict[str, Any], like: Source | None) -> Source:
+def _from_columns(
+    name: str, X: Any, x_name: str, columns: dict[str, Any], task: TaskName, bins: int | None, like: Source | None
+) -> Source:
     features, remarks = _features(X, x_name, like)
     if len(features) == 0:
         raise UserError(f"{x_name} has no rows")
     prefix = x_name.removesuffix("X")
-    series = {
+    series: dict[str, Column] = {
         role: _series(values, f"{prefix}{role}", len(features))
         for role, values in columns.items()
         if values is not None
     }
     if "y" not in series:
         raise UserError("y is missing; give a label for each example")
-    y, classes = read_labels(*series["y"], classes=like.classes if like else ())
-    group, groups = y, classes
-    if "groups" in series:
-        group, groups = read_groups(*series["groups"], like.groups if like else ())
-    truth = read_truth(*series["truth"], classes) if "truth" in series else None
-    whole = are_whole_numbers(classes) and not is_text(series["y"][0])
-    return Source(name, features, y, classes, group, groups, truth, remarks, whole)
+    answers = read_answers(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, like=like)
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
+    return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
 
 
 def _features(X: Any, name: str, like: Source | None) -> tuple[pd.DataFrame | Tensor, tuple[str, ...]]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.columns import Place, as_names, as_numbers
+from skedastic.data.targets import MOST_NUMBERS, is_real
 from skedastic.errors import UserError, suggestion
-
-MOST_NUMBERS = 50  # distinct numbers above which a column is looked at twice
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -128,16 +127,14 @@ def _refuse_missing(names: NDArray[np.object_], place: Place, what: str, way_out
 
 
 def _refuse_measurements(column: pd.Series, place: Place) -> None:
-    numbers, unparsable = as_numbers(column)
-    if unparsable.any() or not np.isfinite(numbers).all():
+    if not is_real(column):
         return
-    distinct = len(np.unique(numbers))
+    numbers, _ = as_numbers(column)
     fractions = (numbers != np.round(numbers)).any()
-    if fractions or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20):
-        raise UserError(
-            f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}: this looks "
-            "like regression, and this version trains classifiers; bin the column, or write its classes as words"
-        )
+    raise UserError(
+        f"{place.column} holds {len(np.unique(numbers))} different numbers{', not all whole' if fractions else ''}: "
+        "this looks like regression; train it with --task regression, or write its classes as words"
+    )
 
 
 def _check_counts(ids: Tensor, classes: Sequence[str], place: Place) -> None:

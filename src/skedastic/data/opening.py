@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from skedastic.data.answers import TaskName, read_answers
 from skedastic.data.columns import clean
 from skedastic.data.dataset import Features
 from skedastic.data.from_python import from_npz
 from skedastic.data.images import open_images
-from skedastic.data.labels import are_whole_numbers, read_groups, read_labels, read_truth
+from skedastic.data.labels import are_whole_numbers
 from skedastic.data.source import Source, check_like, columns_like
 from skedastic.data.tables import Table, read_csv, read_parquet
 from skedastic.errors import UserError, unknown
@@ -29,19 +30,24 @@ def open_source(
     groups: str | None = None,
     ignore: Sequence[str] = (),
     truth: str | None = None,
+    task: TaskName = "auto",
+    bins: int | None = None,
     like: Source | None = None,
 ) -> Source:
     """Open `digits`, a .csv, .tsv or .parquet table, a .parquet file with a column of images, or a .npz file.
 
     target: the column of labels (.npz: the array, by default y). groups: the column of groups, which stays a feature
-    unless it is ignored; None takes the labels. ignore: columns that are no features. truth: the column of clean
-    labels, where the target's are noisy; for evaluation only. like: the training source, when this is its test set:
-    classes, groups and columns must be known there, and where the target is absent here, truth is taken for it.
+    unless it is ignored; None takes the labels, or bins of real targets. ignore: columns that are no features. truth: the
+    column of clean labels, where the target's are noisy; for evaluation only. task, bins: as in `read_answers`. like:
+    the training source, when this is its test set: classes, groups and columns must be known there, and where the
+    target is absent here, truth is taken for it.
     Raises UserError, in one line, for everything that can't be used.
     """
     if str(source) == "digits":
         if target or groups or ignore or truth:
             raise UserError("digits has no columns: leave --target, --groups, --ignore and --truth out")
+        if task == "regression" or bins is not None:
+            raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
         return _checked(_digits(), like)
     path, ending = Path(source), Path(source).suffix.lower()
     if ending not in ENDINGS:
@@ -54,8 +60,8 @@ def open_source(
     if ending == ".npz":
         if ignore:
             raise UserError(f"{path}: --ignore is for tables; the arrays of a .npz file have no columns with names")
-        return _checked(from_npz(path, target or "y", groups, truth, like), like)
-    roles = _Roles(target, groups, truth, frozenset(ignore))
+        return _checked(from_npz(path, target or "y", groups, truth, like, task=task, bins=bins), like)
+    roles = _Roles(target, groups, truth, frozenset(ignore), task, bins)
     if ending == ".parquet":
         return _checked(_from_table(read_parquet(path, roles.unread, roles.named), path, roles, like), like)
     return _checked(_from_table(read_csv(path), path, roles, like), like)
@@ -69,6 +75,8 @@ class _Roles:
     groups: str | None
     truth: str | None
     ignore: frozenset[str]
+    task: TaskName
+    bins: int | None
 
     @property
     def named(self) -> frozenset[str]:
@@ -95,19 +103,21 @@ def _digits() -> Source:
 
 def _from_table(table: Table, path: Path, roles: _Roles, like: Source | None) -> Source:
     target = _target(table, path, roles, like)
-    labels, place = table.column(target, "target column")
-    names = table.label_names.get(target, ())
-    y, classes = read_labels(labels, place, names=names, classes=like.classes if like else ())
-    group, group_names = y, classes
-    if roles.groups is not None:
-        group, group_names = read_groups(*table.column(roles.groups, "groups column"), like.groups if like else ())
-    truth = None
-    if roles.truth is not None and (like is None or roles.truth in table.frame.columns):
-        truth_column = table.column(roles.truth, "truth column")
-        truth = read_truth(*truth_column, classes, table.label_names.get(roles.truth, ()), names)
+    known_truth = roles.truth is not None and (like is None or roles.truth in table.frame.columns)
+    answers = read_answers(
+        table.column(target, "target column"),
+        None if roles.groups is None else table.column(roles.groups, "groups column"),
+        table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None,
+        task=roles.task,
+        bins=roles.bins,
+        names=table.label_names.get(target, ()),
+        truth_names=table.label_names.get(roles.truth or "", ()),
+        like=like,
+    )
     features, remarks = _features(table, path, roles, like)
-    whole = are_whole_numbers(classes)
-    return Source(path.name, features, y, classes, group, group_names, truth, (*table.remarks, *remarks), whole)
+    remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
+    return Source(path.name, features, **answers, remarks=remarks, integer_labels=whole)
 
 
 def _target(table: Table, path: Path, roles: _Roles, like: Source | None) -> str:

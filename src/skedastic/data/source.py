@@ -17,6 +17,7 @@ from skedastic.data.dataset import Dataset, Features, Truth
 from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
 from skedastic.data.images import picture
 from skedastic.data.tables import Table
+from skedastic.data.targets import Bins, Scale
 from skedastic.errors import UserError
 
 MOST_SHOWN = 6  # columns in the description of a row
@@ -27,9 +28,10 @@ class Source:
     """n examples as the user gave them.
 
     features: a frame of float64 columns (NaN where missing) and string columns ("" where missing), or images
-    [n, C, H, W] in a tensor or a stream. y, group: [n] int64, ids of `classes` and `groups`. truth: [n] clean label
-    ids, where a column of the source holds them; for evaluation only. remarks: what was dropped or is missing.
-    integer_labels: the user's labels were whole numbers, whose decimal writing `classes` holds.
+    [n, C, H, W] in a tensor or a stream. y, group: [n] int64, ids of `classes` and `groups`; real targets y are [n]
+    float64, and have no classes. truth: [n] clean label ids or targets, where a column of the source holds them; for
+    evaluation only. remarks: what was dropped or is missing. integer_labels: the user's labels were whole numbers, whose
+    decimal writing `classes` holds. bins: of real targets, where these are the groups.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Source:
     truth: Tensor | None = None
     remarks: tuple[str, ...] = ()
     integer_labels: bool = False
+    bins: Bins | None = None
 
     @property
     def kind(self) -> str:
@@ -55,7 +58,11 @@ class Source:
         features = self._features(rows)
         return TableEncoder.fit(features) if isinstance(features, pd.DataFrame) else ImageEncoder.fit(features)
 
-    def dataset(self, rows: Tensor, encoder: Encoder) -> Dataset:
+    def scale(self, rows: Tensor) -> Scale | None:
+        """Return the units of the target, fitted on the training rows `rows` [m] int64; None for classes."""
+        return None if self.classes else Scale.fit(self.y[rows])
+
+    def dataset(self, rows: Tensor, encoder: Encoder, scale: Scale | None = None) -> Dataset:
         """Return the rows `rows` [m] int64 as a dataset, named by their row here; a stream of images stays one."""
         return Dataset(
             x=encoder.transform(self._features(rows)),
@@ -65,6 +72,8 @@ class Source:
             classes=self.classes,
             groups=self.groups,
             kind=self.kind,
+            scale=scale,
+            bins=self.bins,
         )
 
     def truth_of(self, rows: Tensor) -> Truth | None:

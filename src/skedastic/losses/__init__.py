@@ -7,14 +7,16 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
 
 @runtime_checkable
 class PerExampleLoss(Protocol):
-    """A loss that is not yet averaged."""
+    """A loss that is not yet averaged. supports: "classification" (outputs are logits), "regression", or both."""
+
+    supports: ClassVar[frozenset[str]]
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the losses [B] of network outputs ([B, C] logits or [B]) against targets y."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
+LOSSES = "auto (cross entropy of classes, squared error of numbers), cross-entropy, squared, absolute or huber"
 Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
 
 
@@ -26,7 +27,7 @@ class Batch:
     """A batch of B examples."""
 
     x: Tensor  # [B, ...]
-    y: Tensor  # [B] integer labels
+    y: Tensor  # [B] integer labels, or standardized real targets
     index: Tensor  # [B] the examples' stable names, for state per example
     group: Tensor  # [B] in 0..G-1
 
@@ -42,7 +43,7 @@ class Clock(NamedTuple):
 class Out(NamedTuple):
     """What a forward gives; `extra` carries what the method's loss needs of it."""
 
-    logits: Tensor  # [B, C]
+    logits: Tensor  # [B, C]; for real targets the predictions [B]
     extra: Any = None
 
 
@@ -59,11 +60,12 @@ class Task:
     """What a method may know of the data before it trains: shapes, group statistics and no clean label."""
 
     input_shape: tuple[int, ...]  # of one example
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # none where the targets are real
     index: Tensor  # [n] the stable names of the training examples
-    y: Tensor  # [n] their labels as given
+    y: Tensor  # [n] their labels as given, or standardized real targets
     group: Tensor  # [n] in 0..G-1
     groups: tuple[str, ...]
+    density: Tensor  # [G] of each group, as in GroupStats
     seed: int = 0  # of the run
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
 
@@ -77,7 +79,7 @@ class Card:
     paper: str
     equations: str = ""
     needs: frozenset[str] = frozenset()  # "group_stats": an estimate of noise and density per group
-    supports: frozenset[str] = frozenset({"classification"})
+    supports: frozenset[str] = frozenset({"classification"})  # and "regression", or that alone
     limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # other names, with their settings
     parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
@@ -92,6 +94,11 @@ class State(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+
+
+def outputs(raw: Tensor) -> Tensor:
+    """Return what a network gives as methods see it: logits [B, C] as they are, the numbers [B, 1] of one output as [B]."""
+    return raw.squeeze(1) if raw.dim() == 2 and raw.shape[1] == 1 else raw
 
 
 class Engine(Protocol):
@@ -141,6 +148,11 @@ class Method(ABC):
         """What this method, with its settings, needs beyond the data."""
         return self.card.needs
 
+    @property
+    def supports(self) -> frozenset[str]:
+        """The tasks that this method, with its settings, is for."""
+        return self.card.supports
+
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of the recipe; by default one, this method itself."""
         return (Stage(name="train", method=self),)
@@ -159,7 +171,7 @@ class Method(ABC):
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network(s) on a batch."""
-        return Out(state.net(batch.x))
+        return Out(outputs(state.net(batch.x)))
 
     def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
         """Change the state, once a step, without gradients; everything else is pure."""
@@ -176,8 +188,10 @@ class Method(ABC):
             self.observe(state, batch, out, clock)
         loss = self.loss(state, batch, out, clock)
         engine.update("main", loss.total)
-        correct = (out.logits.detach().argmax(1) == batch.y).float()
-        return {"loss": loss.per_example, "accuracy": correct, **loss.logs}
+        metrics = {"loss": loss.per_example}
+        if out.logits.dim() == 2:
+            metrics["accuracy"] = (out.logits.detach().argmax(1) == batch.y).float()
+        return {**metrics, **loss.logs}
 
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
         """Called after the last step of each epoch."""
@@ -188,6 +202,5 @@ class Method(ABC):
         return None
 
     def predict(self, state: State, x: Tensor) -> Tensor:
-        """Return logits [B, C] for x [B, ...]; the state is in evaluation mode."""
-        logits: Tensor = state.net(x)
-        return logits
+        """Return logits [B, C], or standardized numbers [B], for x [B, ...]; the state is in evaluation mode."""
+        return outputs(state.net(x))

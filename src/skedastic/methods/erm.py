@@ -6,22 +6,24 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from skedastic.losses import PerExampleLoss
-from skedastic.losses.cross_entropy import CrossEntropy
-from skedastic.methods.base import Batch, Card, Clock, Loss, Method, Out, State
+from skedastic.losses.auto import Auto
+from skedastic.methods.base import LOSSES, Batch, Card, Clock, Loss, Method, Out, State
 
 
 @dataclass(frozen=True, kw_only=True)
 class ERM(Method):
     """Minimize (1/B) Σ_i ℓ_i."""
 
-    loss_function: PerExampleLoss = field(default_factory=CrossEntropy)
+    loss_function: PerExampleLoss = field(default_factory=Auto)
 
     card: ClassVar[Card] = Card(
         name="erm",
         title="Plain training (empirical risk minimization)",
         paper="—",
         equations="(1/B) Σ ℓ_i",
+        supports=frozenset({"classification", "regression"}),
         limits=({},),
+        parameters={"loss_function": LOSSES},
         cost="1 × the step of plain training",
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from skedastic.config import Config
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluate import mean_interval
+from skedastic.measure import Measure
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report
 from skedastic.report.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
 
@@ -26,10 +27,9 @@ def fit_report(result: Result, folder: Path) -> Report:
     from skedastic.comparison import environment
 
     name, metrics = str(result.config.method.get("name", result.method.card.name)), result.metrics
-    noise = _noise(result.group_stats)
-    accuracy = (
-        {g["name"]: _interval(g, "accuracy") for g in metrics["groups"] if g["accuracy"] is not None} if metrics else {}
-    )
+    measure = result.measure
+    noise = _noise(result.group_stats, measure)
+    score = {g["name"]: _interval(g, measure) for g in metrics["groups"] if g["n"]} if metrics else {}
     tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
     groups = [
         GroupRow(
@@ -37,9 +37,9 @@ def fit_report(result: Result, folder: Path) -> Report:
             train=result.train_count[i],
             test=tested.get(group, 0),
             noise=noise.get(group),
-            true_noise=result.true_noise[i] if result.true_noise else None,
+            true_noise=_shown_noise(result.true_noise[i], measure) if result.true_noise else None,
             strength=None if result.strengths is None else float(result.strengths[i]),
-            accuracy={name: accuracy[group]} if group in accuracy else {},
+            score={name: score[group]} if group in score else {},
             focus=False,
         )
         for i, group in enumerate(result.groups)
@@ -50,10 +50,10 @@ def fit_report(result: Result, folder: Path) -> Report:
         methods = [
             MethodRow(
                 name=name,
-                overall=_interval(metrics["overall"], "accuracy"),
+                overall=_interval(metrics["overall"], measure),
                 focus=None,
                 rest=None,
-                worst_group=accuracy[worst],
+                worst_group=score[worst],
                 seconds=result.seconds,
             )
         ]
@@ -71,30 +71,31 @@ def fit_report(result: Result, folder: Path) -> Report:
         suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
         notes=[*result.remarks, *group_notes(groups, result.group_stats), *metric_notes(result)],
         environment=environment(),
+        measure=measure,
     )
 
 
 def comparison_report(comparison: Comparison) -> Report:
     """Return the report of a comparison over seeds."""
     config, outcomes = comparison.config, comparison.outcomes
-    first, table = outcomes[0], comparison.to_dict()
+    first, table, measure = outcomes[0], comparison.to_dict(), comparison.measure
     stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
     # of the methods that treat groups with a strength, the last one's is shown
     strengths = next((s for m in reversed(config.methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
     for i, name in enumerate(first.groups):
         rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in config.methods}
-        accuracy = {m: [r["accuracy"] for r in rs if r["accuracy"] is not None] for m, rs in rows.items()}
+        score = {m: [r[measure.key] for r in rs if r["n"]] for m, rs in rows.items()}
         truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
         groups.append(
             GroupRow(
                 name=name,
                 train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
                 test=round(float(np.mean([r["n"] for r in rows[config.methods[0]]]))),
-                noise=_mean([float(s.noise[i]) for s in stats]) if stats else None,
-                true_noise=float(np.mean([t for t in truths if t is not None])) if truths else None,
+                noise=_mean([measure.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
+                true_noise=float(np.mean([_shown_noise(t, measure) for t in truths])) if truths else None,
                 strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
-                accuracy={m: _mean(v) for m, v in accuracy.items() if v},
+                score={m: _mean(v) for m, v in score.items() if v},
                 focus=name in comparison.focus,
             )
         )
@@ -132,6 +133,7 @@ def comparison_report(comparison: Comparison) -> Report:
             *group_notes(groups, stats[0] if stats else None),
         ],
         environment=table["environment"],
+        measure=measure,
     )
 
 
@@ -139,6 +141,8 @@ def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
         ("Target", config.target),
+        ("Task", None if config.task == "auto" else config.task),
+        ("Bins of the target", None if config.bins is None else str(config.bins)),
         ("Groups", config.groups),
         ("Test", f"{float(config.test):.0%} held out" if _is_number(config.test) else config.test),
         ("Label noise added", config.noise),
@@ -170,15 +174,20 @@ def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[flo
     }
 
 
-def _noise(stats: GroupStats | None) -> dict[str, Interval]:
+def _noise(stats: GroupStats | None, measure: Measure) -> dict[str, Interval]:
     if stats is None:
         return {}
-    rows = zip(stats.names, stats.noise.tolist(), stats.noise_low.tolist(), stats.noise_high.tolist(), strict=True)
+    columns = [[measure.of_noise(v) for v in c.tolist()] for c in (stats.noise, stats.noise_low, stats.noise_high)]
+    rows = zip(stats.names, *columns, strict=True)
     return {name: Interval(mean=mean, low=low, high=high) for name, mean, low, high in rows}
 
 
-def _interval(row: dict[str, Any], key: str) -> Interval:
-    return Interval(mean=row[key], low=row["low"], high=row["high"])
+def _shown_noise(value: float | None, measure: Measure) -> float | None:
+    return None if value is None else measure.of_noise(value)
+
+
+def _interval(row: dict[str, Any], measure: Measure) -> Interval:
+    return _of({"mean": row[measure.key], "low": row["low"], "high": row["high"]})
 
 
 def _of(row: dict[str, Any]) -> Interval:

@@ -1,4 +1,4 @@
-"""The report's charts, by plotly: noise and accuracy in rows of groups, noise against size, training curves."""
+"""The report's charts, by plotly: noise and accuracy, or error, in rows of groups, noise against size, training curves."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from plotly.io import to_json as figure_to_json
 
 from skedastic.report.rows import Rows
 from skedastic.report.style import FOCUS, KNOWN, NOISE, Look, bars, looks, plain, text
-from skedastic.report.words import percent_with_span, strength, thousands
+from skedastic.report.words import strength, thousands
 
 if TYPE_CHECKING:
+    from skedastic.measure import Measure
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
@@ -30,17 +31,17 @@ def method_looks(report: Report) -> dict[str, Look]:
 
 
 def figures(report: Report) -> dict[str, go.Figure]:
-    """Return the figures that the report has something for: "noise", "accuracy", "loss", "fit"."""
-    methods = method_looks(report)
+    """Return the figures that the report has something for: "noise", "score", "loss", "fit"."""
+    measure, methods = report.measure, method_looks(report)
     chosen = _most_telling(report.groups)
-    measured = {name: look for name, look in methods.items() if any(name in g.accuracy for g in chosen)}
-    rows = Rows(chosen, len(measured))
+    measured = {name: look for name, look in methods.items() if any(name in g.score for g in chosen)}
+    rows = Rows(chosen, len(measured), measure.unit)
     found = {}
     if any(g.noise for g in report.groups):
         few = len(report.groups) <= MOST_ROWS
-        found["noise"] = noise_by_group(rows) if few else noise_by_size(report.groups)
+        found["noise"] = noise_by_group(rows, measure) if few else noise_by_size(report.groups, measure)
     if measured:
-        found["accuracy"] = accuracy_by_group(rows, measured)
+        found["score"] = score_by_group(rows, measured, measure)
     for name, key, scale, suffix in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
         curves = {m: [scale * v for v in c.get(key, ())] for m, c in report.history.items()}
         curves = {m: values for m, values in curves.items() if len(values) > 1}
@@ -54,7 +55,7 @@ def to_json(found: Mapping[str, go.Figure]) -> str:
     return "{" + ",".join(f"{json.dumps(name)}:{figure_to_json(f)}" for name, f in found.items()) + "}"
 
 
-def noise_by_group(rows: Rows) -> go.Figure:
+def noise_by_group(rows: Rows, measure: Measure) -> go.Figure:
     """Return the estimated noise of each group with its interval, and the known noise as a tick."""
     known = [(i, g, g.true_noise) for i, g in enumerate(rows.groups) if g.true_noise is not None]
     estimated = [(i, g, g.noise) for i, g in enumerate(rows.groups) if g.noise]
@@ -63,21 +64,23 @@ def noise_by_group(rows: Rows) -> go.Figure:
         figure.add_scatter(
             name="known",
             mode="markers",
-            x=[100 * noise for _, _, noise in known],
+            x=[measure.factor * noise for _, _, noise in known],
             y=[rows.y(i) for i, _, _ in known],
             marker={"symbol": "line-ns-open", "size": 18, "color": KNOWN, "line": {"width": 3}},
-            hovertemplate="%{customdata}<br>known noise %{x:.1f} %<extra></extra>",
+            hovertemplate="%{customdata}<br>known noise "
+            + ("%{x:.1f} %" if measure.percent else "%{x:.4~g}")
+            + "<extra></extra>",
             customdata=[text(g.name) for _, g, _ in known],
         )
     figure.add_scatter(
         name="estimated",
         mode="markers",
-        x=[100 * noise.mean for _, _, noise in estimated],
+        x=[measure.factor * noise.mean for _, _, noise in estimated],
         y=[rows.y(i) for i, _, _ in estimated],
-        error_x=bars([noise for _, _, noise in estimated], NOISE),
+        error_x=bars([noise for _, _, noise in estimated], NOISE, measure.factor),
         marker={"symbol": "circle", "size": 9, "color": NOISE},
         hovertemplate="%{customdata}<extra></extra>",
-        customdata=[_describe(g) for _, g, _ in estimated],
+        customdata=[_describe(g, measure) for _, g, _ in estimated],
     )
     figure.update_traces(cliponaxis=False)
     figure.update_xaxes(rangemode="tozero")
@@ -85,7 +88,7 @@ def noise_by_group(rows: Rows) -> go.Figure:
     return rows.lay_out(figure, sizes=True)
 
 
-def noise_by_size(groups: Sequence[GroupRow]) -> go.Figure:
+def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> go.Figure:
     """Return noise against size, a point for each group, larger where the strength is."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
     figure = go.Figure()
@@ -97,8 +100,8 @@ def noise_by_size(groups: Sequence[GroupRow]) -> go.Figure:
             name=name,
             mode="markers",
             x=[g.train for g, _ in some],
-            y=[100 * noise.mean for _, noise in some],
-            error_y=bars([noise for _, noise in some], colour) | {"thickness": 0.6},
+            y=[measure.factor * noise.mean for _, noise in some],
+            error_y=bars([noise for _, noise in some], colour, measure.factor) | {"thickness": 0.6},
             marker={
                 "symbol": "diamond" if focus else "circle",
                 "size": [6 + 10 * ((g.strength or 0) / strongest) ** 0.5 for g, _ in some],
@@ -107,29 +110,29 @@ def noise_by_size(groups: Sequence[GroupRow]) -> go.Figure:
                 "line": {"width": 0},
             },
             hovertemplate="%{customdata}<extra></extra>",
-            customdata=[_describe(g) for g, _ in some],
+            customdata=[_describe(g, measure) for g, _ in some],
         )
     figure.update_xaxes(title="training rows (logarithmic)", type="log", dtick=1)
-    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
+    figure.update_yaxes(ticksuffix=measure.unit, rangemode="tozero")
     return plain(figure, 420)
 
 
-def accuracy_by_group(rows: Rows, methods: Mapping[str, Look]) -> go.Figure:
-    """Return the accuracy of each method in each group, with intervals."""
+def score_by_group(rows: Rows, methods: Mapping[str, Look], measure: Measure) -> go.Figure:
+    """Return the accuracy, or error, of each method in each group, with intervals."""
     step = 0.7 / max(len(methods), 2)
     figure = go.Figure()
     for k, (method, look) in enumerate(methods.items()):
-        found = [(i, g, g.accuracy[method]) for i, g in enumerate(rows.groups) if method in g.accuracy]
+        found = [(i, g, g.score[method]) for i, g in enumerate(rows.groups) if method in g.score]
         shift = step * (k - (len(methods) - 1) / 2)
         figure.add_scatter(
             name=text(method),
             mode="markers",
-            x=[100 * accuracy.mean for _, _, accuracy in found],
+            x=[measure.factor * score.mean for _, _, score in found],
             y=[rows.y(i, shift) for i, _, _ in found],
-            error_x=bars([accuracy for _, _, accuracy in found], look.colour),
+            error_x=bars([score for _, _, score in found], look.colour, measure.factor),
             marker={"symbol": look.symbol, "size": 8, "color": look.colour},
             hovertemplate="%{customdata}<extra></extra>",
-            customdata=[f"{text(g.name)}<br>{text(method)} {percent_with_span(a)}" for _, g, a in found],
+            customdata=[f"{text(g.name)}<br>{text(method)} {measure.with_span(s)}" for _, g, s in found],
         )
     return rows.lay_out(figure)
 
@@ -158,10 +161,10 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return order(sorted(order(groups), key=lambda g: not g.focus)[:MOST_ROWS])
 
 
-def _describe(group: GroupRow) -> str:
+def _describe(group: GroupRow, measure: Measure) -> str:
     lines = [text(group.name), f"{thousands(group.train)} training rows"]
     if group.noise:
-        lines.append(f"estimated noise {percent_with_span(group.noise)}")
+        lines.append(f"estimated {measure.noise} {measure.with_span(group.noise)}")
     if group.strength is not None:
         lines.append(f"strength {strength(group.strength)}")
     return "<br>".join(lines)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from skedastic.measure import ACCURACY, Measure
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean with its 95 % interval: rates in [0, 1], or differences of rates in [-1, 1].
+    """A mean with its 95 % interval: rates in [0, 1], errors, or differences of either.
 
     `low` and `high` are NaN where the spread is unknown (one run): only the mean is shown.
     """
@@ -31,16 +33,16 @@ class GroupRow:
     name: str
     train: int  # examples
     test: int
-    noise: Interval | None  # estimated
-    true_noise: float | None  # in [0, 1]; known only in simulations
+    noise: Interval | None  # estimated: a rate, or a deviation
+    true_noise: float | None  # the same, known only in simulations
     strength: float | None  # λτ_g; the largest of all groups is `--strength`
-    accuracy: Mapping[str, Interval]  # by method, on the test set; absent where the group is
+    score: Mapping[str, Interval]  # accuracy or error by method, on the test set; absent where the group is
     focus: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRow:
-    """One method's accuracy on the test set."""
+    """One method's accuracy, or error, on the test set."""
 
     name: str
     overall: Interval
@@ -52,7 +54,7 @@ class MethodRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The difference in accuracy of two methods, paired over seeds."""
+    """The difference in accuracy, or error, of two methods, paired over seeds."""
 
     name: str  # "har − erm"
     focus: Interval | None
@@ -67,7 +69,7 @@ class Suspect:
     index: int
     given: str
     suggested: str
-    score: float  # label quality in [0, 1]; low is suspect
+    score: float  # label quality, or chance of so large a residual, in [0, 1]; low is suspect
     truth: str | None  # known only in simulations
     image: str | None  # "data:image/png;base64,…"
     row: Mapping[str, str]  # a few columns of the table, where there is no image
@@ -89,3 +91,4 @@ class Report:
     suspects_total: int
     notes: Sequence[str]
     environment: Mapping[str, str]
+    measure: Measure = ACCURACY

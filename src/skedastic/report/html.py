@@ -29,6 +29,7 @@ def render(report: Report) -> str:
         .get_template("template.html.jinja")
         .render(
             report=report,
+            measure=report.measure,
             groups=ordered,
             cards=list(_cards(report)),
             figures=figures,
@@ -52,7 +53,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (words.percent, words.points, words.span, words.duration, words.strength, words.thousands)
+    filters = (words.duration, words.strength, words.thousands)
     for write in filters:
         environment.filters[write.__name__] = write
     return environment
@@ -60,21 +61,27 @@ def _environment() -> Environment:
 
 def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
     """Yield the label, figure, unit and detail of the few numbers that come first."""
+    measure = report.measure
     overall, worst = ("all test rows", "overall"), ("worst group", "worst_group")
     parts = (("focus groups", "focus"), ("other groups", "rest"))
     if report.differences:
         difference = report.differences[0]
         for where, part in (*parts, overall):
             if (interval := getattr(difference, part)) is not None:
-                detail = words.span(interval, signed=True)
-                yield f"{difference.name}, {where}", words.points(interval.mean), "points", detail
+                unit, detail = "points" if measure.percent else "error", measure.span(interval, signed=True)
+                yield f"{difference.name}, {where}", measure.difference(interval.mean), unit, detail
     elif report.methods:
         method = report.methods[-1]
         for where, part in (overall, *parts, worst):
             if (interval := getattr(method, part)) is not None:
-                yield f"{method.name}, {where}", words.percent(interval.mean), "", words.span(interval)
+                yield f"{method.name}, {where}", measure.text(interval.mean), "", measure.span(interval)
     if report.suspects_total:
-        yield "Suspect labels", words.thousands(report.suspects_total), "", "training rows to look at"
+        yield (
+            f"Suspect {'labels' if measure.percent else 'targets'}",
+            words.thousands(report.suspects_total),
+            "",
+            "training rows to look at",
+        )
 
 
 def _columns(suspects: Sequence[Suspect]) -> dict[str, bool]:

@@ -27,6 +27,7 @@ class Rows:
 
     groups: Sequence[GroupRow]
     methods: int
+    unit: str = " %"
 
     @property
     def head(self) -> int:
@@ -47,7 +48,7 @@ class Rows:
         for row, group in enumerate(self.groups):
             if group.focus:
                 figure.add_hrect(row - 0.5, row + 0.5, fillcolor=FOCUS, opacity=0.07, line_width=0, layer="below")
-        figure.update_xaxes(ticksuffix=" %", nticks=5, tickangle=0)
+        figure.update_xaxes(ticksuffix=self.unit, nticks=5, tickangle=0)
         labels = [self._label(group, sizes) for group in self.groups]
         if self.head:
             place = {"xref": "paper", "x": 0, "xanchor": "left", "yanchor": "top", "showarrow": False}

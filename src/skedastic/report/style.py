@@ -48,13 +48,13 @@ def text(name: str) -> str:
     return escape(name)
 
 
-def bars(intervals: Sequence[Interval], colour: str) -> dict[str, Any]:
-    """Return error bars in percent; no bar where the ends are unknown."""
+def bars(intervals: Sequence[Interval], colour: str, factor: float = 100.0) -> dict[str, Any]:
+    """Return error bars of values that are shown times `factor`; no bar where the ends are unknown."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * (i.high - i.mean) if i.known else 0 for i in intervals],
-        "arrayminus": [100 * (i.mean - i.low) if i.known else 0 for i in intervals],
+        "array": [factor * (i.high - i.mean) if i.known else 0 for i in intervals],
+        "arrayminus": [factor * (i.mean - i.low) if i.known else 0 for i in intervals],
         "color": colour,
         "thickness": 1.5,
         "width": 0,

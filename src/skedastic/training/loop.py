@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.data.dataset import Dataset, Features
+from skedastic.data.targets import Scale
 from skedastic.methods.base import Method, Stage, State, Task
 from skedastic.training.budget import Budget
 from skedastic.training.checkpoints import Checkpoints
@@ -27,17 +28,19 @@ class Trained:
     state: State
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
+    scale: Scale | None = None  # the units of real targets
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
-        """Return the class probabilities [n, C] of n examples, on the CPU."""
+        """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
         device = next(self.state.parameters()).device
         self.state.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
-            parts = [
-                self.method.predict(self.state, x[rows].to(device)).float().softmax(1).cpu()
-                for rows in torch.split(torch.arange(len(x)), batch_size)
-            ]
+            parts = [self._predict(x[rows].to(device)).cpu() for rows in torch.split(torch.arange(len(x)), batch_size)]
         return torch.cat(parts)
+
+    def _predict(self, x: Tensor) -> Tensor:
+        out = self.method.predict(self.state, x).float()
+        return out.softmax(1) if self.scale is None else self.scale.in_units(out)
 
 
 def make_task(dataset: Dataset) -> Task:
@@ -46,9 +49,10 @@ def make_task(dataset: Dataset) -> Task:
         input_shape=tuple(dataset.x.shape[1:]),
         classes=dataset.classes,
         index=dataset.index,
-        y=dataset.y,
+        y=dataset.targets,
         group=dataset.group,
         groups=dataset.groups,
+        density=dataset.density(),
     )
 
 
@@ -91,7 +95,7 @@ def train(
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    return Trained(stage.method, state, history, seconds)
+    return Trained(stage.method, state, history, seconds, dataset.scale)
 
 
 def _placed(state: State, budget: Budget, device: torch.device) -> State:

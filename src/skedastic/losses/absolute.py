@@ -1,0 +1,24 @@
+"""Absolute error, |y − a| (Laplace 1774): what minimizes it is the median of the target, which outliers hardly move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+
+def absolute(outputs: Tensor, y: Tensor) -> Tensor:
+    """Return |y − outputs| of numbers [B] and [B], [B]; its derivative at 0 is taken to be 0."""
+    return (y - outputs).abs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absolute:
+    """The absolute error, in deviations of the target."""
+
+    supports: ClassVar[frozenset[str]] = frozenset({"regression"})
+
+    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return |y − outputs|, [B], each ≥ 0."""
+        return absolute(outputs, y)

@@ -1,0 +1,38 @@
+"""Huber's loss (Huber, "Robust Estimation of a Location Parameter", 1964, equation 2.3): squared near 0, then absolute.
+
+ℓ(r) = ½ r²  where |r| ≤ δ,  δ (|r| − ½ δ)  beyond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from skedastic.errors import UserError
+
+
+def huber(outputs: Tensor, y: Tensor, delta: float) -> Tensor:
+    """Return ½ r² where r = y − outputs is in ±delta, and delta (|r| − ½ delta) elsewhere; [B], [B] to [B]."""
+    return F.huber_loss(outputs, y, reduction="none", delta=delta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Huber:
+    """Huber's loss. delta: in deviations of the target, > 0; small is near the absolute error, large the squared one."""
+
+    delta: float = 1.0
+
+    supports: ClassVar[frozenset[str]] = frozenset({"regression"})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.delta < float("inf"):
+            raise UserError(
+                f"Huber(delta={self.delta}): delta must be above 0, in deviations of the target; 1 is usual"
+            )
+
+    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return the losses [B], each ≥ 0."""
+        return huber(outputs, y, self.delta)

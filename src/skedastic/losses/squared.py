@@ -1,0 +1,24 @@
+"""Squared error, ½ (y − a)²: the loss of plain regression, as Cao et al. 2021 (section 2.2) write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+
+def squared(outputs: Tensor, y: Tensor) -> Tensor:
+    """Return ½ (y − outputs)² of numbers [B] and [B], [B]; its second derivative is 1, the paper's I(x)."""
+    return 0.5 * (y - outputs) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Squared:
+    """Half the squared error; what minimizes it is the mean of the target."""
+
+    supports: ClassVar[frozenset[str]] = frozenset({"regression"})
+
+    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return ½ (y − outputs)², [B], each ≥ 0."""
+        return squared(outputs, y)

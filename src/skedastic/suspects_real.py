@@ -1,0 +1,52 @@
+"""The examples whose real targets are most likely wrong: the largest held-out residuals, by the noise of their group.
+
+How many: those that normal noise of the group's variance would hardly give, by the procedure of Benjamini and Hochberg,
+"Controlling the False Discovery Rate", 1995, at 5 %. Noise with heavy tails gives more: they are worth a look, not guilty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import erfc
+
+from skedastic.errors import UserError
+
+FALSE_SHARE = 0.05  # of those called an issue, were the noise normal
+
+
+def find_suspects_real(held_out: ArrayLike, targets: ArrayLike, index: ArrayLike, variance: ArrayLike) -> pd.DataFrame:
+    """Return the held-out examples, the most suspect first.
+
+    Columns: `rank` from 1; `index`; `given`, the target; `suggested`, what was predicted; `score`, in [0, 1], the chance
+    that normal noise is as far off; `is_issue`; `residual`, in deviations of the group's noise.
+
+    Args:
+        held_out: predictions by a model not trained on the example, [n]; NaN where it was never held out: left out here.
+        targets: [n]. index: the examples' stable numbers, [n]. variance: of the noise of each example's group, [n] ≥ 0.
+
+    Raises:
+        UserError: shapes do not fit together, or a variance is negative.
+    """
+    p, y, v = (np.asarray(a, dtype=np.float64) for a in (held_out, targets, variance))
+    number = np.asarray(index)
+    if y.ndim != 1 or not p.shape == y.shape == v.shape == number.shape:
+        shapes = ", ".join(str(list(a.shape)) for a in (p, y, number, v))
+        raise UserError(f"find_suspects_real: needs four times [n], got shapes {shapes}")
+    if not (v >= 0).all():
+        raise UserError(f"find_suspects_real: variance number {int((~(v >= 0)).argmax())} is not at least 0")
+    seen = ~np.isnan(p)
+    p, y, v, number = p[seen], y[seen], v[seen], number[seen]
+    off = y - p
+    residual = np.divide(off, np.sqrt(v), out=np.zeros_like(off), where=v > 0)
+    chance = erfc(np.abs(residual) / 2**0.5)
+    order = np.lexsort((number, -np.abs(residual)))
+    rank = np.arange(1, len(y) + 1)
+    below = np.flatnonzero(chance[order] <= FALSE_SHARE * rank / max(len(y), 1))
+    issues = below[-1] + 1 if len(below) else 0
+    columns: dict[str, Any] = {"index": number, "given": y, "suggested": p, "score": chance}
+    table = {"rank": rank} | {name: values[order] for name, values in columns.items()}
+    return pd.DataFrame(table | {"is_issue": rank <= issues, "residual": residual[order]})
