@@ -155,7 +155,7 @@ def make_result(
         integer_labels=data.source.integer_labels,
         train_count=data.train.group_counts().tolist(),
         group_stats=None if estimated is None else estimated.stats,
-        strengths=trained.method.group_strengths(task),
+        strengths=trained.method.enforced(trained.state, task),
         suspects=suspects,
         metrics=metrics,
         predictions=_predictions(data.test, probabilities),

@@ -9,6 +9,9 @@ Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the
 the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch
 size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
 
+`strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
+noise allows (`skedastic.core.cooling`, docs/strength.md).
+
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a tenth of the largest, so that only the
 others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
 """
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.core.compiled import uncompiled
+from skedastic.core.cooling import START, cooled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import inverse_strengths, random_strengths, strengths
@@ -31,7 +35,7 @@ from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.cross_entropy import CrossEntropy
-from skedastic.methods.base import Batch, Card, Clock, Loss, Method, Out, State, Task
+from skedastic.methods.base import Batch, Card, Clock, Engine, Loss, Method, Out, State, Task
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 NOT_ENFORCED_BELOW = 0.1  # of the largest λτ_g, with select="auto"
@@ -49,11 +53,29 @@ class HARState(State):
         self.register_buffer("class_weight", class_weight)  # [C]
 
 
+class CoolingState(HARState):
+    """A state whose strengths fall, as long as a group errs on more of its labels than is allowed."""
+
+    level: Tensor
+    relative: Tensor
+    allowed: Tensor
+    wrong: Tensor
+    seen: Tensor
+
+    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor, allowed: Tensor) -> None:
+        super().__init__(net, strength, class_weight)
+        self.register_buffer("level", torch.tensor(START))  # λ
+        self.register_buffer("relative", strength / START)  # τ [G]
+        self.register_buffer("allowed", allowed.float())  # [G]
+        self.register_buffer("wrong", torch.zeros_like(strength))  # [G] in this epoch, so far
+        self.register_buffer("seen", torch.zeros_like(strength))  # [G]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HAR(Method):
     """Regularize each group by the noise and the rarity that were estimated for it."""
 
-    strength: float = 0.1
+    strength: float | Literal["auto"] = 0.1
     weighting: Weighting = "adaptive"
     gradient: Gradient = "implicit"
     norm: Norm = "joint"
@@ -75,12 +97,14 @@ class HAR(Method):
         limits=({"strength": 0.0}, {"strength": 0.0, "gradient": "exact"}, {"strength": 0.0, "weighting": "uniform"}),
         presets={
             "unif": {"weighting": "uniform"},
+            "har-auto": {"strength": "auto"},
             "har-drw": {"class_weights": EffectiveNumber(start=2 / 3)},
             "har-random": {"weighting": "random"},
             "har-inverse": {"weighting": "inverse"},
         },
         parameters={
-            "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training",
+            "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
+            "auto: it falls from 10 until every group is fit as well as its noise allows, and then stays",
             "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
             "ablations that regularize the wrong groups, as much on average (appendix C.4)",
             "gradient": "implicit (no double backward), exact (double backward) or finite (difference of step_size)",
@@ -102,7 +126,11 @@ class HAR(Method):
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < float("inf"):
+        if isinstance(self.strength, str):
+            if self.strength != "auto":
+                hint = suggestion(self.strength, ["auto"])
+                raise UserError(f"HAR(strength={self.strength!r}): strength must be a number, or auto{hint}")
+        elif not 0 <= self.strength < float("inf"):
             raise UserError(
                 f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training"
             )
@@ -125,8 +153,8 @@ class HAR(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Group statistics, unless everyone is regularized alike."""
-        return frozenset() if self.weighting == "uniform" else self.card.needs
+        """Group statistics, unless everyone is regularized alike with a strength that is given."""
+        return frozenset() if self.weighting == "uniform" and self.strength != "auto" else self.card.needs
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -142,9 +170,10 @@ class HAR(Method):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G], the largest being `strength`."""
-        if self.weighting == "uniform":
-            return torch.full((len(task.groups),), self.strength)
+        """Return the enforced strength λτ_g of each group, [G], the largest being `strength`; at the outset if auto."""
+        largest = START if isinstance(self.strength, str) else self.strength
+        if "group_stats" not in self.needs:
+            return torch.full((len(task.groups),), largest)
         if task.stats is None:
             raise UserError(
                 "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
@@ -154,12 +183,14 @@ class HAR(Method):
                 f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
                 f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
             )
+        if self.weighting == "uniform":
+            return torch.full((len(task.groups),), largest)
         noise, density = task.stats.noise, task.stats.density
         if self.weighting == "random":
             tau = random_strengths(noise, density, task.seed)
         else:
             tau = (inverse_strengths if self.weighting == "inverse" else strengths)(noise, density)
-        enforced = self.strength * tau
+        enforced = largest * tau
         if self.select == "auto":
             enforced = enforced.masked_fill(enforced < NOT_ENFORCED_BELOW * enforced.max(), 0.0)
         return enforced.float()
@@ -172,13 +203,37 @@ class HAR(Method):
         weight = torch.ones(classes)
         if self.class_weights is not None and len(task.y):
             weight = self.class_weights(torch.bincount(task.y, minlength=classes))
-        return HARState(net, self.group_strengths(task), weight)
+        enforced = self.group_strengths(task)
+        if self.strength != "auto":
+            return HARState(net, enforced, weight)
+        assert task.stats is not None
+        return CoolingState(net, enforced, weight, task.stats.noise_high)
+
+    def enforced(self, state: State, task: Task) -> Tensor:
+        """Return λτ_g of each group, [G], as it stands."""
+        assert isinstance(state, HARState)
+        return state.strength.cpu().clone()
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
         assert isinstance(state, HARState)
         taps = find_taps(uncompiled(state.net), self.taps)
         return Out(*self.penalty.record(state.net, batch.x, taps, state.strength[batch.group]))
+
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Count the errors of each group, where the strength depends on them."""
+        if isinstance(state, CoolingState):
+            wrong = (out.logits.argmax(1) != batch.y).to(state.wrong)
+            state.wrong.index_add_(0, batch.group, wrong)
+            state.seen.index_add_(0, batch.group, torch.ones_like(wrong))
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+        """Lower the strength, where it is to be found and is still too much for some group."""
+        if isinstance(state, CoolingState):
+            state.level.copy_(cooled(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
+            state.strength.copy_(state.level * state.relative)
+            state.wrong.zero_()
+            state.seen.zero_()
 
     def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
         """Return eq. 6 on the batch."""
@@ -194,4 +249,7 @@ class HAR(Method):
         plain = self.loss_function(out.logits, batch.y)
         penalized = self.penalty(plain * weight, out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
-        return Loss(penalized.total, plain.detach(), {"jacobian_norm": measured})
+        logs = {"jacobian_norm": measured}
+        if isinstance(state, CoolingState):
+            logs["strength"] = state.level.clone()
+        return Loss(penalized.total, plain.detach(), logs)
