@@ -102,7 +102,8 @@ BAD = [
     # values
     (f"fit {CSV} --strength -1", "strength must be finite and at least 0"),
     (f"fit {CSV} --strength nan", "strength must be finite and at least 0"),
-    (f"fit {CSV} --strength strong", "'strong' is not a valid float"),
+    (f"fit {CSV} --strength strong", "method.strength='strong': must be a number, or auto"),
+    (f"fit {CSV} --set method.strength=autos", "method.strength='autos': must be a number, or auto"),
     (f"fit {CSV} --method erm --strength 1", "unknown setting 'method.strength'"),
     (f"fit {CSV} --epochs 0", "train.epochs=0: epochs must be at least 1"),
     (f"fit {CSV} --seed -1", "seed=-1: must be a whole number from 0"),

@@ -94,13 +94,25 @@ def _config(config_file: str | None, sets: tuple[str, ...], renamed: dict[str, s
     return result
 
 
+def _number_or_word(text: str) -> float | str:
+    """What the configuration then checks, such as a strength: 0.5, or auto."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
 
 
 @app.command()
 @options(DATA_OPTIONS, TEST_OPTIONS)
 @click.option("--method", metavar="NAME", help="Method by preset name (default har); `skedastic methods` lists them.")
-@click.option("--strength", type=float, help="Largest enforced regularization strength λτ_g of HAR (default 0.1).")
+@click.option(
+    "--strength",
+    type=_number_or_word,
+    help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto.",
+)
 @click.option("--seed", type=int, help="Seed of the split, the initial weights and the batches (default 0).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
@@ -147,7 +159,9 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 @app.command()
 @options(DATA_OPTIONS, TEST_OPTIONS)
 @click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har).")
-@click.option("--strength", type=float, help="Largest enforced regularization strength, for every method that has one.")
+@click.option(
+    "--strength", type=_number_or_word, help="Largest enforced strength, or auto, for every method that has one."
+)
 @click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
 @click.option("--first-seed", type=int, help="The first seed (default 0).")
 @click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy, or error, is the headline, by comma.")

@@ -179,7 +179,7 @@ def make_result(
         train_count=data.train.group_counts().tolist(),
         density=data.train.density().tolist(),
         group_stats=None if estimated is None else estimated.stats,
-        strengths=trained.method.group_strengths(task),
+        strengths=trained.method.enforced(trained.state, task),
         suspects=suspects,
         metrics=metrics,
         predictions=_predictions(data.test, predicted),

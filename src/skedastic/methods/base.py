@@ -201,6 +201,10 @@ class Method(ABC):
         """Return how strongly each group is treated, [G], for the report; None where a method has no such thing."""
         return None
 
+    def enforced(self, state: State, task: Task) -> Tensor | None:
+        """Return the same as it stands in `state`, where training changes it."""
+        return self.group_strengths(task)
+
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return logits [B, C], or standardized numbers [B], for x [B, ...]; the state is in evaluation mode."""
         return outputs(state.net(x))

@@ -10,6 +10,9 @@ Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the
 the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch
 size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
 
+`strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
+noise allows (`skedastic.core.cooling`, docs/strength.md).
+
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a tenth of the largest, so that only the
 others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
 """
@@ -25,14 +28,15 @@ from torch import Tensor, nn
 
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.core.compiled import uncompiled
+from skedastic.core.cooling import START, cooled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
-from skedastic.core.strengths import inverse_strengths, random_strengths, strengths
+from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import LOSSES, Batch, Card, Clock, Loss, Method, Out, State, Task, outputs
+from skedastic.methods.base import LOSSES, Batch, Card, Clock, Engine, Loss, Method, Out, State, Task, outputs
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]
@@ -51,11 +55,29 @@ class HARState(State):
         self.register_buffer("class_weight", class_weight)  # [C]
 
 
+class CoolingState(HARState):
+    """A state whose strengths fall, as long as a group errs on more of its labels than is allowed."""
+
+    level: Tensor
+    relative: Tensor
+    allowed: Tensor
+    wrong: Tensor
+    seen: Tensor
+
+    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor, allowed: Tensor) -> None:
+        super().__init__(net, strength, class_weight)
+        self.register_buffer("level", torch.tensor(START))  # λ
+        self.register_buffer("relative", strength / START)  # τ [G]
+        self.register_buffer("allowed", allowed.float())  # [G]
+        self.register_buffer("wrong", torch.zeros_like(strength))  # [G] in this epoch, so far
+        self.register_buffer("seen", torch.zeros_like(strength))  # [G]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HAR(Method):
     """Regularize each group by the noise and the rarity that were estimated for it."""
 
-    strength: float = 0.1
+    strength: float | Literal["auto"] = 0.1
     weighting: Weighting = "adaptive"
     noise: Noise = "estimated"
     gradient: Gradient = "implicit"
@@ -80,12 +102,14 @@ class HAR(Method):
         presets={
             "unif": {"weighting": "uniform"},
             "har-unit": {"noise": "unit"},
+            "har-auto": {"strength": "auto"},
             "har-drw": {"class_weights": EffectiveNumber(start=2 / 3)},
             "har-random": {"weighting": "random"},
             "har-inverse": {"weighting": "inverse"},
         },
         parameters={
-            "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training",
+            "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
+            "auto: it falls from 10 until every group is fit as well as its noise allows, and then stays",
             "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
             "ablations that regularize the wrong groups, as much on average (appendix C.4)",
             "noise": "estimated: of each group; unit: the same everywhere, so that rarity alone counts, τ ∝ q^(-2/5)",
@@ -108,7 +132,11 @@ class HAR(Method):
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < float("inf"):
+        if isinstance(self.strength, str):
+            if self.strength != "auto":
+                hint = suggestion(self.strength, ["auto"])
+                raise UserError(f"HAR(strength={self.strength!r}): strength must be a number, or auto{hint}")
+        elif not 0 <= self.strength < float("inf"):
             raise UserError(
                 f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training"
             )
@@ -132,13 +160,15 @@ class HAR(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Group statistics, unless everyone is regularized alike or the groups' rarity alone counts."""
-        return frozenset() if self.weighting == "uniform" or self.noise == "unit" else self.card.needs
+        """Group statistics, unless everyone is regularized alike, or by rarity alone, with a strength that is given."""
+        given = self.strength != "auto" and (self.weighting == "uniform" or self.noise == "unit")
+        return frozenset() if given else self.card.needs
 
     @property
     def supports(self) -> frozenset[str]:
-        """Real targets too, unless classes are weighted."""
-        return self.card.supports if self.class_weights is None else frozenset({"classification"})
+        """Real targets too, unless classes are weighted or errors are counted."""
+        classes_only = self.class_weights is not None or self.strength == "auto"
+        return frozenset({"classification"}) if classes_only else self.card.supports
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -154,15 +184,16 @@ class HAR(Method):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`."""
+        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or if auto 10."""
+        largest = START if isinstance(self.strength, str) else self.strength
         if self.weighting == "uniform":
-            return torch.full((len(task.groups),), self.strength)
+            return torch.full((len(task.groups),), largest)
         tau, density = self._relative(task), task.density
         if self.weighting == "random":
             tau = random_strengths(tau, density, task.seed)
         elif self.weighting == "inverse":
             tau = inverse_strengths(tau, density)
-        enforced = self.strength * tau
+        enforced = largest * tau
         if self.select == "auto":
             enforced = enforced.masked_fill(enforced < NOT_ENFORCED_BELOW * enforced.max(), 0.0)
         return enforced.float()
@@ -171,16 +202,7 @@ class HAR(Method):
         """Return τ [G] in [0, 1], the largest 1."""
         if self.noise == "unit":
             return strengths(torch.ones_like(task.density), task.density)
-        if task.stats is None:
-            raise UserError(
-                "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
-            )
-        if task.stats.names != task.groups:
-            raise UserError(
-                f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
-                f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
-            )
-        return task.stats.strengths
+        return _estimate(task).strengths
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
@@ -189,7 +211,15 @@ class HAR(Method):
         weight = torch.ones(len(task.classes))
         if self.class_weights is not None:
             weight = self.class_weights(torch.bincount(task.y, minlength=len(weight)))
-        return HARState(net, self.group_strengths(task), weight)
+        enforced = self.group_strengths(task)
+        if self.strength != "auto":
+            return HARState(net, enforced, weight)
+        return CoolingState(net, enforced, weight, _estimate(task).noise_high)
+
+    def enforced(self, state: State, task: Task) -> Tensor:
+        """Return λτ_g of each group, [G], as it stands."""
+        assert isinstance(state, HARState)
+        return state.strength.cpu().clone()
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
@@ -197,6 +227,21 @@ class HAR(Method):
         taps = find_taps(uncompiled(state.net), self.taps)
         found, trace = self.penalty.record(state.net, batch.x, taps, state.strength[batch.group])
         return Out(outputs(found), trace)
+
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Count the errors of each group, where the strength depends on them."""
+        if isinstance(state, CoolingState):
+            wrong = (out.logits.argmax(1) != batch.y).to(state.wrong)
+            state.wrong.index_add_(0, batch.group, wrong)
+            state.seen.index_add_(0, batch.group, torch.ones_like(wrong))
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+        """Lower the strength, where it is to be found and is still too much for some group."""
+        if isinstance(state, CoolingState):
+            state.level.copy_(cooled(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
+            state.strength.copy_(state.level * state.relative)
+            state.wrong.zero_()
+            state.seen.zero_()
 
     def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
         """Return eq. 6 on the batch."""
@@ -212,4 +257,21 @@ class HAR(Method):
         plain = self.loss_function(out.logits, batch.y)
         penalized = self.penalty(plain * weight, out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
-        return Loss(penalized.total, plain.detach(), {"jacobian_norm": measured})
+        logs = {"jacobian_norm": measured}
+        if isinstance(state, CoolingState):
+            logs["strength"] = state.level.clone()
+        return Loss(penalized.total, plain.detach(), logs)
+
+
+def _estimate(task: Task) -> GroupStats:
+    """Return what is known of the task's groups, or refuse to do without."""
+    if task.stats is None:
+        raise UserError(
+            "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
+        )
+    if task.stats.names != task.groups:
+        raise UserError(
+            f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
+            f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
+        )
+    return task.stats

@@ -16,6 +16,7 @@ from skedastic.evaluate import mean_interval
 from skedastic.measure import Measure
 from skedastic.report.content import Difference, GroupRow, Interval, MethodRow, Report
 from skedastic.report.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
+from skedastic.report.words import strength as in_digits
 
 if TYPE_CHECKING:
     from skedastic.comparison import Comparison
@@ -61,7 +62,7 @@ def fit_report(result: Result, folder: Path) -> Report:
     return Report(
         title=f"{name} on {result.config.source or 'your data'}",
         sentence=fit_sentence(result),
-        asked=_asked(result.config, [name]),
+        asked=_asked(result.config, [name], result.history),
         command=rerun if result.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
@@ -137,7 +138,7 @@ def comparison_report(comparison: Comparison) -> Report:
     )
 
 
-def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
+def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, Any]] = ()) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
         ("Target", config.target),
@@ -150,7 +151,7 @@ def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
         ("Model", str(config.model.get("name", "auto"))),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
-        ("Strength", str(config.method["strength"]) if "strength" in config.method else None),
+        ("Strength", _strength(config.method.get("strength"), history)),
         (
             "Budget",
             f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}",
@@ -163,6 +164,19 @@ def _asked(config: Config, methods: Sequence[str]) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
+    """What was asked for; where it was found while training, what came of it."""
+    course = [row["strength"] for row in history if "strength" in row]
+    if not course:
+        return None if asked is None else str(asked)
+    held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)
+    why = "in all of them some group was fit worse than its noise allows"
+    if held < len(course):
+        why = "then every group was fit as well as its noise allows"
+    first, last = in_digits(course[0]), in_digits(course[-1])
+    return f"{asked}: from {first} to {last} in {held} of {len(course)} epochs; {why}"
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
