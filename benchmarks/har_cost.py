@@ -1,6 +1,6 @@
 """What HAR costs as a whole, estimate and training, against plain training and the paper's recipe.
 
-    python benchmarks/har_cost.py [--json] [--rounds 2] [--epochs 8] [--limit 4000]
+    python benchmarks/har_cost.py [--json] [--rounds 1] [--epochs 20] [--limit 2500]
 
 A subset of CIFAR-10 (shared/data), step imbalance 100 (five classes cut to a hundredth), ResNet-32, batches of 128.
 Each round runs the whole `skedastic fit` of plain training, of HAR as it comes, and of the paper's recipe (one half
@@ -34,9 +34,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--limit", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--limit", type=int, default=2500)
     arguments = parser.parse_args()
     settings = {
         "source": str(CIFAR),

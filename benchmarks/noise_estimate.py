@@ -65,7 +65,12 @@ def main() -> None:
     results = {}
     for epochs in (60, 15, 5):
         for name, settings in DIGITS.items():
-            train = {"train.epochs": epochs, "train.batch_size": 256, "train.lr": 0.02 if epochs == 60 else 0.05}
+            train = {
+                "estimate.epochs": 1.0,
+                "train.epochs": epochs,
+                "train.batch_size": 256,
+                "train.lr": 0.02 if epochs == 60 else 0.05,
+            }
             overrides = {"source": "digits", "test": "0.3", **settings, **train}
             results[f"digits, {name}, {epochs} epochs"] = measured(None, overrides, arguments.seeds)
     if arguments.cifar_seeds and CIFAR.exists():

@@ -75,11 +75,16 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     assert set(estimate.suspects["index"]) == set(data.index[held].tolist())
 
 
-def test_epochs_are_a_fraction_of_the_budgets_and_at_least_one(monkeypatch):
+def test_epochs_are_a_fraction_of_the_budgets_and_not_too_few(monkeypatch):
     trained_on = watched(monkeypatch)
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
-    assert [epochs for _, epochs, _ in trained_on] == [1, 1, 4, 4, 1, 1]
+    assert [epochs for _, epochs, _ in trained_on] == [2, 2, 4, 4, 2, 2]
+    budget = Budget(epochs=60)
+    assert Estimation().epochs_of(budget) == 15
+    assert Estimation(kind="paper").epochs_of(budget) == 60
+    assert Estimation(kind="paper", epochs=0.5).epochs_of(budget) == 30
+    assert [Estimation().epochs_of(Budget(epochs=n)) for n in (1, 4, 8, 20, 24)] == [1, 4, 5, 5, 6]
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])

@@ -78,7 +78,7 @@ def estimate_groups(
     else:
         fold = folds(dataset.group, dataset.strata, how.folds, seed)
     models = int(fold.max()) + 1
-    short = replace(budget, epochs=max(1, round(budget.epochs * how.epochs)))
+    short = replace(budget, epochs=how.epochs_of(budget))
     if dataset.scale is None:
         held_out = torch.full((len(dataset), len(dataset.classes)), torch.nan)
     else:
