@@ -167,3 +167,10 @@ def test_an_estimate_that_can_not_be_is_refused():
 def test_the_example_is_a_configuration():
     example = Path(__file__).parent.parent / "examples" / "demo.toml"
     assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har"]
+
+
+def test_in_a_comparison_a_preset_keeps_what_its_name_stands_for():
+    config = read(None, {"methods": "erm,unif,har,har-auto", "method.strength": 0.5})
+    methods = compared_methods(config)
+    assert [methods[name].strength for name in ("unif", "har", "har-auto")] == [0.5, 0.5, "auto"]
+    assert methods["unif"].weighting == "uniform"

@@ -183,14 +183,18 @@ def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
 
 
 def compared_methods(config: Config) -> dict[str, Method]:
-    """Return the methods of a comparison by name. A setting in `[method]` goes to every method that has it."""
+    """Return the methods of a comparison by name. A setting in `[method]` goes to every method that has it.
+
+    What a preset's name stands for is not overridden: har-auto keeps its own strength.
+    """
     settings = _settings(config.method)
     fields = {name: {f.name for f in dataclasses.fields(find_preset(name)[0])} for name in config.methods}
     for key in settings:
         if not any(key in known for known in fields.values()):
             raise unknown(f"setting of {', '.join(config.methods)}", key, sorted(set().union(*fields.values())))
     return {
-        name: make_method(name, {k: v for k, v in settings.items() if k in fields[name]}) for name in config.methods
+        name: make_method(name, {k: v for k, v in settings.items() if k in known and k not in find_preset(name)[1]})
+        for name, known in fields.items()
     }
 
 
