@@ -166,7 +166,7 @@ def test_an_estimate_that_can_not_be_is_refused():
 
 def test_the_example_is_a_configuration():
     example = Path(__file__).parent.parent / "examples" / "demo.toml"
-    assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har"]
+    assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har", "har-auto"]
 
 
 def test_in_a_comparison_a_preset_keeps_what_its_name_stands_for():
