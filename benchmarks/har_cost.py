@@ -41,7 +41,7 @@ def main() -> None:
     settings = {
         "source": str(CIFAR),
         "target": "label",
-        "imbalance": "step:100:0,1,2,3,4",
+        "imbalance": "step:100:airplane,automobile,bird,cat,deer",
         "limit": arguments.limit,
         "test": "none",
         "model.name": "resnet32",
