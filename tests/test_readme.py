@@ -34,7 +34,7 @@ def test_the_demos_configuration_is_valid_and_is_the_documented_experiment():
     config = read(ROOT / "examples" / "demo.toml", {})
     assert config.noise == "1<->8:0.4,3<->9:0.4"
     assert config.imbalance == "step:3:1,3,8,9"
-    assert config.methods == ("erm", "unif", "har")
+    assert config.methods == ("erm", "unif", "har", "har-auto")
     assert config.train.epochs == 60
     assert config.seeds >= 10
     assert config.first_seed + config.seeds <= 1000, "development seeds are 1000 and up"
