@@ -130,14 +130,15 @@ class JacobianPenalty:
             refuse_fused(per_example)
         loss = per_example.sum() * trace.loss_scale
         jacobians = trace.jacobians(loss, create_graph=exact, retain_graph=self.gradient != "implicit")
-        norms = layer_norms(jacobians, trace.layouts(batch), batch)
+        layouts = trace.layouts(batch)
+        norms = layer_norms(jacobians, layouts, batch)
         norm = self._joint(norms, batch) / trace.loss_scale
         _check_finite(norm, trace)
         if exact:
             total = (per_example + strength * norm).mean()
         else:
             ratio = 1.0 if self.gradient == "implicit" else self.step
-            shifts = self._shifts(jacobians, norms, trace.layouts(batch), ratio * strength, batch)
+            shifts = self._shifts(jacobians, norms, layouts, ratio * strength, batch)
             total = losses(trace.replay(shifts), None).mean()
             if self.gradient == "finite":
                 # where no strength is enforced the difference is zero, and must be so to the bit

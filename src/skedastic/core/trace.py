@@ -324,25 +324,27 @@ class RandomState:
     @classmethod
     def now(cls, net: nn.Module) -> RandomState:
         """Return the state as it is."""
-        device = next((p.device for p in net.parameters()), torch.device("cpu"))
+        return cls._on(next((p.device for p in net.parameters()), torch.device("cpu")))
+
+    @classmethod
+    def _on(cls, device: torch.device) -> RandomState:
         on_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
         return cls(torch.get_rng_state(), device, on_device)
 
     @property
     def moved(self) -> bool:
         """Whether random numbers were drawn since."""
-        if not torch.equal(self.cpu, torch.get_rng_state()):
+        now = self._on(self.device)
+        if not torch.equal(self.cpu, now.cpu):
             return True
-        if self.on_device is None:
-            return False
-        return not torch.equal(self.on_device, torch.get_device_module(self.device).get_rng_state(self.device))
+        return (
+            self.on_device is not None and now.on_device is not None and not torch.equal(self.on_device, now.on_device)
+        )
 
     @contextmanager
     def again(self) -> Iterator[None]:
         """Draw what was drawn since this state; afterwards go on from where the generators stood."""
-        after = RandomState(torch.get_rng_state(), self.device, None)
-        if self.on_device is not None:
-            after = RandomState(after.cpu, self.device, torch.get_device_module(self.device).get_rng_state(self.device))
+        after = self._on(self.device)
         self._set()
         try:
             yield
