@@ -4,19 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import skedastic as sk
 from skedastic.config import build_config, method_table, read, the_method, to_toml
-from skedastic.core.cooling import FALL, START, WITHIN, cooled, overdone
+from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.cooling import FALL, START, WITHIN, cooled, exhausted, overdone
 from skedastic.errors import UserError
 from skedastic.evaluate import mean_of_groups
 from skedastic.methods.base import Clock
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR, CoolingState
-from skedastic.pipeline import estimate_noise, train_and_evaluate
+from skedastic.pipeline import compare, estimate_noise, train_and_evaluate
 from skedastic.preparation import network, open_data
+from skedastic.report.build import comparison_report, fit_report
 from skedastic.training import Budget, Checkpoints, train
 from tests.test_contract import dataset, make_net, same, task, weights
 
@@ -96,9 +99,8 @@ def test_groups_without_noise_are_not_regularized_and_still_have_a_say():
     state = train(HAR(strength="auto"), data, make_net, BUDGET, task=t).state
     assert state.strength.tolist() == [0.0, START, 0.0]  # everything is allowed
     t = with_noise([0.0, 0.4, 0.0], [0.0, 1.0, 1.0])
-    state = train(HAR(strength="auto"), data, make_net, BUDGET, task=t).state
-    assert state.strength[0] == state.strength[2] == 0
-    assert 0 < state.strength[1] < START
+    history = train(HAR(strength="auto"), data, make_net, BUDGET, task=t).history
+    assert history[1]["strength"] == pytest.approx(START * FALL ** (-1 / 4))  # for the sake of the first group
 
 
 def test_the_errors_are_counted_by_group_over_an_epoch():
@@ -117,17 +119,153 @@ def test_the_errors_are_counted_by_group_over_an_epoch():
     assert not state.seen.any()
 
 
+def test_the_range_is_exhausted_below_a_hundredth_of_the_start():
+    level = torch.tensor(START)
+    for _ in range(4):  # two thirds of six epochs
+        assert not exhausted(level, START)
+        level = cooled(level, SEEN, SEEN, torch.zeros(2), 6)
+    assert not exhausted(level, START)  # the bottom of the range is in it, whatever rounding made of it
+    assert not exhausted(level, START / 10)
+    assert exhausted(cooled(level, SEEN, SEEN, torch.zeros(2), 6), START)
+
+
+NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
+
+
+@pytest.mark.parametrize("settings", [{}, {"class_weights": EffectiveNumber(start=0.5)}, {"weighting": "uniform"}])
+def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
+    data, t = dataset(), with_noise(NEVER)
+    trained = train(HAR(strength="auto", **settings), data, make_net, BUDGET, seed=4, task=t)
+    plain = train(HAR(strength=0.0, **settings), data, make_net, BUDGET, seed=4, task=t)
+    assert same(weights(trained.state.net), weights(plain.state.net))
+    stages = [row["stage"] for row in trained.history]
+    assert stages == ["train"] * 5 + ["weaker"] * 5 + ["plain"] * 6, (
+        "given up once λ is below the range, and trained for all of the epochs"
+    )
+    course = [row["strength"] for row in trained.history[:10]]
+    assert course == pytest.approx([start * FALL ** (-k / 4) for start in (START, START / 10) for k in range(5)])
+    assert [row["loss"] for row in trained.history[10:]] == [row["loss"] for row in plain.history]
+    assert trained.method.enforced(trained.state, t).tolist() == [0.0] * 3
+    assert [r.split(":")[0] for r in trained.remarks] == [
+        "strength=auto began anew with a tenth of the strength",
+        "strength=auto found none",
+    ]
+    allowed = train(
+        HAR(strength="auto", **settings), data, make_net, BUDGET, task=with_noise([0.3, 0.4, 0.2], [1.0] * 3)
+    )
+    assert [row["stage"] for row in allowed.history] == ["train"] * 6
+    assert allowed.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch"), [("train", 3), ("train", 5), ("weaker", 2), ("weaker", 5), ("plain", 1), ("plain", 6)]
+)
+def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path, stage, epoch):
+    data, method, t = dataset(), HAR(strength="auto"), with_noise(NEVER)
+
+    class Cut(BaseException):
+        pass
+
+    def cut(name, done, _):
+        if (name, done) == (stage, epoch):
+            raise Cut
+
+    whole = train(method, data, make_net, BUDGET, task=t)
+    with pytest.raises(Cut):
+        train(method, data, make_net, BUDGET, task=t, progress=cut, checkpoints=Checkpoints(tmp_path, 0, ""))
+    again = train(method, data, make_net, BUDGET, task=t, checkpoints=Checkpoints(tmp_path, 0, ""))
+    assert same(weights(again.state), weights(whole.state))
+    assert again.history == whole.history
+
+
+def test_a_network_that_learns_slowly_is_begun_anew_with_less():
+    """What is too much for all of the first attempt and not for the second: 0.05 is allowed, 0.1 is not."""
+
+    class Slow(HAR):
+        """HAR whose groups err on everything above a strength, and on nothing below."""
+
+        def observe(self, state, batch, out, clock):
+            state.wrong.index_add_(0, batch.group, (state.level > 0.05) * torch.ones_like(batch.y, dtype=torch.float))
+            state.seen.index_add_(0, batch.group, torch.ones_like(batch.y, dtype=torch.float))
+
+    budget = replace(BUDGET, epochs=12)
+    trained = train(Slow(strength="auto"), dataset(), make_net, budget, task=with_noise([0.3, 0.4, 0.2]))
+    stages = [row["stage"] for row in trained.history]
+    assert stages == ["train"] * 9 + ["weaker"] * 12
+    assert trained.method == Slow(strength="auto", start=START / 10)
+    assert 0.05 / FALL ** (1 / 8) < float(trained.state.level) <= 0.05
+    assert len(trained.remarks) == 1
+    assert trained.method.enforced(trained.state, task(dataset())).max() == trained.state.level
+    again = train(Slow(strength="auto", start=1.0), dataset(), make_net, budget, task=with_noise([0.3, 0.4, 0.2]))
+    assert same(weights(again.state), weights(trained.state)), "as if it had begun there"
+
+
+def chance(seed=0):
+    """Labels that have nothing to do with the features, which a network of 16 units doesn't learn in six epochs."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(90, 4)), rng.integers(0, 3, 90)
+
+
+def given_up(**settings):
+    x, y = chance()
+    budget = Budget(epochs=6, batch_size=16, lr=1e-4, device="cpu")
+    return sk.fit(x, y, train=budget, model={"name": "mlp", "width": 16}, **settings)
+
+
+def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path):
+    result = given_up(method=sk.HAR(strength="auto"))
+    assert result.history[-1]["stage"] == "plain"
+    assert result.strengths.tolist() == [0.0] * 3
+    assert [r for r in result.remarks if "strength=auto found none" in r]
+    report = fit_report(result, Path("somewhere"))
+    assert dict(report.asked)["Strength"] == "auto: none; 10 epochs were spent on too much; then it was left out"
+    assert [n for n in report.notes if "strength=auto found none" in n]
+    result.save(tmp_path / "run")
+    back = sk.load(tmp_path / "run")
+    x, _ = chance(1)
+    assert np.array_equal(back.predict_proba(x), result.predict_proba(x))
+    assert back.remarks == result.remarks
+    assert back.method == result.method
+    plain = given_up(method=sk.HAR(strength=0.0))
+    assert np.array_equal(plain.predict_proba(x), result.predict_proba(x))
+
+
+def test_seconds_count_the_estimate_of_one_that_gave_up():
+    result = given_up(method=sk.HAR(strength="auto", weighting="uniform"))
+    assert result.history[-1]["stage"] == "plain"
+    assert result.seconds > result.trained.seconds
+
+
+def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path):
+    x, y = chance()
+    table = tmp_path / "chance.csv"
+    pd.DataFrame(x).assign(y=y).to_csv(table, index=False)
+    settings = {"source": str(table), "target": "y", "test": "0.3", "methods": ("erm", "har-auto"), "seeds": 1}
+    comparison = compare(build_config(settings | {"train": {"epochs": 6, "batch_size": 16, "lr": 1e-4}}))
+    (outcome,) = comparison.outcomes
+    history = outcome.history["har-auto"]
+    assert {row["stage"] for row in history} == {"train", "weaker", "plain"}
+    assert [r[-20:] for r in comparison.remarks] == ["r, would spare that.", "r, there may be one."]
+    without = replace(outcome, history={"erm": history[-6:], "har-auto": history[-6:]}, remarks=())
+    two = replace(comparison, outcomes=[outcome, without])
+    assert [r[-15:] for r in two.remarks] == [". (1 of 2 seeds)"[-15:]] * 2
+    curve = comparison_report(two).history["har-auto"]["loss"]  # of runs that are not as long
+    assert len(curve) == len(history)
+    assert curve[0] == pytest.approx((history[0]["loss"] + history[-6]["loss"]) / 2)
+    assert curve[-1] == history[-1]["loss"]
+
+
 @pytest.mark.parametrize("weighting", ["adaptive", "uniform", "random", "inverse"])
 def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting):
     data = dataset()
-    method = HAR(strength="auto", weighting=weighting)
+    method, t = HAR(strength="auto", weighting=weighting), with_noise([0.1, 0.3, 0.2], [1.0, 0.8, 0.8])
     assert method.needs == {"group_stats"}
-    trained = train(method, data, make_net, BUDGET, task=task(data))
+    trained = train(method, data, make_net, BUDGET, task=t)
     course = [row["strength"] for row in trained.history]
-    assert course[0] == START
+    assert course[0] == trained.method.start
     assert course == sorted(course, reverse=True)
-    enforced = method.enforced(trained.state, task(data))
-    assert torch.allclose(enforced, method.group_strengths(task(data)) * trained.state.level / START)
+    enforced = method.enforced(trained.state, t)
+    assert torch.allclose(enforced, method.group_strengths(t) * trained.state.level / method.start)
     assert float(trained.state.level) <= course[-1]
 
 
@@ -181,15 +319,18 @@ def test_bad_input_is_one_line(make, says):
 
 def test_the_report_says_what_was_found_and_why():
     rng = np.random.default_rng(0)
-    y = np.arange(90) % 3
-    x = rng.normal(size=(90, 4)) + np.eye(4)[y]
-    result = sk.fit(x, y, method=sk.HAR(strength="auto"), train=BUDGET, model={"name": "mlp", "width": 16})
-    assert float(result.strengths.max()) <= result.history[-1]["strength"] <= START
-    from skedastic.report.build import fit_report
-
-    asked = dict(fit_report(result, Path("somewhere")).asked)
-    assert asked["Strength"].startswith("auto: from 10.0 to ")
-    assert "its noise allows" in asked["Strength"]
+    y = np.arange(300) % 3
+    x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
+    budget = replace(BUDGET, epochs=20, lr=0.1)
+    result = sk.fit(x, y, method="har-auto", noise="uniform:0.4", train=budget, model={"name": "mlp", "width": 16})
+    last = [row["strength"] for row in result.history if row["stage"] == result.history[-1]["stage"]]
+    assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]
+    spent = len(result.history) - 20  # a network of 16 units is slow
+    said = dict(fit_report(result, Path("somewhere")).asked)["Strength"]
+    assert said.startswith(f"auto: {spent} epochs were spent on too much; from 1.0 to ")
+    assert said.endswith(f" in {len(set(last))} of 20 epochs; then every group was fit as well as its noise allows")
+    without_more = replace(result, trained=replace(result.trained, history=result.history[spent:]))
+    assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.0 to ")
 
 
 def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class():

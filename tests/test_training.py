@@ -1,6 +1,7 @@
 """The loop and the budget: stages, schedules, streams, and what goes wrong."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -205,6 +206,45 @@ def test_a_recipe_of_two_stages(reinit):
     assert len(kept) == 3
     assert all(torch.equal(first[i], last[i]) for i in where[:2]) is not reinit, "frozen, unless started anew"
     assert not torch.equal(first[-1], last[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditional(ERM):
+    """ERM that ends after `enough` epochs, and a second stage that is trained where that was before the last."""
+
+    enough: int = 2
+
+    card: ClassVar[Card] = replace(ERM.card, name="conditional")
+
+    def init(self, task, make_net):
+        state = super().init(task, make_net)
+        state.register_buffer("epochs", torch.zeros(()))
+        return state
+
+    def end_epoch(self, state, task, clock, engine):
+        state.epochs += 1
+
+    def stages(self, task):
+        over = partial(self._over, self.enough)
+        return (
+            Stage(name="first", method=self, until=over),
+            Stage(name="second", method=ERM(), needed=over, remark="there was a second"),
+        )
+
+    @staticmethod
+    def _over(enough, state):
+        return bool(state.epochs >= enough)
+
+
+@pytest.mark.parametrize(("enough", "expected"), [(2, [2, 4]), (4, [4, 4]), (9, [4, 0])])
+def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expected):
+    trained = train(Conditional(enough=enough), dataset(), make_net, QUICK, seed=7)
+    stages = [row["stage"] for row in trained.history]
+    assert [stages.count(name) for name in ("first", "second")] == expected
+    assert trained.remarks == (("there was a second",) if expected[1] else ())
+    assert isinstance(trained.method, ERM if expected[1] else Conditional)
+    plain = train(ERM(), dataset(), make_net, QUICK, seed=7)
+    assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
 
 
 def test_other_streams_go_round_and_are_shuffled_anew():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,7 +68,7 @@ class SeedOutcome:
             seconds={name: r.seconds for name, r in results.items()},
             suspects=list(first.shown_suspects),
             suspects_total=0 if table is None else int(table["is_issue"].sum()),
-            remarks=first.remarks,
+            remarks=tuple(dict.fromkeys(remark for r in results.values() for remark in r.remarks)),
         )
 
 
@@ -111,6 +112,13 @@ class Comparison:
     def measure(self) -> Measure:
         """What is compared: accuracy, or error."""
         return measure_of(next(iter(self.outcomes[0].metrics.values())))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be told of the data and of the training; of how many seeds, where it is not of all."""
+        count = Counter(remark for o in self.outcomes for remark in o.remarks)
+        seeds = len(self.outcomes)
+        return tuple(text if n == seeds else f"{text} ({n} of {seeds} seeds)" for text, n in count.items())
 
     @cached_property
     def focus(self) -> tuple[str, ...]:

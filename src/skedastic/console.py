@@ -111,7 +111,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     """Print a row for each method, the paired differences, the sentence, and where it was written."""
     from skedastic.report.sentences import comparison_sentence
 
-    _remarks(comparison.outcomes[0].remarks)
+    _remarks(comparison.remarks)
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]

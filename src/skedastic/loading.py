@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
-from skedastic.methods.base import State, Task
+from skedastic.methods.base import Method, State, Task
 from skedastic.results import Result, make_network
 from skedastic.training import Trained
+from skedastic.training.stage import Values
 
 
 def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
@@ -57,7 +58,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     encoder = Encoder.from_json(state["encoder"])
     group_stats = None if stats is None else GroupStats.from_dict(stats)
     task = _task(encoder, state, group_stats)
-    method = the_method(config)
+    method = _trained_last(the_method(config), task, history)
     scale = None if state.get("scale") is None else Scale(**state["scale"])
     with torch.random.fork_rng(devices=[]):
         rebuilt = method.init(task, _network(config, state, encoder, model))
@@ -80,6 +81,12 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
         true_noise=state["true_noise"],
         remarks=tuple(state["remarks"]),
     )
+
+
+def _trained_last(method: Method, task: Task, history: Sequence[Values]) -> Method:
+    """Return the method of the recipe's stage that was the last to be trained."""
+    name = history[-1]["stage"]
+    return next(stage.method for stage in method.stages(task) if stage.name == name)
 
 
 def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> Task:

@@ -159,7 +159,7 @@ def train_and_evaluate(
             metrics = evaluate(predicted, test.y, test.group, test.classes, test.groups, count)
         else:
             metrics = evaluate_real(predicted, test.y, test.group, test.groups, count)
-    return make_result(config, data, task, trained, estimated, metrics, predicted)
+    return make_result(config, data, method, task, trained, estimated, metrics, predicted)
 
 
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) -> Comparison:

@@ -161,6 +161,7 @@ class Result:
 def make_result(
     config: Config,
     data: Data,
+    method: Method,
     task: Task,
     trained: Trained,
     estimated: Estimate | None,
@@ -183,9 +184,9 @@ def make_result(
         suspects=suspects,
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
-        seconds=trained.seconds + (estimated.seconds if estimated and "group_stats" in trained.method.needs else 0.0),
+        seconds=trained.seconds + (estimated.seconds if estimated and "group_stats" in method.needs else 0.0),
         true_noise=true_noise(data),
-        remarks=data.source.remarks,
+        remarks=(*data.source.remarks, *trained.remarks),
         shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
     )
 

@@ -135,6 +135,9 @@ class Stage:
     trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters
     lr_scale: float = 1.0
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
+    until: Callable[[State], bool] | None = None  # asked after each epoch; the stage ends where it is true
+    needed: Callable[[State], bool] | None = None  # asked of the state before; the stage is left out where it is false
+    remark: str = ""  # what whoever trained it should be told, in a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +157,7 @@ class Method(ABC):
         return self.card.supports
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the stages of the recipe; by default one, this method itself."""
+        """Return the stages of the recipe, under names of their own; by default one, this method itself."""
         return (Stage(name="train", method=self),)
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:

@@ -11,16 +11,17 @@ the code is an option: norm="layers", affine="before", reduction="mean", taps=("
 size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
-noise allows (`skedastic.core.cooling`, docs/strength.md).
+noise allows; where that never ends, training begins anew with a tenth of it, and then without (`skedastic.core.cooling`,
+docs/strength.md).
 
-Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a tenth of the largest, so that only the
+Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
 others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.core.compiled import uncompiled
-from skedastic.core.cooling import START, cooled
+from skedastic.core.cooling import START, WEAKER, cooled, exhausted
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
@@ -36,11 +37,19 @@ from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, suggestion
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import LOSSES, Batch, Card, Clock, Engine, Loss, Method, Out, State, Task, outputs
+from skedastic.methods.base import LOSSES, Batch, Card, Clock, Engine, Loss, Method, Out, Stage, State, Task, outputs
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]
-NOT_ENFORCED_BELOW = 0.1  # of the largest λτ_g, with select="auto"
+NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
+BEGUN_ANEW = (
+    "strength=auto began anew with a tenth of the strength: with more, some group was fit worse than its noise allows for "
+    "too long. More epochs, or a network that learns faster, would spare that."
+)
+NONE_FOUND = (
+    "strength=auto found none: at every one that it tried, some group was fit worse than its noise allows. The network was "
+    "trained without; with more epochs, or a network that learns faster, there may be one."
+)
 
 
 class HARState(State):
@@ -64,10 +73,10 @@ class CoolingState(HARState):
     wrong: Tensor
     seen: Tensor
 
-    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor, allowed: Tensor) -> None:
+    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor, start: float, allowed: Tensor) -> None:
         super().__init__(net, strength, class_weight)
-        self.register_buffer("level", torch.tensor(START))  # λ
-        self.register_buffer("relative", strength / START)  # τ [G]
+        self.register_buffer("level", torch.tensor(start))  # λ
+        self.register_buffer("relative", strength / start)  # τ [G]
         self.register_buffer("allowed", allowed.float())  # [G]
         self.register_buffer("wrong", torch.zeros_like(strength))  # [G] in this epoch, so far
         self.register_buffer("seen", torch.zeros_like(strength))  # [G]
@@ -78,6 +87,7 @@ class HAR(Method):
     """Regularize each group by the noise and the rarity that were estimated for it."""
 
     strength: float | Literal["auto"] = 0.1
+    start: float = START
     weighting: Weighting = "adaptive"
     noise: Noise = "estimated"
     gradient: Gradient = "implicit"
@@ -109,7 +119,9 @@ class HAR(Method):
         },
         parameters={
             "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
-            "auto: it falls from 10 until every group is fit as well as its noise allows, and then stays",
+            "auto: it falls until every group is fit as well as its noise allows, and then stays",
+            "start": "of strength=auto, λ at the outset, > 0; where it falls to a hundredth, training begins anew with a tenth "
+            "of it, and if that is too much as well, without",
             "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
             "ablations that regularize the wrong groups, as much on average (appendix C.4)",
             "noise": "estimated: of each group; unit: the same everywhere, so that rarity alone counts, τ ∝ q^(-2/5)",
@@ -118,7 +130,7 @@ class HAR(Method):
             "affine": "measure after or before the affine part of normalization layers (the authors' code: before)",
             "reduction": "J of the batch's sum (R does not depend on B) or mean (the authors' code)",
             "step_size": "ε of gradient=finite, > 0",
-            "select": "of gradient=implicit, who takes the second pass: auto, the groups with at least a tenth of the "
+            "select": "of gradient=implicit, who takes the second pass: auto, the groups with at least a fifth of the "
             "strength; or a share of the batch in (0, 1], 1.0 being everyone",
             "selection": "which share: largest strengths, or drawn in proportion to them (unbiased)",
             "taps": "names or patterns of the modules to measure at, or a function (name, module) -> bool; default all "
@@ -140,6 +152,8 @@ class HAR(Method):
             raise UserError(
                 f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training"
             )
+        if not 0 < self.start < float("inf"):
+            raise UserError(f"HAR(start={self.start}): start must be above 0 and finite; {START:g} is a good one")
         if not 0 < self.step_size < float("inf"):
             raise UserError(f"HAR(step_size={self.step_size}): step_size must be above 0; 0.01 is a good start")
         for name, choices in (
@@ -184,8 +198,8 @@ class HAR(Method):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or if auto 10."""
-        largest = START if isinstance(self.strength, str) else self.strength
+        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or if auto `start`."""
+        largest = self.start if isinstance(self.strength, str) else self.strength
         if self.weighting == "uniform":
             return torch.full((len(task.groups),), largest)
         tau, density = self._relative(task), task.density
@@ -204,6 +218,21 @@ class HAR(Method):
             return strengths(torch.ones_like(task.density), task.density)
         return _estimate(task).strengths
 
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return the training; and where a strength is to be found and none is allowed, what is tried after it."""
+        if self.strength != "auto":
+            return super().stages(task)
+        weaker, plain = replace(self, start=self.start * WEAKER), replace(self, strength=0.0)
+        too_much, still_too_much = self._exhausted, weaker._exhausted
+        return (
+            Stage(name="train", method=self, until=too_much),
+            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, remark=BEGUN_ANEW),
+            Stage(name="plain", method=plain, needed=still_too_much, remark=NONE_FOUND),
+        )
+
+    def _exhausted(self, state: State) -> bool:
+        return isinstance(state, CoolingState) and exhausted(state.level, self.start)
+
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
         net = make_net()
@@ -214,7 +243,7 @@ class HAR(Method):
         enforced = self.group_strengths(task)
         if self.strength != "auto":
             return HARState(net, enforced, weight)
-        return CoolingState(net, enforced, weight, _estimate(task).noise_high)
+        return CoolingState(net, enforced, weight, self.start, _estimate(task).noise_high)
 
     def enforced(self, state: State, task: Task) -> Tensor:
         """Return λτ_g of each group, [G], as it stands."""

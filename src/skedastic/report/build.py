@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def comparison_report(comparison: Comparison) -> Report:
         suspects_total=first.suspects_total,
         notes=[
             *config.notes,
-            *first.remarks,
+            *comparison.remarks,
             *comparison_notes(comparison),
             *group_notes(groups, stats[0] if stats else None),
         ],
@@ -168,21 +169,25 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
 
 def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
     """What was asked for; where it was found while training, what came of it."""
-    course = [row["strength"] for row in history if "strength" in row]
-    if not course:
+    found = [row for row in history if "strength" in row]
+    if not found:
         return None if asked is None else str(asked)
+    course = [row["strength"] for row in found if row["stage"] == history[-1]["stage"]]
+    before = f"{len(found) - len(course)} epochs were spent on too much; " if len(found) > len(course) else ""
+    if not course:
+        return f"{asked}: none; {before}then it was left out"
     held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)
     why = "in all of them some group was fit worse than its noise allows"
     if held < len(course):
         why = "then every group was fit as well as its noise allows"
     first, last = in_digits(course[0]), in_digits(course[-1])
-    return f"{asked}: from {first} to {last} in {held} of {len(course)} epochs; {why}"
+    return f"{asked}: {before}from {first} to {last} in {held} of {len(course)} epochs; {why}"
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
-    """Mean loss and accuracy by epoch over the runs."""
+    """Mean loss and accuracy by epoch, over the runs that were as long."""
     return {
-        key: np.mean([[row[key] for row in history] for history in histories], axis=0).tolist()
+        key: [float(np.mean([row[key] for row in rows if row is not None])) for rows in zip_longest(*histories)]
         for key in ("loss", "accuracy")
         if all(key in row for history in histories for row in history)
     }

@@ -24,11 +24,12 @@ Progress = Callable[[str, int, int], None]  # (stage, epochs done, epochs)
 class Trained:
     """What training gives."""
 
-    method: Method
+    method: Method  # of the last stage
     state: State
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
     scale: Scale | None = None  # the units of real targets
+    remarks: tuple[str, ...] = ()  # of the stages
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
@@ -70,22 +71,26 @@ def train(
     """Train `method` on `dataset` through all of its stages.
 
     make_net: gives a newly initialized network; methods that train several call it several times. seed: of the initial
-    weights, the order of the examples, their augmentation and dropout: the same seed gives every method the same
-    start and the same batches. task: what the method may know beyond the data, such as the groups' statistics.
-    checkpoints: kept as training goes on, and gone on from where there are some.
+    weights, the order of the examples, their augmentation and dropout: the same seed gives every method, and every
+    stage that starts anew, the same start and the same batches. task: what the method may know beyond the data, such as
+    the groups' statistics. checkpoints: kept as training goes on, and gone on from where there are some.
     Raises UserError when the loss is no longer finite, or a checkpoint is of something else. The caller's random state
     is left alone.
     """
     device = find_device(budget.device)
     task = task or make_task(dataset)
     state: State | None = None
+    trained: list[Stage] = []
     history: list[Values] = []
     seconds = 0.0
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
-        torch.manual_seed(seed)
         for number, stage in enumerate(method.stages(task), 1):
+            if state is not None and stage.needed is not None and not stage.needed(state):
+                continue
+            trained.append(stage)
             if state is None or stage.reinit:
+                torch.manual_seed(seed)
                 state = _placed(stage.method.init(task, make_net), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with _only_trainable(stage, state):
@@ -95,7 +100,8 @@ def train(
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    return Trained(stage.method, state, history, seconds, dataset.scale)
+    remarks = tuple(stage.remark for stage in trained if stage.remark)
+    return Trained(trained[-1].method, state, history, seconds, dataset.scale, remarks)
 
 
 def _placed(state: State, budget: Budget, device: torch.device) -> State:

@@ -65,8 +65,9 @@ class StageRun:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained."""
-        return self.epoch == self.epochs
+        """Whether all epochs are trained, or the stage is over before."""
+        over = self.stage.until is not None and self.epoch > 0 and self.stage.until(self.state)
+        return self.epoch == self.epochs or over
 
     def run_epoch(self) -> None:
         """Train for an epoch. Raises UserError when the loss, or a weight at the end, is no longer finite."""
