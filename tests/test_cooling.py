@@ -327,10 +327,10 @@ def test_the_report_says_what_was_found_and_why():
     assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]
     spent = len(result.history) - 20  # a network of 16 units is slow
     said = dict(fit_report(result, Path("somewhere")).asked)["Strength"]
-    assert said.startswith(f"auto: {spent} epochs were spent on too much; from 1.0 to ")
+    assert said.startswith(f"auto: {spent} epochs were spent on too much; from 1.00 to ")
     assert said.endswith(f" in {len(set(last))} of 20 epochs; then every group was fit as well as its noise allows")
     without_more = replace(result, trained=replace(result.trained, history=result.history[spent:]))
-    assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.0 to ")
+    assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.00 to ")
 
 
 def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class():
