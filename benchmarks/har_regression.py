@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,15 +146,14 @@ def errors(problem: Callable[[int], Problem], seed: int, strengths: dict[str, fl
     """Return the error in each part by method ("har", "har@0.3"), on one seed. strengths: of each method but erm."""
     made = problem(seed)
     make_net = network(made.config, made.data)
-    whole = replace(made.config, estimate=replace(made.config.estimate, epochs=1.0))  # the budget of docs/regression.md
-    estimated = estimate_noise(whole, made.data, make_net)
+    estimated = estimate_noise(made.config, made.data, make_net)
     test = made.data.test
     assert test is not None
     rows = {"noisiest": made.noisiest(estimated), "rarest": made.rarest, "overall": np.ones(len(test), dtype=bool)}
     off = float(made.data.train.y.mean()) - test.y.numpy()
     found = {"the mean": {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}}
     for name, strength in {"erm": None, **strengths}.items():
-        settings = {} if strength is None else {"strength": strength, "select": 1.0}
+        settings = {} if strength is None else {"strength": strength}
         method = make_method(name.partition("@")[0], settings)
         result = train_and_evaluate(made.config, made.data, method, make_net, estimated)
         off = (result.predictions["predicted"] - result.predictions["label"]).to_numpy()

@@ -1,0 +1,104 @@
+"""What `select="auto"` leaves out, and what that costs in accuracy: HAR by the fraction of λ below which nothing is enforced.
+
+    python benchmarks/har_select.py [--json] [--data digits,fashion] [--seeds 24] [--first-seed 3000] [--strength auto]
+
+The data sets are those of `har_strength.py`. For each seed: one estimate; plain training; HAR that enforces nothing on
+groups whose λτ is below each fraction of the largest, 0 being everyone. Prints, for each fraction, the accuracy of the
+classes in focus over plain training's and over everyone's, paired by seed with 95 % t-intervals, the accuracy of the
+worst class, the share of the training examples that take the second pass, and the seconds over those of plain training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from common import hardware, show
+from har_strength import SETS
+from skedastic.data import affected_classes
+from skedastic.evaluate import paired
+from skedastic.methods import har
+from skedastic.methods.base import Method
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.pipeline import estimate_noise, train_and_evaluate
+from skedastic.preparation import network
+from skedastic.training.loop import make_task
+
+FRACTIONS = (0.0, 0.1, 0.2, 0.3)
+Runs = dict[str, dict[str, list[float]]]  # way of training -> figure -> one value a seed
+
+
+def run_seed(name: str, seed: int, method: HAR, runs: Runs) -> None:
+    """Train every way on one seed, and append the figures."""
+    config, data = SETS[name][0](seed)
+    make_net = network(config, data)
+    estimated = estimate_noise(config, data, make_net)
+    focus = affected_classes(config.noise, config.imbalance, data.train.classes) or data.train.classes
+    ways: dict[str, tuple[Method, float]] = {"erm": (ERM(), 0.0)}
+    ways |= {f"{fraction:g}": (method, fraction) for fraction in FRACTIONS}
+    for way, (trained, fraction) in ways.items():
+        with patch.object(har, "NOT_ENFORCED_BELOW", fraction):
+            result = train_and_evaluate(config, data, trained, make_net, estimated)
+            enforced = trained.group_strengths(replace(make_task(data.train), stats=estimated.stats))
+        assert result.metrics is not None
+        groups = {g["name"]: g["accuracy"] for g in result.metrics["groups"]}
+        values = runs[way]
+        values["focus"].append(float(np.mean([groups[c] for c in focus])))
+        values["worst"].append(min(groups.values()))
+        values["share"].append(0.0 if enforced is None else float((enforced[data.train.group] > 0).double().mean()))
+        values["seconds"].append(result.trained.seconds)
+
+
+def lines(runs: Runs) -> dict[str, str]:
+    """Return a line for each fraction."""
+    found = {}
+    for way in map("{:g}".format, FRACTIONS):
+        values = runs[way]
+        over = {base: _paired(values["focus"], runs[base]["focus"]) for base in ("erm", "0")}
+        cost = np.mean(values["seconds"]) / np.mean(runs["erm"]["seconds"])
+        found[way] = (
+            f"focus over plain {over['erm']}, over everyone's {over['0']}, worst class {np.mean(values['worst']):.1%} "
+            f"(plain {np.mean(runs['erm']['worst']):.1%}), {np.mean(values['share']):.0%} of the examples, {cost:.2f} × plain"
+        )
+    return found
+
+
+def _paired(values: list[float], base: list[float]) -> str:
+    difference = paired(values, base)
+    if difference["low"] is None:
+        return f"{difference['mean'] * 100:+.1f}"
+    return f"{difference['mean'] * 100:+.1f} ({difference['low'] * 100:+.1f} to {difference['high'] * 100:+.1f})"
+
+
+def main() -> None:
+    """Parse the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--data", default="digits,fashion")
+    parser.add_argument("--seeds", type=int, default=24)
+    parser.add_argument("--first-seed", type=int, default=3000)
+    parser.add_argument("--strength", default="auto", help="a number, or auto")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    method = HAR(strength="auto" if arguments.strength == "auto" else float(arguments.strength))
+    figures: dict[str, object] = {}
+    for name in arguments.data.split(","):
+        if not SETS[name][1].exists():
+            print(f"{name}: {SETS[name][1].name} is not there, left out")
+            continue
+        runs: Runs = defaultdict(lambda: defaultdict(list))
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+            run_seed(name, seed, method, runs)
+        shown = runs if arguments.json else lines(runs)
+        figures |= {f"{name}, {way}": value for way, value in shown.items()}
+    show(figures | {"seeds": f"{arguments.first_seed} + {arguments.seeds}", **hardware()}, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
