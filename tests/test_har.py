@@ -140,7 +140,8 @@ def test_taps_by_function_train_too():
         ({"start": 0}, r"start=0.0\): start must be above 0 and finite; 10 is a good one"),
         ({"start": float("inf")}, "start must be above 0 and finite"),
         ({"start": float("nan")}, "start must be above 0 and finite"),
-        ({"selection": "random"}, "selection must be one of largest, drawn"),
+        ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
+        ({"selection": "drawn"}, "selection=drawn needs the share of the batch to draw, such as select=0.1"),
         ({"weighting": "inverted"}, "did you mean 'inverse'"),
         ({"class_weights": {"beta": 1.0}}, r"class_weights.beta=1.0: beta must be in \[0, 1\)"),
         ({"class_weights": {"start": -0.1}}, r"class_weights.start=-0.1: start must be in \[0, 1\)"),
@@ -162,3 +163,23 @@ def test_an_estimate_of_other_groups_is_refused():
     stats = replace(task(data).stats, names=("a", "b", "x"))
     with pytest.raises(UserError, match=r"the estimate is of 3 groups .* estimate on the same groups"):
         HAR().group_strengths(replace(task(data), stats=stats))
+
+
+def test_whole_numbers_are_strengths_too():
+    data = dataset()
+    uniform = HAR(strength=1, weighting="uniform").group_strengths(task(data))
+    assert uniform.dtype == torch.float32
+    state = HAR(strength="auto", start=3).init(task(data), make_net)
+    assert state.level.dtype == state.strength.dtype == torch.float32
+    assert state.level == state.strength.max() == 3
+
+
+def test_a_run_with_a_function_for_taps_is_read_back(tmp_path):
+    """The function is not kept, and a model that only predicts needs none."""
+    x, y = dataset().x.numpy(), dataset().y.numpy()
+    budget = Budget(epochs=6, batch_size=16, device="cpu")
+    model = {"name": "mlp", "width": 16}
+    method = HAR(taps=lambda name, module: isinstance(module, nn.BatchNorm1d))
+    result = sk.fit(x, y, method=method, train=budget, model=model)
+    result.save(tmp_path / "run")
+    assert (sk.load(tmp_path / "run").predict_proba(x) == result.predict_proba(x)).all()

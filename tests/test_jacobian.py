@@ -195,3 +195,28 @@ def test_bad_strength_is_refused():
         regularized_loss(net, x, y, -0.1)
     with pytest.raises(ValueError, match="at least 0"):
         regularized_loss(net, x, y, float("nan"))
+    for value in (-1.0, float("nan"), float("inf")):
+        strength = torch.full((len(y),), 0.1, dtype=x.dtype)
+        strength[1] = value
+        with pytest.raises(ValueError, match=rf"strength={value:g}\): strength must be finite and at least 0"):
+            regularized_loss(net, x, y, strength)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"gradient": "implict"},
+            "gradient='implict': must be one of implicit, exact, finite; did you mean 'implicit'",
+        ),
+        ({"norm": "sum"}, "norm='sum': must be one of joint, layers"),
+        ({"affine": "both"}, "affine='both': must be one of after, before"),
+        ({"reduction": "none"}, "reduction='none': must be one of sum, mean"),
+        ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
+        ({"step": -1.0}, "step=-1.0 of gradient=finite: must be above 0"),
+        ({"step": float("nan")}, "must be above 0 and finite"),
+    ],
+)
+def test_a_penalty_of_no_kind_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        JacobianPenalty(**settings)

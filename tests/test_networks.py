@@ -121,6 +121,15 @@ def test_activations_that_are_not_finite_are_refused_with_the_tap(gradient):
         regularized_loss(net, vectors(5), labels(), 0.1, penalty=JacobianPenalty(gradient=gradient))
 
 
+@pytest.mark.parametrize("strength", [[0.0, 0.0, 0.1, 0.0], [0.0] * 4], ids=["another is selected", "none is"])
+def test_so_are_those_of_an_example_without_strength(strength):
+    net = case("no norm").net
+    x = vectors(5)
+    x[1, 2] = float("nan")
+    with pytest.raises(ValueError, match=r"the output of tap '0' is not finite.*NaN"):
+        regularized_loss(net, x, labels(), torch.tensor(strength, dtype=x.dtype))
+
+
 def test_taps_that_the_loss_does_not_depend_on_are_left_out():
     """Outputs of an LSTM of which only the states are read: J of the outputs is nothing, not an error."""
     torch.manual_seed(0)

@@ -147,6 +147,10 @@ REFUSED = [
     ({"model": lambda: nn.Linear(4, 2), "method": "erm"}, "it must give logits [2, 3]"),
     ({"model": lambda: nn.Linear(4, 3)}, "taps"),
     ({"train": sk.Budget(device="gpu")}, "train.device='gpu'"),
+    (
+        {"train": sk.Budget(device="cpu", compile=True), "method": sk.HAR(gradient="exact")},
+        "gradient=exact can't be had of a compiled network",
+    ),
 ]
 
 

@@ -165,3 +165,25 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled():
         assert a["jacobian_norm"] == pytest.approx(b["jacobian_norm"], rel=1e-3)
     torch.testing.assert_close(*(run.predict(data.x) for run in runs), rtol=1e-2, atol=1e-3)
     assert runs[0].state.state_dict().keys() == runs[1].state.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 4)
+    )
+    x, y, strength = torch.randn(16, 6), torch.arange(16) % 4, torch.linspace(0.1, 0.8, 16)
+    for dtype in HALF.values():
+        compiled, eager = copy.deepcopy(net), copy.deepcopy(net)
+        with torch.autocast("cpu", dtype):
+            ours = regularized_loss(torch.compile(compiled), x, y, strength)
+        theirs = regularized_loss(eager, x, y, strength)
+        assert not torch.equal(ours.norm, theirs.norm)
+        torch.testing.assert_close(ours.norm, theirs.norm, rtol=0.05, atol=1e-3)
+        both = gradient(compiled, ours.total), gradient(eager, theirs.total)
+        assert F.cosine_similarity(*both, dim=0) > 0.98
+    net[:3].requires_grad_(False)  # what comes before any trained parameter is not measured
+    ours, theirs = (regularized_loss(each, x, y, strength) for each in (torch.compile(net), copy.deepcopy(net)))
+    torch.testing.assert_close(ours.norm, theirs.norm, rtol=1e-5, atol=1e-7)

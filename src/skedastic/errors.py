@@ -24,6 +24,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""
 
 
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise UserError where the value of setting `name` is none of the known ones."""
+    known = list(known)
+    if value not in known:
+        raise UserError(f"{name}={value!r}: must be one of {', '.join(known)}{suggestion(str(value), known)}")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a `name` that is no `kind`, with the nearest right one and what there is."""
     known = list(known)

@@ -85,8 +85,8 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
 
 def _trained_last(method: Method, task: Task, history: Sequence[Values]) -> Method:
     """Return the method of the recipe's stage that was the last to be trained."""
-    name = history[-1]["stage"]
-    return next(stage.method for stage in method.stages(task) if stage.name == name)
+    stages = {stage.name: stage.method for stage in method.stages(task)}
+    return stages[str(history[-1]["stage"])]
 
 
 def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -40,7 +41,7 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
         for method in methods:
             state = _predict(method, _task(dataset), make_net, batch.x)
             with torch.enable_grad():
-                _train(method, state.train(), batch)
+                _train(method, state.train(), batch, budget.compile)
 
 
 def _check_supports(method: Method, task: str) -> None:
@@ -81,9 +82,13 @@ def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> State:
     return state
 
 
-def _train(method: Method, state: State, batch: Batch) -> None:
+def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
+    if compiled:  # as far as methods see; compiling takes too long to be rehearsed
+        for network in state.children():
+            network.compile()
     try:
-        method.loss(state, batch, method.forward(state, batch), Clock(0, 1, 0))
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            method.loss(state, batch, method.forward(state, batch), Clock(0, 1, 0))
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:

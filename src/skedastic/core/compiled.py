@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from skedastic.core.taps import Tap, tapped, with_tensors
 from skedastic.core.trace import Place, RandomState, Trace, measured, run
 
-Shapes = list[tuple[Tap, torch.dtype]]
+Shapes = list[tuple[Tap, torch.dtype, bool]]  # the last: whether a trained parameter is before it
 # of each network the tapped tensors that it has for an input of these shapes
 _KNOWN: WeakKeyDictionary[nn.Module, dict[Any, Shapes]] = WeakKeyDictionary()
 _WAITING: list[list[Tensor]] = [[]]  # the δ of the forward under way, in the order in which they are added
@@ -42,10 +42,15 @@ class CompiledTrace(Trace):
     """A recorded forward of a compiled network."""
 
     deltas: list[Tensor] = field(default_factory=list)
+    trained: list[bool] = field(
+        default_factory=list
+    )  # whether a trained parameter is before each; else it is not measured
 
     def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = False) -> list[Tensor | None]:
         """Return J_j as `Trace.jacobians` does, once; neither of its graphs can be kept."""
-        return measured(list(torch.autograd.grad(loss, self.deltas, allow_unused=True)))
+        wanted = [d for d, trained in zip(self.deltas, self.trained, strict=True) if trained]
+        found = iter(torch.autograd.grad(loss, wanted, allow_unused=True))
+        return measured([next(found) if trained else None for trained in self.trained])
 
     def replay(self, shifts: Iterable[Tensor | None], rows: Tensor | None = None) -> Any:
         """Return the outputs of the same forward, of everyone, with `shifts` added to the tapped tensors."""
@@ -66,10 +71,11 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
     """
     trace = CompiledTrace(net, x, modules, "after", RandomState.now(net), strength)
     taps = _shapes(trace)
-    trace.places = [Place(tap, None, None) for tap, _ in taps]
-    trace.half = any(dtype == torch.float16 for _, dtype in taps)
+    trace.places = [Place(tap, None, None) for tap, _, _ in taps]
+    trace.half = any(dtype == torch.float16 for _, dtype, _ in taps)
+    trace.trained = [trained for _, _, trained in taps]
     device = next(t.device for t in pytree.tree_leaves(x) if isinstance(t, Tensor))
-    trace.deltas = [torch.zeros(tap.shape, dtype=dtype, device=device, requires_grad=True) for tap, dtype in taps]
+    trace.deltas = [torch.zeros(tap.shape, dtype=dtype, device=device, requires_grad=True) for tap, dtype, _ in taps]
     with _left_out(net):
         return _run_shifted(net, x, modules, trace.deltas), trace
 
@@ -77,20 +83,21 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
 def _shapes(trace: CompiledTrace) -> Shapes:
     """Return what is tapped, from a forward that is not compiled; once for each network and shape of its input."""
     known = _KNOWN.setdefault(trace.net, {})
-    key = (*trace.modules, *(t.shape for t in pytree.tree_leaves(trace.x) if isinstance(t, Tensor)), _precision())
+    shapes = (t.shape for t in pytree.tree_leaves(trace.x) if isinstance(t, Tensor))
+    trained = tuple(p.requires_grad for p in trace.net.parameters())
+    key = (*trace.modules, *shapes, trained, _precision())
     if key not in known:
         found: Shapes = []
 
         def look(name: str) -> Callable[..., None]:
             def see(module: nn.Module, inputs: Any, output: Any) -> None:
-                found.extend((tap, tensor.dtype) for tensor, tap in tapped(name, module, output))
+                found.extend((tap, tensor.dtype, tensor.requires_grad) for tensor, tap in tapped(name, module, output))
 
             return see
 
         with ExitStack() as stack:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(trace._lent())
-            stack.enter_context(torch.no_grad())
             for name, module in trace.modules.items():
                 stack.callback(module.register_forward_hook(look(name)).remove)
             run(trace.net, trace.x)

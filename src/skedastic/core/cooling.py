@@ -38,7 +38,7 @@ def cooled(level: Tensor, wrong: Tensor, seen: Tensor, allowed: Tensor, epochs: 
 
     level: scalar. wrong, seen, allowed: [G], as in `overdone`. epochs: of the whole training, ≥ 1.
     """
-    factor = FALL ** (-1 / max(1.0, WITHIN * epochs))
+    factor = FALL ** (-1 / (WITHIN * epochs))
     return torch.where(overdone(wrong, seen, allowed).any(), level * factor, level)
 
 

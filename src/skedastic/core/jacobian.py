@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ from skedastic.core.compiled import is_compiled, record_compiled, uncompiled
 from skedastic.core.selection import Part, Selection, Share, select
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
 from skedastic.core.trace import Trace, record
-from skedastic.errors import UserError
+from skedastic.errors import UserError, check_choice
 
 Gradient = Literal["implicit", "exact", "finite"]
 Norm = Literal["joint", "layers"]
@@ -84,8 +84,20 @@ class JacobianPenalty:
     selection: Selection = "largest"
 
     def __post_init__(self) -> None:
+        for name, choices in (
+            ("gradient", Gradient),
+            ("norm", Norm),
+            ("affine", Affine),
+            ("reduction", Reduction),
+            ("selection", Selection),
+        ):
+            check_choice(name, getattr(self, name), get_args(choices))
+        if not 0 < self.step < float("inf"):
+            raise UserError(f"step={self.step} of gradient=finite: must be above 0 and finite; 0.01 is a good start")
         if self.select != "auto" and (isinstance(self.select, str) or not 0 < self.select <= 1):
             raise UserError(f"select={self.select!r}: must be auto, or a share of the batch in (0, 1]; 1.0 is everyone")
+        if self.selection == "drawn" and self.select == "auto":
+            raise UserError("selection=drawn needs the share of the batch to draw, such as select=0.1")
         if self.gradient != "implicit" and self.select not in ("auto", 1.0):
             raise UserError(f"select={self.select!r} is for gradient=implicit, not for {self.gradient}; leave it out")
 
@@ -117,8 +129,9 @@ class JacobianPenalty:
 
         per_example: [B] losses ℓ_i of the recorded forward. trace: that forward. losses: the losses [k] of other outputs,
         those of some rows of the batch, or for None of all.
-        Raises UserError where J is not finite, naming the tap.
+        Raises UserError where a loss or J is not finite, naming the tap (on the CPU; elsewhere it would have to wait for it).
         """
+        _check_finite(per_example, trace)
         if trace.chosen is None:
             return self._everyone(per_example, trace, losses)
         return self._part(per_example, trace, losses, trace.chosen)
@@ -233,12 +246,12 @@ def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> 
     return carried, own
 
 
-def _check_finite(norm: Tensor, trace: Trace) -> None:
-    """Refuse a J that is not finite. On an accelerator it would have to wait: there the loss tells, later."""
-    if norm.device.type != "cpu" or norm.isfinite().all():
+def _check_finite(values: Tensor, trace: Trace) -> None:
+    """Refuse losses, or norms of J, that are not finite. On an accelerator it would have to wait: there the loop tells, later."""
+    if values.device.type != "cpu" or values.isfinite().all():
         return
     tap = trace.first_not_finite()
-    where = f"the output of tap {tap!r}" if tap else "the gradient of the loss with respect to the tapped activations"
+    where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations,"
     raise UserError(
         f"{where} is not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
     )
@@ -259,6 +272,14 @@ def refuse_fused(per_example: Tensor) -> None:
                 "network) does not have; use gradient=implicit, which needs none"
             )
         waiting.extend(following for following, _ in node.next_functions)
+
+
+def _check_strength(strength: Tensor) -> None:
+    wrong = strength[~((strength >= 0) & strength.isfinite())]
+    if len(wrong):
+        raise UserError(
+            f"regularized_loss(strength={float(wrong[0]):g}): strength must be finite and at least 0; 0 is plain training"
+        )
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -284,15 +305,15 @@ def regularized_loss(
     (name, module) -> bool; None finds them (`find_taps`).
 
     Call `.total.backward()` and step as ever. At strength 0 the gradient equals that of plain training.
-    Raises UserError (a ValueError) where the network has nothing to tap, activations are not finite (naming the tap; on
-    the CPU), the loss is not one number an example, or a strength given as a number is negative.
+    Raises UserError (a ValueError) where the network has nothing to tap, activations are not finite (naming the tap), the
+    loss is not one number an example, or a strength is negative or not finite; of tensors this is seen on the CPU only.
     """
     if isinstance(strength, (int, float)):
-        if not 0 <= strength < float("inf"):
-            raise UserError(
-                f"regularized_loss(strength={strength}): strength must be finite and at least 0; 0 is plain training"
-            )
-        strength = torch.full((len(y),), float(strength), device=y.device)
+        strength = torch.full((len(y),), float(strength))
+        _check_strength(strength)
+        strength = strength.to(y.device)
+    elif strength.device.type == "cpu":
+        _check_strength(strength)
     penalty = penalty or JacobianPenalty()
     outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength)
     per_example = loss(outputs, y)

@@ -195,12 +195,11 @@ def record(
     x: [B, ...], or a tuple or dict of such. strength: [B] s_i ≥ 0, kept for the penalty. chosen: the examples that take
     the second pass; None is all. For a part the batch statistics are noted too.
     """
-    if chosen is not None and not len(chosen.rows):
-        modules = {}  # nothing will be measured
     trace = Trace(net, x, modules, affine, RandomState.now(net), strength, chosen)
     with ExitStack() as stack:
-        stack.enter_context(_hooked(modules, trace.remember))
-        if chosen is not None and modules:
+        if chosen is None or len(chosen.rows):  # else nothing will be measured
+            stack.enter_context(_hooked(modules, trace.remember))
+        if chosen is not None and len(chosen.rows):
             stack.enter_context(_statistics_noted(net, trace.statistics))
         outputs = run(net, x)
     trace.drew = chosen is not None and trace.random_state.moved

@@ -177,15 +177,15 @@ def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
     if not course:
         return f"{asked}: none; {before}then it was left out"
     held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)
-    why = "in all of them some group was fit worse than its noise allows"
-    if held < len(course):
-        why = "then every group was fit as well as its noise allows"
+    why = "then every group was fit as well as its noise allows" if held < len(course) else "it fell to the end"
     first, last = in_digits(course[0]), in_digits(course[-1])
     return f"{asked}: {before}from {first} to {last} in {held} of {len(course)} epochs; {why}"
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
-    """Mean loss and accuracy by epoch, over the runs that were as long."""
+    """Mean loss and accuracy by epoch over the runs; of those that differ in their stages, of the last stage alone."""
+    if len({tuple(row["stage"] for row in history) for history in histories}) > 1:
+        histories = [[row for row in history if row["stage"] == history[-1]["stage"]] for history in histories]
     return {
         key: [float(np.mean([row[key] for row in rows if row is not None])) for rows in zip_longest(*histories)]
         for key in ("loss", "accuracy")

@@ -109,6 +109,7 @@ def _placed(state: State, budget: Budget, device: torch.device) -> State:
     if budget.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if budget.compile:
+        torch.compiler.reset()  # else what was compiled for earlier networks counts against the limit of recompilations
         for network in state.children():
             network.compile()
     return state.to(device)
