@@ -24,6 +24,7 @@ KINDS = {
     "paper": {
         "method.name": "har",
         "method.gradient": "exact",
+        "method.select": 1.0,
         "estimate.kind": "paper",
         "estimate.epochs": 1.0,
     },

@@ -107,15 +107,15 @@ def main() -> None:
     for axis, sizes in AXES.items():
         plain, har = zip(*(step_times(axis, size, arguments.rounds) for size in sizes), strict=True)
         for size, a, b in zip(sizes, plain, har, strict=True):
-            figures[f"{axis} {size}"] = f"{b:8.1f} ms, {b / a:.2f} × plain"
-        figures[f"{axis}: exponent"] = f"{slope(sizes, list(har)):.2f} (plain {slope(sizes, list(plain)):.2f})"
+            figures |= {f"{axis}_{size}_ms": b, f"{axis}_{size}_over_plain": b / a}
+        figures |= {f"{axis}_exponent": slope(sizes, list(har)), f"{axis}_exponent_plain": slope(sizes, list(plain))}
     few = max(2, arguments.rounds // 2)
     by_groups = [epoch_time(40000, groups, few) for groups in GROUPS]
     by_examples = [epoch_time(examples, 100, few) for examples in EXAMPLES]
     for axis, sizes, values in (("groups", GROUPS, by_groups), ("examples", EXAMPLES, by_examples)):
         for size, value in zip(sizes, values, strict=True):
-            figures[f"{axis} {size}"] = f"{value:8.2f} s an epoch, {value / values[0]:.2f} × that of {sizes[0]}"
-        figures[f"{axis}: exponent"] = f"{slope(sizes, values):.2f}"
+            figures[f"{axis}_{size}_epoch_s"] = value
+        figures[f"{axis}_exponent"] = slope(sizes, values)
     show(figures | {"rounds": arguments.rounds, **hardware()}, arguments.json)
 
 

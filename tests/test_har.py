@@ -153,9 +153,13 @@ def test_settings_that_can_not_be_are_refused(settings, message):
         make_method("har", settings)
 
 
-def test_class_weights_are_for_classes():
-    with pytest.raises(UserError, match=r"har with these settings is not for regression"):
-        sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method("har-drw", {}))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("har-drw", r"har with class_weights={'beta': 0.9999, 'start': 0.66\d+}"), ("har-auto", "har with strength=auto")],
+)
+def test_what_is_for_classes_says_so_of_real_targets(name, words):
+    with pytest.raises(UserError, match=f"{words} is not for regression; methods that are: erm, har, har-inverse"):
+        sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method(name, {}))
 
 
 def test_an_estimate_of_other_groups_is_refused():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
 
 from skedastic import losses
+from skedastic.config import method_table
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
 from skedastic.estimate import measure_variance
@@ -47,8 +48,9 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
 def _check_supports(method: Method, task: str) -> None:
     if task not in method.supports:
         able = [name for name, (cls, settings) in presets().items() if task in cls(**settings).supports]
+        reason = " or ".join(_against(method, task))
         raise UserError(
-            f"{method.card.name} with these settings is not for {task}; methods that are: {', '.join(able) or 'none'}"
+            f"{method.card.name}{' with ' * bool(reason)}{reason} is not for {task}; methods that are: {', '.join(able) or 'none'}"
         )
     loss = getattr(method, "loss_function", None)
     if loss is not None and task not in loss.supports:
@@ -56,6 +58,13 @@ def _check_supports(method: Method, task: str) -> None:
         raise UserError(
             f"method.loss_function={type(loss).__name__}: it is not for {task}; losses that are: {', '.join(able)}"
         )
+
+
+def _against(method: Method, task: str) -> list[str]:
+    """Return the settings, as "name=value", without any one of which the method would be for the task."""
+    usual, told = type(method)(), method_table(method)
+    without = {f.name: replace(method, **{f.name: getattr(usual, f.name)}) for f in fields(method)}
+    return [f"{name}={told[name]}" for name, other in without.items() if task in other.supports]
 
 
 def _check_fresh(make_net: MakeNet) -> None:
