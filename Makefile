@@ -25,7 +25,7 @@ demo: setup
 	@$(BIN)/skedastic compare --config examples/demo.toml --out runs/demo --force
 
 test: setup
-	@$(BIN)/python -m pytest -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread for each worker: more would be in each other's way
 
 check: setup
 	@$(BIN)/ruff check .

@@ -151,7 +151,7 @@ def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterato
             yield x
     except ConnectionError:
         with suppress(RuntimeError):
-            time.sleep(1)  # torch raises one from the signal that a worker died, which may come after the broken pipe
+            time.sleep(5)  # torch raises one from the signal that a worker died, which may come after the broken pipe
         raise _worker_died("its connection broke") from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
