@@ -156,7 +156,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("settings", "words"), REFUSED, ids=[words for _, words in REFUSED])
 @pytest.mark.usefixtures("no_training")
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, when it first compiles
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script_method`:DeprecationWarning"
+)  # torch's own, when it first compiles
 def test_what_can_not_be_is_one_clear_line_before_anything_is_trained(settings, words):
     x, y = arrays()
     with pytest.raises(sk.UserError) as error:
