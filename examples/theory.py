@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from theory_figure import Cost, Curve, Found, draw
 from theory_network import network
@@ -267,22 +268,27 @@ def show(rows: Sequence[Row]) -> None:
         print(f"{row.what:{width}s}  {row.simulated:9.4g} {' '.join(cells)}  {row.remark}".rstrip())
 
 
+def one_thread() -> None:
+    """Keep this process to one thread: the matrices are narrow, and threads would only wait for each other."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
 def main() -> None:
     """Simulate, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/theory"), help="the folder to write to")
     parser.add_argument("--quick", action="store_true", help="fewer simulations, to see that it runs; not to be quoted")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    one_thread()
     begin = time.perf_counter()
-    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,)) as apart:
-        fitting = apart.submit(network, arguments.quick)
-        over_n_rows, curves = over_n(arguments.quick)
-        print(f"Theorem 1 over n: {time.perf_counter() - begin:.0f} s", flush=True)
+    with ProcessPoolExecutor(1, get_context("spawn"), one_thread) as apart:
+        line, networks_fitted = (apart.submit(part, arguments.quick) for part in (over_n, network))
         over_rho_rows, rho_curve = over_rho(arguments.quick)
         group_rows, found, cost = groups(arguments.quick)
         print(f"groups: {time.perf_counter() - begin:.0f} s", flush=True)
-        network_rows, networks = fitting.result()
+        over_n_rows, curves = line.result()
+        network_rows, networks = networks_fitted.result()
     rows = [*over_n_rows, *over_rho_rows, *group_rows, *network_rows]
     rows.sort(key=lambda row: row.part)
     arguments.out.mkdir(parents=True, exist_ok=True)

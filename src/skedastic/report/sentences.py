@@ -67,7 +67,7 @@ def comparison_sentence(comparison: Comparison) -> str:
     words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
     if comparison.focus and values[name]["rest"]:
         rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {rest['mean'] * 100:+.1f}"
+        words += f"; on the other groups {round(rest['mean'] * 100, 1) + 0.0:+.1f}"  # no -0.0
     return words + "."
 
 
