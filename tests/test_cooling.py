@@ -133,11 +133,20 @@ def test_the_range_is_exhausted_below_a_hundredth_of_the_start():
 NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
 
 
-@pytest.mark.parametrize("settings", [{}, {"class_weights": EffectiveNumber(start=0.5)}, {"weighting": "uniform"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"class_weights": EffectiveNumber(start=0.5)},
+        {"weighting": "uniform"},
+        {"select": 0.5, "selection": "drawn"},
+    ],
+)
 def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
     data, t = dataset(), with_noise(NEVER)
     trained = train(HAR(strength="auto", **settings), data, make_net, BUDGET, seed=4, task=t)
-    plain = train(HAR(strength=0.0, **settings), data, make_net, BUDGET, seed=4, task=t)
+    everyone = {key: value for key, value in settings.items() if key not in ("select", "selection")}
+    plain = train(HAR(strength=0.0, **everyone), data, make_net, BUDGET, seed=4, task=t)
     assert same(weights(trained.state.net), weights(plain.state.net))
     stages = [row["stage"] for row in trained.history]
     assert stages == ["train"] * 5 + ["weaker"] * 5 + ["plain"] * 6, (

@@ -42,9 +42,7 @@ class CompiledTrace(Trace):
     """A recorded forward of a compiled network."""
 
     deltas: list[Tensor] = field(default_factory=list)
-    trained: list[bool] = field(
-        default_factory=list
-    )  # whether a trained parameter is before each; else it is not measured
+    trained: list[bool] = field(default_factory=list)  # whether it has a trained parameter before it, and is measured
 
     def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = False) -> list[Tensor | None]:
         """Return J_j as `Trace.jacobians` does, once; neither of its graphs can be kept."""

@@ -5,9 +5,10 @@ say, and none of the noise, errs on that share of them. One that errs on more wa
 regularized too much (the discrepancy principle of Morozov, 1966, for each group by itself). ε_g is not known; what is,
 is how often a model errs on labels that it has not seen, Î_g ≥ ε_g. So the strength falls from one that is too much for
 any data we tried, epoch by epoch, for as long as any group is fit worse than the upper end of the interval of Î_g; from
-then on it stays. Where it is down to a hundredth and some group still is, the range is `exhausted`: a network that learns
-slowly has lost its time to a strength that it can't bear, and should begin anew with a weaker one. The groups are not averaged: of two classes whose labels are exchanged, too much strength gives all
-examples to one, and the mean error of the two is then the same as that of a perfect model.
+then on it stays. Where it is down to a hundredth and some group still is, the range is `exhausted`: a network that
+learns slowly has lost its time to a strength that it can't bear, and should begin anew with a weaker one. The groups
+are not averaged: of two classes whose labels are exchanged, too much strength gives all examples to one, and the mean
+error of the two is then the same as that of a perfect model.
 
 The falling itself does most of the good, as in annealing: what is learned while the strength is high is what many
 examples agree on, and there is less time left to fit the noise. docs/strength.md has the figures.

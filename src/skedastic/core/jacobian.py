@@ -93,7 +93,7 @@ class JacobianPenalty:
         ):
             check_choice(name, getattr(self, name), get_args(choices))
         if not 0 < self.step < float("inf"):
-            raise UserError(f"step={self.step} of gradient=finite: must be above 0 and finite; 0.01 is a good start")
+            raise UserError(f"gradient=finite: a step of {self.step} must be above 0 and finite; 0.01 is a good one")
         if self.select != "auto" and (isinstance(self.select, str) or not 0 < self.select <= 1):
             raise UserError(f"select={self.select!r}: must be auto, or a share of the batch in (0, 1]; 1.0 is everyone")
         if self.selection == "drawn" and self.select == "auto":

@@ -120,7 +120,7 @@ class HAR(Method):
         parameters={
             "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
             "auto: it falls until every group is fit as well as its noise allows, and then stays",
-            "start": "of strength=auto, λ at the outset, > 0; where it falls to a hundredth, training begins anew with a tenth "
+            "start": "of strength=auto, λ at the outset, > 0; where it falls below a hundredth, training begins anew with a tenth "
             "of it, and if that is too much as well, without",
             "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
             "ablations that regularize the wrong groups, as much on average (appendix C.4)",
@@ -212,7 +212,8 @@ class HAR(Method):
         """Return the training; and where a strength is to be found and none is allowed, what is tried after it."""
         if self.strength != "auto":
             return super().stages(task)
-        weaker, plain = replace(self, start=self.start * WEAKER), replace(self, strength=0.0, select="auto")
+        weaker = replace(self, start=self.start * WEAKER)
+        plain = replace(self, strength=0.0, select="auto", selection="largest")  # no one takes a second pass
         too_much, still_too_much = self._exhausted, weaker._exhausted
         return (
             Stage(name="train", method=self, until=too_much),
