@@ -99,7 +99,7 @@ def test_set_understands(item, path, value):
         ("train.milestones=0.5,x", "train.milestones='x': must be a number"),
         ("train.schedule=3", "train.schedule=3: must be one of steps, cosine, constant"),
         ("train=1", "train=1: must be a table; set one of its keys, such as train.epochs"),
-        ("model=mlp", "model='mlp': must be a table; set one of its keys, such as model.name"),
+        ("model=3", "model=3: must be a table; set one of its keys, such as model.name"),
         ("target=true", "target=True: must be text"),
         ("target.x=1", "target=a dict: must be text"),
         ("sead=1", "unknown setting 'sead'; did you mean 'seed'?"),

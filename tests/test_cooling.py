@@ -11,7 +11,7 @@ import torch
 
 import skedastic as sk
 from skedastic.config import build_config, method_table, read, the_method, to_toml
-from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.class_weights import Deferred
 from skedastic.core.cooling import FALL, START, WITHIN, cooled, exhausted, overdone
 from skedastic.errors import UserError
 from skedastic.evaluate import mean_of_groups
@@ -137,7 +137,7 @@ NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
     "settings",
     [
         {},
-        {"class_weights": EffectiveNumber(start=0.5)},
+        {"class_weights": Deferred(start=0.5)},
         {"weighting": "uniform"},
         {"select": 0.5, "selection": "drawn"},
     ],

@@ -11,7 +11,7 @@ from torch import nn
 import skedastic as sk
 from skedastic.config import make_method, method_table
 from skedastic.core import strengths
-from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.class_weights import Deferred, EffectiveNumber
 from skedastic.core.strengths import inverse_strengths, random_strengths
 from skedastic.errors import UserError
 from skedastic.methods.base import Batch, Clock
@@ -57,19 +57,6 @@ def test_random_strengths_follow_the_runs_seed():
     assert not torch.equal(enforced[0], enforced[2])
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.9, 0.9999])
-def test_effective_number_is_its_equation(beta):
-    count = [500, 50, 5, 0]
-    raw = [(1 - beta) / (1 - beta**n) if n else 0.0 for n in count]
-    expected = [w * 3 / sum(raw) for w in raw]
-    assert EffectiveNumber(beta=beta)(torch.tensor(count)).tolist() == pytest.approx(expected, rel=1e-6)
-
-
-def test_effective_number_goes_to_inverse_frequency():
-    weights = EffectiveNumber(beta=1 - 1e-9)(torch.tensor([100, 10]))
-    assert float(weights[1] / weights[0]) == pytest.approx(10, rel=1e-4)
-
-
 def smooth() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.Tanh(), nn.Linear(16, 3))
 
@@ -81,7 +68,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select):
     keep = torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 6), torch.arange(2, 20, 3)])
     data = data.subset(keep)
     method = make_method("har-drw", {"strength": 1e-5, "select": select})
-    assert method.class_weights == EffectiveNumber(start=2 / 3)
+    assert method.class_weights == Deferred(of=EffectiveNumber(), start=2 / 3)
     torch.manual_seed(0)
     state = method.init(task(data), smooth)
     batch = Batch(data.x, data.y, data.index, data.group)
@@ -92,7 +79,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select):
     r = torch.autograd.grad(plain.sum(), hidden)[0].norm(dim=1)
     s = state.strength[data.group]
     for epoch, weight in ((0, torch.ones_like(w)), (1, torch.ones_like(w)), (2, w)):
-        loss = method.loss(state, batch, method.forward(state, batch), Clock(epoch, 3, 0))
+        loss = method.objective(state, batch, method.forward(state, batch), Clock(epoch, 3, 0))
         expected = (weight * (plain + s * r)).mean()
         assert float(loss.total.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
         torch.testing.assert_close(loss.per_example, plain.detach())  # as they are, unweighted
@@ -143,9 +130,13 @@ def test_taps_by_function_train_too():
         ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
         ({"selection": "drawn"}, "selection=drawn needs the share of the batch to draw, such as select=0.1"),
         ({"weighting": "inverted"}, "did you mean 'inverse'"),
-        ({"class_weights": {"beta": 1.0}}, r"class_weights.beta=1.0: beta must be in \[0, 1\)"),
-        ({"class_weights": {"start": -0.1}}, r"class_weights.start=-0.1: start must be in \[0, 1\)"),
-        ({"class_weights": {"bta": 0.9}}, "did you mean 'method.class_weights.beta'"),
+        (
+            {"class_weights": "effective-number(beta=1)"},
+            r"beta must be in \[0, 1\); the limit 1 is class_weights=inverse",
+        ),
+        ({"class_weights": "deferred(start=-0.1)"}, r"deferred\(start=-0.1\): start must be a fraction"),
+        ({"class_weights": "effective-number(bta=0.9)"}, "did you mean 'method.class_weights.beta'"),
+        ({"loss": "dmi"}, "har with loss=DMI: that loss is one number of a whole batch"),
     ],
 )
 def test_settings_that_can_not_be_are_refused(settings, message):
@@ -155,10 +146,10 @@ def test_settings_that_can_not_be_are_refused(settings, message):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("har-drw", r"har with class_weights={'beta': 0.9999, 'start': 0.66\d+}"), ("har-auto", "har with strength=auto")],
+    [("har-drw", "har with class_weights=deferred"), ("har-auto", "har with strength=auto")],
 )
 def test_what_is_for_classes_says_so_of_real_targets(name, words):
-    with pytest.raises(UserError, match=f"{words} is not for regression; methods that are: erm, har, har-inverse"):
+    with pytest.raises(UserError, match=f"{words} is not for regression; methods that are: abadam, absgd, "):
         sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method(name, {}))
 
 

@@ -62,20 +62,20 @@ def test_every_loss_says_what_it_supports_and_has_a_name():
 
 
 def test_a_loss_with_a_parameter_is_written_and_read_back():
-    method = make_method("har", {"loss_function": {"name": "huber", "delta": 0.5}})
-    assert method == HAR(loss_function=Huber(delta=0.5))
-    assert make_method("erm", {"loss_function": "huber"}) == ERM(loss_function=Huber())
+    method = make_method("har", {"loss": {"name": "huber", "delta": 0.5}})
+    assert method == HAR(loss=Huber(delta=0.5))
+    assert make_method("erm", {"loss": "huber"}) == ERM(loss=Huber())
     config = build_config({"source": "a.csv", "method": method_table(method)})
-    assert '[method.loss_function]\nname = "huber"\ndelta = 0.5' in to_toml(config)
-    settings = ["method.loss_function.name=huber", "method.loss_function.delta=0.5"]
-    assert read(None, {"source": "a.csv"}, settings).method["loss_function"] == {"name": "huber", "delta": 0.5}
+    assert '[method.loss]\nname = "huber"\ndelta = 0.5' in to_toml(config)
+    settings = ["method.loss.name=huber", "method.loss.delta=0.5"]
+    assert read(None, {"source": "a.csv"}, settings).method["loss"] == {"name": "huber", "delta": 0.5}
     for given, words in (
-        ({"delta": 0.5}, "name it too, with method.loss_function.name=huber"),
+        ({"delta": 0.5}, "name it too, with method.loss.name=huber"),
         ({"name": "hubr"}, "did you mean 'huber'?"),
-        ({"name": "huber", "delat": 1.0}, "did you mean 'method.loss_function.delta'?"),
+        ({"name": "huber", "delat": 1.0}, "did you mean 'method.loss.delta'?"),
         ({"name": "huber", "delta": "wide"}, "must be a number"),
         (3, "must be the name of a loss"),
     ):
         with pytest.raises(UserError) as error:
-            make_method("erm", {"loss_function": given})
+            make_method("erm", {"loss": given})
         assert words in str(error.value)

@@ -11,13 +11,11 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
-from skedastic import losses
-from skedastic.core.class_weights import EffectiveNumber
 from skedastic.data.answers import TaskName
 from skedastic.errors import UserError, suggestion, unknown
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
-from skedastic.structure import build, parse
+from skedastic.structure import build, build_method, family_of, name_and_settings, parse
 from skedastic.training.budget import Budget
 
 EstimateKind = Literal["cross-fit", "paper", "none"]
@@ -165,10 +163,8 @@ def to_toml(config: Config) -> str:
 
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
-    """Return the method of a preset's name with `settings` on top of the preset's own."""
-    cls, preset = find_preset(name)
-    method: Method = build(cls, {**preset, **settings}, "method")
-    return method
+    """Return the method of a preset's name, such as "gce" or "absgd(lam=5)", with `settings` on top of the preset's own."""
+    return build_method(name, settings, "method")
 
 
 def the_method(config: Config) -> Method:
@@ -178,8 +174,13 @@ def the_method(config: Config) -> Method:
 
 def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
     """Return the `[method]` table of `method` with all of its settings, under the name of its card or a preset."""
-    table = {f.name: _named(getattr(method, f.name)) for f in dataclasses.fields(method)}
-    return {"name": name or method.card.name} | table
+    table = settings_table({f.name: getattr(method, f.name) for f in dataclasses.fields(method)})
+    return {"name": name_and_settings(name, "method")[0] if name else method.card.name} | table
+
+
+def settings_table(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they stand in a configuration: losses, samplers and methods by name, with theirs."""
+    return {name: _named(value) for name, value in settings.items()}
 
 
 def compared_methods(config: Config) -> dict[str, Method]:
@@ -188,31 +189,38 @@ def compared_methods(config: Config) -> dict[str, Method]:
     What a preset's name stands for is not overridden: har-auto keeps its own strength.
     """
     settings = _settings(config.method)
-    fields = {name: {f.name for f in dataclasses.fields(find_preset(name)[0])} for name in config.methods}
+    fields, own = {}, {}
+    for name in config.methods:
+        base, given = name_and_settings(name, "methods")
+        preset = find_preset(base)
+        fields[name] = {f.name for f in dataclasses.fields(preset.cls)}
+        own[name] = {*given, *preset.settings}
     for key in settings:
         if not any(key in known for known in fields.values()):
             raise unknown(f"setting of {', '.join(config.methods)}", key, sorted(set().union(*fields.values())))
     return {
-        name: make_method(name, {k: v for k, v in settings.items() if k in known and k not in find_preset(name)[1]})
-        for name, known in fields.items()
+        name: make_method(name, {k: v for k, v in settings.items() if k in fields[name] and k not in own[name]})
+        for name in config.methods
     }
 
 
 def build_config(data: Mapping[str, Any]) -> Config:
     """Return the configuration of plain data; raises UserError for an unknown key, and a value of the wrong type."""
-    config: Config = build(Config, data, "")
+    named = {key: {"name": data[key]} for key in ("method", "model") if isinstance(data.get(key), str)}
+    config: Config = build(Config, {**data, **named}, "")
     return config
 
 
 def _named(value: Any) -> Any:
-    """What stands for a setting in a configuration: a loss's name, or a table with its parameters; a function's name."""
-    names = {cls: name for name, cls in losses.discover().items()}
-    if type(value) in names:
-        settings = dataclasses.asdict(value)
-        return {"name": names[type(value)], **settings} if settings else names[type(value)]
-    if isinstance(value, EffectiveNumber):
-        return dataclasses.asdict(value)
-    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
+    """What stands for a setting in a configuration: a name, or a table with its settings; a function's name."""
+    family = family_of(type(value))
+    if family is None:
+        return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
+    if isinstance(value, Method):
+        return method_table(value)
+    name = next((name for name, cls in family.names().items() if cls is type(value)), type(value).__name__)
+    settings = {f.name: _named(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {"name": name, **settings} if settings else name
 
 
 def _settings(table: Mapping[str, Any]) -> dict[str, Any]:

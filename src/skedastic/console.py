@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -177,36 +179,67 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
 
 
 def show_methods(name: str | None, as_json: bool) -> None:
-    """Print all methods, or the card and parameters of one."""
+    """Print all methods by family, or the card and parameters of one."""
     from skedastic.methods import find_preset, presets
 
     if name is not None:
-        cls, settings = find_preset(name)
-        described = _describe(name, cls, settings)
+        described = _describe(name, find_preset(name))
         if as_json:
             print(json.dumps(described, indent=2, ensure_ascii=False))
             return
-        out.print(f"[bold]{name}[/bold]: {cls.card.title}")
-        for key in ("paper", "equations", "cost", "needs"):
+        out.print(f"[bold]{name}[/bold]: {described['title']}")
+        for key in ("paper", "equations", "stands_for", "cost", "needs"):
             value = described[key]
             if value:
-                out.print(f"  {key}: {', '.join(value) if isinstance(value, list) else value}", markup=False)
+                text = ", ".join(value) if isinstance(value, list) else value
+                out.print(f"  {key.replace('_', ' ')}: {text}", markup=False)
         table = _table("parameter", "default", "meaning")
         table.columns[2].justify = "left"
         for parameter, about in described["parameters"].items():
-            table.add_row(parameter, json.dumps(about["default"]), about["meaning"])
+            table.add_row(parameter, _as_expression(about["default"]), about["meaning"])
         out.print(table)
         return
-    rows = {n: _describe(n, cls, settings) for n, (cls, settings) in presets().items()}
+    rows = {n: _describe(n, preset) for n, preset in presets().items()}
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = _table("name", "what it is", "paper", "needs")
+    table = _table("name", "what it is", "paper", "equation")
     for column in table.columns:
-        column.justify = "left"
-    for n, row in rows.items():
-        table.add_row(n, row["title"], row["paper"], ", ".join(row["needs"]))
+        column.justify, column.overflow = "left", "fold"
+    table.columns[0].no_wrap = True
+    for family in dict.fromkeys(row["family"] for row in sorted(rows.values(), key=_family_order)):
+        table.add_row(f"[bold]{family}[/bold]")
+        for n, row in rows.items():
+            if row["family"] == family:
+                needs = " *" * bool(row["needs"])
+                table.add_row(
+                    *(escape(text) for text in (n + needs, row["title"], _cited(row["paper"]), row["equations"]))
+                )
     out.print(table)
+    _show_axes()
+
+
+def _cited(paper: str) -> str:
+    """Return "Cao et al. 2021" of "Cao et al., Title, ICLR 2021"."""
+    years = re.findall(r"\b(?:19|20)\d\d\b", paper)
+    return f"{paper.split(', ')[0]} {years[-1]}" if years else paper
+
+
+def _family_order(row: dict[str, Any]) -> int:
+    order = ["plain", "losses", "class weights", "samplers", "instance weights", "two stages", "regularization"]
+    return order.index(row["family"]) if row["family"] in order else len(order)
+
+
+def _show_axes() -> None:
+    """Print what methods are put together from."""
+    from skedastic.structure import FAMILIES
+
+    say("* needs an estimate of each group's noise")
+    say("")
+    say('Put together from these, as in --method "absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))":')
+    for family in FAMILIES:
+        if family.what != "method":
+            say(f"  {family.many}: {', '.join(family.names())}")
 
 
 def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], as_json: bool) -> None:
@@ -252,25 +285,46 @@ def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[A
     raise UserError(f"--shape: the network can't read x of shape {[2, *shape]}: {reason}")
 
 
-def _describe(name: str, cls: Any, settings: Any) -> dict[str, Any]:
-    from skedastic.config import method_table
+def _describe(name: str, preset: Any) -> dict[str, Any]:
+    from skedastic.config import method_table, settings_table
 
-    card, method = cls.card, cls(**settings)
-    defaults = method_table(method)
+    card, method = preset.cls.card, preset.make()
+    defaults, own = method_table(method), settings_table(preset.settings)
+    needs = sorted(method.needs)
     return {
         "name": name,
-        "title": card.title + (f" ({', '.join(f'{k}={v}' for k, v in settings.items())})" if settings else ""),
-        "paper": card.paper,
-        "equations": card.equations,
+        "family": preset.family,
+        "title": preset.title,
+        "paper": preset.paper,
+        "equations": preset.equations,
+        "stands_for": _as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
-        "needs": sorted(method.needs),
-        "supports": sorted(card.supports),
-        "limits": [dict(limit) for limit in card.limits],
+        "needs": needs,
+        "supports": sorted(method.supports),
+        "limits": [settings_table(limit) for limit in card.limits],
         "parameters": {
             f.name: {"default": defaults.get(f.name), "meaning": card.parameters.get(f.name, "")}
-            for f in dataclasses.fields(cls)
+            for f in dataclasses.fields(preset.cls)
         },
     }
+
+
+def _as_expression(value: Any) -> str:
+    """Return the text that means `value`, as the command line takes it."""
+    if isinstance(value, dict) and "name" in value:
+        inside = ", ".join(f"{k}={_as_expression(v)}" for k, v in value.items() if k != "name" and v is not None)
+        return f"{value['name']}({inside})" if inside else str(value["name"])
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}={_as_expression(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_expression, value))}]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return (
+        {None: "none", True: "true", False: "false"}.get(value, str(value))
+        if not isinstance(value, int) or isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _table(*columns: str, title: str | None = None) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
-from skedastic.methods.base import Method, State, Task
+from skedastic.methods.base import State, Task
 from skedastic.results import Result, make_network
 from skedastic.training import Trained
-from skedastic.training.stage import Values
+from skedastic.training.loop import rebuild
 
 
 def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
@@ -58,19 +58,19 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     encoder = Encoder.from_json(state["encoder"])
     group_stats = None if stats is None else GroupStats.from_dict(stats)
     task = _task(encoder, state, group_stats)
-    method = _trained_last(the_method(config), task, history)
     scale = None if state.get("scale") is None else Scale(**state["scale"])
     with torch.random.fork_rng(devices=[]):
-        rebuilt = method.init(task, _network(config, state, encoder, model))
+        method, rebuilt = rebuild(the_method(config), task, _network(config, state, encoder, model), state["stage"])
     _fill(rebuilt, load_file(path / "model.safetensors"))
     return Result(
         config=config,
-        trained=Trained(method, rebuilt.eval(), history, state["training_seconds"], scale),
+        trained=Trained(method, state["stage"], rebuilt.eval(), history, state["training_seconds"], scale),
         encoder=encoder,
         classes=task.classes,
         groups=task.groups,
         integer_labels=state["integer_labels"],
         train_count=state["train_count"],
+        class_count=state["class_count"],
         density=task.density.tolist(),
         group_stats=group_stats,
         strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
@@ -83,15 +83,8 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     )
 
 
-def _trained_last(method: Method, task: Task, history: Sequence[Values]) -> Method:
-    """Return the method of the recipe's stage that was the last to be trained."""
-    stages = {stage.name: stage.method for stage in method.stages(task)}
-    return stages[str(history[-1]["stage"])]
-
-
 def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> Task:
     nothing = torch.zeros(0, dtype=torch.int64)
-    count = torch.tensor(state["train_count"], dtype=torch.float64)
     return Task(
         input_shape=tuple(encoder.input_shape),
         classes=tuple(state["classes"]),
@@ -99,7 +92,8 @@ def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> 
         y=nothing,
         group=nothing,
         groups=tuple(state["groups"]),
-        density=torch.tensor(state["density"], dtype=torch.float64) if "density" in state else count / count.sum(),
+        density=torch.tensor(state["density"], dtype=torch.float64),
+        class_count=torch.tensor(state["class_count"]),
         stats=stats,
     )
 
@@ -115,6 +109,10 @@ def _network(
 
 
 def _fill(rebuilt: State, tensors: dict[str, Tensor]) -> None:
+    for name, buffer in list(rebuilt.named_buffers()):
+        if buffer.numel() == 0 and name in tensors:  # what is kept of each example has no size without the examples
+            module, _, key = name.rpartition(".")
+            setattr(rebuilt.get_submodule(module), key, torch.empty_like(tensors[name]))
     try:
         rebuilt.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,22 +1,25 @@
-"""Everything once, on two examples, before anything is trained for long."""
+"""Everything once, on a few examples, before anything is trained for long."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from skedastic import losses
 from skedastic.config import method_table
+from skedastic.core.samplers import Sampler
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
 from skedastic.estimate import measure_variance
 from skedastic.group_noise import group_stats
+from skedastic.losses import PerExampleLoss
 from skedastic.methods import presets
 from skedastic.methods.base import Batch, Clock, Method, State, Task
+from skedastic.structure import family_of
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
 from skedastic.training.loop import make_task
@@ -34,37 +37,62 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
     find_device(budget.device)
     for method in methods:
         _check_supports(method, dataset.task)
-    two = torch.arange(2)
-    loader = Loader(dataset.subset(two), batch_size=budget.batch_size, augment=budget.augment, workers=0)
-    batch = Batch(*next(loader.epoch(0, two)))
+    task = _task(dataset)
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
-            state = _predict(method, _task(dataset), make_net, batch.x)
-            with torch.enable_grad():
-                _train(method, state.train(), batch, budget.compile)
+            _rehearse(method, task, _first_batch(method, task, dataset, budget), make_net, budget.compile)
+
+
+def _first_batch(method: Method, task: Task, dataset: Dataset, budget: Budget) -> Batch:
+    """Return the smallest batch that the method takes."""
+    least = method.least_batch(task)
+    if min(budget.batch_size, len(dataset)) < least:
+        what = "train.batch_size" if budget.batch_size < least else "the number of training examples"
+        raise UserError(
+            f"{method.card.name}: {what} is {min(budget.batch_size, len(dataset))}, and it needs batches of at least {least}, one "
+            "example for each class; better several times as many"
+        )
+    rows = torch.arange(least)
+    loader = Loader(dataset.subset(rows), batch_size=budget.batch_size, least=least, augment=budget.augment, workers=0)
+    return Batch(*next(loader.epoch(0, rows)))
+
+
+def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compiled: bool) -> None:
+    """Take a step of every stage."""
+    state: State | None = None
+    for stage in method.stages(task):
+        if state is None or stage.reinit:
+            state = stage.method.init(task, make_net)
+            _predict(stage.method, state.eval(), task, batch.x)
+        elif stage.enter is not None:
+            state = stage.enter(state, task)
+        if stage.trainable is not None:
+            list(stage.trainable(state))
+        stage.method.streams(task)
+        with torch.enable_grad():
+            _train(stage.method, state.train(), batch, compiled)
 
 
 def _check_supports(method: Method, task: str) -> None:
     if task not in method.supports:
-        able = [name for name, (cls, settings) in presets().items() if task in cls(**settings).supports]
-        reason = " or ".join(_against(method, task))
+        against = _against(method, task)
+        reason = " or ".join(f"{name}={value}" for name, value in against.items())
+        what, able = "methods", [name for name, preset in presets().items() if task in preset.make().supports]
+        families = [family_of(type(getattr(method, name))) for name in against]
+        if len(families) == 1 and families[0] is not None and families[0].base in (PerExampleLoss, Sampler):
+            what, able = families[0].many, [n for n, cls in families[0].names().items() if task in cls.supports]
         raise UserError(
-            f"{method.card.name}{' with ' * bool(reason)}{reason} is not for {task}; methods that are: {', '.join(able) or 'none'}"
-        )
-    loss = getattr(method, "loss_function", None)
-    if loss is not None and task not in loss.supports:
-        able = [name for name, cls in losses.discover().items() if task in cls.supports]
-        raise UserError(
-            f"method.loss_function={type(loss).__name__}: it is not for {task}; losses that are: {', '.join(able)}"
+            f"{method.card.name}{' with ' * bool(reason)}{reason} is not for {task}; {what} that are: {', '.join(able) or 'none'}"
         )
 
 
-def _against(method: Method, task: str) -> list[str]:
-    """Return the settings, as "name=value", without any one of which the method would be for the task."""
+def _against(method: Method, task: str) -> dict[str, Any]:
+    """Return the settings, by name, without any one of which the method would be for the task."""
     usual, told = type(method)(), method_table(method)
     without = {f.name: replace(method, **{f.name: getattr(usual, f.name)}) for f in fields(method)}
-    return [f"{name}={told[name]}" for name, other in without.items() if task in other.supports]
+    shown = {name: value["name"] if isinstance(value, dict) else value for name, value in told.items()}
+    return {name: shown[name] for name, other in without.items() if task in other.supports}
 
 
 def _check_fresh(make_net: MakeNet) -> None:
@@ -77,18 +105,37 @@ def _check_fresh(make_net: MakeNet) -> None:
         raise UserError(f"model() gives the same network twice, so what it learned would leak; {WAY_OUT}")
 
 
-def _predict(method: Method, task: Task, make_net: MakeNet, x: Tensor) -> State:
-    state = method.init(task, make_net).eval()
+def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:
     try:
         logits = method.predict(state, x)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"the network can't read x of shape {list(x.shape)}: {reason}") from None
-    wanted = [2, len(task.classes)] if task.classes else [2]
+    wanted = [len(x), len(task.classes)] if task.classes else [len(x)]
     if list(logits.shape) != wanted:
-        what = f"logits {wanted}" if task.classes else "one number each, [2] or [2, 1]"
-        raise UserError(f"the network gives {list(logits.shape)} for 2 examples; it must give {what}")
-    return state
+        what = f"logits {wanted}" if task.classes else f"one number each, [{len(x)}] or [{len(x)}, 1]"
+        raise UserError(f"the network gives {list(logits.shape)} for {len(x)} examples; it must give {what}")
+
+
+class _Backward:
+    """An engine that steps nothing."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def update(self, name: str, loss: Tensor) -> None:
+        self.backward(loss)
+
+    def backward(self, loss: Tensor) -> None:
+        torch.autograd.backward(loss)
+
+    def optimizer(self, name: str) -> torch.optim.Optimizer:
+        raise RuntimeError("nothing is stepped in a rehearsal")
+
+    def draw(self, stream: str) -> Batch:
+        return self.batch
 
 
 def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
@@ -97,7 +144,7 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
             network.compile()
     try:
         with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-            method.loss(state, batch, method.forward(state, batch), Clock(0, 1, 0))
+            method.step(state, batch, Clock(0, 1, 0), _Backward(batch))
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:

@@ -57,6 +57,7 @@ class Result:
     groups: tuple[str, ...]
     integer_labels: bool
     train_count: list[int]
+    class_count: list[int]
     density: list[float]
     group_stats: GroupStats | None
     strengths: Tensor | None
@@ -146,7 +147,9 @@ class Result:
             "groups": list(self.groups),
             "integer_labels": self.integer_labels,
             "scale": None if self.scale is None else asdict(self.scale),
+            "stage": self.trained.stage,
             "train_count": self.train_count,
+            "class_count": self.class_count,
             "density": self.density,
             "strengths": None if self.strengths is None else self.strengths.tolist(),
             "true_noise": self.true_noise,
@@ -178,6 +181,7 @@ def make_result(
         groups=data.train.groups,
         integer_labels=data.source.integer_labels,
         train_count=data.train.group_counts().tolist(),
+        class_count=task.class_count.long().tolist(),
         density=data.train.density().tolist(),
         group_stats=None if estimated is None else estimated.stats,
         strengths=trained.method.enforced(trained.state, task),

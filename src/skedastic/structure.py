@@ -1,6 +1,7 @@
 """From plain data, such as TOML gives, to a dataclass: every key known, every value of its field's type.
 
-A misspelled key gets the nearest right one, a value of the wrong type says what was expected: nothing is swallowed.
+A misspelled key gets the nearest right one, a value of the wrong type says what was expected: nothing is swallowed. Fields
+that hold a loss, class weights, a sampler, a head or a method are named, with settings: `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,36 @@ import dataclasses
 import numbers
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from skedastic import losses
+from skedastic.core.class_weights import CLASS_WEIGHTS, ClassWeights
+from skedastic.core.heads import HEAD_NAMES, Head
+from skedastic.core.samplers import SAMPLERS, Sampler
 from skedastic.errors import UserError, unknown
+from skedastic.expression import parse_expression, split
 from skedastic.losses import PerExampleLoss
+from skedastic.methods import find_preset, presets
+from skedastic.methods.base import Method
+
+
+class Family(NamedTuple):
+    """Things that are chosen by name."""
+
+    what: str
+    many: str
+    base: type[Any]
+    names: Callable[[], Mapping[str, Any]]
+
+
+FAMILIES = (
+    Family("loss", "losses", PerExampleLoss, losses.discover),
+    Family("class weights", "class weights", ClassWeights, lambda: CLASS_WEIGHTS),
+    Family("sampler", "samplers", Sampler, lambda: SAMPLERS),
+    Family("head", "heads", Head, lambda: HEAD_NAMES),
+    Family("method", "methods", Method, presets),
+)
 
 
 def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
@@ -33,32 +58,18 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
 def convert(hint: Any, value: Any, place: str) -> Any:
     """Return `value` as the type `hint`, or raise UserError saying what `place` takes."""
     origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _one_of(inner, value, place)
+    family = family_of(hint)
+    if family is not None and isinstance(value, (str, Mapping)):
+        return _named(family, value, place)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, place)
-    if origin in (Union, types.UnionType):
-        if value is None or (isinstance(value, str) and value == "none" and str not in inner):
-            return None
-        words = [w for t in inner if get_origin(t) is Literal for w in get_args(t)]
-        if value in words:
-            return value
-        kind = next(t for t in inner if t is not type(None) and get_origin(t) is not Literal)
-        try:
-            return convert(kind, value, place)
-        except UserError as error:
-            raise UserError(f"{error}, or {' or '.join(words)}") if words else error from None
-    if hint is PerExampleLoss and isinstance(value, (str, Mapping)):
-        settings = {"name": value} if isinstance(value, str) else dict(value)
-        name = settings.pop("name", None)
-        if name is None:
-            raise UserError(f"{place}: which loss? name it too, with {place}.name={_first_loss_with(settings)}")
-        if name not in losses.discover():
-            raise unknown("loss", str(name), losses.discover())
-        return build(losses.discover()[name], settings, place)
     if origin is Literal:
         return value  # the dataclass itself checks its choices, and suggests
     if origin is tuple:
         if isinstance(value, str):
-            value = [v.strip() if inner[0] is str else parse(v.strip()) for v in value.split(",")]
+            value = split(value) if inner[0] is str else [parse(v) for v in split(value)]
         values = value if isinstance(value, Sequence) else [value]
         return tuple(convert(inner[0], v, place) for v in values)
     for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
@@ -66,21 +77,97 @@ def convert(hint: Any, value: Any, place: str) -> Any:
             return kind(value)
     if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
         return value
-    if dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping)):
+    if family is None and (dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping))):
         raise UserError(
             f"{place}={_shown(value)}: must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
         )
-    names = {float: "a number", int: "a whole number", bool: "true or false", PerExampleLoss: "the name of a loss"}
-    raise UserError(f"{place}={_shown(value)}: must be {names.get(hint, 'text')}")
+    names = {float: "a number", int: "a whole number", bool: "true or false"}
+    what = names.get(hint, "text") if family is None else f"the name of a {family.what}"
+    raise UserError(f"{place}={_shown(value)}: must be {what}")
+
+
+def family_of(hint: Any) -> Family | None:
+    """Return the family that a type or a value's type is of."""
+    fits = (family for family in FAMILIES if isinstance(hint, type) and issubclass(hint, family.base))
+    return next(fits, None)
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    """Return `value` as the first of several types that takes it."""
+    words = [w for kind in kinds if get_origin(kind) is Literal for w in get_args(kind)]
+    if value is None or (isinstance(value, str) and value == "none" and str not in kinds):
+        return None
+    if value in words:
+        return value
+    first: UserError | None = None
+    for kind in kinds:
+        if kind is not type(None) and get_origin(kind) is not Literal:
+            try:
+                return convert(kind, value, place)
+            except UserError as error:
+                first = first or error
+    assert first is not None
+    raise UserError(f"{first}, or {' or '.join(words)}") if words else first from None
+
+
+def _named(family: Family, value: Any, place: str) -> Any:
+    """Return what a name, or a name with settings, stands for."""
+    if isinstance(value, str) and "(" in value:
+        value = parse_expression(value, place)
+    settings = {"name": value} if isinstance(value, str) else dict(value)
+    name = settings.pop("name", None)
+    if name is None:
+        example = _first_with(family, settings)
+        raise UserError(f"{place}: which {family.what}? name it too, with {place}.name={example}")
+    if name not in family.names():
+        raise unknown(family.what, str(name), family.names())
+    if family.base is Method:
+        return build_method(str(name), settings, place)
+    cls = family.names()[name]
+    if "" in settings:
+        fields = [f.name for f in dataclasses.fields(cls)]
+        if not fields or fields[0] in settings:
+            raise UserError(f"{place}: {name}(…) {'takes no settings' if not fields else f'has {fields[0]} twice'}")
+        settings[fields[0]] = settings.pop("")
+    return build(cls, settings, place)
+
+
+def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
+    """Return the method of a preset's name with `settings` on top of the preset's own.
+
+    name: may have settings of its own, as in absgd(lam=5). Raises UserError where one is given twice, or is none.
+    """
+    name, own = name_and_settings(name, place)
+    for key in settings:
+        if key in own:
+            raise UserError(f"{place}.{key} is given twice, in {name}({key}=…) and beside it; leave one out")
+    if "" in (given := {**own, **settings}):
+        raise UserError(f"{place}={name}(…): settings of a method have names, such as {name}(loss=focal)")
+    preset = find_preset(name)
+    method: Method = build(preset.cls, {**preset.settings, **given}, place)
+    return method
+
+
+def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of a text such as "absgd(lam=5)"."""
+    if "(" not in name:
+        return name, {}
+    found = parse_expression(name, place)
+    if not isinstance(found, dict) or "name" not in found:
+        raise UserError(f"{place}={name!r}: must be the name of a method, with settings in brackets: absgd(lam=5)")
+    return found.pop("name"), found
 
 
 def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
 
 
-def _first_loss_with(settings: Mapping[str, Any]) -> str:
-    fits = (n for n, cls in losses.discover().items() if set(settings) <= {f.name for f in dataclasses.fields(cls)})  # type: ignore[arg-type]
-    return next(fits, "huber")
+def _first_with(family: Family, settings: Mapping[str, Any]) -> str:
+    fits = (
+        n for n, cls in family.names().items()
+        if isinstance(cls, type) and set(settings) <= {f.name for f in dataclasses.fields(cls)}
+    )  # fmt: skip
+    return next(fits, next(iter(family.names())))
 
 
 def _first_key(hint: Any) -> str:

@@ -1,39 +1,152 @@
-"""Weights of the classes in the loss, by how many examples each has.
+"""Weights of the classes in the loss, by how many examples each has; at once, or from some epoch on.
 
-Source: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2; deferred to the last
-part of training (DRW): Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS
-2019, Algorithm 1. HAR-DRW (Cao et al. 2021, Table 3) takes them from epoch 80 of 120 on, with β = 0.9999; the authors'
-code divides the weighted losses of a batch by the sum of their weights, where we divide by B.
+`Inverse`: w_c ∝ 1/n_c^power (Huang et al., "Learning Deep Representation for Imbalanced Classification", CVPR 2016).
+`EffectiveNumber`: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2.
+`Balanced`: King and Zeng, "Logistic Regression in Rare Events Data", 2001, as scikit-learn's class_weight="balanced".
+`Deferred`: DRW, Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019,
+Algorithm 1. Their code (github.com/kaidic/LDAM-DRW) divides the weighted losses of a batch by the sum of their weights;
+here the losses are multiplied and the mean is over B, so that a batch of rare classes counts for more, as its rarity says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.errors import UserError, unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectiveNumber:
-    """w_c ∝ (1 − β) / (1 − β^{n_c}), with the mean over classes 1; classes without examples get 0.
+class ClassWeights(ABC):
+    """How much the losses of each class count."""
 
-    beta: in [0, 1); 0 weighs all classes alike, and towards 1 the weights go to 1/n_c. start: the fraction of the epochs
-    before which nothing is weighted, in [0, 1). Raises UserError outside these ranges.
-    """
+    @property
+    def begins(self) -> float:
+        """When the weights begin to count: a fraction of the epochs below 1, else an epoch counted from 0."""
+        return 0.0
 
-    beta: float = 0.9999
-    start: float = 0.0
+    def __call__(self, count: Tensor, classes: Sequence[str] = ()) -> Tensor:
+        """Return the weights [C], float32, of classes of `count` [C] ≥ 1 examples.
+
+        classes: their names, for messages. Raises UserError where a class has no example: it has no weight.
+        """
+        if not (count > 0).all():
+            absent = (count <= 0).nonzero().flatten().tolist()
+            shown = ", ".join(repr(classes[c]) if classes else str(c) for c in absent[:5])
+            raise UserError(
+                f"class_weights={_name(self)}: no training example of class {shown}{', …' * (len(absent) > 5)}, so that it "
+                "has no weight; leave the class out of the data, or the weights (class_weights=none)"
+            )
+        return self.weights(count.to(torch.float64), classes).float()
+
+    @abstractmethod
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return the weights [C] of classes of `count` [C] examples, float64 and each ≥ 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inverse(ClassWeights):
+    """w_c ∝ n_c^-power, with the mean over classes 1. power: in [0, 1]; 0 weighs all alike, 1/2 is the square root."""
+
+    power: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("beta", "start"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"class_weights.{name}={getattr(self, name)}: {name} must be in [0, 1)")
+        if not 0 <= self.power <= 1:
+            raise UserError(f"inverse(power={self.power}): power must be in [0, 1]; 1 is 1/n, 0.5 its square root")
 
-    def __call__(self, count: Tensor) -> Tensor:
-        """Return the weights [C], float32, of classes of `count` [C] examples."""
-        n = count.to(torch.float64)
-        raw = torch.where(n > 0, (1 - self.beta) / (1 - self.beta**n).clamp_min(1e-300), 0.0)
-        return (raw * ((n > 0).sum() / raw.sum())).float()
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return n_c^-power, scaled to mean 1."""
+        return _mean_one(count**-self.power)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectiveNumber(ClassWeights):
+    """w_c ∝ (1 − β) / (1 − β^{n_c}), with the mean over classes 1. beta: in [0, 1); 0 weighs all alike, → 1 is 1/n_c."""
+
+    beta: float = 0.9999
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beta < 1:
+            raise UserError(
+                f"effective-number(beta={self.beta}): beta must be in [0, 1); the limit 1 is class_weights=inverse"
+            )
+
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return the inverse effective numbers, scaled to mean 1."""
+        return _mean_one((1 - self.beta) / (1 - self.beta**count))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(ClassWeights):
+    """w_c = n / (C n_c): every class weighs n/C in all, so that the mean over examples is 1."""
+
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return n / (C n_c)."""
+        return count.sum() / (len(count) * count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(ClassWeights):
+    """Weights that the user gives, by class; classes that are not named weigh 1. weights_of: each ≥ 0 and finite."""
+
+    weights_of: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights_of.items():
+            if not 0 <= weight < float("inf"):
+                raise UserError(f"given(weights_of.{name}={weight}): a weight must be finite and at least 0")
+        if not self.weights_of:
+            raise UserError("given(): name the classes and their weights, such as weights_of={cat=2, dog=0.5}")
+
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return the weights by name. Raises UserError for a class that there is not."""
+        for name in self.weights_of:
+            if name not in classes:
+                raise unknown("class in class_weights", name, classes)
+        return torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deferred(ClassWeights):
+    """Other weights, from later on (DRW). start: a fraction of the epochs, in [0, 1), or from 1 on an epoch."""
+
+    of: ClassWeights = field(default_factory=EffectiveNumber)
+    start: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < float("inf"):
+            raise UserError(
+                f"deferred(start={self.start}): start must be a fraction of the epochs in [0, 1), or an epoch"
+            )
+        if isinstance(self.of, Deferred):
+            raise UserError("deferred(deferred(…)): weights can be deferred once; leave one out")
+
+    @property
+    def begins(self) -> float:
+        """Return `start`."""
+        return self.start
+
+    def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
+        """Return the weights that are deferred."""
+        return self.of.weights(count, classes)
+
+
+CLASS_WEIGHTS: Mapping[str, type[ClassWeights]] = {
+    "inverse": Inverse,
+    "effective-number": EffectiveNumber,
+    "balanced": Balanced,
+    "given": Given,
+    "deferred": Deferred,
+}
+
+
+def _mean_one(raw: Tensor) -> Tensor:
+    return raw / raw.mean()
+
+
+def _name(weights: ClassWeights) -> str:
+    return next((name for name, cls in CLASS_WEIGHTS.items() if type(weights) is cls), type(weights).__name__)

@@ -1,29 +1,175 @@
-"""Samplers: in which order a pass over the data visits its rows. Pure functions of (size, seed, epoch)."""
+"""Samplers: in which order a pass over the data visits its rows. Pure functions of the rows, the seed and the epoch.
+
+Every pass is as long as the data set, whatever the sampler, so that a comparison compares equal budgets. A sampler that
+favours some classes says how large a share p_c of the pass each gets; its rows are dealt out in turns, so that no row of a
+class comes again before all of them have (as Kang et al.'s `ClassAwareSampler` does), and the shares are exact but for
+rounding, which is drawn. Order and shares are the same on every machine and every rank: `of_rank` cuts the one order.
+
+p_c ∝ n_c^q: 1 is `Shuffle`, 0 `ClassBalanced`, 1/2 `SquareRoot`, from 1 to 0 `ProgressivelyBalanced` (Kang et al., "Decoupling
+Representation and Classifier for Long-Tailed Recognition", ICLR 2020, section 3, equations 1 and 2); −1 `Reversed` (Zhou
+et al., "BBN", CVPR 2020, section 4.2). `GroupBalanced` is `ClassBalanced` by group (Sagawa et al., ICLR 2020).
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from skedastic.errors import UserError
 
-class Sampler(Protocol):
-    """The order of an epoch."""
 
-    def order(self, n: int, seed: int, epoch: int) -> Tensor:
-        """Return the rows of epoch `epoch` [m], each in 0..n-1; the same for the same arguments on every machine."""
-        ...
+class Rows(NamedTuple):
+    """What a sampler may know of n rows."""
+
+    label: Tensor  # [n] in 0..C-1; empty where targets are real
+    group: Tensor  # [n] in 0..G-1
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shuffle:
+class Sampler(ABC):
+    """The order of an epoch."""
+
+    supports: ClassVar[frozenset[str]] = frozenset({"classification"})
+
+    @abstractmethod
+    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
+        """Return the positions of the rows of epoch `epoch` of `epochs`, [n] int64, each in 0..n-1.
+
+        Raises UserError where the sampler is asked for a class that has no row.
+        """
+
+    def check(self, rows: Rows) -> None:
+        """Raise UserError where the sampler is asked for a class that has no row."""
+        return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffle(Sampler):
     """Every row once, in an order drawn anew each epoch."""
 
-    def order(self, n: int, seed: int, epoch: int) -> Tensor:
+    supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+
+    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return a permutation of 0..n-1, [n]."""
-        return torch.randperm(n, generator=seeded(seed, epoch))
+        return torch.randperm(len(rows.group), generator=seeded(seed, epoch))
+
+
+class _Shared(Sampler):
+    """A sampler that gives each class its share of the pass."""
+
+    kind: ClassVar[str] = "class"
+
+    @abstractmethod
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return the share of the pass of each class, [C], not yet scaled to sum to 1. count: [C] ≥ 1, float64."""
+
+    def of(self, rows: Rows) -> tuple[Tensor, tuple[str, ...]]:
+        """Return which of the names each row is of, [n], and the names."""
+        return rows.label, rows.classes
+
+    def check(self, rows: Rows) -> None:
+        """Raise UserError where a class has no row to draw."""
+        member, names = self.of(rows)
+        empty = (torch.bincount(member, minlength=len(names)) == 0).nonzero().flatten().tolist()
+        if empty:
+            shown = ", ".join(repr(names[c]) for c in empty[:5])
+            raise UserError(
+                f"sampler={_name(self)}: no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave "
+                f"it out of the data, or use sampler=shuffle"
+            )
+
+    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
+        """Return n rows, each class with its share of them."""
+        self.check(rows)
+        member, names = self.of(rows)
+        generator = seeded(seed, epoch)
+        count = torch.bincount(member, minlength=len(names))
+        quota = _rounded(self.shares(count.double(), epoch, epochs), len(member), generator)
+        by_class = torch.split(member.argsort(stable=True), count.tolist())
+        dealt = torch.cat([_dealt(own, n, generator) for own, n in zip(by_class, quota.tolist(), strict=True)])
+        return dealt[torch.randperm(len(dealt), generator=generator)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassBalanced(_Shared):
+    """Every class the same share of the pass: a rare class's rows come often, a frequent one's seldom."""
+
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return ones."""
+        return torch.ones_like(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquareRoot(_Shared):
+    """p_c ∝ n_c^{1/2}."""
+
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return the square roots of the counts."""
+        return count.sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressivelyBalanced(_Shared):
+    """From the data's own shares in the first epoch to equal ones in the last: (1 − t/T) n_c/n + (t/T)/C."""
+
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return the mixture of epoch `epoch`."""
+        t = epoch / max(epochs - 1, 1)
+        return (1 - t) * count / count.sum() + t / len(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reversed(_Shared):
+    """p_c ∝ 1/n_c: the rarest class comes most often."""
+
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return the inverse counts."""
+        return 1 / count
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupBalanced(_Shared):
+    """Every group the same share of the pass."""
+
+    supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    kind: ClassVar[str] = "group"
+
+    def of(self, rows: Rows) -> tuple[Tensor, tuple[str, ...]]:
+        """Return the groups."""
+        return rows.group, rows.groups
+
+    def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
+        """Return ones."""
+        return torch.ones_like(count)
+
+
+SAMPLERS: Mapping[str, type[Sampler]] = {
+    "shuffle": Shuffle,
+    "class-balanced": ClassBalanced,
+    "square-root": SquareRoot,
+    "progressively-balanced": ProgressivelyBalanced,
+    "reversed": Reversed,
+    "group-balanced": GroupBalanced,
+}
+
+
+def of_rank(order: Tensor, rank: int, ranks: int) -> Tensor:
+    """Return the part of one global order [m] that rank `rank` of `ranks` takes, [⌈m/ranks⌉].
+
+    Rank r takes every ranks-th position from r on, so that the ranks' batches of B/ranks are together the global batch of
+    B. Where m is no multiple of `ranks`, the last ones are filled from the beginning, so that all ranks take as many steps.
+    """
+    if not 0 <= rank < ranks:
+        raise UserError(f"of_rank(rank={rank}, ranks={ranks}): rank must be in 0..{ranks - 1}")
+    missing = -len(order) % ranks
+    return torch.cat([order, order[:missing]])[rank::ranks]
 
 
 def seeded(*key: int) -> torch.Generator:
@@ -32,3 +178,23 @@ def seeded(*key: int) -> torch.Generator:
     for k in key:  # a linear congruential mix: near keys give far seeds
         state = (state * 6364136223846793005 + k * 2 + 1442695040888963407) % 2**63
     return torch.Generator().manual_seed(state)
+
+
+def _rounded(shares: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Return whole numbers [C] that sum to n, each n times its share but for a fraction, which is drawn (systematically)."""
+    edges = (shares / shares.sum()).cumsum(0) * n
+    edges[-1] = n
+    offset = torch.rand((), generator=generator, dtype=torch.float64)
+    whole = (edges + offset).floor().long().clamp_max(n)
+    whole[-1] = n
+    return whole.diff(prepend=torch.zeros(1, dtype=torch.int64))
+
+
+def _dealt(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Return n of `rows`, in turns: every row once before any comes again."""
+    turns = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(-(-n // len(rows)))]
+    return torch.cat(turns)[:n] if turns else rows[:0]
+
+
+def _name(sampler: Sampler) -> str:
+    return next((name for name, cls in SAMPLERS.items() if type(sampler) is cls), type(sampler).__name__)

@@ -36,7 +36,7 @@ class RawBatch(NamedTuple):
 class Loader:
     """Batches of a dataset in an order that the caller gives.
 
-    batch_size: at least 2. seed: of the augmentation; (seed, epoch) and the order give the same batches whether the
+    batch_size: at least `least`, which is at least 2. seed: of the augmentation; (seed, epoch) and the order give the same batches whether the
     dataset is a tensor or a stream. augment: "crop-flip" (images: random crop with 4 pixels of padding, random
     horizontal flip), "none", or "auto" (crop-flip for colour images). workers: processes that decode a stream; "auto"
     takes the machine's cores, at most 8; 0 decodes in this process. Tensors need none.
@@ -48,6 +48,7 @@ class Loader:
         dataset: Dataset,
         *,
         batch_size: int = 128,
+        least: int = 2,
         seed: int = 0,
         augment: str = "none",
         device: torch.device | str = "cpu",
@@ -55,13 +56,15 @@ class Loader:
     ) -> None:
         if batch_size < 2:
             raise UserError(f"batch_size={batch_size} must be at least 2: BatchNorm can't take a single example")
+        if batch_size < least:
+            raise UserError(f"batch_size={batch_size} must be at least {least} for this method, one for each class")
         if augment not in get_args(Augment):
             raise unknown("augmentation", augment, get_args(Augment))
         if augment == "crop-flip" and dataset.kind != "image":
             raise UserError("augment=crop-flip moves pixels, and the data is a table; use augment=none")
         colour = dataset.kind == "image" and dataset.x.shape[1] == 3
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size, self.least = batch_size, least
         self.seed = seed
         self.augments = augment == "crop-flip" or (augment == "auto" and colour)
         self.device = torch.device(device)
@@ -76,8 +79,7 @@ class Loader:
     def epoch(self, epoch: int, order: Tensor) -> Iterator[RawBatch]:
         """Return the batches of epoch `epoch`. order: [m] int64, positions in the dataset, as often as they come.
 
-        The last batch is what is left; a single example left over joins the batch before it, since BatchNorm can't
-        take it alone.
+        The last batch is what is left; fewer than `least` examples, such as a single one, join the batch before.
         """
         sizes = self._sizes(len(order))
         batches = torch.split(order.to(self.device), sizes)
@@ -89,8 +91,8 @@ class Loader:
 
     def _sizes(self, n: int) -> list[int]:
         sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)
-        if len(sizes) > 1 and sizes[-1] == 1:
-            sizes[-2:] = [self.batch_size + 1]
+        if len(sizes) > 1 and sizes[-1] < self.least:
+            sizes[-2:] = [self.batch_size + sizes[-1]]
         return sizes
 
     def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:

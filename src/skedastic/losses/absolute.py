@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from skedastic.losses.base import PerExampleLoss
+
 
 def absolute(outputs: Tensor, y: Tensor) -> Tensor:
     """Return |y − outputs| of numbers [B] and [B], [B]; its derivative at 0 is taken to be 0."""
@@ -14,11 +16,11 @@ def absolute(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Absolute:
+class Absolute(PerExampleLoss):
     """The absolute error, in deviations of the target."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
 
-    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return |y − outputs|, [B], each ≥ 0."""
         return absolute(outputs, y)

@@ -7,16 +7,19 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from skedastic.losses.cross_entropy import CrossEntropy
-from skedastic.losses.squared import Squared
+from skedastic.losses.base import PerExampleLoss
+from skedastic.losses.cross_entropy import cross_entropy
+from skedastic.losses.squared import squared
 
 
 @dataclass(frozen=True, kw_only=True)
-class Auto:
+class Auto(PerExampleLoss):
     """Cross entropy of logits [B, C]; half the squared error of numbers [B]: the paper's loss of either task."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    soft: ClassVar[bool] = True
+    limits = ({},)
 
-    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""
-        return (Squared() if outputs.dim() == 1 else CrossEntropy())(outputs, y)
+        return squared(outputs, y) if outputs.dim() == 1 else cross_entropy(outputs, y)

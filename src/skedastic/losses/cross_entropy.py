@@ -1,21 +1,37 @@
-"""Cross entropy, −log softmax(logits)_y: the loss of plain training."""
+"""Cross entropy, −log softmax(logits)_y: the loss of plain training; with label smoothing (Szegedy et al., "Rethinking the
+Inception Architecture", CVPR 2016, section 7), and for soft labels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.core.jacobian import cross_entropy
+from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss
+
+
+def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return −Σ_c t_c log softmax(logits)_c, [B], with t = (1 − smoothing) y + smoothing/C; y [B] int64 or [B, C]."""
+    return F.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropy:
-    """Cross entropy of logits [B, C] against labels y, [B] integer or [B, C] soft."""
+class CrossEntropy(PerExampleLoss):
+    """Cross entropy of logits [B, C] against labels y, [B] integer or [B, C] soft. smoothing: in [0, 1)."""
 
-    supports: ClassVar[frozenset[str]] = frozenset({"classification"})
+    smoothing: float = 0.0
 
-    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Return −log softmax(outputs)_y, [B], each ≥ 0."""
-        return cross_entropy(outputs, y)
+    soft: ClassVar[bool] = True
+    limits = ({"smoothing": 0.0},)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"cross-entropy(smoothing={self.smoothing}): smoothing must be in [0, 1); 0.1 is usual")
+
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
+        """Return the cross entropies [B], each ≥ 0."""
+        return cross_entropy(outputs, y, self.smoothing)

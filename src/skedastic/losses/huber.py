@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss
 
 
 def huber(outputs: Tensor, y: Tensor, delta: float) -> Tensor:
@@ -20,7 +21,7 @@ def huber(outputs: Tensor, y: Tensor, delta: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Huber:
+class Huber(PerExampleLoss):
     """Huber's loss. delta: in deviations of the target, > 0; small is near the absolute error, large the squared one."""
 
     delta: float = 1.0
@@ -33,6 +34,6 @@ class Huber:
                 f"Huber(delta={self.delta}): delta must be above 0, in deviations of the target; 1 is usual"
             )
 
-    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""
         return huber(outputs, y, self.delta)

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from skedastic.losses.base import PerExampleLoss
+
 
 def squared(outputs: Tensor, y: Tensor) -> Tensor:
     """Return ½ (y − outputs)² of numbers [B] and [B], [B]; its second derivative is 1, the paper's I(x)."""
@@ -14,11 +16,11 @@ def squared(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Squared:
+class Squared(PerExampleLoss):
     """Half the squared error; what minimizes it is the mean of the target."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
 
-    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return ½ (y − outputs)², [B], each ≥ 0."""
         return squared(outputs, y)

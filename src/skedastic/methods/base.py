@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
-LOSSES = "auto (cross entropy of classes, squared error of numbers), cross-entropy, squared, absolute or huber"
 Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
 
 
@@ -27,7 +26,7 @@ class Batch:
     """A batch of B examples."""
 
     x: Tensor  # [B, ...]
-    y: Tensor  # [B] integer labels, or standardized real targets
+    y: Tensor  # [B] integer labels, or [B, C] soft ones, or standardized real targets [B]
     index: Tensor  # [B] the examples' stable names, for state per example
     group: Tensor  # [B] in 0..G-1
 
@@ -47,7 +46,7 @@ class Out(NamedTuple):
     extra: Any = None
 
 
-class Loss(NamedTuple):
+class Objective(NamedTuple):
     """What a step minimizes."""
 
     total: Tensor  # scalar
@@ -66,6 +65,7 @@ class Task:
     group: Tensor  # [n] in 0..G-1
     groups: tuple[str, ...]
     density: Tensor  # [G] of each group, as in GroupStats
+    class_count: Tensor  # [C] training examples of each class
     seed: int = 0  # of the run
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
 
@@ -78,10 +78,11 @@ class Card:
     title: str
     paper: str
     equations: str = ""
+    family: str = "other"  # under which it is listed
     needs: frozenset[str] = frozenset()  # "group_stats": an estimate of noise and density per group
     supports: frozenset[str] = frozenset({"classification"})  # and "regression", or that alone
     limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # other names, with their settings
+    no_limit: str = ""  # why there are none, where there are none
     parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
     cost: str = ""
 
@@ -94,6 +95,13 @@ class State(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Metrics:
+    """Return who is classified as labelled, [B], to log; nothing where targets are real."""
+    if y.dim() == 2:
+        y = y.argmax(1)
+    return {} if y.is_floating_point() else {"accuracy": (logits.detach().argmax(1) == y).float()}
 
 
 def outputs(raw: Tensor) -> Tensor:
@@ -130,10 +138,14 @@ class Stage:
     name: str
     method: Method
     epochs: float = 1.0  # as a fraction of the budget's epochs
+    passes: int | None = None  # instead, so many passes over the data; 0 trains nothing, and `enter` is all there is
     data: Callable[[Task], Tensor] | None = None  # rows of the task to train on, [m]; None takes all
     reinit: bool = True  # start from a new state; else go on from the stage before
-    trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters
+    enter: Callable[[State, Task], State] | None = None  # makes this stage's state of the one before, where it goes on
+    trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters.
+    # Modules none of whose parameters are trained are in evaluation mode: what is frozen does not move at all.
     lr_scale: float = 1.0
+    optimizer: str | None = None  # instead of the budget's: sgd, adam or adamw
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
     until: Callable[[State], bool] | None = None  # asked after each epoch; the stage ends where it is true
     needed: Callable[[State], bool] | None = None  # asked of the state before; the stage is left out where it is false
@@ -181,7 +193,7 @@ class Method(ABC):
         return
 
     @abstractmethod
-    def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return what to minimize; changes nothing."""
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
@@ -189,16 +201,17 @@ class Method(ABC):
         out = self.forward(state, batch)
         with torch.no_grad():
             self.observe(state, batch, out, clock)
-        loss = self.loss(state, batch, out, clock)
-        engine.update("main", loss.total)
-        metrics = {"loss": loss.per_example}
-        if out.logits.dim() == 2:
-            metrics["accuracy"] = (out.logits.detach().argmax(1) == batch.y).float()
-        return {**metrics, **loss.logs}
+        objective = self.objective(state, batch, out, clock)
+        engine.update("main", objective.total)
+        return {"loss": objective.per_example, **accuracy(out.logits, batch.y), **objective.logs}
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
-        """Called after the last step of each epoch."""
-        return
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+        """Called after the last step of each epoch; what it returns is logged beside the epoch's means."""
+        return None
+
+    def least_batch(self, task: Task) -> int:
+        """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it."""
+        return 2
 
     def group_strengths(self, task: Task) -> Tensor | None:
         """Return how strongly each group is treated, [G], for the report; None where a method has no such thing."""

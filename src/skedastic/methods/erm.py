@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from skedastic.losses import PerExampleLoss
-from skedastic.losses.auto import Auto
-from skedastic.methods.base import LOSSES, Batch, Card, Clock, Loss, Method, Out, State
+from skedastic.methods.base import Batch, Card, Clock, Objective, Out, State
+from skedastic.methods.one_network import AXES, OneNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class ERM(Method):
-    """Minimize (1/B) Σ_i ℓ_i."""
-
-    loss_function: PerExampleLoss = field(default_factory=Auto)
+class ERM(OneNetwork):
+    """Minimize (1/B) Σ_i w_{y_i} ℓ_i."""
 
     card: ClassVar[Card] = Card(
         name="erm",
         title="Plain training (empirical risk minimization)",
         paper="—",
-        equations="(1/B) Σ ℓ_i",
+        equations="(1/B) Σ w_y ℓ_i",
+        family="plain",
         supports=frozenset({"classification", "regression"}),
         limits=({},),
-        parameters={"loss_function": LOSSES},
+        parameters=AXES,
         cost="1 × the step of plain training",
     )
 
-    def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
-        """Return the mean of the per-example losses."""
-        per_example = self.loss_function(out.logits, batch.y)
-        return Loss(per_example.mean(), per_example.detach())
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the mean of the losses, weighted by class where weights are in force."""
+        return Objective(self.weighted(state, batch, out.extra, clock).mean(), out.extra.detach())

@@ -21,13 +21,12 @@ others take the second pass (`skedastic.core.selection`); `select=1.0` is the pa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.class_weights import EffectiveNumber
 from skedastic.core.compiled import uncompiled
 from skedastic.core.cooling import START, WEAKER, cooled, exhausted
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
@@ -35,9 +34,8 @@ from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, check_choice, suggestion
-from skedastic.losses import PerExampleLoss
-from skedastic.losses.auto import Auto
-from skedastic.methods.base import LOSSES, Batch, Card, Clock, Engine, Loss, Method, Out, Stage, State, Task, outputs
+from skedastic.methods.base import Batch, Card, Clock, Engine, Objective, Out, Stage, State, Task, outputs
+from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]
@@ -52,16 +50,17 @@ NONE_FOUND = (
 )
 
 
-class HARState(State):
-    """The network, the enforced strength λτ_g of each group, and the weight of each class."""
+Known = tuple[Tensor | None, Tensor | None]  # what the loss knows of each class, and its weight
+
+
+class HARState(OneNetworkState):
+    """The network, what its loss knows of the classes, and the enforced strength λτ_g of each group."""
 
     strength: Tensor
-    class_weight: Tensor
 
-    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor) -> None:
-        super().__init__(net)
+    def __init__(self, net: nn.Module, known: Known, strength: Tensor) -> None:
+        super().__init__(net, *known)
         self.register_buffer("strength", strength)  # [G]
-        self.register_buffer("class_weight", class_weight)  # [C]
 
 
 class CoolingState(HARState):
@@ -73,8 +72,8 @@ class CoolingState(HARState):
     wrong: Tensor
     seen: Tensor
 
-    def __init__(self, net: nn.Module, strength: Tensor, class_weight: Tensor, start: float, allowed: Tensor) -> None:
-        super().__init__(net, strength, class_weight)
+    def __init__(self, net: nn.Module, known: Known, strength: Tensor, start: float, allowed: Tensor) -> None:
+        super().__init__(net, known, strength)
         self.register_buffer("level", torch.tensor(float(start)))  # λ
         self.register_buffer("relative", strength / start)  # τ [G]
         self.register_buffer("allowed", allowed.float())  # [G]
@@ -83,7 +82,7 @@ class CoolingState(HARState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HAR(Method):
+class HAR(OneNetwork):
     """Regularize each group by the noise and the rarity that were estimated for it."""
 
     strength: float | Literal["auto"] = 0.1
@@ -98,26 +97,20 @@ class HAR(Method):
     select: Share = "auto"
     selection: Selection = "largest"
     taps: tuple[str, ...] | Choice | None = None
-    class_weights: EffectiveNumber | None = None
-    loss_function: PerExampleLoss = field(default_factory=Auto)
+
+    weighs: ClassVar[bool] = True
 
     card: ClassVar[Card] = Card(
         name="har",
         title="Heteroskedastic adaptive regularization",
         paper="Cao et al., Heteroskedastic and Imbalanced Deep Learning with Adaptive Regularization, ICLR 2021",
         equations="(1/B) Σ (ℓ_i + λ τ_g R_i), τ_g ∝ I_g^(3/5) q_g^(-2/5) (eq. 5-7, Algorithm 1)",
+        family="regularization",
         needs=frozenset({"group_stats"}),
         supports=frozenset({"classification", "regression"}),
         limits=({"strength": 0.0}, {"strength": 0.0, "gradient": "exact"}, {"strength": 0.0, "weighting": "uniform"}),
-        presets={
-            "unif": {"weighting": "uniform"},
-            "har-unit": {"noise": "unit"},
-            "har-auto": {"strength": "auto"},
-            "har-drw": {"class_weights": EffectiveNumber(start=2 / 3)},
-            "har-random": {"weighting": "random"},
-            "har-inverse": {"weighting": "inverse"},
-        },
         parameters={
+            **AXES,
             "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
             "auto: it falls until every group is fit as well as its noise allows, and then stays",
             "start": "of strength=auto, λ at the outset, > 0; where it falls below a hundredth, training begins anew with a tenth "
@@ -135,9 +128,6 @@ class HAR(Method):
             "selection": "which share: largest strengths, or drawn in proportion to them (unbiased)",
             "taps": "names or patterns of the modules to measure at, or a function (name, module) -> bool; default all "
             "normalization and recurrent layers, else every hidden layer",
-            "class_weights": "weigh the losses of classes by the effective number of their examples: beta in [0, 1), "
-            "from the fraction start of the epochs on (HAR-DRW: 2/3)",
-            "loss_function": LOSSES,
         },
         cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
         "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and where "
@@ -145,6 +135,7 @@ class HAR(Method):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.strength, str):
             if self.strength != "auto":
                 hint = suggestion(self.strength, ["auto"])
@@ -170,9 +161,8 @@ class HAR(Method):
 
     @property
     def supports(self) -> frozenset[str]:
-        """Real targets too, unless classes are weighted or errors are counted."""
-        classes_only = self.class_weights is not None or self.strength == "auto"
-        return frozenset({"classification"}) if classes_only else self.card.supports
+        """Those of its parts; classification alone where errors are counted."""
+        return super().supports & {"classification"} if self.strength == "auto" else super().supports
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -226,14 +216,10 @@ class HAR(Method):
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
-        net = make_net()
-        weight = torch.ones(len(task.classes))
-        if self.class_weights is not None:
-            weight = self.class_weights(torch.bincount(task.y, minlength=len(weight)))
-        enforced = self.group_strengths(task)
+        net, known, enforced = self.network(task, make_net), self.known(task), self.group_strengths(task)
         if self.strength != "auto":
-            return HARState(net, enforced, weight)
-        return CoolingState(net, enforced, weight, self.start, _estimate(task).noise_high)
+            return HARState(net, known, enforced)
+        return CoolingState(net, known, enforced, self.start, _estimate(task).noise_high)
 
     def enforced(self, state: State, task: Task) -> Tensor:
         """Return λτ_g of each group, [G], as it stands."""
@@ -263,24 +249,23 @@ class HAR(Method):
             state.wrong.zero_()
             state.seen.zero_()
 
-    def loss(self, state: State, batch: Batch, out: Out, clock: Clock) -> Loss:
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return eq. 6 on the batch."""
         assert isinstance(state, HARState)
-        weighted = self.class_weights is not None and clock.epoch >= self.class_weights.start * clock.epochs
-        weight = state.class_weight[batch.y] if weighted else torch.ones((), device=batch.y.device)
+        weight = self.class_weight(state, batch.y, clock)
 
         def losses(found: Tensor, rows: Tensor | None) -> Tensor:
-            if rows is None:
-                return self.loss_function(outputs(found), batch.y) * weight
-            return self.loss_function(outputs(found), batch.y[rows]) * (weight[rows] if weighted else weight)
+            y = batch.y if rows is None else batch.y[rows]
+            plain = self.losses(state, outputs(found), y)
+            return plain if weight is None else plain * (weight if rows is None else weight[rows])
 
-        plain = self.loss_function(out.logits, batch.y)
-        penalized = self.penalty(plain * weight, out.extra, losses)
+        plain = self.losses(state, out.logits, batch.y)
+        penalized = self.penalty(plain if weight is None else plain * weight, out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
         logs = {"jacobian_norm": measured}
         if isinstance(state, CoolingState):
             logs["strength"] = state.level.clone()
-        return Loss(penalized.total, plain.detach(), logs)
+        return Objective(penalized.total, plain.detach(), logs)
 
 
 def _estimate(task: Task) -> GroupStats:

@@ -25,6 +25,7 @@ class Trained:
     """What training gives."""
 
     method: Method  # of the last stage
+    stage: str  # its name
     state: State
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
@@ -54,6 +55,7 @@ def make_task(dataset: Dataset) -> Task:
         group=dataset.group,
         groups=dataset.groups,
         density=dataset.density(),
+        class_count=torch.bincount(dataset.y, minlength=len(dataset.classes)) if dataset.classes else torch.zeros(0),
     )
 
 
@@ -92,6 +94,8 @@ def train(
             if state is None or stage.reinit:
                 torch.manual_seed(seed)
                 state = _placed(stage.method.init(task, make_net), budget, device)
+            elif stage.enter is not None:
+                state = _placed(stage.enter(state, task), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with _only_trainable(stage, state):
                 run = StageRun(stage, state, task, rows, budget, seed, device)
@@ -101,7 +105,26 @@ def train(
                 task = stage.after(state, task)
     assert state is not None
     remarks = tuple(stage.remark for stage in trained if stage.remark)
-    return Trained(trained[-1].method, state, history, seconds, dataset.scale, remarks)
+    return Trained(trained[-1].method, trained[-1].name, state, history, seconds, dataset.scale, remarks)
+
+
+def rebuild(method: Method, task: Task, make_net: Callable[[], nn.Module], last: str) -> tuple[Method, State]:
+    """Return the method of the recipe's stage `last`, and a state as the stages up to it build it, yet to be filled.
+
+    Raises LookupError where the recipe has no such stage.
+    """
+    stages = method.stages(task)
+    names = [stage.name for stage in stages]
+    if last not in names:
+        raise LookupError(f"the recipe has no stage {last!r}, only {', '.join(names)}")
+    state: State | None = None
+    for stage in stages[: names.index(last) + 1]:
+        if state is None or stage.reinit:
+            state = stage.method.init(task, make_net)
+        elif stage.enter is not None:
+            state = stage.enter(state, task)
+    assert state is not None
+    return stages[names.index(last)].method, state
 
 
 def _placed(state: State, budget: Budget, device: torch.device) -> State:

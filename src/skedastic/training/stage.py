@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skedastic.core.samplers import Sampler
+from skedastic.core.samplers import Rows, Sampler
 from skedastic.data.dataset import Dataset
 from skedastic.data.loader import Loader
 from skedastic.errors import UserError
@@ -24,6 +24,7 @@ from skedastic.training.checkpoints import Snapshot
 from skedastic.training.engine import PlainEngine
 
 Values = dict[str, float | str]  # a row of the history
+FOREVER = 2**31  # epochs of a stream that is not the main one: it has no end to go to
 
 
 class StageRun:
@@ -36,30 +37,36 @@ class StageRun:
     def __init__(
         self, stage: Stage, state: State, task: Task, dataset: Dataset, budget: Budget, seed: int, device: torch.device
     ) -> None:
-        if len(dataset) < 2:
-            raise UserError(
-                f"stage {stage.name}: {len(dataset)} example to train on, and BatchNorm needs 2; give more data"
-            )
+        method = stage.method
+        least = method.least_batch(task)
+        if len(dataset) < least:
+            reason = "and BatchNorm needs 2" if least == 2 else f"and {method.card.name} needs {least} in a batch"
+            raise UserError(f"stage {stage.name}: {len(dataset)} example to train on, {reason}; give more data")
         self.stage, self.state, self.task = stage, state, task
         self.budget, self.seed, self.device = budget, seed, device
-        self.epochs = max(1, round(stage.epochs * budget.epochs))
+        self.epochs = max(1, round(stage.epochs * budget.epochs)) if stage.passes is None else stage.passes
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
-        method = stage.method
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
-        self.optimizers = {name: budget.make_optimizer(group, stage.lr_scale) for name, group in groups.items()}
+        trained = {name: group for name, group in groups.items() if group}
+        self.optimizers = {
+            name: budget.make_optimizer(group, stage.lr_scale, stage.optimizer) for name, group in trained.items()
+        }
         self.schedules = [budget.make_schedule(optimizer, self.epochs) for optimizer in self.optimizers.values()]
         self.loader = Loader(
             dataset,
             batch_size=budget.batch_size,
+            least=least,
             seed=seed,
             augment=budget.augment,
             device=device,
             workers=budget.workers,
         )
+        self.rows = rows_of(dataset)
         samplers = dict(method.streams(task))
-        self.order = samplers.pop("main").order
+        self.sampler = samplers.pop("main")
         self.streams = {
-            name: Endless(self.loader, sampler, seed + 1 + i) for i, (name, sampler) in enumerate(samplers.items(), 1)
+            name: Endless(self.loader, sampler, self.rows, seed + 1 + i)
+            for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
         self.engine = PlainEngine(self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision)
 
@@ -74,23 +81,33 @@ class StageRun:
         start, method = time.perf_counter(), self.stage.method
         sums: defaultdict[str, Tensor | float] = defaultdict(float)
         counts: defaultdict[str, int] = defaultdict(int)
-        lr = next(iter(self.optimizers.values())).param_groups[0]["lr"]
-        self.state.train()
-        for batch in self.loader.epoch(self.epoch, self.order(len(self.loader.dataset), self.seed, self.epoch)):
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
+        self._train_mode()
+        for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
                 metrics = method.step(self.state, Batch(*batch), self._clock, self.engine)
             for name, value in metrics.items():
                 sums[name] += value.sum()
                 counts[name] += value.numel()
             self.step += 1
-        method.end_epoch(self.state, self.task, self._clock, self.engine)
+        at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         for schedule in self.schedules:
             schedule.step()
         means = {name: float(total) / counts[name] for name, total in sums.items() if counts[name]}
+        means |= {name: float(value) for name, value in (at_end or {}).items()}
         self._check_finite(means)
         self.epoch += 1
-        self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": lr, **means})
+        self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
+
+    def _train_mode(self) -> None:
+        """Put the state in training mode, but for what is frozen whole in this stage."""
+        self.state.train()
+        if self.stage.trainable is not None:
+            for module in self.state.modules():
+                own = list(module.parameters())
+                if own and not any(p.requires_grad for p in own):
+                    module.eval()
 
     @property
     def _clock(self) -> Clock:
@@ -183,8 +200,8 @@ class StageRun:
 class Endless:
     """The batches of a stream, starting over at its end; in a new order each time round."""
 
-    def __init__(self, loader: Loader, sampler: Sampler, seed: int) -> None:
-        self.loader, self.sampler, self.seed = loader, sampler, seed
+    def __init__(self, loader: Loader, sampler: Sampler, rows: Rows, seed: int) -> None:
+        self.loader, self.sampler, self.rows, self.seed = loader, sampler, rows, seed
         self.drawn = 0
         self._batches = self._from(0)
 
@@ -208,7 +225,12 @@ class Endless:
             drawn, epoch = 0, epoch + 1
 
     def _order(self, epoch: int) -> Tensor:
-        return self.sampler.order(len(self.loader.dataset), self.seed, epoch)
+        return self.sampler.order(self.rows, self.seed, epoch, FOREVER)
+
+
+def rows_of(dataset: Dataset) -> Rows:
+    """Return what a sampler may know of a data set."""
+    return Rows(dataset.y if dataset.scale is None else dataset.y[:0], dataset.group, dataset.classes, dataset.groups)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,242 @@
+"""The last layer of a network, and the block before it: found, replaced, trained alone.
+
+A head is the last `nn.Linear` of a network, in the order its modules were made, that gives as many numbers as there are
+classes; or one of the heads below. `Cosine` is LDAM's (Cao et al. 2019, `NormedLinear` of their code); `Scaled` is learnable
+weight scaling (LWS) and `normalized` τ-normalization (Kang et al., ICLR 2020, section 4.2); `NearestMean` is their nearest
+class mean.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skedastic.errors import UserError, unknown
+
+SCALE = 16.0  # of cosines, where the loss does not scale them itself (Kang et al.'s and OLTR's code)
+PARTS = ("all", "head", "last-block")
+
+
+class Cosine(nn.Module):
+    """Logits scale · cos(x, w_c) of features x [..., d]."""
+
+    def __init__(self, features: int, classes: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [..., d] to logits [..., C] in ±scale."""
+        return self.scale * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight))
+
+
+class Scaled(nn.Module):
+    """The logits of another head, each class's times a factor that is learned."""
+
+    def __init__(self, head: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.head = head
+        self.factor = nn.Parameter(torch.ones(classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [..., d] to logits [..., C]."""
+        logits: Tensor = self.head(x) * self.factor
+        return logits
+
+
+class NearestMean(nn.Module):
+    """Logits −scale · ‖x − μ_c‖² of features x brought to length 1 (with `centered` about the mean of all), [..., d]."""
+
+    mean: Tensor
+    centre: Tensor
+
+    def __init__(self, features: int, classes: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("mean", torch.zeros(classes, features))
+        self.register_buffer("centre", torch.zeros(features))
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """Return features [..., d] about the centre, of length 1."""
+        return F.normalize(x - self.centre, dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [..., d] to logits [..., C]; a class without examples, whose mean is NaN, gets −inf."""
+        distance = (self.normalized(x).unsqueeze(-2) - self.mean).square().sum(-1)
+        return (-self.scale * distance).nan_to_num(nan=float("-inf"))
+
+
+HEADS = (nn.Linear, Cosine, Scaled, NearestMean)
+
+
+def find_head(net: nn.Module, classes: int) -> tuple[nn.Module, str, nn.Module]:
+    """Return the module that holds the head, the head's name in it, and the head.
+
+    Raises UserError where no last layer gives `classes` numbers.
+    """
+    inside = {id(part) for module in net.modules() if isinstance(module, Scaled) for part in module.head.modules()}
+    found = None
+    for parent in net.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, HEADS) and id(child) not in inside and _size(child) == classes:
+                found = parent, name, child
+    if found is None:
+        raise UserError(
+            f"the network has no last layer to work on: no torch.nn.Linear (inside of it) gives {classes} "
+            f"output{'s' * (classes != 1)}; let its last layer be one"
+        )
+    return found
+
+
+def replace_head(net: nn.Module, classes: int, make: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Put what `make` returns, given the head, in the head's place, and return it."""
+    parent, name, head = find_head(net, classes)
+    new = make(head)
+    place = next((p for p in head.parameters()), None)
+    parent.add_module(name, new if place is None else new.to(place.device))
+    return new
+
+
+def features_of(head: nn.Module) -> int:
+    """Return the number d of features that a head reads."""
+    if isinstance(head, Scaled):
+        return features_of(head.head)
+    if isinstance(head, nn.Linear):
+        return head.in_features
+    assert isinstance(head, (Cosine, NearestMean))
+    return (head.weight if isinstance(head, Cosine) else head.mean).shape[1]
+
+
+def fresh(head: nn.Module) -> nn.Module:
+    """Return a newly initialized head of the same kind and size, as torch initializes them."""
+    if isinstance(head, nn.Linear):
+        return nn.Linear(head.in_features, head.out_features, bias=head.bias is not None)
+    if isinstance(head, Cosine):
+        return Cosine(features_of(head), len(head.weight), head.scale)
+    raise UserError(
+        f"the head is a {type(head).__name__}, which is not learned from scratch; take a linear or cosine one"
+    )
+
+
+@torch.no_grad()
+def normalize_head(head: nn.Module, tau: float, *, bias: bool) -> None:
+    """Divide each class's weights by their norm to the power tau (Kang et al. 2020, equation 3), in place.
+
+    bias: keep it; the paper's classifier has none, and neither has the authors' code. Raises UserError where there are no
+    weights to divide.
+    """
+    if not isinstance(head, nn.Linear):
+        raise UserError(f"tau-norm: the head is a {type(head).__name__}; take head=linear, since cosines have no norm")
+    head.weight /= head.weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(head.weight.dtype).tiny) ** tau
+    if head.bias is not None and not bias:
+        head.bias.zero_()
+
+
+def part(net: nn.Module, classes: int, which: str) -> list[nn.Parameter]:
+    """Return the parameters of a part of a network.
+
+    which: "all", "head", "last-block" (the head and the last block of layers before it), or patterns of module names such as
+    "layer3.*,linear", by comma. Raises UserError where nothing has such a name.
+    """
+    if which == "all":
+        return list(net.parameters())
+    if which in PARTS:
+        head = find_head(net, classes)[2]
+        modules = [head] if which == "head" else [*_last_block(net, head), head]
+    else:
+        patterns = [pattern.strip() for pattern in which.split(",")]
+        named = {name: module for name, module in net.named_modules() if name}
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in named):
+                raise unknown("module to train", pattern, [*PARTS, *named])
+        modules = [module for name, module in named.items() if any(fnmatchcase(name, p) for p in patterns)]
+    chosen = {id(p): p for module in modules for p in module.parameters()}
+    return list(chosen.values())
+
+
+def _last_block(net: nn.Module, head: nn.Module) -> list[nn.Module]:
+    """Return the modules of the last block before the head, in no particular order.
+
+    Lists of layers are entered; of what else there is, the last module with weights (a matrix or a kernel), with the layers
+    after it that only scale and shift.
+    """
+    block: list[nn.Module] = []
+    for module in reversed(list(_layers(net, head))):
+        block.append(module)
+        if any(p.dim() > 1 for p in module.parameters()):
+            return block
+    raise UserError("the network has no block before its head; train the head alone (train=head), or all")
+
+
+def _layers(net: nn.Module, head: nn.Module) -> Iterator[nn.Module]:
+    """Yield the modules with parameters, lists of them and what holds the head entered; the head left out."""
+    for child in net.children():
+        if child is head or not any(True for _ in child.parameters()):
+            continue
+        if isinstance(child, (nn.Sequential, nn.ModuleList)) or any(m is head for m in child.modules()):
+            yield from _layers(child, head)
+        else:
+            yield child
+
+
+def _size(head: nn.Module) -> int:
+    if isinstance(head, nn.Linear):
+        return head.out_features
+    assert isinstance(head, (Scaled, Cosine, NearestMean))
+    return len(head.factor if isinstance(head, Scaled) else head.weight if isinstance(head, Cosine) else head.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(ABC):
+    """Which last layer a network gets."""
+
+    @abstractmethod
+    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return the head to use in place of `head`, with `outputs` numbers; `head` itself where it is right as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoHead(Head):
+    """The one that the loss was made for: cosines for LDAM, else the network's own."""
+
+    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return a cosine head where the loss scales cosines, else a linear one."""
+        kind: Head = CosineHead() if scaled_by_loss else LinearHead()
+        return kind.made(head, outputs, scaled_by_loss=scaled_by_loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearHead(Head):
+    """w_c · x + b_c."""
+
+    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return `head` where it is linear and large enough, else a new one."""
+        if isinstance(head, nn.Linear) and head.out_features == outputs:
+            return head
+        return nn.Linear(features_of(head), outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineHead(Head):
+    """scale · cos(w_c, x). scale: > 0, or auto: 1 where the loss scales cosines itself (LDAM), else 16."""
+
+    scale: float | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.scale != "auto" and not (not isinstance(self.scale, str) and 0 < self.scale < float("inf")):
+            raise UserError(f"cosine(scale={self.scale!r}): scale must be above 0, or auto; 16 is usual")
+
+    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return a cosine head."""
+        scale = (1.0 if scaled_by_loss else SCALE) if isinstance(self.scale, str) else self.scale
+        return Cosine(features_of(head), outputs, scale)
+
+
+HEAD_NAMES: Mapping[str, type[Head]] = {"auto": AutoHead, "linear": LinearHead, "cosine": CosineHead}

@@ -1,0 +1,109 @@
+"""The small language in which methods are put together: `absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))`.
+
+A text becomes the plain data that the same thing is in TOML: a name with settings is a table with the key `name`, or just the
+name. Values are numbers, words, "quoted text", lists [a, b], tables {a=1} and names with settings in brackets. A first
+setting without a name, as in deferred(inverse), stands under the key "".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from skedastic.errors import UserError
+
+TOKEN = re.compile(
+    r"""\s*(?:(?P<text>"[^"]*"|'[^']*')|(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf)(?![\w.-]))
+    |(?P<word>[\w*?][\w.*?:-]*)|(?P<sign>[()\[\]{},=]))""",
+    re.VERBOSE,
+)
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+def parse_expression(text: str, what: str) -> Any:
+    """Return the plain data that `text` means. Raises UserError that names `what` where it can't be read."""
+    reader = _Reader(text, what)
+    value = reader.value()
+    if reader.next is not None:
+        raise reader.error(f"nothing can follow at {reader.rest()!r}")
+    return value
+
+
+def split(text: str) -> list[str]:
+    """Return the parts of a list by comma, without those commas that are in brackets."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c in CLOSING) - (c in CLOSING.values())
+        if c == "," and depth <= 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [part.strip() for part in (*parts, text[start:])]
+
+
+class _Reader:
+    """Reads one token ahead."""
+
+    def __init__(self, text: str, what: str) -> None:
+        self.text, self.what, self.at = text.rstrip(), what, 0
+        self.kind, self.before = "", 0
+        self.next: str | None = None
+        self.advance()
+
+    def error(self, reason: str) -> UserError:
+        return UserError(
+            f"{self.what}={self.text!r} can't be read: {reason}; write name(setting=value, …), such as absgd(lam=5, loss=ldam)"
+        )
+
+    def rest(self) -> str:
+        return self.text[self.before :].strip()
+
+    def advance(self) -> None:
+        self.before = self.at
+        if self.at == len(self.text):
+            self.kind, self.next = "", None
+            return
+        match = TOKEN.match(self.text, self.at)
+        if match is None or match.lastgroup is None:
+            raise self.error(f"{self.rest()!r} is nothing")
+        self.kind, self.next, self.at = match.lastgroup, match[match.lastgroup], match.end()
+
+    def value(self) -> Any:
+        kind, token = self.kind, self.next
+        if token is None:
+            raise self.error("it ends too early")
+        self.advance()
+        if kind == "text":
+            return token[1:-1]
+        if kind == "number":
+            return float(token) if re.search(r"[.eEi]", token) else int(token)
+        if token == "[":
+            return self.items("[", lambda into: into.append(self.value()), [])
+        if token == "{":
+            return self.items("{", self.setting, {})
+        if kind == "sign":
+            raise self.error(f"a value is missing before {token!r}")
+        if self.next == "(":
+            self.advance()
+            return self.items("(", self.setting, {"name": token})
+        return {"true": True, "false": False}.get(token.lower(), token)
+
+    def items(self, opening: str, read: Any, into: Any) -> Any:
+        while self.next != CLOSING[opening]:
+            read(into)
+            if self.next == ",":
+                self.advance()
+            elif self.next != CLOSING[opening]:
+                found = "the end" if self.next is None else repr(self.rest())
+                raise self.error(f"{CLOSING[opening]!r} or a comma is missing before {found}")
+        self.advance()
+        return into
+
+    def setting(self, into: dict[str, Any]) -> None:
+        value = self.value()
+        key = ""
+        if self.next == "=":
+            self.advance()
+            key, value = str(value), self.value()
+        if key in into:
+            raise self.error(f"{key or 'a setting without a name'} is given twice")
+        into[key] = value

@@ -1,0 +1,51 @@
+"""Generalized cross entropy, (1 − p_y^q)/q, whole or truncated (Zhang and Sabuncu, "Generalized Cross Entropy Loss for
+Training Deep Neural Networks with Noisy Labels", NeurIPS 2018, equations 6 and 9).
+
+q → 0 is cross entropy; q = 1 is 1 − p_y, half the mean absolute error Σ_c |t_c − p_c|. Truncated (TCE), an example whose p_y
+is at most k has the loss (1 − k^q)/q and no gradient: it is left out for as long as the network does not believe its label.
+At the start that is everyone, so that the paper begins without, as the preset tce does.
+
+The authors' code, as published by A. Chou (github.com/AlanChou/Truncated-Loss), decides who is left out every ten epochs
+from the 40th on, by the network as it is then, and subtracts (1 − k^q)/q, which changes no gradient. Here it is decided at
+every step, equation 9 as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+from torch import Tensor
+
+from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss, log_probability
+
+
+def gce(logits: Tensor, y: Tensor, q: float, truncation: float = 0.0) -> Tensor:
+    """Return (1 − max(p_y, truncation)^q)/q, [B], of logits [B, C] and labels y [B] int64; −log max(…) where q is 0."""
+    log_p = log_probability(logits, y)
+    if truncation > 0:
+        log_p = log_p.clamp_min(log(truncation))
+    return -log_p if q == 0 else -(q * log_p).expm1() / q
+
+
+@dataclass(frozen=True, kw_only=True)
+class GCE(PerExampleLoss):
+    """Generalized cross entropy. q: in [0, 1]; truncation: k in [0, 1), 0 is none and 0.5 the paper's."""
+
+    q: float = 0.7
+    truncation: float = 0.0
+
+    limits = ({"q": 0.0}, {"q": 1e-7})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.q <= 1:
+            raise UserError(
+                f"gce(q={self.q}): q must be in [0, 1]; 0 is cross entropy, 1 the absolute error, 0.7 usual"
+            )
+        if not 0 <= self.truncation < 1:
+            raise UserError(f"gce(truncation={self.truncation}): truncation must be in [0, 1); 0 is none, 0.5 usual")
+
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
+        """Return the losses [B], in [0, 1/q]."""
+        return gce(outputs, y, self.q, self.truncation)

@@ -1,0 +1,42 @@
+"""Logit-adjusted cross entropy: −log softmax(logits + τ log π)_y with π the classes' shares (Menon et al., "Long-tail Learning
+via Logit Adjustment", ICLR 2021, equation 10). What is predicted is the argmax of the logits, without the adjustment: it is
+as good for balanced error as the loss is for the data's own distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss
+
+
+def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
+    """Return the cross entropy of logits [B, C] + adjustment [C] against labels y [B] int64, [B]."""
+    return F.cross_entropy(logits + adjustment.to(logits.dtype), y, reduction="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitAdjusted(PerExampleLoss):
+    """Logit adjustment. tau: ≥ 0; 0 is cross entropy, 1 fits balanced error."""
+
+    tau: float = 1.0
+
+    limits = ({"tau": 0.0},)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tau < float("inf"):
+            raise UserError(f"logit-adjusted(tau={self.tau}): tau must be finite and at least 0; 1 is usual")
+
+    def of_classes(self, count: Tensor) -> Tensor:
+        """Return τ log π_c, [C]; −inf for a class without examples, which is then never a rival."""
+        share = count.double() / count.sum().clamp_min(1)
+        return (self.tau * share.log()).float() if self.tau else share.float() * 0
+
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
+        """Return the losses [B], each ≥ 0."""
+        assert of_classes is not None
+        return logit_adjusted(outputs, y, of_classes)

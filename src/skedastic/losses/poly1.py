@@ -1,0 +1,35 @@
+"""Poly-1: −log p_y + ε (1 − p_y) (Leng et al., "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions",
+ICLR 2022, equation 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss, log_probability
+
+
+def poly1(logits: Tensor, y: Tensor, epsilon: float) -> Tensor:
+    """Return −log p_y + epsilon (1 − p_y), [B], of logits [B, C] and labels y [B] int64."""
+    log_p = log_probability(logits, y)
+    return -log_p - epsilon * log_p.expm1()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poly1(PerExampleLoss):
+    """Cross entropy with its first polynomial coefficient moved. epsilon: ≥ -1; 0 is cross entropy, 2 the paper's."""
+
+    epsilon: float = 2.0
+
+    limits = ({"epsilon": 0.0},)
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.epsilon < float("inf"):
+            raise UserError(f"poly1(epsilon={self.epsilon}): epsilon must be finite and at least -1; 2 is usual")
+
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
+        """Return the losses [B], each ≥ 0."""
+        return poly1(outputs, y, self.epsilon)

@@ -1,0 +1,87 @@
+"""EG: exponentiated gradient reweighting, a weight for every example of the data.
+
+Source: Majidi, Amid, Talebi, Warmuth, "Exponentiated Gradient Reweighting for Robust Training Under Label Noise and Beyond",
+2021 (arXiv 2104.01493): every training example is an expert, and training alternates between a gradient step on the
+weighted losses and an exponentiated gradient step on the weights, w_i ← w_i^r exp(−η ℓ_i), normalized within the batch
+(so Qi et al., section 3.5, who compare with it). r < 1 forgets: an example whose loss stays ℓ comes to w ∝ exp(−η ℓ/(1−r)); r = 0
+has no memory, and is `tilted` with t = −η. Weights are kept unnormalized, as logarithms, by the examples' names.
+The paper's authors published no code that we know of, and of its own text we had the abstract and what others cite: this is
+the update as cited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.tilted import log_mean_exp
+from skedastic.errors import UserError
+from skedastic.methods.base import Batch, Card, Clock, Task
+from skedastic.methods.one_network import AXES, Weighing, WeighingState
+
+
+class EGState(WeighingState):
+    """The network, and the logarithm of each example's weight."""
+
+    index: Tensor
+    log_weight: Tensor
+
+    def __init__(self, net: nn.Module, of_classes: Tensor | None, class_weight: Tensor | None, index: Tensor) -> None:
+        super().__init__(net, of_classes, class_weight)
+        self.register_buffer("index", index.sort().values)  # [n] the examples' names
+        self.register_buffer("log_weight", torch.zeros(len(index)))  # [n]
+
+    def position(self, index: Tensor) -> Tensor:
+        """Return where the examples named by `index` [B] are kept, [B]."""
+        return torch.searchsorted(self.index, index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EG(Weighing):
+    """Weigh each example by the losses it has had."""
+
+    eta: float = 0.1
+    memory: float = 0.9
+
+    card: ClassVar[Card] = Card(
+        name="eg",
+        title="Exponentiated gradient reweighting",
+        paper="Majidi et al., Exponentiated Gradient Reweighting, arXiv 2104.01493, 2021",
+        equations="w_i ∝ w_i^r exp(−η ℓ_i), normalized in the batch",
+        family="instance weights",
+        supports=frozenset({"classification", "regression"}),
+        limits=({"eta": 0.0},),
+        parameters={
+            **AXES,
+            "eta": "η ≥ 0, in 1/units of the loss; 0 is plain training",
+            "memory": "r in [0, 1]: how much of a weight's logarithm stays from one visit to the next; 1 forgets nothing",
+        },
+        cost="1.0 × the step of plain training; 12 bytes an example",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.eta < float("inf"):
+            raise UserError(f"EG(eta={self.eta}): eta must be finite and at least 0; 0 is plain training, 0.1 a start")
+        if not 0 <= self.memory <= 1:
+            raise UserError(f"EG(memory={self.memory}): memory must be in [0, 1]; 0 looks at the newest loss alone")
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> EGState:
+        """Return a fresh network and equal weights."""
+        return EGState(self.network(task, make_net), *self.known(task), task.index)
+
+    def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
+        """Take an exponentiated gradient step on the weights of the batch's examples."""
+        at = state.position(batch.index)
+        state.log_weight[at] = self.memory * state.log_weight[at] - self.eta * losses.to(state.log_weight)
+
+    def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
+        """Return w_i over their mean in the batch."""
+        if self.eta == 0:
+            return None
+        log_weight: Tensor = state.log_weight[state.position(batch.index)]
+        return (log_weight - log_mean_exp(log_weight)).exp()

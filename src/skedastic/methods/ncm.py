@@ -1,0 +1,146 @@
+"""NCM: the nearest class mean, after training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed
+Recognition", ICLR 2020, section 4.2).
+
+The features of the training examples are brought to length 1 and averaged by class; an example is of the class whose mean is
+nearest. `centred` first takes the mean of all features off (the authors' code, `cl2n`). Nothing is trained: one pass over the
+data gives the means (two where they are centred). The logits are −scale · distance², so that softmax gives probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head
+from skedastic.errors import UserError
+from skedastic.methods.base import (
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Method,
+    Metrics,
+    Objective,
+    Out,
+    Stage,
+    State,
+    Task,
+    accuracy,
+)
+from skedastic.methods.one_network import OneNetworkState
+from skedastic.methods.two_stage import Recipe
+
+
+class _MeansState(OneNetworkState):
+    """A network whose head is class means, and the sums of features so far."""
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, net: nn.Module, head: NearestMean) -> None:
+        super().__init__(net)
+        self.register_buffer("total", torch.zeros_like(head.mean))  # [C, d]
+        self.register_buffer("count", torch.zeros(len(head.mean)))  # [C]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Means(Method):
+    """The stage that averages: a pass over the data without a step, or two where features are centred."""
+
+    centred: bool
+    scale: float
+
+    card: ClassVar[Card] = Card(name="ncm", title="Class means", paper="Kang et al. 2020")
+
+    def entered(self, state: State, task: Task) -> State:
+        """Return a state whose head is class means, all 0 so far."""
+        classes = len(task.classes)
+        features = features_of(find_head(state.net, classes)[2])
+        head = NearestMean(features, classes, self.scale)
+        replace_head(state.net, classes, lambda _: head)
+        return _MeansState(state.net, head)
+
+    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+        """Return none: nothing is trained."""
+        return {}
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Refuse: there is nothing to minimize."""
+        raise UserError("ncm averages features; it minimizes nothing")
+
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+        """Add the batch's features to the sums; log how many the means found so far get right."""
+        assert isinstance(state, _MeansState)
+        head = find_head(state.net, len(state.count))[2]
+        assert isinstance(head, NearestMean)
+        kept: list[Tensor] = []
+        hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].detach()))
+        try:
+            with torch.no_grad():
+                logits = state.net(batch.x)
+        finally:
+            hook.remove()
+        x = kept[0].to(head.mean)
+        x = x if self._centring(clock) else head.normalized(x)
+        state.total.index_add_(0, batch.y, x)
+        state.count.index_add_(0, batch.y, torch.ones_like(batch.y, dtype=state.count.dtype))
+        return {"loss": torch.zeros(len(batch.y)), **accuracy(logits, batch.y)}
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+        """Set the centre, or the means."""
+        assert isinstance(state, _MeansState)
+        head = find_head(state.net, len(state.count))[2]
+        assert isinstance(head, NearestMean)
+        if self._centring(clock):
+            head.centre.copy_(state.total.sum(0) / state.count.sum())
+        else:
+            head.mean.copy_(state.total / state.count[:, None])
+        state.total.zero_()
+        state.count.zero_()
+
+    def _centring(self, clock: Clock) -> bool:
+        return self.centred and clock.epoch == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NCM(Recipe):
+    """Train, and then classify by the nearest mean of the classes' features."""
+
+    centred: bool = False
+    scale: float = SCALE
+
+    card: ClassVar[Card] = Card(
+        name="ncm",
+        title="Nearest class mean of the features",
+        paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
+        equations="argmin ‖x/‖x‖ − μ_c‖ (section 4.2)",
+        family="two stages",
+        no_limit="another classifier takes the place of the trained one",
+        parameters={
+            "first": "the method that trains the network, such as erm or absgd(lam=5)",
+            "centred": "take the mean of all features off first (the authors' code)",
+            "scale": "of the squared distances, > 0; moves probabilities, not what is predicted",
+        },
+        cost="1 × plain training, and a forward pass over the data",
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < float("inf"):
+            raise UserError(f"NCM(scale={self.scale}): scale must be finite and above 0; 16 is usual")
+
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return the stages of `first`, and that of the means."""
+        means = _Means(centred=self.centred, scale=self.scale)
+        stage = Stage(
+            name="means",
+            method=means,
+            passes=1 + self.centred,
+            reinit=False,
+            enter=means.entered,
+            trainable=lambda state: [],
+        )
+        return (*self.first.stages(task), stage)

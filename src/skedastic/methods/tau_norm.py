@@ -1,0 +1,58 @@
+"""τ-normalization of the classifier, after training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed
+Recognition", ICLR 2020, section 4.2, equation 3).
+
+The weights of frequent classes have larger norms; dividing each class's by its norm to the power τ takes that back. Nothing
+is trained. The paper's classifier has no bias, and its code leaves it out; `bias=keep` keeps it. τ = 0 changes nothing, 1 makes
+all norms 1; the paper chooses it on validation data, mostly near 0.7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from skedastic.core.heads import find_head, normalize_head
+from skedastic.errors import UserError, check_choice
+from skedastic.methods.base import Card, Stage, State, Task
+from skedastic.methods.two_stage import Recipe, last_stage
+
+Bias = Literal["drop", "keep"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TauNorm(Recipe):
+    """Train, and then divide each class's weights by a power of their norm."""
+
+    tau: float = 0.7
+    bias: Bias = "drop"
+
+    card: ClassVar[Card] = Card(
+        name="tau-norm",
+        title="τ-normalization of the classifier",
+        paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
+        equations="w_c / ‖w_c‖^τ (eq. 3)",
+        family="two stages",
+        limits=({"tau": 0.0, "bias": "keep"},),
+        parameters={
+            "first": "the method that trains the network, such as erm or absgd(lam=5)",
+            "tau": "τ ≥ 0; 0 changes nothing, 1 gives all classes the same norm",
+            "bias": "drop (the paper's) or keep the last layer's bias",
+        },
+        cost="1 × plain training",
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tau < float("inf"):
+            raise UserError(f"TauNorm(tau={self.tau}): tau must be finite and at least 0; 0.7 is usual")
+        check_choice("bias", self.bias, get_args(Bias))
+
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return the stages of `first`, and one that trains nothing."""
+        normalize = Stage(
+            name="normalize", method=last_stage(self.first, task), passes=0, reinit=False, enter=self._normalized
+        )
+        return (*self.first.stages(task), normalize)
+
+    def _normalized(self, state: State, task: Task) -> State:
+        normalize_head(find_head(state.net, len(task.classes))[2], self.tau, bias=self.bias == "keep")
+        return state

@@ -1,0 +1,58 @@
+"""TERM: tilted empirical risk minimization, normalized within the batch.
+
+Source: Li, Beirami, Sanjabi, Smith, "Tilted Empirical Risk Minimization", ICLR 2021, equation 2 and Lemma 1: minimize
+(1/t) log (1/B) Σ_i exp(t ℓ_i), whose gradient is Σ_i p_i ∇ℓ_i with p_i = exp(t ℓ_i) / Σ_j exp(t ℓ_j). Its t is ABSGD's 1/λ; the
+difference is that each batch is normalized by itself (ABSGD with γ = 1), which is biased where batches are small. Their
+stochastic solver (Algorithm 2) has a moving average; that is `absgd`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from skedastic.core.tilted import log_mean_exp, single
+from skedastic.errors import UserError
+from skedastic.methods.base import Batch, Card, Clock
+from skedastic.methods.one_network import AXES, Weighing
+
+
+def tilted_weights(losses: Tensor, t: float) -> Tensor:
+    """Return B exp(t ℓ_i) / Σ_j exp(t ℓ_j), [B], of losses [B]: weights whose mean is 1."""
+    scaled = t * single(losses)
+    return (scaled - log_mean_exp(scaled)).exp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tilted(Weighing):
+    """Weigh each example by the exponential of its loss, normalized within the batch."""
+
+    t: float = 1.0
+
+    card: ClassVar[Card] = Card(
+        name="tilted",
+        title="Tilted empirical risk (TERM), batch by batch",
+        paper="Li et al., Tilted Empirical Risk Minimization, ICLR 2021",
+        equations="(1/t) log (1/B) Σ exp(t ℓ_i) (eq. 2)",
+        family="instance weights",
+        supports=frozenset({"classification", "regression"}),
+        limits=({"t": 0.0},),
+        parameters={
+            **AXES,
+            "t": "in 1/units of the loss: above 0 for imbalance, below for label noise; 0 is plain training",
+        },
+        cost="1.0 × the step of plain training",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not abs(self.t) < float("inf"):
+            raise UserError(
+                f"Tilted(t={self.t}): t must be finite; 0 is plain training, and cvar looks to the largest alone"
+            )
+
+    def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
+        """Return p_i B."""
+        return tilted_weights(losses, self.t) if self.t else None
