@@ -18,7 +18,7 @@ from skedastic.methods import discover, presets
 from skedastic.methods.base import Batch, Clock, Method, Task
 from skedastic.methods.erm import ERM
 from skedastic.structure import build
-from skedastic.training import Budget, PlainEngine, train
+from skedastic.training import Budget, Checkpoints, PlainEngine, train
 from skedastic.training.loop import make_task, rebuild
 
 METHODS = [pytest.param(name, id=name) for name in presets()]
@@ -179,6 +179,28 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
     torch.manual_seed(99)
     assert same(weights(first.state), weights(run(method, kind=kind).state))
     assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
+
+
+class PowerCut(BaseException):
+    """What no one catches."""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
+    method, data = make_method(name, {}), dataset()
+    epochs: list[object] = []
+    train_again = partial(train, method, data, net_of("classification"), BUDGET, task=task(data))
+    whole = train_again(progress=lambda *at: epochs.append(at))
+
+    def cut(*at):
+        if at == epochs[len(epochs) // 2]:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        train_again(progress=cut, checkpoints=Checkpoints(tmp_path, every=0))
+    resumed = train_again(checkpoints=Checkpoints(tmp_path, every=0))
+    assert same(weights(resumed.state), weights(whole.state))
+    assert resumed.history == whole.history
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)

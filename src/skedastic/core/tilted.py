@@ -111,7 +111,7 @@ class DROObjective(nn.Module):
         super().__init__()
         check_scale(f"DROObjective(lam={lam})", lam)
         self.lam = lam
-        self.register_buffer("total", torch.tensor(0.0 if abs(lam) == float("inf") else UNSET))
+        self.register_buffer("total", torch.tensor(0.0 if abs(lam) == float("inf") else UNSET, dtype=torch.float64))
         self.register_buffer("count", torch.tensor(0))
 
     @torch.no_grad()
@@ -128,7 +128,15 @@ class DROObjective(nn.Module):
         """Return F_λ of all examples so far, a scalar in the loss's unit; NaN where there were none."""
         if abs(self.lam) == float("inf"):
             return self.total / self.count
-        return self.lam * (self.total - self.count.log())
+        return self.lam * (self.total - self.count.to(self.total).log())
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        """Move to a device, in single precision where it has no double."""
+        try:
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        except TypeError:
+            self.total = self.total.float()
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def reset(self) -> None:
         """Begin anew."""
