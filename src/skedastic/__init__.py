@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from skedastic.config import Estimation as Estimation
     from skedastic.errors import UserError as UserError
     from skedastic.loading import load as load
+    from skedastic.methods.absgd import ABSGD as ABSGD
+    from skedastic.methods.cvar import CVaR as CVaR
+    from skedastic.methods.eg import EG as EG
     from skedastic.methods.erm import ERM as ERM
+    from skedastic.methods.group_dro import GroupDRO as GroupDRO
     from skedastic.methods.har import HAR as HAR
+    from skedastic.methods.lws import LWS as LWS
+    from skedastic.methods.ncm import NCM as NCM
+    from skedastic.methods.tau_norm import TauNorm as TauNorm
+    from skedastic.methods.tilted import Tilted as Tilted
+    from skedastic.methods.two_stage import TwoStage as TwoStage
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline import fit as fit
     from skedastic.training.budget import Budget as Budget
@@ -30,14 +39,42 @@ _HOME = {
     "fit": "skedastic.pipeline",
     "compare": "skedastic.pipeline",
     "load": "skedastic.loading",
+    "ABSGD": "skedastic.methods.absgd",
+    "CVaR": "skedastic.methods.cvar",
+    "EG": "skedastic.methods.eg",
     "ERM": "skedastic.methods.erm",
+    "GroupDRO": "skedastic.methods.group_dro",
     "HAR": "skedastic.methods.har",
+    "LWS": "skedastic.methods.lws",
+    "NCM": "skedastic.methods.ncm",
+    "TauNorm": "skedastic.methods.tau_norm",
+    "Tilted": "skedastic.methods.tilted",
+    "TwoStage": "skedastic.methods.two_stage",
     "Budget": "skedastic.training.budget",
     "Config": "skedastic.config",
     "Estimation": "skedastic.config",
     "UserError": "skedastic.errors",
 }
-__all__ = ["ERM", "HAR", "Budget", "Config", "Estimation", "UserError", "compare", "fit", "load"]
+__all__ = [
+    "ABSGD",
+    "Budget",
+    "CVaR",
+    "Config",
+    "EG",
+    "ERM",
+    "Estimation",
+    "GroupDRO",
+    "HAR",
+    "LWS",
+    "NCM",
+    "TauNorm",
+    "Tilted",
+    "TwoStage",
+    "UserError",
+    "compare",
+    "fit",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,15 @@ from skedastic.losses.base import PerExampleLoss
 __all__ = ["PerExampleLoss", "discover"]
 
 
+def __getattr__(name: str) -> type[PerExampleLoss]:
+    """Give the losses by their class's name too: `from skedastic.losses import LDAM`."""
+    if not name.startswith("_"):
+        for cls in discover().values():
+            if cls.__name__ == name:
+                return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 @cache
 def discover() -> Mapping[str, type[PerExampleLoss]]:
     """Return every loss of this package by its file's name, such as "cross-entropy"."""

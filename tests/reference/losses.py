@@ -1,0 +1,150 @@
+"""Every loss written literally from its paper: one example, one class, one term at a time, in float64.
+
+All have the same form: f(outputs, y, count, **settings) gives the losses [B]. count: examples of each class, where needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.reference import regression
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Count = Ints | None
+
+
+def softmax(z: Floats) -> Floats:
+    """exp(z_c) / Σ_k exp(z_k) of one row, over the largest so that nothing overflows."""
+    powers = [math.exp(value - max(z)) for value in z]
+    return np.array([power / sum(powers) for power in powers])
+
+
+def each(values: Iterable[float]) -> Floats:
+    return np.array(list(values), dtype=np.float64)
+
+
+def cross_entropy(outputs: Floats, y: Ints | Floats, count: Count = None, *, smoothing: float) -> Floats:
+    """Szegedy et al. 2016, section 7: q'(k) = (1 − ε) q(k) + ε/K, and −Σ_k q'(k) log p(k)."""
+    found = []
+    for z, label in zip(outputs, y, strict=True):
+        p, classes = softmax(z), len(z)
+        q = [float(k == label) for k in range(classes)] if y.ndim == 1 else list(label)
+        found.append(-sum(((1 - smoothing) * q[k] + smoothing / classes) * math.log(p[k]) for k in range(classes)))
+    return each(found)
+
+
+def focal(outputs: Floats, y: Ints, count: Count = None, *, gamma: float) -> Floats:
+    """Lin et al. 2017, equation 4: −(1 − p_t)^γ log p_t."""
+    p = [softmax(z)[label] for z, label in zip(outputs, y, strict=True)]
+    return each(-((1 - p_t) ** gamma) * math.log(p_t) for p_t in p)
+
+
+def gce(outputs: Floats, y: Ints, count: Count = None, *, q: float, truncation: float) -> Floats:
+    """Zhang and Sabuncu 2018, equations 6 and 9: L_q = (1 − f_y^q)/q where f_y > k, and L_q(k) where f_y ≤ k."""
+
+    def box_cox(p: float) -> float:
+        return -math.log(p) if q == 0 else (1 - p**q) / q
+
+    p = [softmax(z)[label] for z, label in zip(outputs, y, strict=True)]
+    return each(box_cox(truncation) if f <= truncation else box_cox(f) for f in p)
+
+
+def sce(outputs: Floats, y: Ints, count: Count = None, *, alpha: float, beta: float, log_zero: float) -> Floats:
+    """Wang et al. 2019, equation 7: α (−Σ_k q_k log p_k) + β (−Σ_k p_k log q_k), with log 0 = A and log 1 = 0."""
+    found = []
+    for z, label in zip(outputs, y, strict=True):
+        p = softmax(z)
+        forward = -sum(math.log(p[k]) for k in range(len(z)) if k == label)
+        reverse = -sum(p[k] * (0.0 if k == label else log_zero) for k in range(len(z)))
+        found.append(alpha * forward + beta * reverse)
+    return each(found)
+
+
+def ldam_margins(count: Ints, margin: float) -> Floats:
+    """Cao et al. 2019, equation 11: Δ_j = C / n_j^{1/4}, with C such that the largest is `margin`."""
+    smallest = min(count)
+    return each(margin * smallest ** (1 / 4) / n ** (1 / 4) for n in count)
+
+
+def ldam(outputs: Floats, y: Ints, count: Count, *, margin: float, scale: float) -> Floats:
+    """Cao et al. 2019, equation 13: −log [e^{z_y − Δ_y} / (e^{z_y − Δ_y} + Σ_{j≠y} e^{z_j})], of z times s."""
+    found = []
+    for cosines, label in zip(outputs, y, strict=True):
+        z = np.array(cosines)
+        z[label] -= ldam_margins(count, margin)[label]
+        found.append(-math.log(softmax(scale * z)[label]))
+    return each(found)
+
+
+def determinant(matrix: Floats) -> float:
+    """Leibniz: Σ over permutations of sign · Π_r matrix[r, σ(r)]."""
+    total = 0.0
+    for order in itertools.permutations(range(len(matrix))):
+        inversions = sum(a > b for a, b in itertools.combinations(order, 2))
+        total += (-1) ** inversions * math.prod(matrix[row, column] for row, column in enumerate(order))
+    return total
+
+
+def joint(outputs: Floats, y: Ints) -> Floats:
+    """U[c, k] = (1/N) Σ_i 1[y_i = c] p_i(k)."""
+    u = np.zeros((outputs.shape[1],) * 2)
+    for z, label in zip(outputs, y, strict=True):
+        u[label] += softmax(z) / len(y)
+    return u
+
+
+def dmi(outputs: Floats, y: Ints, count: Count = None, *, offset: float) -> Floats:
+    """Xu et al. 2019, equation 7: −log |det U|, the same for every example of the batch."""
+    return np.full(len(y), -math.log(abs(determinant(joint(outputs, y))) + offset))
+
+
+def poly1(outputs: Floats, y: Ints, count: Count = None, *, epsilon: float) -> Floats:
+    """Leng et al. 2022, equation 5: −log P_t + ε₁ (1 − P_t)."""
+    p = [softmax(z)[label] for z, label in zip(outputs, y, strict=True)]
+    return each(-math.log(p_t) + epsilon * (1 - p_t) for p_t in p)
+
+
+def logit_adjusted(outputs: Floats, y: Ints, count: Count, *, tau: float) -> Floats:
+    """Menon et al. 2021, equation 10: log [1 + Σ_{y'≠y} (π_{y'}/π_y)^τ exp(f_{y'} − f_y)]."""
+    prior = [n / sum(count) for n in count]
+    found = []
+    for f, label in zip(outputs, y, strict=True):
+        rivals = [k for k in range(len(f)) if k != label]
+        found.append(math.log(1 + sum((prior[k] / prior[label]) ** tau * math.exp(f[k] - f[label]) for k in rivals)))
+    return each(found)
+
+
+def balanced_softmax(outputs: Floats, y: Ints, count: Count) -> Floats:
+    """Ren et al. 2020, equation 4: −log [n_y e^{η_y} / Σ_i n_i e^{η_i}]."""
+    found = []
+    for eta, label in zip(outputs, y, strict=True):
+        total = sum(n * math.exp(value) for n, value in zip(count, eta, strict=True))
+        found.append(-math.log(count[label] * math.exp(eta[label]) / total))
+    return each(found)
+
+
+def gaussian_nll(outputs: Floats, y: Floats, count: Count = None, *, floor: float) -> Floats:
+    """Nix and Weigend 1994, equation 4: ½ ((d − y)²/σ² + ln σ²), outputs [B, 2] = (y, ln σ²), σ² at least `floor`."""
+    found = []
+    for (mean, log_variance), target in zip(outputs, y, strict=True):
+        variance = max(math.exp(log_variance), floor)
+        found.append(0.5 * ((target - mean) ** 2 / variance + math.log(variance)))
+    return each(found)
+
+
+def squared(outputs: Floats, y: Floats, count: Count = None) -> Floats:
+    return each(regression.squared(a, target) for a, target in zip(outputs, y, strict=True))
+
+
+def absolute(outputs: Floats, y: Floats, count: Count = None) -> Floats:
+    return each(regression.absolute(a, target) for a, target in zip(outputs, y, strict=True))
+
+
+def huber(outputs: Floats, y: Floats, count: Count = None, *, delta: float) -> Floats:
+    return each(regression.huber(a, target, delta) for a, target in zip(outputs, y, strict=True))
