@@ -61,7 +61,7 @@ TEST_OPTIONS = [
     )
 ]
 TRAINING_OPTIONS = [
-    click.option("--model", metavar="NAME", help="auto, mlp or resnet32."),
+    click.option("--model", metavar="NAME", help="auto, mlp, cnn or resnet32."),
     click.option("--epochs", type=int, help="Passes over the training data (default 60)."),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
