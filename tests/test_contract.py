@@ -208,7 +208,7 @@ def test_its_state_is_saved_and_restored_whole(name, kind):
     method = make_method(name, {})
     trained = run(method, kind=kind)
     torch.manual_seed(77)
-    _, other = rebuild(method, task(dataset(kind=kind)), net_of(kind), trained.stage)
+    _, other = rebuild(method, task(dataset(kind=kind)), net_of(kind), trained.stages)
     other.load_state_dict(copy.deepcopy(trained.state.state_dict()))
     x = dataset(kind=kind).x
     restored = replace(trained, state=other)

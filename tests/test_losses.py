@@ -162,12 +162,22 @@ def test_half_precision_is_computed_in_single(name, loss, task, half):
     assert torch.equal(found, loss(outputs.float(), y, loss.of_classes(COUNT)))
 
 
+@pytest.mark.parametrize(("name", "loss", "task"), CASES)
+def test_a_loss_within_autocast_is_computed_in_single(name, loss, task):
+    outputs, y = batch(loss, task)
+    outputs, y = outputs.float(), y.float() if task == "regression" else y
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(outputs, y, loss.of_classes(COUNT))
+    assert torch.equal(found, loss(outputs, y, loss.of_classes(COUNT)))
+
+
 @pytest.mark.parametrize(("loss", "task"), LIMITS)
 def test_the_limits_are_cross_entropy(loss, task):
     logits = torch.randn(20, 4, generator=torch.Generator().manual_seed(1)).double()  # LDAM's margins are 0: no cosines
     y = torch.arange(20) % 4
-    atol = 1e-5 if loss == GCE(q=1e-7) else 1e-6
-    same(loss(logits, y, loss.of_classes(COUNT)), F.cross_entropy(logits, y, reduction="none"), atol=atol)
+    expected = F.cross_entropy(logits, y, reduction="none")
+    same(loss(logits, y, loss.of_classes(COUNT)), expected, atol=1e-5 if loss == GCE(q=1e-7) else 1e-6)
+    same(loss(logits.float(), y, loss.of_classes(COUNT)), expected, atol=1e-5)
 
 
 def test_gce_goes_from_cross_entropy_to_half_the_absolute_error():
@@ -304,6 +314,16 @@ def refused(call, cls, *words):
     assert "\n" not in message
     assert cls.__name__.casefold() in message.replace("-", "").casefold()
     assert all(word in message for word in words)
+
+
+def test_the_defaults_are_the_papers():
+    assert (Focal(), GCE(), LDAM()) == (Focal(gamma=2.0), GCE(q=0.7, truncation=0.0), LDAM(margin=0.5, scale=30.0))
+    assert (SCE(), Poly1()) == (SCE(alpha=0.1, beta=1.0, log_zero=-4.0), Poly1(epsilon=2.0))
+    assert (LogitAdjusted(), DMI(), CrossEntropy()) == (
+        LogitAdjusted(tau=1.0),
+        DMI(offset=0.0),
+        CrossEntropy(smoothing=0.0),
+    )
 
 
 @pytest.mark.parametrize("cls", EACH)

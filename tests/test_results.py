@@ -171,7 +171,7 @@ DAMAGE = [
     ("statistics out of range", edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}), "can't be loaded"),
     ("cut metrics", write("metrics.json", b""), "damaged run folder"),
     ("cut history", write("history.jsonl", b'{"epoch"'), "damaged run folder"),
-    ("another stage", edit("state.json", lambda s: s | {"stage": "none"}), "has no stage 'none', only train"),
+    ("another stage", edit("state.json", lambda s: s | {"stages": ["none"]}), "has no stage 'none', only train"),
     ("cut table", write("predictions.parquet", b"PAR1"), "damaged run folder"),
     ("configuration of another kind", write("config.toml", b"== no TOML"), "is not TOML"),
     ("unknown method", write("config.toml", b'[method]\nname = "haar"'), "did you mean 'har'?"),

@@ -60,11 +60,11 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     task = _task(encoder, state, group_stats)
     scale = None if state.get("scale") is None else Scale(**state["scale"])
     with torch.random.fork_rng(devices=[]):
-        method, rebuilt = rebuild(the_method(config), task, _network(config, state, encoder, model), state["stage"])
+        method, rebuilt = rebuild(the_method(config), task, _network(config, state, encoder, model), state["stages"])
     _fill(rebuilt, load_file(path / "model.safetensors"))
     return Result(
         config=config,
-        trained=Trained(method, state["stage"], rebuilt.eval(), history, state["training_seconds"], scale),
+        trained=Trained(method, tuple(state["stages"]), rebuilt.eval(), history, state["training_seconds"], scale),
         encoder=encoder,
         classes=task.classes,
         groups=task.groups,

@@ -147,7 +147,7 @@ class Result:
             "groups": list(self.groups),
             "integer_labels": self.integer_labels,
             "scale": None if self.scale is None else asdict(self.scale),
-            "stage": self.trained.stage,
+            "stages": list(self.trained.stages),
             "train_count": self.train_count,
             "class_count": self.class_count,
             "density": self.density,

@@ -7,6 +7,7 @@ The loss, the weights of classes in it, the sampler and the network's last layer
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -153,9 +154,9 @@ class Weighing(OneNetwork):
         """Return a fresh network, and what the loss knows of the classes."""
         return WeighingState(self.network(task, make_net), *self.known(task))
 
+    @abstractmethod
     def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
         """Return the weights p [B] ≥ 0 of losses [B], detached; None where all are 1. Pure: `observe` has run."""
-        raise NotImplementedError
 
     def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
         """Remember the lowest loss, and let the method take the losses."""

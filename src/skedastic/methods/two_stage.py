@@ -54,7 +54,7 @@ class Recipe(Method):
 
     def least_batch(self, task: Task) -> int:
         """Return what all stages take."""
-        return max(stage.method.least_batch(task) for stage in self.stages(task) if stage.method is not self)
+        return max(stage.method.least_batch(task) for stage in self.stages(task))
 
     def forward(self, state: State, batch: Batch) -> Out:
         """As the first stage does."""

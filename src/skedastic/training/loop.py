@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Trained:
     """What training gives."""
 
     method: Method  # of the last stage
-    stage: str  # its name
+    stages: tuple[str, ...]  # the names of those that were trained
     state: State
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
@@ -105,26 +105,29 @@ def train(
                 task = stage.after(state, task)
     assert state is not None
     remarks = tuple(stage.remark for stage in trained if stage.remark)
-    return Trained(trained[-1].method, trained[-1].name, state, history, seconds, dataset.scale, remarks)
+    return Trained(trained[-1].method, tuple(s.name for s in trained), state, history, seconds, dataset.scale, remarks)
 
 
-def rebuild(method: Method, task: Task, make_net: Callable[[], nn.Module], last: str) -> tuple[Method, State]:
-    """Return the method of the recipe's stage `last`, and a state as the stages up to it build it, yet to be filled.
+def rebuild(
+    method: Method, task: Task, make_net: Callable[[], nn.Module], trained: Sequence[str]
+) -> tuple[Method, State]:
+    """Return the method of the recipe's last trained stage, and a state as the trained stages build it, yet to be filled.
 
-    Raises LookupError where the recipe has no such stage.
+    trained: their names. Raises LookupError where the recipe has no such stage, or none was trained.
     """
-    stages = method.stages(task)
-    names = [stage.name for stage in stages]
-    if last not in names:
-        raise LookupError(f"the recipe has no stage {last!r}, only {', '.join(names)}")
+    stages = {stage.name: stage for stage in method.stages(task)}
     state: State | None = None
-    for stage in stages[: names.index(last) + 1]:
+    for name in trained:
+        if name not in stages:
+            raise LookupError(f"the recipe has no stage {name!r}, only {', '.join(stages)}")
+        stage = stages[name]
         if state is None or stage.reinit:
             state = stage.method.init(task, make_net)
         elif stage.enter is not None:
             state = stage.enter(state, task)
-    assert state is not None
-    return stages[names.index(last)].method, state
+    if state is None:
+        raise LookupError("no stage was trained")
+    return stage.method, state
 
 
 def _placed(state: State, budget: Budget, device: torch.device) -> State:
