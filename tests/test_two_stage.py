@@ -154,7 +154,7 @@ def test_a_nested_recipe_has_its_own_settings_in_each_stage():
     trained = run(method)
     assert ["log_s" in row for row in trained.history] == [True] * 9 + [False]
     deeper = run("crt(first=two-stage(first=absgd(lam=5), then=erm, begins=0.5, train=all), begins=0.8)")
-    assert epochs_of(deeper) == ["train"] * 4 + ["second"] * 4 + ["second"] * 2
+    assert epochs_of(deeper) == ["train"] * 4 + ["second"] * 4 + ["second-2"] * 2
 
 
 def test_the_second_method_steps_its_own_optimizer():
@@ -478,8 +478,8 @@ def test_a_network_without_a_head_is_refused_before_training(no_training, method
         ("crt(first=lws)", "the head is a Scaled, which is not learned from scratch"),
         ("tau-norm(first=ldam)", "take head=linear, since cosines have no norm"),
         ("tau-norm(first=erm(head=cosine))", "take head=linear"),
-        ("crt(train=2)", "train"),
-        ("two-stage(first=ncm, fresh_head=false)", "ncm"),
+        ("crt(train=3)", "train=3: there are no parameters in it to train"),
+        ("two-stage(first=ncm, fresh_head=false)", "train=head: there are no parameters"),
         ("crt(then=erm(sampler=class-blanced))", "did you mean 'class-balanced'?"),
     ],
 )

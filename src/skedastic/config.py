@@ -180,7 +180,7 @@ def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
 
 def settings_table(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as they stand in a configuration: losses, samplers and methods by name, with theirs."""
-    return {name: _named(value) for name, value in settings.items()}
+    return {name: "none" if value is None else _named(value) for name, value in settings.items()}
 
 
 def compared_methods(config: Config) -> dict[str, Method]:

@@ -17,6 +17,7 @@ TOKEN = re.compile(
     |(?P<word>[\w*?][\w.*?:-]*)|(?P<sign>[()\[\]{},=]))""",
     re.VERBOSE,
 )
+DEEPEST = 30
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -37,6 +38,8 @@ def split(text: str) -> list[str]:
         if c == "," and depth <= 0:
             parts.append(text[start:i])
             start = i + 1
+    if depth != 0:  # brackets that are part of a name
+        return [part.strip() for part in text.split(",")]
     return [part.strip() for part in (*parts, text[start:])]
 
 
@@ -45,7 +48,7 @@ class _Reader:
 
     def __init__(self, text: str, what: str) -> None:
         self.text, self.what, self.at = text.rstrip(), what, 0
-        self.kind, self.before = "", 0
+        self.kind, self.before, self.depth = "", 0, 0
         self.next: str | None = None
         self.advance()
 
@@ -88,6 +91,9 @@ class _Reader:
         return {"true": True, "false": False}.get(token.lower(), token)
 
     def items(self, opening: str, read: Any, into: Any) -> Any:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.error(f"brackets are opened more than {DEEPEST} deep")
         while self.next != CLOSING[opening]:
             read(into)
             if self.next == ",":
@@ -96,14 +102,15 @@ class _Reader:
                 found = "the end" if self.next is None else repr(self.rest())
                 raise self.error(f"{CLOSING[opening]!r} or a comma is missing before {found}")
         self.advance()
+        self.depth -= 1
         return into
 
     def setting(self, into: dict[str, Any]) -> None:
-        value = self.value()
-        key = ""
-        if self.next == "=":
+        kind, token = self.kind, self.next
+        key, value = "", self.value()
+        if self.next == "=" and token is not None:
             self.advance()
-            key, value = str(value), self.value()
+            key, value = token[1:-1] if kind == "text" else token, self.value()
         if key in into:
             raise self.error(f"{key or 'a setting without a name'} is given twice")
         into[key] = value

@@ -58,12 +58,14 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     encoder = Encoder.from_json(state["encoder"])
     group_stats = None if stats is None else GroupStats.from_dict(stats)
     task = _task(encoder, state, group_stats)
+    recipe = the_method(config)
     scale = None if state.get("scale") is None else Scale(**state["scale"])
     with torch.random.fork_rng(devices=[]):
-        method, rebuilt = rebuild(the_method(config), task, _network(config, state, encoder, model), state["stages"])
+        method, rebuilt = rebuild(recipe, task, _network(config, state, encoder, model), state["stages"])
     _fill(rebuilt, load_file(path / "model.safetensors"))
     return Result(
         config=config,
+        recipe=recipe,
         trained=Trained(method, tuple(state["stages"]), rebuilt.eval(), history, state["training_seconds"], scale),
         encoder=encoder,
         classes=task.classes,

@@ -68,7 +68,7 @@ def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compi
         elif stage.enter is not None:
             state = stage.enter(state, task)
         if stage.trainable is not None:
-            list(stage.trainable(state))
+            list(stage.trainable(state))  # refuses what there is not
         stage.method.streams(task)
         with torch.enable_grad():
             _train(stage.method, state.train(), batch, compiled)

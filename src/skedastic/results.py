@@ -51,6 +51,7 @@ class Result:
     """
 
     config: Config
+    recipe: Method
     trained: Trained
     encoder: Encoder
     classes: tuple[str, ...]
@@ -71,8 +72,8 @@ class Result:
 
     @property
     def method(self) -> Method:
-        """The method that was trained."""
-        return self.trained.method
+        """The method that was asked for; `trained.method` is that of its last stage."""
+        return self.recipe
 
     @property
     def net(self) -> nn.Module:
@@ -175,6 +176,7 @@ def make_result(
     suspects = None if estimated is None else estimated.suspects
     return Result(
         config=config,
+        recipe=method,
         trained=trained,
         encoder=data.encoder,
         classes=data.train.classes,

@@ -75,6 +75,8 @@ def convert(hint: Any, value: Any, place: str) -> Any:
     for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
         if hint is kind and isinstance(value, number) and not isinstance(value, bool):
             return kind(value)
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {key: v if inner[1] is Any else convert(inner[1], v, f"{place}.{key}") for key, v in value.items()}
     if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
         return value
     if family is None and (dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping))):
@@ -119,6 +121,8 @@ def _named(family: Family, value: Any, place: str) -> Any:
     if name is None:
         example = _first_with(family, settings)
         raise UserError(f"{place}: which {family.what}? name it too, with {place}.name={example}")
+    if not isinstance(name, str):
+        raise UserError(f"{place}.name={name!r}: must be text, the name of a {family.what}")
     if name not in family.names():
         raise unknown(family.what, str(name), family.names())
     if family.base is Method:
@@ -153,7 +157,7 @@ def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
     if "(" not in name:
         return name, {}
     found = parse_expression(name, place)
-    if not isinstance(found, dict) or "name" not in found:
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
         raise UserError(f"{place}={name!r}: must be the name of a method, with settings in brackets: absgd(lam=5)")
     return found.pop("name"), found
 

@@ -101,7 +101,8 @@ def joint(outputs: Floats, y: Ints) -> Floats:
 
 def dmi(outputs: Floats, y: Ints, count: Count = None, *, offset: float) -> Floats:
     """Xu et al. 2019, equation 7: −log |det U|, the same for every example of the batch."""
-    return np.full(len(y), -math.log(abs(determinant(joint(outputs, y))) + offset))
+    batch, classes = outputs.shape
+    return np.full(len(y), -math.log(abs(determinant(joint(outputs, y))) + offset / batch**classes))
 
 
 def poly1(outputs: Floats, y: Ints, count: Count = None, *, epsilon: float) -> Floats:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 
 def epoch_of(at: float, epochs: int) -> float:
     """Return the epoch, counted from 0, that `at` means: below 1 a fraction of all `epochs`, else the epoch itself."""
-    return at * epochs if at < 1 else at
+    return ceil(at * epochs - 1e-9) if at < 1 else at  # 0.55 of 100 is 55, which in floating point it is not

@@ -76,32 +76,37 @@ class NearestMean(nn.Module):
 HEADS = (nn.Linear, Cosine, Scaled, NearestMean)
 
 
-def find_head(net: nn.Module, classes: int) -> tuple[nn.Module, str, nn.Module]:
+def find_head(net: nn.Module, *classes: int) -> tuple[nn.Module, str, nn.Module]:
     """Return the module that holds the head, the head's name in it, and the head.
 
-    Raises UserError where no last layer gives `classes` numbers.
+    classes: how many numbers the head gives; several where it may be either. Raises UserError where no layer gives as many.
     """
     inside = {id(part) for module in net.modules() if isinstance(module, Scaled) for part in module.head.modules()}
-    found = None
-    for parent in net.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, HEADS) and id(child) not in inside and _size(child) == classes:
-                found = parent, name, child
-    if found is None:
+    found = ""
+    for name, module in net.named_modules():
+        if name and isinstance(module, HEADS) and id(module) not in inside and _size(module) in classes:
+            found = name
+    if not found:
         raise UserError(
-            f"the network has no last layer to work on: no torch.nn.Linear (inside of it) gives {classes} "
-            f"output{'s' * (classes != 1)}; let its last layer be one"
+            f"the network has no last layer to work on: no torch.nn.Linear (inside of it) gives {classes[0]} "
+            f"output{'s' * (classes[0] != 1)}; let its last layer be one"
         )
-    return found
+    parent, _, own = found.rpartition(".")
+    return net.get_submodule(parent), own, net.get_submodule(found)
 
 
 def replace_head(net: nn.Module, classes: int, make: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Put what `make` returns, given the head, in the head's place, and return it."""
+    """Put what `make` returns, given the head, in the head's place, on its device and in its precision; return it."""
     parent, name, head = find_head(net, classes)
     new = make(head)
-    place = next((p for p in head.parameters()), None)
-    parent.add_module(name, new if place is None else new.to(place.device))
+    put_head(parent, name, new)
     return new
+
+
+def put_head(parent: nn.Module, name: str, new: nn.Module) -> None:
+    """Put `new` in the place of the head `name` of `parent`, on its device and in its precision."""
+    place = next(iter(parent.get_submodule(name).state_dict().values()), None)
+    parent.add_module(name, new if place is None else new.to(place.device, place.dtype))
 
 
 def features_of(head: nn.Module) -> int:
@@ -158,6 +163,10 @@ def part(net: nn.Module, classes: int, which: str) -> list[nn.Parameter]:
                 raise unknown("module to train", pattern, [*PARTS, *named])
         modules = [module for name, module in named.items() if any(fnmatchcase(name, p) for p in patterns)]
     chosen = {id(p): p for module in modules for p in module.parameters()}
+    if not chosen:
+        raise UserError(
+            f"train={which}: there are no parameters in it to train; name another part, such as {', '.join(PARTS)}"
+        )
     return list(chosen.values())
 
 
@@ -199,17 +208,10 @@ class Head(ABC):
 
     @abstractmethod
     def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
-        """Return the head to use in place of `head`, with `outputs` numbers; `head` itself where it is right as it is."""
+        """Return the head to use in place of `head`, with `outputs` numbers; `head` itself where it is right as it is.
 
-
-@dataclass(frozen=True, kw_only=True)
-class AutoHead(Head):
-    """The one that the loss was made for: cosines for LDAM, else the network's own."""
-
-    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
-        """Return a cosine head where the loss scales cosines, else a linear one."""
-        kind: Head = CosineHead() if scaled_by_loss else LinearHead()
-        return kind.made(head, outputs, scaled_by_loss=scaled_by_loss)
+        scaled_by_loss: whether the loss reads cosines, and scales them itself.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ class LinearHead(Head):
     """w_c · x + b_c."""
 
     def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
-        """Return `head` where it is linear and large enough, else a new one."""
+        """Return `head` where it is linear with as many outputs, else a new one."""
         if isinstance(head, nn.Linear) and head.out_features == outputs:
             return head
         return nn.Linear(features_of(head), outputs)
@@ -234,9 +236,22 @@ class CosineHead(Head):
             raise UserError(f"cosine(scale={self.scale!r}): scale must be above 0, or auto; 16 is usual")
 
     def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
-        """Return a cosine head."""
+        """Return a cosine head; one that has learned keeps its weights."""
         scale = (1.0 if scaled_by_loss else SCALE) if isinstance(self.scale, str) else self.scale
-        return Cosine(features_of(head), outputs, scale)
+        if not isinstance(head, Cosine) or len(head.weight) != outputs:
+            return Cosine(features_of(head), outputs, scale)
+        head.scale = scale
+        return head
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoHead(Head):
+    """The one that the loss was made for: cosines for LDAM, else what the network has."""
+
+    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return a cosine head where the loss scales cosines, or the network has one; else a linear one."""
+        kind: Head = CosineHead() if scaled_by_loss or isinstance(head, Cosine) else LinearHead()
+        return kind.made(head, outputs, scaled_by_loss=scaled_by_loss)
 
 
 HEAD_NAMES: Mapping[str, type[Head]] = {"auto": AutoHead, "linear": LinearHead, "cosine": CosineHead}

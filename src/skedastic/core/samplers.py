@@ -168,8 +168,8 @@ def of_rank(order: Tensor, rank: int, ranks: int) -> Tensor:
     """
     if not 0 <= rank < ranks:
         raise UserError(f"of_rank(rank={rank}, ranks={ranks}): rank must be in 0..{ranks - 1}")
-    missing = -len(order) % ranks
-    return torch.cat([order, order[:missing]])[rank::ranks]
+    steps = -(-len(order) // ranks)
+    return order[torch.arange(rank, steps * ranks, ranks) % max(len(order), 1)]
 
 
 def seeded(*key: int) -> torch.Generator:

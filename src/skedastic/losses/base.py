@@ -67,15 +67,20 @@ class PerExampleLoss(ABC):
 
     def _check(self, outputs: Tensor, y: Tensor) -> None:
         name, size = type(self).__name__, list(outputs.shape)
-        if "classification" not in self.supports or outputs.dim() == 1:
-            wanted = [len(y)] if self.outputs == 1 else [len(y), self.outputs]
-            if y.dim() != 1 or size != wanted:
+        if "classification" not in self.supports or (outputs.dim() == 1 and "regression" in self.supports):
+            wanted = size[:1] if self.outputs == 1 else [*size[:1], self.outputs]
+            if outputs.dim() == 0 or size != wanted or list(y.shape) != size[:1]:
+                shape = "[batch]" if self.outputs == 1 else f"[batch, {self.outputs}]"
                 raise UserError(
-                    f"{name}: outputs {size} against targets {list(y.shape)}; give outputs {wanted} and targets [{len(y)}]"
+                    f"{name}: outputs {size} against targets {list(y.shape)}; give outputs {shape}, targets [batch]"
                 )
             return
         if outputs.dim() != 2:
             raise UserError(f"{name}: outputs {size} are no logits; give [batch, classes]")
+        if y.dim() == 2 and not y.is_floating_point():
+            raise UserError(
+                f"{name}: labels {list(y.shape)} of {y.dtype}; give whole numbers [batch], or soft labels as reals"
+            )
         if y.dim() == 2 or y.is_floating_point():
             if not self.soft:
                 raise UserError(

@@ -4,9 +4,8 @@ Information-theoretic Loss Function for Training Deep Nets Robust to Label Noise
 It is one number of a whole batch: every example's loss here is that number, whose mean is it again, and there is nothing in
 it to weigh. It needs a network that was trained before (the preset dmi: cross entropy first), and a small learning rate.
 
-The authors' code (github.com/Newbeeer/L_DMI) leaves out 1/B, which changes no gradient, and takes log(|det| + 0.001), which
-with many classes is 0.001 alone: the determinant of 100 classes is 1e-100. Here it is the logarithm of the determinant
-itself (slogdet), the paper's; `offset` gives the code's. A batch without some class has determinant 0 and, in the paper, an
+The authors' code (github.com/Newbeeer/L_DMI) leaves out 1/B and adds 0.001 to the determinant, log(|det B U| + 0.001), so that
+it can be 0. Here it is the logarithm of the determinant itself (slogdet), the paper's; `offset=0.001` is the code's. A batch without some class has determinant 0 and, in the paper, an
 infinite loss. Here the determinant is then that of the classes it has, which is what their labels can tell.
 """
 
@@ -25,7 +24,9 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
-    """Return −log(|det U| + offset), a scalar, of logits [B, C] and labels y [B] int64.
+    """Return −log(|det U| + offset B^−C), a scalar, of logits [B, C] and labels y [B] int64.
+
+    A batch whose matrix has no inverse is passed over: its loss is the largest that there is, and has no gradient.
 
     Raises UserError where B < C: there are then fewer examples than classes to tell apart.
     """
@@ -35,20 +36,22 @@ def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
             f"dmi: a batch of {batch} examples and {classes} classes, whose matrix has no inverse; take batches of at least "
             f"{classes}, better several times as many, and leave out a smaller last one"
         )
-    target = F.one_hot(y, classes).to(logits.dtype)
-    joint = target.T @ logits.softmax(1) / batch
-    absent = target.sum(0) == 0
-    joint = joint.masked_fill(absent[:, None] | absent[None, :], 0.0) + torch.diag(absent.to(joint.dtype))
-    singular = torch.linalg.slogdet(
-        joint.detach()
-    ).logabsdet.isneginf()  # its gradient would be NaN; the batch is passed over
-    log_det = torch.linalg.slogdet(torch.where(singular, torch.eye(classes).to(joint), joint)).logabsdet
-    return -log_det if offset == 0 else -torch.logaddexp(log_det, log_det.new_tensor(log(offset)))
+    with torch.autocast(logits.device.type, enabled=False):  # determinants have no half precision
+        target = F.one_hot(y, classes).to(logits.dtype)
+        joint = target.T @ logits.softmax(1) / batch
+        absent = target.sum(0) == 0
+        joint = joint.masked_fill(absent[:, None] | absent[None, :], 0.0) + torch.diag(absent.to(joint.dtype))
+        singular = torch.linalg.slogdet(joint.detach()).logabsdet.isneginf()
+        log_det = torch.linalg.slogdet(torch.where(singular, torch.eye(classes).to(joint), joint)).logabsdet
+        log_det = torch.where(singular, log(torch.finfo(joint.dtype).tiny), log_det)
+    if offset == 0:
+        return -log_det
+    return -torch.logaddexp(log_det, log(offset) - (~absent).sum() * log(batch))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DMI(PerExampleLoss):
-    """The determinant-based mutual information of a batch. offset: ≥ 0, added to |det|; 0 the paper, 0.001 the code."""
+    """The determinant-based mutual information of a batch. offset: ≥ 0, added to |det B U|; 0 the paper, 0.001 the code."""
 
     offset: float = 0.0
 

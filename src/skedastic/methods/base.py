@@ -143,7 +143,7 @@ class Stage:
     reinit: bool = True  # start from a new state; else go on from the stage before
     enter: Callable[[State, Task], State] | None = None  # makes this stage's state of the one before, where it goes on
     trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters.
-    # Modules none of whose parameters are trained are in evaluation mode: what is frozen does not move at all.
+    # Modules without a parameter that is trained are in evaluation mode: what is frozen does not move at all.
     lr_scale: float = 1.0
     optimizer: str | None = None  # instead of the budget's: sgd, adam or adamw
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task

@@ -7,7 +7,7 @@ in the authors' code (`TauNormClassifier.py`) the bias is multiplied too; its se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from skedastic.core.heads import Scaled, find_head, replace_head
@@ -17,7 +17,7 @@ from skedastic.losses.auto import Auto
 from skedastic.methods.base import Card, Stage, State, Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.one_network import OneNetwork
-from skedastic.methods.two_stage import Recipe, last_stage
+from skedastic.methods.two_stage import Recipe, last_stage, own_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,13 @@ class LWS(Recipe):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, shortened, and that of the factors."""
-        first = tuple(replace(stage, epochs=stage.epochs * self.begins) for stage in self.first.stages(task))
+        first = self.shortened(task, self.begins)
         last = last_stage(self.first, task)
         loss = last.loss if isinstance(last, OneNetwork) else Auto()
         return (
             *first,
             Stage(
-                name="factors",
+                name=own_name("factors", first),
                 method=ERM(loss=loss, sampler=ClassBalanced()),
                 epochs=1 - self.begins,
                 reinit=False,

@@ -29,10 +29,9 @@ from skedastic.methods.base import (
     Stage,
     State,
     Task,
-    accuracy,
 )
 from skedastic.methods.one_network import OneNetworkState
-from skedastic.methods.two_stage import Recipe
+from skedastic.methods.two_stage import Recipe, own_name
 
 
 class _MeansState(OneNetworkState):
@@ -73,7 +72,7 @@ class _Means(Method):
         raise UserError("ncm averages features; it minimizes nothing")
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
-        """Add the batch's features to the sums; log how many the means found so far get right."""
+        """Add the batch's features to the sums."""
         assert isinstance(state, _MeansState)
         head = find_head(state.net, len(state.count))[2]
         assert isinstance(head, NearestMean)
@@ -81,14 +80,14 @@ class _Means(Method):
         hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].detach()))
         try:
             with torch.no_grad():
-                logits = state.net(batch.x)
+                state.net(batch.x)
         finally:
             hook.remove()
         x = kept[0].to(head.mean)
         x = x if self._centring(clock) else head.normalized(x)
         state.total.index_add_(0, batch.y, x)
         state.count.index_add_(0, batch.y, torch.ones_like(batch.y, dtype=state.count.dtype))
-        return {"loss": torch.zeros(len(batch.y)), **accuracy(logits, batch.y)}
+        return {}
 
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
         """Set the centre, or the means."""
@@ -134,13 +133,14 @@ class NCM(Recipe):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, and that of the means."""
+        first = self.first.stages(task)
         means = _Means(centred=self.centred, scale=self.scale)
         stage = Stage(
-            name="means",
+            name=own_name("means", first),
             method=means,
             passes=1 + self.centred,
             reinit=False,
             enter=means.entered,
             trainable=lambda state: [],
         )
-        return (*self.first.stages(task), stage)
+        return (*first, stage)

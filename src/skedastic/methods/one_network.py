@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from skedastic.core.class_weights import ClassWeights
 from skedastic.core.epochs import epoch_of
-from skedastic.core.heads import AutoHead, Head, LinearHead, find_head, replace_head
+from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
 from skedastic.core.samplers import Rows, Sampler, Shuffle
 from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
@@ -90,16 +90,19 @@ class OneNetwork(Method):
     def network(self, task: Task, make_net: Callable[[], nn.Module]) -> nn.Module:
         """Return a fresh network with the head that was asked for."""
         net = make_net()
-        classes = len(task.classes) or 1
-        wanted = classes if task.classes else self.loss.outputs
-        plain = isinstance(self.head, (AutoHead, LinearHead)) and not (
-            self.loss.cosines and isinstance(self.head, AutoHead)
-        )
-        if plain and wanted == classes:
+        made, wanted = len(task.classes) or 1, self.outputs_for(task)
+        has_cosines = any(isinstance(module, Cosine) for module in net.modules())
+        if isinstance(self.head, AutoHead) and made == wanted and not has_cosines and not self.loss.cosines:
             return net  # as it is: it need have no last layer that can be found
-        head = self.head.made(find_head(net, classes)[2], wanted, scaled_by_loss=self.loss.cosines)
-        replace_head(net, classes, lambda _: head)
+        parent, name, head = find_head(net, made, wanted)
+        new = self.head.made(head, wanted, scaled_by_loss=self.loss.cosines)
+        if new is not head:
+            put_head(parent, name, new)
         return net
+
+    def outputs_for(self, task: Task) -> int:
+        """Return how many numbers the network gives: one for each class, or what the loss takes of each real target."""
+        return len(task.classes) or self.loss.outputs
 
     def known(self, task: Task) -> tuple[Tensor | None, Tensor | None]:
         """Return what the loss needs to know of the classes, and their weights."""

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, get_args
 from skedastic.core.heads import find_head, normalize_head
 from skedastic.errors import UserError, check_choice
 from skedastic.methods.base import Card, Stage, State, Task
-from skedastic.methods.two_stage import Recipe, last_stage
+from skedastic.methods.two_stage import Recipe, last_stage, own_name
 
 Bias = Literal["drop", "keep"]
 
@@ -48,10 +48,15 @@ class TauNorm(Recipe):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, and one that trains nothing."""
+        first = self.first.stages(task)
         normalize = Stage(
-            name="normalize", method=last_stage(self.first, task), passes=0, reinit=False, enter=self._normalized
+            name=own_name("normalize", first),
+            method=last_stage(self.first, task),
+            passes=0,
+            reinit=False,
+            enter=self._normalized,
         )
-        return (*self.first.stages(task), normalize)
+        return (*first, normalize)
 
     def _normalized(self, state: State, task: Task) -> State:
         normalize_head(find_head(state.net, len(task.classes))[2], self.tau, bias=self.bias == "keep")

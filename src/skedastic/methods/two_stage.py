@@ -13,13 +13,13 @@ after 90, the default share here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from skedastic.core.heads import find_head, fresh, part, replace_head
+from skedastic.core.heads import fresh, part, replace_head
 from skedastic.core.samplers import ClassBalanced
 from skedastic.errors import UserError
 from skedastic.methods.base import Batch, Card, Clock, Method, Objective, Out, Stage, State, Task
@@ -30,6 +30,12 @@ from skedastic.methods.one_network import OneNetwork
 def last_stage(method: Method, task: Task) -> Method:
     """Return the method of a recipe's last stage."""
     return method.stages(task)[-1].method
+
+
+def own_name(name: str, stages: Sequence[Stage]) -> str:
+    """Return a name for one more stage, which none of `stages` has."""
+    taken = {stage.name for stage in stages}
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 100))) if n not in taken)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,10 @@ class Recipe(Method):
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
         """Return the state that the first stage begins with."""
         return self.first.init(task, make_net)
+
+    def shortened(self, task: Task, share: float) -> tuple[Stage, ...]:
+        """Return the stages of `first`, for a share of their epochs."""
+        return tuple(replace(stage, epochs=stage.epochs * share) for stage in self.first.stages(task))
 
     def least_batch(self, task: Task) -> int:
         """Return what all stages take."""
@@ -124,23 +134,26 @@ class TwoStage(Recipe):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, shortened, and the second."""
-        first = tuple(replace(stage, epochs=stage.epochs * self.begins) for stage in self.first.stages(task))
-        classes = len(task.classes) or 1
-        second = Stage(
-            name="second",
-            method=self.then,
+        first = self.shortened(task, self.begins)
+        alone, *more = self.then.stages(task)
+        if more:
+            raise UserError(
+                f"TwoStage(then={self.then.card.name}): it has {1 + len(more)} stages itself; take one that has one"
+            )
+        outputs = self.then.outputs_for(task)
+        second = replace(
+            alone,
+            name=own_name("second", first),
             epochs=1 - self.begins,
             reinit=False,
-            enter=lambda state, task: self._entered(state, task),
-            trainable=lambda state: part(state.net, classes, self.train),
+            enter=self._entered,
+            trainable=lambda state: part(state.net, outputs, self.train),
             lr_scale=self.lr_scale,
         )
         return (*first, second)
 
     def _entered(self, state: State, task: Task) -> State:
-        net, classes = state.net, len(task.classes) or 1
-        entered = self.then.init(task, lambda: net)  # gives it the head that `then` asks for, where it has another
+        entered = self.then.init(task, lambda: state.net)  # with the head that `then` asks for, where it has another
         if self.fresh_head:
-            found = find_head(entered.net, classes)[2]
-            replace_head(entered.net, classes, lambda _: fresh(found))
+            replace_head(entered.net, self.then.outputs_for(task), fresh)
         return entered

@@ -186,11 +186,11 @@ def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[flo
     """Mean loss and accuracy by epoch over the runs; of those that differ in their stages, of the last stage alone."""
     if len({tuple(row["stage"] for row in history) for history in histories}) > 1:
         histories = [[row for row in history if row["stage"] == history[-1]["stage"]] for history in histories]
-    return {
-        key: [float(np.mean([row[key] for row in rows if row is not None])) for rows in zip_longest(*histories)]
-        for key in ("loss", "accuracy")
-        if all(key in row for history in histories for row in history)
-    }
+    curves = {}
+    for key in ("loss", "accuracy"):
+        seen = [[row[key] for row in history if key in row] for history in histories]  # a stage may train nothing
+        curves[key] = [float(np.mean([v for v in values if v is not None])) for values in zip_longest(*seen)]
+    return {key: values for key, values in curves.items() if values}
 
 
 def _noise(stats: GroupStats | None, measure: Measure) -> dict[str, Interval]:

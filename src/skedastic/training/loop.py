@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class Trained:
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
-        device = next(self.state.parameters()).device
+        device = next(chain(self.state.parameters(), self.state.buffers())).device
         self.state.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             parts = [self._predict(x[rows].to(device)).cpu() for rows in torch.split(torch.arange(len(x)), batch_size)]
@@ -87,7 +88,8 @@ def train(
     seconds = 0.0
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
-        for number, stage in enumerate(method.stages(task), 1):
+        stages = method.stages(task)
+        for number, (stage, epochs) in enumerate(zip(stages, _epochs(stages, budget.epochs), strict=True), 1):
             if state is not None and stage.needed is not None and not stage.needed(state):
                 continue
             trained.append(stage)
@@ -98,7 +100,7 @@ def train(
                 state = _placed(stage.enter(state, task), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with _only_trainable(stage, state):
-                run = StageRun(stage, state, task, rows, budget, seed, device)
+                run = StageRun(stage, state, task, rows, budget, seed, device, epochs)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
             if stage.after is not None:
@@ -128,6 +130,22 @@ def rebuild(
     if state is None:
         raise LookupError("no stage was trained")
     return stage.method, state
+
+
+def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
+    """Return the epochs of each stage, at least one each; rounded so that they sum to what their fractions sum to."""
+    counted = [stage for stage in stages if stage.passes is None]
+    total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
+    found, done, fraction, left = [], 0, 0.0, len(counted)
+    for stage in stages:
+        if stage.passes is None:
+            fraction, left = fraction + stage.epochs, left - 1
+            end = min(max(done + 1, round(fraction * epochs)), total - left)
+            found.append(end - done)
+            done = end
+        else:
+            found.append(stage.passes)
+    return found
 
 
 def _placed(state: State, budget: Budget, device: torch.device) -> State:

@@ -35,7 +35,15 @@ class StageRun:
     """
 
     def __init__(
-        self, stage: Stage, state: State, task: Task, dataset: Dataset, budget: Budget, seed: int, device: torch.device
+        self,
+        stage: Stage,
+        state: State,
+        task: Task,
+        dataset: Dataset,
+        budget: Budget,
+        seed: int,
+        device: torch.device,
+        epochs: int,
     ) -> None:
         method = stage.method
         least = method.least_batch(task)
@@ -44,7 +52,7 @@ class StageRun:
             raise UserError(f"stage {stage.name}: {len(dataset)} example to train on, {reason}; give more data")
         self.stage, self.state, self.task = stage, state, task
         self.budget, self.seed, self.device = budget, seed, device
-        self.epochs = max(1, round(stage.epochs * budget.epochs)) if stage.passes is None else stage.passes
+        self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         trained = {name: group for name, group in groups.items() if group}
@@ -105,8 +113,7 @@ class StageRun:
         self.state.train()
         if self.stage.trainable is not None:
             for module in self.state.modules():
-                own = list(module.parameters())
-                if own and not any(p.requires_grad for p in own):
+                if not any(p.requires_grad for p in module.parameters()):
                     module.eval()
 
     @property
