@@ -343,6 +343,16 @@ def test_negative_losses_get_a_warning_that_says_what_it_means():
         train(ABSGD(loss=make_method("erm", {"loss": "gaussian-nll"}).loss), data_fitted, net, replace(budget, lr=0.1))
 
 
+def test_weights_that_rest_on_few_examples_get_a_remark():
+    budget = Budget(epochs=2, batch_size=48, lr=1e-6, device="cpu")
+    hard = train(ABSGD(lam=0.01), dataset(48), make_net, budget)
+    assert len(hard.remarks) == 1
+    assert "absgd: in the last epoch the weights of a batch rested on fewer than a twentieth" in hard.remarks[0]
+    assert "take a larger |λ|" in hard.remarks[0]
+    assert float(hard.state.share) == pytest.approx(hard.history[-1]["effective_size"] / 48)
+    assert train(ABSGD(lam=5), dataset(48), make_net, budget).remarks == ()
+
+
 def in_two_processes(rank, port, answers):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     x = torch.arange(5.0) if rank == 0 else torch.tensor([7.0, -2.0, 100.0])

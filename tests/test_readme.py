@@ -4,10 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import torch
+import torch.nn.functional as F
 
-from skedastic.config import read
+from skedastic.config import compared_methods, make_method, read
 from skedastic.core import regularized_loss
+from skedastic.expression import split
 from skedastic.models import make
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +31,38 @@ def test_the_snippet_for_anyones_loop_is_at_most_eight_lines_and_trains():
     }
     exec(snippet, names)
     assert names["loss"].total.item() < before
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/methods.md"])
+def test_the_snippet_of_absgd_trains(file):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / file).read_text("utf-8"), re.DOTALL)
+    snippet = next(block for block in blocks if "attentional_weights" in block)
+    torch.manual_seed(0)
+    net = make("mlp", (4,), 3, {"width": 16, "depth": 1})
+    x, y = torch.randn(60, 4), torch.arange(60) % 3
+    before = F.cross_entropy(net(x), y).item()
+    names = {"net": net, "optimizer": torch.optim.SGD(net.parameters(), lr=0.1), "loader": [(x, y)] * 20}
+    exec(snippet, names | {"cross_entropy": F.cross_entropy, "F": F})
+    assert F.cross_entropy(net(x), y).item() < before
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/methods.md", "docs/choosing.md"])
+def test_every_method_that_the_docs_put_together_is_one(file):
+    text = (ROOT / file).read_text("utf-8")
+    written = [m for m in re.findall(r"--method (\"[^\"]*\"|\S+)", text) if m != "NAME`"]
+    listed = [m for names in re.findall(r"--methods (\"[^\"]*\"|\S+)", text) for m in split(names.strip('"'))]
+    assert written or listed
+    for method in [*written, *listed]:
+        assert make_method(method.strip('"'), {})
+
+
+def test_the_configurations_of_the_results_can_be_read():
+    files = sorted((ROOT / "docs" / "results").glob("*.toml"))
+    assert files
+    for file in files:
+        config = read(file, {})
+        assert len(compared_methods(config)) >= 6
+        assert config.seeds >= 3
 
 
 def test_the_demos_configuration_is_valid_and_is_the_documented_experiment():

@@ -57,6 +57,8 @@ class ABSGD(Weighing):
     uniform: float = 0.0
     optimizer: Optimizer = "budget"
 
+    milder: ClassVar[str] = "take a larger |λ|, or begin with it later, lam=[[0, inf], [0.8, λ]]"
+
     card: ClassVar[Card] = Card(
         name="absgd",
         title="Attentional-biased SGD",

@@ -213,6 +213,10 @@ class Method(ABC):
         """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it."""
         return 2
 
+    def remarks(self, state: State) -> tuple[str, ...]:
+        """Return what whoever trained it should be told of how it went, in sentences that are the same for every seed."""
+        return ()
+
     def group_strengths(self, task: Task) -> Tensor | None:
         """Return how strongly each group is treated, [G], for the report; None where a method has no such thing."""
         return None

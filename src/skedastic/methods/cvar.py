@@ -34,6 +34,8 @@ class CVaR(Weighing):
 
     alpha: float = 0.5
 
+    milder: ClassVar[str] = "take a larger alpha"
+
     card: ClassVar[Card] = Card(
         name="cvar",
         title="Conditional value at risk: the worst fraction of each batch",

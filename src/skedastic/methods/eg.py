@@ -47,6 +47,8 @@ class EG(Weighing):
     eta: float = 0.1
     memory: float = 0.9
 
+    milder: ClassVar[str] = "take a smaller eta, or less memory"
+
     card: ClassVar[Card] = Card(
         name="eg",
         title="Exponentiated gradient reweighting",

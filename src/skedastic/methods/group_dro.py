@@ -54,6 +54,8 @@ class GroupDRO(Weighing):
     adjustment: float = 0.0
     sampler: Sampler = field(default_factory=GroupBalanced)
 
+    milder: ClassVar[str] = "take a smaller step_size"
+
     card: ClassVar[Card] = Card(
         name="group-dro",
         title="Group distributionally robust optimization",

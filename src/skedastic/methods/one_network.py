@@ -137,14 +137,21 @@ class OneNetwork(Method):
         return self.loss.predicted(outputs(state.net(x)))
 
 
+FEW = 0.05  # of the examples of a batch
+
+
 class WeighingState(OneNetworkState):
-    """A state that remembers the lowest loss of the epoch."""
+    """A state that remembers the lowest loss of the epoch, and how many of the examples the weights rested on."""
 
     lowest: Tensor
+    share: Tensor
+    so_far: Tensor
 
     def __init__(self, net: nn.Module, of_classes: Tensor | None = None, class_weight: Tensor | None = None) -> None:
         super().__init__(net, of_classes, class_weight)
         self.register_buffer("lowest", torch.tensor(float("inf")))
+        self.register_buffer("share", torch.tensor(1.0))  # effective size over batch size, in the last epoch
+        self.register_buffer("so_far", torch.zeros(2))  # the sum of it in this epoch, and of how many batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +159,7 @@ class Weighing(OneNetwork):
     """A method that weighs examples by their losses: minimize (1/B) Σ_i p_i ℓ_i, where ℓ has the classes' weights in it."""
 
     weighs: ClassVar[bool] = True
+    milder: ClassVar[str] = "choose a milder one"  # what to do where it weighs too hard
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> WeighingState:
         """Return a fresh network, and what the loss knows of the classes."""
@@ -181,9 +189,32 @@ class Weighing(OneNetwork):
         logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}
         return Objective((weights * losses).mean(), out.extra.detach(), logs)
 
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+        """Take a step, and remember how many examples its weights rested on."""
+        assert isinstance(state, WeighingState)
+        metrics = super().step(state, batch, clock, engine)
+        if "effective_size" in metrics:
+            state.so_far[0] += metrics["effective_size"] / len(batch.y)
+            state.so_far[1] += 1
+        return metrics
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        """Say so where nearly all weight was on a few examples at the end."""
+        assert isinstance(state, WeighingState)
+        if state.share >= FEW:
+            return ()
+        return (
+            f"{self.card.name}: in the last epoch the weights of a batch rested on fewer than a twentieth of its examples "
+            "(effective_size in the history), and the others were hardly trained. Its losses are too large for this setting: "
+            f"{self.milder}.",
+        )
+
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
         """Warn where losses are negative, since weights of classes then do the opposite."""
         assert isinstance(state, WeighingState)
+        if state.so_far[1] > 0:
+            state.share.copy_(state.so_far[0] / state.so_far[1])
+            state.so_far.zero_()
         if clock.epoch == 0 and state.lowest < 0:
             warnings.warn(
                 f"{self.card.name}: losses are negative (down to {float(state.lowest):.3g}). Its weights go by differences of "

@@ -31,6 +31,8 @@ class Tilted(Weighing):
 
     t: float = 1.0
 
+    milder: ClassVar[str] = "take a smaller |t|"
+
     card: ClassVar[Card] = Card(
         name="tilted",
         title="Tilted empirical risk (TERM), batch by batch",

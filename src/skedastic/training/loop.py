@@ -106,7 +106,7 @@ def train(
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    remarks = tuple(stage.remark for stage in trained if stage.remark)
+    remarks = (*(stage.remark for stage in trained if stage.remark), *trained[-1].method.remarks(state))
     return Trained(trained[-1].method, tuple(s.name for s in trained), state, history, seconds, dataset.scale, remarks)
 
 
