@@ -358,7 +358,7 @@ def test_normalizing_a_head_without_bias_or_with_a_class_of_zeros():
 
 @pytest.mark.parametrize("name", ["cosine", "nearest mean"])
 def test_what_has_no_norm_is_not_normalized(name):
-    with pytest.raises(UserError, match="take head=linear, since cosines have no norm") as error:
+    with pytest.raises(UserError, match="take head=linear, whose weights have norms") as error:
         normalize_head(HEADS[name](), 0.7, bias=False)
     assert "\n" not in str(error.value)
 

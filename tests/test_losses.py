@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from sklearn.metrics import log_loss
 from torch import Tensor
 
+import skedastic as sk
 from skedastic import losses
 from skedastic.config import build_config, make_method, method_table, read, to_toml
 from skedastic.errors import UserError
@@ -44,7 +45,7 @@ SETTINGS = {  # beside the defaults
     "ldam": [{"margin": 0.2, "scale": 3.0}, {"margin": 2.0}],
     "logit-adjusted": [{"tau": 0.5}, {"tau": 2.0}],
     "huber": [{"delta": 0.4}],
-    "gaussian-nll": [{"floor": 0.5}],
+    "gaussian-nll": [{"floor": 0.5}, {"beta": 0.0}, {"beta": 0.5}],
 }
 CASES = [
     pytest.param(name, cls(**settings), task, id=f"{name}-{settings}-{task}")
@@ -126,6 +127,8 @@ def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precisio
 
 @pytest.mark.parametrize(("name", "loss", "task"), CASES)
 def test_gradients_are_those_of_finite_differences(name, loss, task):
+    if getattr(loss, "beta", 0.0) and name == "gaussian-nll":
+        loss = dataclasses.replace(loss, beta=0.0)  # with it a factor is held constant, which differences can't tell
     outputs, y = batch(loss, task, 1.5)
     of_classes = loss.of_classes(COUNT)
     assert torch.autograd.gradcheck(lambda outputs: loss(outputs, y, of_classes), outputs.requires_grad_())
@@ -220,8 +223,22 @@ def test_cross_entropy_is_scikit_learns():
 def test_gaussian_nll_is_torchs(floor):
     outputs, y = batch(GaussianNLL(), "regression", 2.0)
     theirs = torch.nn.GaussianNLLLoss(full=False, eps=floor, reduction="none")
-    same(GaussianNLL(floor=floor)(outputs, y), theirs(outputs[:, 0], y, outputs[:, 1].exp()), rtol=1e-10)
+    same(GaussianNLL(floor=floor, beta=0.0)(outputs, y), theirs(outputs[:, 0], y, outputs[:, 1].exp()), rtol=1e-10)
     assert torch.equal(GaussianNLL().predicted(outputs), outputs[:, 0])
+
+
+def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains_at_the_usual_rate():
+    outputs, y = batch(GaussianNLL(), "regression", 1.0)
+    outputs.requires_grad_()
+    gradient = torch.autograd.grad(GaussianNLL(beta=1.0)(outputs, y).sum(), outputs)[0]
+    same(gradient[:, 0], (outputs[:, 0] - y).detach(), rtol=1e-10)
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 5, generator=g)
+    target = 10 + 3 * x.sum(1) + 0.5 * torch.randn(300, generator=g)
+    budget = sk.Budget(epochs=20, device="cpu")
+    found = sk.fit(x, target, method="erm(loss=gaussian-nll)", train=budget, estimate=sk.Estimation(kind="none"))
+    error = torch.as_tensor(found.predict(x)) - target
+    assert float(error.square().mean().sqrt()) < 0.2 * float(target.std())
 
 
 def test_ldam_is_pytorch_optimizers():

@@ -46,7 +46,7 @@ def test_the_snippet_of_absgd_trains(file):
     assert F.cross_entropy(net(x), y).item() < before
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/methods.md", "docs/choosing.md"])
+@pytest.mark.parametrize("file", ["README.md", "docs/methods.md"])
 def test_every_method_that_the_docs_put_together_is_one(file):
     text = (ROOT / file).read_text("utf-8")
     written = [m for m in re.findall(r"--method (\"[^\"]*\"|\S+)", text) if m != "NAME`"]

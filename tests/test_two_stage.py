@@ -476,7 +476,7 @@ def test_a_network_without_a_head_is_refused_before_training(no_training, method
     [
         ("crt(train=hed)", "unknown module to train 'hed'; did you mean 'head'?"),
         ("crt(first=lws)", "the head is a Scaled, which is not learned from scratch"),
-        ("tau-norm(first=ldam)", "take head=linear, since cosines have no norm"),
+        ("tau-norm(first=ldam)", "take head=linear, whose weights have norms"),
         ("tau-norm(first=erm(head=cosine))", "take head=linear"),
         ("crt(train=3)", "train=3: there are no parameters in it to train"),
         ("two-stage(first=ncm, fresh_head=false)", "train=head: there are no parameters"),
@@ -505,7 +505,7 @@ def test_what_can_not_be_trained_is_refused_before_training_in_one_line(no_train
         (lambda: LWS(begins=1.0), "LWS(begins=1.0)"),
         (lambda: LWS(lr_scale=0), "LWS(lr_scale=0): lr_scale must be finite and above 0"),
         (lambda: LWS(lr_scale=math.nan), "LWS(lr_scale=nan)"),
-        (lambda: TauNorm(tau=-1), "TauNorm(tau=-1): tau must be finite and at least 0; 0.7 is usual"),
+        (lambda: TauNorm(tau=-1), "TauNorm(tau=-1): tau must be in [0, 10]; 0.7 is usual"),
         (lambda: TauNorm(tau=math.inf), "TauNorm(tau=inf)"),
         (lambda: TauNorm(tau=math.nan), "TauNorm(tau=nan)"),
         (lambda: TauNorm(bias="maybe"), "bias='maybe': must be one of drop, keep"),

@@ -185,7 +185,7 @@ def show_methods(name: str | None, as_json: bool) -> None:
     if name is not None:
         described = _describe(name, find_preset(name))
         if as_json:
-            print(json.dumps(described, indent=2, ensure_ascii=False))
+            print(json.dumps(_finite(described), indent=2, ensure_ascii=False))
             return
         out.print(f"[bold]{name}[/bold]: {described['title']}")
         for key in ("paper", "equations", "stands_for", "cost", "needs"):
@@ -196,12 +196,12 @@ def show_methods(name: str | None, as_json: bool) -> None:
         table = _table("parameter", "default", "meaning")
         table.columns[2].justify = "left"
         for parameter, about in described["parameters"].items():
-            table.add_row(parameter, _as_expression(about["default"]), about["meaning"])
+            table.add_row(parameter, escape(_as_expression(about["default"])), escape(about["meaning"]))
         out.print(table)
         return
     rows = {n: _describe(n, preset) for n, preset in presets().items()}
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(_finite(rows), indent=2, ensure_ascii=False))
         return
     table = _table("name", "what it is", "paper", "equation")
     for column in table.columns:
@@ -217,6 +217,15 @@ def show_methods(name: str | None, as_json: bool) -> None:
                 )
     out.print(table)
     _show_axes()
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data that JSON can hold: infinities as the text that means them."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return f"{value:g}" if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
 
 
 def _cited(paper: str) -> str:

@@ -19,7 +19,7 @@ from skedastic.data import Encoder
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.methods.base import State, Task
-from skedastic.results import Result, make_network
+from skedastic.results import FORMAT, Result, make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
 
@@ -53,6 +53,10 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     state, stats, metrics = (
         json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("state", "group_stats", "metrics")
     )
+    if state.get("format") != FORMAT:
+        raise UserError(
+            f"it was written by another version (format {state.get('format')}, and here {FORMAT}); fit again"
+        )
     history = [json.loads(line) for line in (path / "history.jsonl").read_text("utf-8").splitlines()]
     predictions, suspects = (pd.read_parquet(path / f"{name}.parquet") for name in ("predictions", "suspects"))
     encoder = Encoder.from_json(state["encoder"])
@@ -72,7 +76,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
         groups=task.groups,
         integer_labels=state["integer_labels"],
         train_count=state["train_count"],
-        class_count=state["class_count"],
+        class_count=task.class_count.tolist(),
         density=task.density.tolist(),
         group_stats=group_stats,
         strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
@@ -95,7 +99,9 @@ def _task(encoder: Encoder, state: dict[str, Any], stats: GroupStats | None) -> 
         group=nothing,
         groups=tuple(state["groups"]),
         density=torch.tensor(state["density"], dtype=torch.float64),
-        class_count=torch.tensor(state["class_count"]),
+        class_count=torch.tensor(
+            state.get("class_count", [1] * len(state["classes"]))
+        ),  # older runs have none, and need none
         stats=stats,
     )
 

@@ -10,21 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skedastic.config import method_table
-from skedastic.core.samplers import Sampler
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
 from skedastic.estimate import measure_variance
 from skedastic.group_noise import group_stats
-from skedastic.losses import PerExampleLoss
 from skedastic.methods import presets
 from skedastic.methods.base import Batch, Clock, Method, State, Task
 from skedastic.structure import family_of
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
-from skedastic.training.loop import make_task
+from skedastic.training.loop import make_task, only_trainable
+from skedastic.training.stage import train_mode
 
 MakeNet = Callable[[], nn.Module]
+ANOTHER = "leave it out, or take another method"
 WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
 
 
@@ -67,32 +66,55 @@ def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compi
             _predict(stage.method, state.eval(), task, batch.x)
         elif stage.enter is not None:
             state = stage.enter(state, task)
-        if stage.trainable is not None:
-            list(stage.trainable(state))  # refuses what there is not
         stage.method.streams(task)
-        with torch.enable_grad():
-            _train(stage.method, state.train(), batch, compiled)
+        with only_trainable(stage, state), torch.enable_grad():
+            train_mode(stage, state)
+            _train(stage.method, state, batch, compiled)
 
 
 def _check_supports(method: Method, task: str) -> None:
-    if task not in method.supports:
-        against = _against(method, task)
-        reason = " or ".join(f"{name}={value}" for name, value in against.items())
-        what, able = "methods", [name for name, preset in presets().items() if task in preset.make().supports]
-        families = [family_of(type(getattr(method, name))) for name in against]
-        if len(families) == 1 and families[0] is not None and families[0].base in (PerExampleLoss, Sampler):
-            what, able = families[0].many, [n for n, cls in families[0].names().items() if task in cls.supports]
-        raise UserError(
-            f"{method.card.name}{' with ' * bool(reason)}{reason} is not for {task}; {what} that are: {', '.join(able) or 'none'}"
-        )
+    if task in method.supports:
+        return
+    against = _against(method, task)
+    if not against:
+        able = [name for name, preset in presets().items() if task in preset.make().supports]
+        raise UserError(f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}")
+    place, value, instead = against[0]
+    also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
+    raise UserError(f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}")
 
 
-def _against(method: Method, task: str) -> dict[str, Any]:
-    """Return the settings, by name, without any one of which the method would be for the task."""
-    usual, told = type(method)(), method_table(method)
-    without = {f.name: replace(method, **{f.name: getattr(usual, f.name)}) for f in fields(method)}
-    shown = {name: value["name"] if isinstance(value, dict) else value for name, value in told.items()}
-    return {name: shown[name] for name, other in without.items() if task in other.supports}
+def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the settings that are not for the task: their place, their name, and what is instead."""
+    if task not in method.card.supports:
+        return []
+    found = []
+    for field in fields(method):
+        value, family = getattr(method, field.name), family_of(type(getattr(method, field.name)))
+        if isinstance(value, Method):
+            inner = [(f"{field.name}.{place}", name, able) for place, name, able in _against(value, task)]
+            if task not in value.supports:
+                found += inner or [(field.name, value.card.name, "")]
+        elif family is not None and hasattr(value, "supports") and task not in value.supports:
+            names = family.names().items()
+            able = ", ".join(n for n, cls in names if task in cls.supports)
+            found.append((field.name, _name_of(value, names), f"{family.many} that are: {able}"))
+        elif task == "regression" and field.name == "class_weights" and family is not None:
+            found.append((field.name, _name_of(value, family.names().items()), ""))
+    return found or _without(method, task)
+
+
+def _without(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the plain settings without any one of which the method would be for the task."""
+    usual = type(method)()
+    names = [f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)]
+    return [
+        (n, str(getattr(method, n)), "") for n in names if task in replace(method, **{n: getattr(usual, n)}).supports
+    ]
+
+
+def _name_of(value: Any, names: Iterable[tuple[str, Any]]) -> str:
+    return next((name for name, cls in names if cls is type(value)), type(value).__name__)
 
 
 def _check_fresh(make_net: MakeNet) -> None:

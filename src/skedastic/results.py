@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 SHOWN_SUSPECTS = 24
 
 
+FORMAT = 2  # of a run folder
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """A trained model with its figures.
@@ -143,7 +146,7 @@ class Result:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "format": 1,
+            "format": FORMAT,
             "classes": list(self.classes),
             "groups": list(self.groups),
             "integer_labels": self.integer_labels,

@@ -130,12 +130,12 @@ def balanced_softmax(outputs: Floats, y: Ints, count: Count) -> Floats:
     return each(found)
 
 
-def gaussian_nll(outputs: Floats, y: Floats, count: Count = None, *, floor: float) -> Floats:
-    """Nix and Weigend 1994, equation 4: ½ ((d − y)²/σ² + ln σ²), outputs [B, 2] = (y, ln σ²), σ² at least `floor`."""
+def gaussian_nll(outputs: Floats, y: Floats, count: Count = None, *, floor: float, beta: float) -> Floats:
+    """Nix and Weigend 1994, equation 4: ½ ((d − y)²/σ² + ln σ²), outputs [B, 2] = (y, ln σ²), σ² in [floor, 100]; times σ^2β."""
     found = []
     for (mean, log_variance), target in zip(outputs, y, strict=True):
-        variance = max(math.exp(log_variance), floor)
-        found.append(0.5 * ((target - mean) ** 2 / variance + math.log(variance)))
+        variance = min(max(math.exp(log_variance), floor), 100.0)
+        found.append(variance**beta * 0.5 * ((target - mean) ** 2 / variance + math.log(variance)))
     return each(found)
 
 

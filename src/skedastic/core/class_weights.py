@@ -96,8 +96,10 @@ class Given(ClassWeights):
     weights_of: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weights_of", {str(name): weight for name, weight in self.weights_of.items()})
         for name, weight in self.weights_of.items():
-            if not 0 <= weight < float("inf"):
+            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            if not (number and 0 <= weight < float("inf")):
                 raise UserError(f"given(weights_of.{name}={weight}): a weight must be finite and at least 0")
         if not self.weights_of:
             raise UserError("given(): name the classes and their weights, such as weights_of={cat=2, dog=0.5}")
@@ -107,7 +109,12 @@ class Given(ClassWeights):
         for name in self.weights_of:
             if name not in classes:
                 raise unknown("class in class_weights", name, classes)
-        return torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
+        weights = torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
+        if not weights.any():
+            raise UserError(
+                "given(weights_of={…}): all weights are 0; one at least must be above, or nothing is trained"
+            )
+        return weights
 
 
 @dataclass(frozen=True, kw_only=True)

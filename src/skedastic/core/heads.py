@@ -33,8 +33,10 @@ class Cosine(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map features [..., d] to logits [..., C] in ±scale."""
-        return self.scale * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight))
+        """Map features [..., d] to logits [..., C] in ±scale; in single precision, since in half a row of zeros has no length."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.weight.dtype)
+            return self.scale * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight))
 
 
 class Scaled(nn.Module):
@@ -69,8 +71,10 @@ class NearestMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [..., d] to logits [..., C]; a class without examples, whose mean is NaN, gets −inf."""
-        distance = (self.normalized(x).unsqueeze(-2) - self.mean).square().sum(-1)
-        return (-self.scale * distance).nan_to_num(nan=float("-inf"))
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.normalized(x.to(self.mean.dtype))
+            distance = x.square().sum(-1, keepdim=True) - 2 * F.linear(x, self.mean) + self.mean.square().sum(-1)
+            return (-self.scale * distance).masked_fill(self.mean.isnan().any(-1), float("-inf"))
 
 
 HEADS = (nn.Linear, Cosine, Scaled, NearestMean)
@@ -138,7 +142,7 @@ def normalize_head(head: nn.Module, tau: float, *, bias: bool) -> None:
     weights to divide.
     """
     if not isinstance(head, nn.Linear):
-        raise UserError(f"tau-norm: the head is a {type(head).__name__}; take head=linear, since cosines have no norm")
+        raise UserError(f"tau-norm: the head is a {type(head).__name__}; take head=linear, whose weights have norms")
     head.weight /= head.weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(head.weight.dtype).tiny) ** tau
     if head.bias is not None and not bias:
         head.bias.zero_()
@@ -240,7 +244,8 @@ class CosineHead(Head):
         scale = (1.0 if scaled_by_loss else SCALE) if isinstance(self.scale, str) else self.scale
         if not isinstance(head, Cosine) or len(head.weight) != outputs:
             return Cosine(features_of(head), outputs, scale)
-        head.scale = scale
+        if self.scale != "auto" or scaled_by_loss or head.scale == 1.0:  # else one that was chosen before stays
+            head.scale = scale
         return head
 
 

@@ -5,7 +5,7 @@ scale λ ≠ 0 of either sign, F_λ = λ log (1/n) Σ_i exp(ℓ_i/λ) is the val
 where λ = τ > 0, and of the min-min problem F_τ^(2) where λ = −τ < 0; |λ| = ∞ is the mean loss. Its gradient is
 Σ_i p_i ∇ℓ_i with p_i ∝ exp(ℓ_i/λ), and ABSGD estimates the denominator by a moving average s over the batches.
 
-In several processes (torch.distributed) means are over the examples of all of them.
+In several processes (torch.distributed) the means that weights go by are over the examples of all of them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def check_gamma(name: str, gamma: float) -> None:
     if not 0 < gamma <= 1:
         raise UserError(
             f"{name}(gamma={gamma}): gamma, the newest batch's share of the moving average, must be in (0, 1]; 0.9 is the "
-            "authors'"
+            "authors' package's"
         )
 
 

@@ -211,11 +211,11 @@ def _scaled(gradient: Tensor | None, place: Place) -> Tensor | None:
 
 
 def measured(jacobians: list[Tensor | None]) -> list[Tensor | None]:
-    """Return the Jacobians, or raise RuntimeError where there is none."""
+    """Return the Jacobians, or raise UserError where there is none."""
     if all(j is None for j in jacobians):
-        raise RuntimeError(
+        raise UserError(
             "there is no Jacobian to measure: run the forward with gradients enabled, with parameters before the last "
-            "tap that require one, and taps that the loss depends on"
+            "tap that require one (in a second stage, train=all), and taps that the loss depends on"
         )
     return jacobians
 

@@ -42,7 +42,9 @@ def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
         absent = target.sum(0) == 0
         joint = joint.masked_fill(absent[:, None] | absent[None, :], 0.0) + torch.diag(absent.to(joint.dtype))
         singular = torch.linalg.slogdet(joint.detach()).logabsdet.isneginf()
-        log_det = torch.linalg.slogdet(torch.where(singular, torch.eye(classes).to(joint), joint)).logabsdet
+        log_det = torch.linalg.slogdet(
+            torch.where(singular, torch.eye(classes, dtype=joint.dtype, device=joint.device), joint)
+        ).logabsdet
         log_det = torch.where(singular, log(torch.finfo(joint.dtype).tiny), log_det)
     if offset == 0:
         return -log_det

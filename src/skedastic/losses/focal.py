@@ -1,6 +1,8 @@
 """Focal loss, −(1 − p_y)^γ log p_y (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4).
 
-Easy examples count less. The paper's α of equation 5 is a class weight here. It is computed from log(1 − p) so that the
+Easy examples count less. The paper's α of equation 5 is a class weight here, w (1 − p)^γ (−log p), as Cui et al. 2019 have it
+(equation 5); LDAM-DRW's and ABSGD's code weigh the cross entropy before p is taken back from it, so that p is not the
+network's. It is computed from log(1 − p) so that the
 gradient is finite at p = 1 for γ < 1 too, where the usual form (LDAM-DRW's and ABSGD's code) gives NaN.
 """
 

@@ -3,6 +3,11 @@ the Mean and Variance of the Target Probability Distribution", 1994, equation 4)
 
 The network gives two numbers, μ and log σ². It may be negative, where σ < 1. The floor of the variance keeps an example
 that is fitted exactly from pulling σ to 0 and the loss to −∞.
+
+Its gradients are divided by σ², so that examples that look noisy at first are given up, and those that are fitted have huge
+gradients: with SGD at usual rates it diverges. Multiplied by σ^2β, held constant, it does not (Seitzer et al., "On the Pitfalls of
+Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", ICLR 2022, equation 5): β = 0 is the likelihood itself,
+1 fits the mean as the squared error does. The default is 1, which is stable at the rates that SGD has here; theirs is 0.5.
 """
 
 from __future__ import annotations
@@ -16,19 +21,26 @@ from torch import Tensor
 from skedastic.errors import UserError
 from skedastic.losses.base import PerExampleLoss
 
+LARGEST = 100.0  # variance, in squared deviations of the target
 
-def gaussian_nll(outputs: Tensor, y: Tensor, floor: float) -> Tensor:
-    """Return ½ (log σ² + (y − μ)²/σ²), [B], of outputs [B, 2] = (μ, log σ²) and y [B]; σ² is at least `floor`."""
+
+def gaussian_nll(outputs: Tensor, y: Tensor, floor: float, beta: float = 0.0) -> Tensor:
+    """Return σ^2β ½ (log σ² + (y − μ)²/σ²), [B], of outputs [B, 2] = (μ, log σ²) and y [B]; σ² is at least `floor`.
+
+    σ^2β is detached. σ² is at most 100, ten deviations of the target: beyond, a network has lost its way.
+    """
     mean, log_variance = outputs.unbind(1)
-    log_variance = log_variance.clamp_min(log(floor))
-    return 0.5 * (log_variance + (y - mean).square() * (-log_variance).exp())
+    log_variance = log_variance.clamp(log(floor), log(LARGEST))
+    likelihood = 0.5 * (log_variance + (y - mean).square() * (-log_variance).exp())
+    return likelihood * (beta * log_variance).exp().detach() if beta else likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianNLL(PerExampleLoss):
-    """Mean and variance of each target. floor: of the variance, > 0, in squared deviations of the target."""
+    """Mean and variance of each target. floor: of the variance, > 0, in squared deviations of the target; beta: in [0, 1]."""
 
     floor: float = 1e-3
+    beta: float = 1.0
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
     outputs: ClassVar[int] = 2
@@ -36,10 +48,14 @@ class GaussianNLL(PerExampleLoss):
     def __post_init__(self) -> None:
         if not 0 < self.floor < float("inf"):
             raise UserError(f"gaussian-nll(floor={self.floor}): floor must be finite and above 0; 0.001 is usual")
+        if not 0 <= self.beta <= 1:
+            raise UserError(
+                f"gaussian-nll(beta={self.beta}): beta must be in [0, 1]; 0 is the likelihood itself, 1 fits the mean as squared error does"
+            )
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B]; they may be negative."""
-        return gaussian_nll(outputs, y, self.floor)
+        return gaussian_nll(outputs, y, self.floor, self.beta)
 
     def predicted(self, outputs: Tensor) -> Tensor:
         """Return the means [B]."""

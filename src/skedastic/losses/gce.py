@@ -5,9 +5,9 @@ q → 0 is cross entropy; q = 1 is 1 − p_y, half the mean absolute error Σ_c 
 is at most k has the loss (1 − k^q)/q and no gradient: it is left out for as long as the network does not believe its label.
 At the start that is everyone, so that the paper begins without, as the preset tce does.
 
-The authors' code, as published by A. Chou (github.com/AlanChou/Truncated-Loss), decides who is left out every ten epochs
-from the 40th on, by the network as it is then, and subtracts (1 − k^q)/q, which changes no gradient. Here it is decided at
-every step, equation 9 as it stands.
+The known code, by A. Chou and unofficial (github.com/AlanChou/Truncated-Loss), decides who is left out every ten epochs from
+the 40th on, by the network that was best on the test set so far, and subtracts (1 − k^q)/q, which changes no gradient. Here it
+is decided at every step, equation 9 as it stands, and no test set is looked at.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from skedastic.core.epochs import epoch_of
 from skedastic.core.tilted import UNSET, DROObjective, check_gamma, check_scale, log_mean_exp, moved, single
 from skedastic.errors import UserError, check_choice
 from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, Objective, Out, Stage, State, Task
-from skedastic.methods.one_network import AXES, Weighing, WeighingState
+from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 Start = Literal["first-batch", "zero"]
 Optimizer = Literal["budget", "sgd", "adam", "adamw"]
@@ -34,7 +34,7 @@ Schedule = tuple[tuple[float, float], ...]
 INFINITE = float("inf")
 
 
-class ABSGDState(WeighingState):
+class ABSGDState(OneNetworkState):
     """The network, log s, and F_λ of the epoch so far."""
 
     log_s: Tensor
@@ -137,7 +137,6 @@ class ABSGD(Weighing):
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
         """Return F_λ over the epoch; where λ changes with the next, s begins anew."""
         assert isinstance(state, ABSGDState)
-        super().end_epoch(state, task, clock, engine)
         lam = self.lam_at(clock.epoch, clock.epochs)
         if self.lam_at(clock.epoch + 1, clock.epochs) != lam:
             state.log_s.fill_(UNSET)

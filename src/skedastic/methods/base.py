@@ -8,7 +8,7 @@ file to this package (CONTRIBUTING.md).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -143,7 +143,7 @@ class Stage:
     reinit: bool = True  # start from a new state; else go on from the stage before
     enter: Callable[[State, Task], State] | None = None  # makes this stage's state of the one before, where it goes on
     trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters.
-    # Modules without a parameter that is trained are in evaluation mode: what is frozen does not move at all.
+    # What is frozen whole is in evaluation mode, and so are layers without parameters before what is trained.
     lr_scale: float = 1.0
     optimizer: str | None = None  # instead of the budget's: sgd, adam or adamw
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
@@ -154,7 +154,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A training algorithm. Override what differs from plain training; most methods override `loss`."""
+    """A training algorithm. Override what differs from plain training; most methods override `objective`."""
 
     card: ClassVar[Card]
 
@@ -213,8 +213,11 @@ class Method(ABC):
         """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it."""
         return 2
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        """Return what whoever trained it should be told of how it went, in sentences that are the same for every seed."""
+    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+        """Return what whoever trained it should be told of how it went, in sentences that are the same for every seed.
+
+        rows: the history of a stage, an epoch each.
+        """
         return ()
 
     def group_strengths(self, task: Task) -> Tensor | None:

@@ -24,7 +24,7 @@ def cvar_weights(losses: Tensor, alpha: float) -> Tensor:
     losses = single(losses)
     worst = losses.argsort(descending=True, stable=True)
     tail = alpha * len(losses)
-    share = (tail - torch.arange(len(losses)).to(losses)).clamp(0, 1) / alpha
+    share = (tail - torch.arange(len(losses), dtype=losses.dtype, device=losses.device)).clamp(0, 1) / alpha
     return torch.empty_like(losses).scatter_(0, worst, share)
 
 
@@ -33,8 +33,6 @@ class CVaR(Weighing):
     """Train on the largest losses of each batch."""
 
     alpha: float = 0.5
-
-    milder: ClassVar[str] = "take a larger alpha"
 
     card: ClassVar[Card] = Card(
         name="cvar",

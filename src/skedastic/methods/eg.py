@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from skedastic.core.tilted import log_mean_exp
 from skedastic.errors import UserError
 from skedastic.methods.base import Batch, Card, Clock, Task
-from skedastic.methods.one_network import AXES, Weighing, WeighingState
+from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 
-class EGState(WeighingState):
+class EGState(OneNetworkState):
     """The network, and the logarithm of each example's weight."""
 
     index: Tensor

@@ -21,7 +21,7 @@ from skedastic.core.samplers import GroupBalanced, Sampler
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
 from skedastic.methods.base import Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.one_network import AXES, Weighing, WeighingState
+from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 
 def group_means(losses: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -32,17 +32,17 @@ def group_means(losses: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Ten
     return total / count.clamp_min(1), count
 
 
-class GroupDROState(WeighingState):
-    """The network, and the weight q and the adjustment C/√n of each group."""
+class GroupDROState(OneNetworkState):
+    """The network, and the logarithm of the weight q and the adjustment C/√n of each group."""
 
-    q: Tensor
+    log_q: Tensor
     adjustment: Tensor
 
     def __init__(
         self, net: nn.Module, of_classes: Tensor | None, class_weight: Tensor | None, adjustment: Tensor
     ) -> None:
         super().__init__(net, of_classes, class_weight)
-        self.register_buffer("q", torch.full((len(adjustment),), 1 / len(adjustment)))
+        self.register_buffer("log_q", torch.zeros(len(adjustment)).log_softmax(0))
         self.register_buffer("adjustment", adjustment)
 
 
@@ -87,17 +87,17 @@ class GroupDRO(Weighing):
 
     def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
         """Move the groups' weights."""
-        mean, _ = group_means(losses, batch.group, len(state.q))
-        state.q.copy_((state.q.log() + self.step_size * (mean + state.adjustment)).softmax(0))
+        mean, _ = group_means(losses, batch.group, len(state.log_q))
+        state.log_q.copy_((state.log_q + self.step_size * (mean + state.adjustment)).log_softmax(0))
 
     def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor:
         """Return q_g B/B_g, [B]."""
-        _, count = group_means(losses, batch.group, len(state.q))
-        weights: Tensor = (state.q * len(losses) / count.clamp_min(1))[batch.group]
+        _, count = group_means(losses, batch.group, len(state.log_q))
+        weights: Tensor = (state.log_q.exp() * len(losses) / count.clamp_min(1))[batch.group]
         return weights
 
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return Σ_g q_g ℓ_g; logs the largest weight of a group."""
         assert isinstance(state, GroupDROState)
         found = super().objective(state, batch, out, clock)
-        return found._replace(logs={**found.logs, "largest_group_weight": state.q.max()})
+        return found._replace(logs={**found.logs, "largest_group_weight": state.log_q.max().exp()})

@@ -6,13 +6,11 @@ The loss, the weights of classes in it, the sampler and the network's last layer
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from skedastic.core.class_weights import ClassWeights
@@ -23,7 +21,7 @@ from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import Batch, Clock, Engine, Method, Metrics, Objective, Out, State, Task, outputs
+from skedastic.methods.base import Batch, Clock, Method, Objective, Out, State, Task, outputs
 
 AXES = {
     "loss": "of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its parameters, "
@@ -91,11 +89,15 @@ class OneNetwork(Method):
         """Return a fresh network with the head that was asked for."""
         net = make_net()
         made, wanted = len(task.classes) or 1, self.outputs_for(task)
-        has_cosines = any(isinstance(module, Cosine) for module in net.modules())
-        if isinstance(self.head, AutoHead) and made == wanted and not has_cosines and not self.loss.cosines:
+        fits = made == wanted and not self.loss.cosines and not any(isinstance(m, Cosine) for m in net.modules())
+        if isinstance(self.head, AutoHead) and fits:
             return net  # as it is: it need have no last layer that can be found
-        parent, name, head = find_head(net, made, wanted)
-        new = self.head.made(head, wanted, scaled_by_loss=self.loss.cosines)
+        return self.with_head(net, task, made, wanted)
+
+    def with_head(self, net: nn.Module, task: Task, *sizes: int) -> nn.Module:
+        """Return the network, whose head gives one of `sizes` numbers, with the head that was asked for."""
+        parent, name, head = find_head(net, *sizes)
+        new = self.head.made(head, self.outputs_for(task), scaled_by_loss=self.loss.cosines)
         if new is not head:
             put_head(parent, name, new)
         return net
@@ -140,85 +142,51 @@ class OneNetwork(Method):
 FEW = 0.05  # of the examples of a batch
 
 
-class WeighingState(OneNetworkState):
-    """A state that remembers the lowest loss of the epoch, and how many of the examples the weights rested on."""
-
-    lowest: Tensor
-    share: Tensor
-    so_far: Tensor
-
-    def __init__(self, net: nn.Module, of_classes: Tensor | None = None, class_weight: Tensor | None = None) -> None:
-        super().__init__(net, of_classes, class_weight)
-        self.register_buffer("lowest", torch.tensor(float("inf")))
-        self.register_buffer("share", torch.tensor(1.0))  # effective size over batch size, in the last epoch
-        self.register_buffer("so_far", torch.zeros(2))  # the sum of it in this epoch, and of how many batches
-
-
 @dataclass(frozen=True, kw_only=True)
 class Weighing(OneNetwork):
     """A method that weighs examples by their losses: minimize (1/B) Σ_i p_i ℓ_i, where ℓ has the classes' weights in it."""
 
     weighs: ClassVar[bool] = True
-    milder: ClassVar[str] = "choose a milder one"  # what to do where it weighs too hard
-
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> WeighingState:
-        """Return a fresh network, and what the loss knows of the classes."""
-        return WeighingState(self.network(task, make_net), *self.known(task))
+    milder: ClassVar[str] = ""  # what to do where it weighs harder than was meant
 
     @abstractmethod
     def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
         """Return the weights p [B] ≥ 0 of losses [B], detached; None where all are 1. Pure: `observe` has run."""
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
-        """Remember the lowest loss, and let the method take the losses."""
-        assert isinstance(state, WeighingState)
-        losses = self.weighted(state, batch, out.extra, clock)
-        state.lowest.copy_(torch.minimum(state.lowest, losses.min().to(state.lowest)))
-        self.take(state, batch, losses, clock)
-
     def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
         """Change the state by the losses [B] of a batch; without gradients."""
         return
 
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Let the method take the losses, with the classes' weights."""
+        self.take(state, batch, self.weighted(state, batch, out.extra, clock), clock)
+
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return the weighted mean, and what is to be known of the weights."""
         losses = self.weighted(state, batch, out.extra, clock)
-        weights = self.instance_weights(state, batch, losses.detach(), clock)
+        seen = losses.detach()
+        weights = self.instance_weights(state, batch, seen, clock)
         if weights is None:
             return Objective(losses.mean(), out.extra.detach())
-        logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}
+        logs = {
+            "effective_size": effective_size(weights),
+            "largest_weight": weights.max(),
+            "negative_losses": (seen < 0).float(),
+        }
         return Objective((weights * losses).mean(), out.extra.detach(), logs)
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
-        """Take a step, and remember how many examples its weights rested on."""
-        assert isinstance(state, WeighingState)
-        metrics = super().step(state, batch, clock, engine)
-        if "effective_size" in metrics:
-            state.so_far[0] += metrics["effective_size"] / len(batch.y)
-            state.so_far[1] += 1
-        return metrics
-
-    def remarks(self, state: State) -> tuple[str, ...]:
-        """Say so where nearly all weight was on a few examples at the end."""
-        assert isinstance(state, WeighingState)
-        if state.share >= FEW:
-            return ()
-        return (
-            f"{self.card.name}: in the last epoch the weights of a batch rested on fewer than a twentieth of its examples "
-            "(effective_size in the history), and the others were hardly trained. Its losses are too large for this setting: "
-            f"{self.milder}.",
-        )
-
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
-        """Warn where losses are negative, since weights of classes then do the opposite."""
-        assert isinstance(state, WeighingState)
-        if state.so_far[1] > 0:
-            state.share.copy_(state.so_far[0] / state.so_far[1])
-            state.so_far.zero_()
-        if clock.epoch == 0 and state.lowest < 0:
-            warnings.warn(
-                f"{self.card.name}: losses are negative (down to {float(state.lowest):.3g}). Its weights go by differences of "
-                "losses, and are as meant; but class weights above 1 make a negative loss smaller, and so do the opposite",
-                stacklevel=2,
+    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+        """Say so where nearly all weight was on a few examples at the end, and where losses were negative."""
+        found = []
+        if self.milder and rows and rows[-1].get("effective_size", batch_size) < FEW * batch_size:
+            found.append(
+                f"{self.card.name}: in the last epoch the weights of a batch rested on fewer than a twentieth of its examples "
+                "(effective_size in the history), and the others were hardly trained. Its losses are too large for this "
+                f"setting: {self.milder}."
             )
-        return None
+        if any(row.get("negative_losses", 0) > 0 for row in rows):
+            found.append(
+                f"{self.card.name}: some losses were below 0. Its weights go by differences of losses, and are as meant; but an "
+                "objective below 0 is no error, and weights that multiply losses make a negative one smaller, not larger."
+            )
+        return tuple(found)

@@ -123,11 +123,11 @@ NAMED: Mapping[str, Named] = {
         ABSGD_PAPER, "Table 2",
     ),
     "absgd-sce": Named(
-        "absgd", {"lam": -1.0, "loss": SCE()}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER, "Table 6"
+        "absgd", {"lam": -1.0, "loss": SCE(), "uniform": 1.0}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER, "Table 6"
     ),
     "absgd-tce": Named(
         "two-stage",
-        {"first": ERM(loss=GCE()), "then": ABSGD(lam=-1.0, loss=TRUNCATED), "train": "all", "fresh_head": False,
+        {"first": ERM(loss=GCE()), "then": ABSGD(lam=-1.0, loss=TRUNCATED, uniform=1.0), "train": "all", "fresh_head": False,
          "begins": 1 / 3, "lr_scale": 0.1},
         "instance weights", "ABSGD (TCE), for label noise", ABSGD_PAPER, "Table 7",
     ),

@@ -2,7 +2,7 @@
 Recognition", ICLR 2020, section 4.2, equation 3).
 
 The weights of frequent classes have larger norms; dividing each class's by its norm to the power τ takes that back. Nothing
-is trained. The paper's classifier has no bias, and its code leaves it out; `bias=keep` keeps it. τ = 0 changes nothing, 1 makes
+is trained. The paper's equation has no bias, and its code leaves it out; `bias=keep` keeps it. τ = 0 changes nothing, 1 makes
 all norms 1; the paper chooses it on validation data, mostly near 0.7.
 """
 
@@ -42,8 +42,8 @@ class TauNorm(Recipe):
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tau < float("inf"):
-            raise UserError(f"TauNorm(tau={self.tau}): tau must be finite and at least 0; 0.7 is usual")
+        if not 0 <= self.tau <= 10:
+            raise UserError(f"TauNorm(tau={self.tau}): tau must be in [0, 10]; 0.7 is usual, and 1 makes all norms 1")
         check_choice("bias", self.bias, get_args(Bias))
 
     def stages(self, task: Task) -> tuple[Stage, ...]:

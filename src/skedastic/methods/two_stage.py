@@ -153,7 +153,10 @@ class TwoStage(Recipe):
         return (*first, second)
 
     def _entered(self, state: State, task: Task) -> State:
-        entered = self.then.init(task, lambda: state.net)  # with the head that `then` asks for, where it has another
+        net, last = state.net, last_stage(self.first, task)
+        if isinstance(last, OneNetwork) and last.outputs_for(task) != self.then.outputs_for(task):
+            net = self.then.with_head(net, task, last.outputs_for(task))
+        entered = self.then.init(task, lambda: net)  # with the head that `then` asks for, where it has another
         if self.fresh_head:
             replace_head(entered.net, self.then.outputs_for(task), fresh)
         return entered

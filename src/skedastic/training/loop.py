@@ -99,15 +99,20 @@ def train(
             elif stage.enter is not None:
                 state = _placed(stage.enter(state, task), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
-            with _only_trainable(stage, state):
+            with only_trainable(stage, state):
                 run = StageRun(stage, state, task, rows, budget, seed, device, epochs)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    remarks = (*(stage.remark for stage in trained if stage.remark), *trained[-1].method.remarks(state))
-    return Trained(trained[-1].method, tuple(s.name for s in trained), state, history, seconds, dataset.scale, remarks)
+    remarks = [stage.remark for stage in trained if stage.remark]
+    for stage in trained:
+        course = [row for row in history if row["stage"] == stage.name]
+        remarks += [r for r in stage.method.remarks(course, budget.batch_size) if r not in remarks]
+    return Trained(
+        trained[-1].method, tuple(s.name for s in trained), state, history, seconds, dataset.scale, tuple(remarks)
+    )
 
 
 def rebuild(
@@ -182,7 +187,7 @@ def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:
 
 
 @contextmanager
-def _only_trainable(stage: Stage, state: State) -> Iterator[None]:
+def only_trainable(stage: Stage, state: State) -> Iterator[None]:
     """Within this context, only the stage's trainable parameters gather gradients."""
     frozen: list[nn.Parameter] = []
     if stage.trainable is not None:

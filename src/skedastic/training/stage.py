@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skedastic.core.samplers import Rows, Sampler
 from skedastic.data.dataset import Dataset
@@ -90,7 +90,7 @@ class StageRun:
         sums: defaultdict[str, Tensor | float] = defaultdict(float)
         counts: defaultdict[str, int] = defaultdict(int)
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
-        self._train_mode()
+        train_mode(self.stage, self.state)
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
                 metrics = method.step(self.state, Batch(*batch), self._clock, self.engine)
@@ -107,14 +107,6 @@ class StageRun:
         self.epoch += 1
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
-
-    def _train_mode(self) -> None:
-        """Put the state in training mode, but for what is frozen whole in this stage."""
-        self.state.train()
-        if self.stage.trainable is not None:
-            for module in self.state.modules():
-                if not any(p.requires_grad for p in module.parameters()):
-                    module.eval()
 
     @property
     def _clock(self) -> Clock:
@@ -233,6 +225,31 @@ class Endless:
 
     def _order(self, epoch: int) -> Tensor:
         return self.sampler.order(self.rows, self.seed, epoch, FOREVER)
+
+
+def train_mode(stage: Stage, state: State) -> None:
+    """Put the state in training mode, but for what is frozen whole in this stage.
+
+    A module without parameters, such as dropout, is frozen where it stands before what is trained.
+    """
+    state.train()
+    if stage.trainable is not None:
+        _freeze(state)
+
+
+def _freeze(module: nn.Module) -> None:
+    trained = [p.requires_grad for p in module.parameters()]
+    if trained and not any(trained):
+        module.eval()
+    elif not all(trained):
+        before = True
+        for child in module.children():
+            own = [p.requires_grad for p in child.parameters()]
+            before = before and not any(own)
+            if own:
+                _freeze(child)
+            elif before:
+                child.eval()
 
 
 def rows_of(dataset: Dataset) -> Rows:
