@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skedastic.core import JacobianPenalty, find_taps, regularized_loss
 from skedastic.core.trace import take
+from skedastic.errors import UserError
 from tests.networks import CASES, EXAMPLES, Recurrent, case, labels, losses, tokens, vectors
 
 NAMES = [pytest.param(name, id=name) for name in CASES]

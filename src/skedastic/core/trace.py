@@ -23,6 +23,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skedastic.core.selection import Part
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
+from skedastic.errors import UserError
 
 HALF_SCALE = 64.0
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
