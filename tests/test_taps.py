@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.core import JacobianPenalty, find_taps, regularized_loss
+from skedastic.errors import UserError
 from skedastic.models import make
 
 GRADIENTS = ("implicit", "exact", "finite")
@@ -145,7 +146,7 @@ def test_hooks_are_gone_afterwards_even_after_an_error():
 
 def test_without_gradients_there_is_nothing_to_measure():
     net = InPlace(True)
-    with torch.no_grad(), pytest.raises(RuntimeError, match="gradients enabled"):
+    with torch.no_grad(), pytest.raises(UserError, match="gradients enabled"):
         regularized_loss(net, torch.randn(10, 4), torch.arange(10) % 3, 0.3)
 
 
