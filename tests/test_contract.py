@@ -20,6 +20,7 @@ from skedastic.methods.erm import ERM
 from skedastic.structure import build
 from skedastic.training import Budget, Checkpoints, PlainEngine, train
 from skedastic.training.loop import make_task, rebuild
+from tests.test_checkpoints import PowerCut
 
 METHODS = [pytest.param(name, id=name) for name in presets()]
 BOTH = [
@@ -179,10 +180,6 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
     torch.manual_seed(99)
     assert same(weights(first.state), weights(run(method, kind=kind).state))
     assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
-
-
-class PowerCut(BaseException):
-    """What no one catches."""
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -12,7 +12,7 @@ from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.models import make
-from skedastic.training import Budget, train
+from skedastic.training import Budget, PlainEngine, train
 from tests.test_contract import dataset, make_net, task
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -187,3 +187,14 @@ def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
     net[:3].requires_grad_(False)  # what comes before any trained parameter is not measured
     ours, theirs = (regularized_loss(each, x, y, strength) for each in (torch.compile(net), copy.deepcopy(net)))
     torch.testing.assert_close(ours.norm, theirs.norm, rtol=1e-5, atol=1e-7)
+
+
+def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind():
+    """torch 2.13's fused SGD takes its momentum from uninitialized memory then."""
+    parameter = nn.Parameter(torch.ones(1000))
+    optimizer = Budget(precision="fp16", lr=0.1, device="cpu").make_optimizer([parameter])
+    engine = PlainEngine({"main": optimizer}, torch.device("cpu"), precision="fp16")
+    engine.update("main", (parameter * float("inf")).sum())
+    assert torch.equal(parameter, torch.ones(1000)), "the step is skipped"
+    engine.update("main", parameter.sum())
+    torch.testing.assert_close(parameter.detach(), torch.full((1000,), 1 - 0.1 * (1 + 1e-4)))

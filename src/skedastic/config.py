@@ -218,7 +218,7 @@ def _named(value: Any) -> Any:
         return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
     if isinstance(value, Method):
         return method_table(value)
-    name = next((name for name, cls in family.names().items() if cls is type(value)), type(value).__name__)
+    name = family.name_of(value)
     settings = {f.name: _named(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return {"name": name, **settings} if settings else name
 

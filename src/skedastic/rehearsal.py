@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,11 +95,10 @@ def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
             if task not in value.supports:
                 found += inner or [(field.name, value.card.name, "")]
         elif family is not None and hasattr(value, "supports") and task not in value.supports:
-            names = family.names().items()
-            able = ", ".join(n for n, cls in names if task in cls.supports)
-            found.append((field.name, _name_of(value, names), f"{family.many} that are: {able}"))
+            able = ", ".join(n for n, cls in family.names().items() if task in cls.supports)
+            found.append((field.name, family.name_of(value), f"{family.many} that are: {able}"))
         elif task == "regression" and field.name == "class_weights" and family is not None:
-            found.append((field.name, _name_of(value, family.names().items()), ""))
+            found.append((field.name, family.name_of(value), ""))
     return found or _without(method, task)
 
 
@@ -111,10 +109,6 @@ def _without(method: Method, task: str) -> list[tuple[str, str, str]]:
     return [
         (n, str(getattr(method, n)), "") for n in names if task in replace(method, **{n: getattr(usual, n)}).supports
     ]
-
-
-def _name_of(value: Any, names: Iterable[tuple[str, Any]]) -> str:
-    return next((name for name, cls in names if cls is type(value)), type(value).__name__)
 
 
 def _check_fresh(make_net: MakeNet) -> None:

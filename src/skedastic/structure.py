@@ -32,6 +32,10 @@ class Family(NamedTuple):
     base: type[Any]
     names: Callable[[], Mapping[str, Any]]
 
+    def name_of(self, value: Any) -> str:
+        """Return the name of what `value` is; of the user's own, its class's."""
+        return next((name for name, cls in self.names().items() if cls is type(value)), type(value).__name__)
+
 
 FAMILIES = (
     Family("loss", "losses", PerExampleLoss, losses.discover),

@@ -2,7 +2,7 @@
 
 A head is the last `nn.Linear` of a network, in the order its modules were made, that gives as many numbers as there are
 classes; or one of the heads below. `Cosine` is LDAM's (Cao et al. 2019, `NormedLinear` of their code); `Scaled` is learnable
-weight scaling (LWS) and `normalized` τ-normalization (Kang et al., ICLR 2020, section 4.2); `NearestMean` is their nearest
+weight scaling (LWS) and `normalize_head` τ-normalization (Kang et al., ICLR 2020, section 4.2); `NearestMean` is their nearest
 class mean.
 """
 
@@ -54,7 +54,7 @@ class Scaled(nn.Module):
 
 
 class NearestMean(nn.Module):
-    """Logits −scale · ‖x − μ_c‖² of features x brought to length 1 (with `centered` about the mean of all), [..., d]."""
+    """Logits −scale · ‖x − μ_c‖² of features x about a centre (0 unless set), brought to length 1, [..., d]."""
 
     mean: Tensor
     centre: Tensor

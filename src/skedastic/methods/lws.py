@@ -12,12 +12,11 @@ from typing import ClassVar
 
 from skedastic.core.heads import Scaled, find_head, replace_head
 from skedastic.core.samplers import ClassBalanced
-from skedastic.errors import UserError
 from skedastic.losses.auto import Auto
 from skedastic.methods.base import Card, Stage, State, Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.one_network import OneNetwork
-from skedastic.methods.two_stage import Recipe, last_stage, own_name
+from skedastic.methods.two_stage import Recipe, check_second, last_stage, own_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +42,7 @@ class LWS(Recipe):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.begins < 1:
-            raise UserError(f"LWS(begins={self.begins}): begins must be a fraction of the epochs, in (0, 1)")
-        if not 0 < self.lr_scale < float("inf"):
-            raise UserError(f"LWS(lr_scale={self.lr_scale}): lr_scale must be finite and above 0")
+        check_second("LWS", self.begins, self.lr_scale)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, shortened, and that of the factors."""

@@ -2,8 +2,9 @@
 Recognition", ICLR 2020, section 4.2).
 
 The features of the training examples are brought to length 1 and averaged by class; an example is of the class whose mean is
-nearest (the authors' code, `l2n`; the paper's text also names cosines of unnormalized means). `centred` first takes the mean of all features off (the authors' code, `cl2n`). Nothing is trained: one pass over the
-data gives the means (two where they are centred). The logits are −scale · distance², so that softmax gives probabilities.
+nearest (the authors' code, `l2n`; the paper's text also names cosines of unnormalized means). `centred` first takes the mean of
+all features off (the authors' code, `cl2n`). Nothing is trained: one pass over the data, augmented as in training, gives the
+means (two where they are centred). The logits are −scale · distance², so that softmax gives probabilities.
 """
 
 from __future__ import annotations

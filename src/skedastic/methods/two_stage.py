@@ -38,6 +38,14 @@ def own_name(name: str, stages: Sequence[Stage]) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 100))) if n not in taken)
 
 
+def check_second(name: str, begins: float, lr_scale: float) -> None:
+    """Raise UserError where a second stage can't begin then, or learn at that rate."""
+    if not 0 < begins < 1:
+        raise UserError(f"{name}(begins={begins}): begins must be a fraction of the epochs, in (0, 1)")
+    if not 0 < lr_scale < float("inf"):
+        raise UserError(f"{name}(lr_scale={lr_scale}): lr_scale must be finite and above 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Method):
     """A method that is only its stages: those of `first`, and then others."""
@@ -113,10 +121,7 @@ class TwoStage(Recipe):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.begins < 1:
-            raise UserError(f"TwoStage(begins={self.begins}): begins must be a fraction of the epochs, in (0, 1)")
-        if not 0 < self.lr_scale < float("inf"):
-            raise UserError(f"TwoStage(lr_scale={self.lr_scale}): lr_scale must be finite and above 0")
+        check_second("TwoStage", self.begins, self.lr_scale)
         if not isinstance(self.then, OneNetwork):
             raise UserError(
                 f"TwoStage(then={self.then.card.name}): the second stage goes on with one network; take a method such as erm"

@@ -1,4 +1,5 @@
-"""A small convolutional network for machines without a GPU: 0.095 M parameters, a fifth of ResNet-32's and a twentieth of its work.
+"""A small convolutional network for machines without a GPU: 0.095 M parameters, a fifth of ResNet-32's, and 2.6 million
+multiplications an image where that takes 69.
 
 Three 3 × 3 convolutions of stride 2, each with BatchNorm and ReLU, and the mean over pixels.
 """

@@ -89,9 +89,8 @@ class Budget:
         if (kind == "sgd") != (self.optimizer == "sgd"):
             lr = lr / ADAM_RATE if kind == "sgd" else lr * ADAM_RATE
         fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
-        fused = (
-            fused and self.precision != "fp16"
-        )  # torch's has garbage for momentum where the scaler skips its first step
+        if self.precision == "fp16":
+            fused = False  # torch's SGD has garbage for momentum where the scaler skips its first step
         if kind == "sgd":
             return torch.optim.SGD(parameters, lr, self.momentum, weight_decay=self.weight_decay, fused=fused)
         adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW

@@ -49,7 +49,9 @@ class StageRun:
         least = method.least_batch(task)
         if len(dataset) < least:
             reason = "and BatchNorm needs 2" if least == 2 else f"and {method.card.name} needs {least} in a batch"
-            raise UserError(f"stage {stage.name}: {len(dataset)} example to train on, {reason}; give more data")
+            raise UserError(
+                f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give more data"
+            )
         self.stage, self.state, self.task = stage, state, task
         self.budget, self.seed, self.device = budget, seed, device
         self.epochs = epochs

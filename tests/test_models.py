@@ -1,0 +1,30 @@
+"""The networks that are shipped: every one is found, reads what it says, and refuses the rest in one line."""
+
+import pytest
+import torch
+
+from skedastic import models
+from skedastic.errors import UserError
+
+IMAGE = (3, 32, 32)
+
+
+@pytest.mark.parametrize("name", models.discover())
+def test_a_network_gives_logits_of_its_input_and_a_gradient_to_every_parameter(name):
+    net = models.make(name, IMAGE, 7, {"width": 8})
+    logits = net(torch.randn(4, *IMAGE))
+    assert logits.shape == (4, 7)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in models.discover() if name != "mlp"])
+def test_what_is_no_image_is_refused(name):
+    for shape in ((6,), (3, 2, 8)):
+        with pytest.raises(UserError, match=f"model {name} takes images .*; try --model mlp"):
+            models.make(name, shape, 3)
+
+
+def test_sizes_are_as_documented():
+    size = {name: sum(p.numel() for p in models.make(name, IMAGE, 10).parameters()) for name in ("cnn", "resnet32")}
+    assert size == {"cnn": 94762, "resnet32": 464154}
