@@ -13,10 +13,14 @@ from skedastic.config import make_method, method_table
 from skedastic.core.class_weights import CLASS_WEIGHTS, Balanced, Deferred, EffectiveNumber, Given, Inverse
 from skedastic.core.epochs import epoch_of
 from skedastic.errors import UserError
+from skedastic.losses.focal import Focal
+from skedastic.methods.absgd import ABSGD
 from skedastic.methods.base import Batch, Clock
 from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
 from skedastic.training import Budget, Checkpoints, train
-from tests.test_contract import dataset, make_net, same, task, weights
+from tests.reference import losses
+from tests.test_contract import dataset, make_net, observed, same, start, task, weights
 
 COUNT = (3, 900, 47, 1, 20000)
 NAMES = ("a", "b", "c", "d", "e")
@@ -103,10 +107,10 @@ def test_classes_that_are_not_named_weigh_one():
 @pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "deferred"])
 def test_deferred_weights_are_the_same_weights_from_later_on(name):
     count = torch.tensor(COUNT)
-    for start in (0.0, 0.5, 3):
-        later = Deferred(of=made(name), start=start)
+    for begins in (0.0, 0.5, 3):
+        later = Deferred(of=made(name), start=begins)
         assert torch.equal(later(count, NAMES), made(name)(count, NAMES))
-        assert later.begins == start
+        assert later.begins == begins
     assert made(name).begins == 0
     assert Deferred(of=made(name)).begins == 0.8
 
@@ -299,3 +303,22 @@ def test_a_training_set_without_a_class_is_refused_before_it_is_trained():
     data = data.subset((data.y != 1).nonzero().flatten())
     with pytest.raises(UserError, match="class_weights=effective-number: no training example of class 'b'"):
         train(ERM(class_weights=EffectiveNumber()), data, make_net, BUDGET)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ERM(), ABSGD(lam=float("inf")), HAR(strength=0, noise="unit"), HAR(strength=0.1, noise="unit", select=1.0)],
+    ids=["erm", "absgd", "har-0", "har"],
+)
+def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method):
+    weights_of = {"a": 4.0, "b": 0.25}
+    method = replace(method, class_weights=Given(weights_of=weights_of), loss=Focal(gamma=1.0, weights="inside"))
+    state, batch = start(method)
+    out = observed(method, state, batch)
+    found = method.objective(state, batch, out, Clock(0, 1, 0)).total.item()
+    weight = np.array([weights_of.get("abc"[label], 1.0) for label in batch.y])
+    expected = losses.focal_of_weighted(out.logits.detach().double().numpy(), batch.y.numpy(), 1.0, weight).mean()
+    if getattr(method, "strength", 0) == 0:
+        assert found == pytest.approx(expected, rel=1e-5)
+    else:  # and the penalty, which is weighted with them
+        assert found > expected

@@ -165,6 +165,13 @@ def test_methods_are_listed_and_shown(capsys):
     everyone = json.loads(run(capsys, "methods", "--json")[1])
     assert everyone["har"] == json.loads(run(capsys, "methods", "har", "--json")[1])
     assert everyone["unif"]["parameters"]["weighting"]["default"] == "uniform"
+    needs = {name: about["needs"] for name, about in everyone.items()}
+    assert needs["har"] == ["classes or numbers", "an estimate of noise"]
+    assert needs["unif"] == needs["erm"] == ["classes or numbers"]
+    assert needs["ldam"] == needs["crt"] == ["classes", "a last nn.Linear"]
+    assert needs["dmi"] == ["classes", "batches of as many as classes"]
+    assert needs["group-dro"][1:] == ["groups: a column, or the classes"]
+    assert out.split()[:6] == ["name", "what", "it", "is", "needs", "paper"]
 
 
 def test_an_error_of_a_worker_crosses_as_one_line(here, capsys, monkeypatch):

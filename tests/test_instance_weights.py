@@ -20,7 +20,7 @@ from skedastic.methods.cvar import cvar_weights
 from skedastic.methods.eg import EG
 from skedastic.methods.erm import ERM
 from skedastic.methods.group_dro import GroupDRO
-from skedastic.methods.tilted import tilted_weights
+from skedastic.methods.tilted import Tilted, tilted_weights
 from skedastic.training import Budget, PlainEngine, train
 from tests.reference import weights as literal
 from tests.test_contract import dataset, make_net, observed, run, same, start, task, weights
@@ -230,18 +230,25 @@ def test_the_objective_goes_from_the_smallest_to_the_largest_loss():
     assert values[-1] == pytest.approx(float(losses.max()), abs=0.01)
 
 
-def test_the_history_shows_what_is_minimized():
+@pytest.mark.parametrize(("method", "lam"), [(ABSGD(lam=-0.5), -0.5), (Tilted(t=-2), -0.5), (Tilted(t=0.4), 2.5)])
+def test_the_history_shows_what_is_minimized(method, lam):
     data = dataset(48)
     budget = Budget(epochs=2, batch_size=16, lr=1e-9, momentum=0.0, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
-    found = train(ABSGD(lam=-0.5), data, net, budget)
+    found = train(method, data, net, budget)
     with torch.no_grad():
         losses = nn.functional.cross_entropy(found.state.net(data.x), data.y, reduction="none").double()
     for row in found.history:
-        assert row["objective"] == pytest.approx(literal.tilted_risk(losses.numpy(), -0.5), rel=1e-4)
+        assert row["objective"] == pytest.approx(literal.tilted_risk(losses.numpy(), lam), rel=1e-4)
         assert 1 <= row["effective_size"] <= 16
         assert row["largest_weight"] >= 1
-        assert np.isfinite(row["log_s"])
+        assert "log_s" not in row or np.isfinite(row["log_s"])
+    assert ("log_s" in found.history[0]) == isinstance(method, ABSGD)
+
+
+def test_tilted_without_tilt_shows_the_mean_loss():
+    found = train(Tilted(t=0.0), dataset(48), make_net, Budget(epochs=1, batch_size=16, lr=0.01, device="cpu"))
+    assert found.history[0]["objective"] == pytest.approx(found.history[0]["loss"], rel=1e-5)
 
 
 def test_the_schedule_begins_plainly_and_s_begins_anew_with_each_lambda():

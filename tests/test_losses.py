@@ -262,6 +262,31 @@ def test_focal_loss_of_two_classes_is_pytorch_optimizers(gamma):
     same(torch.tensor([0.75, 0.25]).double()[y] * found, weighted(z.sigmoid(), y.double()), rtol=1e-10)
 
 
+INSIDE = torch.tensor([0.0, 1e-3, 1.0, 30.0]).double()  # weights of four classes
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_takes_weights_outside_or_inside_of_p(gamma):
+    logits, y = batch(Focal(), "classification", 4.0)
+    inside, outside = Focal(gamma=gamma, weights="inside"), Focal(gamma=gamma)
+    plain, weight = outside(logits, y), INSIDE[y]
+    same(inside(logits, y), plain)  # without weights they are one
+    same(outside.weighted(plain, weight, logits, y), plain * weight)
+    expected = literal.focal_of_weighted(logits.numpy(), y.numpy(), gamma, weight.numpy())
+    same(inside.weighted(plain, weight, logits, y), expected, rtol=1e-9, atol=1e-12)
+    same(inside.weighted(plain, torch.ones(20).double(), logits, y), plain, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_of_weighted_entropies_has_finite_gradients_at_p_0_and_1(gamma):
+    loss = Focal(gamma=gamma, weights="inside")
+    for logits, y in extremes(loss, "classification"):
+        logits.requires_grad_()
+        found = loss.weighted(loss(logits, y), INSIDE[y].float(), logits, y)
+        assert found.isfinite().all()
+        assert torch.autograd.grad(found.sum(), logits)[0].isfinite().all()
+
+
 def test_dmi_is_one_number_of_the_batch_that_renamed_labels_leave():
     logits, y = batch(DMI(), "classification", 2.0)
     found = DMI()(logits, y)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 MOST_GROUPS = 40
+TARGETS = {"classification": "classes", "regression": "numbers"}
+ESTIMATE = "an estimate of noise"
 
 
 @contextmanager
@@ -203,7 +205,7 @@ def show_methods(name: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_finite(rows), indent=2, ensure_ascii=False))
         return
-    table = _table("name", "what it is", "paper", "equation")
+    table = _table("name", "what it is", "needs", "paper", "equation")
     for column in table.columns:
         column.justify, column.overflow = "left", "fold"
     table.columns[0].no_wrap = True
@@ -211,10 +213,8 @@ def show_methods(name: str | None, as_json: bool) -> None:
         table.add_row(f"[bold]{family}[/bold]")
         for n, row in rows.items():
             if row["family"] == family:
-                needs = " *" * bool(row["needs"])
-                table.add_row(
-                    *(escape(text) for text in (n + needs, row["title"], _cited(row["paper"]), row["equations"]))
-                )
+                cells = (n, row["title"], ", ".join(row["needs"]), _cited(row["paper"]), row["equations"])
+                table.add_row(*(escape(cell) for cell in cells))
     out.print(table)
     _show_axes()
 
@@ -243,7 +243,6 @@ def _show_axes() -> None:
     """Print what methods are put together from."""
     from skedastic.structure import FAMILIES
 
-    say("* needs an estimate of each group's noise")
     say("")
     say('Put together from these, as in --method "absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))":')
     for family in FAMILIES:
@@ -299,7 +298,8 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
 
     card, method = preset.cls.card, preset.make()
     defaults, own = method_table(method), settings_table(preset.settings)
-    needs = sorted(method.needs)
+    targets = " or ".join(words for task, words in TARGETS.items() if task in method.supports)
+    estimate = [ESTIMATE] if "group_stats" in method.needs else []
     return {
         "name": name,
         "family": preset.family,
@@ -308,7 +308,7 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
         "equations": preset.equations,
         "stands_for": _as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
-        "needs": needs,
+        "needs": [targets, *estimate, *dict.fromkeys(method.requirements)],
         "supports": sorted(method.supports),
         "limits": [settings_table(limit) for limit in card.limits],
         "parameters": {

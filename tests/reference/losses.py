@@ -39,10 +39,17 @@ def cross_entropy(outputs: Floats, y: Ints | Floats, count: Count = None, *, smo
     return each(found)
 
 
-def focal(outputs: Floats, y: Ints, count: Count = None, *, gamma: float) -> Floats:
+def focal(outputs: Floats, y: Ints, count: Count = None, *, gamma: float, weights: str = "outside") -> Floats:
     """Lin et al. 2017, equation 4: −(1 − p_t)^γ log p_t."""
     p = [softmax(z)[label] for z, label in zip(outputs, y, strict=True)]
     return each(-((1 - p_t) ** gamma) * math.log(p_t) for p_t in p)
+
+
+def focal_of_weighted(outputs: Floats, y: Ints, gamma: float, weight: Floats) -> Floats:
+    """LDAM-DRW's and ABSGD's code: ce = −w log p_t, p = exp(−ce), (1 − p)^γ ce."""
+    p = [softmax(z)[label] for z, label in zip(outputs, y, strict=True)]
+    entropies = [-w * math.log(p_t) for w, p_t in zip(weight, p, strict=True)]
+    return each((1 - math.exp(-ce)) ** gamma * ce for ce in entropies)
 
 
 def gce(outputs: Floats, y: Ints, count: Count = None, *, q: float, truncation: float) -> Floats:

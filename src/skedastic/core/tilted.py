@@ -138,6 +138,12 @@ class DROObjective(nn.Module):
             self.total = self.total.float()
             return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
+    def taken(self) -> Tensor:
+        """Return the value, and begin anew."""
+        value = self.value()
+        self.reset()
+        return value
+
     def reset(self) -> None:
         """Begin anew."""
         self.total.fill_(0.0 if abs(self.lam) == float("inf") else UNSET)

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
+from skedastic.core.tilted import single
 from skedastic.errors import UserError
-
-HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +19,8 @@ class PerExampleLoss(ABC):
 
     supports: "classification" (outputs are logits), "regression", or both. soft: it takes labels [B, C] that sum to 1 too.
     of_batch: it is one number of the whole batch, and can't be weighted example by example. cosines: it reads cosines, and
-    scales them itself. outputs: how many numbers a network gives for each class, or for each real target. limits: settings
-    in which it equals cross entropy.
+    scales them itself. outputs: how many numbers a network gives for each class, or for each real target. requires: what else
+    it takes, in words. limits: settings in which it equals cross entropy.
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification"})
@@ -30,6 +28,7 @@ class PerExampleLoss(ABC):
     of_batch: ClassVar[bool] = False
     cosines: ClassVar[bool] = False
     outputs: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()
     limits: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __call__(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None = None) -> Tensor:
@@ -40,8 +39,7 @@ class PerExampleLoss(ABC):
         Raises UserError where the shapes do not fit, labels are soft and the loss needs whole numbers, or classes are unknown.
         """
         self._check(outputs, y)
-        if outputs.dtype in HALF:
-            outputs = outputs.float()
+        outputs = single(outputs)
         if of_classes is None and type(self).of_classes is not PerExampleLoss.of_classes:
             raise UserError(
                 f"{type(self).__name__} needs to know the classes: call it with (outputs, y, loss.of_classes(count)), where "
@@ -52,6 +50,13 @@ class PerExampleLoss(ABC):
     @abstractmethod
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B]; everything is checked and in single precision or better."""
+
+    def weighted(self, losses: Tensor, weight: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return the losses [B] with the weights [B] of their classes in them: their product, unless a loss has another way.
+
+        losses: what the call gave of `outputs` and `y`.
+        """
+        return losses * weight
 
     def of_classes(self, count: Tensor) -> Tensor | None:
         """Return what the loss needs to know of each class, [C] float32, from the numbers of examples [C]; None: nothing."""

@@ -58,6 +58,7 @@ class DMI(PerExampleLoss):
     offset: float = 0.0
 
     of_batch: ClassVar[bool] = True
+    requires = ("batches of as many as classes",)
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset < float("inf"):

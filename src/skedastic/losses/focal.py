@@ -1,18 +1,23 @@
 """Focal loss, −(1 − p_y)^γ log p_y (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4).
 
 Easy examples count less. The paper's α of equation 5 is a class weight here, w (1 − p)^γ (−log p), as Cui et al. 2019 have it
-(equation 5); LDAM-DRW's and ABSGD's code weigh the cross entropy before p is taken back from it, so that p is not the
-network's. It is computed from log(1 − p) so that the
-gradient is finite at p = 1 for γ < 1 too, where the usual form (LDAM-DRW's and ABSGD's code) gives NaN.
+(equation 5). LDAM-DRW's and ABSGD's code weigh the cross entropy, and take p back from that: (1 − p^w)^γ (−w log p), so that a
+class of large weight is never easy, and one of small weight never hard; that is `weights="inside"`.
+
+It is computed from log(1 − p) so that the gradient is finite at p = 1 for γ < 1 too, where the usual form (LDAM-DRW's and
+ABSGD's code) gives NaN.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.core.tilted import single
+from skedastic.errors import UserError, check_choice
 from skedastic.losses.base import PerExampleLoss, log_probability, log_rest
 
 
@@ -23,18 +28,40 @@ def focal(logits: Tensor, y: Tensor, gamma: float) -> Tensor:
     return -(gamma * log_rest(logits, y)).exp() * log_probability(logits, y)
 
 
+def focal_of_weighted(logits: Tensor, y: Tensor, gamma: float, weight: Tensor) -> Tensor:
+    """Return −(1 − p_y^w)^gamma w log p_y, [B], of weights w [B] ≥ 0 of the cross entropy."""
+    entropy = -weight * log_probability(logits, y)
+    if gamma == 0:
+        return entropy
+    rest = -(-entropy).expm1()
+    return rest.clamp_min(torch.finfo(rest.dtype).tiny ** 0.5) ** gamma * entropy  # else no gradient where rest is 0
+
+
+Weights = Literal["outside", "inside"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Focal(PerExampleLoss):
-    """The focal loss. gamma: ≥ 0; 0 is cross entropy, 2 the paper's, 1 LDAM's and ABSGD's."""
+    """The focal loss. gamma: ≥ 0; 0 is cross entropy, 2 the paper's, 1 LDAM's and ABSGD's. weights: of classes, where there
+    are any: "outside", w times the loss; "inside", of the cross entropy that p is taken from (LDAM's and ABSGD's code).
+    """
 
     gamma: float = 2.0
+    weights: Weights = "outside"
 
     limits = ({"gamma": 0.0},)
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < float("inf"):
             raise UserError(f"focal(gamma={self.gamma}): gamma must be at least 0; 0 is cross entropy, 2 is usual")
+        check_choice("weights", self.weights, get_args(Weights))
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""
         return focal(outputs, y, self.gamma)
+
+    def weighted(self, losses: Tensor, weight: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return the losses [B] with the weights [B] in them, outside or inside."""
+        if self.weights == "outside":
+            return losses * weight
+        return focal_of_weighted(single(outputs), y, self.gamma, weight)

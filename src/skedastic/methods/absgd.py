@@ -142,9 +142,7 @@ class ABSGD(Weighing):
             state.log_s.fill_(UNSET)
         if abs(lam) == INFINITE:
             return None
-        value = state.objective.value()
-        state.objective.reset()
-        return {"objective": value}
+        return {"objective": state.objective.taken()}
 
 
 def _check_schedule(schedule: Sequence[tuple[float, float]]) -> None:

@@ -70,6 +70,9 @@ class Task:
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
 
 
+LAST_LAYER = "a last nn.Linear"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What a method says of itself. Nothing dispatches on a method's class or name; the pipeline asks its card."""
@@ -81,6 +84,7 @@ class Card:
     family: str = "other"  # under which it is listed
     needs: frozenset[str] = frozenset()  # "group_stats": an estimate of noise and density per group
     supports: frozenset[str] = frozenset({"classification"})  # and "regression", or that alone
+    requires: tuple[str, ...] = ()  # what else it takes, in words, such as LAST_LAYER
     limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
     no_limit: str = ""  # why there are none, where there are none
     parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
@@ -167,6 +171,11 @@ class Method(ABC):
     def supports(self) -> frozenset[str]:
         """The tasks that this method, with its settings, is for."""
         return self.card.supports
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What else this method, with its settings, takes, in words for whoever chooses one."""
+        return self.card.requires
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of the recipe, under names of their own; by default one, this method itself."""

@@ -27,4 +27,4 @@ class ERM(OneNetwork):
 
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return the mean of the losses, weighted by class where weights are in force."""
-        return Objective(self.weighted(state, batch, out.extra, clock).mean(), out.extra.detach())
+        return Objective(self.weighted(state, batch, out, clock).mean(), out.extra.detach())

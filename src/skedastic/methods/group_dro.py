@@ -62,6 +62,7 @@ class GroupDRO(Weighing):
         paper="Sagawa et al., Distributionally Robust Neural Networks for Group Shifts, ICLR 2020",
         equations="q_g ∝ q_g exp(η(ℓ_g + C/√n_g)), Σ q_g ℓ_g (Algorithm 1, section 3.3)",
         family="instance weights",
+        requires=("groups: a column, or the classes",),
         supports=frozenset({"classification", "regression"}),
         no_limit="with step_size=0 it is the mean over groups, which is the mean over examples only if all batches are balanced",
         parameters={

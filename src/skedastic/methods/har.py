@@ -255,12 +255,13 @@ class HAR(OneNetwork):
         weight = self.class_weight(state, batch.y, clock)
 
         def losses(found: Tensor, rows: Tensor | None) -> Tensor:
-            y = batch.y if rows is None else batch.y[rows]
-            plain = self.losses(state, outputs(found), y)
-            return plain if weight is None else plain * (weight if rows is None else weight[rows])
+            found, y, of_rows = outputs(found), batch.y, weight
+            if rows is not None:
+                y, of_rows = y[rows], None if weight is None else weight[rows]
+            return self.with_weight(self.losses(state, found, y), of_rows, found, y)
 
         plain = self.losses(state, out.logits, batch.y)
-        penalized = self.penalty(plain if weight is None else plain * weight, out.extra, losses)
+        penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
         logs = {"jacobian_norm": measured}
         if isinstance(state, CoolingState):

@@ -13,7 +13,7 @@ from typing import ClassVar
 from skedastic.core.heads import Scaled, find_head, replace_head
 from skedastic.core.samplers import ClassBalanced
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import Card, Stage, State, Task
+from skedastic.methods.base import LAST_LAYER, Card, Stage, State, Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.one_network import OneNetwork
 from skedastic.methods.two_stage import Recipe, check_second, last_stage, own_name
@@ -32,6 +32,7 @@ class LWS(Recipe):
         paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
         equations="f_c w_c · x, f learned on class-balanced batches (eq. 4)",
         family="two stages",
+        requires=(LAST_LAYER,),
         no_limit="the factors are trained after plain training",
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",

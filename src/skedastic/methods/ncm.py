@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head
 from skedastic.errors import UserError
 from skedastic.methods.base import (
+    LAST_LAYER,
     Batch,
     Card,
     Clock,
@@ -119,6 +120,7 @@ class NCM(Recipe):
         paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
         equations="argmin ‖x/‖x‖ − μ_c‖ (section 4.2)",
         family="two stages",
+        requires=(LAST_LAYER,),
         no_limit="another classifier takes the place of the trained one",
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",

@@ -21,7 +21,7 @@ from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import Batch, Clock, Method, Objective, Out, State, Task, outputs
+from skedastic.methods.base import LAST_LAYER, Batch, Clock, Method, Objective, Out, State, Task, outputs
 
 AXES = {
     "loss": "of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its parameters, "
@@ -70,6 +70,12 @@ class OneNetwork(Method):
         """The tasks that the method and all of its parts are for."""
         able = self.card.supports & self.loss.supports & self.sampler.supports
         return able if self.class_weights is None else able & {"classification"}
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What the method and all of its parts need, in words."""
+        own_head = not isinstance(self.head, AutoHead) or self.loss.cosines or self.loss.outputs != 1
+        return (*super().requirements, *self.loss.requires, *([LAST_LAYER] if own_head else []))
 
     def least_batch(self, task: Task) -> int:
         """Return what the loss takes."""
@@ -129,10 +135,13 @@ class OneNetwork(Method):
         assert state.class_weight is not None
         return y.to(state.class_weight.dtype) @ state.class_weight if y.dim() == 2 else state.class_weight[y]
 
-    def weighted(self, state: State, batch: Batch, losses: Tensor, clock: Clock) -> Tensor:
-        """Return the losses [B] times the weights of their classes."""
-        weight = self.class_weight(state, batch.y, clock)
-        return losses if weight is None else losses * weight
+    def weighted(self, state: State, batch: Batch, out: Out, clock: Clock) -> Tensor:
+        """Return the losses [B] of a forward with the weights of their classes in them."""
+        return self.with_weight(out.extra, self.class_weight(state, batch.y, clock), out.logits, batch.y)
+
+    def with_weight(self, losses: Tensor, weight: Tensor | None, found: Tensor, y: Tensor) -> Tensor:
+        """Return the losses [B] of outputs `found` with weights [B] in them, where there are any."""
+        return losses if weight is None else self.loss.weighted(losses, weight, found, y)
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return the logits [B, C] whose softmax the loss fits, or standardized numbers [B]."""
@@ -159,11 +168,11 @@ class Weighing(OneNetwork):
 
     def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
         """Let the method take the losses, with the classes' weights."""
-        self.take(state, batch, self.weighted(state, batch, out.extra, clock), clock)
+        self.take(state, batch, self.weighted(state, batch, out, clock), clock)
 
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return the weighted mean, and what is to be known of the weights."""
-        losses = self.weighted(state, batch, out.extra, clock)
+        losses = self.weighted(state, batch, out, clock)
         seen = losses.detach()
         weights = self.instance_weights(state, batch, seen, clock)
         if weights is None:

@@ -43,7 +43,9 @@ SCE_PAPER = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 DECOUPLING = "Kang et al., Decoupling Representation and Classifier, ICLR 2020"
 HAR_PAPER = "Cao et al., Heteroskedastic and Imbalanced Deep Learning, ICLR 2021"
 LATE = 0.8  # epoch 160 of 200
-LATER_LAM = ((0.0, float("inf")), (LATE, 5.0))
+INFINITE = float("inf")
+LATER_LAM = ((0.0, INFINITE), (LATE, 5.0))
+NOISE_LAM = ((0.0, INFINITE), (2 / 3, -1.0))  # from epoch 80 of 120 on, as in the authors' noisy_label/train.py
 LATE_WEIGHTS = Deferred(of=EffectiveNumber(), start=LATE)
 TRUNCATED = GCE(truncation=0.5)
 
@@ -123,12 +125,13 @@ NAMED: Mapping[str, Named] = {
         ABSGD_PAPER, "Table 2",
     ),
     "absgd-sce": Named(
-        "absgd", {"lam": -1.0, "loss": SCE(), "uniform": 1.0}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER, "Table 6"
+        "absgd", {"lam": NOISE_LAM, "loss": SCE(), "uniform": 1.0}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER,
+        "Table 6",
     ),
     "absgd-tce": Named(
         "two-stage",
-        {"first": ERM(loss=GCE()), "then": ABSGD(lam=-1.0, loss=TRUNCATED, uniform=1.0), "train": "all", "fresh_head": False,
-         "begins": 1 / 3, "lr_scale": 0.1},
+        {"first": ERM(loss=GCE()), "then": ABSGD(lam=((0.0, INFINITE), (0.5, -1.0)), loss=TRUNCATED, uniform=1.0),
+         "train": "all", "fresh_head": False, "begins": 1 / 3, "lr_scale": 0.1},
         "instance weights", "ABSGD (TCE), for label noise", ABSGD_PAPER, "Table 7",
     ),
     "abadam": Named(

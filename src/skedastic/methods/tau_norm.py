@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, get_args
 
 from skedastic.core.heads import find_head, normalize_head
 from skedastic.errors import UserError, check_choice
-from skedastic.methods.base import Card, Stage, State, Task
+from skedastic.methods.base import LAST_LAYER, Card, Stage, State, Task
 from skedastic.methods.two_stage import Recipe, last_stage, own_name
 
 Bias = Literal["drop", "keep"]
@@ -32,6 +32,7 @@ class TauNorm(Recipe):
         paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
         equations="w_c / ‖w_c‖^τ (eq. 3)",
         family="two stages",
+        requires=(LAST_LAYER,),
         limits=({"tau": 0.0, "bias": "keep"},),
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",

@@ -8,21 +8,32 @@ stochastic solver (Algorithm 2) has a moving average; that is `absgd`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from skedastic.core.tilted import log_mean_exp, single
+from skedastic.core.tilted import DROObjective, log_mean_exp, single
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock
-from skedastic.methods.one_network import AXES, Weighing
+from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, State, Task
+from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 
 def tilted_weights(losses: Tensor, t: float) -> Tensor:
     """Return B exp(t ℓ_i) / Σ_j exp(t ℓ_j), [B], of losses [B]: weights whose mean is 1."""
     scaled = t * single(losses)
     return (scaled - log_mean_exp(scaled)).exp()
+
+
+class TiltedState(OneNetworkState):
+    """The network, and F_λ of the epoch so far, λ = 1/t."""
+
+    objective: DROObjective
+
+    def __init__(self, net: nn.Module, of_classes: Tensor | None, class_weight: Tensor | None, lam: float) -> None:
+        super().__init__(net, of_classes, class_weight)
+        self.objective = DROObjective(lam)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +66,19 @@ class Tilted(Weighing):
                 f"Tilted(t={self.t}): t must be finite; 0 is plain training, and cvar looks to the largest alone"
             )
 
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> TiltedState:
+        """Return a fresh network."""
+        return TiltedState(self.network(task, make_net), *self.known(task), 1 / self.t if self.t else float("inf"))
+
+    def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
+        """Take the losses into F_λ."""
+        state.objective.update(losses)
+
     def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
         """Return p_i B."""
         return tilted_weights(losses, self.t) if self.t else None
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics:
+        """Return equation 2 over the epoch's examples, each at the network of its step."""
+        assert isinstance(state, TiltedState)
+        return {"objective": state.objective.taken()}

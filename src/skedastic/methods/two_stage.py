@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import fresh, part, replace_head
 from skedastic.core.samplers import ClassBalanced
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock, Method, Objective, Out, Stage, State, Task
+from skedastic.methods.base import LAST_LAYER, Batch, Card, Clock, Method, Objective, Out, Stage, State, Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.one_network import OneNetwork
 
@@ -56,6 +56,11 @@ class Recipe(Method):
     def needs(self) -> frozenset[str]:
         """What the first stages need."""
         return self.first.needs
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What the recipe and its first stages need, in words."""
+        return (*super().requirements, *self.first.requirements)
 
     @property
     def supports(self) -> frozenset[str]:
@@ -136,6 +141,12 @@ class TwoStage(Recipe):
     def needs(self) -> frozenset[str]:
         """What both stages need."""
         return self.first.needs | self.then.needs
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What both stages need, in words, and a last layer where it is to be found."""
+        found = self.fresh_head or self.train in ("head", "last-block")
+        return (*super().requirements, *self.then.requirements, *([LAST_LAYER] if found else []))
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, shortened, and the second."""
