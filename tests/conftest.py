@@ -1,8 +1,15 @@
 """A working directory with files of all kinds, for the command line."""
 
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as `make test &` begins: what the tests start would ignore Ctrl-C too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
