@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as `make test &` begins: what the tests start would ignore Ctrl-C too
+# As `make test &` begins, Ctrl-C is ignored, and so it would be by what the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

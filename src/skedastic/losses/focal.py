@@ -63,5 +63,5 @@ class Focal(PerExampleLoss):
     def weighted(self, losses: Tensor, weight: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the losses [B] with the weights [B] in them, outside or inside."""
         if self.weights == "outside":
-            return losses * weight
+            return super().weighted(losses, weight, outputs, y)
         return focal_of_weighted(single(outputs), y, self.gamma, weight)
