@@ -15,8 +15,9 @@ from skedastic.core import GroupStats
 from skedastic.data import Dataset, Scale
 from skedastic.errors import UserError
 from skedastic.methods import discover, presets
-from skedastic.methods.base import Batch, Clock, Method, Task
+from skedastic.methods.base import GROUP_STATS, IMAGES, MIXED, PERTURBED, REFERENCE, Batch, Clock, Method, Task
 from skedastic.methods.erm import ERM
+from skedastic.methods.wrapper import Wrapper
 from skedastic.structure import build
 from skedastic.training import Budget, Checkpoints, PlainEngine, train
 from skedastic.training.loop import make_task, rebuild
@@ -39,12 +40,13 @@ BUDGET = Budget(epochs=3, batch_size=16, lr=0.05, device="cpu")
 CLOCK = Clock(0, 1, 0)
 
 
-def dataset(n: int = 50, kind: str = "classification") -> Dataset:
-    g = torch.Generator().manual_seed(0)
+def dataset(n: int = 50, kind: str = "classification", first: int = 0) -> Dataset:
+    """n examples, and where `first` is not 0 others than those."""
+    g = torch.Generator().manual_seed(first)
     y = torch.arange(n) % 3
     x = torch.randn(n, 6, generator=g) + torch.nn.functional.one_hot(y, 6)
     names = ("a", "b", "c")
-    parts = {"x": x, "index": torch.arange(n) + 100, "group": y.clone(), "groups": names, "kind": "table"}
+    parts = {"x": x, "index": torch.arange(n) + 100 + first, "group": y.clone(), "groups": names, "kind": "table"}
     if kind == "classification":
         return Dataset(y=y, classes=names, **parts)
     real = 1000 + 30 * x.sum(1).double()
@@ -56,12 +58,27 @@ def task(data: Dataset) -> Task:
     noise = torch.tensor([0.1, 0.3, 0.2])
     errors = (noise * count).long() if data.scale is None else None
     stats = GroupStats(data.groups, count, count / len(data), errors, count, noise, noise / 2, noise * 2)
-    return replace(make_task(data), stats=stats)
+    return replace(make_task(data, reference(kind_of(data))), stats=stats)
+
+
+def kind_of(data: Dataset) -> str:
+    return "classification" if data.scale is None else "regression"
+
+
+def reference(kind: str = "classification") -> Dataset:
+    """Trusted examples, for the methods that need some."""
+    trusted = dataset(12, kind, first=1000)
+    return trusted if trusted.scale is None else replace(trusted, scale=dataset(kind=kind).scale)
 
 
 def make_net(outputs: int = 3) -> nn.Module:
     return nn.Sequential(
-        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, outputs)
+        nn.Flatten(),  # of images, which some methods are for
+        nn.Linear(6, 16),
+        nn.BatchNorm1d(16),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.2),
+        nn.Linear(16, outputs),
     )
 
 
@@ -69,11 +86,42 @@ def net_of(kind: str):
     return partial(make_net, 3 if kind == "classification" else 1)
 
 
+def data_for(method: Method, kind: str = "classification", n: int = 50) -> Dataset:
+    """A table, or for methods that need images, images of 2 × 3 pixels."""
+    data = dataset(n, kind)
+    assert isinstance(data.x, Tensor)
+    return replace(data, x=data.x.view(-1, 1, 2, 3), kind="image") if IMAGES in method.requirements else data
+
+
+def batch_of(data: Dataset, rows) -> Batch:
+    return Batch(data.x[rows], data.targets[rows], data.index[rows], data.group[rows], len(data.classes))
+
+
+class Noting(torch.optim.SGD):
+    """SGD that notes whose gradient it had."""
+
+    def step(self, closure=None):
+        self.had = [p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in self.param_groups[0]["params"]]
+        return super().step(closure)
+
+
+def engine_for(method: Method, state, kind: str = "classification") -> PlainEngine:
+    """An engine of plain SGD, whose streams are all one batch."""
+    optimizers = {n: Noting(p, 0.1) for n, p in method.param_groups(state).items() if p}
+    data, trusted = data_for(method, kind), reference(kind)
+    return PlainEngine(
+        optimizers,
+        torch.device("cpu"),
+        draw=lambda stream: batch_of(trusted if stream == REFERENCE else data, torch.arange(12)),
+        examples=lambda index: iter([batch_of(data, torch.arange(len(data)) if index is None else index - 100)]),
+    )
+
+
 def start(method: Method, kind: str = "classification"):
     torch.manual_seed(0)
-    data = dataset(kind=kind)
+    data = data_for(method, kind)
     state = method.init(task(data), net_of(kind)).train()
-    return state, Batch(data.x[:16], data.targets[:16], data.index[:16], data.group[:16])
+    return state, batch_of(data, slice(16))
 
 
 def observed(method: Method, state, batch: Batch):
@@ -84,8 +132,8 @@ def observed(method: Method, state, batch: Batch):
 
 
 def run(method: Method, seed: int = 0, kind: str = "classification"):
-    data = dataset(kind=kind)
-    return train(method, data, net_of(kind), BUDGET, seed=seed, task=task(data))
+    data = data_for(method, kind)
+    return train(method, data, net_of(kind), BUDGET, seed=seed, task=task(data), reference=reference(kind))
 
 
 def weights(net: nn.Module) -> list[Tensor]:
@@ -128,7 +176,9 @@ def test_its_configuration_can_be_written_and_read_back(name):
 @pytest.mark.parametrize(("name", "limit", "kind"), LIMITS)
 def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
     method = build(discover()[name], limit, "method")
-    ours, plain = run(method, kind=kind), run(ERM(), kind=kind)
+    data, extra = data_for(method, kind), reference(kind)
+    ours = train(method, data, net_of(kind), BUDGET, task=task(data), reference=extra)
+    plain = train(ERM(), data, net_of(kind), BUDGET, task=task(data))
     assert same(weights(ours.state.net), weights(plain.state.net))
     assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
 
@@ -154,8 +204,7 @@ def test_the_loss_is_pure(name, kind):
 def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind):
     method = make_method(name, {})
     state, batch = start(method, kind)
-    optimizers = {n: torch.optim.SGD(p, 0.1) for n, p in method.param_groups(state).items()}
-    metrics = method.step(state, batch, CLOCK, PlainEngine(optimizers, torch.device("cpu")))
+    metrics = method.step(state, batch, CLOCK, engine_for(method, state, kind))
     counts = [m.num_batches_tracked.item() for m in state.modules() if isinstance(m, nn.BatchNorm1d)]
     assert counts == [1] * len(counts)
     assert "loss" in metrics
@@ -166,9 +215,10 @@ def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(
 def test_every_parameter_gets_a_gradient(name, kind):
     method = make_method(name, {})
     state, batch = start(method, kind)
-    method.objective(state, batch, observed(method, state, batch), CLOCK).total.backward()
-    parameters = [p for group in method.param_groups(state).values() for p in group]
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in parameters)
+    engine = engine_for(method, state, kind)
+    method.step(state, batch, CLOCK, engine)
+    assert all(all(optimizer.had) for optimizer in engine.optimizers.values())
+    assert all(p.isfinite().all() for p in state.parameters())
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
@@ -184,9 +234,10 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
-    method, data = make_method(name, {}), dataset()
+    method = make_method(name, {})
+    data, extra = data_for(method), reference()
     epochs: list[object] = []
-    train_again = partial(train, method, data, net_of("classification"), BUDGET, task=task(data))
+    train_again = partial(train, method, data, net_of("classification"), BUDGET, task=task(data), reference=extra)
     whole = train_again(progress=lambda *at: epochs.append(at))
 
     def cut(*at):
@@ -207,19 +258,20 @@ def test_its_state_is_saved_and_restored_whole(name, kind):
     torch.manual_seed(77)
     _, other = rebuild(method, task(dataset(kind=kind)), net_of(kind), trained.stages)
     other.load_state_dict(copy.deepcopy(trained.state.state_dict()))
-    x = dataset(kind=kind).x
+    x = data_for(method, kind).x
     restored = replace(trained, state=other)
     assert torch.equal(restored.predict(x), trained.predict(x))
 
 
 @pytest.mark.parametrize("name", [name for name, kind in (p.values for p in BOTH) if kind == "classification"])
 def test_predictions_are_probabilities_and_do_not_change_the_state(name):
-    trained = run(make_method(name, {}))
+    method = make_method(name, {})
+    trained, x = run(method), data_for(method).x
     before = weights(trained.state)
-    p = trained.predict(dataset().x, batch_size=7)
+    p = trained.predict(x, batch_size=7)
     assert p.shape == (50, 3)
     torch.testing.assert_close(p.sum(1), torch.ones(50))
-    assert torch.allclose(p, trained.predict(dataset().x), atol=1e-6)
+    assert torch.allclose(p, trained.predict(x), atol=1e-6)
     assert same(weights(trained.state), before)
 
 
@@ -227,9 +279,8 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name):
 def test_a_batch_without_some_groups_is_no_trouble(name, kind):
     method = make_method(name, {})
     state, _ = start(method, kind)
-    data = dataset(kind=kind)
-    rows = (data.group == 1).nonzero().flatten()[:8]
-    batch = Batch(data.x[rows], data.targets[rows], data.index[rows], data.group[rows])
+    data = data_for(method, kind)
+    batch = batch_of(data, (data.group == 1).nonzero().flatten()[:8])
     loss = method.objective(state, batch, observed(method, state, batch), CLOCK)
     assert torch.isfinite(loss.total)
 
@@ -237,21 +288,57 @@ def test_a_batch_without_some_groups_is_no_trouble(name, kind):
 @pytest.mark.parametrize("name", METHODS)
 def test_what_it_needs_is_asked_for_clearly(name):
     method = make_method(name, {})
-    if "group_stats" in method.needs:
+    bare = make_task(dataset())
+    if GROUP_STATS in method.needs:
         with pytest.raises(UserError, match="estimate"):
-            method.init(make_task(dataset()), make_net)
+            method.init(bare, make_net)
     else:
-        method.init(make_task(dataset()), make_net)
+        method.init(bare, make_net)
+    if REFERENCE in method.needs:
+        with pytest.raises(UserError, match="reference set"):
+            method.streams(bare)
+    else:
+        method.streams(bare)
 
 
 @pytest.mark.parametrize("name", [p.values[0] for p in BOTH if p.values[1] == "regression"])
 def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_state(name):
-    trained, data = run(make_method(name, {}), kind="regression"), dataset(kind="regression")
+    method = make_method(name, {})
+    trained, data = run(method, kind="regression"), data_for(method, "regression")
     before = weights(trained.state)
     p = trained.predict(data.x, batch_size=7)
     assert p.shape == (50,)
     assert p.dtype == torch.float64
-    assert 0.5 * data.scale.deviation > float((p.mean() - data.y.mean()).abs())
+    assert data.scale.deviation > float((p.mean() - data.y.mean()).abs())
     torch.testing.assert_close(p, trained.predict(data.x))
     assert same(weights(trained.state), before)
     assert "accuracy" not in trained.history[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
+    method = make_method(name, {})
+    if type(method).step is not Method.step and "forward" in vars(type(method)):
+        assert PERTURBED in method.refuses
+    if any(type(part).__name__ == "Memory" for part in method.init(task(data_for(method)), make_net).modules()):
+        assert MIXED in method.refuses
+        assert presets()[name].cls.card.memory
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
+def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
+    method, around = make_method(name, {}), discover()[wrapper]
+    if around.way in method.refuses or wrapper == name:
+        with pytest.raises(UserError, match=rf"{wrapper}\(base=.*\)"):
+            around(base=method)
+        return
+    whole = around(base=method)
+    if kind not in whole.supports:
+        assert kind not in around.card.supports
+        return
+    data = data_for(whole, kind)
+    trained = train(whole, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    assert all(p.isfinite().all() for p in trained.state.parameters())
+    plain = train(method, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    assert not same(weights(trained.state), weights(plain.state)), "the wrapper does nothing"

@@ -58,7 +58,13 @@ DATA_OPTIONS = [
 TEST_OPTIONS = [
     click.option(
         "--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2), or none."
-    )
+    ),
+    click.option(
+        "--reference",
+        metavar="SOURCE|FRACTION",
+        help="Trusted examples, which mw-net, l2rw and their kin learn from: a file, or a share of the training rows to set "
+        "apart, as many of each class.",
+    ),
 ]
 TRAINING_OPTIONS = [
     click.option("--model", metavar="NAME", help="auto, mlp, cnn or resnet32."),

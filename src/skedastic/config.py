@@ -67,7 +67,9 @@ class Config:
 
     task: "classification", "regression", or "auto": regression where the target holds measurements. bins: of real targets
     where no column holds the groups, ≥ 1; by default 10, each with an equal share of the rows.
-    test: a share in (0, 1) to hold out, another source, or "none". checkpoint_every: least seconds between two
+    test: a share in (0, 1) to hold out, another source, or "none". reference: trusted examples for the methods that learn
+    from some: a share in (0, 1) of the training rows to hold out for it, as many of each class, before anything is corrupted;
+    or another source; or None. checkpoint_every: least seconds between two
     checkpoints of a fit, at the end of an epoch; ≥ 0, inf for the end of each stage only. Raises UserError on values
     that can't be.
     """
@@ -80,6 +82,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     truth: str | None = None
     test: str = "0.2"
+    reference: str | None = None
     noise: str | None = None
     imbalance: str | None = None
     limit: int | None = None
@@ -125,13 +128,20 @@ class Config:
                 f"test={self.test}: a fraction to hold out must be in (0, 1), such as 0.2; or name a file, or none"
             )
 
+        if self.reference_fraction is not None and not 0 < self.reference_fraction < 1:
+            raise UserError(
+                f"reference={self.reference}: a fraction of the training rows must be in (0, 1), such as 0.05; or name a file"
+            )
+
     @property
     def test_fraction(self) -> float | None:
         """The share of the source held out for testing; None where `test` names another source, or is "none"."""
-        try:
-            return float(self.test)
-        except ValueError:
-            return None
+        return _number(self.test)
+
+    @property
+    def reference_fraction(self) -> float | None:
+        """The share of the training rows held out as a reference; None where there is none, or it is another source."""
+        return _number(self.reference)
 
 
 def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = ()) -> Config:
@@ -209,6 +219,13 @@ def build_config(data: Mapping[str, Any]) -> Config:
     named = {key: {"name": data[key]} for key in ("method", "model") if isinstance(data.get(key), str)}
     config: Config = build(Config, {**data, **named}, "")
     return config
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 def _named(value: Any) -> Any:

@@ -29,7 +29,8 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 MOST_GROUPS = 40
 TARGETS = {"classification": "classes", "regression": "numbers"}
-ESTIMATE = "an estimate of noise"
+NEEDS = {"group_stats": "an estimate of noise", "reference": "a reference set"}
+WRAPPED = {"perturbed": "not in sam, asam, amp or vat", "mixed": "not in mixup"}
 
 
 @contextmanager
@@ -190,7 +191,7 @@ def show_methods(name: str | None, as_json: bool) -> None:
             print(json.dumps(_finite(described), indent=2, ensure_ascii=False))
             return
         out.print(f"[bold]{name}[/bold]: {described['title']}")
-        for key in ("paper", "equations", "stands_for", "cost", "needs"):
+        for key in ("paper", "equations", "stands_for", "cost", "memory", "needs", "not_wrapped"):
             value = described[key]
             if value:
                 text = ", ".join(value) if isinstance(value, list) else value
@@ -235,7 +236,10 @@ def _cited(paper: str) -> str:
 
 
 def _family_order(row: dict[str, Any]) -> int:
-    order = ["plain", "losses", "class weights", "samplers", "instance weights", "two stages", "regularization"]
+    order = [
+        "plain", "losses", "class weights", "samplers", "instance weights", "reweighting by learning", "noise cleaning",
+        "long tail", "two stages", "regularization", "around another method",
+    ]  # fmt: skip
     return order.index(row["family"]) if row["family"] in order else len(order)
 
 
@@ -299,7 +303,7 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
     card, method = preset.cls.card, preset.make()
     defaults, own = method_table(method), settings_table(preset.settings)
     targets = " or ".join(words for task, words in TARGETS.items() if task in method.supports)
-    estimate = [ESTIMATE] if "group_stats" in method.needs else []
+    needed = [words for need, words in NEEDS.items() if need in method.needs]
     return {
         "name": name,
         "family": preset.family,
@@ -308,7 +312,9 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
         "equations": preset.equations,
         "stands_for": _as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
-        "needs": [targets, *estimate, *dict.fromkeys(method.requirements)],
+        "memory": card.memory,
+        "not_wrapped": [f"{WRAPPED[way]}: {why}" for way, why in method.refuses.items()],
+        "needs": [targets, *needed, *dict.fromkeys(method.requirements)],
         "supports": sorted(method.supports),
         "limits": [settings_table(limit) for limit in card.limits],
         "parameters": {

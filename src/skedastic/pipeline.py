@@ -27,7 +27,7 @@ from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
 from skedastic.evaluate_real import evaluate_real
-from skedastic.methods.base import Method
+from skedastic.methods.base import GROUP_STATS, NEEDS_REFERENCE, REFERENCE, Method
 from skedastic.methods.erm import ERM
 from skedastic.preparation import Data, network, open_data, open_named
 from skedastic.rehearsal import MakeNet, rehearse
@@ -44,6 +44,7 @@ def fit(
     task: TaskName = "auto",
     groups: Any = None,
     test: Any = None,
+    reference: Any = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
     train: Budget | None = None,
     estimate: Estimation | None = None,
@@ -59,7 +60,8 @@ def fit(
     `sk.HAR(strength=0.1)`, or a preset's name. task: "classification", "regression", or "auto": regression where y holds
     measurements. groups: [n] group of each example, or with a file the name of a column; by default its label, or ten
     bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
-    everything is trained on and nothing is evaluated. model: a model's name, or {"name": …} with its options, or a
+    everything is trained on and nothing is evaluated. reference: trusted examples for the methods that learn from some, given
+    as `test` is; a share is set apart from the training rows, as many of each class. model: a model's name, or {"name": …} with its options, or a
     function without arguments that returns a fresh network for the encoded features. train, estimate: the budget, and
     how the noise is estimated. checkpoints: a folder to keep checkpoints in; the same call goes on from those that are
     there. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
@@ -68,8 +70,11 @@ def fit(
     """
     if y is None and not isinstance(source, (str, Path)):
         raise UserError("fit needs labels: fit(X, y), or the name of a file with target=…")
-    if not isinstance(test, (tuple, str, Path, int, float, np.floating, type(None))):
-        raise UserError(f"test={type(test).__name__}: give (X, y), a share in (0, 1), the name of a file, or None")
+    for what, given_as in (("test", test), ("reference", reference)):
+        if not isinstance(given_as, (tuple, str, Path, int, float, np.floating, type(None))):
+            raise UserError(
+                f"{what}={type(given_as).__name__}: give (X, y), a share in (0, 1), the name of a file, or None"
+            )
     own_net = None if isinstance(model, (str, Mapping)) else model
     name = method if isinstance(method, str) else None
     method = make_method(method, {}) if isinstance(method, str) else method
@@ -78,6 +83,7 @@ def fit(
         "task": task,
         "groups": groups if y is None else None,
         "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
+        "reference": None if reference is None else "given" if isinstance(reference, tuple) else str(reference),
         "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
         "method": method_table(method, name),
         "train": train or Budget(),
@@ -86,7 +92,7 @@ def fit(
     }
     config = build_config(settings | given)
     opened = open_named(config) if y is None else from_arrays(source, y, groups, task=config.task, bins=config.bins)
-    data = open_data(config, opened, test if isinstance(test, tuple) else None)
+    data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return _fit(config, data, method, own_net, progress, checkpoints)
 
 
@@ -106,6 +112,7 @@ def _fit(
     checkpoints: str | Path | None,
 ) -> Result:
     make_net = own_net or network(config, data)
+    _check_reference(data, [method])
     rehearse([method], data.train, make_net, config.train)
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = estimate_noise(config, data, make_net, progress, kept) if _estimates(config, [method]) else None
@@ -141,7 +148,9 @@ def train_and_evaluate(
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Train one method with the groups' statistics known, and evaluate it on the test set."""
-    task = replace(make_task(data.train), seed=config.seed, stats=estimated.stats if estimated else None)
+    task = replace(
+        make_task(data.train, data.reference), seed=config.seed, stats=estimated.stats if estimated else None
+    )
     trained = train(
         method,
         data.train,
@@ -149,6 +158,7 @@ def train_and_evaluate(
         config.train,
         seed=config.seed,
         task=task,
+        reference=data.reference,
         progress=progress,
         checkpoints=checkpoints,
     )
@@ -174,6 +184,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) 
         raise UserError("test=none: a comparison needs a test set; give a share such as test=0.2, or a file")
     _check_focus(config, data.test)
     _estimates(config, methods)
+    _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
 
@@ -200,11 +211,17 @@ def estimate(config: Config, progress: Progress | None = None) -> tuple[Estimate
 def _estimates(config: Config, methods: Iterable[Method]) -> bool:
     """Whether the noise is estimated; refuses to do without where a method can't."""
     for method in methods:
-        if config.estimate.kind == "none" and "group_stats" in method.needs:
+        if config.estimate.kind == "none" and GROUP_STATS in method.needs:
             raise UserError(
                 f"estimate.kind=none, but {method.card.name} needs each group's noise; use cross-fit or paper"
             )
     return config.estimate.kind != "none"
+
+
+def _check_reference(data: Data, methods: Iterable[Method]) -> None:
+    for method in methods:
+        if data.reference is None and REFERENCE in method.needs:
+            raise UserError(f"{method.card.name} {NEEDS_REFERENCE}")
 
 
 def _check_focus(config: Config, test: Dataset) -> None:

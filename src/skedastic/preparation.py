@@ -8,7 +8,18 @@ from typing import Any
 import torch
 
 from skedastic.config import Config
-from skedastic.data import Dataset, Encoder, Source, Truth, corrupt, from_arrays, limit, open_source, split_rows
+from skedastic.data import (
+    Dataset,
+    Encoder,
+    Source,
+    Truth,
+    corrupt,
+    from_arrays,
+    limit,
+    open_source,
+    reference_rows,
+    split_rows,
+)
 from skedastic.errors import UserError
 from skedastic.rehearsal import MakeNet
 from skedastic.results import make_network
@@ -16,7 +27,10 @@ from skedastic.results import make_network
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A source made ready: what is trained on, what is tested on, and apart from both what is truly so."""
+    """A source made ready: what is trained on, what is tested on, and apart from both what is truly so.
+
+    reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made.
+    """
 
     source: Source
     test_source: Source | None
@@ -24,22 +38,40 @@ class Data:
     train: Dataset
     test: Dataset | None
     truth: Truth | None
+    reference: Dataset | None = None
+    remarks: tuple[str, ...] = ()
 
 
-def open_data(config: Config, source: Source | None = None, test: tuple[Any, ...] | None = None) -> Data:
+Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
+
+
+def open_data(
+    config: Config, source: Source | None = None, test: Arrays | None = None, reference: Arrays | None = None
+) -> Data:
     """Open the sources that `config` names, or take the given ones, and make them ready."""
     source = source or open_named(config)
-    if test is not None:
-        if len(test) not in (2, 3):
-            raise UserError(f"test has {len(test)} parts; give (X, y), or (X, y, groups)")
-        return prepare(config, source, from_arrays(*test, like=source))
-    if config.test == "none" or config.test_fraction is not None:
-        return prepare(config, source, None)
-    return prepare(config, source, open_named(config, config.test, source))
+    split = config.test == "none" or config.test_fraction is not None
+    test_source = _beside("test", test, None if split else config.test, config, source)
+    within = config.reference is None or config.reference_fraction is not None
+    trusted = _beside("reference", reference, None if within else config.reference, config, source)
+    return prepare(config, source, test_source, trusted)
 
 
-def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
-    """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any."""
+def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config, source: Source) -> Source | None:
+    """Return the source of test or reference examples that was given or named; None where there is neither."""
+    if arrays is not None:
+        if len(arrays) not in (2, 3):
+            raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
+        return from_arrays(*arrays, like=source)
+    return None if named is None else open_named(config, named, source)
+
+
+def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
+    """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any.
+
+    trusted: a source of reference examples; where `config` asks for a share of the training rows, they are set apart before
+    anything is corrupted.
+    """
     rows, test_rows = torch.arange(len(source)), None
     if test_source is not None:
         if test_source.groups != source.groups:
@@ -47,6 +79,9 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
         test_rows = torch.arange(len(test_source))
     elif config.test_fraction is not None:
         rows, test_rows = split_rows(source, config.test_fraction, config.seed)
+    held_out = None
+    if config.reference_fraction is not None:
+        rows, held_out = reference_rows(source, rows, config.reference_fraction, config.seed)
     encoder, scale = source.encode(rows), source.scale(rows)
     training = source.dataset(rows, encoder, scale)
     if config.limit is not None:
@@ -61,7 +96,31 @@ def prepare(config: Config, source: Source, test_source: Source | None) -> Data:
         test = _with_clean_labels(
             test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)
         ).in_memory()
-    return Data(source, test_source, encoder, training.in_memory(), test, truth)
+    reference: Dataset | None = None
+    remarks: tuple[str, ...] = ()
+    if trusted is not None or held_out is not None:
+        of = trusted or source
+        chosen = torch.arange(len(of)) if held_out is None else held_out
+        reference = _with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
+        remarks = (_described(reference, set_apart=trusted is None, truth=config.truth),)
+    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks)
+
+
+def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
+    """Say what the reference set is; refuse one that lacks a class."""
+    count = torch.bincount(reference.y, minlength=len(reference.classes)) if reference.classes else torch.ones(1)
+    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=False) if n == 0]
+    if missing:
+        raise UserError(
+            f"reference: it has no example of class {', '.join(missing[:5])}{', …' * (len(missing) > 5)}, and what is learned from "
+            "it would forget the class; add some"
+        )
+    if len(reference) < 2:
+        raise UserError("reference: it has 1 example, and needs at least 2; give more")
+    whose = "" if truth is None else f", with the labels of {truth!r} where there is one"
+    where = "set apart from the training set" if set_apart else "given"
+    of_each = f", {int(count.min())} to {int(count.max())} of each class" if reference.classes else ""
+    return f"reference: {len(reference)} trusted examples {where}{of_each}{whose}."
 
 
 def network(config: Config, data: Data) -> MakeNet:

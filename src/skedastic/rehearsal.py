@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
 
@@ -19,7 +19,7 @@ from skedastic.structure import family_of
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
 from skedastic.training.loop import make_task, only_trainable
-from skedastic.training.stage import train_mode
+from skedastic.training.stage import made, train_mode
 
 MakeNet = Callable[[], nn.Module]
 ANOTHER = "leave it out, or take another method"
@@ -53,7 +53,7 @@ def _first_batch(method: Method, task: Task, dataset: Dataset, budget: Budget) -
         )
     rows = torch.arange(least)
     loader = Loader(dataset.subset(rows), batch_size=budget.batch_size, least=least, augment=budget.augment, workers=0)
-    return Batch(*next(loader.epoch(0, rows)))
+    return made(next(loader.epoch(0, rows)), loader)
 
 
 def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compiled: bool) -> None:
@@ -144,14 +144,23 @@ class _Backward:
     def update(self, name: str, loss: Tensor) -> None:
         self.backward(loss)
 
-    def backward(self, loss: Tensor) -> None:
-        torch.autograd.backward(loss)
+    def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
+        torch.autograd.backward(loss, inputs=parameters)
 
-    def optimizer(self, name: str) -> torch.optim.Optimizer:
-        raise RuntimeError("nothing is stepped in a rehearsal")
+    def step(self, name: str) -> None:
+        return
+
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+
+    def rate(self, name: str) -> float:
+        return 0.1
 
     def draw(self, stream: str) -> Batch:
         return self.batch
+
+    def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
+        yield self.batch
 
 
 def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:

@@ -26,7 +26,7 @@ from skedastic.errors import UserError
 from skedastic.estimate import Estimate
 from skedastic.folder import CHECKPOINTS, written
 from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
-from skedastic.methods.base import Method, Task
+from skedastic.methods.base import GROUP_STATS, Method, Task
 from skedastic.report.content import Suspect
 from skedastic.training.loop import Trained
 
@@ -193,9 +193,9 @@ def make_result(
         suspects=suspects,
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
-        seconds=trained.seconds + (estimated.seconds if estimated and "group_stats" in method.needs else 0.0),
+        seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
         true_noise=true_noise(data),
-        remarks=(*data.source.remarks, *trained.remarks),
+        remarks=(*data.source.remarks, *data.remarks, *trained.remarks),
         shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
     )
 

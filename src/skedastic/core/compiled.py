@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from skedastic.core.again import RandomState
 from skedastic.core.taps import Tap, tapped, with_tensors
-from skedastic.core.trace import Place, RandomState, Trace, measured, run
+from skedastic.core.trace import Place, Trace, measured, run
 
 Shapes = list[tuple[Tap, torch.dtype, bool]]  # the last: whether a trained parameter is before it
 # of each network the tapped tensors that it has for an input of these shapes

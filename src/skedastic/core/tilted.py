@@ -93,9 +93,10 @@ def check_gamma(name: str, gamma: float) -> None:
 
 
 def effective_size(weights: Tensor) -> Tensor:
-    """Return how many equally weighted examples the weights [B] are worth, (Σw)²/Σw², in 1..B (Kish 1965)."""
-    w = weights / weights.max().clamp_min(torch.finfo(weights.dtype).tiny)
-    return w.sum().square() / w.square().sum()
+    """Return how many equally weighted examples the weights [B] are worth, (Σw)²/Σw² (Kish 1965), in 1..B; 0 where all are 0."""
+    tiny = torch.finfo(weights.dtype).tiny
+    w = weights / weights.max().clamp_min(tiny)
+    return w.sum().square() / w.square().sum().clamp_min(tiny)
 
 
 class DROObjective(nn.Module):

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skedastic.core.again import RandomState, buffers_kept
 from skedastic.core.selection import Part
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError
@@ -176,7 +177,7 @@ class Trace:
         """Lend the network its random state, copies of its buffers, and for a part the batch statistics of all."""
         with ExitStack() as stack:
             stack.enter_context(self.random_state.again())
-            stack.enter_context(_buffers_kept(self.net))
+            stack.enter_context(buffers_kept(self.net))
             if self.is_part:
                 stack.enter_context(_normalized_with(self.net, self.statistics))
             yield
@@ -298,60 +299,3 @@ def _normalized_with(net: nn.Module, noted: Sequence[tuple[Tensor, Tensor]]) -> 
 
 def _batch_normalizing(net: nn.Module) -> list[nn.Module]:
     return [m for m in net.modules() if isinstance(m, BATCH_NORM) and m.training]
-
-
-@contextmanager
-def _buffers_kept(net: nn.Module) -> Iterator[None]:
-    """Lend the network copies of its buffers. Writing back into the originals would break graphs that saved them."""
-    kept = [(module, dict(module._buffers)) for module in net.modules() if module._buffers]
-    for module, buffers in kept:
-        module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
-    try:
-        yield
-    finally:
-        for module, buffers in kept:
-            module._buffers.update(buffers)
-
-
-@dataclass(frozen=True)
-class RandomState:
-    """The state of the random generators that dropout draws from, on the CPU and on the network's device."""
-
-    cpu: Tensor
-    device: torch.device
-    on_device: Tensor | None
-
-    @classmethod
-    def now(cls, net: nn.Module) -> RandomState:
-        """Return the state as it is."""
-        return cls._on(next((p.device for p in net.parameters()), torch.device("cpu")))
-
-    @classmethod
-    def _on(cls, device: torch.device) -> RandomState:
-        on_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
-        return cls(torch.get_rng_state(), device, on_device)
-
-    @property
-    def moved(self) -> bool:
-        """Whether random numbers were drawn since."""
-        now = self._on(self.device)
-        if not torch.equal(self.cpu, now.cpu):
-            return True
-        return (
-            self.on_device is not None and now.on_device is not None and not torch.equal(self.on_device, now.on_device)
-        )
-
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        """Draw what was drawn since this state; afterwards go on from where the generators stood."""
-        after = self._on(self.device)
-        self._set()
-        try:
-            yield
-        finally:
-            after._set()
-
-    def _set(self) -> None:
-        torch.set_rng_state(self.cpu)
-        if self.on_device is not None:
-            torch.get_device_module(self.device).set_rng_state(self.on_device, self.device)

@@ -3,7 +3,7 @@
 from skedastic.data.corrupt import affected_classes, corrupt
 from skedastic.data.dataset import Dataset, Features, Stream, Truth
 from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
-from skedastic.data.folds import folds, half, limit, split_rows
+from skedastic.data.folds import folds, half, limit, reference_rows, split_rows
 from skedastic.data.from_python import from_arrays
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.data.opening import open_source
@@ -30,5 +30,6 @@ __all__ = [
     "half",
     "limit",
     "open_source",
+    "reference_rows",
     "split_rows",
 ]

@@ -15,6 +15,8 @@ from skedastic.errors import UserError
 if TYPE_CHECKING:
     from skedastic.data.source import Source
 
+REFERENCE = 0x2EF  # keeps the draw of a reference set apart from that of the test set
+
 
 def folds(group: Tensor, y: Tensor, k: int, seed: int) -> Tensor:
     """Return the fold [n] int64, in 0..k-1, of each example.
@@ -59,6 +61,31 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
         rows = shared if len(shared) > take else rows
         held_out[rows[_evenly(len(rows), take, rng)]] = True
     return torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
+
+
+def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split training rows into those that stay and those set apart as a reference, each in ascending order.
+
+    fraction: of the rows [n] that is set apart, in (0, 1), as many of each class as of any other, at least one, but of no
+    class more than half of what it has. Real targets are split as if of one class. Raises UserError where a class has a
+    single row, which can't be in both.
+    """
+    rng = np.random.default_rng([seed, REFERENCE])
+    y = source.y[rows].numpy() if source.classes else np.zeros(len(rows), dtype=np.int64)
+    count = np.bincount(y, minlength=max(len(source.classes), 1))
+    short = np.flatnonzero(count < 2)
+    if len(short):
+        name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"
+        raise UserError(
+            f"reference={fraction:g}: {name} has {count[short[0]]} training example, and one can't be in the reference set "
+            "and in the training set; give a file as reference"
+        )
+    take = np.minimum(max(round(fraction * len(rows) / len(count)), 1), count // 2)
+    shuffled = rng.permutation(len(rows))
+    chosen = np.concatenate([shuffled[y[shuffled] == c][:k] for c, k in enumerate(take)])
+    held_out = np.zeros(len(rows), dtype=bool)
+    held_out[chosen] = True
+    return rows[torch.from_numpy(~held_out)], rows[torch.from_numpy(held_out)]
 
 
 def limit(dataset: Dataset, n: int, seed: int) -> Dataset:

@@ -76,15 +76,16 @@ class Loader:
         """Return the number of batches of an order of `n_order` examples."""
         return len(self._sizes(n_order))
 
-    def epoch(self, epoch: int, order: Tensor) -> Iterator[RawBatch]:
+    def epoch(self, epoch: int, order: Tensor, *, augmented: bool = True) -> Iterator[RawBatch]:
         """Return the batches of epoch `epoch`. order: [m] int64, positions in the dataset, as often as they come.
 
+        augmented: as the loader does; else the examples as they are.
         The last batch is what is left; fewer than `least` examples, such as a single one, join the batch before.
         """
         sizes = self._sizes(len(order))
         batches = torch.split(order.to(self.device), sizes)
         features = self._features(order, batches, sizes)
-        if self.augments:
+        if self.augments and augmented:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
         for rows, x in zip(batches, features, strict=True):
             yield RawBatch(x, *(part.index_select(0, rows) for part in self._labels))

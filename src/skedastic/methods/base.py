@@ -8,7 +8,8 @@ file to this package (CONTRIBUTING.md).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -29,6 +30,7 @@ class Batch:
     y: Tensor  # [B] integer labels, or [B, C] soft ones, or standardized real targets [B]
     index: Tensor  # [B] the examples' stable names, for state per example
     group: Tensor  # [B] in 0..G-1
+    classes: int = 0  # C; 0 where targets are real
 
 
 class Clock(NamedTuple):
@@ -68,9 +70,19 @@ class Task:
     class_count: Tensor  # [C] training examples of each class
     seed: int = 0  # of the run
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
+    reference: Tensor | None = None  # [m] the labels of the trusted examples, where there are some
 
 
+GROUP_STATS = "group_stats"  # a need: an estimate of noise and density per group
+REFERENCE = "reference"  # a need, and the stream that it comes by: trusted examples, apart from the training set
+NEEDS_REFERENCE = (
+    "learns from a reference set, trusted examples beside the training set, and there is none: name a file with "
+    "--reference, or a share of the training rows to set apart, such as --reference 0.05"
+)
 LAST_LAYER = "a last nn.Linear"
+IMAGES = "images"
+PERTURBED = "perturbed"  # wrapped so: its objective is taken once more, at other weights or with something added
+MIXED = "mixed"  # wrapped so: its examples are mixtures of two, and so are their labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +94,15 @@ class Card:
     paper: str
     equations: str = ""
     family: str = "other"  # under which it is listed
-    needs: frozenset[str] = frozenset()  # "group_stats": an estimate of noise and density per group
+    needs: frozenset[str] = frozenset()  # GROUP_STATS, REFERENCE
     supports: frozenset[str] = frozenset({"classification"})  # and "regression", or that alone
     requires: tuple[str, ...] = ()  # what else it takes, in words, such as LAST_LAYER
+    refuses: Mapping[str, str] = field(default_factory=dict)  # how it can't be wrapped, PERTURBED or MIXED -> why
     limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
     no_limit: str = ""  # why there are none, where there are none
     parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
     cost: str = ""
+    memory: str = ""  # what it keeps of each example, in words
 
 
 class State(nn.Module):
@@ -113,26 +127,58 @@ def outputs(raw: Tensor) -> Tensor:
     return raw.squeeze(1) if raw.dim() == 2 and raw.shape[1] == 1 else raw
 
 
+@contextmanager
+def evaluating(state: nn.Module) -> Iterator[None]:
+    """Put a state in evaluation mode, without gradients; afterwards each module is in the mode in which it was."""
+    modes = [(module, module.training) for module in state.modules()]
+    state.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 class Engine(Protocol):
     """The only thing that steps an optimizer. `training.engine.PlainEngine` is bare torch."""
 
     device: torch.device
 
     def update(self, name: str, loss: Tensor) -> None:
-        """Backward `loss` and step the optimizer of parameter group `name`."""
+        """Backward `loss` and step the optimizer of parameter group `name`: `backward`, and then `step`."""
         ...
 
-    def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradients of `loss`."""
+    def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
+        """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
         ...
 
-    def optimizer(self, name: str) -> torch.optim.Optimizer:
-        """Return the optimizer of parameter group `name`."""
+    def step(self, name: str) -> None:
+        """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
+        ...
+
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
+        ...
+
+    def rate(self, name: str) -> float:
+        """Return the learning rate of parameter group `name` as it stands."""
         ...
 
     def draw(self, stream: str) -> Batch:
         """Return the next batch of another of the method's streams."""
         ...
+
+    def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
+        """Return the training examples in batches as they are, not augmented; all, or those named by `index` [m], in order."""
+        ...
+
+
+class OwnOptimizer(NamedTuple):
+    """An optimizer that is a method's, not the budget's: Adam at one rate throughout."""
+
+    lr: float
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +223,11 @@ class Method(ABC):
         """What else this method, with its settings, takes, in words for whoever chooses one."""
         return self.card.requires
 
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """How this method, with its settings, can't be wrapped: PERTURBED or MIXED, and why, as a clause."""
+        return self.card.refuses
+
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of the recipe, under names of their own; by default one, this method itself."""
         return (Stage(name="train", method=self),)
@@ -186,12 +237,19 @@ class Method(ABC):
         return State(make_net())
 
     def streams(self, task: Task) -> Mapping[str, Sampler]:
-        """Return the samplers of the streams of batches; "main" is the one that the loop runs over."""
+        """Return the samplers of the streams of batches; "main" is the one that the loop runs over.
+
+        REFERENCE is of the trusted examples, any other of the training set. Raises UserError where one can't be had.
+        """
         return {"main": Shuffle()}
 
     def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
         """Return the parameters of each optimizer, by the names that `engine.update` takes."""
         return {"main": list(state.parameters())}
+
+    def optimizers(self) -> Mapping[str, OwnOptimizer]:
+        """Return the optimizers of those parameter groups that the budget's is not for, by their names."""
+        return {}
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run the network(s) on a batch."""

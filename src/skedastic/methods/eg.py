@@ -15,29 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from skedastic.core.memory import Memory
 from skedastic.core.tilted import log_mean_exp
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock, Task
+from skedastic.methods.base import MIXED, Batch, Card, Clock, Task
 from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 
 class EGState(OneNetworkState):
     """The network, and the logarithm of each example's weight."""
 
-    index: Tensor
-    log_weight: Tensor
-
     def __init__(self, net: nn.Module, of_classes: Tensor | None, class_weight: Tensor | None, index: Tensor) -> None:
         super().__init__(net, of_classes, class_weight)
-        self.register_buffer("index", index.sort().values)  # [n] the examples' names
-        self.register_buffer("log_weight", torch.zeros(len(index)))  # [n]
-
-    def position(self, index: Tensor) -> Tensor:
-        """Return where the examples named by `index` [B] are kept, [B]."""
-        return torch.searchsorted(self.index, index)
+        self.log_weight = Memory(index)  # [n]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +54,9 @@ class EG(Weighing):
             "eta": "η ≥ 0, in 1/units of the loss; 0 is plain training",
             "memory": "r in [0, 1]: how much of a weight's logarithm stays from one visit to the next; 1 forgets nothing",
         },
-        cost="1.0 × the step of plain training; 12 bytes an example",
+        cost="1.0 × the step of plain training",
+        memory="a number for each example, 12 bytes with its name",
+        refuses={MIXED: "it keeps a weight of each example, and a mixture is of two"},
     )
 
     def __post_init__(self) -> None:
@@ -78,12 +72,12 @@ class EG(Weighing):
 
     def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
         """Take an exponentiated gradient step on the weights of the batch's examples."""
-        at = state.position(batch.index)
-        state.log_weight[at] = self.memory * state.log_weight[at] - self.eta * losses.to(state.log_weight)
+        before: Tensor = state.log_weight.of(batch.index)
+        state.log_weight.put(batch.index, self.memory * before - self.eta * losses.to(before))
 
     def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
         """Return w_i over their mean in the batch."""
         if self.eta == 0:
             return None
-        log_weight: Tensor = state.log_weight[state.position(batch.index)]
+        log_weight: Tensor = state.log_weight.of(batch.index)
         return (log_weight - log_mean_exp(log_weight)).exp()

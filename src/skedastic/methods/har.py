@@ -20,7 +20,7 @@ others take the second pass (`skedastic.core.selection`); `select=1.0` is the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
@@ -34,7 +34,20 @@ from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, check_choice, suggestion
-from skedastic.methods.base import Batch, Card, Clock, Engine, Objective, Out, Stage, State, Task, outputs
+from skedastic.methods.base import (
+    GROUP_STATS,
+    MIXED,
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Objective,
+    Out,
+    Stage,
+    State,
+    Task,
+    outputs,
+)
 from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
@@ -106,7 +119,7 @@ class HAR(OneNetwork):
         paper="Cao et al., Heteroskedastic and Imbalanced Deep Learning with Adaptive Regularization, ICLR 2021",
         equations="(1/B) Σ (ℓ_i + λ τ_g R_i), τ_g ∝ I_g^(3/5) q_g^(-2/5) (eq. 5-7, Algorithm 1)",
         family="regularization",
-        needs=frozenset({"group_stats"}),
+        needs=frozenset({GROUP_STATS}),
         supports=frozenset({"classification", "regression"}),
         limits=({"strength": 0.0}, {"strength": 0.0, "gradient": "exact"}, {"strength": 0.0, "weighting": "uniform"}),
         parameters={
@@ -163,6 +176,12 @@ class HAR(OneNetwork):
     def supports(self) -> frozenset[str]:
         """Those of its parts; classification alone where errors are counted."""
         return super().supports & {"classification"} if self.strength == "auto" else super().supports
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """Mixtures, where errors are counted; and what its loss refuses."""
+        counted = {MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"}
+        return {**super().refuses, **(counted if self.strength == "auto" else {})}
 
     @property
     def penalty(self) -> JacobianPenalty:

@@ -20,6 +20,8 @@ from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, rep
 from skedastic.errors import UserError
 from skedastic.methods.base import (
     LAST_LAYER,
+    MIXED,
+    PERTURBED,
     Batch,
     Card,
     Clock,
@@ -55,7 +57,12 @@ class _Means(Method):
     centred: bool
     scale: float
 
-    card: ClassVar[Card] = Card(name="ncm", title="Class means", paper="Kang et al. 2020")
+    card: ClassVar[Card] = Card(
+        name="ncm",
+        title="Class means",
+        paper="Kang et al. 2020",
+        refuses={PERTURBED: "it trains nothing", MIXED: "it averages examples as they are"},
+    )
 
     def entered(self, state: State, task: Task) -> State:
         """Return a state whose head is class means, all 0 so far."""

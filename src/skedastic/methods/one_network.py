@@ -21,7 +21,7 @@ from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import LAST_LAYER, Batch, Clock, Method, Objective, Out, State, Task, outputs
+from skedastic.methods.base import LAST_LAYER, MIXED, Batch, Clock, Method, Objective, Out, State, Task, outputs
 
 AXES = {
     "loss": "of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its parameters, "
@@ -32,6 +32,9 @@ AXES = {
     "progressively-balanced, reversed or group-balanced",
     "head": "the network's last layer: linear, cosine(scale=16), or auto: the one that the loss was made for",
 }
+
+
+INTEGERS = "loss={loss} takes whole-number labels, and a mixture's are soft; take loss=cross-entropy"
 
 
 class OneNetworkState(State):
@@ -76,6 +79,12 @@ class OneNetwork(Method):
         """What the method and all of its parts need, in words."""
         own_head = not isinstance(self.head, AutoHead) or self.loss.cosines or self.loss.outputs != 1
         return (*super().requirements, *self.loss.requires, *([LAST_LAYER] if own_head else []))
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """How the method, and its loss, can't be wrapped."""
+        soft = self.loss.soft or "classification" not in self.loss.supports
+        return super().refuses if soft else {MIXED: INTEGERS.format(loss=type(self.loss).__name__), **super().refuses}
 
     def least_batch(self, task: Task) -> int:
         """Return what the loss takes."""

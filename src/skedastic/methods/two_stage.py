@@ -13,7 +13,7 @@ after 90, the default share here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -66,6 +66,11 @@ class Recipe(Method):
     def supports(self) -> frozenset[str]:
         """The tasks that the recipe and its first stages are for."""
         return self.card.supports & self.first.supports
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """How the first stages can't be wrapped."""
+        return {**self.first.refuses, **self.card.refuses}
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
         """Return the state that the first stage begins with."""
@@ -141,6 +146,11 @@ class TwoStage(Recipe):
     def needs(self) -> frozenset[str]:
         """What both stages need."""
         return self.first.needs | self.then.needs
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """How neither stage can be wrapped."""
+        return {**super().refuses, **self.then.refuses}
 
     @property
     def requirements(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -46,10 +46,11 @@ class PlainEngine:
         device: torch.device,
         draw: Callable[[str], Batch] | None = None,
         precision: str = "fp32",
+        examples: Callable[[Tensor | None], Iterator[Batch]] | None = None,
     ) -> None:
         self.device = device
-        self._optimizers = optimizers
-        self._draw = draw
+        self.optimizers = optimizers
+        self._draw, self._examples = draw, examples
         self._dtype = PRECISIONS.get(precision)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
@@ -58,24 +59,43 @@ class PlainEngine:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None)
 
     def update(self, name: str, loss: Tensor) -> None:
-        """Backward `loss` and step the optimizer of parameter group `name`."""
-        optimizer = self._optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
+        """Backward `loss` and step the optimizer of parameter group `name`: `backward`, and then `step`."""
         self.backward(loss)
+        self.step(name)
+
+    def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
+        """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
+        with torch.autocast(self.device.type, enabled=False):
+            torch.autograd.backward(self.scaler.scale(loss), inputs=parameters)
+
+    def step(self, name: str) -> None:
+        """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
+        optimizer = self.optimizers[name]
         self.scaler.step(optimizer)
         self.scaler.update()
+        optimizer.zero_grad(set_to_none=True)
 
-    def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradients of `loss`."""
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
         with torch.autocast(self.device.type, enabled=False):
-            torch.autograd.backward(self.scaler.scale(loss))
+            scaled = self.scaler.scale(loss)
+            found = torch.autograd.grad(scaled, parameters, allow_unused=True, materialize_grads=True)
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
+        return list(found) if scale == 1.0 else [g / scale for g in found]
 
-    def optimizer(self, name: str) -> torch.optim.Optimizer:
-        """Return the optimizer of parameter group `name`."""
-        return self._optimizers[name]
+    def rate(self, name: str) -> float:
+        """Return the learning rate of parameter group `name` as it stands."""
+        rate: float = self.optimizers[name].param_groups[0]["lr"]
+        return rate
 
     def draw(self, stream: str) -> Batch:
         """Return the next batch of stream `stream`, starting it over at its end."""
         if self._draw is None:
             raise RuntimeError(f"this engine has no stream {stream!r}")
         return self._draw(stream)
+
+    def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
+        """Return the training examples in batches as they are, not augmented; all, or those named by `index` [m], in order."""
+        if self._examples is None:
+            raise RuntimeError("this engine has no examples")
+        return self._examples(index)

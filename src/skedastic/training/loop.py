@@ -46,8 +46,8 @@ class Trained:
         return out.softmax(1) if self.scale is None else self.scale.in_units(out)
 
 
-def make_task(dataset: Dataset) -> Task:
-    """Return what a method may know of a training set."""
+def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
+    """Return what a method may know of a training set, and of trusted examples beside it."""
     return Task(
         input_shape=tuple(dataset.x.shape[1:]),
         classes=dataset.classes,
@@ -57,6 +57,7 @@ def make_task(dataset: Dataset) -> Task:
         groups=dataset.groups,
         density=dataset.density(),
         class_count=torch.bincount(dataset.y, minlength=len(dataset.classes)) if dataset.classes else torch.zeros(0),
+        reference=None if reference is None else reference.targets,
     )
 
 
@@ -68,6 +69,7 @@ def train(
     *,
     seed: int = 0,
     task: Task | None = None,
+    reference: Dataset | None = None,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
@@ -76,12 +78,12 @@ def train(
     make_net: gives a newly initialized network; methods that train several call it several times. seed: of the initial
     weights, the order of the examples, their augmentation and dropout: the same seed gives every method, and every
     stage that starts anew, the same start and the same batches. task: what the method may know beyond the data, such as
-    the groups' statistics. checkpoints: kept as training goes on, and gone on from where there are some.
+    the groups' statistics. reference: trusted examples, for methods that need them. checkpoints: kept as training goes on, and gone on from where there are some.
     Raises UserError when the loss is no longer finite, or a checkpoint is of something else. The caller's random state
     is left alone.
     """
     device = find_device(budget.device)
-    task = task or make_task(dataset)
+    task = task or make_task(dataset, reference)
     state: State | None = None
     trained: list[Stage] = []
     history: list[Values] = []
@@ -100,7 +102,7 @@ def train(
                 state = _placed(stage.enter(state, task), budget, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with only_trainable(stage, state):
-                run = StageRun(stage, state, task, rows, budget, seed, device, epochs)
+                run = StageRun(stage, state, task, rows, budget, seed, device, epochs, dataset, reference)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
             if stage.after is not None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from skedastic.core.samplers import Rows, Sampler
 from skedastic.data.dataset import Dataset
-from skedastic.data.loader import Loader
+from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Clock, Stage, State, Task
+from skedastic.methods.base import REFERENCE, Batch, Clock, Stage, State, Task
 from skedastic.training.budget import Budget
 from skedastic.training.checkpoints import Snapshot
 from skedastic.training.engine import PlainEngine
@@ -30,6 +31,7 @@ FOREVER = 2**31  # epochs of a stream that is not the main one: it has no end to
 class StageRun:
     """Everything that changes while a stage is trained, so that it can be kept and gone on from.
 
+    dataset: what the stage is trained on, `whole` or a part of it. reference: the trusted examples.
     epoch: epochs done. history: one row for each. seconds: spent so far, in interrupted runs too.
     Raises UserError where there are fewer than two examples.
     """
@@ -44,6 +46,8 @@ class StageRun:
         seed: int,
         device: torch.device,
         epochs: int,
+        whole: Dataset | None = None,
+        reference: Dataset | None = None,
     ) -> None:
         method = stage.method
         least = method.least_batch(task)
@@ -57,28 +61,57 @@ class StageRun:
         self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
-        trained = {name: group for name, group in groups.items() if group}
-        self.optimizers = {
-            name: budget.make_optimizer(group, stage.lr_scale, stage.optimizer) for name, group in trained.items()
-        }
-        self.schedules = [budget.make_schedule(optimizer, self.epochs) for optimizer in self.optimizers.values()]
-        self.loader = Loader(
-            dataset,
-            batch_size=budget.batch_size,
-            least=least,
-            seed=seed,
-            augment=budget.augment,
-            device=device,
-            workers=budget.workers,
-        )
+        self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
+        for name, group in groups.items():
+            if group and (own := method.optimizers().get(name)) is not None:
+                self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
+            elif group:
+                self.optimizers[name] = budget.make_optimizer(group, stage.lr_scale, stage.optimizer)
+                self.schedules.append(budget.make_schedule(self.optimizers[name], self.epochs))
+        self.loader = self._loader(dataset, least)
+        self.whole, self.reference = whole or dataset, reference
         self.rows = rows_of(dataset)
         samplers = dict(method.streams(task))
         self.sampler = samplers.pop("main")
         self.streams = {
-            name: Endless(self.loader, sampler, self.rows, seed + 1 + i)
+            name: Endless(self._loader_of(name), sampler, seed + 1 + i)
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
-        self.engine = PlainEngine(self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision)
+        self.engine = PlainEngine(
+            self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision, self._examples
+        )
+
+    def _loader(self, dataset: Dataset, least: int = 2) -> Loader:
+        return Loader(
+            dataset,
+            batch_size=self.budget.batch_size,
+            least=least,
+            seed=self.seed,
+            augment=self.budget.augment,
+            device=self.device,
+            workers=self.budget.workers,
+        )
+
+    def _loader_of(self, stream: str) -> Loader:
+        if stream != REFERENCE:
+            return self.loader
+        assert self.reference is not None, (
+            "the pipeline refuses a method that needs a reference set where there is none"
+        )
+        return self._loader(self.reference)
+
+    @cached_property
+    def _whole(self) -> Loader:
+        return self.loader if self.whole is self.loader.dataset else self._loader(self.whole)
+
+    def _examples(self, index: Tensor | None) -> Iterator[Batch]:
+        names = self.whole.index
+        rows = torch.arange(len(names))
+        if index is not None:
+            ordered, order = names.sort()
+            rows = order[torch.searchsorted(ordered, index.cpu())]
+        for batch in self._whole.epoch(0, rows, augmented=False):
+            yield made(batch, self._whole)
 
     @property
     def done(self) -> bool:
@@ -95,7 +128,7 @@ class StageRun:
         train_mode(self.stage, self.state)
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
-                metrics = method.step(self.state, Batch(*batch), self._clock, self.engine)
+                metrics = method.step(self.state, made(batch, self.loader), self._clock, self.engine)
             for name, value in metrics.items():
                 sums[name] += value.sum()
                 counts[name] += value.numel()
@@ -188,8 +221,9 @@ class StageRun:
         """What must be the same for the stage to go on."""
         data = self.loader.dataset
         digest = hashlib.blake2b(digest_size=8)
-        for part in (data.y, data.index, data.group):
-            digest.update(part.numpy().tobytes())
+        for known in (data, self.reference):
+            for part in () if known is None else (known.y, known.index, known.group):
+                digest.update(part.numpy().tobytes())
         return {
             "stage": self.stage.name,
             "epochs": self.epochs,
@@ -201,8 +235,8 @@ class StageRun:
 class Endless:
     """The batches of a stream, starting over at its end; in a new order each time round."""
 
-    def __init__(self, loader: Loader, sampler: Sampler, rows: Rows, seed: int) -> None:
-        self.loader, self.sampler, self.rows, self.seed = loader, sampler, rows, seed
+    def __init__(self, loader: Loader, sampler: Sampler, seed: int) -> None:
+        self.loader, self.sampler, self.rows, self.seed = loader, sampler, rows_of(loader.dataset), seed
         self.drawn = 0
         self._batches = self._from(0)
 
@@ -222,11 +256,16 @@ class Endless:
             drawn, epoch = drawn - steps, epoch + 1
         while True:
             for batch in islice(self.loader.epoch(epoch, self._order(epoch)), drawn, None):
-                yield Batch(*batch)
+                yield made(batch, self.loader)
             drawn, epoch = 0, epoch + 1
 
     def _order(self, epoch: int) -> Tensor:
         return self.sampler.order(self.rows, self.seed, epoch, FOREVER)
+
+
+def made(batch: RawBatch, loader: Loader) -> Batch:
+    """Return a batch of the loader as methods see it."""
+    return Batch(*batch, classes=len(loader.dataset.classes))
 
 
 def train_mode(stage: Stage, state: State) -> None:

@@ -1,0 +1,140 @@
+"""ELR: early-learning regularization, which holds the network to what it predicted before it learned wrong labels.
+
+Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy Labels",
+NeurIPS 2020, equations 6 and 9: minimize ℓ + λ log(1 − ⟨p, t⟩), where the target t of an example is a moving average of what was
+predicted for it, t ← β t + (1 − β) p, from 0.
+
+Compared with github.com/shengliuzi/ELR (commit 934af53), the same to the digit: probabilities are kept in [1e-4, 1 − 1e-4],
+those that go into t are made to sum to 1 again, and t is moved before the loss is taken.
+
+Ours: `top_k` keeps the k largest entries of each target, and takes the others for 0. With k = C it is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.memory import Memory
+from skedastic.errors import UserError
+from skedastic.methods.base import MIXED, Batch, Card, Clock, Objective, Out, State, Task
+from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
+
+LEAST = 1e-4  # probability
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return softmax(logits) [B, C] kept away from 0 and 1, in single precision or better; rows may not sum to 1."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1).clamp(LEAST, 1 - LEAST)
+
+
+def moved_target(target: Tensor, p: Tensor, beta: float) -> Tensor:
+    """Return β t + (1 − β) p/Σp of targets t and probabilities p, both [B, C]."""
+    return beta * target + (1 - beta) * p / p.sum(1, keepdim=True)
+
+
+def early_learning(target: Tensor, p: Tensor) -> Tensor:
+    """Return log(1 − ⟨p, t⟩), [B], each ≤ 0, of targets t and probabilities p, both [B, C] (eq. 6)."""
+    return (1 - (target * p).sum(1)).log()
+
+
+class Targets(nn.Module):
+    """The targets of n examples over C classes, all of each or its k largest entries."""
+
+    def __init__(self, index: Tensor, classes: int, top_k: int | None) -> None:
+        super().__init__()
+        self.classes = classes
+        kept = min(top_k or classes, classes)
+        self.value = Memory(index, kept)  # [n, k]
+        self.place = Memory(index, kept, dtype=torch.int32) if kept < classes else None  # [n, k] classes
+
+    def of(self, index: Tensor) -> Tensor:
+        """Return the targets of the examples named by `index` [B], [B, C]."""
+        value = self.value.of(index)
+        if self.place is None:
+            return value
+        return value.new_zeros(len(index), self.classes).scatter_add_(1, self.place.of(index).long(), value)
+
+    def put(self, index: Tensor, target: Tensor) -> None:
+        """Keep targets [B, C] of the examples named by `index` [B]."""
+        if self.place is not None:
+            target, place = target.topk(self.value.values.shape[1], dim=1)
+            self.place.put(index, place)
+        self.value.put(index, target)
+
+
+class ELRState(OneNetworkState):
+    """The network, and the target of each example."""
+
+    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], targets: Targets) -> None:
+        super().__init__(net, *known)
+        self.targets = targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class ELR(OneNetwork):
+    """Minimize the loss plus λ log(1 − ⟨p, t⟩), t a moving average of the example's predictions."""
+
+    lam: float = 3.0
+    beta: float = 0.7
+    top_k: int | None = None
+
+    card: ClassVar[Card] = Card(
+        name="elr",
+        title="Early-learning regularization",
+        paper="Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
+        equations="ℓ + λ log(1 − ⟨p, t⟩), t ← β t + (1 − β) p (eq. 6 and 9)",
+        family="noise cleaning",
+        refuses={MIXED: "it keeps a target of each example, and a mixture is of two; elr-plus mixes targets too"},
+        limits=({"lam": 0.0},),
+        parameters={
+            **AXES,
+            "lam": "λ ≥ 0; 0 is plain training, 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a "
+            "similar class",
+            "beta": "β in [0, 1), how much of a target stays; 0.9 where labels are flipped to a similar class",
+            "top_k": "how many of a target's entries are kept, ≥ 1; none keeps all",
+        },
+        cost="1.0 × the step of plain training",
+        memory="C numbers for each example: 4 GB for a million examples of 1,000 classes; top_k=10 keeps 10 and their places, 96 MB",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_elr("ELR", self.lam, self.beta, self.top_k)
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> ELRState:
+        """Return a fresh network, and targets of 0."""
+        return ELRState(
+            self.network(task, make_net), self.known(task), Targets(task.index, len(task.classes), self.top_k)
+        )
+
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Move the batch's targets."""
+        assert isinstance(state, ELRState)
+        p = probabilities(self.loss.predicted(out.logits))
+        state.targets.put(batch.index, moved_target(state.targets.of(batch.index), p, self.beta))
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return eq. 6 on the batch."""
+        assert isinstance(state, ELRState)
+        plain = self.weighted(state, batch, out, clock).mean()
+        if self.lam == 0:
+            return Objective(plain, out.extra.detach())
+        term = early_learning(state.targets.of(batch.index), probabilities(self.loss.predicted(out.logits)))
+        return Objective(plain + self.lam * term.mean(), out.extra.detach(), {"early_learning": term.detach()})
+
+
+def check_elr(cls: str, lam: float, beta: float, top_k: int | None) -> None:
+    """Raise UserError where ELR can't have such parameters."""
+    if not 0 <= lam < float("inf"):
+        raise UserError(
+            f"{cls}(lam={lam}): lam must be finite and at least 0; 0 is plain training, 3 the authors' for CIFAR-10"
+        )
+    if not 0 <= beta < 1:
+        raise UserError(f"{cls}(beta={beta}): beta must be in [0, 1), how much of a target stays; 0.7 is usual")
+    if top_k is not None and top_k < 1:
+        raise UserError(f"{cls}(top_k={top_k}): top_k must be at least 1, or none to keep all")

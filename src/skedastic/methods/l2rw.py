@@ -1,0 +1,59 @@
+"""L2RW: learning to reweight examples by how much each would lower the loss of a clean reference batch.
+
+Source: Ren, Zeng, Yang, Urtasun, "Learning to Reweight Examples for Robust Deep Learning", ICML 2018, equations 4 to 8 and Algorithm
+1: with weights ε = 0 nothing is stepped, ŵ = w, and u_i = −∂L_ref/∂ε_i ∝ ⟨∇L_ref(w), ∇ℓ_i(w)⟩; then
+w_i = max(u_i, 0)/(Σ_j max(u_j, 0) + δ), δ = 1 where the sum is 0, so that nothing is learned from such a batch.
+
+Compared with github.com/uber-research/learning-to-reweight-examples (commit 0b616c9): the same (there too, the products by double
+backward, and no learning rate in them, since it cancels). BatchNorm takes each batch's own statistics in both forwards, as
+there; its running ones follow the training batch alone. Its cost has weight decay in it, which is the optimizer's here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from skedastic.core.meta import pulled
+from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Batch, Card, Clock, Engine
+from skedastic.methods.learned_weights import LearnedWeights, trained_parameters
+from skedastic.methods.one_network import AXES
+
+
+def rectified(alignment: Tensor) -> Tensor:
+    """Return max(u, 0) over its mean, [B], of alignments u [B]; all 0 where none is above 0 (eq. 7 and 8, times B)."""
+    positive = alignment.clamp_min(0)
+    total = positive.sum()
+    return len(positive) * positive / torch.where(total > 0, total, torch.ones_like(total))
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2RW(LearnedWeights):
+    """Weigh each example by how well its gradient agrees with that of the reference set."""
+
+    card: ClassVar[Card] = Card(
+        name="l2rw",
+        title="Learning to reweight examples by a reference set",
+        paper="Ren et al., Learning to Reweight Examples for Robust Deep Learning, ICML 2018",
+        equations="w_i ∝ max(⟨∇L_ref, ∇ℓ_i⟩, 0) (eq. 5 to 8, Algorithm 1)",
+        family="reweighting by learning",
+        needs=frozenset({REFERENCE}),
+        supports=frozenset({"classification", "regression"}),
+        refuses={
+            PERTURBED: "it takes gradients of the examples and of the reference set itself",
+            MIXED: "it tells by its gradient whether a label is wrong, and a mixture has two",
+        },
+        no_limit="weights are found anew for every batch, and are never all equal",
+        parameters=AXES,
+        cost="about 3 × the step of plain training: a forward and backward of the reference batch, and a double backward",
+    )
+
+    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
+        """Return the weights of eq. 8, times B."""
+        parameters = trained_parameters(state)
+        _, direction = self.reference_gradients(state, parameters, engine)
+        _, products = pulled(losses, list(parameters.values()), torch.zeros_like(losses))
+        return rectified(products(direction))

@@ -1,0 +1,78 @@
+"""What methods that learn the examples' weights from a reference set have in common.
+
+A step runs the batch once, finds weights by how the reference set's loss would move, and minimizes the weighted losses of the
+same forward. The reference set comes in batches of its own, as large as the budget's; a smaller set is taken whole.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from skedastic.core.meta import run_with
+from skedastic.core.samplers import Sampler, Shuffle
+from skedastic.core.tilted import effective_size
+from skedastic.errors import UserError
+from skedastic.methods.base import (
+    NEEDS_REFERENCE,
+    REFERENCE,
+    Batch,
+    Clock,
+    Engine,
+    Metrics,
+    Objective,
+    Out,
+    State,
+    Task,
+    accuracy,
+    outputs,
+)
+from skedastic.methods.one_network import OneNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedWeights(OneNetwork):
+    """A method that weighs examples by what a reference set says: minimize (1/B) Σ_i v_i w_{y_i} ℓ_i."""
+
+    weighs: ClassVar[bool] = True
+
+    @abstractmethod
+    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
+        """Return the weights v [B] of losses [B] of the batch, detached. The losses' graph is kept."""
+
+    def streams(self, task: Task) -> dict[str, Sampler]:
+        """Return the sampler, and that of the reference set. Raises UserError where there is none."""
+        if task.reference is None:
+            raise UserError(f"{self.card.name} {NEEDS_REFERENCE}")
+        return {**super().streams(task), REFERENCE: Shuffle()}
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the mean of the losses as they are; a step weighs them."""
+        return Objective(self.weighted(state, batch, out, clock).mean(), out.extra.detach())
+
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+        """Learn the weights of the batch, and take the weighted step."""
+        out = self.forward(state, batch)
+        losses = self.weighted(state, batch, out, clock)
+        weights = self.learned(state, batch, losses, clock, engine).detach()
+        engine.update("main", (weights * losses).mean())
+        logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}
+        return {"loss": out.extra.detach(), **accuracy(out.logits, batch.y), **logs}
+
+    def reference_gradients(
+        self, state: State, parameters: Mapping[str, Tensor], engine: Engine
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the mean loss of the next reference batch at `parameters`, a scalar, and its gradients by them."""
+        batch = engine.draw(REFERENCE)
+        found = outputs(run_with(state.net, parameters, batch.x))
+        loss = self.losses(state, found, batch.y).mean()
+        return loss.detach(), engine.gradients(loss, list(parameters.values()))
+
+
+def trained_parameters(state: State) -> dict[str, Tensor]:
+    """Return the network's parameters that are trained, by name."""
+    return {name: p for name, p in state.net.named_parameters() if p.requires_grad}

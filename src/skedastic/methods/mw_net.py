@@ -1,0 +1,113 @@
+"""MW-Net: a small network that learns from a reference set how to weigh an example by its loss.
+
+Source: Shu, Xie, Yi, Zhao, Zhou, Xu, Meng, "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting", NeurIPS 2019,
+equations 3 to 5 and Algorithm 1: V(ℓ; Θ) has one hidden layer of 100 and a sigmoid. A virtual step ŵ(Θ) = w − α (1/B) Σ V(ℓ_i; Θ) ∇ℓ_i;
+Θ takes a step down the loss of the reference batch at ŵ(Θ); w takes the step with the new weights.
+
+Compared with github.com/xjtushujun/meta-weight-net (commit 3f1800f), its one-step gradient to rounding, without its copies of the layers:
+dL/dΘ = −(α/B) Σ_i ⟨∇L(ŵ), ∇ℓ_i⟩ ∂V(ℓ_i)/∂Θ (`core.meta`). As there, α is the network's current learning rate and the virtual step is plain
+gradient descent, the weights are not normalized, Θ has Adam at 1e-3 with weight decay 1e-4, and BatchNorm takes each batch's own
+statistics in every forward while its running ones follow the training batch alone. There the batch is run twice at the same
+weights; here once, so that dropout is the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.meta import pulled, stepped
+from skedastic.errors import UserError
+from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Batch, Card, Clock, Engine, OwnOptimizer, State, Task
+from skedastic.methods.learned_weights import LearnedWeights, trained_parameters
+from skedastic.methods.one_network import AXES, OneNetworkState
+
+
+class WeightNet(nn.Module):
+    """V: a loss in, a weight in (0, 1) out."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Sigmoid())
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """Map losses [B] to weights [B]."""
+        weights: Tensor = self.layers(losses[:, None])
+        return weights.squeeze(1)
+
+
+class MWNetState(OneNetworkState):
+    """The network, and the one that weighs."""
+
+    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], weighter: WeightNet) -> None:
+        super().__init__(net, *known)
+        self.weighter = weighter
+
+
+@dataclass(frozen=True, kw_only=True)
+class MWNet(LearnedWeights):
+    """Weigh each example by a function of its loss that is learned on the reference set."""
+
+    hidden: int = 100
+    meta_lr: float = 1e-3
+    meta_weight_decay: float = 1e-4
+
+    card: ClassVar[Card] = Card(
+        name="mw-net",
+        title="Meta-Weight-Net: a learned function from loss to weight",
+        paper="Shu et al., Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting, NeurIPS 2019",
+        equations="(1/B) Σ V(ℓ_i; Θ) ℓ_i, Θ by ∂L_ref(w − α ∇Σ V ℓ)/∂Θ (eq. 3 to 5, Algorithm 1)",
+        family="reweighting by learning",
+        needs=frozenset({REFERENCE}),
+        supports=frozenset({"classification", "regression"}),
+        refuses={
+            PERTURBED: "it takes gradients of the examples and of the reference set itself",
+            MIXED: "it weighs an example by its loss, and a mixture's is large for being one",
+        },
+        no_limit="its weights are below 1, and never all equal",
+        parameters={
+            **AXES,
+            "hidden": "units of the network that weighs, ≥ 1",
+            "meta_lr": "its learning rate (Adam), > 0",
+            "meta_weight_decay": "its weight decay, ≥ 0",
+        },
+        cost="about 3 × the step of plain training: a forward and backward of the reference batch, and a double backward",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden < 1:
+            raise UserError(f"MWNet(hidden={self.hidden}): hidden must be at least 1; 100 is the paper's")
+        if not 0 < self.meta_lr < float("inf"):
+            raise UserError(f"MWNet(meta_lr={self.meta_lr}): meta_lr must be finite and above 0; 0.001 is the authors'")
+        if not 0 <= self.meta_weight_decay < float("inf"):
+            raise UserError(f"MWNet(meta_weight_decay={self.meta_weight_decay}): must be finite and at least 0")
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> MWNetState:
+        """Return fresh networks."""
+        return MWNetState(self.network(task, make_net), self.known(task), WeightNet(self.hidden))
+
+    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+        """Return the network's parameters, and apart from them those of the one that weighs."""
+        assert isinstance(state, MWNetState)
+        return {"main": list(state.net.parameters()), "weighter": list(state.weighter.parameters())}
+
+    def optimizers(self) -> Mapping[str, OwnOptimizer]:
+        """Return Adam, for the network that weighs."""
+        return {"weighter": OwnOptimizer(self.meta_lr, self.meta_weight_decay)}
+
+    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
+        """Take a step on Θ, and return the new weights."""
+        parameters, rate, seen = trained_parameters(state), engine.rate("main"), losses.detach()
+        weights = state.weighter(seen)
+        gradients, products = pulled(losses, list(parameters.values()), weights / len(losses))
+        _, direction = self.reference_gradients(state, stepped(parameters, gradients, rate), engine)
+        by_weight = -rate / len(losses) * products(direction)  # ∂L/∂V(ℓ_i)
+        engine.update("weighter", (by_weight * weights).sum())
+        with torch.no_grad():
+            found: Tensor = state.weighter(seen)
+        return found
