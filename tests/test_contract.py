@@ -71,10 +71,16 @@ def reference(kind: str = "classification") -> Dataset:
     return trusted if trusted.scale is None else replace(trusted, scale=dataset(kind=kind).scale)
 
 
+class Flat(nn.Linear):
+    """A first layer that reads images too, which some methods are for."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
 def make_net(outputs: int = 3) -> nn.Module:
     return nn.Sequential(
-        nn.Flatten(),  # of images, which some methods are for
-        nn.Linear(6, 16),
+        Flat(6, 16),
         nn.BatchNorm1d(16),
         nn.ReLU(inplace=True),
         nn.Dropout(0.2),

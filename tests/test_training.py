@@ -157,7 +157,7 @@ class Last(ERM):
 
     def end_epoch(self, state, task, clock, engine):
         SEEN["stats"].append(task.stats)
-        SEEN["rates"].append(engine.optimizer("main").param_groups[0]["lr"])
+        SEEN["rates"].append(engine.rate("main"))
 
 
 @dataclass(frozen=True, kw_only=True)
