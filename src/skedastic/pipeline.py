@@ -113,7 +113,7 @@ def _fit(
 ) -> Result:
     make_net = own_net or network(config, data)
     _check_reference(data, [method])
-    rehearse([method], data.train, make_net, config.train)
+    rehearse([method], data.train, make_net, config.train, data.reference)
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = estimate_noise(config, data, make_net, progress, kept) if _estimates(config, [method]) else None
     return train_and_evaluate(config, data, method, make_net, estimated, progress, kept)
@@ -185,7 +185,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) 
     _check_focus(config, data.test)
     _estimates(config, methods)
     _check_reference(data, methods)
-    rehearse(methods, data.train, network(config, data), config.train)
+    rehearse(methods, data.train, network(config, data), config.train, data.reference)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
 
 

@@ -26,7 +26,13 @@ ANOTHER = "leave it out, or take another method"
 WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
 
 
-def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, budget: Budget) -> None:
+def rehearse(
+    methods: Iterable[Method],
+    dataset: Dataset,
+    make_net: MakeNet,
+    budget: Budget,
+    reference: Dataset | None = None,
+) -> None:
     """Refuse networks, devices and settings of methods that would fail after the estimate, or in a worker.
 
     Raises UserError. The caller's random state is left alone.
@@ -35,7 +41,7 @@ def rehearse(methods: Iterable[Method], dataset: Dataset, make_net: MakeNet, bud
     find_device(budget.device)
     for method in methods:
         _check_supports(method, dataset.task)
-    task = _task(dataset)
+    task = _task(dataset, reference)
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
@@ -177,10 +183,11 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
         raise UserError(f"{method.card.name} can't train this network: {reason}") from None
 
 
-def _task(dataset: Dataset) -> Task:
+def _task(dataset: Dataset, reference: Dataset | None) -> Task:
     """Return the task as if nothing had been held out."""
+    bare = make_task(dataset, reference)
     if dataset.scale is not None:
-        return replace(make_task(dataset), stats=measure_variance(dataset, torch.full_like(dataset.y, torch.nan)))
+        return replace(bare, stats=measure_variance(dataset, torch.full_like(dataset.y, torch.nan)))
     nothing = torch.zeros(len(dataset), dtype=torch.bool)
     stats = group_stats(dataset.group, nothing, nothing, dataset.groups, shrink=False)
-    return replace(make_task(dataset), stats=stats)
+    return replace(bare, stats=stats)

@@ -1,0 +1,178 @@
+"""L2RW and MW-Net: the look ahead against finite differences and against per-example gradients, and what they need."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from skedastic.config import make_method
+from skedastic.core.meta import pulled, run_with, stepped
+from skedastic.errors import UserError
+from skedastic.methods.base import REFERENCE, Clock
+from skedastic.methods.l2rw import L2RW, rectified
+from skedastic.methods.mw_net import MWNet
+from skedastic.training import PlainEngine, train
+from skedastic.training.loop import make_task
+from tests.test_contract import BUDGET, batch_of, dataset, reference, task
+
+CLOCK = Clock(0, 1, 0)
+
+
+def smooth_net():
+    """A tiny network with BatchNorm and no kinks, in double precision."""
+    return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def losses_of(net, x, y):
+    return nn.functional.cross_entropy(net(x), y, reduction="none")
+
+
+@pytest.fixture
+def both():
+    """A network, a training batch and a reference batch."""
+    torch.manual_seed(0)
+    net = smooth_net().train()
+    data, trusted = dataset(), reference()
+    return net, (data.x[:8].double(), data.y[:8]), (trusted.x.double(), trusted.y)
+
+
+def looked_ahead(net, batch, trusted, v, rate):
+    """L at ŵ(v), literally: each example's gradient by itself, one step, and the reference loss there."""
+    names = [name for name, _ in net.named_parameters()]
+    parameters = [p.detach().clone() for p in net.parameters()]
+    of_each = [torch.autograd.grad(loss, list(net.parameters()), retain_graph=True) for loss in losses_of(net, *batch)]
+    for j, p in enumerate(parameters):
+        for i in range(len(v)):
+            p -= rate * v[i] * of_each[i][j]
+    out = functional_call(net, dict(zip(names, parameters, strict=True)), (trusted[0],))
+    return nn.functional.cross_entropy(out, trusted[1])
+
+
+def test_the_look_ahead_is_the_derivative_by_the_weights(both):
+    net, batch, trusted = both
+    v, rate, h = torch.linspace(0.1, 0.8, 8, dtype=torch.float64), 0.3, 1e-5
+    parameters = dict(net.named_parameters())
+    gradients, products = pulled(losses_of(net, *batch), list(parameters.values()), v)
+    ahead = stepped(parameters, gradients, rate)
+    loss = nn.functional.cross_entropy(run_with(net, ahead, trusted[0]), trusted[1])
+    assert float(loss.detach()) == pytest.approx(float(looked_ahead(net, batch, trusted, v, rate).detach()), rel=1e-10)
+    found = -rate * products(torch.autograd.grad(loss, list(ahead.values())))
+    for i in range(8):
+        moved = [v.clone() for _ in range(2)]
+        moved[0][i] += h
+        moved[1][i] -= h
+        up, down = (float(looked_ahead(net, batch, trusted, m, rate).detach()) for m in moved)
+        assert float(found[i]) == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-9)
+
+
+def engine_of(net_state, method, trusted, rate=0.3):
+    optimizers = {n: torch.optim.SGD(p, rate) for n, p in method.param_groups(net_state).items()}
+    return PlainEngine(optimizers, torch.device("cpu"), draw=lambda stream: trusted)
+
+
+def in_double(batch):
+    return replace(batch, x=batch.x.double())
+
+
+def test_l2rw_weighs_by_the_agreement_of_gradients():
+    data = dataset()
+    method = L2RW()
+    state = method.init(task(data), smooth_net).train()
+    batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
+    parameters = list(state.net.parameters())
+    of_each = [torch.autograd.grad(x, parameters, retain_graph=True) for x in losses_of(state.net, batch.x, batch.y)]
+    toward = torch.autograd.grad(losses_of(state.net, trusted.x, trusted.y).mean(), parameters)
+    u = np.array([sum(float((a * b).sum().detach()) for a, b in zip(g, toward, strict=True)) for g in of_each])
+    expected = np.maximum(u, 0) / np.maximum(u, 0).sum()
+    state = method.init(task(data), lambda: state.net)
+    out = method.forward(state, batch)
+    found = method.learned(state, batch, out.extra, CLOCK, engine_of(state, method, trusted))
+    np.testing.assert_allclose(found.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
+    assert 0 < (expected > 0).sum() < 8
+
+
+def test_where_no_gradient_agrees_nothing_is_learned():
+    assert rectified(torch.tensor([-1.0, -2.0])).tolist() == [0, 0]
+    assert rectified(torch.tensor([1.0, -2.0, 3.0, 0.0])).tolist() == [1, 0, 3, 0]
+
+
+def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
+    """By finite differences in the parameters Θ of the network that weighs, through the whole look ahead."""
+    data, rate = dataset(), 0.3
+    method = MWNet(hidden=4)
+    torch.manual_seed(1)
+    state = method.init(task(data), smooth_net).double().train()
+    batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
+    seen = losses_of(state.net, batch.x, batch.y).detach()
+
+    def reference_loss():
+        with torch.no_grad():
+            v = state.weighter(seen) / 8
+        return float(looked_ahead(state.net, (batch.x, batch.y), (trusted.x, trusted.y), v, rate).detach())
+
+    expected = []
+    for p in state.weighter.parameters():
+        for k in range(p.numel()):
+            values = []
+            for h in (1e-5, -1e-5):
+                with torch.no_grad():
+                    p.view(-1)[k] += h
+                values.append(reference_loss())
+                with torch.no_grad():
+                    p.view(-1)[k] -= h
+            expected.append((values[0] - values[1]) / 2e-5)
+    before = torch.cat([p.detach().view(-1).clone() for p in state.weighter.parameters()])
+    engine = engine_of(state, method, trusted, rate)
+    found = method.learned(state, batch, method.forward(state, batch).extra, CLOCK, engine)
+    after = torch.cat([p.detach().view(-1) for p in state.weighter.parameters()])
+    np.testing.assert_allclose(((before - after) / rate).numpy(), expected, rtol=2e-4, atol=1e-9)
+    torch.testing.assert_close(found, state.weighter(seen).detach())
+
+
+@pytest.mark.parametrize("name", ["l2rw", "mw-net"])
+def test_statistics_follow_the_training_batch_alone(name):
+    """The reference's forward, at other weights, leaves BatchNorm's running statistics and its count as they were."""
+    data, method = dataset(), make_method(name, {})
+    state = method.init(task(data), lambda: smooth_net().float()).train()
+    plain = smooth_net().float().train()
+    plain.load_state_dict(state.net.state_dict())
+    batch = batch_of(data, slice(8))
+    plain(batch.x)
+    method.step(state, batch, CLOCK, engine_of(state, method, batch_of(reference(), slice(12))))
+    for ours, theirs in zip(state.net.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_mw_net_has_an_optimizer_of_its_own():
+    """Adam at meta_lr, whatever the budget's rate: after one step each weight of V has moved by about that."""
+    data, moved = dataset(), []
+    one_step = replace(BUDGET, epochs=1, batch_size=50, lr=1e-6)
+    for meta_lr in (1e-4, 1e-2):
+        method = MWNet(meta_lr=meta_lr)
+        torch.manual_seed(0)
+        begun = method.init(task(data), smooth_float).weighter.parameters()
+        trained = train(method, data, smooth_float, one_step, task=task(data), reference=reference())
+        ended = trained.state.weighter.parameters()
+        moved.append(max(float((p - q).detach().abs().max()) for p, q in zip(ended, begun, strict=True)))
+    assert moved == pytest.approx([1e-4, 1e-2], rel=0.05)
+
+
+def smooth_float():
+    return smooth_net().float()
+
+
+@pytest.mark.parametrize("name", ["l2rw", "mw-net"])
+def test_there_must_be_a_reference_set(name):
+    method = make_method(name, {})
+    with pytest.raises(UserError, match=f"{name} learns from a reference set.*--reference"):
+        train(method, dataset(), smooth_float, BUDGET, task=make_task(dataset()))
+    assert REFERENCE in method.needs
+
+
+@pytest.mark.parametrize("settings", [{"hidden": 0}, {"meta_lr": 0.0}, {"meta_weight_decay": -1.0}])
+def test_bad_settings_are_one_line(settings):
+    with pytest.raises(UserError, match=next(iter(settings))):
+        make_method("mw-net", settings)
