@@ -235,3 +235,24 @@ def test_an_estimate_of_what_was_not_learned_is_called_that():
 
     assert unlearned(of([20, 60])) == []
     assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]
+
+
+def test_of_many_methods_each_is_held_against_the_first(comparison):
+    names = ("erm", "har", "elr", "gce", "sce", "unif", "crt")
+    of_few, of_many = (Comparison(replace(comparison.config, methods=n), []) for n in (names[:6], names))
+    assert len(of_few.pairs()) == 15
+    assert of_many.pairs() == [(name, "erm") for name in reversed(names[1:])]
+
+
+def test_all_methods_are_those_that_the_data_can_be_used_with():
+    config = sk.Config(
+        source="digits", limit=150, seeds=1, methods=("all",), train=sk.Budget(epochs=2, batch_size=64),
+        model={"name": "mlp", "width": 8, "depth": 1},
+    )  # fmt: skip
+    found = sk.compare(config)
+    names = found.config.methods
+    assert names[0] == "erm"
+    assert {"har", "co-teaching", "elr", "sam", "gce"} <= set(names)
+    assert not {"l2rw", "mw-net"} & set(names)
+    assert any("l2rw (no reference set)" in note for note in found.config.notes)
+    assert set(found.to_dict()["methods"]) == set(names)

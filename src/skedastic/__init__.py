@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from skedastic.errors import UserError as UserError
     from skedastic.loading import load as load
     from skedastic.methods.absgd import ABSGD as ABSGD
+    from skedastic.methods.co_teaching import CoTeaching as CoTeaching
     from skedastic.methods.cvar import CVaR as CVaR
     from skedastic.methods.eg import EG as EG
+    from skedastic.methods.elr import ELR as ELR
     from skedastic.methods.erm import ERM as ERM
     from skedastic.methods.group_dro import GroupDRO as GroupDRO
     from skedastic.methods.har import HAR as HAR
+    from skedastic.methods.l2rw import L2RW as L2RW
     from skedastic.methods.lws import LWS as LWS
+    from skedastic.methods.mixup import Mixup as Mixup
+    from skedastic.methods.mw_net import MWNet as MWNet
     from skedastic.methods.ncm import NCM as NCM
+    from skedastic.methods.sam import SAM as SAM
     from skedastic.methods.tau_norm import TauNorm as TauNorm
     from skedastic.methods.tilted import Tilted as Tilted
     from skedastic.methods.two_stage import TwoStage as TwoStage
@@ -40,6 +46,12 @@ _HOME = {
     "compare": "skedastic.pipeline",
     "load": "skedastic.loading",
     "ABSGD": "skedastic.methods.absgd",
+    "CoTeaching": "skedastic.methods.co_teaching",
+    "ELR": "skedastic.methods.elr",
+    "L2RW": "skedastic.methods.l2rw",
+    "Mixup": "skedastic.methods.mixup",
+    "MWNet": "skedastic.methods.mw_net",
+    "SAM": "skedastic.methods.sam",
     "CVaR": "skedastic.methods.cvar",
     "EG": "skedastic.methods.eg",
     "ERM": "skedastic.methods.erm",
@@ -58,15 +70,21 @@ _HOME = {
 __all__ = [
     "ABSGD",
     "EG",
+    "ELR",
     "ERM",
     "HAR",
+    "L2RW",
     "LWS",
     "NCM",
+    "SAM",
     "Budget",
     "CVaR",
+    "CoTeaching",
     "Config",
     "Estimation",
     "GroupDRO",
+    "MWNet",
+    "Mixup",
     "TauNorm",
     "Tilted",
     "TwoStage",

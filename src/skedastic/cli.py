@@ -164,7 +164,7 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 
 @app.command()
 @options(DATA_OPTIONS, TEST_OPTIONS)
-@click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har).")
+@click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har), or all.")
 @click.option(
     "--strength", type=_number_or_word, help="Largest enforced strength, or auto, for every method that has one."
 )

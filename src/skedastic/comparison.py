@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from skedastic.report.content import Suspect
     from skedastic.results import Result
 
+MOST_PAIRED = 6  # methods, of which every pair is shown
 PARTS = ("overall", "focus", "rest", "worst_group")
 
 
@@ -167,9 +168,13 @@ class Comparison:
         return values
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the pairs of methods to hold against each other, the later named minus the earlier."""
+        """Return the pairs of methods to hold against each other, the later named minus the earlier.
+
+        All of them, or where there are many methods each against the first.
+        """
         names = self.config.methods  # the last against the first comes first: the headline
-        return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[:i]]
+        first = 1 if len(names) > MOST_PAIRED else len(names)
+        return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[: min(i, first)]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `compare.json` holds."""

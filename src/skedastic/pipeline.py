@@ -27,13 +27,16 @@ from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
 from skedastic.evaluate_real import evaluate_real
-from skedastic.methods.base import GROUP_STATS, NEEDS_REFERENCE, REFERENCE, Method
+from skedastic.methods import presets
+from skedastic.methods.base import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REFERENCE, Method
 from skedastic.methods.erm import ERM
 from skedastic.preparation import Data, network, open_data, open_named
 from skedastic.rehearsal import MakeNet, rehearse
 from skedastic.results import Result, make_result
 from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress, make_task
+
+ALL = "all"  # instead of the names of methods
 
 
 def fit(
@@ -175,18 +178,47 @@ def train_and_evaluate(
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) -> Comparison:
     """Train every method of `config.methods` on the same splits of the same data, over seeds; see `Comparison`.
 
+    `methods=("all",)` is every name that there is, plain training first, but for those that the data can't be used with.
     jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
     stand under `if __name__ == "__main__":`, as for everything that starts processes.
     """
-    methods = list(compared_methods(config).values())
     data = open_data(replace(config, seed=config.first_seed))
     if data.test is None:
         raise UserError("test=none: a comparison needs a test set; give a share such as test=0.2, or a file")
+    if config.methods == (ALL,):
+        config = _with_all_methods(config, data)
+    methods = list(compared_methods(config).values())
     _check_focus(config, data.test)
     _estimates(config, methods)
     _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train, data.reference)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
+
+
+def _with_all_methods(config: Config, data: Data) -> Config:
+    """Name every method that the data can be used with, plain training first; a note says which it can't, and why."""
+    names, left_out = ["erm"], list[str]()
+    for name, preset in presets().items():
+        why = _why_not(preset.make(), config, data)
+        if why:
+            left_out.append(f"{name} ({why})")
+        elif name not in names:
+            names.append(name)
+    notes = (f"methods=all leaves out {', '.join(left_out)}.",) if left_out else ()
+    return replace(config, methods=tuple(names), notes=(*config.notes, *notes))
+
+
+def _why_not(method: Method, config: Config, data: Data) -> str:
+    if data.train.task not in method.supports:
+        return f"not for {data.train.task}"
+    if REFERENCE in method.needs and data.reference is None:
+        return "no reference set"
+    if GROUP_STATS in method.needs and config.estimate.kind == "none":
+        return "no estimate of the noise"
+    if IMAGES in method.requirements and data.train.kind != "image":
+        return "for images"
+    least = method.least_batch(make_task(data.train))
+    return f"needs batches of {least}" if least > config.train.batch_size else ""
 
 
 def compare_seed(config: Config) -> SeedOutcome:
