@@ -1,0 +1,123 @@
+"""What a step of each method costs, in time and in peak memory, over the step of plain training in the same run.
+
+    python benchmarks/methods.py [--json] [--rounds 9] [--batch 128] [--methods l2rw,mw-net,…]
+
+ResNet-32 on batches of 128 colour images, each method with its defaults through its own `step`, by the engine that training has: SGD with
+momentum, and what optimizers the method has besides. Every round times one step of each, in an order drawn anew; a ratio is the
+median over rounds of (step / plain step), with the quartiles. Plain training is timed twice a round, so that `erm_again` shows the
+noise. Reference batches are as large as the others. Peak memory: each method in a process of its own, three steps, above what the process
+held before it had a network, over that of plain training. By default, the methods that do more than weigh or change the loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common import hardware, show
+from skedastic.config import make_method
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Dataset
+from skedastic.methods import discover
+from skedastic.methods.base import Batch, Clock, Task
+from skedastic.models import make
+from skedastic.training import Budget, PlainEngine
+from skedastic.training.loop import make_task
+
+EXAMPLES, CLASSES = 5000, 10
+FAMILIES = ("noise cleaning", "reweighting by learning", "long tail", "around another method", "regularization")
+
+
+def make_world(size: int) -> tuple[Task, Batch, Batch]:
+    """Return a task of random images with a noise that was estimated, a batch, and a reference batch."""
+    y = torch.randint(CLASSES, (EXAMPLES,))
+    names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
+    data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, names, names, "table")
+    count, noise = data.group_counts(), torch.full((CLASSES,), 0.2, dtype=torch.float64)
+    stats = GroupStats(names, count, data.density(), count // 5, count, noise, noise, noise)
+    batches = [
+        Batch(torch.randn(size, 3, 32, 32), y[rows], index[rows], y[rows], CLASSES)
+        for rows in torch.randperm(EXAMPLES).split(size)[:2]
+    ]
+    return replace(make_task(data, data), input_shape=(3, 32, 32), stats=stats), *batches
+
+
+def step_of(name: str, size: int) -> Callable[[], None]:
+    """Return a training step of the method, on networks of its own."""
+    torch.manual_seed(0)
+    method = make_method(name, {})
+    task, batch, reference = make_world(size)
+    state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train()
+    budget, own = Budget(lr=0.01), method.optimizers()
+    optimizers = {
+        n: torch.optim.Adam(p, own[n].lr) if n in own else budget.make_optimizer(p)
+        for n, p in method.param_groups(state).items()
+    }
+    engine = PlainEngine(optimizers, torch.device("cpu"), draw=lambda stream: reference)
+    return lambda: (method.step(state, batch, Clock(1, 2, 0), engine), None)[1]
+
+
+def resident_mb(field: str) -> float:
+    """Return a field of this process's /proc status in MB, such as VmHWM, the most memory that it ever held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def peak_mb(name: str, size: int) -> float:
+    """Return the peak memory of three steps, measured in a process of its own."""
+    command = [sys.executable, __file__, "--memory-of", name, "--batch", str(size)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--methods", default="")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        before = resident_mb("VmRSS")
+        step = step_of(arguments.memory_of, arguments.batch)
+        for _ in range(3):
+            step()
+        print(resident_mb("VmHWM") - before)
+        return
+    chosen = arguments.methods.split(",") if arguments.methods else [
+        name for name, cls in discover().items() if cls.card.family in FAMILIES
+    ]  # fmt: skip
+    steps = {"erm": step_of("erm", arguments.batch), "erm_again": step_of("erm", arguments.batch)}
+    steps |= {name: step_of(name, arguments.batch) for name in chosen}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    order = random.Random(0)
+    for round_ in range(arguments.rounds + 1):
+        for name in order.sample(list(steps), len(steps)):
+            start = time.perf_counter()
+            steps[name]()
+            if round_:  # the first warms up
+                times[name].append(time.perf_counter() - start)
+    plain = peak_mb("erm", arguments.batch)
+    figures: dict[str, Any] = {"erm_ms": statistics.median(times["erm"]) * 1000, "erm_memory_mb": plain}
+    for name in list(steps)[1:]:
+        ratios = [a / b for a, b in zip(times[name], times["erm"], strict=True)]
+        low, median, high = statistics.quantiles(ratios, n=4)
+        figures |= {f"{name}_ratio": median, f"{name}_quartiles": [round(low, 3), round(high, 3)]}
+        if name != "erm_again":
+            figures[f"{name}_memory_ratio"] = peak_mb(name, arguments.batch) / plain
+    show(figures | {"rounds": arguments.rounds} | hardware(), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
