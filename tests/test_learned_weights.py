@@ -1,6 +1,7 @@
 """L2RW and MW-Net: the look ahead against finite differences and against per-example gradients, and what they need."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from torch import nn
 from torch.func import functional_call
 
 from skedastic.config import make_method
-from skedastic.core.meta import pulled, run_with, stepped
+from skedastic.core.again import RandomState
+from skedastic.core.meta import products, run_with, stepped
 from skedastic.errors import UserError
 from skedastic.methods.base import REFERENCE, Clock
 from skedastic.methods.l2rw import L2RW, rectified
+from skedastic.methods.learned_weights import Look
 from skedastic.methods.mw_net import MWNet
 from skedastic.training import PlainEngine, train
 from skedastic.training.loop import make_task
@@ -55,11 +58,12 @@ def test_the_look_ahead_is_the_derivative_by_the_weights(both):
     net, batch, trusted = both
     v, rate, h = torch.linspace(0.1, 0.8, 8, dtype=torch.float64), 0.3, 1e-5
     parameters = dict(net.named_parameters())
-    gradients, products = pulled(losses_of(net, *batch), list(parameters.values()), v)
+    gradients = torch.autograd.grad(losses_of(net, *batch), list(parameters.values()), v)
     ahead = stepped(parameters, gradients, rate)
     loss = nn.functional.cross_entropy(run_with(net, ahead, trusted[0]), trusted[1])
     assert float(loss.detach()) == pytest.approx(float(looked_ahead(net, batch, trusted, v, rate).detach()), rel=1e-10)
-    found = -rate * products(torch.autograd.grad(loss, list(ahead.values())))
+    direction = torch.autograd.grad(loss, list(ahead.values()))
+    found = -rate * products(lambda at: losses_of(partial(run_with, net, at), *batch), parameters, direction)
     for i in range(8):
         moved = [v.clone() for _ in range(2)]
         moved[0][i] += h
@@ -71,6 +75,62 @@ def test_the_look_ahead_is_the_derivative_by_the_weights(both):
 def engine_of(net_state, method, trusted, rate=0.3):
     optimizers = {n: torch.optim.SGD(p, rate) for n, p in method.param_groups(net_state).items()}
     return PlainEngine(optimizers, torch.device("cpu"), draw=lambda stream: trusted)
+
+
+def look(method, state, batch, engine):
+    before = RandomState.now(state)
+    return Look(batch, method.forward(state, batch).extra, CLOCK, engine, before)
+
+
+class NoForwardMode(torch.autograd.Function):
+    """The identity, as a layer that has a backward pass and nothing else."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.clone()
+
+
+def test_without_forward_mode_the_products_are_the_same(both):
+    net, (x, y), _ = both
+    parameters = dict(net.named_parameters())
+    direction = [torch.randn_like(p) for p in parameters.values()]
+
+    def plain(at):
+        return losses_of(partial(run_with, net, at), x, y)
+
+    def without(at):
+        return nn.functional.cross_entropy(NoForwardMode.apply(run_with(net, at, x)), y, reduction="none")
+
+    expected = products(plain, parameters, direction)
+    torch.testing.assert_close(products(without, parameters, direction), expected, rtol=1e-10, atol=1e-12)
+    assert expected.abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["l2rw", "mw-net"])
+def test_the_look_has_the_dropout_of_the_step(name):
+    """Along u = w the loss of a linear network moves with what its dropout let through."""
+    torch.manual_seed(3)
+    method = make_method(name, {})
+    net = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3)).train()
+    state, batch = method.init(task(dataset()), lambda: net), batch_of(dataset(), slice(8))
+    seen = look(method, state, batch, None)
+    direction = [torch.randn_like(p) for p in net.parameters()]
+    expected = [
+        sum(
+            float((g * u).sum())
+            for g, u in zip(
+                torch.autograd.grad(loss, list(net.parameters()), retain_graph=True), direction, strict=True
+            )
+        )
+        for loss in seen.losses
+    ]
+    after = torch.get_rng_state()
+    torch.testing.assert_close(method.products(state, seen, direction), torch.tensor(expected), rtol=1e-5, atol=1e-6)
+    assert torch.equal(torch.get_rng_state(), after)
 
 
 def in_double(batch):
@@ -88,8 +148,7 @@ def test_l2rw_weighs_by_the_agreement_of_gradients():
     u = np.array([sum(float((a * b).sum().detach()) for a, b in zip(g, toward, strict=True)) for g in of_each])
     expected = np.maximum(u, 0) / np.maximum(u, 0).sum()
     state = method.init(task(data), lambda: state.net)
-    out = method.forward(state, batch)
-    found = method.learned(state, batch, out.extra, CLOCK, engine_of(state, method, trusted))
+    found = method.learned(state, look(method, state, batch, engine_of(state, method, trusted)))
     np.testing.assert_allclose(found.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
     assert 0 < (expected > 0).sum() < 8
 
@@ -126,7 +185,7 @@ def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
             expected.append((values[0] - values[1]) / 2e-5)
     before = torch.cat([p.detach().view(-1).clone() for p in state.weighter.parameters()])
     engine = engine_of(state, method, trusted, rate)
-    found = method.learned(state, batch, method.forward(state, batch).extra, CLOCK, engine)
+    found = method.learned(state, look(method, state, batch, engine))
     after = torch.cat([p.detach().view(-1) for p in state.weighter.parameters()])
     np.testing.assert_allclose(((before - after) / rate).numpy(), expected, rtol=2e-4, atol=1e-9)
     torch.testing.assert_close(found, state.weighter(seen).detach())

@@ -4,9 +4,9 @@ Let ŵ(v) = w − α Σ_i v_i ∇ℓ_i(w), and L the loss of other examples. The
 
     ∂L(ŵ(v))/∂v_i = −α ⟨∇L(ŵ), ∇ℓ_i(w)⟩,
 
-so that one needs ŵ, the gradient u of L there, and the products of u with each ∇ℓ_i. These are had without any ∇ℓ_i: the
-gradient Σ_i v_i ∇ℓ_i is linear in v, and its derivative by v along u is all the products at once (double backward; the code
-of Ren et al. 2018 does the same). Nothing is copied but the parameters: L is taken by `torch.func.functional_call`.
+so that one needs ŵ, the gradient u of L there, and the products of u with each ∇ℓ_i. These are had without any ∇ℓ_i: ⟨u, ∇ℓ_i⟩
+is the derivative of ℓ_i along u, and one forward pass in dual numbers gives it for all examples at once. Nothing is copied but the
+parameters: everything is taken by `torch.func.functional_call`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,55 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from skedastic.core.again import buffers_kept
 
-Products = Callable[[Sequence[Tensor]], Tensor]  # u, a tensor for each parameter -> ⟨u, ∇ℓ_i⟩ of each example, [B]
+LossesOf = Callable[[Mapping[str, Tensor]], Tensor]  # parameters by name -> losses [B] of the examples at them
 
 
-def pulled(losses: Tensor, parameters: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], Products]:
-    """Return Σ_i v_i ∇ℓ_i, a tensor for each parameter, and the function that gives ⟨u, ∇ℓ_i⟩ [B] of any u.
+def products(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
+    """Return ⟨u, ∇ℓ_i⟩ [B] at `parameters`; u: a tensor for each of them.
 
-    losses: [B], whose graph is kept. weights: v [B], not differentiated through; they may be 0.
-    Raises RuntimeError where a layer has no double backward.
+    By forward-mode differentiation, which costs about three forward passes and keeps nothing; where a layer or a loss has
+    none, by differentiating the backward pass, to the same numbers. Raises RuntimeError where one has neither.
     """
-    v = weights.detach().clone().requires_grad_()
-    gradients = torch.autograd.grad(losses, parameters, v, create_graph=True, materialize_grads=True, allow_unused=True)
-    linear = [i for i, g in enumerate(gradients) if g.requires_grad]  # the others are 0, whatever v
+    try:
+        return _forward(losses_of, parameters, u)
+    except torch.OutOfMemoryError:
+        raise
+    except (NotImplementedError, RuntimeError):
+        return _double_backward(losses_of, parameters, u)
 
-    def products(u: Sequence[Tensor]) -> Tensor:
+
+def _forward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
+    with torch.no_grad(), forward_ad.dual_level():
+        dual = {
+            name: forward_ad.make_dual(p.detach(), direction.to(p.dtype))
+            for (name, p), direction in zip(parameters.items(), u, strict=True)
+        }
+        losses, found = forward_ad.unpack_dual(losses_of(dual))
+        return torch.zeros_like(losses) if found is None else found.clone()
+
+
+def _double_backward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
+    """The gradient Σ_i v_i ∇ℓ_i is linear in v, and its derivative by v along u is all the products."""
+    with torch.enable_grad():
+        at = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+        losses = losses_of(at)
+        v = torch.zeros_like(losses, requires_grad=True)
+        gradients = torch.autograd.grad(
+            losses, list(at.values()), v, create_graph=True, materialize_grads=True, allow_unused=True
+        )
+        linear = [i for i, g in enumerate(gradients) if g.requires_grad]  # the others are 0, whatever v
         if not linear:
-            return torch.zeros_like(v)
+            return torch.zeros_like(v).detach()
         found = torch.autograd.grad(
             [gradients[i] for i in linear], v, [u[i] for i in linear], allow_unused=True, materialize_grads=True
         )
-        return found[0]
-
-    return [g.detach() for g in gradients], products
+    return found[0]
 
 
 def stepped(parameters: Mapping[str, Tensor], gradients: Sequence[Tensor], rate: float) -> dict[str, Tensor]:

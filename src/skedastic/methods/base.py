@@ -157,7 +157,7 @@ class Engine(Protocol):
         """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
         ...
 
-    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
         ...
 

@@ -4,8 +4,8 @@ Source: Ren, Zeng, Yang, Urtasun, "Learning to Reweight Examples for Robust Deep
 1: with weights ε = 0 nothing is stepped, ŵ = w, and u_i = −∂L_ref/∂ε_i ∝ ⟨∇L_ref(w), ∇ℓ_i(w)⟩; then
 w_i = max(u_i, 0)/(Σ_j max(u_j, 0) + δ), δ = 1 where the sum is 0, so that nothing is learned from such a batch.
 
-Compared with github.com/uber-research/learning-to-reweight-examples (commit 0b616c9): the same (there too, the products by double
-backward, and no learning rate in them, since it cancels). BatchNorm takes each batch's own statistics in both forwards, as
+Compared with github.com/uber-research/learning-to-reweight-examples (commit 0b616c9): the same weights (there, the products by
+double backward; no learning rate in them either, since it cancels). BatchNorm takes each batch's own statistics in both forwards, as
 there; its running ones follow the training batch alone. Its cost has weight decay in it, which is the optimizer's here.
 """
 
@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skedastic.core.meta import pulled
-from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Batch, Card, Clock, Engine
-from skedastic.methods.learned_weights import LearnedWeights, trained_parameters
+from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card
+from skedastic.methods.learned_weights import LearnedWeights, Look, trained_parameters
 from skedastic.methods.one_network import AXES
 
 
@@ -51,9 +50,7 @@ class L2RW(LearnedWeights):
         cost="4.6 × the step of plain training on ResNet-32 (two cores): the reference batch, and a double backward",
     )
 
-    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
+    def learned(self, state: Any, look: Look) -> Tensor:
         """Return the weights of eq. 8, times B."""
-        parameters = trained_parameters(state)
-        _, direction = self.reference_gradients(state, parameters, engine)
-        _, products = pulled(losses, list(parameters.values()), torch.zeros_like(losses))
-        return rectified(products(direction))
+        _, direction = self.reference_gradients(state, trained_parameters(state), look.engine)
+        return rectified(self.products(state, look, direction))

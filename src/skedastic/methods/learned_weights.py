@@ -1,19 +1,21 @@
 """What methods that learn the examples' weights from a reference set have in common.
 
-A step runs the batch once, finds weights by how the reference set's loss would move, and minimizes the weighted losses of the
-same forward. The reference set comes in batches of its own, as large as the budget's; a smaller set is taken whole.
+A step runs the batch, finds weights by how the reference set's loss would move, and minimizes the weighted losses of that same
+forward. The reference set comes in batches of its own, as large as the budget's; a smaller set is taken whole.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
+from torch.func import functional_call
 
-from skedastic.core.meta import run_with
+from skedastic.core.again import RandomState, same_forward
+from skedastic.core.meta import products, run_with
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
@@ -34,6 +36,17 @@ from skedastic.methods.base import (
 from skedastic.methods.one_network import OneNetwork
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A step's batch, and what the network makes of it as it is."""
+
+    batch: Batch
+    losses: Tensor  # [B] with the classes' weights, and their graph
+    clock: Clock
+    engine: Engine
+    random_state: RandomState  # before that forward
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearnedWeights(OneNetwork):
     """A method that weighs examples by what a reference set says: minimize (1/B) Σ_i v_i w_{y_i} ℓ_i."""
@@ -41,8 +54,8 @@ class LearnedWeights(OneNetwork):
     weighs: ClassVar[bool] = True
 
     @abstractmethod
-    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
-        """Return the weights v [B] of losses [B] of the batch, detached. The losses' graph is kept."""
+    def learned(self, state: Any, look: Look) -> Tensor:
+        """Return the weights v [B] of the batch's losses, detached. Keeps their graph."""
 
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the sampler, and that of the reference set. Raises UserError where there is none."""
@@ -56,9 +69,10 @@ class LearnedWeights(OneNetwork):
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
         """Learn the weights of the batch, and take the weighted step."""
+        random_state = RandomState.now(state)
         out = self.forward(state, batch)
         losses = self.weighted(state, batch, out, clock)
-        weights = self.learned(state, batch, losses, clock, engine).detach()
+        weights = self.learned(state, Look(batch, losses, clock, engine, random_state)).detach()
         engine.update("main", (weights * losses).mean())
         logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}
         return {"loss": out.extra.detach(), **accuracy(out.logits, batch.y), **logs}
@@ -71,6 +85,17 @@ class LearnedWeights(OneNetwork):
         found = outputs(run_with(state.net, parameters, batch.x))
         loss = self.losses(state, found, batch.y).mean()
         return loss.detach(), engine.gradients(loss, list(parameters.values()))
+
+    def products(self, state: State, look: Look, direction: Sequence[Tensor]) -> Tensor:
+        """Return ⟨u, ∇ℓ_i⟩ [B] for a direction u, a tensor for each trained parameter: of the step's losses, same dropout."""
+        batch, weight = look.batch, self.class_weight(state, look.batch.y, look.clock)
+
+        def losses_of(parameters: Mapping[str, Tensor]) -> Tensor:
+            with same_forward(state, look.random_state):
+                found = outputs(functional_call(state.net, dict(parameters), (batch.x,)))
+            return self.with_weight(self.losses(state, found, batch.y), weight, found, batch.y)
+
+        return products(losses_of, trained_parameters(state), direction)
 
 
 def trained_parameters(state: State) -> dict[str, Tensor]:

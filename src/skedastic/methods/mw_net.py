@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.meta import pulled, stepped
+from skedastic.core.meta import stepped
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Batch, Card, Clock, Engine, OwnOptimizer, State, Task
-from skedastic.methods.learned_weights import LearnedWeights, trained_parameters
+from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card, OwnOptimizer, State, Task
+from skedastic.methods.learned_weights import LearnedWeights, Look, trained_parameters
 from skedastic.methods.one_network import AXES, OneNetworkState
 
 
@@ -100,13 +100,15 @@ class MWNet(LearnedWeights):
         """Return Adam, for the network that weighs."""
         return {"weighter": OwnOptimizer(self.meta_lr, self.meta_weight_decay)}
 
-    def learned(self, state: Any, batch: Batch, losses: Tensor, clock: Clock, engine: Engine) -> Tensor:
+    def learned(self, state: Any, look: Look) -> Tensor:
         """Take a step on Θ, and return the new weights."""
-        parameters, rate, seen = trained_parameters(state), engine.rate("main"), losses.detach()
+        parameters, engine = trained_parameters(state), look.engine
+        rate, seen = engine.rate("main"), look.losses.detach()
         weights = state.weighter(seen)
-        gradients, products = pulled(losses, list(parameters.values()), weights / len(losses))
+        virtual = (weights.detach() * look.losses).mean()
+        gradients = engine.gradients(virtual, list(parameters.values()), retain_graph=True)
         _, direction = self.reference_gradients(state, stepped(parameters, gradients, rate), engine)
-        by_weight = -rate / len(losses) * products(direction)  # ∂L/∂V(ℓ_i)
+        by_weight = -rate / len(seen) * self.products(state, look, direction)  # ∂L/∂V(ℓ_i)
         engine.update("weighter", (by_weight * weights).sum())
         with torch.no_grad():
             found: Tensor = state.weighter(seen)

@@ -75,11 +75,13 @@ class PlainEngine:
         self.scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
-    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
         with torch.autocast(self.device.type, enabled=False):
             scaled = self.scaler.scale(loss)
-            found = torch.autograd.grad(scaled, parameters, allow_unused=True, materialize_grads=True)
+            found = torch.autograd.grad(
+                scaled, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+            )
         scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
         return list(found) if scale == 1.0 else [g / scale for g in found]
 
