@@ -89,12 +89,14 @@ def options(*lists: list[Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-def _config(config_file: str | None, sets: tuple[str, ...], renamed: dict[str, str], **given: Any) -> Config:
+def _config(
+    config_file: str | None, sets: tuple[str, ...], renamed: dict[str, str], preset: str | None = None, **given: Any
+) -> Config:
     """Return the configuration; `renamed` says which setting an option means where the names differ."""
     from skedastic import config
 
     overrides = {renamed.get(name, name): value if value != () else None for name, value in given.items()}
-    result = config.read(config_file, overrides, sets)
+    result = config.read(config_file, overrides, sets, preset)
     if not result.source:
         raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
     return result
@@ -171,6 +173,11 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 @click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
 @click.option("--first-seed", type=int, help="The first seed (default 0).")
 @click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy, or error, is the headline, by comma.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="A table of a paper: its noise, imbalance and methods, such as har-table1 or har-table2; options go on top.",
+)
 @click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 def compare(

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
+from skedastic import experiments
 from skedastic.data.answers import TaskName
 from skedastic.errors import UserError, suggestion, unknown
 from skedastic.methods import find_preset
@@ -144,12 +145,17 @@ class Config:
         return _number(self.reference)
 
 
-def read(path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = ()) -> Config:
-    """Return the configuration of a TOML file, with `overrides` (None: not given) and then `--set key=value` on top."""
-    data: dict[str, Any] = {}
+def read(
+    path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = (), preset: str | None = None
+) -> Config:
+    """Return the configuration of a preset of `experiments`, with a TOML file, `overrides` and `--set key=value` on top.
+
+    Each may be left out; an override that is None is not given. Raises UserError where one can't be read.
+    """
+    data: dict[str, Any] = {} if preset is None else dict(experiments.settings(preset))
     if path is not None:
         try:
-            data = tomllib.loads(Path(path).read_text("utf-8"))
+            data |= tomllib.loads(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"can't read the configuration {str(path)!r}: {getattr(error, 'strerror', None) or error}"

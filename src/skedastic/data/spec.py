@@ -1,4 +1,7 @@
-"""The little languages of `--noise` and `--imbalance`, read against the class names, which may hold any character."""
+"""The little languages of `--noise` and `--imbalance`, read against the class names, which may hold any character.
+
+A class may be named by its position in class order, too: #0 is the first. A class of that very name comes before.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
 
     `a<->b:p` exchanges two classes with probability p, `a->b:p` flips one way, `uniform:p` flips to another class drawn
     uniformly, `pairs:p` to the next class in order, the last to the first (Han et al. 2018). p in [0, 1].
-    Rules act on the clean label, once: a class may flip by one rule only. Raises UserError where that isn't so.
+    a, b: names, or positions such as #3. Rules act on the clean label, once: a class may flip by one rule only. Raises UserError where that isn't so.
     """
     whole = re.fullmatch(r"\s*(uniform|pairs)\s*:\s*([^:,]*)", spec)
     if whole:
@@ -86,9 +89,9 @@ def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float
         found = rule.match(spec, position)
         if found is None:
             raise _explained(spec, spec[position:], classes)
-        a, b = classes.index(found[1]), classes.index(found[3])
+        a, b = _place(found[1], "--noise", spec, classes), _place(found[3], "--noise", spec, classes)
         if a == b:
-            raise UserError(f"--noise {spec!r}: class {found[1]!r} can't be flipped to itself; name two classes")
+            raise UserError(f"--noise {spec!r}: class {classes[a]!r} can't be flipped to itself; name two classes")
         rules.append((a, found[2], b, _probability(found[4], spec)))
         position = found.end()
     return rules
@@ -115,7 +118,7 @@ def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
         if found is None:
             wrong = text[position:].split(",")[0].strip()
             raise UserError(f"--imbalance {spec!r}: {unknown('class', wrong, classes)}")
-        ids.append(classes.index(found[1]))
+        ids.append(_place(found[1], "--imbalance", spec, classes))
         position = found.end()
     if len(set(ids)) < len(ids):
         raise UserError(f"--imbalance {spec!r}: a class is named twice")
@@ -123,7 +126,20 @@ def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
 
 
 def _any_of(classes: Sequence[str]) -> str:
-    return "|".join(re.escape(name) for name in sorted(classes, key=len, reverse=True))
+    names = [re.escape(name) for name in sorted(classes, key=len, reverse=True)]
+    return "|".join([*names, r"#\d+"])
+
+
+def _place(name: str, option: str, spec: str, classes: Sequence[str]) -> int:
+    """Return the position of the class of that name, or at that position."""
+    if name in classes:
+        return classes.index(name)
+    place = int(name[1:])
+    if place >= len(classes):
+        raise UserError(
+            f"{option} {spec!r}: there is no class {name}; of {len(classes)} classes, the last is #{len(classes) - 1}"
+        )
+    return place
 
 
 def _probability(text: str, spec: str) -> float:

@@ -1,0 +1,24 @@
+"""The papers' tables as settings of a comparison, one TOML file each, for data of one's own or for the papers'.
+
+A file holds what a table says, which classes are spoiled and how, and which methods are its rows; classes are named by position, so
+that it fits any data with enough of them. The model, the budget and the seeds are the user's.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from skedastic.errors import unknown
+
+FILES = {path.name.removesuffix(".toml"): path for path in files(__name__).iterdir() if path.name.endswith(".toml")}
+NAMES = tuple(sorted(FILES))
+
+
+def settings(name: str) -> Mapping[str, Any]:
+    """Return the settings of a table by its name, such as "har-table1"; raises UserError where there is none."""
+    if name not in FILES:
+        raise unknown("preset", name, NAMES)
+    return tomllib.loads(FILES[name].read_text("utf-8"))
