@@ -156,8 +156,11 @@ class _Backward:
     def step(self, name: str) -> None:
         return
 
-    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-        return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
+        found = torch.autograd.grad(
+            loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
+        return list(found)
 
     def rate(self, name: str) -> float:
         return 0.1

@@ -41,10 +41,10 @@ def products(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[
 def _forward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
     with torch.no_grad(), forward_ad.dual_level():
         dual = {
-            name: forward_ad.make_dual(p.detach(), direction.to(p.dtype))
+            name: forward_ad.make_dual(p.detach(), direction.to(p.dtype))  # type: ignore[no-untyped-call]
             for (name, p), direction in zip(parameters.items(), u, strict=True)
         }
-        losses, found = forward_ad.unpack_dual(losses_of(dual))
+        losses, found = forward_ad.unpack_dual(losses_of(dual))  # type: ignore[no-untyped-call]
         return torch.zeros_like(losses) if found is None else found.clone()
 
 
