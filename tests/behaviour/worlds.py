@@ -19,6 +19,7 @@ from skedastic.data import Dataset, corrupt
 from skedastic.estimate import estimate_groups
 from skedastic.evaluate import evaluate, paired
 from skedastic.methods.base import GROUP_STATS, Method
+from skedastic.methods.cutout import cut_out
 from skedastic.methods.erm import ERM
 from skedastic.models import make
 from skedastic.training import Budget, train
@@ -132,3 +133,35 @@ def worst_group(metrics: dict[str, Any]) -> float:
 def rare(classes: int) -> Callable[[dict[str, Any]], float]:
     """Return the measure that is the mean accuracy of the last `classes` classes, the rare ones of a long tail."""
     return lambda metrics: sum(row["accuracy"] for row in metrics["groups"][-classes:]) / classes
+
+
+@dataclass(frozen=True)
+class Occluded:
+    """Images of 12 × 12: the class shows plainly on the left and faintly on the right; of test images a square is missing.
+
+    n: training images, as many of each of four classes.
+    """
+
+    n: int = 400
+    plain: float = 1.0
+    faint: float = 0.5
+    square: int = 6
+
+    def __call__(self, seed: int) -> World:
+        """Return the data of a seed."""
+        g = torch.Generator().manual_seed(seed)
+        left, right = torch.randn(2, 4, 1, 12, 6, generator=g)
+        pattern = torch.cat([left, self.faint * right], dim=3)
+        train_set, test, reference = (
+            self.drawn(n, first, pattern, g) for n, first in ((self.n, 0), (1000, 10**6), (40, 2 * 10**6))
+        )
+        rows, columns = torch.randint(12, (2, len(test)), generator=g)
+        assert isinstance(test.x, torch.Tensor)
+        return World(train_set, replace(test, x=cut_out(test.x, rows, columns, self.square)), reference)
+
+    def drawn(self, n: int, first: int, pattern: torch.Tensor, g: torch.Generator) -> Dataset:
+        """Return n whole images, named from `first` on."""
+        y = torch.arange(n) % 4
+        x = 0.5 + 0.1 * (self.plain * pattern[y] + torch.randn(n, 1, 12, 12, generator=g))
+        names = tuple(f"c{i}" for i in range(4))
+        return Dataset(x, y, torch.arange(n) + first, y, names, names, "image")

@@ -71,6 +71,9 @@ class Task:
     seed: int = 0  # of the run
     stats: GroupStats | None = None  # noise and density of each group, where they were estimated
     reference: Tensor | None = None  # [m] the labels of the trusted examples, where there are some
+    found: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # what earlier stages handed on, by a name of the method's own
 
 
 GROUP_STATS = "group_stats"  # a need: an estimate of noise and density per group

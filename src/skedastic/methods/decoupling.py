@@ -1,0 +1,78 @@
+"""Decoupling: two networks, each trained on the examples on which they disagree.
+
+Source: Malach, Shalev-Shwartz, "Decoupling 'when to update' from 'how to update'", NeurIPS 2017, Algorithm 1: of every batch, both
+networks take a step on those examples that they predict differently, and on no others. They agree on most of what is wrongly
+labelled, once they have learned the classes. Both begin with plain training.
+
+Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed over those that differ
+and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no single example makes a whole step; a
+batch on which all agree has a loss of 0, by which weight decay and momentum go on. It can fill whole batches with those that
+differ, too; here a batch is what it is. The optimizer is the budget's, and the networks predict by the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from skedastic.core.epochs import epoch_of
+from skedastic.errors import UserError
+from skedastic.methods.base import MIXED, PERTURBED, Batch, Card, Clock, Objective, Out, State
+from skedastic.methods.one_network import AXES
+from skedastic.methods.two_networks import TwoNetworks
+
+
+def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:
+    """Return Σ_chosen ℓ / max(how many are chosen, least · B) of losses [B]; chosen: [B], true or false."""
+    return (losses * chosen).sum() / max(float(chosen.sum()), least * len(losses))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoupling(TwoNetworks):
+    """Train two networks on what they disagree on."""
+
+    warmup: float = 0.2
+    least: float = 0.1
+
+    card: ClassVar[Card] = Card(
+        name="decoupling",
+        title="Two networks, trained where they disagree",
+        paper="Malach and Shalev-Shwartz, Decoupling 'when to update' from 'how to update', NeurIPS 2017",
+        equations="Σ ℓ over argmax f(x) ≠ argmax g(x) (Algorithm 1)",
+        family="noise cleaning",
+        refuses={
+            PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
+            MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
+        },
+        no_limit="two networks draw their dropout from one stream; without dropout, warmup=1000000 is plain training to the bit",
+        parameters={
+            **AXES,
+            "warmup": "how long both are trained on everything first: a fraction of the epochs if below 1, else epochs; ≥ 0",
+            "least": "of a batch, by which losses are divided at least, in (0, 1]; 0.1 is the authors'",
+        },
+        cost="2 × the step of plain training",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.warmup < float("inf"):
+            raise UserError(
+                f"Decoupling(warmup={self.warmup}): warmup must be at least 0: a fraction of the epochs if below 1, else epochs"
+            )
+        if not 0 < self.least <= 1:
+            raise UserError(
+                f"Decoupling(least={self.least}): least must be in (0, 1], a share of the batch; 0.1 is usual"
+            )
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the sum of both networks' means over what they disagree on."""
+        first, other = self.both_weighted(state, batch, out.extra, clock)
+        seen = out.extra.losses[0].detach()
+        differ = out.extra.logits[0].argmax(1) != out.extra.logits[1].argmax(1)
+        logs = {"disagreed": differ.float()}
+        if clock.epoch < epoch_of(self.warmup, clock.epochs):
+            return Objective(first.mean() + other.mean(), seen, logs)
+        total = mean_over(first, differ, self.least) + mean_over(other, differ, self.least)
+        return Objective(total, seen, logs)
