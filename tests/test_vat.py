@@ -9,7 +9,7 @@ from skedastic.config import make_method
 from skedastic.errors import UserError
 from skedastic.methods.vat import VAT, adversarial, divergence, real
 from skedastic.training import train
-from tests.reference.perturbing import kullback_leibler, softmax, vat_direction
+from tests.reference.vat import kullback_leibler, softmax, vat_direction
 from tests.test_contract import BUDGET, CLOCK, batch_of, dataset, make_net, observed, same, task, weights
 
 
