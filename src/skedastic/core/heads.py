@@ -260,3 +260,21 @@ class AutoHead(Head):
 
 
 HEAD_NAMES: Mapping[str, type[Head]] = {"auto": AutoHead, "linear": LinearHead, "cosine": CosineHead}
+
+
+def run_with_features(net: nn.Module, classes: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a network's output for x, and what its head read of it, [B, d].
+
+    classes: how many numbers the head gives. Raises UserError where there is no such head, or it reads something else.
+    """
+    head, kept = find_head(net, classes)[2], list[Tensor]()
+    hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    try:
+        found: Tensor = net(x)
+    finally:
+        hook.remove()
+    if len(kept) != 1 or kept[0].dim() != 2:
+        raise UserError(
+            "the network's last layer must be run once, on one row of features [B, d] for each example, for its features to be used"
+        )
+    return found, kept[0]

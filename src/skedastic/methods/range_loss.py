@@ -1,0 +1,127 @@
+"""Range loss: cross entropy, and features of a class that lie close together, and those of classes apart, however rare they are.
+
+Source: Zhang, Fang, Wen, Li, Qiao, "Range Loss for Deep Face Recognition with Long-tail", ICCV 2017, equations 7 to 9 and 15: to the loss comes
+λ (α L_intra + β L_inter). L_intra is the sum over the batch's classes of the harmonic mean of the k largest squared distances between
+features of the class; L_inter = max(m − D, 0), D the smallest squared distance between the means of two classes. Every class of a batch counts
+alike, whether it has two examples there or fifty.
+
+The authors published no code. Of others' (KaiyangZhou/deep-person-reid's kin) the usual form has the same terms. Here α is 1, λ being
+there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. What is in
+`margin` is in the units of the network's features, and the paper's figure for its network says nothing for others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skedastic.core.heads import run_with_features
+from skedastic.errors import UserError
+from skedastic.methods.base import LAST_LAYER, MIXED, Batch, Card, Clock, Objective, Out, State, outputs
+from skedastic.methods.one_network import AXES, OneNetwork
+
+TINY = 1e-12
+
+
+def ranges(features: Tensor, y: Tensor, k: int) -> Tensor:
+    """Return the range of each class of features [B, d], labelled y [B], that has two or more: the harmonic mean of its k largest D."""
+    found = []
+    for label in torch.unique(y):
+        x = features[y == label]
+        if len(x) > 1:
+            first, second = torch.triu_indices(len(x), len(x), 1, device=x.device)
+            distance = (x[first] - x[second]).square().sum(1).clamp_min(TINY)
+            largest = distance.topk(min(k, len(distance))).values
+            found.append(len(largest) / (1 / largest).sum())
+    return torch.stack(found) if found else features.new_zeros(0)
+
+
+def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
+    """Return the smallest squared distance between the means of two classes; None where there is but one class."""
+    labels = torch.unique(y)
+    if len(labels) < 2:
+        return None
+    means = torch.stack([features[y == label].mean(0) for label in labels])
+    first, second = torch.triu_indices(len(means), len(means), 1, device=means.device)
+    return (means[first] - means[second]).square().sum(1).min()
+
+
+class WithFeatures(NamedTuple):
+    """What a forward gives the objective."""
+
+    losses: Tensor  # [B]
+    features: Tensor | None  # [B, d], where they are needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeLoss(OneNetwork):
+    """Add the range of each class, and the nearness of the nearest two."""
+
+    lam: float = 0.01
+    beta: float = 1.0
+    margin: float = 10.0
+    k: int = 2
+
+    card: ClassVar[Card] = Card(
+        name="range-loss",
+        title="Range loss: compact classes, however rare",
+        paper="Zhang et al., Range Loss for Deep Face Recognition with Long-tail, ICCV 2017",
+        equations="ℓ + λ (Σ_c k / Σ_j 1/D_j + β max(m − D_centre, 0)) (eq. 7 to 9, 15)",
+        family="long tail",
+        requires=(LAST_LAYER,),
+        refuses={MIXED: "its distances are within a class, and a mixture is of two"},
+        limits=({"lam": 0.0},),
+        parameters={
+            **AXES,
+            "lam": "λ ≥ 0, the weight of both terms; 0 is plain training",
+            "beta": "β ≥ 0, the weight of the second",
+            "margin": "m ≥ 0, how far apart the means of classes should be, squared, in units of the features",
+            "k": "how many of the largest distances of a class count, ≥ 1; 2 is the paper's",
+        },
+        cost="1.0 × the step of plain training; distances within classes, at most B²/2",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, rule in (
+            ("lam", "0.01 is a beginning"),
+            ("beta", "1 is a beginning"),
+            ("margin", "10 is a beginning"),
+        ):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(
+                    f"RangeLoss({name}={getattr(self, name)}): {name} must be finite and at least 0; {rule}"
+                )
+        if self.k < 1:
+            raise UserError(f"RangeLoss(k={self.k}): k must be at least 1; 2 is the paper's")
+
+    @property
+    def supports(self) -> frozenset[str]:
+        """Classification alone."""
+        return super().supports & {"classification"}
+
+    def forward(self, state: State, batch: Batch) -> Out:
+        """Run the network, and keep what its head reads."""
+        if self.lam == 0:
+            out = super().forward(state, batch)
+            return Out(out.logits, WithFeatures(out.extra, None))
+        found, features = run_with_features(state.net, batch.classes, batch.x)
+        found = outputs(found)
+        return Out(found, WithFeatures(self.losses(state, found, batch.y), features))
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the mean loss and both terms."""
+        losses, features = out.extra
+        weight = self.class_weight(state, batch.y, clock)
+        total = self.with_weight(losses, weight, out.logits, batch.y).mean()
+        if features is None:
+            return Objective(total, losses.detach())
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            intra, nearest = ranges(features, batch.y, self.k).sum(), nearest_means(features, batch.y)
+            inter = intra.new_zeros(()) if nearest is None else (self.margin - nearest).clamp_min(0)
+        logs = {"range": intra.detach(), "nearness": inter.detach()}
+        return Objective(total + self.lam * (intra + self.beta * inter), losses.detach(), logs)
