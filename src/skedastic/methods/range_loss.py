@@ -6,8 +6,8 @@ features of the class; L_inter = max(m − D, 0), D the smallest squared distanc
 alike, whether it has two examples there or fifty.
 
 The authors published no code. Of others' (KaiyangZhou/deep-person-reid's kin) the usual form has the same terms. Here α is 1, λ being
-there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. What is in
-`margin` is in the units of the network's features, and the paper's figure for its network says nothing for others.
+there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. λ, β and m are in the
+units of the network's features, so that the paper's figures for its network say nothing for others; ours are from small networks.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class WithFeatures(NamedTuple):
 class RangeLoss(OneNetwork):
     """Add the range of each class, and the nearness of the nearest two."""
 
-    lam: float = 0.01
-    beta: float = 1.0
-    margin: float = 10.0
+    lam: float = 0.001
+    beta: float = 10.0
+    margin: float = 100.0
     k: int = 2
 
     card: ClassVar[Card] = Card(
@@ -77,7 +77,7 @@ class RangeLoss(OneNetwork):
         parameters={
             **AXES,
             "lam": "λ ≥ 0, the weight of both terms; 0 is plain training",
-            "beta": "β ≥ 0, the weight of the second",
+            "beta": "β ≥ 0, the weight of the second; where it is small, features shrink to a point, and rare classes are lost first",
             "margin": "m ≥ 0, how far apart the means of classes should be, squared, in units of the features",
             "k": "how many of the largest distances of a class count, ≥ 1; 2 is the paper's",
         },
@@ -87,9 +87,9 @@ class RangeLoss(OneNetwork):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, rule in (
-            ("lam", "0.01 is a beginning"),
-            ("beta", "1 is a beginning"),
-            ("margin", "10 is a beginning"),
+            ("lam", "0.001 is a beginning"),
+            ("beta", "10 is a beginning"),
+            ("margin", "100 is a beginning"),
         ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(
