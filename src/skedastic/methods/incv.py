@@ -1,0 +1,301 @@
+"""INCV: cross-validation, again and again, finds the labels that a network agrees with; co-teaching is trained on those.
+
+Source: Chen, Liao, Chen, Zhang, "Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels", ICML 2019, Algorithms 1 and 2:
+candidates are halved at random; a network trained on what is selected and one half selects of the other half the examples that it
+predicts as they are labelled, and drops those with the largest losses; then the halves change places. From the first half's
+agreement a follows the noise rate ε, by a = (1 − ε)² + ε²/(C − 1) where labels are flipped to any class, and a = (1 − ε)² + ε² where each
+class is flipped to one other (Theorem 1); of labels selected, ε²/(ε² + (C − 1)(1 − ε)²) are wrong. After N rounds, co-teaching learns
+from what is selected, and from epoch E_0 on from the remaining candidates too; the dropped are never seen.
+
+Compared with github.com/chenpf1025/noisy_label_understanding_utilizing (commit a6c8e0d): the same selection from the same predictions.
+ε is its search's, solved exactly. Where ε is small, it drops int(r · selected) = 0 examples as [-0:], which is all of them: a fault.
+Its networks are those of the epoch with the best agreement in the first rounds, and of the last epoch later; here, of the best epoch in
+all. Its batches of the second part are B of those selected and up to B/2 candidates; here both come as the epoch has them, and as there as
+many are kept as there would be of the selected alone. The theorem is for networks that predict as labels are made; one that does
+better agrees with 1 − ε of them, and ε comes out too small, there as here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.core.epochs import epoch_of
+from skedastic.core.memory import Memory
+from skedastic.core.samplers import seeded
+from skedastic.core.small_loss import forget_rate
+from skedastic.errors import UserError, suggestion
+from skedastic.methods.base import (
+    MIXED,
+    PERTURBED,
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Metrics,
+    Objective,
+    Out,
+    Stage,
+    State,
+    Task,
+    evaluating,
+    outputs,
+)
+from skedastic.methods.co_teaching import GRADUAL, ForgettingState
+from skedastic.methods.erm import ERM
+from skedastic.methods.one_network import AXES, OneNetworkState
+from skedastic.methods.two_networks import TwoNetworks
+
+Pattern = Literal["symmetric", "asymmetric"]
+CANDIDATE, SELECTED, DROPPED = 0, 1, 2
+MOST = 0.9  # the largest noise rate that is believed
+STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: what earlier stages found
+
+
+def noise_rate(agreement: float, labels: int) -> float:
+    """Return ε of (1 − ε)² + ε²/(labels − 1) = agreement, the smaller root, in [0, 0.9]; labels: to how many one may go, and its own.
+
+    Less agreement than any ε has is the most noise.
+    """
+    whole = labels / (labels - 1)
+    root = math.sqrt(max(1 - whole * (1 - agreement), 0.0))
+    return min(max((1 - root) / whole, 0.0), MOST)
+
+
+def chosen(agrees: Tensor, losses: Tensor, rate: float) -> Tensor:
+    """Return what becomes of held-out examples [m]: selected if the network agrees with the label, else dropped or a candidate.
+
+    Of the largest losses [m], min(2, ε/(1 − ε)) times as many as are selected are dropped, of which some may be selected.
+    """
+    found = torch.full_like(agrees, CANDIDATE, dtype=torch.int8)
+    dropped = min(int(min(2.0, rate / (1 - rate)) * int(agrees.sum())), len(losses))
+    found[losses.argsort(descending=True, stable=True)[:dropped]] = DROPPED
+    found[agrees] = SELECTED
+    return found
+
+
+def left_wrong(rate: float, labels: int) -> float:
+    """Return the share of wrong labels among those selected, by the noise rate."""
+    wrong, right = rate * rate, (1 - rate) * (1 - rate)
+    return wrong / (wrong + (labels - 1) * right)
+
+
+class _HalfState(OneNetworkState):
+    """A network, and what has become of each example."""
+
+    status: Tensor
+    pending: Tensor
+    rate: Tensor
+    best: Tensor
+
+    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], task: Task) -> None:
+        super().__init__(net, *known)
+        none = torch.zeros(len(task.index), dtype=torch.int8)
+        self.register_buffer(STATUS, task.found.get(STATUS, none).clone())  # [n]
+        self.register_buffer(PENDING, task.found.get(PENDING, none).clone())  # [n], of the round that is under way
+        self.register_buffer(RATE, task.found.get(RATE, torch.zeros((), dtype=torch.float64)).clone())
+        self.register_buffer("best", torch.tensor(-1.0, dtype=torch.float64))  # agreement, over epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Half(ERM):
+    """Train on what is selected and on one half of the candidates, and choose from the other half."""
+
+    round: int = 0
+    first: bool = True
+    pattern: Pattern = "symmetric"
+
+    card: ClassVar[Card] = replace(ERM.card, name="incv")
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> _HalfState:
+        """Return a fresh network, and what is known so far."""
+        return _HalfState(self.network(task, make_net), self.known(task), task)
+
+    def halves(self, task: Task) -> tuple[Tensor, Tensor]:
+        """Return the rows to train on, and the rows held out."""
+        status = task.found.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
+        candidates = (status == CANDIDATE).nonzero().flatten()
+        candidates = candidates[torch.randperm(len(candidates), generator=seeded(task.seed, self.round))]
+        middle = len(candidates) // 2
+        one, other = candidates[:middle], candidates[middle:]
+        if not self.first:
+            one, other = other, one
+        return torch.cat([(status == SELECTED).nonzero().flatten(), one]).sort().values, other.sort().values
+
+    def trained(self, task: Task) -> Tensor:
+        """Return the rows to train on."""
+        return self.halves(task)[0]
+
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+        """Choose from those held out, where the network agrees with more of them than after earlier epochs."""
+        assert isinstance(state, _HalfState)
+        held = self.halves(task)[1].to(state.status.device)
+        agreement = torch.tensor(0.0)
+        if len(held):
+            agrees, losses = self._held_out(state, task.index.to(held.device)[held], engine)
+            agreement = agrees.double().mean()
+            if agreement > state.best:
+                self._choose(state, held, agrees, losses, len(task.classes))
+        if clock.epoch + 1 == clock.epochs and not self.first:
+            decided = state.pending != CANDIDATE
+            state.status[decided] = state.pending[decided]
+            state.pending.zero_()
+        return {"agreement": agreement, "noise_rate": state.rate.clone()}
+
+    def _held_out(self, state: _HalfState, index: Tensor, engine: Engine) -> tuple[Tensor, Tensor]:
+        agrees, losses = [], []
+        with evaluating(state):
+            for batch in engine.examples(index):
+                found = outputs(state.net(batch.x))
+                agrees.append(found.argmax(1) == batch.y)
+                losses.append(self.losses(state, found, batch.y))
+        return torch.cat(agrees), torch.cat(losses)
+
+    def _choose(self, state: _HalfState, held: Tensor, agrees: Tensor, losses: Tensor, classes: int) -> None:
+        state.best.copy_(agrees.double().mean())
+        if self.round == 0 and self.first:
+            state.rate.fill_(noise_rate(float(state.best), classes if self.pattern == "symmetric" else 2))
+        found = chosen(agrees, losses, float(state.rate))
+        if self.pattern == "asymmetric":
+            found[found == DROPPED] = CANDIDATE
+        state.pending[held] = found
+
+    def handed_on(self, state: State, task: Task) -> Task:
+        """Return the task with what was found."""
+        assert isinstance(state, _HalfState)
+        found = {name: getattr(state, name).cpu().clone() for name in (STATUS, PENDING, RATE)}
+        return replace(task, found={**task.found, **found})
+
+
+class INCVState(ForgettingState):
+    """Two networks, the share of wrong labels among those selected, and who is selected."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        other: nn.Module,
+        known: tuple[Tensor | None, Tensor | None],
+        rate: float,
+        selected: Memory,
+    ) -> None:
+        super().__init__(net, other, known, rate)
+        self.selected = selected
+
+
+@dataclass(frozen=True, kw_only=True)
+class INCV(TwoNetworks):
+    """Select labels by cross-validation, and train two networks on them by co-teaching."""
+
+    rounds: int = 4
+    search: float = 0.25
+    pattern: Pattern = "symmetric"
+    gradual: float = 0.05
+    warmup: float = 0.2
+
+    card: ClassVar[Card] = Card(
+        name="incv",
+        title="Iterative cross-validation, and co-teaching on what it selects",
+        paper="Chen et al., Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels, ICML 2019",
+        equations="select y = argmax f(x) of the held-out half; (1 − ε)² + ε²/(C − 1) = agreement (Theorem 1, Algorithms 1 and 2)",
+        family="noise cleaning",
+        refuses={
+            PERTURBED: "it chooses examples by their losses, and at other weights would choose others",
+            MIXED: "it chooses labels one by one, and a mixture has two labels",
+        },
+        no_limit="what its networks disagree with is left out, also where nothing is noisy",
+        parameters={
+            **AXES,
+            "rounds": "N ≥ 1, of cross-validation, two trainings each; 4 is the authors'",
+            "search": "the epochs of each of those trainings, > 0, as a fraction of the epochs; 0.25 is the authors' (50 of 200)",
+            "pattern": "how labels are wrong: symmetric, to any other class; asymmetric, each class to one other, and then none are dropped",
+            "gradual": GRADUAL,
+            "warmup": "how long co-teaching sees the selected alone: a fraction of the epochs if below 1, else epochs; ≥ 0. 0.2 is the "
+            "authors', 0.4 where more than 0.6 of the labels are wrong",
+        },
+        cost="3 to 4 × plain training with the defaults: 2 N trainings of a quarter of the epochs on half to all of the data, and two networks",
+        memory="a byte for each example, and while it selects two",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rounds < 1:
+            raise UserError(f"INCV(rounds={self.rounds}): rounds must be at least 1; 4 is the authors'")
+        if not 0 < self.search <= 1:
+            raise UserError(
+                f"INCV(search={self.search}): search must be in (0, 1], a fraction of the epochs; 0.25 is usual"
+            )
+        if self.pattern not in get_args(Pattern):
+            raise UserError(
+                f"INCV(pattern={self.pattern!r}): pattern must be one of {', '.join(get_args(Pattern))}"
+                f"{suggestion(str(self.pattern), get_args(Pattern))}"
+            )
+        for name in ("gradual", "warmup"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(
+                    f"INCV({name}={getattr(self, name)}): {name} must be at least 0: a fraction of the epochs if below 1, else epochs"
+                )
+
+    @property
+    def supports(self) -> frozenset[str]:
+        """Classification alone."""
+        return super().supports & {"classification"}
+
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return two trainings for each round, and that on what they selected."""
+        found = []
+        for round_ in range(self.rounds):
+            for first in (True, False):
+                half = _Half(
+                    round=round_,
+                    first=first,
+                    pattern=self.pattern,
+                    loss=self.loss,
+                    class_weights=self.class_weights,
+                    sampler=self.sampler,
+                    head=self.head,
+                )
+                name = f"round-{round_ + 1}-{'first' if first else 'second'}"
+                found.append(Stage(name=name, method=half, epochs=self.search, data=half.trained, after=half.handed_on))
+        return (*found, Stage(name="train", method=self, data=kept_rows))
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> INCVState:
+        """Return two fresh networks, and who is selected: all, where nobody was chosen yet."""
+        fresh = super().init(task, make_net)
+        selected = Memory(task.index, fill=1, dtype=torch.int8)
+        status = task.found.get(STATUS)
+        if status is not None and bool((status == SELECTED).any()):
+            selected.put(task.index, (status == SELECTED).to(torch.int8))
+        rate = left_wrong(float(task.found.get(RATE, torch.tensor(0.0))), self._labels(task))
+        return INCVState(fresh.net, fresh.other, self.known(task), rate, selected)
+
+    def _labels(self, task: Task) -> int:
+        return len(task.classes) if self.pattern == "symmetric" else 2
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the sum of both networks' means over what the other keeps."""
+        assert isinstance(state, INCVState)
+        selected = state.selected.of(batch.index) == 1
+        forgotten = forget_rate(float(state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))
+        count = max(round((1 - forgotten) * int(selected.sum())), 1)
+        warm = clock.epoch < epoch_of(self.warmup, clock.epochs)
+        first, other = self.both_weighted(state, batch, out.extra, clock)
+        among = selected if warm and bool(selected.any()) else torch.ones_like(selected)
+        total = first[smallest_of(other, among, count)].mean() + other[smallest_of(first, among, count)].mean()
+        return Objective(total, out.extra.losses[0].detach(), {"kept": torch.tensor(count / len(batch.y))})
+
+
+def smallest_of(losses: Tensor, among: Tensor, count: int) -> Tensor:
+    """Return the positions of the `count` smallest losses [B] of those `among` [B], in the order of the batch."""
+    seen = losses.detach().masked_fill(~among, float("inf"))
+    return torch.argsort(seen, stable=True)[:count].sort().values
+
+
+def kept_rows(task: Task) -> Tensor:
+    """Return the rows that were not dropped."""
+    status = task.found.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
+    return (status != DROPPED).nonzero().flatten()
