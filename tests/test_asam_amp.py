@@ -20,7 +20,7 @@ RATE = 0.1
 
 
 def stepped(method):
-    """Take a step; return the gradient by which it went, the gradient as a function, the weights, and which are biases."""
+    """Take a step; return the gradient by which it went, the gradient as a function, the weights, who are biases."""
     torch.manual_seed(0)
     data = dataset()
     state, batch = method.init(task(data), plain_net), batch_of(data, slice(16))

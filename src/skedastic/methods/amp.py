@@ -1,13 +1,14 @@
 """AMP: adversarial model perturbation, the worst weights that gradient ascent finds in a ball, around any method.
 
-Source: Zheng, Zhang, Mao, "Regularizing Neural Networks via Adversarial Model Perturbation", CVPR 2021, Algorithm 1: from Δ = 0, N times
-Δ ← Δ + ζ ∇L(w + Δ), brought back to length ε where it is longer; the step's gradient is taken at w + Δ. The ball is around all
-parameters together. Where the gradient is longer than ε/ζ and N = 1, this is SAM of radius ε; where it is shorter, the shift is too.
+Source: Zheng, Zhang, Mao, "Regularizing Neural Networks via Adversarial Model Perturbation", CVPR 2021, Algorithm 1:
+from Δ = 0, N times Δ ← Δ + ζ ∇L(w + Δ), brought back to length ε where it is longer; the step's gradient is taken at w
++ Δ. The ball is around all parameters together. Where the gradient is longer than ε/ζ and N = 1, this is SAM of radius
+ε; where it is shorter, the shift is too.
 
-Compared with github.com/hiyouga/AMP-Regularizer (commit 87e689f): there each parameter tensor has a ball of radius ε to itself, and
-so a network of k tensors one of up to √k ε; the paper wins. (With one tensor both are the same to rounding.) There, gradients
-are cut to a length of 50 before the ascent, and each forward has its own dropout masks and moves BatchNorm's running
-statistics; here the masks are the same in all, and the statistics follow the first.
+Compared with github.com/hiyouga/AMP-Regularizer (commit 87e689f): there each parameter tensor has a ball of radius ε to
+itself, and so a network of k tensors one of up to √k ε; the paper wins. (With one tensor both are the same to
+rounding.) There, gradients are cut to a length of 50 before the ascent, and each forward has its own dropout masks and
+moves BatchNorm's running statistics; here the masks are the same in all, and the statistics follow the first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from skedastic.methods.wrapper import BASE
 
 
 def ascended(shifts: Sequence[Tensor], gradients: Sequence[Tensor], rate: float, radius: float) -> list[Tensor]:
-    """Return Δ + rate · g, where that is longer than `radius` as long; a tensor for each parameter, measured together."""
+    """Return Δ + rate · g, where that is longer than `radius` as long; tensors as of one long vector."""
     moved = [shift + rate * g for shift, g in zip(shifts, gradients, strict=True)]
     scale = (radius / (together(moved) + TINY)).clamp(max=1)
     return [m * scale for m in moved]
