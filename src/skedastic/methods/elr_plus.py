@@ -1,0 +1,196 @@
+"""ELR+: early-learning regularization of two networks, each with the other's averaged predictions as its target, on mixtures.
+
+Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy Labels",
+NeurIPS 2020, section 4.3 and appendix: as `elr`, but the target of a network is the moving average of what the other's averaged weights
+predict, w̄ ← α w̄ + (1 − α) w; inputs, labels and targets are mixed alike (mixup); α and λ rise at the beginning.
+
+Compared with github.com/shengliuzi/ELR (commit 934af53, ELR_plus): the same losses, targets and averages from the same numbers. As there,
+each network has mixtures of its own, λ_mix ≥ 1/2 is the share of the example whose place a mixture takes, averaged networks are run
+on the clean batch in training mode, so that their BatchNorm has statistics of its own, and the prediction is the mean of one network's logits
+and the other's averaged one's. What differs: its two loaders draw wrong labels each for itself, so that together its networks
+see cleaner labels than there are; here there is one set of labels. Run on two GPUs, its targets come from averages of the epoch
+before. It ramps by steps (40,000 of 78,000), we by epochs (`ramp`). For CIFAR-100 alone it multiplies labels by targets; we don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skedastic.core.averages import average, averaging, ramp_up
+from skedastic.core.epochs import epoch_of
+from skedastic.errors import UserError
+from skedastic.methods.base import (
+    MIXED,
+    PERTURBED,
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Metrics,
+    Objective,
+    Out,
+    State,
+    Task,
+    outputs,
+)
+from skedastic.methods.elr import Targets, check_elr, early_learning, probabilities
+from skedastic.methods.mixup import mixture
+from skedastic.methods.one_network import AXES, INTEGERS
+from skedastic.methods.two_networks import TwoNetworks, TwoNetworksState
+
+
+class ELRPlusState(TwoNetworksState):
+    """Two networks, their averages, and the targets of both."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        other: nn.Module,
+        known: tuple[Tensor | None, Tensor | None],
+        targets: tuple[Targets, Targets],
+    ) -> None:
+        super().__init__(net, other, known)
+        self.net_average, self.other_average = averaging(net), averaging(other)
+        self.targets = nn.ModuleList(targets)  # of `net`, and of `other`
+
+
+class Mixtures(NamedTuple):
+    """What one network makes of its mixtures of a batch."""
+
+    logits: Tensor  # [B, C]
+    y: Tensor  # [B, C]
+    losses: Tensor  # [B]
+    partner: Tensor  # [B] positions in the batch
+    share: Tensor  # of the first in each mixture, in [1/2, 1]
+    seen: Tensor  # [B, C] what the peer's averaged network predicts for the clean batch, log-probabilities' logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class ELRPlus(TwoNetworks):
+    """Hold each of two networks to what the other's average predicted early."""
+
+    lam: float = 3.0
+    beta: float = 0.7
+    alpha: float = 1.0
+    decay: float = 0.997
+    ramp: float = 0.5
+    lam_ramp: float = 0.0
+    top_k: int | None = None
+
+    card: ClassVar[Card] = Card(
+        name="elr-plus",
+        title="Early-learning regularization of two averaged networks, on mixtures",
+        paper="Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
+        equations="ℓ(x̃, ỹ) + λ log(1 − ⟨p(x̃), t̃⟩), t ← β t + (1 − β) p_peer(x; w̄) (eq. 6 and 9, section 4.3)",
+        family="noise cleaning",
+        refuses={
+            PERTURBED: "its step moves averages of the weights, and draws mixtures of its own",
+            MIXED: "it mixes examples itself",
+        },
+        no_limit="it always predicts by two networks, one of them an average",
+        parameters={
+            **AXES,
+            "lam": "λ ≥ 0: 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a similar class",
+            "beta": "β in [0, 1), how much of a target stays; 0.9 where labels are flipped to a similar class",
+            "alpha": "of the mixtures, λ_mix ~ Beta(α, α), ≥ 0; 0 mixes nothing",
+            "decay": "α in [0, 1), how much of the averaged weights stays",
+            "ramp": "over how long that rises to its full value: a fraction of the epochs if below 1, else epochs; 0 begins with it",
+            "lam_ramp": "the same for λ: 0, or 0.5 as the authors have it for CIFAR-100",
+            "top_k": "how many of a target's entries are kept, ≥ 1; none keeps all",
+        },
+        cost="2.7 × the step of plain training: two networks, and a forward of each one's average",
+        memory="2 C numbers for each example: 8 GB for a million examples of 1,000 classes; top_k=10 keeps 20 and their places, 192 MB",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_elr("ELRPlus", self.lam, self.beta, self.top_k)
+        if not self.loss.soft:
+            raise UserError(f"elr-plus mixes labels: {INTEGERS.format(loss=type(self.loss).__name__)}")
+        if not 0 <= self.decay < 1:
+            raise UserError(
+                f"ELRPlus(decay={self.decay}): decay must be in [0, 1), how much of the average stays; 0.997 is usual"
+            )
+        for name, rule in (("alpha", "1 is usual"), ("ramp", "0.5 is usual"), ("lam_ramp", "0 is none")):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"ELRPlus({name}={getattr(self, name)}): {name} must be finite and at least 0; {rule}")
+
+    @property
+    def supports(self) -> frozenset[str]:
+        """Classification alone."""
+        return super().supports & {"classification"}
+
+    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> ELRPlusState:
+        """Return two fresh networks, averages that begin as they do, and targets of 0."""
+        fresh, classes = super().init(task, make_net), len(task.classes)
+        first, other = (Targets(task.index, classes, self.top_k) for _ in range(2))
+        return ELRPlusState(fresh.net, fresh.other, self.known(task), (first, other))
+
+    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+        """Return the parameters of both networks; those of the averages are not trained."""
+        assert isinstance(state, ELRPlusState)
+        return {"main": [*state.net.parameters(), *state.other.parameters()]}
+
+    def forward(self, state: State, batch: Batch) -> Out:
+        """Run both networks on mixtures, and both averages on the batch as it is; `extra` is a pair of `Mixtures`."""
+        assert isinstance(state, ELRPlusState)
+        with torch.no_grad():
+            seen = outputs(state.net_average(batch.x)), outputs(state.other_average(batch.x))
+        both = self._mixed(state, state.net, batch, seen[1]), self._mixed(state, state.other, batch, seen[0])
+        return Out((seen[0] + seen[1]) / 2, both)
+
+    def _mixed(self, state: ELRPlusState, net: nn.Module, batch: Batch, seen: Tensor) -> Mixtures:
+        y = batch.y if batch.y.dim() == 2 else F.one_hot(batch.y, seen.shape[1]).to(seen.dtype)
+        partner = torch.arange(len(y), device=y.device)
+        share, x = seen.new_ones(()), batch.x
+        if self.alpha > 0:
+            drawn = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample()
+            share, partner = torch.maximum(drawn, 1 - drawn).to(seen), torch.randperm(len(y)).to(y.device)
+            x, y = mixture(x, x[partner], share), mixture(y, y[partner], share)
+        found = outputs(net(x))
+        return Mixtures(found, y, self.losses(state, found, y), partner, share, seen)
+
+    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+        """Move the targets of both networks towards what the other's average predicts."""
+        assert isinstance(state, ELRPlusState)
+        for targets, mixed in zip(state.targets, out.extra, strict=True):
+            assert isinstance(targets, Targets)
+            p = self.loss.predicted(mixed.seen).float().softmax(1)
+            targets.put(batch.index, self.beta * targets.of(batch.index) + (1 - self.beta) * p)
+
+    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+        """Return the sum of both networks' losses and terms."""
+        assert isinstance(state, ELRPlusState)
+        lam = self.lam * ramp_up(clock.epoch, epoch_of(self.lam_ramp, clock.epochs) if self.lam_ramp else 0)
+        total, terms = torch.zeros((), device=batch.y.device), []
+        for targets, mixed in zip(state.targets, out.extra, strict=True):
+            assert isinstance(targets, Targets)
+            target = targets.of(batch.index)
+            target = mixed.share * target + (1 - mixed.share) * target[mixed.partner]
+            terms.append(early_learning(target, probabilities(self.loss.predicted(mixed.logits))))
+            weight = self.class_weight(state, mixed.y, clock)
+            total = (
+                total + self.with_weight(mixed.losses, weight, mixed.logits, mixed.y).mean() + lam * terms[-1].mean()
+            )
+        logs = {"early_learning": (terms[0].detach() + terms[1].detach()) / 2}
+        return Objective(total, out.extra[0].losses.detach(), logs)
+
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+        """Take the step, and move the averages."""
+        assert isinstance(state, ELRPlusState)
+        metrics = super().step(state, batch, clock, engine)
+        decay = self.decay * ramp_up(clock.epoch, epoch_of(self.ramp, clock.epochs) if self.ramp else 0)
+        average(state.net_average, state.net, decay)
+        average(state.other_average, state.other, decay)
+        return metrics
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        """Return the mean of one network's logits and of the other's average's, [B, C]."""
+        assert isinstance(state, ELRPlusState)
+        return self.loss.predicted((outputs(state.net(x)) + outputs(state.other_average(x))) / 2)
