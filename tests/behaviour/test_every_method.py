@@ -39,12 +39,18 @@ class Trouble:
 
 
 QUICK = replace(BUDGET, epochs=12, batch_size=128)
-NOISY = Trouble(Blobs(noise="uniform:0.4", trusted=20))  # plain training learns the wrong labels by heart
+NOISY = Trouble(
+    Blobs(noise="uniform:0.4", trusted=20), budget=replace(BUDGET, batch_size=128)
+)  # plain training learns the wrong labels by heart
 FLIPPED = Trouble(Blobs(noise="c0->c1:0.45,c2->c3:0.45", n=4000, apart=2.5), budget=QUICK)
 TAIL = Trouble(Blobs(imbalance="longtail:50", n=4000, classes=8), rare(4), QUICK)
 TAIL_ADAM = replace(TAIL, budget=replace(QUICK, optimizer="adamw", lr=0.003))
-NOISY_AND_RARE = Trouble(Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1600), spoiled)
-OVERLAPPING = Trouble(Blobs(apart=2.0), calibration)  # few examples of classes that can't be told apart: plain training is too sure
+NOISY_AND_RARE = Trouble(
+    Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1200), spoiled, replace(BUDGET, epochs=30, batch_size=128)
+)
+OVERLAPPING = Trouble(
+    Blobs(apart=2.0), calibration
+)  # few examples of classes that can't be told apart: plain training is too sure
 HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), budget=replace(BUDGET, epochs=2, batch_size=128, lr=0.01))
 HIDDEN = Trouble(Occluded(plain=0.5, faint=0.3, square=9, n=200))
 
@@ -91,9 +97,9 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "tau-norm": (TAIL, 0.03),
     "ncm": (TAIL, 0.1),
     # regularization
-    "unif": (NOISY_AND_RARE, 0.1, "unif(strength=1)"),
-    "har": (NOISY_AND_RARE, 0.1, "har(strength=1)"),
-    "har-unit": (NOISY_AND_RARE, 0.1, "har-unit(strength=1)"),
+    "unif": (NOISY_AND_RARE, 0.06, "unif(strength=1)"),
+    "har": (NOISY_AND_RARE, 0.06, "har(strength=1)"),
+    "har-unit": (NOISY_AND_RARE, 0.06, "har-unit(strength=1)"),
     "har-auto": (NOISY_AND_RARE, 0.05),
     "har-drw": (NOISY_AND_RARE, 0.02),
     "har-random": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-random(strength=1)"),  # an ablation is to lose
