@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from skedastic.methods.incv import INCV as INCV
     from skedastic.methods.l2rw import L2RW as L2RW
     from skedastic.methods.lws import LWS as LWS
+    from skedastic.methods.mentornet import MentorNet as MentorNet
     from skedastic.methods.meta_cb import MetaCB as MetaCB
     from skedastic.methods.mixup import Mixup as Mixup
     from skedastic.methods.mw_net import MWNet as MWNet
     from skedastic.methods.ncm import NCM as NCM
+    from skedastic.methods.oltr import OLTR as OLTR
     from skedastic.methods.range_loss import RangeLoss as RangeLoss
     from skedastic.methods.sam import SAM as SAM
     from skedastic.methods.small_loss import SmallLoss as SmallLoss
@@ -86,6 +88,8 @@ _HOME = {
     "RangeLoss": "skedastic.methods.range_loss",
     "SmallLoss": "skedastic.methods.small_loss",
     "VAT": "skedastic.methods.vat",
+    "MentorNet": "skedastic.methods.mentornet",
+    "OLTR": "skedastic.methods.oltr",
     "Budget": "skedastic.training.budget",
     "Config": "skedastic.config",
     "Estimation": "skedastic.config",
@@ -104,6 +108,7 @@ __all__ = [
     "L2RW",
     "LWS",
     "NCM",
+    "OLTR",
     "SAM",
     "VAT",
     "Budget",
@@ -117,6 +122,7 @@ __all__ = [
     "ForwardCorrection",
     "GroupDRO",
     "MWNet",
+    "MentorNet",
     "MetaCB",
     "Mixup",
     "RangeLoss",
