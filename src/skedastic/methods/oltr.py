@@ -89,7 +89,7 @@ class ModulatedAttention(nn.Module):
         """Return x + softmax(W x) ⊗ mask, [B, K, H, W]."""
         value, query, key = (layer(x).flatten(2) for layer in (self.value, self.query, self.key))  # [B, K/2, HW]
         attended = (query.transpose(1, 2) @ key).softmax(-1) @ value.transpose(1, 2)  # [B, HW, K/2]
-        mask = self.mask(attended.transpose(1, 2).unflatten(2, x.shape[2:]))
+        mask: Tensor = self.mask(attended.transpose(1, 2).unflatten(2, x.shape[2:]))
         spatial: Tensor = self.spatial(x.flatten(1)).softmax(1).view(-1, 1, *x.shape[2:])
         return spatial * mask + x
 
