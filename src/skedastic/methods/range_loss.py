@@ -5,8 +5,9 @@ Source: Zhang, Fang, Wen, Li, Qiao, "Range Loss for Deep Face Recognition with L
 features of the class; L_inter = max(m − D, 0), D the smallest squared distance between the means of two classes. Every class of a batch counts
 alike, whether it has two examples there or fifty.
 
-The authors published no code. Of others' (KaiyangZhou/deep-person-reid's kin) the usual form has the same terms. Here α is 1, λ being
-there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. λ, β and m are in the
+The authors published no code. Of others', github.com/Charrin/RangeLoss-Caffe (commit 2cf1fd5) has the same terms, and fails where a class has fewer
+than k pairs; github.com/Chen94yue/RangeLoss-Pytorch-ReID (commit 3a54206) divides k by distances that are neither squared nor inverted, which is
+not the paper's. Here α is 1, λ being there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. λ, β and m are in the
 units of the network's features, so that the paper's figures for its network say nothing for others; ours are from small networks.
 """
 
