@@ -8,6 +8,7 @@ from skedastic.config import make_method
 from skedastic.errors import UserError
 from skedastic.methods.cutout import Cutout, covered, cut_out
 from skedastic.methods.erm import ERM
+from skedastic.methods.mixup import Mixup
 from skedastic.training import train
 from tests.test_contract import BUDGET, CLOCK, Batch, data_for, make_net, same, task, weights
 
@@ -87,3 +88,46 @@ def test_it_goes_around_any_method(base):
 def test_bad_lengths_are_one_line(length):
     with pytest.raises(UserError, match="length must be a fraction of the image's side"):
         Cutout(length=length)
+
+
+@pytest.mark.parametrize("around", ["sam", "asam", "amp", "vat"])
+def test_it_cant_be_inside_what_takes_the_objective_again_and_would_not_be_asked_to_cut(around):
+    with pytest.raises(UserError, match=rf"{around}\(base=cutout\): cutout can't be trained so: .*cutout\(base=sam\)"):
+        make_method(f"{around}(base=cutout)", {})
+
+
+def test_inside_mixup_it_cuts_the_mixtures():
+    torch.manual_seed(0)
+    images = torch.rand(64, 1, 8, 8) + 1
+    batch = Batch(images, torch.zeros(64).long(), torch.arange(64), torch.zeros(64), 2)
+    with pytest.raises(Seen) as seen:
+        Mixup(base=Cutout(length=4.0, base=Looking())).step(None, batch, CLOCK, None)
+    x = seen.value.args[0]
+    assert ((x == x.flatten()[x.flatten().mode().indices]).sum((1, 2, 3)) > 3).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "length", "said"),
+    [
+        ((8, 5), 0.5, "cuts squares out of images, and an example here is [5]"),
+        ((8, 1, 8, 6), 16.0, "leaves nothing of"),
+    ],
+)
+def test_what_is_no_image_or_would_be_blank_is_refused(shape, length, said):
+    batch = Batch(torch.rand(shape), torch.zeros(8), torch.arange(8), torch.zeros(8))
+    with pytest.raises(UserError) as error:
+        Cutout(length=length).step(None, batch, CLOCK, None)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_largest_square_leaves_something_of_some_images():
+    """Of 8 × 6 pixels, one of 14 around a corner leaves a pixel's row of the opposite side; one of 15 none."""
+    torch.manual_seed(0)
+    images = torch.rand(300, 1, 8, 6)
+    batch = Batch(images, torch.zeros(300), torch.arange(300), torch.zeros(300))
+    with pytest.raises(Seen) as seen:
+        Cutout(length=14.0, base=Looking()).step(None, batch, CLOCK, None)
+    assert (seen.value.args[0] == images).any()
+    with pytest.raises(UserError, match="leaves nothing"):
+        Cutout(length=15.0, base=Looking()).step(None, batch, CLOCK, None)

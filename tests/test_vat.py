@@ -7,7 +7,7 @@ from torch import nn
 
 from skedastic.config import make_method
 from skedastic.errors import UserError
-from skedastic.methods.vat import VAT, adversarial, divergence, real
+from skedastic.methods.vat import VAT, adversarial, divergence, real, unit
 from skedastic.training import train
 from tests.reference.vat import kullback_leibler, softmax, vat_direction
 from tests.test_contract import BUDGET, CLOCK, batch_of, dataset, make_net, observed, same, task, weights
@@ -60,6 +60,33 @@ def test_the_authors_xi_is_lost_in_rounding():
     cosine = {xi: float((r * exact).sum(1).mean()) for xi, r in single.items()}
     assert cosine[1e-2] > 0.98
     assert cosine[1e-6] < 0.5
+
+
+def test_in_half_precision_the_direction_is_that_of_single():
+    """There ξ d moves nothing but rounding, and a direction that is noise would give a divergence many times smaller."""
+    torch.manual_seed(0)
+    data, method = dataset(), VAT(epsilon=0.5)
+    net = nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+    state, batch = method.init(task(data), lambda: net), batch_of(data, slice(50))
+    found = []
+    for half in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found.append(method.forward(state, batch).extra.divergence.detach().mean().item())
+    random = unit(torch.randn(50, 6)) * 0.5
+    by_chance = divergence(net(batch.x).detach(), net(batch.x + random)).mean().item()
+    assert found[1] == pytest.approx(found[0], rel=0.1)
+    assert by_chance < 0.7 * found[0]
+
+
+def test_batch_statistics_move_once_and_by_the_clean_batch():
+    data, states = dataset(), []
+    for method in (VAT(epsilon=5.0), make_method("erm", {})):
+        torch.manual_seed(0)
+        state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
+        observed(method, state, batch)
+        states.append(state)
+    assert same(weights(states[0]), weights(states[1]))
 
 
 def test_the_objective_is_that_of_the_base_and_the_divergence():

@@ -19,22 +19,36 @@ if TYPE_CHECKING:
     from skedastic.errors import UserError as UserError
     from skedastic.loading import load as load
     from skedastic.methods.absgd import ABSGD as ABSGD
+    from skedastic.methods.amp import AMP as AMP
+    from skedastic.methods.asam import ASAM as ASAM
+    from skedastic.methods.bbn import BBN as BBN
     from skedastic.methods.co_teaching import CoTeaching as CoTeaching
+    from skedastic.methods.cutout import Cutout as Cutout
     from skedastic.methods.cvar import CVaR as CVaR
+    from skedastic.methods.decoupling import Decoupling as Decoupling
     from skedastic.methods.eg import EG as EG
     from skedastic.methods.elr import ELR as ELR
+    from skedastic.methods.elr_plus import ELRPlus as ELRPlus
     from skedastic.methods.erm import ERM as ERM
+    from skedastic.methods.forward_correction import ForwardCorrection as ForwardCorrection
     from skedastic.methods.group_dro import GroupDRO as GroupDRO
     from skedastic.methods.har import HAR as HAR
+    from skedastic.methods.incv import INCV as INCV
     from skedastic.methods.l2rw import L2RW as L2RW
     from skedastic.methods.lws import LWS as LWS
+    from skedastic.methods.mentornet import MentorNet as MentorNet
+    from skedastic.methods.meta_cb import MetaCB as MetaCB
     from skedastic.methods.mixup import Mixup as Mixup
     from skedastic.methods.mw_net import MWNet as MWNet
     from skedastic.methods.ncm import NCM as NCM
+    from skedastic.methods.oltr import OLTR as OLTR
+    from skedastic.methods.range_loss import RangeLoss as RangeLoss
     from skedastic.methods.sam import SAM as SAM
+    from skedastic.methods.small_loss import SmallLoss as SmallLoss
     from skedastic.methods.tau_norm import TauNorm as TauNorm
     from skedastic.methods.tilted import Tilted as Tilted
     from skedastic.methods.two_stage import TwoStage as TwoStage
+    from skedastic.methods.vat import VAT as VAT
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline import fit as fit
     from skedastic.training.budget import Budget as Budget
@@ -62,6 +76,20 @@ _HOME = {
     "TauNorm": "skedastic.methods.tau_norm",
     "Tilted": "skedastic.methods.tilted",
     "TwoStage": "skedastic.methods.two_stage",
+    "AMP": "skedastic.methods.amp",
+    "ASAM": "skedastic.methods.asam",
+    "BBN": "skedastic.methods.bbn",
+    "Cutout": "skedastic.methods.cutout",
+    "Decoupling": "skedastic.methods.decoupling",
+    "ELRPlus": "skedastic.methods.elr_plus",
+    "ForwardCorrection": "skedastic.methods.forward_correction",
+    "INCV": "skedastic.methods.incv",
+    "MetaCB": "skedastic.methods.meta_cb",
+    "RangeLoss": "skedastic.methods.range_loss",
+    "SmallLoss": "skedastic.methods.small_loss",
+    "VAT": "skedastic.methods.vat",
+    "MentorNet": "skedastic.methods.mentornet",
+    "OLTR": "skedastic.methods.oltr",
     "Budget": "skedastic.training.budget",
     "Config": "skedastic.config",
     "Estimation": "skedastic.config",
@@ -69,22 +97,36 @@ _HOME = {
 }
 __all__ = [
     "ABSGD",
+    "AMP",
+    "ASAM",
+    "BBN",
     "EG",
     "ELR",
     "ERM",
     "HAR",
+    "INCV",
     "L2RW",
     "LWS",
     "NCM",
+    "OLTR",
     "SAM",
+    "VAT",
     "Budget",
     "CVaR",
     "CoTeaching",
     "Config",
+    "Cutout",
+    "Decoupling",
+    "ELRPlus",
     "Estimation",
+    "ForwardCorrection",
     "GroupDRO",
     "MWNet",
+    "MentorNet",
+    "MetaCB",
     "Mixup",
+    "RangeLoss",
+    "SmallLoss",
     "TauNorm",
     "Tilted",
     "TwoStage",

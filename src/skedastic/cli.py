@@ -50,7 +50,9 @@ DATA_OPTIONS = [
     click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
     click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
     click.option(
-        "--noise", metavar="SPEC", help='Corrupt training labels: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2".'
+        "--noise",
+        metavar="SPEC",
+        help='Corrupt training labels: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2"; #3 is the class at position 3, from 0.',
     ),
     click.option("--imbalance", metavar="SPEC", help='Remove training examples: "step:10:1,3,8", "longtail:100".'),
     click.option("--limit", metavar="N", type=int, help="Use N training examples, drawn by seed."),

@@ -1,4 +1,4 @@
-"""Perturbed weights and inputs, literally from the equations, one number at a time in float64."""
+"""Perturbed weights, literally from the equations, one number at a time in float64."""
 
 from __future__ import annotations
 
@@ -37,20 +37,3 @@ def amp(w: Floats, gradient: Gradient, epsilon: float, zeta: float, steps: int) 
             for i in range(len(w)):
                 delta[i] *= epsilon / norm
     return gradient(w + delta)
-
-
-def kl(p: Floats, q: Floats) -> float:
-    """KL(p ‖ q) of two rows of probabilities."""
-    return sum(float(a) * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
-
-
-def vat_direction(
-    p: Callable[[Floats], Floats], slope: Callable[[Floats, Floats], Floats], x: Floats, start: Floats, xi: float
-) -> Floats:
-    """VAT, Algorithm 1, for one example: ∇_r KL(p(x) ‖ p(x + r)) at r = ξ d, normalized.
-
-    slope(at, q): the gradient by its input of −Σ_c q_c log p_c(at).
-    """
-    d = start / length(start)
-    found = slope(x + xi * d, p(x))
-    return found / length(found)

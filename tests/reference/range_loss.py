@@ -1,8 +1,6 @@
-"""Range loss, literally from its equations, pair by pair in float64."""
+"""Range loss, literally: every pair of examples, and every pair of classes (Zhang et al. 2017, eq. 7 to 9)."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +8,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def intra(x: Floats, y: list[int], k: int) -> float:
-    """Σ over the classes of the batch of the harmonic mean of its k largest squared distances; x: [B, d]."""
+def squared(a: Floats, b: Floats) -> float:
+    return float(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def intra(features: Floats, y: NDArray[np.int64], k: int) -> float:
+    """Σ_c k / Σ_j 1/D_j."""
     total = 0.0
-    for c in sorted(set(y)):
-        own = [x[i] for i in range(len(y)) if y[i] == c]
-        distances = sorted((float(((a - b) ** 2).sum()) for a, b in combinations(own, 2)), reverse=True)[:k]
+    for label in set(y.tolist()):
+        x = [features[i] for i in range(len(y)) if y[i] == label]
+        distances = sorted((squared(x[i], x[j]) for i in range(len(x)) for j in range(i)), reverse=True)[:k]
         if distances:
             total += len(distances) / sum(1 / d for d in distances)
     return total
 
 
-def inter(x: Floats, y: list[int], margin: float) -> float:
-    """max(m − D_center, 0) of the two nearest class means of the batch; 0 where there is one class."""
-    means = [np.mean([x[i] for i in range(len(y)) if y[i] == c], axis=0) for c in sorted(set(y))]
-    distances = [float(((a - b) ** 2).sum()) for a, b in combinations(means, 2)]
-    return max(margin - min(distances), 0.0) if distances else 0.0
+def inter(features: Floats, y: NDArray[np.int64], margin: float) -> float:
+    """max(m − D, 0)."""
+    means = [np.mean([features[i] for i in range(len(y)) if y[i] == label], axis=0) for label in set(y.tolist())]
+    nearest = min(squared(means[i], means[j]) for i in range(len(means)) for j in range(i))
+    return max(margin - nearest, 0.0)

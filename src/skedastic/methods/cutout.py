@@ -1,11 +1,13 @@
 """Cutout: training on images with a square of each left out, around any method.
 
-Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017, section 3: the square's centre is drawn
-uniformly among the pixels of each image, so that the square may stick out over the edge, and what it covers is 0 after normalization.
+Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017, section 3: the
+square's centre is drawn uniformly among the pixels of each image, so that the square may stick out over the edge, and
+what it covers is 0 after normalization.
 
-Compared with github.com/uoguelph-mlrg/Cutout (commit 287f934): the same pixels for a square of even length; there, one of odd length
-is smaller by one pixel. Networks here normalize pixels themselves, so that 0 after normalization is a channel's mean before: the
-square has the mean of the batch's channel, which is nearly that. The square is cut after cropping and flipping, as there.
+Compared with github.com/uoguelph-mlrg/Cutout (commit 287f934): the same pixels for a square of even length; there, one
+of odd length is smaller by one pixel. Networks here normalize pixels themselves, so that 0 after normalization is a
+channel's mean before: the square has the mean of the batch's channel, which is nearly that (rounded, where pixels are
+whole numbers). The square is cut after cropping and flipping, as there. Of a reference set nothing is cut.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import IMAGES, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.base import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, State
 from skedastic.methods.erm import ERM
 from skedastic.methods.wrapper import BASE, Wrapper
 
@@ -30,7 +32,7 @@ def covered(centre: Tensor, size: int, length: int) -> Tensor:
 
 
 def cut_out(x: Tensor, rows: Tensor, columns: Tensor, length: int) -> Tensor:
-    """Return images x [B, C, H, W] with a square of each, around pixel (rows [B], columns [B]), at the mean of its channel."""
+    """Return images x [B, C, H, W], a square of each around pixel (rows [B], columns [B]) at the mean of its channel."""
     square = covered(rows, x.shape[2], length)[:, :, None] & covered(columns, x.shape[3], length)[:, None, :]
     mean = x.to(torch.promote_types(x.dtype, torch.float32)).mean((0, 2, 3), keepdim=True)
     fill = mean if x.is_floating_point() else mean.round()
@@ -52,11 +54,12 @@ class Cutout(Wrapper):
         family="around another method",
         supports=frozenset({"classification", "regression"}),
         requires=(IMAGES,),
+        refuses={PERTURBED: "its steps cut anew each time; turn them round, as in cutout(base=sam)"},
         limits=({"length": 0.0},),
         parameters={
             "base": BASE,
-            "length": "side of the square: a fraction of the image's shorter side if below 1, else pixels; 0 is `base` as it is, 0.5 the "
-            "authors' for CIFAR-10 (16 of 32), 0.25 for CIFAR-100",
+            "length": "side of the square: a fraction of the image's shorter side if below 1, else pixels; 0 is `base` as it "
+            "is, 0.5 the authors' for CIFAR-10 (16 of 32), 0.25 for CIFAR-100",
         },
         cost="1.0 × the step of `base`",
     )
@@ -65,15 +68,25 @@ class Cutout(Wrapper):
         super().__post_init__()
         if not 0 <= self.length < float("inf") or (self.length > 1 and self.length % 1):
             raise UserError(
-                f"Cutout(length={self.length}): length must be a fraction of the image's side below 1, or a whole number of pixels"
+                f"Cutout(length={self.length}): length must be a fraction of the image's side below 1, or a whole number of "
+                "pixels"
             )
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
         """Take the step of `base` with a square of each image left out."""
         if self.length > 0:
             x = batch.x
+            if x.dim() != 4:
+                raise UserError(
+                    f"cutout cuts squares out of images, and an example here is {list(x.shape[1:])}; leave it out"
+                )
             height, width = x.shape[2:]
             length = int(self.length) if self.length >= 1 else max(round(self.length * min(height, width)), 1)
+            if length >= 2 * max(height, width) - 1:
+                raise UserError(
+                    f"Cutout(length={self.length}): that leaves nothing of images of {height} × {width} pixels; length=0.5 is half "
+                    "of their side"
+                )
             rows, columns = (torch.randint(size, (len(x),)).to(x.device) for size in (height, width))
             batch = replace(batch, x=cut_out(x, rows, columns, length))
         return self.base.step(state, batch, clock, engine)

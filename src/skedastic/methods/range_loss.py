@@ -1,153 +1,128 @@
-"""Range loss: the features of a class drawn together where they are farthest apart, and the two nearest classes driven apart.
+"""Range loss: cross entropy, and features of a class that lie close together, and those of classes apart, however rare they are.
 
-Source: Zhang, Fang, Wen, Li, Qiao, "Range Loss for Deep Face Recognition with Long-Tailed Training Data", ICCV 2017, section 3: the
-loss is ℓ + λ (α L_intra + β L_inter), of the features before the last layer. L_intra is the sum over the classes of a batch of the
-harmonic mean k / Σ_j 1/D_j of the k largest squared distances D_j between two of the class's examples. L_inter is max(m − D, 0), D
-the squared distance of the two class means of the batch that are nearest to each other. Each class counts alike, however many
-examples it has.
+Source: Zhang, Fang, Wen, Li, Qiao, "Range Loss for Deep Face Recognition with Long-tail", ICCV 2017, equations 7 to 9 and 15: to the loss comes
+λ (α L_intra + β L_inter). L_intra is the sum over the batch's classes of the harmonic mean of the k largest squared distances between
+features of the class; L_inter = max(m − D, 0), D the smallest squared distance between the means of two classes. Every class of a batch counts
+alike, whether it has two examples there or fifty.
 
-The authors published no code. Compared with others': github.com/Charrin/RangeLoss-Caffe (commit 2cf1fd5) has the same losses and
-gradients; it fails where a class has fewer than k pairs. github.com/Chen94yue/RangeLoss-Pytorch-ReID (commit 3a54206,
-range_loss_cpu.py) divides k by the sum of distances that are neither squared nor inverted, which is not the paper's. Ours: a class
-with fewer than k pairs has as many terms as pairs, one with a single example none, and distances of 0, of an example that comes
-twice, are taken for 1e-12.
-
-That repository's m is 20,000, and its weights are 1e-4 and 1e-3, for the long features of a face network. Here the defaults are for
-some tens of features of which each is about 1, as BatchNorm leaves them: α and β in the same proportion.
+The authors published no code. Of others', github.com/Charrin/RangeLoss-Caffe (commit 2cf1fd5) has the same terms, and fails where a class has fewer
+than k pairs; github.com/Chen94yue/RangeLoss-Pytorch-ReID (commit 3a54206) divides k by distances that are neither squared nor inverted, which is
+not the paper's. Here α is 1, λ being there already; a class with one example in a batch has no range; with fewer than k pairs, all pairs count. λ, β and m are in the
+units of the network's features, so that the paper's figures for its network say nothing for others; ours are from small networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from skedastic.core.features import inputs_of
-from skedastic.core.heads import find_head
+from skedastic.core.heads import run_with_features
 from skedastic.errors import UserError
-from skedastic.methods.base import LAST_LAYER, MIXED, Batch, Card, Clock, Objective, Out, State, Task, outputs
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.base import LAST_LAYER, MIXED, Batch, Card, Clock, Objective, Out, State, outputs
+from skedastic.methods.one_network import AXES, OneNetwork
 
-TINY = 1e-12  # squared distance
+TINY = 1e-12
 
 
-def intra_range(features: Tensor, y: Tensor, k: int) -> Tensor:
-    """Return Σ_c k / Σ_{j≤k} 1/D_j, the D_j the k largest squared distances within class c.
-
-    features: [B, d]. y: [B] labels. 0 where no class has two examples.
-    """
-    total = features.new_zeros(())
+def ranges(features: Tensor, y: Tensor, k: int) -> Tensor:
+    """Return the range of each class of features [B, d], labelled y [B], that has two or more: the harmonic mean of its k largest D."""
+    found = []
     for label in torch.unique(y):
-        own = features[y == label]
-        if len(own) > 1:
-            pairs = torch.triu_indices(len(own), len(own), 1, device=own.device)  # in the order of pdist
-            i, j = pairs[:, torch.pdist(own.detach()).topk(min(k, pairs.shape[1])).indices]
-            squared = (own[i] - own[j]).square().sum(1).clamp_min(TINY)
-            total = total + len(squared) / (1 / squared).sum()
-    return total
+        x = features[y == label]
+        if len(x) > 1:
+            first, second = torch.triu_indices(len(x), len(x), 1, device=x.device)
+            distance = (x[first] - x[second]).square().sum(1).clamp_min(TINY)
+            largest = distance.topk(min(k, len(distance))).values
+            found.append(len(largest) / (1 / largest).sum())
+    return torch.stack(found) if found else features.new_zeros(0)
 
 
-def centre_distance(features: Tensor, y: Tensor) -> Tensor | None:
-    """Return the squared distance of the two class means that are nearest to each other; None where there is one class.
-
-    features: [B, d]. y: [B] labels.
-    """
-    centres = torch.stack([features[y == label].mean(0) for label in torch.unique(y)])
-    if len(centres) < 2:
+def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
+    """Return the smallest squared distance between the means of two classes; None where there is but one class."""
+    labels = torch.unique(y)
+    if len(labels) < 2:
         return None
-    pairs = torch.triu_indices(len(centres), len(centres), 1, device=centres.device)
-    i, j = pairs[:, torch.pdist(centres.detach()).argmin()]
-    return (centres[i] - centres[j]).square().sum()
+    means = torch.stack([features[y == label].mean(0) for label in labels])
+    first, second = torch.triu_indices(len(means), len(means), 1, device=means.device)
+    return (means[first] - means[second]).square().sum(1).min()
 
 
-class RangeState(OneNetworkState):
-    """The network, and how many numbers its head gives."""
-
-    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], outputs: int) -> None:
-        super().__init__(net, *known)
-        self.outputs = outputs
-
-
-class Featured(NamedTuple):
-    """What the loss takes."""
+class WithFeatures(NamedTuple):
+    """What a forward gives the objective."""
 
     losses: Tensor  # [B]
-    features: Tensor  # [B, d], in single precision or better
+    features: Tensor | None  # [B, d], where they are needed
 
 
 @dataclass(frozen=True, kw_only=True)
 class RangeLoss(OneNetwork):
-    """Minimize the loss plus λ (α L_intra + β L_inter)."""
+    """Add the range of each class, and the nearness of the nearest two."""
 
-    lam: float = 1.0
-    alpha: float = 0.002
-    beta: float = 0.02
+    lam: float = 0.001
+    beta: float = 10.0
     margin: float = 100.0
     k: int = 2
 
     card: ClassVar[Card] = Card(
         name="range-loss",
-        title="Range loss: the widest pairs of a class drawn together, the nearest classes apart",
-        paper="Zhang et al., Range Loss for Deep Face Recognition with Long-Tailed Training Data, ICCV 2017",
-        equations="ℓ + λ (α Σ_c k / Σ_{j≤k} 1/D_j + β max(m − D_center, 0)) (section 3)",
+        title="Range loss: compact classes, however rare",
+        paper="Zhang et al., Range Loss for Deep Face Recognition with Long-tail, ICCV 2017",
+        equations="ℓ + λ (Σ_c k / Σ_j 1/D_j + β max(m − D_centre, 0)) (eq. 7 to 9, 15)",
         family="long tail",
         requires=(LAST_LAYER,),
-        refuses={MIXED: "it goes by pairs of one class, and a mixture is of two"},
+        refuses={MIXED: "its distances are within a class, and a mixture is of two"},
         limits=({"lam": 0.0},),
         parameters={
             **AXES,
-            "lam": "λ ≥ 0, of the range loss; 0 is plain training",
-            "alpha": "α ≥ 0, of the ranges within classes, whose unit is that of squared features",
-            "beta": "β ≥ 0, of the distance between class means, likewise",
-            "margin": "m ≥ 0, the squared distance from which two class means are far enough apart, likewise",
-            "k": "how many of the largest distances of a class count, ≥ 1; 2 in the paper. Batches should have several of each "
-            "class: take large ones, or sampler=class-balanced",
+            "lam": "λ ≥ 0, the weight of both terms; 0 is plain training",
+            "beta": "β ≥ 0, the weight of the second; where it is small, features shrink to a point, and rare classes are lost first",
+            "margin": "m ≥ 0, how far apart the means of classes should be, squared, in units of the features",
+            "k": "how many of the largest distances of a class count, ≥ 1; 2 is the paper's",
         },
-        cost="1.0 × the step of plain training",
+        cost="1.0 × the step of plain training; distances within classes, at most B²/2",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("lam", "alpha", "beta", "margin"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise UserError(f"RangeLoss({name}={value}): {name} must be finite and at least 0; 0 leaves it out")
+        for name, rule in (
+            ("lam", "0.001 is a beginning"),
+            ("beta", "10 is a beginning"),
+            ("margin", "100 is a beginning"),
+        ):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(
+                    f"RangeLoss({name}={getattr(self, name)}): {name} must be finite and at least 0; {rule}"
+                )
         if self.k < 1:
-            raise UserError(
-                f"RangeLoss(k={self.k}): k must be at least 1, how many distances of a class count; 2 is usual"
-            )
+            raise UserError(f"RangeLoss(k={self.k}): k must be at least 1; 2 is the paper's")
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> RangeState:
-        """Return a fresh network. Raises UserError where it has no last layer."""
-        net, wanted = self.network(task, make_net), self.outputs_for(task)
-        find_head(net, wanted)
-        return RangeState(net, self.known(task), wanted)
+    @property
+    def supports(self) -> frozenset[str]:
+        """Classification alone."""
+        return super().supports & {"classification"}
 
     def forward(self, state: State, batch: Batch) -> Out:
-        """Run the network; `extra` is a `Featured`."""
-        assert isinstance(state, RangeState)
-        with inputs_of(find_head(state.net, state.outputs)[2]) as read:
-            found = outputs(state.net(batch.x))
-        features = read[-1].flatten(1)
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        return Out(found, Featured(self.losses(state, found, batch.y), wide))
+        """Run the network, and keep what its head reads."""
+        if self.lam == 0:
+            out = super().forward(state, batch)
+            return Out(out.logits, WithFeatures(out.extra, None))
+        found, features = run_with_features(state.net, batch.classes, batch.x)
+        found = outputs(found)
+        return Out(found, WithFeatures(self.losses(state, found, batch.y), features))
 
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
-        """Return the mean loss plus the range loss."""
-        losses = self.with_weight(out.extra.losses, self.class_weight(state, batch.y, clock), out.logits, batch.y)
-        total, seen = losses.mean(), out.extra.losses.detach()
-        if self.lam == 0:
-            return Objective(total, seen)
-        ranges, distance = (
-            intra_range(out.extra.features, batch.y, self.k),
-            centre_distance(out.extra.features, batch.y),
-        )
-        logs = {"ranges": ranges.detach()}
-        total = total + self.lam * self.alpha * ranges
-        if distance is not None:
-            total = total + self.lam * self.beta * (self.margin - distance).clamp_min(0)
-            logs["centre_distance"] = distance.detach()
-        return Objective(total, seen, logs)
+        """Return the mean loss and both terms."""
+        losses, features = out.extra
+        weight = self.class_weight(state, batch.y, clock)
+        total = self.with_weight(losses, weight, out.logits, batch.y).mean()
+        if features is None:
+            return Objective(total, losses.detach())
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            intra, nearest = ranges(features, batch.y, self.k).sum(), nearest_means(features, batch.y)
+            inter = intra.new_zeros(()) if nearest is None else (self.margin - nearest).clamp_min(0)
+        logs = {"range": intra.detach(), "nearness": inter.detach()}
+        return Objective(total + self.lam * (intra + self.beta * inter), losses.detach(), logs)
