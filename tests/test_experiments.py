@@ -56,7 +56,7 @@ def test_a_comparison_of_a_table(tmp_path, capsys):
     )  # fmt: skip
     assert status == 0
     assert "gce" in printed
-    assert json.loads((out / "metrics.json").read_text())["focus"] == ["1", "3", "5", "9"]
+    assert json.loads((out / "compare.json").read_text())["focus"] == ["1", "3", "5", "9"]
     written = tomllib.loads((out / "config.toml").read_text())
     assert written["reference"] == "0.05"
 
