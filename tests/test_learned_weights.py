@@ -10,7 +10,6 @@ from torch import nn
 from torch.func import functional_call
 
 from skedastic.config import make_method
-from skedastic.core.again import RandomState
 from skedastic.core.meta import products, run_with, stepped
 from skedastic.errors import UserError
 from skedastic.methods.base import REFERENCE, Clock
@@ -77,11 +76,6 @@ def engine_of(net_state, method, trusted, rate=0.3):
     return PlainEngine(optimizers, torch.device("cpu"), draw=lambda stream: trusted)
 
 
-def look(method, state, batch, engine):
-    before = RandomState.now(state)
-    return Look(batch, method.forward(state, batch).extra, CLOCK, engine, before)
-
-
 class NoForwardMode(torch.autograd.Function):
     """The identity, as a layer that has a backward pass and nothing else."""
 
@@ -112,25 +106,25 @@ def test_without_forward_mode_the_products_are_the_same(both):
 
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
 def test_the_look_has_the_dropout_of_the_step(name):
-    """Along u = w the loss of a linear network moves with what its dropout let through."""
+    """Before the step's forward (L2RW) as after it (MW-Net), and whatever was drawn in between."""
     torch.manual_seed(3)
     method = make_method(name, {})
     net = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3)).train()
     state, batch = method.init(task(dataset()), lambda: net), batch_of(dataset(), slice(8))
-    seen = look(method, state, batch, None)
-    direction = [torch.randn_like(p) for p in net.parameters()]
-    expected = [
-        sum(
-            float((g * u).sum())
-            for g, u in zip(
-                torch.autograd.grad(loss, list(net.parameters()), retain_graph=True), direction, strict=True
-            )
-        )
-        for loss in seen.losses
-    ]
-    after = torch.get_rng_state()
-    torch.testing.assert_close(method.products(state, seen, direction), torch.tensor(expected), rtol=1e-5, atol=1e-6)
-    assert torch.equal(torch.get_rng_state(), after)
+    seen = Look(method, state, batch, CLOCK, None)
+    parameters = list(net.parameters())
+    direction = [torch.randn_like(p) for p in parameters]
+    drawn = torch.get_rng_state()
+    before = seen.products(direction)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    of_each = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in seen.losses]
+    torch.rand(5)
+    drawn = torch.get_rng_state()
+    after = seen.products(direction)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    expected = torch.stack([sum((g * u).sum() for g, u in zip(of, direction, strict=True)) for of in of_each])
+    torch.testing.assert_close(before, expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(before, after)
 
 
 def in_double(batch):
@@ -148,7 +142,7 @@ def test_l2rw_weighs_by_the_agreement_of_gradients():
     u = np.array([sum(float((a * b).sum().detach()) for a, b in zip(g, toward, strict=True)) for g in of_each])
     expected = np.maximum(u, 0) / np.maximum(u, 0).sum()
     state = method.init(task(data), lambda: state.net)
-    found = method.learned(state, look(method, state, batch, engine_of(state, method, trusted)))
+    found = method.learned(state, Look(method, state, batch, CLOCK, engine_of(state, method, trusted)))
     np.testing.assert_allclose(found.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
     assert 0 < (expected > 0).sum() < 8
 
@@ -185,7 +179,7 @@ def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
             expected.append((values[0] - values[1]) / 2e-5)
     before = torch.cat([p.detach().view(-1).clone() for p in state.weighter.parameters()])
     engine = engine_of(state, method, trusted, rate)
-    found = method.learned(state, look(method, state, batch, engine))
+    found = method.learned(state, Look(method, state, batch, CLOCK, engine))
     after = torch.cat([p.detach().view(-1) for p in state.weighter.parameters()])
     np.testing.assert_allclose(((before - after) / rate).numpy(), expected, rtol=2e-4, atol=1e-9)
     torch.testing.assert_close(found, state.weighter(seen).detach())

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from skedastic.config import make_method
-from skedastic.core.again import RandomState
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.errors import UserError
 from skedastic.methods.base import REFERENCE, Clock
@@ -17,12 +16,6 @@ from tests.test_contract import BUDGET, CLOCK, batch_of, dataset, make_net, refe
 from tests.test_learned_weights import engine_of, in_double, looked_ahead, losses_of, smooth_net
 
 
-def looked(method, state, batch, engine):
-    """A look at the losses with the classes' weights, as a step takes it."""
-    before = RandomState.now(state)
-    return Look(batch, method.weighted(state, batch, method.forward(state, batch), CLOCK), CLOCK, engine, before)
-
-
 def test_the_correction_is_the_derivative_of_the_reference_loss():
     """ε_i = −τ ∂L(ŵ)/∂ε_i, by finite differences through the whole look ahead."""
     data, rate, tau, h = dataset(29), 0.3, 5.0, 1e-5
@@ -30,7 +23,7 @@ def test_the_correction_is_the_derivative_of_the_reference_loss():
     torch.manual_seed(0)
     state = method.init(task(data), smooth_net).double().train()
     batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
-    found = method.learned(state, looked(method, state, batch, engine_of(state, method, trusted, rate)))
+    found = method.learned(state, Look(method, state, batch, CLOCK, engine_of(state, method, trusted, rate)))
     w = state.class_weight[batch.y]
 
     def reference_loss(epsilon):
@@ -52,7 +45,7 @@ def test_weights_below_nothing_are_nothing():
     torch.manual_seed(0)
     state = method.init(task(data), smooth_net).double().train()
     batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
-    found = method.learned(state, looked(method, state, batch, engine_of(state, method, trusted, 0.3)))
+    found = method.learned(state, Look(method, state, batch, CLOCK, engine_of(state, method, trusted, 0.3)))
     assert float(found.min()) == 0
     assert float(found.max()) > 1
 

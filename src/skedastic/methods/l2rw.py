@@ -51,6 +51,6 @@ class L2RW(LearnedWeights):
     )
 
     def learned(self, state: Any, look: Look) -> Tensor:
-        """Return the weights of eq. 8, times B."""
+        """Return the weights of eq. 8, times B, found before the step's own forward: no graph waits meanwhile."""
         _, direction = self.reference_gradients(state, trained_parameters(state), look.engine)
-        return rectified(self.products(state, look, direction))
+        return rectified(look.products(direction))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -36,15 +37,36 @@ from skedastic.methods.base import (
 from skedastic.methods.one_network import OneNetwork
 
 
-@dataclass(frozen=True, eq=False)
 class Look:
-    """A step's batch, and what the network makes of it as it is."""
+    """A step's batch, and what the network makes of it as it is: it runs when that is first asked for, once."""
 
-    batch: Batch
-    losses: Tensor  # [B] with the classes' weights, and their graph
-    clock: Clock
-    engine: Engine
-    random_state: RandomState  # before that forward
+    def __init__(self, method: LearnedWeights, state: State, batch: Batch, clock: Clock, engine: Engine) -> None:
+        self.method, self.state, self.batch, self.clock, self.engine = method, state, batch, clock, engine
+        self._before: RandomState | None = None
+
+    @cached_property
+    def out(self) -> Out:
+        """The forward that the step is taken by."""
+        self._before = RandomState.now(self.state)
+        return self.method.forward(self.state, self.batch)
+
+    @cached_property
+    def losses(self) -> Tensor:
+        """Its losses [B] with the classes' weights, and their graph."""
+        return self.method.weighted(self.state, self.batch, self.out, self.clock)
+
+    def products(self, direction: Sequence[Tensor]) -> Tensor:
+        """Return ⟨u, ∇ℓ_i⟩ [B] of these losses for a direction u, a tensor for each trained parameter; with the same dropout."""
+        method, state, batch = self.method, self.state, self.batch
+        weight = method.class_weight(state, batch.y, self.clock)
+        before = self._before or RandomState.now(state)  # from where the forward began, or will
+
+        def losses_of(parameters: Mapping[str, Tensor]) -> Tensor:
+            with same_forward(state, before):
+                found = outputs(functional_call(state.net, dict(parameters), (batch.x,)))
+            return method.with_weight(method.losses(state, found, batch.y), weight, found, batch.y)
+
+        return products(losses_of, trained_parameters(state), direction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +91,11 @@ class LearnedWeights(OneNetwork):
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
         """Learn the weights of the batch, and take the weighted step."""
-        random_state = RandomState.now(state)
-        out = self.forward(state, batch)
-        losses = self.weighted(state, batch, out, clock)
-        weights = self.learned(state, Look(batch, losses, clock, engine, random_state)).detach()
-        engine.update("main", (weights * losses).mean())
+        look = Look(self, state, batch, clock, engine)
+        weights = self.learned(state, look).detach()
+        engine.update("main", (weights * look.losses).mean())
         logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}
-        return {"loss": out.extra.detach(), **accuracy(out.logits, batch.y), **logs}
+        return {"loss": look.out.extra.detach(), **accuracy(look.out.logits, batch.y), **logs}
 
     def reference_gradients(
         self, state: State, parameters: Mapping[str, Tensor], engine: Engine
@@ -85,17 +105,6 @@ class LearnedWeights(OneNetwork):
         found = outputs(run_with(state.net, parameters, batch.x))
         loss = self.losses(state, found, batch.y).mean()
         return loss.detach(), engine.gradients(loss, list(parameters.values()))
-
-    def products(self, state: State, look: Look, direction: Sequence[Tensor]) -> Tensor:
-        """Return ⟨u, ∇ℓ_i⟩ [B] for a direction u, a tensor for each trained parameter: of the step's losses, same dropout."""
-        batch, weight = look.batch, self.class_weight(state, look.batch.y, look.clock)
-
-        def losses_of(parameters: Mapping[str, Tensor]) -> Tensor:
-            with same_forward(state, look.random_state):
-                found = outputs(functional_call(state.net, dict(parameters), (batch.x,)))
-            return self.with_weight(self.losses(state, found, batch.y), weight, found, batch.y)
-
-        return products(losses_of, trained_parameters(state), direction)
 
 
 def trained_parameters(state: State) -> dict[str, Tensor]:

@@ -72,5 +72,5 @@ class MetaCB(LearnedWeights):
         parameters, rate = trained_parameters(state), look.engine.rate("main")
         gradients = look.engine.gradients(look.losses.mean(), list(parameters.values()), retain_graph=True)
         _, direction = self.reference_gradients(state, stepped(parameters, gradients, rate), look.engine)
-        epsilon = self.meta_lr * rate / len(w) * self.products(state, look, direction) / w
+        epsilon = self.meta_lr * rate / len(w) * look.products(direction) / w
         return (1 + epsilon / w).clamp_min(0)

@@ -108,7 +108,7 @@ class MWNet(LearnedWeights):
         virtual = (weights.detach() * look.losses).mean()
         gradients = engine.gradients(virtual, list(parameters.values()), retain_graph=True)
         _, direction = self.reference_gradients(state, stepped(parameters, gradients, rate), engine)
-        by_weight = -rate / len(seen) * self.products(state, look, direction)  # ∂L/∂V(ℓ_i)
+        by_weight = -rate / len(seen) * look.products(direction)  # ∂L/∂V(ℓ_i)
         engine.update("weighter", (by_weight * weights).sum())
         with torch.no_grad():
             found: Tensor = state.weighter(seen)
