@@ -1,12 +1,13 @@
 """What a step of each method costs, in time and in peak memory, over the step of plain training in the same run.
 
-    python benchmarks/methods.py [--json] [--rounds 9] [--batch 128] [--methods l2rw,mw-net,…]
+    python benchmarks/methods.py [--json] [--rounds 9] [--batch 128] [--methods l2rw,mw-net,…] [--device cuda]
 
 ResNet-32 on batches of 128 colour images, each method with its defaults through its own `step`, by the engine that training has: SGD with
 momentum, and what optimizers the method has besides. Every round times one step of each, in an order drawn anew; a ratio is the
 median over rounds of (step / plain step), with the quartiles. Plain training is timed twice a round, so that `erm_again` shows the
 noise. Reference batches are as large as the others. Peak memory: each method in a process of its own, three steps, above what the process
 held before it had a network, over that of plain training. By default, the methods that do more than weigh or change the loss.
+On a GPU a round is ten steps of each, and memory is what torch had allocated there.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from skedastic.training import Budget, PlainEngine
 from skedastic.training.loop import make_task
 
 EXAMPLES, CLASSES = 5000, 10
+STEPS = 10  # of a method in a row, on a GPU
 FAMILIES = ("noise cleaning", "reweighting by learning", "long tail", "around another method", "regularization")
 
 
-def make_world(size: int) -> tuple[Task, Batch, Batch]:
+def make_world(size: int, device: torch.device) -> tuple[Task, Batch, Batch]:
     """Return a task of random images with a noise that was estimated, a batch, and a reference batch."""
     y = torch.randint(CLASSES, (EXAMPLES,))
     names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
@@ -46,25 +48,39 @@ def make_world(size: int) -> tuple[Task, Batch, Batch]:
     count, noise = data.group_counts(), torch.full((CLASSES,), 0.2, dtype=torch.float64)
     stats = GroupStats(names, count, data.density(), count // 5, count, noise, noise, noise)
     batches = [
-        Batch(torch.randn(size, 3, 32, 32), y[rows], index[rows], y[rows], CLASSES)
+        Batch(*(part.to(device) for part in (torch.randn(size, 3, 32, 32), y[rows], index[rows], y[rows])), CLASSES)
         for rows in torch.randperm(EXAMPLES).split(size)[:2]
     ]
     return replace(make_task(data, data), input_shape=(3, 32, 32), stats=stats), *batches
 
 
-def step_of(name: str, size: int) -> Callable[[], None]:
+def step_of(name: str, size: int, device: torch.device) -> Callable[[], None]:
     """Return a training step of the method, on networks of its own."""
     torch.manual_seed(0)
     method = make_method(name, {})
-    task, batch, reference = make_world(size)
-    state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train()
+    task, batch, reference = make_world(size, device)
+    state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train().to(device)
     budget, own = Budget(lr=0.01), method.optimizers()
     optimizers = {
         n: torch.optim.Adam(p, own[n].lr) if n in own else budget.make_optimizer(p)
         for n, p in method.param_groups(state).items()
     }
-    engine = PlainEngine(optimizers, torch.device("cpu"), draw=lambda stream: reference)
+    engine = PlainEngine(optimizers, device, draw=lambda stream: reference)
     return lambda: (method.step(state, batch, Clock(1, 2, 0), engine), None)[1]
+
+
+def seconds_of(step: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of a step."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        step()
+        return time.perf_counter() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / STEPS
 
 
 def resident_mb(field: str) -> float:
@@ -73,9 +89,23 @@ def resident_mb(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def peak_mb(name: str, size: int) -> float:
-    """Return the peak memory of three steps, measured in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", name, "--batch", str(size)]
+def own_peak_mb(name: str, size: int, device: torch.device) -> float:
+    """Return the peak memory of three steps in this process."""
+    on_gpu = device.type == "cuda"
+    before = torch.cuda.memory_allocated() / 2**20 if on_gpu else resident_mb("VmRSS")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    step = step_of(name, size, device)
+    for _ in range(3):
+        step()
+    return (torch.cuda.max_memory_allocated() / 2**20 if on_gpu else resident_mb("VmHWM")) - before
+
+
+def peak_mb(name: str, size: int, device: torch.device) -> float:
+    """Return the peak memory of three steps; on a CPU measured in a process of its own."""
+    if device.type == "cuda":
+        return own_peak_mb(name, size, device)
+    command = [sys.executable, __file__, "--memory-of", name, "--batch", str(size), "--device", str(device)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -86,36 +116,33 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--methods", default="")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    size, device = arguments.batch, arguments.device
     if arguments.memory_of:
-        before = resident_mb("VmRSS")
-        step = step_of(arguments.memory_of, arguments.batch)
-        for _ in range(3):
-            step()
-        print(resident_mb("VmHWM") - before)
+        print(own_peak_mb(arguments.memory_of, size, device))
         return
     chosen = arguments.methods.split(",") if arguments.methods else [
         name for name, cls in discover().items() if cls.card.family in FAMILIES
     ]  # fmt: skip
-    steps = {"erm": step_of("erm", arguments.batch), "erm_again": step_of("erm", arguments.batch)}
-    steps |= {name: step_of(name, arguments.batch) for name in chosen}
+    steps = {"erm": step_of("erm", size, device), "erm_again": step_of("erm", size, device)}
+    steps |= {name: step_of(name, size, device) for name in chosen}
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = random.Random(0)
     for round_ in range(arguments.rounds + 1):
         for name in order.sample(list(steps), len(steps)):
-            start = time.perf_counter()
-            steps[name]()
+            taken = seconds_of(steps[name], device)
             if round_:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-    plain = peak_mb("erm", arguments.batch)
+                times[name].append(taken)
+    plain = peak_mb("erm", size, device)
     figures: dict[str, Any] = {"erm_ms": statistics.median(times["erm"]) * 1000, "erm_memory_mb": plain}
     for name in list(steps)[1:]:
         ratios = [a / b for a, b in zip(times[name], times["erm"], strict=True)]
         low, median, high = statistics.quantiles(ratios, n=4)
         figures |= {f"{name}_ratio": median, f"{name}_quartiles": [round(low, 3), round(high, 3)]}
         if name != "erm_again":
-            figures[f"{name}_memory_ratio"] = peak_mb(name, arguments.batch) / plain
+            figures[f"{name}_memory_ratio"] = peak_mb(name, size, device) / plain
     show(figures | {"rounds": arguments.rounds} | hardware(), arguments.json)
 
 

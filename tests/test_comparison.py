@@ -56,7 +56,7 @@ def test_what_compare_json_holds(comparison, tmp_path):
     comparison.save(tmp_path / "both")
     assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
     value = json.loads((tmp_path / "both" / "compare.json").read_text())
-    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "environment"}
+    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment"}
     assert value["source"] == "digits"
     assert value["seeds"] == [0, 1]
     assert value["focus"] == ["1", "8"]
@@ -74,6 +74,28 @@ def test_what_compare_json_holds(comparison, tmp_path):
     assert value["environment"]["torch"] == torch.__version__
     with pytest.raises(sk.UserError, match="not empty"):
         comparison.save(tmp_path / "both")
+
+
+def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_path):
+    config = replace(CONFIG, methods=("erm", "dmi(lr_scale=1e30)", "unif", "har"))
+    found = sk.compare(config)
+    assert found.methods == ("erm", "unif", "har")
+    found.save(tmp_path / "run")
+    value, without = (c.to_dict() for c in (found, comparison))
+    assert value["failed"].keys() == {"dmi(lr_scale=1e30)"}
+    assert value["failed"]["dmi(lr_scale=1e30)"].startswith("seed 0: training stage second (erm): the loss is ")
+    for row in (*value["methods"].values(), *without["methods"].values()):
+        del row["seconds"]
+    assert (value["methods"], value["paired"]) == (without["methods"], without["paired"])
+    assert found.remarks[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
+    assert "is left out, since its training failed" in (tmp_path / "run" / "report.html").read_text()
+    lines = (tmp_path / "run" / "seeds.jsonl").read_text().splitlines()
+    assert [list(json.loads(line)["failed"]) for line in lines] == [["dmi(lr_scale=1e30)"]] * 2
+
+
+def test_where_every_method_diverges_there_is_no_comparison():
+    with pytest.raises(sk.UserError, match=r"training stage second \(erm\): the loss is .*lower the learning rate"):
+        sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
 
 
 def test_the_figures_are_those_of_the_seeds(comparison):

@@ -7,7 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,10 @@ PARTS = ("overall", "focus", "rest", "worst_group")
 
 @dataclass(frozen=True, eq=False)
 class SeedOutcome:
-    """What one seed gave: plain data, since it crosses processes. Dictionaries are keyed by method."""
+    """What one seed gave: plain data, since it crosses processes. Dictionaries are keyed by method.
+
+    failed: the methods whose training failed, and why; they are in no other dictionary.
+    """
 
     seed: int
     classes: tuple[str, ...]
@@ -50,10 +53,11 @@ class SeedOutcome:
     suspects: list[Suspect]
     suspects_total: int
     remarks: tuple[str, ...]
+    failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seed: int, results: Mapping[str, Result]) -> SeedOutcome:
-        """Keep what a comparison needs of the results of one seed."""
+    def of(cls, seed: int, results: Mapping[str, Result], failed: Mapping[str, str] | None = None) -> SeedOutcome:
+        """Keep what a comparison needs of the results of one seed, at least one."""
         first = next(iter(results.values()))
         table = first.suspects
         return cls(
@@ -70,6 +74,7 @@ class SeedOutcome:
             suspects=list(first.shown_suspects),
             suspects_total=0 if table is None else int(table["is_issue"].sum()),
             remarks=tuple(dict.fromkeys(remark for r in results.values() for remark in r.remarks)),
+            failed=dict(failed or {}),
         )
 
 
@@ -104,10 +109,27 @@ class Comparison:
     """The outcome of `compare`. All accuracies are on the test set, in [0, 1], averaged within groups first.
 
     Where targets are real, errors (`rmse`, in the target's units) stand for accuracies, and lower is better.
+    A method whose training failed with some seed is left out of all figures, and named in the remarks.
+    Raises UserError where that leaves none.
     """
 
     config: Config
     outcomes: list[SeedOutcome]
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise UserError(next(iter(self.failed.values())))
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that every seed trained to the end."""
+        return tuple(name for name in self.config.methods if name not in self.failed)
+
+    @cached_property
+    def failed(self) -> dict[str, str]:
+        """The methods whose training failed, and with which seed and why it first did."""
+        first = {name: f"seed {o.seed}: {why}" for o in reversed(self.outcomes) for name, why in o.failed.items()}
+        return {name: first[name] for name in self.config.methods if name in first}
 
     @cached_property
     def measure(self) -> Measure:
@@ -119,7 +141,8 @@ class Comparison:
         """What is to be told of the data and of the training; of how many seeds, where it is not of all."""
         count = Counter(remark for o in self.outcomes for remark in o.remarks)
         seeds = len(self.outcomes)
-        return tuple(text if n == seeds else f"{text} ({n} of {seeds} seeds)" for text, n in count.items())
+        failed = [f"{name} is left out, since its training failed; {why}" for name, why in self.failed.items()]
+        return (*failed, *(text if n == seeds else f"{text} ({n} of {seeds} seeds)" for text, n in count.items()))
 
     @cached_property
     def focus(self) -> tuple[str, ...]:
@@ -157,7 +180,7 @@ class Comparison:
         rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
         rest = rest if self._tested(rest) else ()
         values: dict[str, dict[str, list[float]]] = {}
-        for name in self.config.methods:
+        for name in self.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
             values[name] = {
                 "overall": [m["overall"][self.measure.key] for m in metrics],
@@ -172,7 +195,7 @@ class Comparison:
 
         All of them, or where there are many methods each against the first.
         """
-        names = self.config.methods  # the last against the first comes first: the headline
+        names = self.methods  # the last against the first comes first: the headline
         first = 1 if len(names) > MOST_PAIRED else len(names)
         return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[: min(i, first)]]
 
@@ -196,6 +219,7 @@ class Comparison:
             **({} if self.measure.higher_is_better else {"measure": self.measure.key}),
             "methods": methods,
             "paired": differences,
+            "failed": self.failed,
             "environment": environment(),
         }
 
@@ -215,6 +239,7 @@ class Comparison:
                         "group_stats": o.stats,
                         "strengths": o.strengths,
                         "seconds": o.seconds,
+                        "failed": o.failed,
                     }
                 )
                 for o in self.outcomes

@@ -222,12 +222,22 @@ def _why_not(method: Method, config: Config, data: Data) -> str:
 
 
 def compare_seed(config: Config) -> SeedOutcome:
-    """Run all methods with one seed: one split, one corruption, one estimate, one start for all."""
+    """Run all methods with one seed: one split, one corruption, one estimate, one start for all.
+
+    A method whose training fails is left out, so that the others' work is not lost. Raises UserError where none is left.
+    """
     data, methods = open_data(config), compared_methods(config)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net) if _estimates(config, methods.values()) else None
-    results = {name: train_and_evaluate(config, data, m, make_net, estimated) for name, m in methods.items()}
-    return SeedOutcome.of(config.seed, results)
+    results, failed = dict[str, Result](), dict[str, str]()
+    for name, method in methods.items():
+        try:
+            results[name] = train_and_evaluate(config, data, method, make_net, estimated)
+        except UserError as error:
+            if len(failed) + 1 == len(methods):
+                raise
+            failed[name] = str(error)
+    return SeedOutcome.of(config.seed, results, failed)
 
 
 def estimate(config: Config, progress: Progress | None = None) -> tuple[Estimate, Data]:

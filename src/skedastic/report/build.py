@@ -79,21 +79,21 @@ def fit_report(result: Result, folder: Path) -> Report:
 
 def comparison_report(comparison: Comparison) -> Report:
     """Return the report of a comparison over seeds."""
-    config, outcomes = comparison.config, comparison.outcomes
+    config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
     first, table, measure = outcomes[0], comparison.to_dict(), comparison.measure
     stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
     # of the methods that treat groups with a strength, the last one's is shown
-    strengths = next((s for m in reversed(config.methods) if all(s := [o.strengths[m] for o in outcomes])), [])
+    strengths = next((s for m in reversed(methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
     for i, name in enumerate(first.groups):
-        rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in config.methods}
+        rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in methods}
         score = {m: [r[measure.key] for r in rs if r["n"]] for m, rs in rows.items()}
         truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
         groups.append(
             GroupRow(
                 name=name,
                 train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
-                test=round(float(np.mean([r["n"] for r in rows[config.methods[0]]]))),
+                test=round(float(np.mean([r["n"] for r in rows[methods[0]]]))),
                 noise=_mean([measure.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
                 true_noise=float(np.mean([_shown_noise(t, measure) for t in truths])) if truths else None,
                 strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
@@ -102,9 +102,9 @@ def comparison_report(comparison: Comparison) -> Report:
             )
         )
     return Report(
-        title=f"{', '.join(config.methods)} on {config.source}",
+        title=f"{', '.join(methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
-        asked=[*_asked(config, config.methods), ("Seeds", _seeds([o.seed for o in outcomes]))],
+        asked=[*_asked(config, methods), ("Seeds", _seeds([o.seed for o in outcomes]))],
         command="skedastic compare --config config.toml --out NEW",
         methods=[
             MethodRow(
@@ -125,7 +125,7 @@ def comparison_report(comparison: Comparison) -> Report:
             for b, a in comparison.pairs()
         ],
         groups=groups,
-        history={m: _curves([o.history[m] for o in outcomes]) for m in config.methods},
+        history={m: _curves([o.history[m] for o in outcomes]) for m in methods},
         suspects=first.suspects,
         suspects_total=first.suspects_total,
         notes=[

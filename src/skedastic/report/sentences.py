@@ -47,7 +47,7 @@ def fit_sentence(result: Result) -> str:
 
 def comparison_sentence(comparison: Comparison) -> str:
     """Say in one sentence how the last method compares with the first."""
-    methods = comparison.config.methods
+    methods = comparison.methods
     part = "focus" if comparison.focus else "overall"
     where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
     values = comparison.values
@@ -73,7 +73,7 @@ def comparison_sentence(comparison: Comparison) -> str:
 
 def _error_sentence(comparison: Comparison, part: str, where: str) -> str:
     """Say the same of errors: lower is better."""
-    methods, values, measure = comparison.config.methods, comparison.values, comparison.measure
+    methods, values, measure = comparison.methods, comparison.values, comparison.measure
     own = measure.text(float(np.mean(values[methods[-1]][part])))
     if len(methods) == 1:
         return f"The root mean squared error of {methods[0]} is {own} {where}."

@@ -149,6 +149,8 @@ class StageRun:
 
     def _check_finite(self, means: dict[str, float]) -> None:
         name, lr = self.stage.method.card.name, self.budget.lr
+        if self.stage.name != "train":
+            name = f"stage {self.stage.name} ({name})"
         if not means.get("loss", 0.0) < float("inf"):
             raise UserError(
                 f"training {name}: the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; "
@@ -156,7 +158,7 @@ class StageRun:
             )
         if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
             raise UserError(  # the last step may diverge after the last loss
-                f"training {name}: a weight is not finite after the last step of stage {self.stage.name}; "
+                f"training {name}: a weight is not finite after the last step; "
                 f"lower the learning rate (now train.lr={lr})"
             )
 
