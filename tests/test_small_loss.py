@@ -46,6 +46,21 @@ def test_predictions_give_the_losses_of_random_labels_too():
     assert {round(v, 4) for v in found.detach().tolist()} <= {round(v, 4) for v in (-log_p).flatten().tolist()}
 
 
+@pytest.mark.parametrize(
+    ("settings", "kept", "says"),
+    [
+        ({"begins": 2.0}, 1.0, "small-loss left nothing out: when it decided, no label had the loss of a random one."),
+        ({"begins": 9.0}, 1.0, "small-loss left nothing out: training was over before it began: set begins to less."),
+        ({"begins": 2.0}, 0.9, None),
+    ],
+)
+def test_it_says_so_where_nothing_was_left_out(settings, kept, says):
+    rows = [{"loss": 1.0, "kept": 1.0}] * 3 + [{"loss": 1.0, "kept": kept}]
+    found = SmallLoss(**settings).remarks(rows, 16)
+    assert len(found) == (says is not None)
+    assert all(text.startswith(says) for text in found)
+
+
 def test_what_is_left_out_has_no_part_in_the_objective():
     method, data = SmallLoss(begins=1.0), dataset()
     torch.manual_seed(0)

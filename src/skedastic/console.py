@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 MOST_GROUPS = 40
+LONGEST_NAME = 24  # of a method that is not broken, in columns
 TARGETS = {"classification": "classes", "regression": "numbers"}
 NEEDS = {"group_stats": "an estimate of noise", "reference": "a reference set"}
 WRAPPED = {"perturbed": "not in sam, asam, amp or vat", "mixed": "not in mixup"}
@@ -125,6 +126,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
         "accuracy on the test set, %" if measure.percent else "root mean squared error on the test set, lower is better"
     )
     table = _table("", *[p.replace("_", " ") for p in parts], "seconds", title=f"{what} (95 % over seeds)")
+    table.columns[0].min_width = min(LONGEST_NAME, max(len(name) for name in figures["methods"]))
     for name, row in figures["methods"].items():
         table.add_row(name, *[_of(row[p], measure) for p in parts], f"{row['seconds']:.1f}")
     differences = [p for p in parts if p != "worst_group"]

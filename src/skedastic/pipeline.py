@@ -179,6 +179,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) 
     """Train every method of `config.methods` on the same splits of the same data, over seeds; see `Comparison`.
 
     `methods=("all",)` is every name that there is, plain training first, but for those that the data can't be used with.
+    A method whose training fails with some seed is left out and named in the remarks; raises UserError where that leaves none.
     jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
     stand under `if __name__ == "__main__":`, as for everything that starts processes.
     """
@@ -196,14 +197,18 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) 
 
 
 def _with_all_methods(config: Config, data: Data) -> Config:
-    """Name every method that the data can be used with, plain training first; a note says which it can't, and why."""
-    names, left_out = ["erm"], list[str]()
+    """Name every method that the data can be used with; a note says which it can't, and why.
+
+    Plain training comes first and har-auto last, so that the headline is about these, and was chosen before anything was trained.
+    """
+    names, left_out = list[str](), list[str]()
     for name, preset in presets().items():
         why = _why_not(preset.make(), config, data)
         if why:
             left_out.append(f"{name} ({why})")
-        elif name not in names:
+        else:
             names.append(name)
+    names.sort(key=lambda name: (name != "erm", name == "har-auto"))
     notes = (f"methods=all leaves out {', '.join(left_out)}.",) if left_out else ()
     return replace(config, methods=tuple(names), notes=(*config.notes, *notes))
 

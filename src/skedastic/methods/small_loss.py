@@ -13,7 +13,7 @@ the network's own predictions for the training examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -139,6 +139,19 @@ class SmallLoss(Weighing):
             mean = state.recent.values.sum(1) / seen
             state.kept.values.copy_((mean <= threshold).to(state.kept.values))
         return {"kept": state.kept.values.mean()}
+
+    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+        """Say so where nothing was left out."""
+        found = super().remarks(rows, batch_size)
+        if not rows or rows[-1].get("kept") != 1.0:
+            return found
+        why = (
+            "when it decided, no label had the loss of a random one. Either they are right, or the network had learned the wrong "
+            "ones too: let it begin earlier, or at a larger learning rate"
+            if self._epoch(Clock(0, len(rows), 0)) < len(rows)
+            else "training was over before it began: set begins to less"
+        )
+        return (*found, f"{self.card.name} left nothing out: {why}.")
 
     def _of_random_labels(self, state: TrimmedState, task: Task, engine: Engine) -> Tensor:
         """Return losses of uniformly random labels, at least as many as there are classes."""
