@@ -129,6 +129,13 @@ def test_top_k_keeps_the_largest_entries():
     assert same(weights(whole.state.net), weights(sparse.state.net))
 
 
+@pytest.mark.parametrize(("rate", "forgotten", "says"), [("auto", 0.4, 1), ("auto", 0.3, 0), (0.4, 0.4, 0)])
+def test_an_estimate_that_leaves_much_out_is_told(rate, forgotten, says):
+    found = CoTeaching(forget_rate=rate).remarks([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
+    assert len(found) == says
+    assert all("forget_rate=auto leaves out more than a third" in text for text in found)
+
+
 def test_memory_goes_by_name_and_not_by_place():
     memory = Memory(torch.tensor([40, 10, 30]), 2)
     memory.put(torch.tensor([30, 40]), torch.tensor([[1.0, 2], [3, 4]]))

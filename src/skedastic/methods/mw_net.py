@@ -76,7 +76,7 @@ class MWNet(LearnedWeights):
             "meta_weight_decay": "its weight decay, ≥ 0",
         },
         cost=(
-            "3.9 × the step of plain training on ResNet-32 (two cores): "
+            "3.9 to 4.1 × the step of plain training on ResNet-32 (two cores): "
             "the virtual step, one for the reference batch, and a forward in dual numbers"
         ),
     )

@@ -207,7 +207,7 @@ class OLTR(OneNetwork):
             "margin": "of its second term, ≥ 0, in squared units of the features; 10 is the authors'",
             "attention": "whether the last feature maps pass the modulated attention, where there are some",
         },
-        cost="1.1 × the step of plain training",
+        cost="1.05 × the step of plain training",
     )
 
     def __post_init__(self) -> None:
