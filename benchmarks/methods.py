@@ -5,7 +5,7 @@
 ResNet-32 on batches of 128 colour images, each method with its defaults through its own `step`, by the engine that training has: SGD with
 momentum, and what optimizers the method has besides. Every round times one step of each, in an order drawn anew; a ratio is the
 median over rounds of (step / plain step), with the quartiles. Plain training is timed twice a round, so that `erm_again` shows the
-noise. Reference batches are as large as the others. Peak memory: each method in a process of its own, three steps, above what the process
+noise. Reference batches are as large as the method has them. Freed memory is kept, as by the command line. Peak memory: each method in a process of its own, three steps, above what the process
 held before it had a network, over that of plain training. By default, the methods that do more than weigh or change the loss.
 On a GPU a round is ten steps of each, and memory is what torch had allocated there.
 """
@@ -26,11 +26,12 @@ from typing import Any
 import torch
 
 from common import hardware, show
+from skedastic.allocator import keep_freed_memory
 from skedastic.config import make_method
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.methods import discover
-from skedastic.methods.base import Batch, Clock, Task
+from skedastic.methods.base import REFERENCE, Batch, Clock, Task
 from skedastic.models import make
 from skedastic.training import Budget, PlainEngine
 from skedastic.training.loop import make_task
@@ -40,16 +41,16 @@ STEPS = 10  # of a method in a row, on a GPU
 FAMILIES = ("noise cleaning", "reweighting by learning", "long tail", "around another method", "regularization")
 
 
-def make_world(size: int, device: torch.device) -> tuple[Task, Batch, Batch]:
-    """Return a task of random images with a noise that was estimated, a batch, and a reference batch."""
+def make_world(size: int, share: float, device: torch.device) -> tuple[Task, Batch, Batch]:
+    """Return a task of random images with a noise that was estimated, a batch, and a reference batch, a share as large."""
     y = torch.randint(CLASSES, (EXAMPLES,))
     names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
     data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, names, names, "table")
     count, noise = data.group_counts(), torch.full((CLASSES,), 0.2, dtype=torch.float64)
     stats = GroupStats(names, count, data.density(), count // 5, count, noise, noise, noise)
     batches = [
-        Batch(*(part.to(device) for part in (torch.randn(size, 3, 32, 32), y[rows], index[rows], y[rows])), CLASSES)
-        for rows in torch.randperm(EXAMPLES).split(size)[:2]
+        Batch(*(part.to(device) for part in (torch.randn(len(rows), 3, 32, 32), y[rows], index[rows], y[rows])), CLASSES)
+        for rows in torch.randperm(EXAMPLES)[: size + round(share * size)].split(size)
     ]
     return replace(make_task(data, data), input_shape=(3, 32, 32), stats=stats), *batches
 
@@ -58,7 +59,7 @@ def step_of(name: str, size: int, device: torch.device) -> Callable[[], None]:
     """Return a training step of the method, on networks of its own."""
     torch.manual_seed(0)
     method = make_method(name, {})
-    task, batch, reference = make_world(size, device)
+    task, batch, reference = make_world(size, method.batch_shares().get(REFERENCE, 1.0), device)
     state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train().to(device)
     budget, own = Budget(lr=0.01), method.optimizers()
     optimizers = {
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     size, device = arguments.batch, arguments.device
+    keep_freed_memory()
     if arguments.memory_of:
         print(own_peak_mb(arguments.memory_of, size, device))
         return

@@ -225,6 +225,32 @@ def test_there_must_be_a_reference_set(name):
     assert REFERENCE in method.needs
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("l2rw", 16), ("mw-net", 4), ("l2rw(reference_batch=0.5)", 8), ("mw-net(reference_batch=0.01)", 2)],
+)
+def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
+    sizes, draw = [], PlainEngine.draw
+
+    def noted(engine, stream):
+        drawn = draw(engine, stream)
+        sizes.append(len(drawn.y))
+        return drawn
+
+    monkeypatch.setattr(PlainEngine, "draw", noted)
+    data, trusted = dataset(), dataset().subset(torch.arange(32))
+    train(make_method(name, {}), data, smooth_float, replace(BUDGET, batch_size=16), task=task(data), reference=trusted)
+    assert set(sizes) == {size}
+    assert make_method(f"cutout(base={name})", {}).batch_shares() == make_method(name, {}).batch_shares()
+
+
+@pytest.mark.parametrize("share", [0, 1.5, float("nan"), -0.25])
+@pytest.mark.parametrize("name", ["l2rw", "mw-net", "meta-cb"])
+def test_a_reference_batch_is_a_share(name, share):
+    with pytest.raises(UserError, match=r"reference_batch=.*must be in \(0, 1\]"):
+        make_method(name, {"reference_batch": share})
+
+
 @pytest.mark.parametrize("settings", [{"hidden": 0}, {"meta_lr": 0.0}, {"meta_weight_decay": -1.0}])
 def test_bad_settings_are_one_line(settings):
     with pytest.raises(UserError, match=next(iter(settings))):

@@ -256,6 +256,15 @@ def test_other_streams_go_round_and_are_shuffled_anew():
     assert not torch.equal(rounds[0], rounds[1])
 
 
+@pytest.mark.parametrize(("share", "size"), [(1.0, 8), (0.5, 4), (0.01, 2)])
+def test_other_streams_may_have_smaller_batches_and_never_of_one(monkeypatch, share, size):
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    monkeypatch.setattr(Last, "batch_shares", lambda self: {"other": share})
+    train(Last(), dataset(32), make_net, QUICK)
+    assert {len(index) for index in SEEN["drawn"]} == {size}
+    assert len(torch.cat(SEEN["drawn"][: 32 // size]).unique()) == min(32, 16 * size)
+
+
 def test_stages_and_streams_are_a_function_of_the_seed():
     def run(seed):
         SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skedastic import __version__
+from skedastic.allocator import keep_freed_memory
 from skedastic.errors import Interrupted, UserError, unknown
 from skedastic.folder import free_folder, kept_until_whole, resumable
 
@@ -239,6 +240,7 @@ def taps(model: str, shape: str | None, taps: tuple[str, ...], as_json: bool) ->
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Anything that the user gave and can't be used is one line on stderr, and exit status 2."""
     warnings.filterwarnings("ignore", category=FutureWarning)
+    keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 
+from skedastic.allocator import keep_freed_memory
 from skedastic.errors import UserError
 
 Item = TypeVar("Item")
@@ -44,7 +45,7 @@ def _here(run: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Ite
 def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once: int) -> Iterator[Iterator[Outcome]]:
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(at_once, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(at_once, context, initializer=_begin) as pool:
         try:
             with _interrupts_ignored():
                 futures = [pool.submit(run, item) for item in items]
@@ -58,6 +59,12 @@ def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once
                 "a process died, for want of memory or of the `if __name__ == '__main__':` that a script with several "
                 "jobs needs; try one job"
             ) from None
+
+
+def _begin() -> None:
+    """Set up a process that is ours alone."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 @contextmanager

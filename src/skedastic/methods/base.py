@@ -246,6 +246,10 @@ class Method(ABC):
         """
         return {"main": Shuffle()}
 
+    def batch_shares(self) -> Mapping[str, float]:
+        """Return the size of the batches of streams beside "main", over the budget's, in (0, 1]; 1 where nothing is said."""
+        return {}
+
     def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
         """Return the parameters of each optimizer, by the names that `engine.update` takes."""
         return {"main": list(state.parameters())}

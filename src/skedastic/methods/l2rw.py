@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card
-from skedastic.methods.learned_weights import LearnedWeights, Look, trained_parameters
-from skedastic.methods.one_network import AXES
+from skedastic.methods.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
 
 
 def rectified(alignment: Tensor) -> Tensor:
@@ -46,7 +45,7 @@ class L2RW(LearnedWeights):
             MIXED: "it tells by its gradient whether a label is wrong, and a mixture has two",
         },
         no_limit="weights are found anew for every batch, and are never all equal",
-        parameters=AXES,
+        parameters=SETTINGS,
         cost=(
             "3.2 × the step of plain training on ResNet-32 (two cores): "
             "a step for the reference batch, and a forward in dual numbers"

@@ -1,7 +1,8 @@
 """What methods that learn the examples' weights from a reference set have in common.
 
 A step runs the batch, finds weights by how the reference set's loss would move, and minimizes the weighted losses of that same
-forward. The reference set comes in batches of its own, as large as the budget's; a smaller set is taken whole.
+forward. The reference set comes in batches of its own, as large as the budget's where `reference_batch` does not say otherwise; a
+smaller set is taken whole.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ from skedastic.methods.base import (
     accuracy,
     outputs,
 )
-from skedastic.methods.one_network import OneNetwork
+from skedastic.methods.one_network import AXES, OneNetwork
+
+SETTINGS = {
+    **AXES,
+    "reference_batch": "examples of a reference batch, as a share of a batch's, in (0, 1]; 1 is the authors', smaller is faster",
+}
 
 
 class Look:
@@ -73,7 +79,17 @@ class Look:
 class LearnedWeights(OneNetwork):
     """A method that weighs examples by what a reference set says: minimize (1/B) Σ_i v_i w_{y_i} ℓ_i."""
 
+    reference_batch: float = 1.0
+
     weighs: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.reference_batch <= 1:
+            raise UserError(
+                f"{type(self).__name__}(reference_batch={self.reference_batch}): a reference batch, as a share of a "
+                f"batch, must be in (0, 1]; 1 is the authors'"
+            )
 
     @abstractmethod
     def learned(self, state: Any, look: Look) -> Tensor:
@@ -84,6 +100,10 @@ class LearnedWeights(OneNetwork):
         if task.reference is None:
             raise UserError(f"{self.card.name} {NEEDS_REFERENCE}")
         return {**super().streams(task), REFERENCE: Shuffle()}
+
+    def batch_shares(self) -> Mapping[str, float]:
+        """Return `reference_batch`."""
+        return {REFERENCE: self.reference_batch}
 
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return the mean of the losses as they are; a step weighs them."""

@@ -24,8 +24,7 @@ from skedastic.core.class_weights import ClassWeights, Deferred, EffectiveNumber
 from skedastic.core.meta import stepped
 from skedastic.errors import UserError
 from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card
-from skedastic.methods.learned_weights import LearnedWeights, Look, trained_parameters
-from skedastic.methods.one_network import AXES
+from skedastic.methods.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class MetaCB(LearnedWeights):
         },
         no_limit="the weights of classes are none where all are as frequent, but ε is never 0",
         parameters={
-            **AXES,
+            **SETTINGS,
             "class_weights": "w, as elsewhere; until they begin, training is plain. They must be there",
             "meta_lr": "τ ≥ 0, of ε; 0 is class weights alone, 1 the authors', 1000 makes ε as large as w",
         },

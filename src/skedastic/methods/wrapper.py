@@ -82,6 +82,10 @@ class Wrapper(Method):
         """As `base` does."""
         return self.base.streams(task)
 
+    def batch_shares(self) -> Mapping[str, float]:
+        """As `base` does."""
+        return self.base.batch_shares()
+
     def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
         """As `base` does."""
         return self.base.param_groups(state)

@@ -73,18 +73,19 @@ class StageRun:
         self.rows = rows_of(dataset)
         samplers = dict(method.streams(task))
         self.sampler = samplers.pop("main")
+        shares = method.batch_shares()
         self.streams = {
-            name: Endless(self._loader_of(name), sampler, seed + 1 + i)
+            name: Endless(self._loader_of(name, shares.get(name, 1.0)), sampler, seed + 1 + i)
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
         self.engine = PlainEngine(
             self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision, self._examples
         )
 
-    def _loader(self, dataset: Dataset, least: int = 2) -> Loader:
+    def _loader(self, dataset: Dataset, least: int = 2, share: float = 1.0) -> Loader:
         return Loader(
             dataset,
-            batch_size=self.budget.batch_size,
+            batch_size=max(least, round(share * self.budget.batch_size)),
             least=least,
             seed=self.seed,
             augment=self.budget.augment,
@@ -92,13 +93,13 @@ class StageRun:
             workers=self.budget.workers,
         )
 
-    def _loader_of(self, stream: str) -> Loader:
+    def _loader_of(self, stream: str, share: float) -> Loader:
         if stream != REFERENCE:
-            return self.loader
+            return self.loader if share == 1 else self._loader(self.loader.dataset, share=share)
         assert self.reference is not None, (
             "the pipeline refuses a method that needs a reference set where there is none"
         )
-        return self._loader(self.reference)
+        return self._loader(self.reference, share=share)
 
     @cached_property
     def _whole(self) -> Loader:

@@ -1,0 +1,20 @@
+"""How the C library gives memory back: not after every step, where the process is ours.
+
+glibc takes a large tensor from the system and returns it as soon as it is freed, so that each step of training pays anew for the
+pages of its activations: a tenth of its time, and more for methods with two graphs (`benchmarks/allocator.py`). What a
+training frees it needs again for the next batch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of mallopt(3)
+LARGEST = 1 << 30  # a tensor above this is still the system's own, and what is kept is at most twice that
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep up to 2 GiB of freed memory for itself; return whether it will: not where the C library is another."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, 2 * LARGEST - 1))
