@@ -115,7 +115,7 @@ class BBN(OneNetwork):
             "second_sampler": "of the second branch: reversed, or class-balanced, which the authors compare",
             "branch": "what each branch has for itself, always with the head: last-block, head, all, or patterns of module names",
         },
-        cost="2.2 × the step of plain training on ResNet-32 (two cores), and in prediction 2 × its forward",
+        cost="2.0 × the step of plain training on ResNet-32 (two cores), and in prediction 2 × its forward",
     )
 
     def __post_init__(self) -> None:

@@ -72,7 +72,7 @@ class CoTeaching(TwoNetworks):
         },
         no_limit="two networks draw their dropout from one stream; without dropout, forget_rate=0 is plain training to the bit",
         parameters={**AXES, "forget_rate": RATE, "gradual": GRADUAL, "exponent": "c > 0, of T in R(T); 1 rises evenly"},
-        cost="2.0 to 2.2 × the step of plain training on ResNet-32 (two cores), and with forget_rate=auto the estimate",
+        cost="2.0 × the step of plain training on ResNet-32 (two cores), and with forget_rate=auto the estimate",
     )
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ class Decoupling(TwoNetworks):
             "warmup": "how long both are trained on everything first: a fraction of the epochs if below 1, else epochs; ≥ 0",
             "least": "of a batch, by which losses are divided at least, in (0, 1]; 0.1 is the authors'",
         },
-        cost="2.1 × the step of plain training on ResNet-32 (two cores)",
+        cost="2.0 × the step of plain training on ResNet-32 (two cores)",
     )
 
     def __post_init__(self) -> None:

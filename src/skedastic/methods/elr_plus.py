@@ -104,7 +104,7 @@ class ELRPlus(TwoNetworks):
             "lam_ramp": "the same for λ: 0, or 0.5 as the authors have it for CIFAR-100",
             "top_k": "how many of a target's entries are kept, ≥ 1; none keeps all",
         },
-        cost="3.0 × the step of plain training on ResNet-32 (two cores): two networks, and a forward of each one's average",
+        cost="2.8 × the step of plain training on ResNet-32 (two cores): two networks, and a forward of each one's average",
         memory="2 C numbers for each example: 8 GB for a million examples of 1,000 classes; top_k=10 keeps 20 and their places, 192 MB",
     )
 

@@ -51,7 +51,7 @@ class MetaCB(LearnedWeights):
             "class_weights": "w, as elsewhere; until they begin, training is plain. They must be there",
             "meta_lr": "τ ≥ 0, of ε; 0 is class weights alone, 1 the authors', 1000 makes ε as large as w",
         },
-        cost="4.3 × the step of plain training on ResNet-32 (two cores) where weights are in force, with the defaults a fifth of the epochs; else 1.0 ×",
+        cost="3.9 × the step of plain training on ResNet-32 (two cores) where weights are in force, with the defaults a fifth of the epochs; else 1.0 ×",
     )
 
     def __post_init__(self) -> None:

@@ -101,7 +101,7 @@ class VAT(Wrapper):
             "xi": "ξ > 0, at which length the direction is looked for; well below ε, and above rounding",
             "iterations": "of the power method, ≥ 1; 1 is the authors'",
         },
-        cost="3.5 × the step of `base` with one iteration, on ResNet-32 (two cores): two forwards for r, with a backward to the inputs, and one of the "
+        cost="3.1 × the step of `base` with one iteration, on ResNet-32 (two cores): two forwards for r, with a backward to the inputs, and one of the "
         "divergence; in mixed precision these are in single, and take longer",
     )
 
