@@ -64,7 +64,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "gce": (NOISY, 0.1),
     "sce": (NOISY, 0.08),
     "tce": (NOISY, 0.2),
-    "dmi": (NOISY, 0.04),
+    "dmi": (NOISY, 0.08),
     "ldam": (TAIL, 0.05),
     "logit-adjusted": (TAIL, 0.15),
     "balanced-softmax": (TAIL, 0.15),

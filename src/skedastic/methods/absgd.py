@@ -25,11 +25,10 @@ from torch import Tensor, nn
 from skedastic.core.epochs import epoch_of
 from skedastic.core.tilted import UNSET, DROObjective, check_gamma, check_scale, log_mean_exp, moved, single
 from skedastic.errors import UserError, check_choice
-from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, Objective, Out, Stage, State, Task
+from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, Objective, Optimizer, Out, Stage, State, Task
 from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
 
 Start = Literal["first-batch", "zero"]
-Optimizer = Literal["budget", "sgd", "adam", "adamw"]
 Schedule = tuple[tuple[float, float], ...]
 INFINITE = float("inf")
 
@@ -103,7 +102,7 @@ class ABSGD(Weighing):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return one stage, under the optimizer that was asked for."""
-        return (Stage(name="train", method=self, optimizer=None if self.optimizer == "budget" else self.optimizer),)
+        return (Stage(name="train", method=self, optimizer=self.optimizer),)
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> ABSGDState:
         """Return a fresh network, with s unset."""

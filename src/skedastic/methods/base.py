@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
 Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
+Optimizer = Literal["budget", "sgd", "adam", "adamw"]  # what a stage may step by
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ class Stage:
     trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters.
     # What is frozen whole is in evaluation mode, and so are layers without parameters before what is trained.
     lr_scale: float = 1.0
-    optimizer: str | None = None  # instead of the budget's: sgd, adam or adamw
+    optimizer: Optimizer = "budget"
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
     until: Callable[[State], bool] | None = None  # asked after each epoch; the stage ends where it is true
     needed: Callable[[State], bool] | None = None  # asked of the state before; the stage is left out where it is false

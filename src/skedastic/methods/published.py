@@ -69,7 +69,7 @@ NAMED: Mapping[str, Named] = {
     "sce": Named("erm", {"loss": SCE()}, "losses", "Symmetric cross entropy", SCE_PAPER, "α CE + β RCE (eq. 7)"),
     "dmi": Named(
         "two-stage",
-        {"first": ERM(), "then": ERM(loss=DMI()), "train": "all", "fresh_head": False, "begins": 0.7, "lr_scale": 0.001},
+        {"first": ERM(), "then": ERM(loss=DMI()), "train": "all", "fresh_head": False, "begins": 0.7, "lr_scale": 0.1, "optimizer": "adam"},
         "losses", "Determinant-based mutual information, after cross entropy",
         "Xu et al., L_DMI: A Novel Information-theoretic Loss Function, NeurIPS 2019", "−log |det U| (eq. 7)",
     ),

@@ -15,14 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from torch import Tensor, nn
 
 from skedastic.core.heads import fresh, part, replace_head
 from skedastic.core.samplers import ClassBalanced
-from skedastic.errors import UserError
-from skedastic.methods.base import LAST_LAYER, Batch, Card, Clock, Method, Objective, Out, Stage, State, Task
+from skedastic.errors import UserError, check_choice
+from skedastic.methods.base import (
+    LAST_LAYER,
+    Batch,
+    Card,
+    Clock,
+    Method,
+    Objective,
+    Optimizer,
+    Out,
+    Stage,
+    State,
+    Task,
+)
 from skedastic.methods.erm import ERM
 from skedastic.methods.one_network import OneNetwork
 
@@ -110,6 +122,7 @@ class TwoStage(Recipe):
     fresh_head: bool = True
     begins: float = 0.9
     lr_scale: float = 1.0
+    optimizer: Optimizer = "budget"
 
     card: ClassVar[Card] = Card(
         name="two-stage",
@@ -126,12 +139,14 @@ class TwoStage(Recipe):
             "fresh_head": "whether the second stage begins with a newly initialized last layer",
             "begins": "the fraction of the epochs after which the second stage begins, in (0, 1)",
             "lr_scale": "of the second stage's learning rate, > 0",
+            "optimizer": "of the second stage: the budget's, or sgd, adam or adamw, with the budget's learning rate converted",
         },
         cost="1 × plain training; of the second stage only what it trains is backpropagated",
     )
 
     def __post_init__(self) -> None:
         check_second("TwoStage", self.begins, self.lr_scale)
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
         if not isinstance(self.then, OneNetwork):
             raise UserError(
                 f"TwoStage(then={self.then.card.name}): the second stage goes on with one network; take a method such as erm"
@@ -170,6 +185,7 @@ class TwoStage(Recipe):
         second = replace(
             alone,
             name=own_name("second", first),
+            optimizer=alone.optimizer if self.optimizer == "budget" else self.optimizer,
             epochs=1 - self.begins,
             reinit=False,
             enter=self._entered,

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from skedastic.errors import UserError, suggestion
+from skedastic.methods.base import Optimizer
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
@@ -78,14 +79,15 @@ class Budget:
                 )
 
     def make_optimizer(
-        self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0, kind: str | None = None
+        self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0, kind: Optimizer = "budget"
     ) -> torch.optim.Optimizer:
         """Return the optimizer of one parameter group.
 
         kind: instead of the budget's own; where it takes another learning rate by its nature, the budget's is converted: Adam
         0.001 where SGD has 0.05.
         """
-        kind, lr, parameters = kind or self.optimizer, self.lr * lr_scale, list(parameters)
+        lr, parameters = self.lr * lr_scale, list(parameters)
+        kind = self.optimizer if kind == "budget" else kind
         if (kind == "sgd") != (self.optimizer == "sgd"):
             lr = lr / ADAM_RATE if kind == "sgd" else lr * ADAM_RATE
         fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
