@@ -163,7 +163,7 @@ def test_the_second_method_steps_its_own_optimizer():
     assert make_method("two-stage(first=abadam)", {}).stages(task)[0].optimizer == "adamw"
     assert make_method("two-stage(then=abadam)", {}).stages(task)[1].optimizer == "adamw"
     assert [stage.optimizer for stage in make_method("dmi", {}).stages(task)] == ["budget", "adam"]
-    with pytest.raises(UserError, match="optimizer='admw': must be one of.*did you mean 'adamw'"):
+    with pytest.raises(UserError, match=r"optimizer='admw': must be one of.*did you mean 'adamw'"):
         make_method("two-stage(optimizer=admw)", {})
 
 
