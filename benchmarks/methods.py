@@ -142,9 +142,9 @@ def main() -> None:
                 times[name].append(taken)
     plain = peak_mb("erm", size, device)
     figures: dict[str, Any] = {"erm_ms": statistics.median(times["erm"]) * 1000, "erm_memory_mb": plain}
+    both = [(a + b) / 2 for a, b in zip(times["erm"], times["erm_again"], strict=True)]
     for name in list(steps)[1:]:
-        plain_times = zip(times["erm"], times["erm_again"], strict=True)
-        against = times["erm"] if name == "erm_again" else [(a + b) / 2 for a, b in plain_times]
+        against = times["erm"] if name == "erm_again" else both
         ratios = [a / b for a, b in zip(times[name], against, strict=True)]
         low, median, high = statistics.quantiles(ratios, n=4)
         figures |= {f"{name}_ratio": median, f"{name}_quartiles": [round(low, 3), round(high, 3)]}

@@ -143,6 +143,7 @@ def test_it_beats_plain_training(name):
         budget=trouble.budget,
         against=make_method(against, {}),
     )
+    print(f"{name}: {found['mean']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})")  # `-rP` shows it
     assert found["low"] > margin, found
 
 

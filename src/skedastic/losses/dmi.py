@@ -5,7 +5,7 @@ It is one number of a whole batch: every example's loss here is that number, who
 it to weigh. It needs a network that was trained before (the preset dmi: cross entropy first), and small steps, since its gradient is
 the inverse of U, which is large where a class is rare or not told apart. The preset has Adam at 10⁻⁴ (0.1 of the budget's), as the authors have it on
 Fashion-MNIST: its steps are no larger for that. On CIFAR-10 they have SGD at 10⁻⁵ of the rate before, for 100 epochs, and keep the best by noisy
-validation. In fewer epochs that does nothing, and at 10⁻³, and even 10⁻⁴, a network forgot what it knew where classes were rare (docs/results/har_tables.md).
+validation. In fewer epochs that moved nothing, and at 10⁻³, and even 10⁻⁴, a network forgot what it knew where classes were rare (docs/results/har_tables.md).
 
 The authors' code (github.com/Newbeeer/L_DMI) leaves out 1/B and adds 0.001 to the determinant, log(|det B U| + 0.001), so that
 it can be 0. Here it is the logarithm of the determinant itself (slogdet), the paper's; `offset=0.001` is the code's. A batch without some class has determinant 0 and, in the paper, an

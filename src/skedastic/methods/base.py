@@ -20,7 +20,8 @@ from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
 Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
-Optimizer = Literal["budget", "sgd", "adam", "adamw"]  # what a stage may step by
+OptimizerName = Literal["sgd", "adam", "adamw"]
+Optimizer = Literal["budget", OptimizerName]  # what a stage may step by
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from skedastic.errors import UserError, suggestion
-from skedastic.methods.base import Optimizer
+from skedastic.methods.base import Optimizer, OptimizerName
 
-OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
 FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
 ADAM_RATE = 0.02  # a good learning rate of Adam, 0.001, over one of SGD, 0.05
