@@ -63,7 +63,7 @@ def main() -> None:
     rows = torch.arange(arguments.images)
     encoder = source.encode(rows)
     data = source.dataset(rows, encoder).in_memory()
-    make_net = factory("resnet32", "image", (3, 32, 32), 10, None, (encoder.mean, encoder.std))
+    make_net = factory("resnet32", encoder.inputs, 10)
     by_hand(data.subset(torch.arange(512)), make_net, arguments.batch)  # warms up
     pairs = [
         (by_skedastic(data, make_net, arguments.batch), by_hand(data, make_net, arguments.batch))

@@ -10,11 +10,11 @@ BAD = [
     # the source
     ("fit", "no SOURCE"),
     ("fit nowhere.csv --target quality", "nowhere.csv: no such file"),
-    ("fit digit", "digit: no such file; give digits"),
+    ("fit digit", "did you mean 'digits'?"),
     ("fit notes.txt --target quality", "ends in '.txt'"),
     ("fit notes.csv --target quality", "notes.csv"),
     ("fit broken.parquet --target quality", "can't be read as a parquet table"),
-    ("fit . --target quality", "a directory"),
+    ("fit . --target quality", "is in no sub-folder"),
     ("fit no_rows.csv --target quality", "no_rows.csv has no rows"),
     ("fit digits --target quality", "digits has no columns"),
     ("fit good.csv good.csv", "extra argument"),

@@ -37,7 +37,7 @@ def refused(*args: object, **options: object) -> str:
 )
 def test_one_source_in_many_forms(features: object, labels: object) -> None:
     source = from_arrays(features, labels)
-    np.testing.assert_allclose(source.features.to_numpy(), X)
+    np.testing.assert_allclose(source.features.frame().to_numpy(), X)
     assert source.y.tolist() == Y.tolist()
     assert source.classes == ("0", "1", "2")
     assert source.integer_labels
@@ -162,7 +162,7 @@ def test_npz(tmp_path: Path) -> None:
     site = np.array(["n", "s"] * 6)
     path = saved(tmp_path, X=X, y=Y, site=site, clean=Y[::-1])
     plain: Source = open_source(path)
-    np.testing.assert_allclose(plain.features.to_numpy(), X)
+    np.testing.assert_allclose(plain.features.frame().to_numpy(), X)
     assert plain.groups == plain.classes == ("0", "1", "2")
     grouped = open_source(path, groups="site", truth="clean")
     assert grouped.groups == ("n", "s")
@@ -184,7 +184,7 @@ def test_npz_that_can_not_be(tmp_path: Path) -> None:
     assert "unknown array 'labels'" in refused(saved(tmp_path, X=X, y=Y), target="labels")
     assert "data.npz: y has 2 entries" in refused(saved(tmp_path, X=X, y=Y[:2]))
     assert "data.npz: X[0, 0] (row 0, column 0) is nan" in refused(saved(tmp_path, X=X * np.nan, y=Y))
-    assert "--ignore is for tables" in refused(saved(tmp_path, X=X, y=Y), ignore=["a"])
+    assert "--ignore, --numeric and the like are for tables" in refused(saved(tmp_path, X=X, y=Y), ignore=["a"])
     assert "no such file" in refused(tmp_path / "absent.npz")
     for content in (b"not an archive", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00"):
         (tmp_path / "fake.npz").write_bytes(content)

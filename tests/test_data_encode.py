@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skedastic.data import Encoder, ImageEncoder, TableEncoder, from_arrays, open_source
+from skedastic.data import Encoder, ImageEncoder, RowEncoder, from_arrays, open_source
 from skedastic.errors import UserError
 
 
@@ -27,7 +27,8 @@ def table(n: int, seed: int = 0) -> pd.DataFrame:
             "smoker": rng.choice(["yes", "no"], n).astype(object),
         }
     )
-    return frame.mask(rng.random((n, 4)) < [[0.1, 0, 0.1, 0]])
+    frame = frame.mask(rng.random((n, 4)) < [[0.1, 0, 0.1, 0]])
+    return frame.astype({"city": "category", "smoker": "category"})
 
 
 def same(a: Encoder, b: Encoder) -> bool:
@@ -36,20 +37,23 @@ def same(a: Encoder, b: Encoder) -> bool:
 
 def test_tables_are_encoded_as_scikit_learn_does() -> None:
     training, test = table(200), table(50, seed=1)
+    test["city"] = test["city"].cat.add_categories("Paris")
     test.loc[3, "city"] = "Paris"
     numbers, categories = ["height", "children"], ["city", "smoker"]
+    marked = ColumnTransformer([("numbers", StandardScaler(), [0, 1])], remainder="passthrough")
     reference = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+            ("numbers", make_pipeline(SimpleImputer(strategy="median", add_indicator=True), marked), numbers),
             ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
         ]
     ).fit(training)
-    encoder = TableEncoder.fit(training)
-    assert encoder.input_shape == (2 + 4 + 2,)
+    encoder = RowEncoder.fit(training)
+    assert encoder.input_shape == (2 + 2 + 4 + 2,), "numbers, which are missing, cities, smokers"
+    order = [0, 2, 1, 3, *range(4, encoder.input_shape[0])]  # each number stands before its mark
     for frame in (training, test):
         x = encoder.transform(frame)
         assert x.dtype == torch.float32
-        np.testing.assert_allclose(x.numpy(), reference.transform(frame), atol=1e-5)
+        np.testing.assert_allclose(x.numpy(), reference.transform(frame)[:, order], atol=1e-5)
 
 
 def test_an_encoder_is_fitted_on_the_rows_it_is_given_only() -> None:
@@ -61,9 +65,7 @@ def test_an_encoder_is_fitted_on_the_rows_it_is_given_only() -> None:
     assert same(whole, alone)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: TableEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))]
-)
+@pytest.mark.parametrize("make", [lambda: RowEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))])
 def test_an_encoder_survives_json(make: object) -> None:
     encoder = make()
     again = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
@@ -75,11 +77,11 @@ def test_an_encoder_survives_json(make: object) -> None:
     "state",
     [
         {},
-        {"kind": "sound"},
-        {"kind": "table"},
-        {"kind": "image", "shape": [1, 2, 3]},
-        {"kind": "table", "numbers": ["a"], "median": [], "mean": [1], "scale": [1], "categories": {}},
-        {"kind": "table", "numbers": [], "median": [], "mean": [], "scale": [], "categories": []},
+        {"encoder": "sound"},
+        {"encoder": "rows"},
+        {"encoder": "images", "shape": [1, 2, 3]},
+        {"encoder": "rows", "numbers": [{"name": "a"}], "categories": {}, "texts": [], "text": None, "dates": []},
+        {"encoder": "rows", "numbers": [], "categories": [], "texts": [], "text": None, "dates": []},
     ],
 )
 def test_a_damaged_encoder_is_refused(state: dict[str, object]) -> None:
@@ -89,14 +91,15 @@ def test_a_damaged_encoder_is_refused(state: dict[str, object]) -> None:
 
 def test_columns_that_are_constant_or_empty_in_training_do_no_harm() -> None:
     frame = pd.DataFrame({"constant": [0.1] * 7, "empty": [np.nan] * 7, "x": np.arange(7.0)})
-    x = TableEncoder.fit(frame).transform(frame)
+    x = RowEncoder.fit(frame).transform(frame)
     assert torch.isfinite(x).all()
-    assert x[:, :2].abs().max() < 1e-6
+    assert x[:, :2].abs().max() < 1e-6, "the third says that the second is missing"
 
 
 def test_only_categories_and_only_numbers() -> None:
-    assert TableEncoder.fit(table(30)[["city"]]).transform(table(30)[["city"]]).sum(1).tolist() == [1] * 30
-    assert TableEncoder.fit(table(30)[["height"]]).input_shape == (1,)
+    cities = table(30)[["city"]]
+    assert RowEncoder.fit(cities).transform(cities).sum(1).tolist() == [1] * 30
+    assert RowEncoder.fit(table(30)[["height"]].fillna(1)).input_shape == (1,)
 
 
 def test_prediction_takes_frames_with_the_columns_of_training() -> None:
@@ -110,7 +113,7 @@ def test_prediction_takes_frames_with_the_columns_of_training() -> None:
 
 def test_prediction_refuses_what_it_can_not_read() -> None:
     frame = table(20)
-    encoder = TableEncoder.fit(frame)
+    encoder = RowEncoder.fit(frame)
 
     def refused(X: object) -> str:
         with pytest.raises(UserError) as error:
@@ -120,15 +123,15 @@ def test_prediction_refuses_what_it_can_not_read() -> None:
 
     renamed = frame.rename(columns={"height": "hight"})
     assert refused(renamed) == "X lacks the column 'height' that the model was trained on; is it 'hight'?"
-    assert "X['height'], row 2: 'tall' is not a number" in refused(
+    assert "X: column 'height', row 2: 'tall' is not a number" in refused(
         frame.astype(object).assign(height=["1", "2", "tall", *"4" * 17])
     )
-    assert "X['height'], row 1: inf is not in" in refused(frame.assign(height=[0, np.inf, *[1] * 18]))
+    assert "X: column 'height', row 1: inf is not in" in refused(frame.assign(height=[0, np.inf, *[1] * 18]))
     assert (
         refused(np.zeros((3, 4))) == "X must be a frame with the columns height, children, city, smoker, as in training"
     )
     dates = frame.assign(height=pd.date_range("2024-01-01", periods=20))
-    assert "X['height'], row 0: '2024-01-01 00:00:00' is not a number, as the column must hold" in refused(dates)
+    assert "X: column 'height', row 0: '2024-01-01 00:00:00' is not a number, as the column must hold" in refused(dates)
 
 
 def test_prediction_from_arrays() -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from skedastic.data import ImageEncoder, limit, open_source, split_rows
-from skedastic.data.images import ArrowImages
+from skedastic.data.images import EncodedImages
 from skedastic.errors import UserError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -56,8 +56,8 @@ def test_pixels_come_back_exactly_and_lazily(tmp_path: Path, monkeypatch: pytest
     rows = torch.tensor([7, 0, 7, 11])
     data = source.dataset(rows, source.encode(rows))
     decoded: list[int] = []
-    original = ArrowImages._decode
-    monkeypatch.setattr(ArrowImages, "_decode", lambda self, row, b: decoded.append(row) or original(self, row, b))
+    original = EncodedImages._decode
+    monkeypatch.setattr(EncodedImages, "_decode", lambda self, row, b: decoded.append(row) or original(self, row, b))
     decoded.clear()
     first = data.subset(torch.tensor([1, 2, 3])).subset(torch.tensor([2, 0]))
     assert decoded == []
@@ -95,20 +95,25 @@ def test_images_that_can_not_be_are_named_by_row(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((6, 5), dtype=np.int32)).save(deep, "TIFF")
 
     def refused(bad: bytes | None, others: bytes = good) -> str:
-        path = write(tmp_path, [others, others, others, bad], name=f"{len(list(tmp_path.iterdir()))}.parquet")
+        path = write(
+            tmp_path, [others, others, others, bad, *[good] * 400], name=f"{len(list(tmp_path.iterdir()))}.parquet"
+        )
         with pytest.raises(UserError) as error:
             open_source(path, target="label").features.take(torch.arange(4))[torch.arange(4)]
         assert "\n" not in str(error.value)
         return str(error.value)
 
-    assert "row 3 holds no image; remove the row" in refused(None)
+    assert "the image in row 3 is empty or not there; remove the row" in refused(None)
     assert "the image in row 3 can't be decoded (cannot identify image file" in refused(b"no image")
     assert "the image in row 3 can't be decoded (" in refused(good[: len(good) // 2])
     larger = encoded(random_pixels(1, (7, 5, 3))[0])
-    assert "the image in row 3 has 5 x 7 pixels, the first of the file 5 x 6; resize" in refused(larger)
-    assert "the image in row 3 has mode RGB, the first of the file is grey (L)" in refused(good, others=grey)
+    assert (
+        "the image in row 3 has 5 x 7 pixels, the first of them 5 x 6; resize all images to one size with --image-size"
+        in refused(larger)
+    )
+    assert "the image in row 3 has mode RGB, the first of them is grey (L)" in refused(good, others=grey)
     assert "the image in row 3 has mode I; convert the images to RGB or grey" in refused(deep.getvalue())
-    assert "row 0 holds no image" in refused(good, others=None)
+    assert "the image in row 0 is empty or not there" in refused(good, others=None)
 
 
 def test_tables_of_images_that_can_not_be(tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_a_cache_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: py
 def test_a_stream_pickles_as_a_path(tmp_path: Path) -> None:
     pixels = random_pixels(300, (32, 32, 3))
     images = open_source(write(tmp_path, [encoded(p) for p in pixels]), target="label").features
-    assert isinstance(images, ArrowImages)
+    assert isinstance(images, EncodedImages)
     pickled = pickle.dumps(images)
     assert len(pickled) < 20_000 < pixels.size
     rows = torch.tensor([5, 299])

@@ -58,7 +58,7 @@ def test_a_csv_is_parsed_column_by_column(tmp_path: Path) -> None:
     assert frame["city"].tolist() == ["Rome", "Oslo", "Rome", "", "Oslo"]
     assert frame["member"].tolist() == [1, 0, 1, 0, 1]
     assert source.remarks == (
-        "columns with missing cells, filled with the median of the training rows or kept as a category: "
+        "columns with missing cells, filled with the median of the training rows and marked, or kept as a category: "
         "age (1 of 5), city (1 of 5)",
     )
     assert source.describe(2) == {"age": "missing", "city": "Rome", "member": "1"}
@@ -83,7 +83,7 @@ def test_a_parquet_table_gives_what_the_csv_gives(tmp_path: Path) -> None:
     frame["city"] = frame["city"].astype("category")
     frame.iloc[::-1].sort_index().to_parquet(tmp_path / "people.parquet")
     as_parquet = open_source(tmp_path / "people.parquet", target="label")
-    pd.testing.assert_frame_equal(as_csv.features, as_parquet.features)
+    pd.testing.assert_frame_equal(as_csv.features.frame(), as_parquet.features.frame())
     assert as_parquet.classes == as_csv.classes
     assert torch.equal(as_parquet.y, as_csv.y)
 
@@ -103,7 +103,7 @@ def test_constant_and_counting_columns_are_remarked(tmp_path: Path) -> None:
     source = open_source(write(tmp_path, f"id,fixed,x,label\n{rows}"), target="label")
     assert list(source.features.columns) == ["id", "x"]
     assert source.remarks == (
-        "columns dropped, since every cell is the same: fixed",
+        "columns left out, since every cell is the same: fixed",
         "columns counting up row by row, so perhaps no feature but an index (--ignore it then): id",
     )
 
@@ -143,11 +143,11 @@ def test_groups_and_truth_are_columns_too(tmp_path: Path) -> None:
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
     assert refusal(tmp_path / "absent.csv").endswith("absent.csv: no such file")
-    assert "no such file; give digits, or a file that ends in .csv" in refusal(tmp_path / "digitz")
-    assert "is a directory" in refusal(tmp_path)
+    assert "no such file or folder; give a file that ends in .csv" in refusal(tmp_path / "digitz")
+    assert "is a directory without images (.png, .jpg" in refusal(tmp_path)
     (tmp_path / "folder.csv").mkdir()
     assert "is a directory; name one file" in refusal(tmp_path / "folder.csv")
-    assert "a file that ends in '.xlsx'; this reads digits, and files" in refusal(write(tmp_path, "x", "t.xlsx"))
+    assert "a file that ends in '.xlsx'; this reads files that end in .csv" in refusal(write(tmp_path, "x", "t.xlsx"))
     assert refusal(write(tmp_path, "", "e.csv")).endswith("e.csv is empty")
     assert refusal(write(tmp_path, "x,label\n", "h.csv")).endswith("h.csv has no rows")
     assert "can't be read as a parquet table: " in refusal(write(tmp_path, PEOPLE, "fake.parquet"))
@@ -174,7 +174,9 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
 
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     path = write(tmp_path, PEOPLE)
-    assert refusal(path, target=None).endswith("name it with --target (columns: age, city, member, label)")
+    assert refusal(path, target=None).endswith(
+        "name it with --target (columns: age, city, member, label); is it 'label'?"
+    )
     assert refusal(path, target="lable") == (
         "people.csv: unknown target column 'lable'; did you mean 'label'? (known: age, city, member, label)"
     )
@@ -193,7 +195,7 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
 def test_text_where_numbers_belong(tmp_path: Path) -> None:
     assert column_of(["12", "13", "abc", "15", "16", "n/a?"], tmp_path, "age") == (
         "people.csv: column 'age', line 4: 'abc' is not a number, as 4 other cells of the column are; "
-        "mend the cell, or leave the column out with --ignore age"
+        "mend the cell, take the column as words with --categorical age, or leave the column out with --ignore age"
     )
     assert "--ignore 'my age'" in column_of(["12", "13", "abc", "15"], tmp_path, "my age")
     frame = pd.DataFrame({"x": ["1", "2", None, "two", "3"], "label": list("ababa")})
@@ -206,14 +208,10 @@ def test_cells_that_are_no_feature(tmp_path: Path) -> None:
         ["1", "inf", "3", "4"], tmp_path
     )
     assert "line 2: 1e+300 is not in" in column_of(["1e300", "2", "3", "4"], tmp_path)
-    names = [f"person {i}" for i in range(30)]
-    assert "column 'who' is free text or a name: 30 distinct values in 30 rows (such as 'person 0')" in column_of(
-        names, tmp_path, "who"
+    mixed = ["2024-05-01", "2024-05-02", "2024-05-03", "soon"]
+    assert "column 'odd', line 5: 'soon' is not a date, as the column must hold; mend the cell" in column_of(
+        mixed, tmp_path
     )
-    many = [f"city {i % 1001}" for i in range(4004)]
-    assert "1001 distinct values in 4004 rows" in column_of(many, tmp_path)
-    for cells in (["2024-05-01", "2024-05-02T10:00"], ["1.5.2024", "2.5.2024"], ["05/01/24", "06/01/24 12:00"]):
-        assert "holds dates" in column_of(cells * 2, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +220,7 @@ def test_cells_that_are_no_feature(tmp_path: Path) -> None:
         (pa.array([[1], [2], [3], [4]]), "holds nested values"),
         (pa.array([{"a": 1}] * 4), "holds nested values (dict)"),
         (pa.array([b"a", b"b", b"c", b"d"]), "holds nested values (bytes)"),
-        (pa.array(pd.date_range("2024-01-01", periods=4)), "holds dates, times or the like"),
-        (pa.array(pd.date_range("2024-01-01", periods=4).date), "holds dates"),
+        (pa.array(pd.timedelta_range("1h", periods=4)), "holds values that are no features (timedelta64"),
         (pa.array([1.0, float("-inf"), 2, 3]), "row 1: -inf is not in ±3.4e+38"),
     ],
 )
@@ -284,7 +281,7 @@ def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: So
     assert test.features["member"].tolist() == [0, 1]
     encoder = training.encode(torch.arange(5))
     x = test.dataset(torch.arange(2), encoder).x
-    assert x[0, 2:].tolist() == [0, 0, 0], "a city that training never saw is none of the known ones"
+    assert x[0, 3:].tolist() == [0, 0, 0], "a city that training never saw is none of the known ones"
 
 
 def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
@@ -328,7 +325,6 @@ def test_real_tables() -> None:
     encoder = diamonds.encode(torch.arange(0, len(diamonds), 2))
     assert encoder.input_shape == (7 + 7 + 8,)
     assert "this looks like regression" in refusal(SHARED / "diamonds.parquet", target="price", task="classification")
-    assert "column 'text' is free text" in refusal(SHARED / "imdb_train.parquet")
     reviews = open_source(SHARED / "imdb_train.parquet", target="label", ignore=["text", "id"])
     assert reviews.classes == ("neg", "pos"), "the names that the file declares for 0 and 1"
     assert "holds nested values" in refusal(

@@ -29,6 +29,7 @@ from skedastic.errors import UserError
 from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.losses.ldam import LDAM
 from skedastic.methods.erm import ERM
+from skedastic.models.inputs import Inputs
 from tests.test_contract import dataset, make_net, task
 
 
@@ -67,7 +68,12 @@ FOUND = {  # how it is made, where its head is, and what it reads
     "mlp as wide as there are classes": (lambda: models.make("mlp", (6,), 3, {"width": 3}), "10", (6,)),
     "resnet32": (lambda: models.make("resnet32", (3, 8, 8), 3, {"blocks": 1, "width": 4}), "linear", (3, 8, 8)),
     "resnet32 that standardizes": (
-        lambda: models.factory("resnet32", "image", (1, 8, 8), 3, {"blocks": 1, "width": 4}, ([0.5], [0.2]))(),
+        lambda: models.make(
+            "resnet32",
+            Inputs(kind="image", shape=(1, 8, 8), mean=(0.5,), deviation=(0.2,)),
+            3,
+            {"blocks": 1, "width": 4},
+        ),
         "net.linear",
         (1, 8, 8),
     ),
@@ -402,7 +408,12 @@ def test_the_last_block_of_the_mlp_is_its_last_hidden_layer_with_batch_norm():
 def test_the_last_block_of_a_resnet_is_the_last_block_of_its_last_stage(standardized):
     net, prefix = resnet(), ""
     if standardized:
-        net = models.factory("resnet32", "image", (3, 8, 8), 3, {"blocks": 2, "width": 4}, ([0.5] * 3, [0.2] * 3))()
+        net = models.make(
+            "resnet32",
+            Inputs(kind="image", shape=(3, 8, 8), mean=(0.5,) * 3, deviation=(0.2,) * 3),
+            3,
+            {"blocks": 2, "width": 4},
+        )
         prefix = "net."
     block = {f"conv{i}.weight" for i in (1, 2)} | {f"bn{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")}
     expected = {f"{prefix}layer3.1.{name}" for name in block} | {f"{prefix}linear.{k}" for k in ("weight", "bias")}

@@ -13,9 +13,9 @@ LAYERS = {
     "smoothing.py": (set(), {"numpy", "scipy"}),
     "losses": ({"core", "losses"}, {"torch"}),
     "methods": ({"core", "losses", "methods"}, {"torch"}),
-    "models": ({"models"}, {"torch"}),
-    "data": ({"core", "data"}, None),
-    "training": ({"core", "losses", "methods", "data", "training"}, None),
+    "models": ({"models"}, {"torch", "transformers", "timm", "safetensors"}),
+    "data": ({"core", "models", "data"}, None),
+    "training": ({"core", "losses", "methods", "models", "data", "training"}, None),
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 

@@ -49,6 +49,11 @@ DATA_OPTIONS = [
     click.option("--groups", metavar="COL", help="Column with the groups; by default each label, or bins of numbers."),
     click.option("--bins", metavar="N", type=int, help="Bins of a target of numbers that are the groups (default 10)."),
     click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
+    click.option("--text", metavar="COL", multiple=True, help="Column to read as text; may be repeated."),
+    click.option("--numeric", metavar="COL", multiple=True, help="Column to read as numbers; may be repeated."),
+    click.option("--categorical", metavar="COL", multiple=True, help="Column to read as categories; may be repeated."),
+    click.option("--image", metavar="COL", help="Column of images, or of paths to images."),
+    click.option("--image-size", metavar="N", type=int, help="Pixels of each side that images are resized to."),
     click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
     click.option(
         "--noise",
@@ -146,7 +151,7 @@ def fit(
     folder = free_folder(out or f"runs/fit-{Path(config.source).stem}", force)
     with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
         with console.progress() as progress:
-            result = pipeline.fit_config(config, progress=progress, checkpoints=kept)
+            result = pipeline.fit_config(config, progress, kept, console.show_data)
         result.save(folder, force=force, checkpoints=kept)
     console.show_fit(result, folder)
 
@@ -192,7 +197,7 @@ def compare(
 
     folder = free_folder(out or f"runs/compare-{Path(config.source).stem}", force)
     with console.progress() as progress:
-        comparison = pipeline.compare(config, jobs=jobs, progress=progress)
+        comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.show_data)
     comparison.save(folder, force=force)
     console.show_comparison(comparison, folder)
 
@@ -208,7 +213,7 @@ def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **gi
     from skedastic import console, pipeline
 
     with console.progress() as progress:
-        estimated = pipeline.estimate(config, progress=progress)
+        estimated = pipeline.estimate(config, progress, console.show_data)
     console.show_estimate(estimated, as_json)
 
 

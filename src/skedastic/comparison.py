@@ -78,6 +78,12 @@ class SeedOutcome:
         )
 
 
+def check_jobs(jobs: int) -> None:
+    """Raise UserError where this can't be how many seeds run at a time."""
+    if jobs < 0:
+        raise UserError(f"jobs={jobs}: must be at least 1, or 0 for one for each core")
+
+
 def run_seeds(
     run: Callable[[Config], SeedOutcome], config: Config, jobs: int, progress: Progress | None
 ) -> list[SeedOutcome]:
@@ -86,8 +92,7 @@ def run_seeds(
     One thread, so that a seed gives the same figures however many run at a time. One job runs in this process, more
     in processes of their own. Raises UserError as a seed does.
     """
-    if jobs < 0:
-        raise UserError(f"jobs={jobs}: must be at least 1, or 0 for one for each core")
+    check_jobs(jobs)
     configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
     at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), config.seeds)
     outcomes: list[SeedOutcome] = []

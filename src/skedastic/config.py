@@ -13,6 +13,7 @@ import tomli_w
 
 from skedastic import experiments
 from skedastic.data.answers import TaskName
+from skedastic.data.encode_text import TextSettings
 from skedastic.errors import UserError, suggestion, unknown
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
@@ -67,7 +68,9 @@ class Config:
     """Everything that decides a run. `[method]` and `[model]` hold a name and the settings of what it names.
 
     task: "classification", "regression", or "auto": regression where the target holds measurements. bins: of real targets
-    where no column holds the groups, ≥ 1; by default 10, each with an equal share of the rows.
+    where no column holds the groups, ≥ 1; by default 10, each with an equal share of the rows. text, numeric, categorical, image:
+    columns that are to be taken as such, whatever they look like. image_size: pixels of each side that images are resized to,
+    ≥ 4; by default they stay as they are where they are of one size. tokens: how text is read.
     test: a share in (0, 1) to hold out, another source, or "none". reference: trusted examples for the methods that learn
     from some: a share in (0, 1) of the training rows to hold out for it, as many of each class, before anything is corrupted;
     or another source; or None. checkpoint_every: least seconds between two
@@ -81,6 +84,11 @@ class Config:
     groups: str | None = None
     bins: int | None = None
     ignore: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    image: str | None = None
+    image_size: int | None = None
     truth: str | None = None
     test: str = "0.2"
     reference: str | None = None
@@ -91,6 +99,7 @@ class Config:
     checkpoint_every: float = 60.0
     method: Mapping[str, Any] = field(default_factory=lambda: {"name": "har"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "auto"})
+    tokens: TextSettings = field(default_factory=TextSettings)
     train: Budget = field(default_factory=Budget)
     estimate: Estimation = field(default_factory=Estimation)
     methods: tuple[str, ...] = ("erm", "unif", "har")
@@ -115,6 +124,8 @@ class Config:
             )
         if self.bins is not None and self.bins < 1:
             raise UserError(f"bins={self.bins}: must be at least 1 bin of the target")
+        if self.image_size is not None and self.image_size < 4:
+            raise UserError(f"image_size={self.image_size}: must be at least 4 pixels")
         if self.limit is not None and self.limit < 2:
             raise UserError(f"limit={self.limit}: must be at least 2 training examples")
         if not self.checkpoint_every >= 0:

@@ -70,6 +70,13 @@ def say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=not out.is_terminal)
 
 
+def show_data(data: Data) -> None:
+    """Print what was found in the data, before anything is trained."""
+    test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
+    err.print(f"{data.source.found}", markup=False, soft_wrap=True)
+    err.print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
+
+
 def show_fit(result: Result, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
     from skedastic.report.sentences import fit_sentence, unlearned

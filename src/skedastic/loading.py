@@ -70,7 +70,15 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     return Result(
         config=config,
         recipe=recipe,
-        trained=Trained(method, tuple(state["stages"]), rebuilt.eval(), history, state["training_seconds"], scale),
+        trained=Trained(
+            method,
+            tuple(state["stages"]),
+            rebuilt.eval(),
+            history,
+            state["training_seconds"],
+            scale,
+            tokens=encoder.inputs.tokens,
+        ),
         encoder=encoder,
         classes=task.classes,
         groups=task.groups,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skedastic.comparison import Comparison, SeedOutcome, run_seeds
+from skedastic.comparison import Comparison, SeedOutcome, check_jobs, run_seeds
 from skedastic.config import (
     Config,
     Estimation,
@@ -37,6 +37,7 @@ from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress, make_task
 
 ALL = "all"  # instead of the names of methods
+Tell = Callable[[Data], None]
 
 
 def fit(
@@ -99,11 +100,16 @@ def fit(
     return _fit(config, data, method, own_net, progress, checkpoints)
 
 
-def fit_config(config: Config, progress: Progress | None = None, checkpoints: str | Path | None = None) -> Result:
-    """Train the method that `config` names on the source that it names; checkpoints as in `fit`."""
+def fit_config(
+    config: Config, progress: Progress | None = None, checkpoints: str | Path | None = None, tell: Tell | None = None
+) -> Result:
+    """Train the method that `config` names on the source that it names; checkpoints as in `fit`.
+
+    tell: is shown the data, made ready, before anything is trained.
+    """
     method = the_method(config)
     table = method_table(method, config.method.get("name"))  # complete, so that config.toml can be run again
-    return _fit(replace(config, method=table), open_data(config), method, None, progress, checkpoints)
+    return _fit(replace(config, method=table), open_data(config), method, None, progress, checkpoints, tell)
 
 
 def _fit(
@@ -113,12 +119,16 @@ def _fit(
     own_net: MakeNet | None,
     progress: Progress | None,
     checkpoints: str | Path | None,
+    tell: Tell | None = None,
 ) -> Result:
     make_net = own_net or network(config, data)
     _check_reference(data, [method])
+    estimates = _estimates(config, [method])
     rehearse([method], data.train, make_net, config.train, data.reference)
+    if tell is not None:
+        tell(data)
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
-    estimated = estimate_noise(config, data, make_net, progress, kept) if _estimates(config, [method]) else None
+    estimated = estimate_noise(config, data, make_net, progress, kept) if estimates else None
     return train_and_evaluate(config, data, method, make_net, estimated, progress, kept)
 
 
@@ -175,14 +185,15 @@ def train_and_evaluate(
     return make_result(config, data, method, task, trained, estimated, metrics, predicted)
 
 
-def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) -> Comparison:
+def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, tell: Tell | None = None) -> Comparison:
     """Train every method of `config.methods` on the same splits of the same data, over seeds; see `Comparison`.
 
     `methods=("all",)` is every name that there is, plain training first, but for those that the data can't be used with.
     A method whose training fails with some seed is left out and named in the remarks; raises UserError where that leaves none.
-    jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
+    tell: is shown the first seed's data before anything is trained. jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
     stand under `if __name__ == "__main__":`, as for everything that starts processes.
     """
+    check_jobs(jobs)
     data = open_data(replace(config, seed=config.first_seed))
     if data.test is None:
         raise UserError("test=none: a comparison needs a test set; give a share such as test=0.2, or a file")
@@ -193,6 +204,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None) 
     _estimates(config, methods)
     _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train, data.reference)
+    if tell is not None:
+        tell(data)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
 
 
@@ -245,13 +258,15 @@ def compare_seed(config: Config) -> SeedOutcome:
     return SeedOutcome.of(config.seed, results, failed)
 
 
-def estimate(config: Config, progress: Progress | None = None) -> tuple[Estimate, Data]:
+def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:
     """Estimate noise and density per group of the whole source, and train no final model."""
     if config.estimate.kind == "none":
         raise UserError("estimate.kind=none leaves nothing to do; use cross-fit or paper")
     data = open_data(replace(config, test="none"))
     make_net = network(config, data)
     rehearse([ERM()], data.train, make_net, config.train)
+    if tell is not None:
+        tell(data)
     return estimate_noise(config, data, make_net, progress), data
 
 

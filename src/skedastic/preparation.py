@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 
+from skedastic import models
 from skedastic.config import Config
 from skedastic.data import (
     Dataset,
     Encoder,
+    Roles,
     Source,
     Truth,
     corrupt,
@@ -82,7 +84,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     held_out = None
     if config.reference_fraction is not None:
         rows, held_out = reference_rows(source, rows, config.reference_fraction, config.seed)
-    encoder, scale = source.encode(rows), source.scale(rows)
+    own_tokens = models.tokenizer_file(str(config.model.get("name", "auto"))) if source.kind == "text" else None
+    encoder, scale = source.encode(rows, config.tokens, own_tokens), source.scale(rows)
     training = source.dataset(rows, encoder, scale)
     if config.limit is not None:
         training = limit(training, config.limit, config.seed)
@@ -97,13 +100,24 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
             test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)
         ).in_memory()
     reference: Dataset | None = None
-    remarks: tuple[str, ...] = ()
+    remarks = _cut_off(training)
     if trusted is not None or held_out is not None:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
         reference = _with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
-        remarks = (_described(reference, set_apart=trusted is None, truth=config.truth),)
+        remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks)
+
+
+def _cut_off(training: Dataset) -> tuple[str, ...]:
+    """Say how many texts fill all that is read of them."""
+    if not training.tokens or not isinstance(training.x, torch.Tensor):
+        return ()
+    full = int((training.x[:, -1] != 0).sum())
+    rest = "what is longer is cut off (tokens.length)"
+    return (f"{full:,} of {len(training):,} texts fill the {training.tokens} tokens that are read of each; {rest}",) * (
+        full > 0
+    )
 
 
 def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
@@ -130,16 +144,12 @@ def network(config: Config, data: Data) -> MakeNet:
 
 def open_named(config: Config, source: str | None = None, like: Source | None = None) -> Source:
     """Open the source that `config` names, or another of the same columns; `like`: the training data it must match."""
-    return open_source(
-        source or config.source,
-        target=config.target,
-        groups=config.groups,
-        ignore=config.ignore,
-        truth=config.truth,
-        task=config.task,
-        bins=config.bins,
-        like=like,
-    )
+    return open_source(source or config.source, like=like, **column_roles(config))
+
+
+def column_roles(config: Config) -> dict[str, Any]:
+    """Return what `config` says of the columns of a source, as the fields of `Roles`."""
+    return {f.name: getattr(config, f.name) for f in fields(Roles) if f.init}
 
 
 def _check_classes(config: Config, source: Source) -> None:

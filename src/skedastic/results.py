@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skedastic import models
 from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Encoder, ImageEncoder
+from skedastic.data import Encoder
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.estimate import Estimate
@@ -206,9 +206,7 @@ def make_network(config: Config, encoder: Encoder, classes: Sequence[str]) -> Ca
     It has an output for each of the classes, and one where there are none: the targets are real.
     """
     options = {key: value for key, value in config.model.items() if key != "name"}
-    pixels = (encoder.mean, encoder.std) if isinstance(encoder, ImageEncoder) else None
-    name = str(config.model.get("name", "auto"))
-    return models.factory(name, encoder.kind, tuple(encoder.input_shape), len(classes) or 1, options, pixels)
+    return models.factory(str(config.model.get("name", "auto")), encoder.inputs, len(classes) or 1, options)
 
 
 def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:

@@ -2,11 +2,15 @@
 
 from skedastic.data.corrupt import affected_classes, corrupt
 from skedastic.data.dataset import Dataset, Features, Stream, Truth
-from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
+from skedastic.data.encode import Encoder
+from skedastic.data.encode_images import ImageEncoder
+from skedastic.data.encode_rows import RowEncoder
+from skedastic.data.encode_text import TextSettings
 from skedastic.data.folds import folds, half, limit, reference_rows, split_rows
-from skedastic.data.from_python import from_arrays
+from skedastic.data.from_python import from_arrays, from_torch, is_torch
 from skedastic.data.loader import Loader, RawBatch
-from skedastic.data.opening import open_source
+from skedastic.data.opening import open_source, open_table
+from skedastic.data.schema import Roles
 from skedastic.data.source import Source
 from skedastic.data.targets import Bins, Scale
 
@@ -18,18 +22,23 @@ __all__ = [
     "ImageEncoder",
     "Loader",
     "RawBatch",
+    "Roles",
+    "RowEncoder",
     "Scale",
     "Source",
     "Stream",
-    "TableEncoder",
+    "TextSettings",
     "Truth",
     "affected_classes",
     "corrupt",
     "folds",
     "from_arrays",
+    "from_torch",
     "half",
+    "is_torch",
     "limit",
     "open_source",
+    "open_table",
     "reference_rows",
     "split_rows",
 ]

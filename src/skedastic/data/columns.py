@@ -1,46 +1,63 @@
-"""Columns of a table: which hold numbers, which hold categories, and what is refused."""
+"""Columns of a table: which hold numbers, categories, dates or text, and what is refused."""
 
 from __future__ import annotations
 
+import re
 import shlex
+from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_complex_dtype, is_float_dtype, is_numeric_dtype
+from pandas.api.types import (
+    is_bool_dtype,
+    is_complex_dtype,
+    is_datetime64_any_dtype,
+    is_float_dtype,
+    is_numeric_dtype,
+    is_timedelta64_dtype,
+)
 
 from skedastic.errors import UserError
 
-Kind = Literal["number", "category"]
-NUMBER: Kind = "number"
-CATEGORY: Kind = "category"
+Kind = Literal["number", "category", "date", "text"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
-DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
-MOST_CATEGORIES = 1000
+DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
 LARGEST = float(np.finfo(np.float32).max)
-FEW_CATEGORIES = 20  # a column with no more is never taken for free text
+FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
+TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
+SAMPLE = 1000  # cells that are looked at to tell
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a column comes from, in the user's words; `cell` has a slot for the row, counted from `first`."""
+    """Where a column comes from, in the user's words; `cell` has a slot for the row, counted from `first`.
+
+    files: name and rows of each, where there are several.
+    """
 
     column: str
     cell: str
     first: int = 0
+    files: tuple[tuple[str, int], ...] = ()
 
     def at(self, row: int) -> str:
         """Name the cell of row `row`, counted from 0."""
-        return self.cell.format(row + self.first)
+        if not self.files:
+            return self.cell.format(row + self.first)
+        starts = np.cumsum([0, *(rows for _, rows in self.files)]).tolist()
+        part = min(bisect_right(starts, row) - 1, len(self.files) - 1)
+        return f"{self.cell.format(row - starts[part] + self.first)} of {self.files[part][0]}"
 
 
-def column_place(file: str, column: str, lines: bool) -> Place:
+def column_place(file: str, column: str, lines: bool, files: tuple[tuple[str, int], ...] = ()) -> Place:
     """Name a column of a file; with `lines` its cells are named by line, the header being line 1, else by row."""
     text = f"{file}: column {column!r}"
     cell = text.replace("{", "{{").replace("}", "}}")
-    return Place(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0)
+    return Place(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0, files)
 
 
 def leave_out(column: str) -> str:
@@ -60,7 +77,32 @@ def is_text(column: pd.Series) -> bool:
 
 def as_names(column: pd.Series) -> NDArray[Any]:
     """Return the cells as stripped strings [n], "" where missing; whole numbers have no decimal point."""
-    values = column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pd.CategoricalDtype) else column
+    codes, names = coded(column)
+    return np.array(names, dtype=object)[codes]
+
+
+def coded(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the distinct names of `as_names`, and which of them each cell is, [n]."""
+    first, distinct = _distinct(column)
+    written = _written(distinct)
+    again, names = pd.factorize(np.append(written, np.array([""], dtype=object)))  # the last is of missing cells
+    codes = again[first]  # -1 takes the last
+    used = np.zeros(len(names), dtype=bool)
+    used[codes] = True
+    return (np.cumsum(used) - 1)[codes], tuple(np.asarray(names, dtype=object)[used])
+
+
+def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
+    """Return the distinct cells, and which of them each cell is, [n]; -1 where it is missing."""
+    try:
+        codes, values = pd.factorize(column, use_na_sentinel=True)
+    except TypeError:  # of what has no hash, such as lists
+        return np.arange(len(column)), pd.Series([str(v) for v in column], dtype=object)
+    return codes.astype(np.int64), pd.Series(values)
+
+
+def _written(values: pd.Series) -> NDArray[Any]:
+    values = values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
     if is_float_dtype(values.dtype):
         number = values.to_numpy(np.float64, na_value=np.nan)
         whole = np.isfinite(number) & (number == np.round(number)) & (np.abs(number) < 2**53)
@@ -68,7 +110,7 @@ def as_names(column: pd.Series) -> NDArray[Any]:
         names[whole] = [str(int(v)) for v in number[whole]]
     else:
         names = np.array([str(v).strip() for v in values], dtype=object)
-    names[column.isna().to_numpy()] = ""
+    names[values.isna().to_numpy()] = ""
     return names
 
 
@@ -79,65 +121,79 @@ def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
     """
     if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
-    words = pd.Series(as_names(column), dtype=object).str.lower()
+    codes, names = coded(column)
+    words = pd.Series(names, dtype=object).str.lower()
     words = words.mask(words.isin(MISSING_NUMBER))
     if words.dropna().isin(("true", "false")).all():
         words = words.map({"true": "1", "false": "0"})
     numbers = pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
-    return numbers, np.isnan(numbers) & words.notna().to_numpy()
+    return numbers[codes], (np.isnan(numbers) & words.notna().to_numpy())[codes]
 
 
-def kind_of(column: pd.Series, name: str, place: Place) -> Kind:
-    """Tell what a feature column holds.
+def kind_of(column: pd.Series, name: str, place: Place) -> Kind | None:
+    """Tell what a feature column holds; None for names, such as a person's or a number plate, which tell nothing.
 
-    Raises UserError for dates, free text, nested values, and columns of numbers with cells that are none.
+    Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
     """
     if holds_numbers(column):
-        return NUMBER
-    if not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
-        raise UserError(f"{place.column} holds dates, times or the like ({column.dtype}); {leave_out(name)}")
+        return "number"
+    if is_datetime64_any_dtype(column.dtype):
+        return "date"
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "category"
+    if not is_text(column) or is_timedelta64_dtype(column.dtype):
+        raise UserError(f"{place.column} holds values that are no features ({column.dtype}); {leave_out(name)}")
+    _refuse_nested(column, name, place)
+    return _kind_of_text(column, name, place)
+
+
+def _refuse_nested(column: pd.Series, name: str, place: Place) -> None:
     cells = column if column.dtype == object else ()
     nested = next((v for v in cells if isinstance(v, list | dict | bytes | np.ndarray)), None)
     if nested is not None:
         raise UserError(f"{place.column} holds nested values ({type(nested).__name__}); {leave_out(name)}")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return CATEGORY
-    return _kind_of_text(column, name, place)
 
 
-def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind:
+def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
     numbers, unparsable = as_numbers(column)
     numeric, wrong = int(np.isfinite(numbers).sum()), int(unparsable.sum())
     if wrong == 0 and numeric > 0:
-        return NUMBER
+        return "number"
     if numeric > wrong:
         row = int(unparsable.argmax())
         raise UserError(
             f"{place.at(row)}: {_quoted(column, row)} is not a number, as {numeric} other cells of the column are; "
-            f"mend the cell, or {leave_out(name)}"
+            f"mend the cell, take the column as words with --categorical {shlex.quote(name)}, or {leave_out(name)}"
         )
-    names = pd.Series(as_names(column))
-    filled = names[names != ""]
-    distinct = filled.nunique()
-    if len(filled) and filled.str.fullmatch(DATE).mean() > 0.5:
-        raise UserError(
-            f"{place.column} holds dates ({filled.iloc[0]!r}), which are no features here; {leave_out(name)}"
-        )
-    if distinct > MOST_CATEGORIES or (distinct > FEW_CATEGORIES and distinct > len(filled) / 2):
-        raise UserError(
-            f"{place.column} is free text or a name: {distinct} distinct values in {len(filled)} rows "
-            f"(such as {filled.iloc[0][:40]!r}); {leave_out(name)}"
-        )
-    return CATEGORY
+    codes, names = coded(column)
+    filled = [n for n in names if n]
+    cells = int((np.array([bool(n) for n in names])[codes]).sum())
+    sample = filled[:: max(1, len(filled) // SAMPLE)]
+    if sample and sum(bool(re.fullmatch(DATE, s)) for s in sample) > len(sample) / 2:
+        return "date"
+    if len(filled) <= FEW_CATEGORIES or len(filled) <= cells / 2:
+        return "category"
+    words, letters = np.mean([len(s.split()) for s in sample]), np.mean([len(s) for s in sample])
+    return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
 
 
 def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
-    """Return a feature column as float64 (NaN where missing) or as strings ("" where missing).
+    """Return a feature column in the type of its kind.
 
-    Raises UserError for a cell that is no number in a column of numbers, and for numbers that float32 can't hold.
+    number: float64, NaN where missing. category: a pandas category of strings, "" where missing. date: datetime64, NaT
+    where missing. text: strings, "" where missing. Raises UserError, naming the cell, for one that can't be of the kind.
     """
-    if kind == CATEGORY:
-        return pd.Series(as_names(column), dtype=object)
+    if kind == "category":
+        codes, names = coded(column)
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(names)))
+    if kind == "text":
+        return pd.Series(
+            ["" if m else str(v).strip() for v, m in zip(column, column.isna(), strict=True)], dtype=object
+        )
+    return _dates(column, place) if kind == "date" else _numbers(column, place)
+
+
+def _numbers(column: pd.Series, place: Place) -> pd.Series:
     numbers, unparsable = as_numbers(column)
     if unparsable.any():
         row = int(unparsable.argmax())
@@ -152,34 +208,44 @@ def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
     return pd.Series(numbers)
 
 
+def _dates(column: pd.Series, place: Place) -> pd.Series:
+    """Return dates; of 3/4/2024 the month is first unless a cell forbids it, of 3.4.2024 the day is."""
+    if is_datetime64_any_dtype(column.dtype):
+        return pd.Series(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
+    codes, names = coded(column)
+    words = pd.Series(names, dtype=object)
+    empty = words.str.lower().isin(MISSING_NUMBER)
+    words = words.mask(empty)
+    day_first = bool(words.str.fullmatch(r"\d{1,2}\.\d{1,2}\..*").any())
+    read = [
+        pd.to_datetime(words, errors="coerce", format="mixed", dayfirst=first, utc=True).dt.tz_localize(None)
+        for first in (day_first, not day_first)
+    ]
+    dates = min(read, key=lambda dates: int(dates.isna().sum()))
+    wrong = (dates.isna() & ~empty).to_numpy()[codes]
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UserError(
+            f"{place.at(row)}: {_quoted(column, row)} is not a date, as the column must hold; mend the cell"
+        )
+    return pd.Series(dates.to_numpy("datetime64[us]")[codes])
+
+
+def kind_of_parsed(column: pd.Series) -> Kind:
+    """Return the kind of a column that `parse` gave: its type tells."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "category"
+    if is_datetime64_any_dtype(column.dtype):
+        return "date"
+    return "number" if is_numeric_dtype(column.dtype) else "text"
+
+
+def missing(column: pd.Series) -> int:
+    """Return how many cells of a parsed column are missing."""
+    return int(
+        column.isna().sum() + (column == "").sum() if kind_of_parsed(column) != "number" else column.isna().sum()
+    )
+
+
 def _quoted(column: pd.Series, row: int) -> str:
     return repr(str(column.iloc[row])[:40])
-
-
-def clean(frame: pd.DataFrame, file: str, lines: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the feature columns of a table, parsed, and remarks on what was dropped or is missing.
-
-    Constant columns are dropped. Raises UserError as `kind_of` and `parse` do, and where no column is left.
-    """
-    columns: dict[str, pd.Series] = {}
-    constant, counting, holes = [], [], []
-    for name in frame.columns:
-        place = column_place(file, name, lines)
-        parsed = parse(frame[name], kind_of(frame[name], name, place), place)
-        if parsed.nunique(dropna=False) < 2:
-            constant.append(name)
-            continue
-        columns[name] = parsed
-        missing = int((parsed.isna() | (parsed == "")).sum())
-        if missing:
-            holes.append(f"{name} ({missing:,} of {len(frame):,})")
-        if is_numeric_dtype(parsed.dtype) and len(parsed) > FEW_CATEGORIES and (parsed.diff().dropna() == 1).all():
-            counting.append(name)
-    if not columns:
-        raise UserError(f"{file}: no column is left to learn from; a feature needs at least two different values")
-    remarks = {
-        "dropped, since every cell is the same": constant,
-        "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
-        "with missing cells, filled with the median of the training rows or kept as a category": holes,
-    }
-    return pd.DataFrame(columns), tuple(f"columns {what}: {', '.join(c)}" for what, c in remarks.items() if c)

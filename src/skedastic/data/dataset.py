@@ -48,8 +48,9 @@ class Dataset:
 
     x: features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them. y: [n] int64
     in 0..C-1, the labels as given, maybe corrupted; or real targets, [n] float64 in their units, and no classes. index:
-    [n] int64, the row in the source, stable for life. group: [n] int64 in 0..G-1. kind: "table" or "image".
-    scale: the units of real targets, None for classes. bins: of the target, where these are the groups.
+    [n] int64, the row in the source, stable for life. group: [n] int64 in 0..G-1. kind: "table", "text" or "image".
+    scale: the units of real targets, None for classes. bins: of the target, where these are the groups. tokens: of the last
+    columns of x, the ids of a text, 0 after its end. has_ids: some columns of x are ids, which can be neither mixed nor moved.
     """
 
     x: Features
@@ -61,6 +62,8 @@ class Dataset:
     kind: str
     scale: Scale | None = None
     bins: Bins | None = None
+    tokens: int = 0
+    has_ids: bool = False
 
     def __post_init__(self) -> None:
         sizes = {"x": len(self.x), "y": len(self.y), "index": len(self.index), "group": len(self.group)}
@@ -108,6 +111,14 @@ class Dataset:
             return self
         size = self.x.dtype.itemsize * torch.Size(self.x.shape).numel()
         return replace(self, x=self.x[torch.arange(len(self))]) if size <= memory else self
+
+
+def without_padding(x: Tensor, tokens: int) -> Tensor:
+    """Return a batch x [B, d] whose last `tokens` columns are those of texts, cut to the longest of them."""
+    if not tokens or not len(x):
+        return x
+    used = int((x[:, x.shape[1] - tokens :] != 0).any(0).sum())  # padding is at the end only
+    return x[:, : x.shape[1] - tokens + max(used, 1)]
 
 
 @dataclass(frozen=True, eq=False)

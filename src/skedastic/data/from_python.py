@@ -1,4 +1,4 @@
-"""Sources from arrays: Python's own, and those of a .npz file."""
+"""Sources from Python: arrays, frames of pandas and Polars, torch data sets; and the arrays of a .npz file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
 
 from skedastic.data.answers import Column, TaskName, read_answers
 from skedastic.data.arrays import as_tensor
-from skedastic.data.columns import Place, clean, is_text
+from skedastic.data.columns import Place, is_text
+from skedastic.data.files import readable
 from skedastic.data.images import as_images
 from skedastic.data.labels import are_whole_numbers
+from skedastic.data.schema import Roles, find_columns
 from skedastic.data.source import Source, check_like, columns_like
-from skedastic.data.tables import Table, readable
+from skedastic.data.tables import Columns, FrameCells, Table, frame_columns
 from skedastic.errors import UserError, unknown
 
 
@@ -29,18 +33,54 @@ def from_arrays(
     task: TaskName = "auto",
     bins: int | None = None,
     like: Source | None = None,
+    **roles: Any,
 ) -> Source:
     """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
 
-    X: [n, d], a frame, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n] labels of any kind.
-    groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in `read_answers`. like: the
-    training source, when this is its test set.
+    X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
+    labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
+    `read_answers`. like: the training source, when this is its test set. roles: which columns of a frame are what (`Roles`).
     Raises UserError for everything that can't be used.
     """
-    source = _from_columns("arrays", X, "X", {"y": y, "groups": groups, "truth": truth}, task, bins, like)
+    columns = {"y": y, "groups": groups, "truth": truth}
+    source = _from_columns("arrays", X, "X", columns, task, bins, like, Roles(**roles))
     if like is not None:
         check_like(source, like)
     return source
+
+
+def from_torch(data: Any) -> tuple[Any, Any]:
+    """Return X [n, ...] and y [n] of a map-style torch data set whose items are (x, y): tensors, arrays, images or numbers.
+
+    All of them are read once. Raises UserError where an item is no pair, or items differ in shape.
+    """
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+        raise UserError("the torch data set has no length: give a map-style one, with __len__ and __getitem__")
+    if len(data) == 0:
+        raise UserError("the torch data set has no items")
+    xs, ys = list[Any](), list[Any]()
+    for i in range(len(data)):
+        item = data[i]
+        if not isinstance(item, (tuple, list)) or len(item) < 2:
+            raise UserError(f"item {i} of the torch data set is a {type(item).__name__}; each must be (x, y)")
+        xs.append(_example(item[0]))
+        ys.append(item[1].item() if isinstance(item[1], Tensor) and item[1].numel() == 1 else item[1])
+        if xs[-1].shape != xs[0].shape:
+            here, first = list(xs[-1].shape), list(xs[0].shape)
+            raise UserError(f"item {i} of the torch data set has shape {here}, the first {first}; give all the same")
+    return torch.stack(xs), ys
+
+
+def is_torch(data: Any) -> bool:
+    """Whether this is a torch data set."""
+    return isinstance(data, TorchDataset)
+
+
+def _example(x: Any) -> Tensor:
+    if hasattr(x, "getbands"):  # a PIL image
+        array = np.asarray(x if x.mode in ("L", "RGB") else x.convert("RGB"))
+        return torch.from_numpy(array if array.ndim == 2 else array.transpose(2, 0, 1).copy())
+    return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
 
 
 def from_npz(
@@ -54,6 +94,10 @@ def from_npz(
     bins: int | None = None,
 ) -> Source:
     """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
+    if not path.is_file():
+        raise UserError(f"{path} is a directory; name one file" if path.is_dir() else f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
     with readable(path):
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -72,13 +116,20 @@ def from_npz(
             raise UserError(
                 f"{path} is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
             ) from None
-    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like)
+    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like, Roles())
 
 
 def _from_columns(
-    name: str, X: Any, x_name: str, columns: dict[str, Any], task: TaskName, bins: int | None, like: Source | None
+    name: str,
+    X: Any,
+    x_name: str,
+    columns: dict[str, Any],
+    task: TaskName,
+    bins: int | None,
+    like: Source | None,
+    roles: Roles,
 ) -> Source:
-    features, remarks = _features(X, x_name, like)
+    features, remarks = _features(X, x_name, like, roles)
     if len(features) == 0:
         raise UserError(f"{x_name} has no rows")
     prefix = x_name.removesuffix("X")
@@ -94,23 +145,40 @@ def _from_columns(
     return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
 
 
-def _features(X: Any, name: str, like: Source | None) -> tuple[pd.DataFrame | Tensor, tuple[str, ...]]:
+def _features(X: Any, name: str, like: Source | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
+    if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
+        X = X.to_pandas()
+    if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
+        X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
+        roles = Roles(text=("text",))
     if isinstance(X, pd.DataFrame):
-        frame = X.reset_index(drop=True).rename(columns=str)
-        if frame.columns.has_duplicates:
-            raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")
-        if len(frame) == 0:
-            raise UserError(f"{name} has no rows")
-        return (columns_like(Table(name, frame), like), ()) if like else clean(frame, name, lines=False)
+        return _of_frame(X, name, like, roles)
+    if roles.ignore or roles.given or roles.image:
+        raise UserError(
+            f"{name} has no columns with names: leave ignore, text, numeric, categorical and image out, or give a frame"
+        )
     values = as_tensor(X, name)
     if values.ndim != 2:
         return as_images(values, name), ()
     if values.shape[1] == 0:
         raise UserError(f"{name} has shape {list(values.shape)}: there is no feature")
-    if like is not None and like.kind == "table" and values.shape[1] != like.features.shape[1]:
-        raise UserError(f"{name} has {values.shape[1]} features, the training data {like.features.shape[1]}")
+    if like is not None and isinstance(like.features, Columns) and values.shape[1] != len(like.features.columns):
+        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(like.features.columns)}")
     frame = pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
-    return (columns_like(Table(name, frame), like) if like else frame), ()
+    return (columns_like(Table(name, FrameCells(frame)), like) if like else frame_columns(frame, name)), ()
+
+
+def _of_frame(X: pd.DataFrame, name: str, like: Source | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+    frame = X.reset_index(drop=True).rename(columns=str)
+    if frame.columns.has_duplicates:
+        raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")
+    if len(frame) == 0:
+        raise UserError(f"{name} has no rows")
+    table = Table(name, FrameCells(frame))
+    if like is not None:
+        return columns_like(table, like), ()
+    roles.check(table)
+    return find_columns(table, roles, ())
 
 
 def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:

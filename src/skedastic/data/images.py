@@ -1,4 +1,4 @@
-"""Images: arrays of pixels, and Parquet files of encoded images that are decoded when they are asked for."""
+"""Images: arrays of pixels, and encoded images in Parquet or in files of their own, decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
@@ -23,21 +24,88 @@ NEEDS_EXTRA = "images in Parquet files need the package datasets; pip install 's
 COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss of what a photograph shows
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
 CHUNK = 1024  # images decoded at a time
+SIZES_FROM = 200  # images whose sizes are looked at first
+MOST_PIXELS = 64  # of a side, where images of different sizes are resized without being asked to
+
+
+class Bytes(Protocol):
+    """Encoded images by row."""
+
+    def __len__(self) -> int:
+        """Return n."""
+        ...
+
+    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+        """Return the bytes of each of the rows; None where there are none."""
+        ...
+
+    def name(self, row: int) -> str:
+        """Return what errors call the image of a row."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class ArrowImages:
-    """n images of one size, kept encoded on disk, memory-mapped, and decoded to uint8 [m, C, H, W] on demand.
+class ArrowBytes:
+    """The bytes of a column of images in a `datasets.Dataset`, memory-mapped; it pickles as the path of the mapped file."""
 
-    data: the `datasets.Dataset` of the whole file, one column. rows: [n] int64, which of its rows these are.
-    Pickles as the path of the mapped file, so that it travels to the workers of a DataLoader.
-    """
-
-    data: Any
+    data: Any  # of one column, in the format "arrow"
     column: str
     file: str
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+        """Return the bytes of each of the rows, those of a file where the cell holds a path only."""
+        cells = self.data[list(rows)].column(self.column).combine_chunks()
+        encoded: list[bytes | None] = cells.field("bytes").to_pylist()
+        if any(e is None for e in encoded):
+            paths = cells.field("path").to_pylist()
+            encoded = [e if e is not None or not p else _bytes_of(p) for e, p in zip(encoded, paths, strict=True)]
+        return encoded
+
+    def name(self, row: int) -> str:
+        """Return what errors call the image of a row."""
+        return f"{self.file}: the image in row {row}"
+
+
+@dataclass(frozen=True, eq=False)
+class FileBytes:
+    """Images in files of their own."""
+
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+        """Return the bytes of each of the rows."""
+        return [_bytes_of(self.paths[row]) for row in rows]
+
+    def name(self, row: int) -> str:
+        """Return the file of a row."""
+        return f"the image {self.paths[row]}"
+
+
+def _bytes_of(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes() or None
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImages:
+    """n images of one size, kept encoded on disk, and decoded to uint8 [m, C, H, W] on demand.
+
+    encoded: of the whole source. rows: [n] int64, which of its rows these are. resized: images of another size are
+    cropped to the shape's middle and resized; else refused.
+    """
+
+    encoded: Bytes
     rows: Tensor
     size: tuple[int, int, int]  # C, H, W
+    resized: bool = False
     dtype: torch.dtype = torch.uint8
 
     @property
@@ -48,14 +116,14 @@ class ArrowImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Tensor) -> ArrowImages:
+    def take(self, rows: Tensor) -> EncodedImages:
         """Return the images at positions `rows` [m]; nothing is decoded."""
         return replace(self, rows=self.rows[rows])
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Decode the images at positions `rows` [m]: uint8 [m, C, H, W].
 
-        Raises UserError, naming the row, where one can't be decoded or differs in size from the first of the file.
+        Raises UserError, naming the row, where one can't be decoded or differs in size from the first.
         """
         channels, height, width = self.size
         numbers = self.rows[rows].tolist()
@@ -63,11 +131,11 @@ class ArrowImages:
 
         def fill(start: int) -> None:
             chunk = numbers[start : start + CHUNK]
-            for place, (row, encoded) in enumerate(zip(chunk, self._encoded(chunk), strict=True), start):
+            for place, (row, encoded) in enumerate(zip(chunk, self.encoded.read(chunk), strict=True), start):
                 pixels[place] = self._decode(row, encoded)
 
         starts = range(0, len(numbers), CHUNK)
-        if height * width >= THREADS_FROM and len(starts) > 1:
+        if (height * width >= THREADS_FROM or self.resized) and len(starts) > 1:
             with ThreadPoolExecutor() as pool:
                 list(pool.map(fill, starts))
         else:
@@ -75,62 +143,75 @@ class ArrowImages:
                 fill(start)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
-    def _encoded(self, rows: Sequence[int]) -> list[bytes | None]:
-        cells = self.data[list(rows)].column(self.column).combine_chunks()
-        encoded: list[bytes | None] = cells.field("bytes").to_pylist()
-        return encoded
-
     def _decode(self, row: int, encoded: bytes | None) -> NDArray[np.uint8]:
-        with open_image(encoded, self.file, row) as image:
+        name = self.encoded.name(row)
+        with open_image(encoded, name) as image:
             channels, height, width = self.size
-            if image.size != (width, height):
+            if image.size != (width, height) and not self.resized:
                 raise UserError(
-                    f"{self.file}: the image in row {row} has {image.width} x {image.height} pixels, the first of the "
-                    f"file {width} x {height}; resize all images to one size"
+                    f"{name} has {image.width} x {image.height} pixels, the first of them "
+                    f"{width} x {height}; resize all images to one size with --image-size"
                 )
             if channels == 1 and image.mode != "L":
                 raise UserError(
-                    f"{self.file}: the image in row {row} has mode {image.mode}, the first of the file is grey (L); "
-                    "convert all images to one mode"
+                    f"{name} has mode {image.mode}, the first of them is grey (L); convert all images to one mode"
                 )
-            flat = np.frombuffer((image if channels == 1 else _to_rgb(image, self.file, row)).tobytes(), dtype=np.uint8)
+            pixels = image if channels == 1 else _to_rgb(image, name)
+            if pixels.size != (width, height):
+                pixels = PIL.ImageOps.fit(pixels, (width, height), PIL.Image.Resampling.BILINEAR)
+            flat = np.frombuffer(pixels.tobytes(), dtype=np.uint8)
         return flat.reshape(height, width, channels)
 
 
-def open_images(path: Path, column: str) -> ArrowImages:
-    """Open the images of a Parquet file; the first one gives their size, and grey or colour.
+def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImages, tuple[str, ...]]:
+    """Return the images of a source, and a remark where they are resized.
 
-    Raises UserError where the packages for it are missing, or the first image can't be decoded.
+    size: pixels of each side. By default images stay as they are where the first ones are of one size; else each side gets
+    the smallest side among these, at most 64. The first image says whether all are grey or colour. Raises UserError where one can't be opened.
     """
+    sizes, grey = [], False
+    for row in range(0, len(encoded), max(1, len(encoded) // SIZES_FROM)):
+        with open_image(encoded.read([row])[0], encoded.name(row)) as image:
+            sizes.append(image.size)
+            grey = image.mode == "L" if row == 0 else grey
+    remarks: tuple[str, ...] = ()
+    if size is None and len(set(sizes)) > 1:
+        size = min(MOST_PIXELS, min(min(s) for s in sizes))
+        remarks = (f"images of different sizes: cut to squares and resized to {size} × {size} (--image-size)",)
+    width, height = (size, size) if size is not None else sizes[0]
+    shape = (1 if grey else 3, height, width)
+    return EncodedImages(encoded, torch.arange(len(encoded)), shape, resized=size is not None), remarks
+
+
+def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
+    """Map the column of images of Parquet files, through the cache of the package datasets. Raises UserError."""
     try:
         from datasets import Dataset, disable_progress_bars, enable_progress_bars
         from datasets.exceptions import DatasetsError
         from datasets.utils import are_progress_bars_disabled
     except ImportError:
-        raise UserError(f"{path}: {NEEDS_EXTRA}") from None
+        raise UserError(f"{paths[0]}: {NEEDS_EXTRA}") from None
     quiet = are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        data = Dataset.from_parquet(str(path), columns=[column]).with_format("arrow")
+        data = Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
     except (OSError, DatasetsError) as error:
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
-            f"{path}: the images can't be mapped from the cache of the package datasets ({reason}); "
+            f"{paths[0]}: the images can't be mapped from the cache of the package datasets ({reason}); "
             "set HF_HOME to a folder that can be written, with room for a copy of the file"
         ) from None
     finally:
         if not quiet:
             enable_progress_bars()
-    images = ArrowImages(data, column, path.name, torch.arange(len(data)), (3, 1, 1))
-    with open_image(images._encoded([0])[0], path.name, 0) as first:
-        return replace(images, size=(1 if first.mode == "L" else 3, first.height, first.width))
+    return ArrowBytes(data, column, paths[0].name)
 
 
 @contextmanager
-def open_image(encoded: bytes | None, file: str, row: int) -> Iterator[Image]:
-    """Open an encoded image, for the length of a with-block. Raises UserError, naming the row, where it is none."""
+def open_image(encoded: bytes | None, name: str) -> Iterator[Image]:
+    """Open an encoded image, for the length of a with-block. Raises UserError, with its name, where it is none."""
     if encoded is None:
-        raise UserError(f"{file}: row {row} holds no image; remove the row")
+        raise UserError(f"{name} is empty or not there; remove the row, or restore the image")
     try:
         with PIL.Image.open(io.BytesIO(encoded)) as image:
             yield image
@@ -138,12 +219,12 @@ def open_image(encoded: bytes | None, file: str, row: int) -> Iterator[Image]:
         raise
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(f"{file}: the image in row {row} can't be decoded ({reason}); mend or remove it") from None
+        raise UserError(f"{name} can't be decoded ({reason}); mend or remove it") from None
 
 
-def _to_rgb(image: Image, file: str, row: int) -> Image:
+def _to_rgb(image: Image, name: str) -> Image:
     if image.mode not in COLOURED:
-        raise UserError(f"{file}: the image in row {row} has mode {image.mode}; convert the images to RGB or grey (L)")
+        raise UserError(f"{name} has mode {image.mode}; convert the images to RGB or grey (L)")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.columns import Place, as_names, as_numbers
+from skedastic.data.columns import Place, as_numbers, coded
 from skedastic.data.targets import MOST_NUMBERS, is_real
 from skedastic.errors import UserError, suggestion
 
@@ -47,25 +47,20 @@ def read_labels(
     training set, which the ids then refer to; else every class needs two examples and there must be two classes.
     Raises UserError for a missing label, an unknown one, and a column of measurements.
     """
-    plain = as_names(column)
-    _refuse_missing(plain, place, "label", "fill the label in, or remove the row")
+    codes, plain = coded(column)
+    _refuse_missing(codes, plain, place, "label", "fill the label in, or remove the row")
     named = _named(plain, names)
     if classes:
         ids = to_ids(named, classes)
         if (ids < 0).any():
             other = to_ids(plain, classes)
             ids = other if (other >= 0).all() else ids
-        if (ids < 0).any():
-            row = int((ids < 0).int().argmax())
-            raise UserError(
-                f"{place.at(row)}: label {named[row]!r} does not occur in the training data"
-                f"{suggestion(named[row], classes)} (known: {_listed(classes)})"
-            )
-        return ids, tuple(classes)
+        _refuse_unknown(ids, codes, named, place, "label", classes)
+        return ids[torch.from_numpy(codes)], tuple(classes)
     if not names:
         _refuse_measurements(column, place)
     classes = natural_order(named)
-    ids = to_ids(named, classes)
+    ids = to_ids(named, classes)[torch.from_numpy(codes)]
     _check_counts(ids, classes, place)
     return ids, classes
 
@@ -78,13 +73,15 @@ def read_truth(
     Integers may stand for the names of this column (`own`) or of the target column (`target`), where one of them is a
     Hugging Face ClassLabel. Raises UserError where a clean label is missing or is no class of the target.
     """
-    plain = as_names(column)
-    _refuse_missing(plain, place, "true label", "fill the label in, or remove the row")
+    codes, plain = coded(column)
+    _refuse_missing(codes, plain, place, "true label", "fill the label in, or remove the row")
     for named in (_named(plain, own), plain, _named(plain, target)):
-        if (to_ids(named, classes) >= 0).all():
-            return to_ids(named, classes)
-    row = int((to_ids(plain, classes) < 0).int().argmax())
-    raise UserError(f"{place.at(row)}: true label {plain[row]!r} is no class of the target (known: {_listed(classes)})")
+        ids = to_ids(named, classes)
+        if (ids >= 0).all():
+            return ids[torch.from_numpy(codes)]
+    row = int((to_ids(plain, classes).numpy()[codes] < 0).argmax())
+    name = plain[codes[row]]
+    raise UserError(f"{place.at(row)}: true label {name!r} is no class of the target (known: {_listed(classes)})")
 
 
 def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
@@ -93,37 +90,45 @@ def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> t
     known: the groups of a training set, which the ids then refer to.
     Raises UserError for missing and unknown groups, and for a column of measurements.
     """
-    names = as_names(column)
-    _refuse_missing(names, place, "group", "fill the cell in, or remove the row")
+    codes, names = coded(column)
+    _refuse_missing(codes, names, place, "group", "fill the cell in, or remove the row")
     numbers, unparsable = as_numbers(column)
-    distinct = len(set(names))
-    if not known and distinct > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
+    if not known and len(names) > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
         raise UserError(
-            f"{place.column} can't be the groups: it holds {distinct} different numbers, and a group needs enough "
+            f"{place.column} can't be the groups: it holds {len(names)} different numbers, and a group needs enough "
             f"examples to be estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
         )
     groups = tuple(known) or natural_order(names)
     ids = to_ids(names, groups)
-    if (ids < 0).any():
-        row = int((ids < 0).int().argmax())
-        raise UserError(
-            f"{place.at(row)}: group {names[row]!r} does not occur in the training data"
-            f"{suggestion(names[row], groups)} (known: {_listed(groups)})"
-        )
-    return ids, groups
+    _refuse_unknown(ids, codes, names, place, "group", groups)
+    return ids[torch.from_numpy(codes)], groups
 
 
-def _named(plain: NDArray[np.object_], names: Sequence[str]) -> NDArray[np.object_]:
+def _named(plain: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     by_number = {str(i): name for i, name in enumerate(names)}
-    return np.array([by_number.get(name, name) for name in plain], dtype=object)
+    return tuple(by_number.get(name, name) for name in plain)
 
 
-def _refuse_missing(names: NDArray[np.object_], place: Place, what: str, way_out: str) -> None:
-    missing = (names == "") | (names == "nan") | (names == "NaN")
+def _refuse_missing(codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, way_out: str) -> None:
+    missing = np.isin(names, ("", "nan", "NaN"))[codes]
     if missing.any():
         total = int(missing.sum())
         more = f", and {total - 1} more" if total > 1 else ""
         raise UserError(f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; {way_out}")
+
+
+def _refuse_unknown(
+    ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, known: Sequence[str]
+) -> None:
+    """Raise UserError for the first cell whose name has no id; ids, names: of the distinct cells."""
+    unknown = (ids.numpy() < 0)[codes]
+    if unknown.any():
+        row = int(unknown.argmax())
+        name = names[codes[row]]
+        raise UserError(
+            f"{place.at(row)}: {what} {name!r} does not occur in the training data"
+            f"{suggestion(name, known)} (known: {_listed(known)})"
+        )
 
 
 def _refuse_measurements(column: pd.Series, place: Place) -> None:

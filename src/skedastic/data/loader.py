@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from skedastic.core.samplers import seeded
-from skedastic.data.dataset import Dataset, Stream
+from skedastic.data.dataset import Dataset, Stream, without_padding
 from skedastic.errors import UserError, unknown
 
 Augment = Literal["auto", "none", "crop-flip"]
@@ -98,7 +98,8 @@ class Loader:
 
     def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:
         if isinstance(self._x, Tensor):
-            return map(self._x.index_select, repeat(0), batches)
+            found = map(self._x.index_select, repeat(0), batches)
+            return map(without_padding, found, repeat(self.dataset.tokens)) if self.dataset.tokens else found
         return (
             x.to(self.device, non_blocking=True)
             for x in _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)

@@ -1,109 +1,117 @@
-"""From the name of a file to a source: which reader, which column for what."""
+"""From the name of a source to its rows: which reader, which column for what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-
-from skedastic.data.answers import TaskName, read_answers
-from skedastic.data.columns import clean
+from skedastic.data import bundled, folders, hub
+from skedastic.data.answers import read_answers
 from skedastic.data.dataset import Features
+from skedastic.data.files import endings, find_files, read_files
 from skedastic.data.from_python import from_npz
-from skedastic.data.images import open_images
+from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.labels import are_whole_numbers
+from skedastic.data.schema import Roles, find_columns, giveaways
 from skedastic.data.source import Source, check_like, columns_like
-from skedastic.data.tables import Table, read_csv, read_parquet
-from skedastic.errors import UserError, unknown
+from skedastic.data.tables import Columns, Table
+from skedastic.errors import UserError, suggestion
 
-ENDINGS = (".csv", ".tsv", ".parquet", ".npz")
+USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
-def open_source(
-    source: str | Path,
-    *,
-    target: str | None = None,
-    groups: str | None = None,
-    ignore: Sequence[str] = (),
-    truth: str | None = None,
-    task: TaskName = "auto",
-    bins: int | None = None,
-    like: Source | None = None,
-) -> Source:
-    """Open `digits`, a .csv, .tsv or .parquet table, a .parquet file with a column of images, or a .npz file.
+def open_source(source: str | Path, *, like: Source | None = None, **roles: Any) -> Source:
+    """Open a source by its name.
 
-    target: the column of labels (.npz: the array, by default y). groups: the column of groups, which stays a feature
-    unless it is ignored; None takes the labels, or bins of real targets. ignore: columns that are no features. truth: the
-    column of clean labels, where the target's are noisy; for evaluation only. task, bins: as in `read_answers`. like:
-    the training source, when this is its test set: classes, groups and columns must be known there, and where the
-    target is absent here, truth is taken for it.
+    source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar), a folder of images
+    or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits, wine, …).
+    roles: the fields of `Roles`: the columns with the labels, the groups and so on. like: the training source, when this is its
+    test set: classes, groups and columns must be known there, and where the target is absent here, truth is taken for it.
     Raises UserError, in one line, for everything that can't be used.
     """
-    if str(source) == "digits":
-        if target or groups or ignore or truth:
-            raise UserError("digits has no columns: leave --target, --groups, --ignore and --truth out")
-        if task == "regression" or bins is not None:
-            raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
-        return _checked(_digits(), like)
-    path, ending = Path(source), Path(source).suffix.lower()
-    if ending not in ENDINGS:
-        if not path.exists():
-            raise UserError(f"{source}: no such file; give digits, or a file that ends in {', '.join(ENDINGS)}")
-        what = (
-            "a directory" if path.is_dir() else f"a file that ends in {ending!r}" if ending else "a file without ending"
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in roles.items()}
+    wanted = Roles(**given)
+    name = str(source)
+    if name == bundled.IMAGES:
+        opened = _digits(wanted)
+    elif (paths := _files(name)) is not None and paths[0].suffix.lower() == ".npz":
+        opened = _npz(paths, wanted, like)
+    else:
+        table, target = _table(name, paths)
+        opened = from_table(table, wanted, like, target)
+    if like is not None:
+        check_like(opened, like)
+    return opened
+
+
+def open_table(source: str | Path) -> Table:
+    """Open a source as a table, with every column it has. Raises UserError."""
+    return _table(str(source), _files(str(source)))[0]
+
+
+def _files(name: str) -> list[Path] | None:
+    """Return the files that a name means; None where it means none. Raises UserError for what can't be read."""
+    if name in bundled.NAMES or name.startswith(hub.PREFIX) or Path(name).is_dir():
+        return None if not Path(name).suffix or name.startswith(hub.PREFIX) or _is_folder(Path(name)) else [Path(name)]
+    paths = find_files(name)
+    ending = paths[0].suffix.lower()
+    known = (*endings(), ".npz", *hub.SHARDS)
+    if ending in known:
+        return paths
+    what = f"a file that ends in {ending!r}" if ending else "a file without ending"
+    if not paths[0].exists():
+        near = suggestion(name, bundled.NAMES)
+        raise UserError(
+            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(known)}, a folder of images or texts by "
+            f"class, hf:NAME, or one of {', '.join(bundled.NAMES)}"
         )
-        raise UserError(f"{source} is {what}; this reads digits, and files that end in {', '.join(ENDINGS)}")
-    if ending == ".npz":
-        if ignore:
-            raise UserError(f"{path}: --ignore is for tables; the arrays of a .npz file have no columns with names")
-        return _checked(from_npz(path, target or "y", groups, truth, like, task=task, bins=bins), like)
-    roles = _Roles(target, groups, truth, frozenset(ignore), task, bins)
-    if ending == ".parquet":
-        return _checked(_from_table(read_parquet(path, roles.unread, roles.named), path, roles, like), like)
-    return _checked(_from_table(read_csv(path), path, roles, like), like)
+    raise UserError(f"{name} is {what}; this reads files that end in {', '.join(known)}, and folders by class")
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """What the columns of a table are for."""
-
-    target: str | None
-    groups: str | None
-    truth: str | None
-    ignore: frozenset[str]
-    task: TaskName
-    bins: int | None
-
-    @property
-    def named(self) -> frozenset[str]:
-        return frozenset(c for c in (self.target, self.groups, self.truth) if c is not None)
-
-    @property
-    def unread(self) -> frozenset[str]:
-        return self.ignore - self.named
-
-    @property
-    def no_features(self) -> frozenset[str]:
-        return self.ignore | {c for c in (self.target, self.truth) if c is not None}
+def _is_folder(path: Path) -> bool:
+    return path.suffix.lower() not in (*endings(), ".npz", *hub.SHARDS)
 
 
-def _digits() -> Source:
-    from sklearn.datasets import load_digits
+def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
+    """Return a source's table, and its target where it is known."""
+    if name in bundled.TABLES:
+        return bundled.bundled_table(name)
+    if name.startswith(hub.PREFIX):
+        return hub.read_hub(name), None
+    if paths is None:
+        return folders.read_folder(Path(name)), folders.LABEL
+    if paths[0].suffix.lower() in hub.SHARDS:
+        return hub.read_shards(paths), None
+    return read_files(paths), None
 
-    digits = load_digits()
-    x = torch.from_numpy(digits.images.astype(np.float32) / 16).unsqueeze(1)
-    y = torch.from_numpy(digits.target.astype(np.int64))
-    classes = tuple(str(c) for c in range(10))
-    return Source("digits", x, y, classes, y, classes, integer_labels=True)
+
+def _digits(roles: Roles) -> Source:
+    bundled.refuse_columns(
+        any(getattr(roles, f.name) for f in fields(Roles) if f.init and f.name not in ("task", "bins"))
+    )
+    if roles.task == "regression" or roles.bins is not None:
+        raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
+    return bundled.digits()
 
 
-def _from_table(table: Table, path: Path, roles: _Roles, like: Source | None) -> Source:
-    target = _target(table, path, roles, like)
-    known_truth = roles.truth is not None and (like is None or roles.truth in table.frame.columns)
+def _npz(paths: list[Path], roles: Roles, like: Source | None) -> Source:
+    if len(paths) > 1:
+        raise UserError(f"{paths[0]}, …: name one .npz file, not {len(paths)}")
+    if roles.ignore or roles.given or roles.image:
+        raise UserError(
+            f"{paths[0]}: --ignore, --numeric and the like are for tables; the arrays of a .npz file have no names"
+        )
+    read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, like)
+    return read(task=roles.task, bins=roles.bins)
+
+
+def from_table(table: Table, roles: Roles, like: Source | None = None, usual: str | None = None) -> Source:
+    """Return the source that a table holds. usual: its target, where none is named. Raises UserError."""
+    target = _target(table, roles, like, usual)
+    known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
     answers = read_answers(
         table.column(target, "target column"),
         None if roles.groups is None else table.column(roles.groups, "groups column"),
@@ -114,39 +122,77 @@ def _from_table(table: Table, path: Path, roles: _Roles, like: Source | None) ->
         truth_names=table.label_names.get(roles.truth or "", ()),
         like=like,
     )
-    features, remarks = _features(table, path, roles, like)
+    features, remarks = _features(table, roles, target, like, not answers["classes"])
     remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
     whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
-    return Source(path.name, features, **answers, remarks=remarks, integer_labels=whole)
+    return Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target)
 
 
-def _target(table: Table, path: Path, roles: _Roles, like: Source | None) -> str:
-    columns = [str(c) for c in table.frame.columns]
+def _target(table: Table, roles: Roles, like: Source | None, usual: str | None) -> str:
+    if roles.target is None and usual is not None:
+        return usual
+    if roles.target is None and like is not None and like.target in table.names:
+        return like.target
     if roles.target is None:
-        listed = ", ".join(columns[:12]) + (", …" if len(columns) > 12 else "")
-        raise UserError(f"{path}: which column holds the labels? name it with --target (columns: {listed})")
+        found = [n for n in table.names if n.lower() in USUAL_TARGETS]
+        near = f"; is it {found[0]!r}?" if len(found) == 1 else ""
+        names = table.names
+        listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise UserError(f"{table.file}: which column holds the labels? name it with --target (columns: {listed}){near}")
     if roles.target in roles.ignore:
-        raise UserError(f"{path}: column {roles.target!r} can't be the target and be ignored at once")
-    absent = [c for c in sorted(roles.unread) if c not in table.all_columns]
-    if absent and like is None:
-        raise UserError(f"{path}: {unknown('column to ignore', absent[0], table.all_columns)}")
-    if like is not None and roles.target not in columns and roles.truth in columns:
+        raise UserError(f"{table.file}: column {roles.target!r} can't be the target and be ignored at once")
+    if like is not None and roles.target not in table.names and roles.truth in table.names:
         return roles.truth
     return roles.target
 
 
 def _features(
-    table: Table, path: Path, roles: _Roles, like: Source | None
-) -> tuple[pd.DataFrame | Features, tuple[str, ...]]:
-    if table.image_column is not None:
-        return open_images(path, table.image_column), ()
+    table: Table, roles: Roles, target: str, like: Source | None, real: bool
+) -> tuple[Columns | Features, tuple[str, ...]]:
+    if like is None:
+        roles.check(table)
+    column = _image_column(table, roles)
+    if column is not None:
+        encoded = table.images[column]() if column in table.images else _image_files(table, column)
+        images, remarks = encoded_images(encoded, _like_size(like, roles))
+        beside = [n for n in table.names if n not in (target, column, roles.truth, roles.groups, *roles.ignore)]
+        if beside:
+            remarks = (*remarks, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
+        return images, remarks
     if like is not None:
         return columns_like(table, like), ()
-    kept = [c for c in table.frame.columns if c not in roles.no_features]
-    return clean(table.frame[kept], table.file, table.lines)
+    answers = {n for n in (target, roles.truth) if n is not None}
+    columns, remarks = find_columns(table, roles, answers)
+    for name in giveaways(columns, table.cells.read(target), real):
+        remarks += (
+            f"column {name} is the target in other words: what is learned from it may be of no use (--ignore it)",
+        )
+    return columns, remarks
 
 
-def _checked(source: Source, like: Source | None) -> Source:
-    if like is not None:
-        check_like(source, like)
-    return source
+def _like_size(like: Source | None, roles: Roles) -> int | None:
+    """Return the size that images get: of a test source that of the training source, where these were resized."""
+    if like is None or isinstance(like.features, Columns):
+        return roles.image_size
+    return int(like.features.shape[-1]) if getattr(like.features, "resized", False) else roles.image_size
+
+
+def _image_column(table: Table, roles: Roles) -> str | None:
+    if roles.image is not None:
+        return roles.image
+    images = [n for n in table.images if n not in roles.ignore]
+    if len(images) > 1:
+        raise UserError(f"{table.file}: more than one column of images ({', '.join(images)}); name one with --image")
+    return images[0] if images else None
+
+
+def _image_files(table: Table, column: str) -> FileBytes:
+    """Return the images at the paths that a column of text holds, relative to here."""
+    cells, place = table.column(column, "image column")
+    paths = [str(c) for c in cells]
+    for row in range(min(len(paths), 20)):
+        if not re.search(r"\.\w+$", paths[row]) or not Path(paths[row]).is_file():
+            raise UserError(
+                f"{place.at(row)}: {paths[row][:80]!r} is no image file; give paths as they are seen from here"
+            )
+    return FileBytes(tuple(paths))

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_numeric_dtype
 from PIL.Image import Image
 from torch import Tensor
 
-from skedastic.data.columns import CATEGORY, NUMBER, parse
 from skedastic.data.dataset import Dataset, Features, Truth
-from skedastic.data.encode import Encoder, ImageEncoder, TableEncoder
+from skedastic.data.encode import Encoder
+from skedastic.data.encode_images import ImageEncoder
+from skedastic.data.encode_rows import RowEncoder
+from skedastic.data.encode_text import TextSettings
 from skedastic.data.images import picture
-from skedastic.data.tables import Table
+from skedastic.data.schema import described
+from skedastic.data.tables import Columns, Table
 from skedastic.data.targets import Bins, Scale
 from skedastic.errors import UserError
 
 MOST_SHOWN = 6  # columns in the description of a row
+LONGEST_CELL = 300  # letters of a text in it
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """n examples as the user gave them.
 
-    features: a frame of float64 columns (NaN where missing) and string columns ("" where missing), or images
-    [n, C, H, W] in a tensor or a stream. y, group: [n] int64, ids of `classes` and `groups`; real targets y are [n]
-    float64, and have no classes. truth: [n] clean label ids or targets, where a column of the source holds them; for
-    evaluation only. remarks: what was dropped or is missing. integer_labels: the user's labels were whole numbers, whose
-    decimal writing `classes` holds. bins: of real targets, where these are the groups.
+    features: the columns of a table, or images [n, C, H, W] in a tensor or a stream. y, group: [n] int64, ids of `classes`
+    and `groups`; real targets y are [n] float64, and have no classes. truth: [n] clean label ids or targets, where a column
+    of the source holds them; for evaluation only. remarks: what was left out or is missing. integer_labels: the user's
+    labels were whole numbers, whose decimal writing `classes` holds. bins: of real targets, where these are the groups.
+    target: what the user calls y.
     """
 
     name: str
-    features: pd.DataFrame | Features
+    features: Columns | Features
     y: Tensor
     classes: tuple[str, ...]
     group: Tensor
@@ -44,19 +47,39 @@ class Source:
     remarks: tuple[str, ...] = ()
     integer_labels: bool = False
     bins: Bins | None = None
+    target: str = "y"
 
     @property
     def kind(self) -> str:
-        """Return "table" or "image"."""
-        return "table" if isinstance(self.features, pd.DataFrame) else "image"
+        """Return "table", "text" (a table with text in it) or "image"."""
+        if not isinstance(self.features, Columns):
+            return "image"
+        return "text" if "text" in self.features.kinds.values() else "table"
+
+    @property
+    def found(self) -> str:
+        """What was found in it, in words."""
+        if isinstance(self.features, Columns):
+            what = described(self.features.kinds.values())
+        else:
+            channels, height, width = self.features.shape[1:]
+            what = f"images of {width} × {height} pixels in {channels} {'channels' if channels > 1 else 'channel'}"
+        if not self.classes:
+            low, high = float(self.y.min()), float(self.y.max())
+            return f"{len(self):,} rows; {what}; target {self.target!r}: numbers from {low:.6g} to {high:.6g}"
+        counts = torch.bincount(self.y, minlength=len(self.classes))
+        ratio = float(counts.max()) / max(float(counts.min()), 1)
+        named = f"{self.target!r}: {len(self.classes)} classes"
+        return f"{len(self):,} rows; {what}; target {named}, 1 : {ratio:.3g} from rarest to most frequent"
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def encode(self, rows: Tensor) -> Encoder:
-        """Fit an encoder on the rows `rows` [m] int64, the training rows."""
-        features = self._features(rows)
-        return TableEncoder.fit(features) if isinstance(features, pd.DataFrame) else ImageEncoder.fit(features)
+    def encode(self, rows: Tensor, text: TextSettings | None = None, tokenizer_file: Path | None = None) -> Encoder:
+        """Fit an encoder on the rows `rows` [m] int64, the training rows. text, tokenizer_file: as `RowEncoder.fit`."""
+        if isinstance(self.features, Columns):
+            return RowEncoder.fit(self.features, rows, text, tokenizer_file)
+        return ImageEncoder.fit(self.features, rows)
 
     def scale(self, rows: Tensor) -> Scale | None:
         """Return the units of the target, fitted on the training rows `rows` [m] int64; None for classes."""
@@ -65,7 +88,7 @@ class Source:
     def dataset(self, rows: Tensor, encoder: Encoder, scale: Scale | None = None) -> Dataset:
         """Return the rows `rows` [m] int64 as a dataset, named by their row here; a stream of images stays one."""
         return Dataset(
-            x=encoder.transform(self._features(rows)),
+            x=encoder.transform(self.features, rows),
             y=self.y[rows],
             index=rows.clone(),
             group=self.group[rows],
@@ -74,6 +97,8 @@ class Source:
             kind=self.kind,
             scale=scale,
             bins=self.bins,
+            tokens=encoder.inputs.tokens,
+            has_ids=encoder.inputs.has_ids,
         )
 
     def truth_of(self, rows: Tensor) -> Truth | None:
@@ -82,45 +107,40 @@ class Source:
 
     def describe(self, index: int) -> dict[str, str]:
         """Return a few cells of a row of a table, as text for a reader; nothing for images."""
-        if not isinstance(self.features, pd.DataFrame):
+        if not isinstance(self.features, Columns):
             return {}
         shown = self.features.columns[:MOST_SHOWN]
-        return {str(name): _shown(self.features[name].iloc[index]) for name in shown}
+        return {name: _shown(self.features[name].iloc[index]) for name in shown}
 
     def image(self, index: int) -> Image | None:
         """Return the image of a row; None for tables, and for images that are neither grey nor colour."""
-        if isinstance(self.features, pd.DataFrame):
+        if isinstance(self.features, Columns):
             return None
         return picture(self.features[torch.tensor([index])][0])
 
-    def _features(self, rows: Tensor) -> Any:
-        if isinstance(self.features, pd.DataFrame):
-            return self.features.iloc[rows.numpy()]
-        return self.features[rows] if isinstance(self.features, Tensor) else self.features.take(rows)
 
-
-def columns_like(table: Table, training: Source) -> pd.DataFrame:
+def columns_like(table: Table, training: Source) -> Columns:
     """Return the feature columns of a training source as another table has them, parsed alike.
 
     Raises UserError for a missing column, and for cells that can't be parsed so.
     """
-    if not isinstance(training.features, pd.DataFrame):
+    if not isinstance(training.features, Columns):
         raise UserError(f"{table.file} is a table, and the training data are images; give test data of the same kind")
-    columns = {}
     for name in training.features.columns:
-        column, place = table.column(name, "feature column")
-        columns[name] = parse(column, NUMBER if is_numeric_dtype(training.features[name].dtype) else CATEGORY, place)
-    return pd.DataFrame(columns)
+        table.column(name, "feature column")
+    columns = Columns(table, training.features.kinds)
+    for name in columns.columns:
+        _ = columns[name]  # so that what can't be parsed is refused here
+    return columns
 
 
 def check_like(source: Source, training: Source) -> None:
     """Check that a test source's features are of the kind of the training source's. Raises UserError."""
     here, there = source.features, training.features
-    if isinstance(here, pd.DataFrame) or isinstance(there, pd.DataFrame):
-        if source.kind != training.kind:
-            raise UserError(
-                f"{source.name} holds {source.kind}s, the training data {training.kind}s; give the same kind"
-            )
+    if isinstance(here, Columns) or isinstance(there, Columns):
+        if isinstance(here, Columns) != isinstance(there, Columns):
+            what, trained = ("a table" if isinstance(f, Columns) else "images" for f in (here, there))
+            raise UserError(f"{source.name} holds {what}, the training data {trained}; give the same kind")
         return
     if here.shape[1:] != there.shape[1:] or here.dtype != there.dtype:
         raise UserError(
@@ -132,4 +152,7 @@ def check_like(source: Source, training: Source) -> None:
 def _shown(cell: object) -> str:
     if isinstance(cell, float):
         return "missing" if np.isnan(cell) else f"{cell:.6g}"
-    return str(cell) or "missing"
+    if isinstance(cell, pd.Timestamp) or cell is pd.NaT:
+        return "missing" if cell is pd.NaT else str(cell)
+    text = str(cell)
+    return (text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + " …") or "missing"

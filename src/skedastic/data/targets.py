@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.columns import NUMBER, Place, as_numbers, parse
+from skedastic.data.columns import Place, as_numbers, parse
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10
@@ -106,7 +106,7 @@ def read_targets(column: pd.Series, place: Place, what: str = "target") -> Tenso
         raise UserError(
             f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; fill the number in, or remove the row"
         )
-    return torch.from_numpy(parse(column, NUMBER, place).to_numpy(np.float64).copy())
+    return torch.from_numpy(parse(column, "number", place).to_numpy(np.float64).copy())
 
 
 def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:

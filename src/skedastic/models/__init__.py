@@ -1,7 +1,8 @@
-"""The networks we ship, one file each, and how a model's name becomes a network.
+"""The networks we ship, one file each, and how a model's name becomes one.
 
-Every file but this one and `normalized.py` is a model of the file's name, with a function
-`build(input_shape, classes, *, …options) -> nn.Module` whose keyword-only parameters are the model's options.
+Every file with a function `build(input_shape, classes, *, …options) -> nn.Module` is a model of the file's name; its
+keyword-only parameters are the model's options. One that reads texts says so (`READS = "text"`); of its options,
+`vocabulary` and `beside` are the data's. `names.py` has the prefixes of others' models: `timm:…`, `hf:…`, `file.py:function`.
 """
 
 from __future__ import annotations
@@ -9,66 +10,103 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from skedastic.errors import UserError, unknown
+from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.rows import Rows, vector_width
 
-Build = Callable[..., nn.Module]
+OF_THE_DATA = ("vocabulary", "beside")
+Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]
 
 
 @cache
-def discover() -> Mapping[str, Build]:
-    """Return the `build` function of every model by its name."""
+def _modules() -> Mapping[str, ModuleType]:
     modules = (importlib.import_module(m.name) for m in pkgutil.iter_modules(__path__, f"{__name__}."))
-    return {m.__name__.rpartition(".")[2]: m.build for m in modules if hasattr(m, "build")}
+    return {m.__name__.rpartition(".")[2]: m for m in modules}
 
 
-def choose(kind: str, input_shape: tuple[int, ...]) -> str:
-    """Return the model that "auto" means: resnet32 for images from 16 × 16 pixels, else mlp."""
-    return "resnet32" if kind == "image" and min(input_shape[-2:]) >= 16 else "mlp"
+@cache
+def discover() -> Mapping[str, ModuleType]:
+    """Return the module of every model by its name; its `build` makes one."""
+    return {name: module for name, module in _modules().items() if hasattr(module, "build")}
 
 
-def make(name: str, input_shape: tuple[int, ...], classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
-    """Return a newly initialized network.
+@cache
+def prefixes() -> Mapping[str, Prefix]:
+    """Return what makes a network of a name such as "hf:…", by its prefix."""
+    return {m.PREFIX: m.from_name for m in _modules().values() if hasattr(m, "PREFIX")}
 
-    name: a model's name. input_shape: of one example, without the batch. classes: the size C of the output.
-    Raises UserError on an unknown name or option, or an input that the model can't take.
+
+def choose(inputs: Inputs) -> str:
+    """Return the model that "auto" means: bilstm for text, resnet32 for images from 16 × 16 pixels, else mlp."""
+    if inputs.tokens:
+        return "bilstm"
+    return "resnet32" if inputs.kind == "image" and min(inputs.shape[-2:]) >= 16 else "mlp"
+
+
+def make(
+    name: str, inputs: Inputs | tuple[int, ...], classes: int, options: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Return a newly initialized network that reads what `inputs` describes.
+
+    name: a model's name, "auto", or one with a prefix. inputs: or the shape of one example of real numbers. classes: the size
+    of the output. options: of the model. Raises UserError on an unknown name or option, or an input that the model can't take.
     """
+    inputs = inputs if isinstance(inputs, Inputs) else Inputs.plain(inputs)
+    name = choose(inputs) if name == "auto" else name
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in prefixes():
+        return prefixes()[prefix](rest, inputs, classes, options or {})
+    if colon:
+        return prefixes()["file"](name, inputs, classes, options or {})
     try:
-        build = discover()[name]
+        module = discover()[name]
     except KeyError:
-        raise unknown("model", name, ["auto", *discover()]) from None
-    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options or {}:
+        raise unknown("model", name, ["auto", *discover(), *(f"{p}:…" for p in prefixes())]) from None
+    return _around(module, name, inputs, classes, options or {})
+
+
+def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
+    known = [p.name for p in inspect.signature(module.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = [k for k in known if k not in OF_THE_DATA]
+    for option in options:
         if option not in known:
             raise unknown(f"option of model {name!r}", option, known)
-    return build(input_shape, classes, **(options or {}))
+    if inputs.kind == "image":
+        net = module.build(inputs.shape, classes, **options)
+        return Normalized(net, inputs.mean, inputs.deviation) if inputs.mean else net
+    if getattr(module, "READS", "table") == "text":
+        given = {"vocabulary": inputs.vocabulary, "beside": vector_width(inputs)}
+        return Rows(module.build((inputs.tokens,), classes, **given, **options), inputs)
+    if inputs.tokens:
+        raise UserError(
+            f"model {name} reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
+        )
+    net = module.build((vector_width(inputs),), classes, **options)
+    return Rows(net, inputs) if inputs.has_ids else net
+
+
+def tokenizer_file(name: str) -> Path | None:
+    """Return the tokenizer of a pretrained model, by the model's name; None where it has none of its own."""
+    prefix, colon, rest = name.partition(":")
+    found = next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None) if colon else None
+    look: Callable[[str], Path | None] | None = getattr(found, "tokenizer_file", None)
+    return None if look is None else look(rest)
 
 
 def factory(
-    name: str,
-    kind: str,
-    input_shape: tuple[int, ...],
-    classes: int,
-    options: Mapping[str, Any] | None = None,
-    pixels: tuple[Sequence[float], Sequence[float]] | None = None,
+    name: str, inputs: Inputs, classes: int, options: Mapping[str, Any] | None = None
 ) -> Callable[[], nn.Module]:
-    """Return the function that makes a fresh network of model `name` ("auto": by `kind` and shape).
-
-    pixels: mean and deviation of each channel, where the input is images; the network then standardizes them itself.
-    """
-    name = choose(kind, input_shape) if name == "auto" else name
-
-    def make_net() -> nn.Module:
-        net = make(name, input_shape, classes, options)
-        return Normalized(net, *pixels) if pixels else net
-
-    return make_net
+    """Return the function that makes a fresh network of model `name`, as `make` does."""
+    return lambda: make(name, inputs, classes, options)
 
 
 def whole(name: str, value: int, at_least: int = 1) -> int:

@@ -10,7 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from skedastic.data.dataset import Dataset, Features
+from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.targets import Scale
 from skedastic.methods.base import Method, Stage, State, Task
 from skedastic.training.budget import Budget
@@ -32,13 +32,16 @@ class Trained:
     seconds: float  # of training, in interrupted runs too
     scale: Scale | None = None  # the units of real targets
     remarks: tuple[str, ...] = ()  # of the stages
+    tokens: int = 0  # of the last columns of x, the ids of a text
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
         device = next(chain(self.state.parameters(), self.state.buffers())).device
         self.state.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
-            parts = [self._predict(x[rows].to(device)).cpu() for rows in torch.split(torch.arange(len(x)), batch_size)]
+            size = batch_size if not self.tokens else max(1, batch_size // 8)  # a row of a text is long
+            batches = (x[rows] for rows in torch.split(torch.arange(len(x)), size))
+            parts = [self._predict(without_padding(batch, self.tokens).to(device)).cpu() for batch in batches]
         return torch.cat(parts)
 
     def _predict(self, x: Tensor) -> Tensor:
@@ -113,7 +116,14 @@ def train(
         course = [row for row in history if row["stage"] == stage.name]
         remarks += [r for r in stage.method.remarks(course, budget.batch_size) if r not in remarks]
     return Trained(
-        trained[-1].method, tuple(s.name for s in trained), state, history, seconds, dataset.scale, tuple(remarks)
+        trained[-1].method,
+        tuple(s.name for s in trained),
+        state,
+        history,
+        seconds,
+        dataset.scale,
+        tuple(remarks),
+        dataset.tokens,
     )
 
 

@@ -1,0 +1,277 @@
+"""The encoder of tables: a row of numbers, categories, dates and text becomes one row of numbers and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.arrays import as_tensor
+from skedastic.data.columns import FEW_CATEGORIES, Kind
+from skedastic.data.encode import Encoder
+from skedastic.data.encode_text import TextEncoder, TextSettings
+from skedastic.data.tables import Columns, FrameCells, Table, frame_columns
+from skedastic.errors import UserError, suggestion
+from skedastic.models.inputs import Inputs
+
+MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, or a part of a date: imputed by the median and standardized, by scikit-learn's transformers.
+
+    part: of a date: days since 1970, or the sine or cosine of when in the year, the week or the day it is. marked: some training
+    cells are missing, and another column says which.
+    """
+
+    name: str
+    part: str
+    median: float
+    mean: float
+    scale: float
+    marked: bool
+
+    @classmethod
+    def fit(cls, name: str, part: str, values: Values) -> NumberColumn:
+        """Fit on the training cells [n], NaN where missing."""
+        from sklearn.impute import SimpleImputer
+        from sklearn.preprocessing import StandardScaler
+
+        column = values[:, None]
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(column)
+        scaler = StandardScaler().fit(imputer.transform(column))
+        marked = not part and bool(np.isnan(values).any())
+        median, mean, scale = (float(v[0]) for v in (imputer.statistics_, scaler.mean_, scaler.scale_))
+        return cls(name, part, median, mean, scale, marked)
+
+    def encoded(self, values: Values) -> Iterator[Values]:
+        """Yield the columns that stand for the cells [n]."""
+        missing = np.isnan(values)
+        yield (np.where(missing, self.median, values) - self.mean) / self.scale
+        if self.marked:
+            yield missing.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class RowEncoder(Encoder):
+    """Rows of a table, in this order: numbers and parts of dates, indicators, ids, tokens.
+
+    numbers: what stands for numbers and dates. categories: column -> its values in training, "" being a missing cell. A
+    column of at most 20 becomes one indicator each, as scikit-learn's OneHotEncoder(handle_unknown="ignore") has it; of
+    more, an id, 0 for what training never saw, which the network embeds. text: of the columns `texts`, joined.
+    """
+
+    numbers: tuple[NumberColumn, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    texts: tuple[str, ...] = ()
+    text: TextEncoder | None = None
+    dates: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Columns | pd.DataFrame,
+        rows: Tensor | None = None,
+        text: TextSettings | None = None,
+        tokenizer_file: Path | None = None,
+    ) -> RowEncoder:
+        """Fit on the training rows `rows` [m] int64, or all, of parsed columns.
+
+        text: how text becomes tokens; tokenizer_file: of a pretrained model.
+        """
+        columns = _columns(columns)
+        numbers, categories, dates = list[NumberColumn](), dict[str, tuple[str, ...]](), list[str]()
+        for name, kind in columns.kinds.items():
+            if kind == "number":
+                numbers.append(NumberColumn.fit(name, "", _rows(columns, name, rows).to_numpy(np.float64)))
+            elif kind == "date":
+                dates.append(name)
+                numbers += _date_columns(name, _rows(columns, name, rows))
+            elif kind == "category":
+                categories[name] = _frequent(_rows(columns, name, rows))
+        texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
+        encoder = cls(tuple(numbers), categories, texts, None, tuple(dates))
+        if not texts:
+            return encoder
+        read = encoder._texts(columns, rows)
+        return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
+
+    @classmethod
+    def restore(cls, **fitted: Any) -> RowEncoder:
+        """Return the encoder of the parameters that `to_json` gave."""
+        text = fitted["text"]
+        return cls(
+            numbers=tuple(NumberColumn(**n) for n in fitted["numbers"]),
+            categories={name: tuple(values) for name, values in fitted["categories"].items()},
+            texts=tuple(fitted["texts"]),
+            text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
+            dates=tuple(fitted["dates"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fitted parameters as plain JSON values."""
+        return {
+            "encoder": "rows",
+            "numbers": [dict(vars(n)) for n in self.numbers],
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "texts": list(self.texts),
+            "text": None if self.text is None else self.text.to_json(),
+            "dates": list(self.dates),
+        }
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Return what the network reads."""
+        real = len(self.numbers) + sum(n.marked for n in self.numbers)
+        real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
+        sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
+        tokens = 0 if self.text is None else self.text.length
+        return Inputs(
+            kind="text" if tokens else "table",
+            shape=(real + len(sizes) + tokens,),
+            real=real,
+            sizes=sizes,
+            tokens=tokens,
+            vocabulary=0 if self.text is None else self.text.vocabulary,
+        )
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """Return the columns that it reads, and what they hold."""
+        kinds: dict[str, Kind] = {n.name: "number" for n in self.numbers if not n.part}
+        kinds |= dict.fromkeys(self.dates, "date")
+        kinds |= dict.fromkeys(self.categories, "category")
+        return kinds | dict.fromkeys(self.texts, "text")
+
+    def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Tensor:
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]."""
+        columns = _columns(features)
+        n = len(columns) if rows is None else len(rows)
+        x = np.empty((n, self.inputs.shape[0]), dtype=np.float32)
+        at = 0
+        for column in self._encoded(columns, rows):
+            x[:, at] = column
+            at += 1
+        if self.text is not None:
+            x[:, at:] = self.text.tokens(self._texts(columns, rows))
+        return torch.from_numpy(x)
+
+    def _encoded(self, columns: Columns, rows: Tensor | None) -> Iterator[NDArray[Any]]:
+        """Yield the columns of numbers, then those of indicators, then those of ids, each [m]."""
+        for number in self.numbers:
+            cells = _rows(columns, number.name, rows)
+            values = _date_part(cells, number.part) if number.part else cells.to_numpy(np.float64)
+            yield from number.encoded(values)
+        for few in (True, False):
+            for name, known in self.categories.items():
+                if (len(known) <= FEW_CATEGORIES) is few:
+                    ids = _ids(_rows(columns, name, rows), known)
+                    if few:
+                        yield from (ids == i for i in range(len(known)))
+                    else:
+                        yield ids + 1
+
+    def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
+        parts = [_rows(columns, name, rows).tolist() for name in self.texts]
+        return parts[0] if len(parts) == 1 else ["\n".join(p for p in row if p) for row in zip(*parts, strict=True)]
+
+    def for_prediction(self, X: Any) -> Tensor:
+        """Return a frame that has the columns of training (others are left aside), or an array [n, d] of numbers.
+
+        A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
+        an array is refused, as in training.
+        """
+        return self.transform(columns_for(self.columns, self.as_frame(X), "X"))
+
+    def as_frame(self, X: Any) -> pd.DataFrame:
+        """Return what a user gives to predict from as a frame. Raises UserError."""
+        if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
+            X = X.to_pandas()
+        if isinstance(X, pd.DataFrame):
+            return X.rename(columns=str)
+        names = tuple(self.columns)
+        one_text = self.texts == names and len(names) == 1 and isinstance(X, (list, tuple, pd.Series, np.ndarray))
+        if one_text and all(isinstance(t, str) for t in X):
+            return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
+        if any(kind != "number" for kind in self.columns.values()):
+            raise UserError(f"X must be a frame with the columns {', '.join(names)}, as in training")
+        values = as_tensor(X, "X")
+        if values.ndim != 2 or values.shape[1] != len(names):
+            raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(names)}]")
+        return pd.DataFrame(values.numpy(), columns=list(names))
+
+
+def columns_for(kinds: Mapping[str, Kind], frame: pd.DataFrame, name: str) -> Columns:
+    """Return the columns of a frame that are of these kinds. Raises UserError, with the nearest name, where one is missing."""
+    for column in kinds:
+        if column not in frame.columns:
+            near = suggestion(column, map(str, frame.columns)).replace("did you mean", "is it")
+            raise UserError(f"{name} lacks the column {column!r} that the model was trained on{near}")
+    return Columns(Table(name, FrameCells(frame)), kinds)
+
+
+def _columns(columns: Columns | pd.DataFrame) -> Columns:
+    return frame_columns(columns) if isinstance(columns, pd.DataFrame) else columns
+
+
+def _rows(columns: Columns, name: str, rows: Tensor | None) -> pd.Series:
+    column = columns[name]
+    return column if rows is None else column.take(rows.numpy())
+
+
+def _frequent(cells: pd.Series) -> tuple[str, ...]:
+    """Return the categories of training cells in their order; of a great many the most frequent."""
+    counts = cells.value_counts()
+    counts = counts[counts > 0]
+    return tuple(sorted(str(v) for v in counts.index[:MOST_CATEGORIES]))
+
+
+def _ids(cells: pd.Series, known: Sequence[str]) -> NDArray[np.int64]:
+    """Return the position [n] of each cell in `known`; -1 where it is not in it."""
+    places = pd.Index(np.array(known, dtype=object))
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        at = places.get_indexer(pd.Index(cells.cat.categories.astype(object)))
+        at = np.append(at, -1)[cells.cat.codes.to_numpy()]
+    else:
+        at = places.get_indexer(pd.Index(cells.astype(object)))
+    return np.asarray(at, dtype=np.int64)
+
+
+def _date_columns(name: str, cells: pd.Series) -> list[NumberColumn]:
+    """Return what stands for a column of dates: its days, and where they differ, when in the year, the week and the day."""
+    parts = ["days"]
+    for part in ("year", "week", "hours"):
+        waves = [f"{part} sin", f"{part} cos"]
+        if any(_differ(_date_part(cells, wave)) for wave in waves):
+            parts += waves
+    return [NumberColumn.fit(name, part, _date_part(cells, part)) for part in parts]
+
+
+def _differ(values: Values) -> bool:
+    known = values[~np.isnan(values)]
+    return bool(len(known) and np.ptp(known) > 1e-9)
+
+
+def _date_part(cells: pd.Series, part: str) -> Values:
+    dates = pd.DatetimeIndex(cells)
+    microseconds = dates.to_numpy("datetime64[us]").astype(np.int64)
+    days = np.where(dates.isna(), np.nan, microseconds / 86_400e6)
+    if part == "days":
+        return days
+    period, wave = part.split()
+    turn = {
+        "year": (dates.dayofyear.to_numpy(np.float64) - 1) / 365.25,
+        "week": dates.dayofweek.to_numpy(np.float64) / 7,
+        "hours": days % 1,
+    }[period]
+    return np.asarray(np.sin(2 * np.pi * turn) if wave == "sin" else np.cos(2 * np.pi * turn), dtype=np.float64)

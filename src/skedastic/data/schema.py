@@ -1,0 +1,157 @@
+"""Which column is for what: found from the cells, and as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from skedastic.data.answers import TaskName
+from skedastic.data.columns import FEW_CATEGORIES, Kind, as_numbers, coded, kind_of, missing
+from skedastic.data.tables import Columns, Table
+from skedastic.errors import UserError, unknown
+
+NOUNS: dict[Kind, tuple[str, str]] = {
+    "number": ("numeric", "numeric"),
+    "category": ("categorical", "categorical"),
+    "date": ("date", "dates"),
+    "text": ("text", "texts"),
+}
+MOST_SHOWN = 6  # names in a remark
+ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What the user says of the columns of a source.
+
+    target: with the labels or numbers. groups: with the groups; None takes the labels, or bins of real targets. truth: with
+    clean labels, for evaluation only. ignore: no features. text, numeric, categorical: to be taken so, whatever they look
+    like. image: of several columns of images, or of paths to images in a table of text, the one. task, bins: as in
+    `read_answers`. image_size: pixels of each side that images are resized to.
+    """
+
+    target: str | None = None
+    groups: str | None = None
+    truth: str | None = None
+    ignore: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    image: str | None = None
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    task: TaskName = "auto"
+    bins: int | None = None
+    image_size: int | None = None
+    given: Mapping[str, Kind] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given: dict[str, Kind] = {}
+        kinds: tuple[tuple[Kind, Sequence[str]], ...] = (
+            ("text", self.text),
+            ("number", self.numeric),
+            ("category", self.categorical),
+        )
+        for kind, names in kinds:
+            for name in names:
+                if given.setdefault(name, kind) != kind:
+                    raise UserError(
+                        f"column {name!r} can't be {NOUNS[given[name]][0]} and {NOUNS[kind][0]} at once; name it once"
+                    )
+                if name in self.ignore:
+                    raise UserError(f"column {name!r} can't be {NOUNS[kind][0]} and be ignored at once; name it once")
+        object.__setattr__(self, "given", given)
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """Columns that are no features, since they tell the answer."""
+        return frozenset(c for c in (self.target, self.truth) if c is not None)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Every column that is named, and as what."""
+        roles = {"feature": tuple(self.given), "image": (self.image,) if self.image else ()}
+        return {name: f"{role} column" for role, names in roles.items() for name in names}
+
+    def check(self, table: Table) -> None:
+        """Raise UserError where a named column is not there, or can't be what it is named as."""
+        for name in self.ignore:
+            if name not in table.all_names:
+                raise UserError(f"{table.file}: {unknown('column to ignore', name, table.all_names)}")
+        for name, role in self.named.items():
+            if name not in table.all_names:
+                raise UserError(f"{table.file}: {unknown(role, name, table.all_names)}")
+            if name in self.answers:
+                raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
+
+
+def find_columns(table: Table, roles: Roles, answers: Collection[str]) -> tuple[Columns, tuple[str, ...]]:
+    """Return the feature columns of a table, and remarks on what was left out or is missing.
+
+    answers: columns that are no features, since they tell the answer. Columns whose cells are all the same, and names that nearly every row has another of, are left out, and said.
+    Raises UserError as `kind_of` and `parse` do, and where no column is left.
+    """
+    constant, names, counting, holes = [], [], [], []
+    columns = Columns(table, {})
+    for name in table.names:
+        if name in roles.ignore or name in answers or name == roles.image:
+            continue
+        kind = roles.given.get(name) or kind_of(table.cells.read(name), name, table.place(name))
+        if kind is None:
+            names.append(name)
+            continue
+        columns.kinds[name] = kind
+        parsed = columns[name]
+        if parsed.nunique(dropna=False) < 2:
+            constant.append(name)
+            del columns.kinds[name]
+            continue
+        if count := missing(parsed):
+            holes.append(f"{name} ({count:,} of {len(table):,})")
+        if kind == "number" and len(parsed) > FEW_CATEGORIES and (np.diff(parsed.to_numpy()) == 1).all():
+            counting.append(name)
+    if not columns.kinds:
+        why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
+        raise UserError(
+            f"{table.file}: no column is left to learn from{f' ({why})' if why else ''}; a feature needs at least two "
+            "different values"
+        )
+    remarks = {
+        "left out, since every cell is the same": constant,
+        "left out, since they name nearly every row anew (--categorical or --text takes them)": names,
+        "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
+        "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
+    }
+    return columns, tuple(f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c)
+
+
+def giveaways(columns: Columns, target: pd.Series, real: bool) -> tuple[str, ...]:
+    """Return the features that are the target in other words: a class for each class, or real targets but for their units."""
+    if len(target) <= FEW_CATEGORIES:
+        return ()
+    answer, answers = coded(target)
+    numbers = as_numbers(target)[0] if real else answer
+    found = []
+    for name, kind in columns.kinds.items():
+        if real and kind == "number" and np.std(values := columns[name].to_numpy()) > 0 and np.std(numbers) > 0:
+            same = abs(np.corrcoef(values, numbers)[0, 1]) > ALMOST_ONE
+        elif not real and kind in ("number", "category"):
+            value, _ = pd.factorize(columns[name], use_na_sentinel=False)
+            different = int(value.max()) + 1
+            same = different == len(answers) == len(np.unique(value.astype(np.int64) * different + answer))
+        else:
+            same = False
+        if same:
+            found.append(name)
+    return tuple(found)
+
+
+def described(kinds: Collection[Kind]) -> str:
+    """Return what was found, such as "12 numeric, 3 categorical, 1 text"."""
+    counts = {kind: sum(k == kind for k in kinds) for kind in NOUNS}
+    return ", ".join(f"{n} {NOUNS[kind][n > 1]}" for kind, n in counts.items() if n)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
