@@ -274,7 +274,7 @@ def training(tmp_path: Path) -> Source:
 
 def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: Source) -> None:
     text = "city,extra,label,age,member\nParis,9,no,50,False\nRome,9,no,n/a,True\n"
-    test = open_source(write(tmp_path, text, "test.csv"), target="label", like=training)
+    test = open_source(write(tmp_path, text, "test.csv"), target="label", like=training.known)
     assert test.classes == training.classes, "a class may be absent from the test set, and one example is enough"
     assert test.y.tolist() == [0, 0]
     assert list(test.features.columns) == list(training.features.columns)
@@ -286,7 +286,7 @@ def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: So
 
 def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
     def test_file(text: str, **options: object) -> str:
-        return refusal(write(tmp_path, text, "test.csv"), like=training, **options)
+        return refusal(write(tmp_path, text, "test.csv"), like=training.known, **options)
 
     header = "age,city,member,label\n"
     assert test_file(header + "3,Rome,true,yess\n") == (
@@ -299,8 +299,10 @@ def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
     assert "has no rows" in test_file(header)
     grouped = open_source(tmp_path / "people.csv", target="label", groups="member")
     path = write(tmp_path, header + "3,Rome,maybe,yes\n", "test.csv")
-    assert "line 2: group 'maybe' does not occur in the training data" in refusal(path, groups="member", like=grouped)
-    assert "holds images [1, 8, 8]" not in refusal(path, like=open_source("digits"))
+    assert "line 2: group 'maybe' does not occur in the training data" in refusal(
+        path, groups="member", like=grouped.known
+    )
+    assert "holds images [1, 8, 8]" not in refusal(path, like=open_source("digits").known)
 
 
 def test_names_and_numbers_of_every_kind_of_column() -> None:

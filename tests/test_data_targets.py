@@ -91,14 +91,14 @@ def test_measurements_are_regression_by_default_and_classes_are_not():
 
 def test_a_test_source_is_binned_as_the_training_source_is():
     training = from_arrays(X, Y, task="regression")
-    test = from_arrays(X[:5], Y[:5] * 10, like=training)
+    test = from_arrays(X[:5], Y[:5] * 10, like=training.known)
     assert test.groups == training.groups
     assert torch.equal(test.group, training.bins.of(torch.from_numpy(Y[:5] * 10)))
     assert test.y.tolist() == (Y[:5] * 10).tolist()
-    few = from_arrays(X[:3], [1, 2, 1], like=training)
+    few = from_arrays(X[:3], [1, 2, 1], like=training.known)
     assert few.classes == ()
     assert "give (X, y, groups)" in refused(
-        from_arrays, X[:3], Y[:3], like=from_arrays(X, Y, np.arange(200) % 3, task="regression")
+        from_arrays, X[:3], Y[:3], like=from_arrays(X, Y, np.arange(200) % 3, task="regression").known
     )
 
 

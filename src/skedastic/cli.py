@@ -39,6 +39,7 @@ def app() -> None:
     skedastic fit data.csv --target quality          train one model, see what it found
     skedastic compare data.csv --target quality      plain training against HAR, over seeds
     skedastic estimate data.csv --target quality     how noisy and how rare each group is
+    skedastic predict runs/fit-data new.csv --out predicted.csv
     """
 
 
@@ -215,6 +216,98 @@ def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **gi
     with console.progress() as progress:
         estimated = pipeline.estimate(config, progress, console.show_data)
     console.show_estimate(estimated, as_json)
+
+
+RUN = click.argument("run")
+CALIBRATED = click.option(
+    "--calibrated",
+    is_flag=True,
+    help="Probabilities at the temperature that was fitted on the run's test rows, noisy as their labels are.",
+)
+FILE_OPTIONS = [
+    click.option("--out", metavar="FILE", required=True, help="File to write: .csv, .parquet or .jsonl."),
+    click.option("--force", is_flag=True, help="Replace the file."),
+]
+
+
+@app.command()
+@options([RUN, click.argument("source")], FILE_OPTIONS)
+@CALIBRATED
+@click.option("--keep", metavar="COL", multiple=True, help="Column of SOURCE to hand on; may be repeated.")
+def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep: tuple[str, ...]) -> None:
+    """Predict the rows of SOURCE with the model of the folder RUN: label, group and probabilities into a file."""
+    from skedastic import console
+    from skedastic.loading import load
+    from skedastic.serving import predict_source
+
+    result = load(run)
+    with console.progress() as progress:
+        rows = predict_source(result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress)
+    console.say(f"{rows:,} rows predicted: {out}")
+
+
+@app.command()
+@options([RUN, click.argument("source")])
+@CALIBRATED
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
+    """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
+    from skedastic import console
+    from skedastic.loading import load
+    from skedastic.serving import evaluate_source
+
+    result = load(run)
+    console.show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
+
+
+@app.command()
+@options([RUN])
+@click.option("--top", metavar="N", type=int, help="How many (default: those that are called an issue).")
+@click.option(
+    "--out", metavar="FILE", help="File to write, with the cells of each row and a column to correct labels in."
+)
+@click.option("--force", is_flag=True, help="Replace the file.")
+def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
+    """List the labels of the folder RUN to check, the most suspect first; corrected ones go into `fit --labels FILE`."""
+    from skedastic import console
+    from skedastic.loading import load
+    from skedastic.serving import suspects_with_rows, write_frame
+
+    result = load(run, figures_only=True)
+    frame = suspects_with_rows(result, top)
+    if out is not None:
+        write_frame(frame, out, force)
+    assert result.suspects is not None
+    console.show_suspects(frame.head(top or console.MOST_GROUPS), int(result.suspects["is_issue"].sum()))
+    if out is not None:
+        console.say(
+            f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"
+        )
+
+
+@app.command()
+@options([RUN])
+@click.option("--format", "form", default="onnx", help="onnx (default), torch-export or safetensors.")
+@click.option("--out", metavar="FILE", required=True, help="File to write.")
+@click.option("--rows", metavar="SOURCE", help="Rows to check it on (default: those of the run's source).")
+@click.option("--force", is_flag=True, help="Replace the file.")
+def export(run: str, form: str, out: str, rows: str | None, force: bool) -> None:
+    """Write the network of the folder RUN as a file that others can run, and check it on real rows."""
+    from skedastic import console
+    from skedastic.loading import load
+    from skedastic.serving import export_run
+
+    console.say(export_run(load(run), form, out, rows, force))
+
+
+@app.command()
+@options([RUN])
+def show(run: str) -> None:
+    """Print the summary of the folder RUN."""
+    from skedastic import console
+    from skedastic.loading import load
+
+    console.show_run(load(run, figures_only=True), Path(run))
 
 
 @app.command()

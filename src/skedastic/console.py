@@ -79,9 +79,29 @@ def show_data(data: Data) -> None:
 
 def show_fit(result: Result, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
+    _remarks(result.remarks)
+    show_groups(result)
+    if result.suspects is not None:
+        answers = "labels" if result.scale is None else "targets"
+        say(f"{int(result.suspects['is_issue'].sum())} {answers} look wrong: {folder / 'suspects.parquet'}")
+    say(f"Report: {folder / 'report.html'}")
+
+
+def show_run(result: Result, folder: Path) -> None:
+    """Print the summary of a run folder."""
+    config = result.config
+    name, model = config.method.get("name", result.method.card.name), config.model.get("name", "auto")
+    say(
+        f"{name} with model {model}, {config.train.epochs} epochs, seed {config.seed}, on {config.source or 'your data'}"
+    )
+    say(result.found)
+    show_fit(result, folder)
+
+
+def show_groups(result: Result) -> None:
+    """Print a row for each group, and what came out."""
     from skedastic.report.sentences import fit_sentence, unlearned
 
-    _remarks(result.remarks)
     tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
     measure = result.measure
     table = _table(
@@ -114,10 +134,24 @@ def show_fit(result: Result, folder: Path) -> None:
     _rank_correlation(result.group_stats, result.true_noise)
     _remarks(() if result.group_stats is None else tuple(unlearned(result.group_stats)))
     say(fit_sentence(result))
-    if result.suspects is not None:
-        answers = "labels" if result.scale is None else "targets"
-        say(f"{int(result.suspects['is_issue'].sum())} {answers} look wrong: {folder / 'suspects.parquet'}")
-    say(f"Report: {folder / 'report.html'}")
+
+
+def show_evaluation(result: Result, metrics: dict[str, Any], as_json: bool) -> None:
+    """Print the figures of a labelled source."""
+    if as_json:
+        print(json.dumps(_finite(metrics), indent=2, ensure_ascii=False))
+        return
+    show_groups(dataclasses.replace(result, metrics=metrics))
+
+
+def show_suspects(frame: Any, total: int) -> None:
+    """Print suspects, a row each."""
+    shown = [c for c in ("rank", "row", "given", "suggested", "score") if c in frame.columns]
+    table = _table(*shown)
+    for values in frame[shown].itertuples(index=False):
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else escape(str(v)) for v in values))
+    out.print(table)
+    say(f"{total:,} are called an issue.")
 
 
 def show_comparison(comparison: Comparison, folder: Path) -> None:

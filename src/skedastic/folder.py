@@ -20,6 +20,7 @@ RUN_FILES = (
     "predictions.parquet",
     "suspects.parquet",
     "report.html",
+    "README.md",
 )
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")

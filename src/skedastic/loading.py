@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from skedastic.config import Config, read, the_method
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Encoder
+from skedastic.data import Encoder, Known
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.methods.base import State, Task
@@ -24,10 +24,11 @@ from skedastic.training import Trained
 from skedastic.training.loop import rebuild
 
 
-def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
+def load(folder: str | Path, model: Callable[[], nn.Module] | None = None, *, figures_only: bool = False) -> Result:
     """Return the result that `Result.save` wrote.
 
-    model: the function that made the network, where `fit` was given one.
+    model: the function that made the network, where `fit` was given one. figures_only: leave the network out: what comes back
+    can be shown, and predicts nothing.
     Raises UserError where the folder is no run, or one of its files is damaged.
     """
     path = Path(folder)
@@ -36,7 +37,7 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
             f"{str(folder)!r} is not a run folder: it has no state.json and model.safetensors; name one that fit wrote"
         )
     try:
-        return _read(path, model)
+        return _read(path, model, figures_only)
     except UserError as error:
         raise UserError(f"{str(folder)!r} can't be loaded: {error}") from None
     except SafetensorError as error:
@@ -48,7 +49,7 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
         ) from None
 
 
-def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
+def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool) -> Result:
     config = read(path / "config.toml", {})
     state, stats, metrics = (
         json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("state", "group_stats", "metrics")
@@ -64,9 +65,13 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
     task = _task(encoder, state, group_stats)
     recipe = the_method(config)
     scale = None if state.get("scale") is None else Scale(**state["scale"])
-    with torch.random.fork_rng(devices=[]):
-        method, rebuilt = rebuild(recipe, task, _network(config, state, encoder, model), state["stages"])
-    _fill(rebuilt, load_file(path / "model.safetensors"))
+    make_net = nn.Identity if figures_only else _network(config, state, encoder, model)
+    if figures_only:
+        method, rebuilt = recipe, State(nn.Identity())
+    else:
+        with torch.random.fork_rng(devices=[]):
+            method, rebuilt = rebuild(recipe, task, make_net, state["stages"])
+        _fill(rebuilt, load_file(path / "model.safetensors"))
     return Result(
         config=config,
         recipe=recipe,
@@ -92,7 +97,10 @@ def _read(path: Path, model: Callable[[], nn.Module] | None) -> Result:
         metrics=metrics,
         predictions=predictions,
         seconds=state["seconds"],
+        known=Known.from_json(state["known"]),
         true_noise=state["true_noise"],
+        temperature=state["temperature"],
+        found=state["found"],
         remarks=tuple(state["remarks"]),
     )
 

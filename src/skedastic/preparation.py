@@ -12,6 +12,7 @@ from skedastic.config import Config
 from skedastic.data import (
     Dataset,
     Encoder,
+    Known,
     Roles,
     Source,
     Truth,
@@ -31,7 +32,7 @@ from skedastic.results import make_network
 class Data:
     """A source made ready: what is trained on, what is tested on, and apart from both what is truly so.
 
-    reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made.
+    test_labels: [m] those of the test set as given, where `test` has clean ones. reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made.
     """
 
     source: Source
@@ -42,6 +43,7 @@ class Data:
     truth: Truth | None
     reference: Dataset | None = None
     remarks: tuple[str, ...] = ()
+    test_labels: torch.Tensor | None = None
 
 
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
@@ -64,8 +66,8 @@ def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config,
     if arrays is not None:
         if len(arrays) not in (2, 3):
             raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
-        return from_arrays(*arrays, like=source)
-    return None if named is None else open_named(config, named, source)
+        return from_arrays(*arrays, like=source.known)
+    return None if named is None else open_named(config, named, source.known)
 
 
 def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
@@ -93,20 +95,19 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     if config.noise or config.imbalance:
         _check_classes(config, source)
         training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
-    test = None
+    test = test_labels = None
     if test_rows is not None:
         test_from = test_source or source
-        test = _with_clean_labels(
-            test_from.dataset(test_rows, encoder, scale), test_from.truth_of(test_rows)
-        ).in_memory()
+        given = test_from.dataset(test_rows, encoder, scale)
+        test, test_labels = with_clean_labels(given, test_from.truth_of(test_rows)).in_memory(), given.y
     reference: Dataset | None = None
     remarks = _cut_off(training)
     if trusted is not None or held_out is not None:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
-        reference = _with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
+        reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
         remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
-    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks)
+    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks, test_labels)
 
 
 def _cut_off(training: Dataset) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ def network(config: Config, data: Data) -> MakeNet:
     return make_network(config, data.encoder, data.train.classes)
 
 
-def open_named(config: Config, source: str | None = None, like: Source | None = None) -> Source:
+def open_named(config: Config, source: str | None = None, like: Known | None = None) -> Source:
     """Open the source that `config` names, or another of the same columns; `like`: the training data it must match."""
     return open_source(source or config.source, like=like, **column_roles(config))
 
@@ -160,7 +161,8 @@ def _check_classes(config: Config, source: Source) -> None:
         )
 
 
-def _with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
+def with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
+    """Return a test set with its clean labels, where they are known."""
     if truth is None:
         return test
     clean = truth.of(test.index)

@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic import models
+from skedastic.calibration import fit_temperature
 from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Encoder
+from skedastic.data import Encoder, Known
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.estimate import Estimate
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 SHOWN_SUSPECTS = 24
 
 
-FORMAT = 2  # of a run folder
+FORMAT = 3  # of a run folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ class Result:
     enforced on each group, None for methods without. suspects: training examples, the most suspect label first; None
     where nothing was estimated. metrics: on the test set, None without one. history: one row an epoch.
     true_noise: [G] share of wrong labels where clean ones are known, or mean square of target less true target; for
-    evaluation only. classes: none where the targets are real. density: [G] as in GroupStats.
+    evaluation only. classes: none where the targets are real. density: [G] as in GroupStats. known: what other data must match.
+    temperature: at which its probabilities say how often it is right. found: what the source holds, in words.
     """
 
     config: Config
@@ -69,7 +71,10 @@ class Result:
     metrics: dict[str, Any] | None
     predictions: pd.DataFrame
     seconds: float
+    known: Known
     true_noise: list[float | None] | None = None
+    temperature: float | None = None
+    found: str = ""
     remarks: tuple[str, ...] = ()
     shown_suspects: tuple[Suspect, ...] = field(default=(), repr=False)
 
@@ -124,6 +129,7 @@ class Result:
         checkpoints: the folder that `fit` kept checkpoints in; those of the method's stages are put in too.
         """
         from skedastic.report.build import fit_report
+        from skedastic.report.card import model_card
         from skedastic.report.html import render
 
         tensors = self.trained.state.state_dict()
@@ -141,6 +147,7 @@ class Result:
             suspects = pd.DataFrame() if self.suspects is None else self.suspects
             suspects.to_parquet(new / "suspects.parquet", index=False)
             (new / "report.html").write_text(render(fit_report(self, Path(folder))), "utf-8")
+            (new / "README.md").write_text(model_card(self, Path(folder)), "utf-8")
             if checkpoints is not None:
                 _copy_stages(Path(checkpoints), new)
 
@@ -157,6 +164,9 @@ class Result:
             "density": self.density,
             "strengths": None if self.strengths is None else self.strengths.tolist(),
             "true_noise": self.true_noise,
+            "known": self.known.to_json(),
+            "temperature": self.temperature,
+            "found": self.found,
             "remarks": list(self.remarks),
             "seconds": self.seconds,
             "training_seconds": self.trained.seconds,
@@ -194,7 +204,10 @@ def make_result(
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
         seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
+        known=data.source.known,
         true_noise=true_noise(data),
+        temperature=_temperature(data, predicted),
+        found=data.source.found,
         remarks=(*data.source.remarks, *data.remarks, *trained.remarks),
         shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
     )
@@ -207,6 +220,13 @@ def make_network(config: Config, encoder: Encoder, classes: Sequence[str]) -> Ca
     """
     options = {key: value for key, value in config.model.items() if key != "name"}
     return models.factory(str(config.model.get("name", "auto")), encoder.inputs, len(classes) or 1, options)
+
+
+def _temperature(data: Data, predicted: Tensor | None) -> float | None:
+    """Return the temperature of test rows at their labels as given: clean ones are for evaluation only."""
+    if predicted is None or data.test_labels is None or data.train.scale is not None:
+        return None
+    return fit_temperature(predicted, data.test_labels)
 
 
 def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from skedastic.data.encode_rows import RowEncoder
 from skedastic.data.encode_text import TextSettings
 from skedastic.data.folds import folds, half, limit, reference_rows, split_rows
 from skedastic.data.from_python import from_arrays, from_torch, is_torch
+from skedastic.data.known import Known
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.data.opening import open_source, open_table
 from skedastic.data.schema import Roles
@@ -20,6 +21,7 @@ __all__ = [
     "Encoder",
     "Features",
     "ImageEncoder",
+    "Known",
     "Loader",
     "RawBatch",
     "Roles",

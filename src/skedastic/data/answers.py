@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from skedastic.data.columns import Place
+from skedastic.data.known import Known
 from skedastic.data.labels import read_groups, read_labels, read_truth
 from skedastic.data.targets import Bins, is_real, read_targets
 from skedastic.errors import UserError
-
-if TYPE_CHECKING:
-    from skedastic.data.source import Source
 
 TaskName = Literal["auto", "classification", "regression"]
 Column = tuple[pd.Series, Place]
@@ -29,13 +28,15 @@ def read_answers(
     bins: int | None = None,
     names: Sequence[str] = (),
     truth_names: Sequence[str] = (),
-    like: Source | None = None,
+    like: Known | None = None,
+    grouped: bool = False,
 ) -> dict[str, Any]:
     """Return y, classes, group, groups, bins, truth and remarks of a source, as its fields, from its columns.
 
     task: "auto" is regression where the target holds measurements (`is_real`), else classification. bins: of real
     targets, where no column holds the groups. names, truth_names: what integers in the two columns stand for (a Hugging
-    Face ClassLabel). like: the training source, when this is its test set. Raises UserError.
+    Face ClassLabel). like: the training source, when this is its test set. grouped: the
+    caller gives the groups. Raises UserError.
     """
     regression = task == "regression" or (task == "auto" and not names and is_real(target[0]))
     if like is not None:
@@ -53,7 +54,9 @@ def read_answers(
         return {"y": y, "classes": classes, "group": group, "groups": group_names, "truth": clean, "remarks": ()}
     y = read_targets(*target)
     own = None
-    if given is None:
+    if grouped:
+        given = torch.zeros_like(y, dtype=torch.int64), ("all",)
+    elif given is None:
         own = _bins_of(y, bins, like)
         given = own.of(y), own.names
     elif bins is not None:
@@ -71,7 +74,7 @@ def read_answers(
     }
 
 
-def _bins_of(y: Tensor, bins: int | None, like: Source | None) -> Bins:
+def _bins_of(y: Tensor, bins: int | None, like: Known | None) -> Bins:
     """Return bins of the training targets y [n]; for a test source, those of the training source."""
     if like is None:
         return Bins.fit(y, bins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -177,11 +178,11 @@ def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
     return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
 
 
-def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
+def parse(column: pd.Series, kind: Kind, place: Place, day_first: bool | None = None) -> pd.Series:
     """Return a feature column in the type of its kind.
 
     number: float64, NaN where missing. category: a pandas category of strings, "" where missing. date: datetime64, NaT
-    where missing. text: strings, "" where missing. Raises UserError, naming the cell, for one that can't be of the kind.
+    where missing. text: strings, "" where missing. day_first: how the dates are written. Raises UserError, naming the cell, for one that can't be of the kind.
     """
     if kind == "category":
         codes, names = coded(column)
@@ -190,7 +191,7 @@ def parse(column: pd.Series, kind: Kind, place: Place) -> pd.Series:
         return pd.Series(
             ["" if m else str(v).strip() for v, m in zip(column, column.isna(), strict=True)], dtype=object
         )
-    return _dates(column, place) if kind == "date" else _numbers(column, place)
+    return _dates(column, place, day_first) if kind == "date" else _numbers(column, place)
 
 
 def _numbers(column: pd.Series, place: Place) -> pd.Series:
@@ -208,20 +209,30 @@ def _numbers(column: pd.Series, place: Place) -> pd.Series:
     return pd.Series(numbers)
 
 
-def _dates(column: pd.Series, place: Place) -> pd.Series:
-    """Return dates; of 3/4/2024 the month is first unless a cell forbids it, of 3.4.2024 the day is."""
+def is_day_first(column: pd.Series) -> bool:
+    """Tell how dates are written: of 3/4/2024 the month is first unless a cell forbids it, of 3.4.2024 the day is."""
+    if is_datetime64_any_dtype(column.dtype):
+        return False
+    words = pd.Series(coded(column)[1], dtype=object)
+    dots = bool(words.str.fullmatch(r"\d{1,2}\.\d{1,2}\..*").any())
+    wrong = [int(_read_dates(words, first).isna().sum()) for first in (dots, not dots)]
+    return dots if wrong[0] <= wrong[1] else not dots
+
+
+def _read_dates(words: pd.Series, day_first: bool) -> pd.Series:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dates that say themselves which number is the day
+        read = pd.to_datetime(words, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
+    return read.dt.tz_localize(None)
+
+
+def _dates(column: pd.Series, place: Place, day_first: bool | None) -> pd.Series:
     if is_datetime64_any_dtype(column.dtype):
         return pd.Series(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
     codes, names = coded(column)
     words = pd.Series(names, dtype=object)
     empty = words.str.lower().isin(MISSING_NUMBER)
-    words = words.mask(empty)
-    day_first = bool(words.str.fullmatch(r"\d{1,2}\.\d{1,2}\..*").any())
-    read = [
-        pd.to_datetime(words, errors="coerce", format="mixed", dayfirst=first, utc=True).dt.tz_localize(None)
-        for first in (day_first, not day_first)
-    ]
-    dates = min(read, key=lambda dates: int(dates.isna().sum()))
+    dates = _read_dates(words.mask(empty), is_day_first(column) if day_first is None else day_first)
     wrong = (dates.isna() & ~empty).to_numpy()[codes]
     if wrong.any():
         row = int(wrong.argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,14 @@ class RowEncoder(Encoder):
 
     numbers: what stands for numbers and dates. categories: column -> its values in training, "" being a missing cell. A
     column of at most 20 becomes one indicator each, as scikit-learn's OneHotEncoder(handle_unknown="ignore") has it; of
-    more, an id, 0 for what training never saw, which the network embeds. text: of the columns `texts`, joined.
+    more, an id, 0 for what training never saw, which the network embeds. text: of the columns `texts`, joined. dates: column -> whether 3/4 is in April.
     """
 
     numbers: tuple[NumberColumn, ...]
     categories: Mapping[str, tuple[str, ...]]
     texts: tuple[str, ...] = ()
     text: TextEncoder | None = None
-    dates: tuple[str, ...] = ()
+    dates: Mapping[str, bool] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -90,17 +90,17 @@ class RowEncoder(Encoder):
         text: how text becomes tokens; tokenizer_file: of a pretrained model.
         """
         columns = _columns(columns)
-        numbers, categories, dates = list[NumberColumn](), dict[str, tuple[str, ...]](), list[str]()
+        numbers, categories, dates = list[NumberColumn](), dict[str, tuple[str, ...]](), dict[str, bool]()
         for name, kind in columns.kinds.items():
             if kind == "number":
                 numbers.append(NumberColumn.fit(name, "", _rows(columns, name, rows).to_numpy(np.float64)))
             elif kind == "date":
-                dates.append(name)
                 numbers += _date_columns(name, _rows(columns, name, rows))
+                dates[name] = columns.day_first[name]
             elif kind == "category":
                 categories[name] = _frequent(_rows(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
-        encoder = cls(tuple(numbers), categories, texts, None, tuple(dates))
+        encoder = cls(tuple(numbers), categories, texts, None, dates)
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
@@ -115,7 +115,7 @@ class RowEncoder(Encoder):
             categories={name: tuple(values) for name, values in fitted["categories"].items()},
             texts=tuple(fitted["texts"]),
             text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
-            dates=tuple(fitted["dates"]),
+            dates={name: bool(first) for name, first in fitted["dates"].items()},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class RowEncoder(Encoder):
             "categories": {name: list(values) for name, values in self.categories.items()},
             "texts": list(self.texts),
             "text": None if self.text is None else self.text.to_json(),
-            "dates": list(self.dates),
+            "dates": dict(self.dates),
         }
 
     @cached_property
@@ -191,7 +191,7 @@ class RowEncoder(Encoder):
         A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
         an array is refused, as in training.
         """
-        return self.transform(columns_for(self.columns, self.as_frame(X), "X"))
+        return self.transform(columns_for(self.columns, self.as_frame(X), "X", self.dates))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
         """Return what a user gives to predict from as a frame. Raises UserError."""
@@ -211,13 +211,15 @@ class RowEncoder(Encoder):
         return pd.DataFrame(values.numpy(), columns=list(names))
 
 
-def columns_for(kinds: Mapping[str, Kind], frame: pd.DataFrame, name: str) -> Columns:
+def columns_for(
+    kinds: Mapping[str, Kind], frame: pd.DataFrame, name: str, day_first: Mapping[str, bool] | None = None
+) -> Columns:
     """Return the columns of a frame that are of these kinds. Raises UserError, with the nearest name, where one is missing."""
     for column in kinds:
         if column not in frame.columns:
             near = suggestion(column, map(str, frame.columns)).replace("did you mean", "is it")
             raise UserError(f"{name} lacks the column {column!r} that the model was trained on{near}")
-    return Columns(Table(name, FrameCells(frame)), kinds)
+    return Columns(Table(name, FrameCells(frame)), kinds, day_first)
 
 
 def _columns(columns: Columns | pd.DataFrame) -> Columns:

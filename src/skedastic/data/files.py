@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
@@ -219,8 +220,11 @@ class _Shown:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def read(self, name: str) -> Any:
+    def read(self, name: str) -> pd.Series:
         return self.cells.read(name)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        return self.cells.batches(names, size)
 
 
 def _gathered(

@@ -17,6 +17,7 @@ from skedastic.data.arrays import as_tensor
 from skedastic.data.columns import Place, is_text
 from skedastic.data.files import readable
 from skedastic.data.images import as_images
+from skedastic.data.known import Known
 from skedastic.data.labels import are_whole_numbers
 from skedastic.data.schema import Roles, find_columns
 from skedastic.data.source import Source, check_like, columns_like
@@ -32,14 +33,14 @@ def from_arrays(
     truth: Any = None,
     task: TaskName = "auto",
     bins: int | None = None,
-    like: Source | None = None,
+    like: Known | None = None,
     **roles: Any,
 ) -> Source:
     """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
 
     X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
     labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
-    `read_answers`. like: the training source, when this is its test set. roles: which columns of a frame are what (`Roles`).
+    `read_answers`. like: of the training source, when this is its test set. roles: which columns of a frame are what (`Roles`).
     Raises UserError for everything that can't be used.
     """
     columns = {"y": y, "groups": groups, "truth": truth}
@@ -88,12 +89,23 @@ def from_npz(
     target: str,
     groups: str | None,
     truth: str | None,
-    like: Source | None,
+    like: Known | None,
     *,
     task: TaskName = "auto",
     bins: int | None = None,
 ) -> Source:
     """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
+    arrays = _arrays(path, {"X": "X", "y": target, "groups": groups, "truth": truth})
+    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like, Roles())
+
+
+def npz_features(path: Path) -> Tensor:
+    """Return the array X of a .npz file. Raises UserError where there is none, and for what is not finite."""
+    return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
+
+
+def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
+    """Return the named arrays of a .npz file by their role."""
     if not path.is_file():
         raise UserError(f"{path} is a directory; name one file" if path.is_dir() else f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -101,11 +113,10 @@ def from_npz(
     with readable(path):
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                names = {"X": "X", "y": target, "groups": groups, "truth": truth}
                 absent = [name for name in names.values() if name is not None and name not in archive.files]
                 if absent:
                     raise UserError(f"{path}: {unknown('array', absent[0], archive.files)}")
-                arrays = {role: None if name is None else archive[name] for role, name in names.items()}
+                return {role: None if name is None else archive[name] for role, name in names.items()}
         except UserError:
             raise
         except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
@@ -116,7 +127,6 @@ def from_npz(
             raise UserError(
                 f"{path} is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
             ) from None
-    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like, Roles())
 
 
 def _from_columns(
@@ -126,7 +136,7 @@ def _from_columns(
     columns: dict[str, Any],
     task: TaskName,
     bins: int | None,
-    like: Source | None,
+    like: Known | None,
     roles: Roles,
 ) -> Source:
     features, remarks = _features(X, x_name, like, roles)
@@ -145,7 +155,7 @@ def _from_columns(
     return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
 
 
-def _features(X: Any, name: str, like: Source | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
+def _features(X: Any, name: str, like: Known | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
     if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
         X = X.to_pandas()
     if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
@@ -162,13 +172,18 @@ def _features(X: Any, name: str, like: Source | None, roles: Roles) -> tuple[Col
         return as_images(values, name), ()
     if values.shape[1] == 0:
         raise UserError(f"{name} has shape {list(values.shape)}: there is no feature")
-    if like is not None and isinstance(like.features, Columns) and values.shape[1] != len(like.features.columns):
-        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(like.features.columns)}")
-    frame = pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
+    if like is not None and like.kinds and values.shape[1] != len(like.kinds):
+        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(like.kinds)}")
+    frame = numbered(values)
     return (columns_like(Table(name, FrameCells(frame)), like) if like else frame_columns(frame, name)), ()
 
 
-def _of_frame(X: pd.DataFrame, name: str, like: Source | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+def numbered(values: Tensor) -> pd.DataFrame:
+    """Return numbers [n, d] as a frame with the columns x0, x1, …"""
+    return pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
+
+
+def _of_frame(X: pd.DataFrame, name: str, like: Known | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
     frame = X.reset_index(drop=True).rename(columns=str)
     if frame.columns.has_duplicates:
         raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")

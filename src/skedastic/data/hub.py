@@ -36,6 +36,12 @@ class DatasetCells:
         column: pd.Series = cells.to_pandas().reset_index(drop=True)
         return column
 
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        data = self.data.select_columns(list(names)).with_format("arrow")
+        for start in range(0, len(self), size):
+            yield data[start : start + size].to_pandas(ignore_metadata=True)
+
 
 def read_hub(name: str) -> Table:
     """Read `hf:NAME`, or `hf:NAME#SPLIT`, by default the split "train".

@@ -13,7 +13,9 @@ from skedastic.data.answers import read_answers
 from skedastic.data.dataset import Features
 from skedastic.data.files import endings, find_files, read_files
 from skedastic.data.from_python import from_npz
+from skedastic.data.groups import group_columns, read_group_spec
 from skedastic.data.images import FileBytes, encoded_images
+from skedastic.data.known import Known
 from skedastic.data.labels import are_whole_numbers
 from skedastic.data.schema import Roles, find_columns, giveaways
 from skedastic.data.source import Source, check_like, columns_like
@@ -23,7 +25,7 @@ from skedastic.errors import UserError, suggestion
 USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
-def open_source(source: str | Path, *, like: Source | None = None, **roles: Any) -> Source:
+def open_source(source: str | Path, *, like: Known | None = None, **roles: Any) -> Source:
     """Open a source by its name.
 
     source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar), a folder of images
@@ -97,7 +99,7 @@ def _digits(roles: Roles) -> Source:
     return bundled.digits()
 
 
-def _npz(paths: list[Path], roles: Roles, like: Source | None) -> Source:
+def _npz(paths: list[Path], roles: Roles, like: Known | None) -> Source:
     if len(paths) > 1:
         raise UserError(f"{paths[0]}, …: name one .npz file, not {len(paths)}")
     if roles.ignore or roles.given or roles.image:
@@ -108,27 +110,38 @@ def _npz(paths: list[Path], roles: Roles, like: Source | None) -> Source:
     return read(task=roles.task, bins=roles.bins)
 
 
-def from_table(table: Table, roles: Roles, like: Source | None = None, usual: str | None = None) -> Source:
+def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str | None = None) -> Source:
     """Return the source that a table holds. usual: its target, where none is named. Raises UserError."""
     target = _target(table, roles, like, usual)
     known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
     answers = read_answers(
         table.column(target, "target column"),
-        None if roles.groups is None else table.column(roles.groups, "groups column"),
+        None,
         table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None,
         task=roles.task,
         bins=roles.bins,
         names=table.label_names.get(target, ()),
         truth_names=table.label_names.get(roles.truth or "", ()),
         like=like,
+        grouped=roles.groups is not None,
     )
+    if roles.groups is not None:
+        answers |= _groups(table, roles, answers, like)
     features, remarks = _features(table, roles, target, like, not answers["classes"])
     remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
     whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
     return Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target)
 
 
-def _target(table: Table, roles: Roles, like: Source | None, usual: str | None) -> str:
+def _groups(table: Table, roles: Roles, answers: dict[str, Any], like: Known | None) -> dict[str, Any]:
+    assert roles.groups is not None
+    if roles.bins is not None:
+        raise UserError(f"bins={roles.bins}: the groups are {roles.groups}; leave one of the two out")
+    found = read_group_spec(roles.groups, table, answers["y"], answers["classes"], like)
+    return {"group": found.group, "groups": found.names, "quantiles": found.quantiles, "bins": None}
+
+
+def _target(table: Table, roles: Roles, like: Known | None, usual: str | None) -> str:
     if roles.target is None and usual is not None:
         return usual
     if roles.target is None and like is not None and like.target in table.names:
@@ -147,15 +160,16 @@ def _target(table: Table, roles: Roles, like: Source | None, usual: str | None) 
 
 
 def _features(
-    table: Table, roles: Roles, target: str, like: Source | None, real: bool
+    table: Table, roles: Roles, target: str, like: Known | None, real: bool
 ) -> tuple[Columns | Features, tuple[str, ...]]:
     if like is None:
         roles.check(table)
-    column = _image_column(table, roles)
+    column = find_image_column(table, roles)
     if column is not None:
-        encoded = table.images[column]() if column in table.images else _image_files(table, column)
+        encoded = table.images[column]() if column in table.images else image_files(table, column)
         images, remarks = encoded_images(encoded, _like_size(like, roles))
-        beside = [n for n in table.names if n not in (target, column, roles.truth, roles.groups, *roles.ignore)]
+        groups = group_columns(roles.groups, table.names)
+        beside = [n for n in table.names if n not in (target, column, roles.truth, *groups, *roles.ignore)]
         if beside:
             remarks = (*remarks, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
         return images, remarks
@@ -170,14 +184,13 @@ def _features(
     return columns, remarks
 
 
-def _like_size(like: Source | None, roles: Roles) -> int | None:
+def _like_size(like: Known | None, roles: Roles) -> int | None:
     """Return the size that images get: of a test source that of the training source, where these were resized."""
-    if like is None or isinstance(like.features, Columns):
-        return roles.image_size
-    return int(like.features.shape[-1]) if getattr(like.features, "resized", False) else roles.image_size
+    return like.images[-1] if like is not None and like.resized else roles.image_size
 
 
-def _image_column(table: Table, roles: Roles) -> str | None:
+def find_image_column(table: Table, roles: Roles) -> str | None:
+    """Return the column of images of a table, None where it holds none. Raises UserError where there are several."""
     if roles.image is not None:
         return roles.image
     images = [n for n in table.images if n not in roles.ignore]
@@ -186,10 +199,11 @@ def _image_column(table: Table, roles: Roles) -> str | None:
     return images[0] if images else None
 
 
-def _image_files(table: Table, column: str) -> FileBytes:
-    """Return the images at the paths that a column of text holds, relative to here."""
+def image_files(table: Table, column: str) -> FileBytes:
+    """Return the images at the paths that a column of text holds, relative to here, or to the table."""
     cells, place = table.column(column, "image column")
-    paths = [str(c) for c in cells]
+    beside = Path(table.file).parent
+    paths = [str(c) if Path(str(c)).is_file() else str(beside / str(c)) for c in cells]
     for row in range(min(len(paths), 20)):
         if not re.search(r"\.\w+$", paths[row]) or not Path(paths[row]).is_file():
             raise UserError(

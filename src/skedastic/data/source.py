@@ -17,6 +17,7 @@ from skedastic.data.encode_images import ImageEncoder
 from skedastic.data.encode_rows import RowEncoder
 from skedastic.data.encode_text import TextSettings
 from skedastic.data.images import picture
+from skedastic.data.known import Known
 from skedastic.data.schema import described
 from skedastic.data.tables import Columns, Table
 from skedastic.data.targets import Bins, Scale
@@ -34,7 +35,7 @@ class Source:
     and `groups`; real targets y are [n] float64, and have no classes. truth: [n] clean label ids or targets, where a column
     of the source holds them; for evaluation only. remarks: what was left out or is missing. integer_labels: the user's
     labels were whole numbers, whose decimal writing `classes` holds. bins: of real targets, where these are the groups.
-    target: what the user calls y.
+    target: what the user calls y. quantiles: of the column that the groups are bins of.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Source:
     integer_labels: bool = False
     bins: Bins | None = None
     target: str = "y"
+    quantiles: Bins | None = None
 
     @property
     def kind(self) -> str:
@@ -55,6 +57,24 @@ class Source:
         if not isinstance(self.features, Columns):
             return "image"
         return "text" if "text" in self.features.kinds.values() else "table"
+
+    @property
+    def known(self) -> Known:
+        """What a test source must match."""
+        table = isinstance(self.features, Columns)
+        shape = () if isinstance(self.features, Columns) else tuple(self.features.shape[1:])
+        return Known(
+            classes=self.classes,
+            groups=self.groups,
+            target=self.target,
+            kinds=dict(self.features.kinds) if isinstance(self.features, Columns) else {},
+            day_first=dict(self.features.day_first) if isinstance(self.features, Columns) else {},
+            images=shape,
+            integers=not table and not self.features.dtype.is_floating_point,  # type: ignore[union-attr]
+            resized=bool(getattr(self.features, "resized", False)),
+            bins=self.bins,
+            quantiles=self.quantiles,
+        )
 
     @property
     def found(self) -> str:
@@ -119,33 +139,32 @@ class Source:
         return picture(self.features[torch.tensor([index])][0])
 
 
-def columns_like(table: Table, training: Source) -> Columns:
-    """Return the feature columns of a training source as another table has them, parsed alike.
+def columns_like(table: Table, training: Known) -> Columns:
+    """Return the feature columns of training as another table has them, parsed alike.
 
     Raises UserError for a missing column, and for cells that can't be parsed so.
     """
-    if not isinstance(training.features, Columns):
+    if not training.kinds:
         raise UserError(f"{table.file} is a table, and the training data are images; give test data of the same kind")
-    for name in training.features.columns:
+    for name in training.kinds:
         table.column(name, "feature column")
-    columns = Columns(table, training.features.kinds)
+    columns = Columns(table, training.kinds, training.day_first)
     for name in columns.columns:
         _ = columns[name]  # so that what can't be parsed is refused here
     return columns
 
 
-def check_like(source: Source, training: Source) -> None:
+def check_like(source: Source, training: Known) -> None:
     """Check that a test source's features are of the kind of the training source's. Raises UserError."""
-    here, there = source.features, training.features
-    if isinstance(here, Columns) or isinstance(there, Columns):
-        if isinstance(here, Columns) != isinstance(there, Columns):
-            what, trained = ("a table" if isinstance(f, Columns) else "images" for f in (here, there))
-            raise UserError(f"{source.name} holds {what}, the training data {trained}; give the same kind")
-        return
-    if here.shape[1:] != there.shape[1:] or here.dtype != there.dtype:
+    here = source.known
+    if bool(here.images) != bool(training.images):
+        what, trained = ("images" if known.images else "a table" for known in (here, training))
+        raise UserError(f"{source.name} holds {what}, the training data {trained}; give the same kind")
+    if here.images != training.images or here.integers != training.integers:
+        pixels, trained = ("integers" if known.integers else "real numbers" for known in (here, training))
         raise UserError(
-            f"{source.name} holds images {list(here.shape[1:])} of {here.dtype}, the training data "
-            f"{list(there.shape[1:])} of {there.dtype}; give images of the same size and type"
+            f"{source.name} holds images {list(here.images)} of {pixels}, the training data "
+            f"{list(training.images)} of {trained}; give images of the same size and type"
         )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skedastic.data.columns import Kind, Place, column_place, kind_of_parsed, parse
+from skedastic.data.columns import Kind, Place, column_place, is_day_first, kind_of_parsed, parse
 from skedastic.data.images import Bytes
 from skedastic.errors import UserError, unknown
 
@@ -35,6 +35,10 @@ class Cells(Protocol):
         """Return a column [n], numbered from 0."""
         ...
 
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, about `size` at a time, with these columns."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class FrameCells:
@@ -53,6 +57,12 @@ class FrameCells:
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
         return self.frame.iloc[:, self.names.index(name)].reset_index(drop=True)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        places = [self.names.index(n) for n in names]
+        for start in range(0, len(self), size):
+            yield self.frame.iloc[start : start + size, places].reset_index(drop=True).set_axis(list(names), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +83,12 @@ class ArrowCells:
         """Return a column [n]."""
         column: pd.Series = self.table.column(self.names.index(name)).to_pandas()
         return column
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        part = self.table.select(list(names))
+        for start in range(0, len(self), size):
+            yield part.slice(start, size).to_pandas(ignore_metadata=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +112,18 @@ class ParquetCells:
         column: pd.Series = whole.to_pandas()
         return column
 
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        waiting: pa.Table | None = None
+        for batch in (b for file in self.files for b in file.iter_batches(size, columns=list(names))):
+            part = pa.Table.from_batches([batch]).select(list(names))
+            waiting = part if waiting is None else pa.concat_tables([waiting, part])
+            while len(waiting) >= size:
+                yield waiting.slice(0, size).to_pandas(ignore_metadata=True)
+                waiting = waiting.slice(size)
+        if waiting is not None and len(waiting):
+            yield waiting.to_pandas(ignore_metadata=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -103,7 +131,7 @@ class Table:
 
     file: what errors call it. lines: errors name cells by line, as in a text file, instead of by row. label_names: of
     Hugging Face ClassLabel columns. images: what opens each column of images; these are not cells. files: name and rows of
-    each file, where there are several.
+    each file, where there are several. first: the row of the file that is the first here.
     """
 
     file: str
@@ -113,6 +141,7 @@ class Table:
     images: Mapping[str, Callable[[], Bytes]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     files: tuple[tuple[str, int], ...] = ()
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -129,7 +158,15 @@ class Table:
 
     def place(self, name: str) -> Place:
         """Return how errors call a column."""
-        return column_place(self.file, name, self.lines, self.files)
+        place = column_place(self.file, name, self.lines, self.files)
+        return replace(place, first=place.first + self.first)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[Table]:
+        """Yield the rows, at most `size` at a time, as tables with these columns."""
+        first = 0
+        for frame in self.cells.batches(names, size):
+            yield replace(self, cells=FrameCells(frame), images={}, files=(), first=first)
+            first += len(frame)
 
     def column(self, name: str, role: str) -> tuple[pd.Series, Place]:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
@@ -141,11 +178,11 @@ class Table:
 class Columns:
     """The feature columns of a table, n rows, parsed when they are asked for; the last ones are kept.
 
-    kinds: what each holds. `columns[name]` has the type that `parse` gives the kind.
+    kinds: what each holds. day_first: of columns of dates, how they are written. `columns[name]` has the type that `parse` gives the kind.
     """
 
-    def __init__(self, table: Table, kinds: Mapping[str, Kind]) -> None:
-        self.table, self.kinds = table, dict(kinds)
+    def __init__(self, table: Table, kinds: Mapping[str, Kind], day_first: Mapping[str, bool] | None = None) -> None:
+        self.table, self.kinds, self.day_first = table, dict(kinds), dict(day_first or {})
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
 
     @property
@@ -163,7 +200,10 @@ class Columns:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        parsed = parse(self.table.cells.read(name), self.kinds[name], self.table.place(name))
+        cells, kind = self.table.cells.read(name), self.kinds[name]
+        if kind == "date" and name not in self.day_first:
+            self.day_first[name] = is_day_first(cells)
+        parsed = parse(cells, kind, self.table.place(name), self.day_first.get(name))
         self._kept[name] = parsed
         while len(self._kept) > 1 and sum(int(c.memory_usage(deep=False)) for c in self._kept.values()) > KEPT:
             self._kept.popitem(last=False)
