@@ -47,7 +47,17 @@ DATA_OPTIONS = [
     click.argument("source", required=False),
     click.option("--target", help="Column with the labels, or numbers."),
     click.option("--task", metavar="NAME", help="classification, regression, or auto (default): as the target looks."),
-    click.option("--groups", metavar="COL", help="Column with the groups; by default each label, or bins of numbers."),
+    click.option(
+        "--annotators",
+        metavar="COL",
+        multiple=True,
+        help="Column of one person's answers, or of lists, or counts:COL; repeat it.",
+    ),
+    click.option(
+        "--groups",
+        metavar="COL|A,B|quantiles:COL:N|superclass:FILE",
+        help="What the groups are; by default each label, or bins of numbers.",
+    ),
     click.option("--bins", metavar="N", type=int, help="Bins of a target of numbers that are the groups (default 10)."),
     click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
     click.option("--text", metavar="COL", multiple=True, help="Column to read as text; may be repeated."),
@@ -56,6 +66,10 @@ DATA_OPTIONS = [
     click.option("--image", metavar="COL", help="Column of images, or of paths to images."),
     click.option("--image-size", metavar="N", type=int, help="Pixels of each side that images are resized to."),
     click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
+    click.option("--group-by", metavar="COL", help="Rows with the same cell there stay together in every split."),
+    click.option(
+        "--labels", metavar="FILE", help="Corrected labels, as `skedastic suspects` writes the file to fill in."
+    ),
     click.option(
         "--noise",
         metavar="SPEC",
@@ -68,6 +82,7 @@ TEST_OPTIONS = [
     click.option(
         "--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2), or none."
     ),
+    click.option("--split", metavar="COL", help="Column that names each row train, test or validation."),
     click.option(
         "--reference",
         metavar="SOURCE|FRACTION",

@@ -20,7 +20,7 @@ from skedastic.methods.base import Method
 from skedastic.structure import build, build_method, family_of, name_and_settings, parse
 from skedastic.training.budget import Budget
 
-EstimateKind = Literal["cross-fit", "paper", "none"]
+EstimateKind = Literal["cross-fit", "paper", "annotators", "none"]
 Counted = Literal["confident", "all"]
 QUARTER = 0.25
 LEAST_EPOCHS = 5  # of an estimating model, where the training budget has as many
@@ -32,7 +32,7 @@ class Estimation:
 
     kind: "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' error rates toward
     each other (empirical Bayes); "paper" trains on one random half and counts all errors on the other (Algorithm 1);
-    "none" is for methods that need no estimate. folds: ≥ 2. counted: of the predictions of "cross-fit", the
+    "annotators" takes the disagreement of annotators for it, and trains nothing; "none" is for methods that need no estimate. folds: ≥ 2. counted: of the predictions of "cross-fit", the
     "confident" ones (Northcutt et al. 2021), or "all", as the paper has it. epochs: of each estimating model, as a
     fraction of the training budget's, > 0; by default all for "paper" and a quarter for "cross-fit", which leaves the ranking
     of the groups as it is (benchmarks/estimate_budget.py), but never fewer than 5 where the budget has as many.
@@ -70,7 +70,9 @@ class Config:
     task: "classification", "regression", or "auto": regression where the target holds measurements. bins: of real targets
     where no column holds the groups, ≥ 1; by default 10, each with an equal share of the rows. text, numeric, categorical, image:
     columns that are to be taken as such, whatever they look like. image_size: pixels of each side that images are resized to,
-    ≥ 4; by default they stay as they are where they are of one size. tokens: how text is read.
+    ≥ 4; by default they stay as they are where they are of one size. tokens: how text is read. annotators: columns of several people's answers. split: a column that names the rows to train and to test on, instead of a share.
+    group_by: a column whose equal cells stay on one side of every split.
+    labels: a file of corrected labels, which take the place of the source's (`skedastic suspects`).
     test: a share in (0, 1) to hold out, another source, or "none". reference: trusted examples for the methods that learn
     from some: a share in (0, 1) of the training rows to hold out for it, as many of each class, before anything is corrupted;
     or another source; or None. checkpoint_every: least seconds between two
@@ -89,7 +91,11 @@ class Config:
     categorical: tuple[str, ...] = ()
     image: str | None = None
     image_size: int | None = None
+    annotators: tuple[str, ...] = ()
+    split: str | None = None
+    group_by: str | None = None
     truth: str | None = None
+    labels: str | None = None
     test: str = "0.2"
     reference: str | None = None
     noise: str | None = None

@@ -26,6 +26,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, folds, half
 from skedastic.group_noise import group_stats
 from skedastic.group_variance import group_variance
+from skedastic.measured_noise import measured_stats
 from skedastic.methods.erm import ERM
 from skedastic.suspects import find_suspects
 from skedastic.suspects_real import find_suspects_real
@@ -73,10 +74,12 @@ def estimate_groups(
     A group that is never counted gets the estimate of the groups at large, with an interval that says so.
     checkpoints: of the estimating models, kept and gone on from.
     """
+    if how.kind == "annotators":
+        return _measured(dataset)
     if how.kind == "paper":
-        fold = half(dataset.group, dataset.strata, seed).long() - 1
+        fold = half(dataset.group, dataset.strata, seed, dataset.unit).long() - 1
     else:
-        fold = folds(dataset.group, dataset.strata, how.folds, seed)
+        fold = folds(dataset.group, dataset.strata, how.folds, seed, dataset.unit)
     models = int(fold.max()) + 1
     short = replace(budget, epochs=how.epochs_of(budget))
     if dataset.scale is None:
@@ -98,6 +101,16 @@ def estimate_groups(
     else:
         stats = measure_variance(dataset, held_out, shrink=how.kind != "paper")
     return Estimate(dataset, stats, held_out, fold, seconds)
+
+
+def _measured(dataset: Dataset) -> Estimate:
+    """Return what annotators say of the noise; their votes, or mean ratings, stand for held-out predictions."""
+    assert dataset.disagreement is not None, "the pipeline refuses it where there are no annotators"
+    held_out = dataset.y.double() if dataset.soft is None else dataset.soft.clone()
+    if dataset.scale is not None:
+        held_out = torch.full((len(dataset),), torch.nan, dtype=torch.float64)
+    stats = measured_stats(dataset, dataset.disagreement)
+    return Estimate(dataset, stats, held_out, torch.full((len(dataset),), -1), 0.0)
 
 
 def count_errors(dataset: Dataset, probabilities: Tensor, fold: Tensor, how: Estimation) -> GroupStats:

@@ -123,6 +123,7 @@ def _fit(
 ) -> Result:
     make_net = own_net or network(config, data)
     _check_reference(data, [method])
+    _check_annotators(config, data)
     estimates = _estimates(config, [method])
     rehearse([method], data.train, make_net, config.train, data.reference)
     if tell is not None:
@@ -201,6 +202,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         config = _with_all_methods(config, data)
     methods = list(compared_methods(config).values())
     _check_focus(config, data.test)
+    _check_annotators(config, data)
     _estimates(config, methods)
     _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train, data.reference)
@@ -264,6 +266,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
         raise UserError("estimate.kind=none leaves nothing to do; use cross-fit or paper")
     data = open_data(replace(config, test="none"))
     make_net = network(config, data)
+    _check_annotators(config, data)
     rehearse([ERM()], data.train, make_net, config.train)
     if tell is not None:
         tell(data)
@@ -278,6 +281,11 @@ def _estimates(config: Config, methods: Iterable[Method]) -> bool:
                 f"estimate.kind=none, but {method.card.name} needs each group's noise; use cross-fit or paper"
             )
     return config.estimate.kind != "none"
+
+
+def _check_annotators(config: Config, data: Data) -> None:
+    if config.estimate.kind == "annotators" and data.train.disagreement is None:
+        raise UserError("estimate.kind=annotators: there are none; name their columns with --annotators")
 
 
 def _check_reference(data: Data, methods: Iterable[Method]) -> None:

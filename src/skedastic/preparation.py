@@ -22,6 +22,7 @@ from skedastic.data import (
     open_source,
     reference_rows,
     split_rows,
+    with_corrections,
 )
 from skedastic.errors import UserError
 from skedastic.rehearsal import MakeNet
@@ -54,6 +55,8 @@ def open_data(
 ) -> Data:
     """Open the sources that `config` names, or take the given ones, and make them ready."""
     source = source or open_named(config)
+    if config.labels is not None:
+        source = with_corrections(source, config.labels)
     split = config.test == "none" or config.test_fraction is not None
     test_source = _beside("test", test, None if split else config.test, config, source)
     within = config.reference is None or config.reference_fraction is not None
@@ -76,11 +79,17 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     trusted: a source of reference examples; where `config` asks for a share of the training rows, they are set apart before
     anything is corrupted.
     """
-    rows, test_rows = torch.arange(len(source)), None
+    rows, test_rows = source.rows, None
+    if config.split is not None and test_source is not None:
+        raise UserError(
+            f"test={config.test}: the column {config.split!r} says which rows are for testing; leave one out"
+        )
     if test_source is not None:
         if test_source.groups != source.groups:
             raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
         test_rows = torch.arange(len(test_source))
+    elif source.test_rows is not None:
+        rows, test_rows = _without(source.rows, source.test_rows), source.test_rows
     elif config.test_fraction is not None:
         rows, test_rows = split_rows(source, config.test_fraction, config.seed)
     held_out = None
@@ -94,6 +103,10 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     truth = source.truth_of(training.index)
     if config.noise or config.imbalance:
         _check_classes(config, source)
+        if config.noise and training.soft is not None:
+            raise UserError(
+                f"noise={config.noise}: it flips labels, and here they are annotators' votes; leave one of the two out"
+            )
         training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
     test = test_labels = None
     if test_rows is not None:
@@ -108,6 +121,10 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
         remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks, test_labels)
+
+
+def _without(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    return rows[~torch.isin(rows, others)]
 
 
 def _cut_off(training: Dataset) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from skedastic.methods.base import Batch, Clock, Method, State, Task
 from skedastic.structure import family_of
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
-from skedastic.training.loop import make_task, only_trainable
+from skedastic.training.loop import make_task, only_trainable, suited
 from skedastic.training.stage import made, train_mode
 
 MakeNet = Callable[[], nn.Module]
@@ -45,7 +45,9 @@ def rehearse(
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
-            _rehearse(method, task, _first_batch(method, task, dataset, budget), make_net, budget.compile)
+            _rehearse(
+                method, task, _first_batch(method, task, suited(dataset, method)[0], budget), make_net, budget.compile
+            )
 
 
 def _first_batch(method: Method, task: Task, dataset: Dataset, budget: Budget) -> Batch:

@@ -1,5 +1,6 @@
 """Data: from a file or arrays to tensors, with noise and imbalance for experiments, folds and batches."""
 
+from skedastic.data.corrections import with_corrections
 from skedastic.data.corrupt import affected_classes, corrupt
 from skedastic.data.dataset import Dataset, Features, Stream, Truth
 from skedastic.data.encode import Encoder
@@ -43,4 +44,5 @@ __all__ = [
     "open_table",
     "reference_rows",
     "split_rows",
+    "with_corrections",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skedastic.data.targets import Bins, Scale
 
+BESIDE = ("unit", "soft", "disagreement")  # what an example may have, or not
 DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on disk
 
 
@@ -50,7 +51,9 @@ class Dataset:
     in 0..C-1, the labels as given, maybe corrupted; or real targets, [n] float64 in their units, and no classes. index:
     [n] int64, the row in the source, stable for life. group: [n] int64 in 0..G-1. kind: "table", "text" or "image".
     scale: the units of real targets, None for classes. bins: of the target, where these are the groups. tokens: of the last
-    columns of x, the ids of a text, 0 after its end. has_ids: some columns of x are ids, which can be neither mixed nor moved.
+    columns of x, the ids of a text, 0 after its end. has_ids: some columns of x are ids, which can be neither mixed nor moved. unit: [n] int64,
+    what no split may tear apart. soft: [n, C] float32, the shares of annotators' votes; what is trained on, where a method can.
+    disagreement: [n] float64, how noisy each example's annotators say it is.
     """
 
     x: Features
@@ -64,6 +67,9 @@ class Dataset:
     bins: Bins | None = None
     tokens: int = 0
     has_ids: bool = False
+    unit: Tensor | None = None
+    soft: Tensor | None = None
+    disagreement: Tensor | None = None
 
     def __post_init__(self) -> None:
         sizes = {"x": len(self.x), "y": len(self.y), "index": len(self.index), "group": len(self.group)}
@@ -76,7 +82,8 @@ class Dataset:
     def subset(self, rows: Tensor) -> Dataset:
         """Return the examples at positions `rows` [m] int64, in that order; a stream stays a stream."""
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
-        return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows])
+        parts = {name: part[rows] for name in BESIDE if (part := getattr(self, name)) is not None}
+        return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows], **parts)
 
     @property
     def task(self) -> str:
@@ -87,6 +94,11 @@ class Dataset:
     def targets(self) -> Tensor:
         """What a network is trained on: labels [n] int64, or standardized targets [n] float32."""
         return self.y if self.scale is None else self.scale.standardized(self.y)
+
+    @property
+    def answers(self) -> Tensor:
+        """What a batch has: the targets, or where there are some soft labels [n, C] float32."""
+        return self.targets if self.soft is None else self.soft
 
     @property
     def strata(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,27 +16,47 @@ from skedastic.errors import UserError
 if TYPE_CHECKING:
     from skedastic.data.source import Source
 
+MOST_PARTS = 20  # of which whole ones are the test set, where rows belong together
 REFERENCE = 0x2EF  # keeps the draw of a reference set apart from that of the test set
 
 
-def folds(group: Tensor, y: Tensor, k: int, seed: int) -> Tensor:
+def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = None) -> Tensor:
     """Return the fold [n] int64, in 0..k-1, of each example.
 
+    unit: [n] int64, what stays in one fold; the rest then holds as nearly as it can.
     group, y: [n] int64, y being `Dataset.strata`. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
     most one, as do the sizes of the folds. Raises UserError unless 2 ≤ k ≤ n.
     """
     n = len(y)
     if not 2 <= k <= n:
         raise UserError(f"folds={k}: the number of folds must be in [2, {n}], the number of training examples")
+    if unit is not None:
+        return _whole_units(_strata(group, y), unit, k, seed)
     rng = np.random.default_rng(seed)
     fold = np.empty(n, dtype=np.int64)
     fold[_by_stratum(_strata(group, y), rng)] = rng.permutation(k)[np.arange(n) % k]  # dealt out like cards
     return torch.from_numpy(fold)
 
 
-def half(group: Tensor, y: Tensor, seed: int) -> Tensor:
+def _whole_units(stratum: NDArray[np.int64], unit: Tensor, k: int, seed: int) -> Tensor:
+    """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold. Raises UserError for fewer than k units."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    units = len(torch.unique(unit))
+    if units < k:
+        raise UserError(f"group_by: its column has {units} different cells, and {k} parts need as many at least")
+    fold = np.empty(len(unit), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are rarer than folds
+        splits = StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(stratum, stratum, unit.numpy())
+        for number, (_, held_out) in enumerate(splits):
+            fold[held_out] = number
+    return torch.from_numpy(fold)
+
+
+def half(group: Tensor, y: Tensor, seed: int, unit: Tensor | None = None) -> Tensor:
     """Return a stratified half of the examples as a mask [n] bool."""
-    return folds(group, y, 2, seed) == 0
+    return folds(group, y, 2, seed, unit) == 0
 
 
 def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -43,14 +64,21 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
 
     fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
     both parts; a group's only example of a class stays in training unless the class has no others. Real targets are
-    split as if of one class.
+    split as if of one class. Rows of one unit (`Source.unit`) stay together, and the shares are then as near as they can be.
     Raises UserError for other fractions.
     """
     if not 0 < fraction < 1:
         raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
     rng = np.random.default_rng(seed)
-    y = (source.y if source.classes else torch.zeros_like(source.group)).numpy()
-    group = source.group.numpy()
+    kept = source.rows
+    y = (source.y if source.classes else torch.zeros_like(source.group))[kept].numpy()
+    group = source.group[kept].numpy()
+    if source.unit is not None:
+        unit = source.unit[kept]
+        parts = min(MOST_PARTS, len(torch.unique(unit)))
+        fold = folds(source.group[kept], torch.from_numpy(y), max(parts, 2), seed, unit)
+        test = fold < min(max(round(fraction * parts), 1), parts - 1)
+        return kept[~test], kept[test]
     held_out = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
@@ -60,7 +88,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
         shared = rows[size[stratum] > 1]
         rows = shared if len(shared) > take else rows
         held_out[rows[_evenly(len(rows), take, rng)]] = True
-    return torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
+    return kept[torch.from_numpy(~held_out)], kept[torch.from_numpy(held_out)]
 
 
 def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ class Loader:
         self.device = torch.device(device)
         self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers == "auto" else workers
         self._x = dataset.x.to(self.device) if isinstance(dataset.x, Tensor) else dataset.x
-        self._labels = tuple(part.to(self.device) for part in (dataset.targets, dataset.index, dataset.group))
+        self._labels = tuple(part.to(self.device) for part in (dataset.answers, dataset.index, dataset.group))
 
     def steps(self, n_order: int) -> int:
         """Return the number of batches of an order of `n_order` examples."""

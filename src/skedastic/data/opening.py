@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from skedastic.data import bundled, folders, hub
+from skedastic.data.annotators import Votes, annotator_columns, read_annotators
 from skedastic.data.answers import read_answers
+from skedastic.data.columns import column_place
 from skedastic.data.dataset import Features
 from skedastic.data.files import endings, find_files, read_files
 from skedastic.data.from_python import from_npz
@@ -17,6 +22,7 @@ from skedastic.data.groups import group_columns, read_group_spec
 from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.known import Known
 from skedastic.data.labels import are_whole_numbers
+from skedastic.data.parts import with_parts
 from skedastic.data.schema import Roles, find_columns, giveaways
 from skedastic.data.source import Source, check_like, columns_like
 from skedastic.data.tables import Columns, Table
@@ -112,6 +118,22 @@ def _npz(paths: list[Path], roles: Roles, like: Known | None) -> Source:
 
 def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str | None = None) -> Source:
     """Return the source that a table holds. usual: its target, where none is named. Raises UserError."""
+    votes = None
+    if roles.annotators and like is None:
+        target, answers, votes = _of_annotators(table, roles)
+    else:
+        target, answers = _answers(table, roles, like, usual)
+    if roles.groups is not None:
+        answers |= _groups(table, roles, answers, like)
+    features, remarks = _features(table, roles, target, like, not answers["classes"])
+    remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
+    opened = Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target, votes=votes)
+    return opened if like is not None else with_parts(opened, table, roles)
+
+
+def _answers(table: Table, roles: Roles, like: Known | None, usual: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the target's name, and what `read_answers` says of it."""
     target = _target(table, roles, like, usual)
     known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
     answers = read_answers(
@@ -125,12 +147,53 @@ def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str
         like=like,
         grouped=roles.groups is not None,
     )
-    if roles.groups is not None:
-        answers |= _groups(table, roles, answers, like)
-    features, remarks = _features(table, roles, target, like, not answers["classes"])
-    remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
-    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
-    return Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target)
+    return target, answers
+
+
+def _of_annotators(table: Table, roles: Roles) -> tuple[str, dict[str, Any], Votes]:
+    """Return the target's name, the answers and the votes: the majority's label, or the mean rating, where no target is named."""
+    if roles.target is not None:
+        target, answers = _answers(table, roles, None, None)
+        votes = read_annotators(table, roles.annotators, not answers["classes"], answers["classes"])
+        if votes.classes != answers["classes"]:
+            raise UserError(
+                f"{table.file}: the annotators tell {len(votes.classes)} classes, and the target has {len(answers['classes'])}; "
+                "leave --target out, so that the votes make it"
+            )
+        return target, answers, votes
+    regression = {"auto": None, "regression": True, "classification": False}[roles.task]
+    truth = table.label_names.get(roles.truth or "", ())
+    votes = read_annotators(table, roles.annotators, regression, truth)
+    name = ", ".join(annotator_columns(roles.annotators))
+    if votes.votes is None:
+        assert votes.mean is not None
+        made = pd.Series(votes.mean.numpy())
+    else:
+        made = pd.Series(np.array(votes.classes, dtype=object)[votes.votes.argmax(1).numpy()])
+    clean = None if roles.truth is None else table.column(roles.truth, "truth column")
+    answers = read_answers(
+        (made, column_place(table.file, name, table.lines, table.files)),
+        None,
+        clean,
+        task="regression" if votes.votes is None else "classification",
+        bins=roles.bins,
+        names=votes.classes,
+        truth_names=truth,
+        grouped=roles.groups is not None,
+    )
+    return name, answers, _only_of(votes, answers["classes"], name)
+
+
+def _only_of(votes: Votes, classes: tuple[str, ...], name: str) -> Votes:
+    """Return the votes for the classes of the target; a class that no row has the majority for is refused."""
+    if votes.votes is None or votes.classes == classes:
+        return votes
+    lost = [c for c in votes.classes if c not in classes]
+    if lost:
+        numbers = ", or train on their mean with --task regression" if are_whole_numbers(votes.classes) else ""
+        raise UserError(f"{name}: no row has most votes for {lost[0]!r}; name a target with --target{numbers}")
+    order = [votes.classes.index(c) for c in classes]
+    return replace(votes, classes=classes, votes=votes.votes[:, order])
 
 
 def _groups(table: Table, roles: Roles, answers: dict[str, Any], like: Known | None) -> dict[str, Any]:
@@ -169,13 +232,13 @@ def _features(
         encoded = table.images[column]() if column in table.images else image_files(table, column)
         images, remarks = encoded_images(encoded, _like_size(like, roles))
         groups = group_columns(roles.groups, table.names)
-        beside = [n for n in table.names if n not in (target, column, roles.truth, *groups, *roles.ignore)]
+        beside = [n for n in table.names if n not in (target, column, *roles.answers, *groups, *roles.ignore)]
         if beside:
             remarks = (*remarks, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
         return images, remarks
     if like is not None:
         return columns_like(table, like), ()
-    answers = {n for n in (target, roles.truth) if n is not None}
+    answers = roles.answers | {target}
     columns, remarks = find_columns(table, roles, answers)
     for name in giveaways(columns, table.cells.read(target), real):
         remarks += (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from skedastic.data.annotators import annotator_columns
 from skedastic.data.answers import TaskName
 from skedastic.data.columns import FEW_CATEGORIES, Kind, as_numbers, coded, kind_of, missing
 from skedastic.data.tables import Columns, Table
@@ -31,6 +32,8 @@ class Roles:
     clean labels, for evaluation only. ignore: no features. text, numeric, categorical: to be taken so, whatever they look
     like. image: of several columns of images, or of paths to images in a table of text, the one. task, bins: as in
     `read_answers`. image_size: pixels of each side that images are resized to.
+    annotators: several people's answers, as in `annotators`; they make the target where none is named.
+    split: with train, test or validation for each row. group_by: rows with the same cell there stay together in every split.
     """
 
     target: str | None = None
@@ -44,6 +47,9 @@ class Roles:
     task: TaskName = "auto"
     bins: int | None = None
     image_size: int | None = None
+    annotators: tuple[str, ...] = ()
+    split: str | None = None
+    group_by: str | None = None
     given: Mapping[str, Kind] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -65,8 +71,9 @@ class Roles:
 
     @property
     def answers(self) -> frozenset[str]:
-        """Columns that are no features, since they tell the answer."""
-        return frozenset(c for c in (self.target, self.truth) if c is not None)
+        """Columns that are no features: they tell the answer, or which row is for what."""
+        named = (self.target, self.truth, self.split, self.group_by, *annotator_columns(self.annotators))
+        return frozenset(c for c in named if c is not None)
 
     @property
     def named(self) -> dict[str, str]:
@@ -79,6 +86,9 @@ class Roles:
         for name in self.ignore:
             if name not in table.all_names:
                 raise UserError(f"{table.file}: {unknown('column to ignore', name, table.all_names)}")
+        for named, what in ((self.split, "split column"), (self.group_by, "column to group by")):
+            if named is not None:
+                table.column(named, what)
         for name, role in self.named.items():
             if name not in table.all_names:
                 raise UserError(f"{table.file}: {unknown(role, name, table.all_names)}")

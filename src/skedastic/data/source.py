@@ -11,6 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from skedastic.data.annotators import Votes
 from skedastic.data.dataset import Dataset, Features, Truth
 from skedastic.data.encode import Encoder
 from skedastic.data.encode_images import ImageEncoder
@@ -36,6 +37,8 @@ class Source:
     of the source holds them; for evaluation only. remarks: what was left out or is missing. integer_labels: the user's
     labels were whole numbers, whose decimal writing `classes` holds. bins: of real targets, where these are the groups.
     target: what the user calls y. quantiles: of the column that the groups are bins of.
+    removed: rows that are no examples, as a person said. test_rows: those that a column of the source names so. unit: [n] int64,
+    what must stay together, such as the patient. votes: what several annotators said.
     """
 
     name: str
@@ -50,6 +53,10 @@ class Source:
     bins: Bins | None = None
     target: str = "y"
     quantiles: Bins | None = None
+    removed: Tensor | None = None
+    test_rows: Tensor | None = None
+    unit: Tensor | None = None
+    votes: Votes | None = None
 
     @property
     def kind(self) -> str:
@@ -95,6 +102,14 @@ class Source:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def rows(self) -> Tensor:
+        """The rows [m] int64 that are examples."""
+        kept = torch.ones(len(self), dtype=torch.bool)
+        if self.removed is not None:
+            kept[self.removed] = False
+        return kept.nonzero().flatten()
+
     def encode(self, rows: Tensor, text: TextSettings | None = None, tokenizer_file: Path | None = None) -> Encoder:
         """Fit an encoder on the rows `rows` [m] int64, the training rows. text, tokenizer_file: as `RowEncoder.fit`."""
         if isinstance(self.features, Columns):
@@ -119,6 +134,9 @@ class Source:
             bins=self.bins,
             tokens=encoder.inputs.tokens,
             has_ids=encoder.inputs.has_ids,
+            soft=None if self.votes is None or self.votes.votes is None else self.votes.soft[rows],
+            disagreement=None if self.votes is None else self.votes.disagreement(self.y)[rows],
+            unit=None if self.unit is None else self.unit[rows],
         )
 
     def truth_of(self, rows: Tensor) -> Truth | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.targets import Scale
-from skedastic.methods.base import Method, Stage, State, Task
+from skedastic.methods.base import MIXED, Method, Stage, State, Task
 from skedastic.training.budget import Budget
 from skedastic.training.checkpoints import Checkpoints
 from skedastic.training.engine import find_device
@@ -64,6 +64,14 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
     )
 
 
+def suited(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the data with the labels that a method takes, and a remark: annotators' votes as soft labels, or the majority's."""
+    if dataset.soft is None or MIXED not in method.refuses:
+        return dataset, ()
+    why = f"{method.card.name} trains on the label of each row, not on the shares of the votes: {method.refuses[MIXED]}"
+    return replace(dataset, soft=None), (why,)
+
+
 def train(
     method: Method,
     dataset: Dataset,
@@ -86,6 +94,7 @@ def train(
     is left alone.
     """
     device = find_device(budget.device)
+    dataset, hardened = suited(dataset, method)
     task = task or make_task(dataset, reference)
     state: State | None = None
     trained: list[Stage] = []
@@ -111,7 +120,7 @@ def train(
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    remarks = [stage.remark for stage in trained if stage.remark]
+    remarks = [*hardened, *(stage.remark for stage in trained if stage.remark)]
     for stage in trained:
         course = [row for row in history if row["stage"] == stage.name]
         remarks += [r for r in stage.method.remarks(course, budget.batch_size) if r not in remarks]

@@ -1,0 +1,37 @@
+"""The noise of each group as its annotators' disagreement measures it, in place of an estimate from held-out predictions.
+
+Of labels: the mean share of votes against the label that is trained on. Of ratings: the mean variance of what is trained
+on, the mean rating: s²/m of m ratings with the unbiased variance s². Intervals are normal ones over the rows of a group.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Dataset
+
+NORMAL_95 = 1.959964
+
+
+def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
+    """Return noise and density of each group; disagreement: [n] of each example, NaN where a single person answered.
+
+    A group in which nobody can disagree gets the mean of all, and an interval that says so.
+    """
+    known = ~disagreement.isnan()
+    group, values = dataset.group[known], disagreement[known].double()
+    n = len(dataset.groups)
+    counted = torch.bincount(group, minlength=n)
+    overall = values.mean() if len(values) else torch.tensor(0.0, dtype=torch.float64)
+    mean = torch.bincount(group, values, minlength=n) / counted.clamp_min(1)
+    mean = torch.where(counted > 0, mean, overall)
+    squares = torch.bincount(group, (values - mean[group]) ** 2, minlength=n)
+    half = NORMAL_95 * (squares / (counted - 1).clamp_min(1) / counted.clamp_min(1)).sqrt()
+    highest = 1.0 if dataset.scale is None else float(values.max()) if len(values) else 0.0
+    half = torch.where(counted > 1, half, torch.tensor(highest, dtype=torch.float64))
+    errors = (mean * counted).round().long() if dataset.scale is None else None
+    top = 1.0 if dataset.scale is None else float("inf")
+    low, high = (mean - half).clamp_min(0), (mean + half).clamp_max(top)
+    return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), errors, counted, mean, low, high)
