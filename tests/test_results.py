@@ -77,7 +77,7 @@ def test_a_loaded_result_is_the_saved_one(fitted, folder):
 
 def test_a_loaded_result_can_be_saved_again(folder, tmp_path):
     sk.load(folder).save(tmp_path / "again")
-    for name in set(RUN_FILES) - {"report.html", "predictions.parquet", "suspects.parquet"}:
+    for name in set(RUN_FILES) - {"README.md", "report.html", "predictions.parquet", "suspects.parquet"}:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
@@ -157,7 +157,11 @@ def other_network(folder):
 
 
 DAMAGE = [
-    *[(f"without {name}", lambda folder, name=name: (folder / name).unlink(), "run") for name in RUN_FILES[:-1]],
+    *[
+        (f"without {name}", lambda folder, name=name: (folder / name).unlink(), "run")
+        for name in RUN_FILES
+        if name not in ("report.html", "README.md")
+    ],
     ("cut safetensors", write("model.safetensors", b"\x08\0\0\0"), "model.safetensors' is damaged"),
     ("other safetensors", other_network, "does not fit the network"),
     ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), "does not fit the network"),
@@ -196,7 +200,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_nothing_pickled_is_read(folder):
     for path in folder.iterdir():
-        assert path.suffix in (".toml", ".safetensors", ".json", ".jsonl", ".parquet", ".html")
+        assert path.suffix in (".toml", ".safetensors", ".json", ".jsonl", ".parquet", ".html", ".md")
 
 
 def test_a_saved_folder_can_be_moved(folder, fitted):

@@ -226,6 +226,7 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
         raise UserError("the run's data was given in Python: name rows to check the file on with --rows SOURCE")
     part = next(open_unlabelled(source, result.known, roles_of(result.config)).parts())
     x = part.features if isinstance(part.features, Tensor) else result.encoder.transform(part.features)
+    assert isinstance(x, Tensor)
     parity = export_network(result.net, x[:CHECKED], Path(out), form, force=force)
     return f"{out}: {form}, equal to the network on {parity.rows:,} rows but for {parity.difference:.2g}"
 
