@@ -145,6 +145,7 @@ def _beside(path: Path, form: str) -> Iterator[Path]:
     with folder:
         temporary = Path(folder.name) / f"net{ENDINGS[form]}"
         yield temporary
+        temporary.chmod(0o644)
         temporary.rename(path)
 
 
