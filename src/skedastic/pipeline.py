@@ -21,7 +21,7 @@ from skedastic.config import (
     the_method,
     to_toml,
 )
-from skedastic.data import Dataset, from_arrays
+from skedastic.data import Dataset, from_arrays, from_torch, is_frame, is_torch, open_source
 from skedastic.data.answers import TaskName
 from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
@@ -30,13 +30,14 @@ from skedastic.evaluate_real import evaluate_real
 from skedastic.methods import presets
 from skedastic.methods.base import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REFERENCE, Method
 from skedastic.methods.erm import ERM
-from skedastic.preparation import Data, network, open_data, open_named
+from skedastic.preparation import Data, column_roles, network, open_data
 from skedastic.rehearsal import MakeNet, rehearse
 from skedastic.results import Result, make_result
 from skedastic.training import Budget, Checkpoints, train
 from skedastic.training.loop import Progress, make_task
 
 ALL = "all"  # instead of the names of methods
+OF_FRAMES = ("task", "bins", "text", "numeric", "categorical", "ignore")  # what is said of X where y comes beside it
 Tell = Callable[[Data], None]
 
 
@@ -59,8 +60,9 @@ def fit(
 ) -> Result:
     """Train one model and return it with everything that was found out on the way.
 
-    source: features X [n, ...] (NumPy, torch, pandas, lists) with labels y [n]; or, without y, what the command line
-    takes (a file or the name of a built-in set, with `target="column"`). method: a method such as
+    source: features X [n, ...] (NumPy, torch, pandas, Polars, lists, texts) with labels y [n]; or, without y, a map-style torch data
+    set of pairs (x, label), or a frame or what the command line takes (a file, the name of a built-in set) with
+    `target="column"`, and the other columns by name: `text=["review"]`, `ignore=["id"]`, `annotators=[…]`, …. method: a method such as
     `sk.HAR(strength=0.1)`, or a preset's name. task: "classification", "regression", or "auto": regression where y holds
     measurements. groups: [n] group of each example, or with a file the name of a column; by default its label, or ten
     bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
@@ -72,8 +74,10 @@ def fit(
 
     Raises UserError, in one line, on whatever can't be used.
     """
-    if y is None and not isinstance(source, (str, Path)):
-        raise UserError("fit needs labels: fit(X, y), or the name of a file with target=…")
+    if y is None and is_torch(source):
+        source, y = from_torch(source)
+    if y is None and not isinstance(source, (str, Path)) and not (is_frame(source) and "target" in settings):
+        raise UserError("fit needs labels: fit(X, y), or the name of a file or a frame with target=…")
     for what, given_as in (("test", test), ("reference", reference)):
         if not isinstance(given_as, (tuple, str, Path, int, float, np.floating, type(None))):
             raise UserError(
@@ -83,7 +87,7 @@ def fit(
     name = method if isinstance(method, str) else None
     method = make_method(method, {}) if isinstance(method, str) else method
     given = {
-        "source": str(source) if y is None else "",
+        "source": str(source) if isinstance(source, (str, Path)) and y is None else "",
         "task": task,
         "groups": groups if y is None else None,
         "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
@@ -95,7 +99,11 @@ def fit(
         "seed": seed,
     }
     config = build_config(settings | given)
-    opened = open_named(config) if y is None else from_arrays(source, y, groups, task=config.task, bins=config.bins)
+    if y is None:
+        opened = open_source(source, **column_roles(config))
+    else:
+        said = {name: value for name, value in column_roles(config).items() if name in OF_FRAMES}
+        opened = from_arrays(source, y, groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return _fit(config, data, method, own_net, progress, checkpoints)
 

@@ -8,7 +8,7 @@ from skedastic.data.encode_images import ImageEncoder
 from skedastic.data.encode_rows import RowEncoder
 from skedastic.data.encode_text import TextSettings
 from skedastic.data.folds import folds, half, limit, reference_rows, split_rows
-from skedastic.data.from_python import from_arrays, from_torch, is_torch
+from skedastic.data.from_python import from_arrays, from_torch, is_frame, is_torch
 from skedastic.data.known import Known
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.data.opening import open_source, open_table
@@ -38,6 +38,7 @@ __all__ = [
     "from_arrays",
     "from_torch",
     "half",
+    "is_frame",
     "is_torch",
     "limit",
     "open_source",

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,15 @@ class Votes:
         """The share of the votes for each class, [n, C] float32."""
         assert self.votes is not None
         return self.votes / self.votes.sum(1, keepdim=True)
+
+    def only(self, classes: Sequence[str]) -> tuple[Votes, tuple[str, ...]]:
+        """Return the votes for these classes, in this order, and a remark on those for others, which are left out."""
+        assert self.votes is not None
+        lost = [c for c in self.classes if c not in classes]
+        kept = self.votes[:, [self.classes.index(c) for c in classes]]
+        number = int((self.votes.sum() - kept.sum()).round())
+        remark = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
+        return replace(self, classes=tuple(classes), votes=kept), (remark,) * bool(lost)
 
     def disagreement(self, y: Tensor) -> Tensor:
         """Return how noisy each row is, [n] float64: the share of votes against y [n], or the variance of the mean rating."""

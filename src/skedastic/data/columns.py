@@ -30,6 +30,7 @@ DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}
 LARGEST = float(np.finfo(np.float32).max)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
+MONTHS = 12
 SAMPLE = 1000  # cells that are looked at to tell
 
 
@@ -170,7 +171,8 @@ def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
     filled = [n for n in names if n]
     cells = int((np.array([bool(n) for n in names])[codes]).sum())
     sample = filled[:: max(1, len(filled) // SAMPLE)]
-    if sample and sum(bool(re.fullmatch(DATE, s)) for s in sample) > len(sample) / 2:
+    dated = [s for s in sample if s.lower() not in MISSING_NUMBER]
+    if dated and sum(bool(re.fullmatch(DATE, s)) for s in dated) > len(dated) / 2:
         return "date"
     if len(filled) <= FEW_CATEGORIES or len(filled) <= cells / 2:
         return "category"
@@ -214,9 +216,10 @@ def is_day_first(column: pd.Series) -> bool:
     if is_datetime64_any_dtype(column.dtype):
         return False
     words = pd.Series(coded(column)[1], dtype=object)
-    dots = bool(words.str.fullmatch(r"\d{1,2}\.\d{1,2}\..*").any())
-    wrong = [int(_read_dates(words, first).isna().sum()) for first in (dots, not dots)]
-    return dots if wrong[0] <= wrong[1] else not dots
+    parts = words.str.extract(r"^(\d{1,2})([-/.])(\d{1,2})[-/.]\d").dropna()
+    if (parts[0].astype(int) > MONTHS).any():
+        return True
+    return bool((parts[1] == ".").any()) and not (parts[2].astype(int) > MONTHS).any()
 
 
 def _read_dates(words: pd.Series, day_first: bool) -> pd.Series:

@@ -272,8 +272,8 @@ def _date_part(cells: pd.Series, part: str) -> Values:
         return days
     period, wave = part.split()
     turn = {
-        "year": (dates.dayofyear.to_numpy(np.float64) - 1) / 365.25,
-        "week": dates.dayofweek.to_numpy(np.float64) / 7,
+        "year": (dates.day_of_year.to_numpy(np.float64) - 1) / 365.25,
+        "week": dates.day_of_week.to_numpy(np.float64) / 7,
         "hours": days % 1,
     }[period]
     return np.asarray(np.sin(2 * np.pi * turn) if wave == "sin" else np.cos(2 * np.pi * turn), dtype=np.float64)

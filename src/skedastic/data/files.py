@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def read_files(paths: Sequence[Path]) -> Table:
     for path in paths:
         _check_file(path)
     name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return _READERS[kinds[0]](paths, name)
+    return replace(_READERS[kinds[0]](paths, name), folder=paths[0].parent)
 
 
 @contextmanager

@@ -183,13 +183,24 @@ def numbered(values: Tensor) -> pd.DataFrame:
     return pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
 
 
-def _of_frame(X: pd.DataFrame, name: str, like: Known | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
-    frame = X.reset_index(drop=True).rename(columns=str)
+def is_frame(X: Any) -> bool:
+    """Whether this is a frame: of pandas, of Polars, or an Arrow table."""
+    return isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns"))
+
+
+def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
+    """Return a frame of pandas with names for columns. Raises UserError where two are the same, or there are no rows."""
+    frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
+    frame = frame.reset_index(drop=True).rename(columns=str)
     if frame.columns.has_duplicates:
         raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")
     if len(frame) == 0:
         raise UserError(f"{name} has no rows")
-    table = Table(name, FrameCells(frame))
+    return frame
+
+
+def _of_frame(X: pd.DataFrame, name: str, like: Known | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+    table = Table(name, FrameCells(as_frame(X, name)))
     if like is not None:
         return columns_like(table, like), ()
     roles.check(table)

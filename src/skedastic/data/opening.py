@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from skedastic.data.answers import read_answers
 from skedastic.data.columns import column_place
 from skedastic.data.dataset import Features
 from skedastic.data.files import endings, find_files, read_files
-from skedastic.data.from_python import from_npz
+from skedastic.data.from_python import as_frame, from_npz, is_frame
 from skedastic.data.groups import group_columns, read_group_spec
 from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.known import Known
@@ -25,23 +24,29 @@ from skedastic.data.labels import are_whole_numbers
 from skedastic.data.parts import with_parts
 from skedastic.data.schema import Roles, find_columns, giveaways
 from skedastic.data.source import Source, check_like, columns_like
-from skedastic.data.tables import Columns, Table
+from skedastic.data.tables import Columns, FrameCells, Table
 from skedastic.errors import UserError, suggestion
 
+FIRST_ROWS = 20  # that are looked at before anything is decoded
 USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
-def open_source(source: str | Path, *, like: Known | None = None, **roles: Any) -> Source:
+def open_source(source: str | Path | Any, *, like: Known | None = None, **roles: Any) -> Source:
     """Open a source by its name.
 
     source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar), a folder of images
-    or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits, wine, …).
+    or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits, wine, …); or a frame of pandas or Polars.
     roles: the fields of `Roles`: the columns with the labels, the groups and so on. like: the training source, when this is its
     test set: classes, groups and columns must be known there, and where the target is absent here, truth is taken for it.
     Raises UserError, in one line, for everything that can't be used.
     """
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in roles.items()}
     wanted = Roles(**given)
+    if is_frame(source):
+        opened = from_table(Table("frame", FrameCells(as_frame(source))), wanted, like)
+        if like is not None:
+            check_like(opened, like)
+        return opened
     name = str(source)
     if name == bundled.IMAGES:
         opened = _digits(wanted)
@@ -181,19 +186,10 @@ def _of_annotators(table: Table, roles: Roles) -> tuple[str, dict[str, Any], Vot
         truth_names=truth,
         grouped=roles.groups is not None,
     )
-    return name, answers, _only_of(votes, answers["classes"], name)
-
-
-def _only_of(votes: Votes, classes: tuple[str, ...], name: str) -> Votes:
-    """Return the votes for the classes of the target; a class that no row has the majority for is refused."""
-    if votes.votes is None or votes.classes == classes:
-        return votes
-    lost = [c for c in votes.classes if c not in classes]
-    if lost:
-        numbers = ", or train on their mean with --task regression" if are_whole_numbers(votes.classes) else ""
-        raise UserError(f"{name}: no row has most votes for {lost[0]!r}; name a target with --target{numbers}")
-    order = [votes.classes.index(c) for c in classes]
-    return replace(votes, classes=classes, votes=votes.votes[:, order])
+    if votes.votes is not None:
+        votes, lost = votes.only(answers["classes"])
+        answers["remarks"] = (*answers["remarks"], *lost)
+    return name, answers, votes
 
 
 def _groups(table: Table, roles: Roles, answers: dict[str, Any], like: Known | None) -> dict[str, Any]:
@@ -240,7 +236,7 @@ def _features(
         return columns_like(table, like), ()
     answers = roles.answers | {target}
     columns, remarks = find_columns(table, roles, answers)
-    for name in giveaways(columns, table.cells.read(target), real):
+    for name in giveaways(columns, table.cells.read(target), real) if target in table.names else ():
         remarks += (
             f"column {name} is the target in other words: what is learned from it may be of no use (--ignore it)",
         )
@@ -265,11 +261,12 @@ def find_image_column(table: Table, roles: Roles) -> str | None:
 def image_files(table: Table, column: str) -> FileBytes:
     """Return the images at the paths that a column of text holds, relative to here, or to the table."""
     cells, place = table.column(column, "image column")
-    beside = Path(table.file).parent
-    paths = [str(c) if Path(str(c)).is_file() else str(beside / str(c)) for c in cells]
-    for row in range(min(len(paths), 20)):
-        if not re.search(r"\.\w+$", paths[row]) or not Path(paths[row]).is_file():
+    beside = table.folder or Path()
+    names = [str(c) for c in cells]
+    paths = [name if Path(name).is_file() else str(beside / name) for name in names]
+    for row in range(min(len(paths), FIRST_ROWS)):
+        if Path(names[row]).suffix.lower() not in folders.IMAGES or not Path(paths[row]).is_file():
             raise UserError(
-                f"{place.at(row)}: {paths[row][:80]!r} is no image file; give paths as they are seen from here"
+                f"{place.at(row)}: {names[row][:80]!r} is no image file; give paths as they are seen from here, or from the table"
             )
     return FileBytes(tuple(paths))

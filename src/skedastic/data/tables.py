@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
@@ -132,6 +133,7 @@ class Table:
     file: what errors call it. lines: errors name cells by line, as in a text file, instead of by row. label_names: of
     Hugging Face ClassLabel columns. images: what opens each column of images; these are not cells. files: name and rows of
     each file, where there are several. first: the row of the file that is the first here.
+    folder: that holds the file.
     """
 
     file: str
@@ -142,6 +144,7 @@ class Table:
     remarks: tuple[str, ...] = ()
     files: tuple[tuple[str, int], ...] = ()
     first: int = 0
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
