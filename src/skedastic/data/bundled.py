@@ -8,7 +8,6 @@ import torch
 
 from skedastic.data.source import Source
 from skedastic.data.tables import FrameCells, Table
-from skedastic.errors import UserError
 
 IMAGES = "digits"
 TABLES = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
@@ -35,9 +34,3 @@ def digits() -> Source:
     y = torch.from_numpy(bunch.target.astype(np.int64))
     classes = tuple(str(c) for c in range(10))
     return Source("digits", x, y, classes, y, classes, integer_labels=True)
-
-
-def refuse_columns(named: bool) -> None:
-    """Raise UserError where columns are named of a source that has none."""
-    if named:
-        raise UserError("digits has no columns: leave --target, --groups, --ignore and --truth out")

@@ -34,17 +34,18 @@ def from_arrays(
     task: TaskName = "auto",
     bins: int | None = None,
     like: Known | None = None,
+    name: str = "arrays",
     **roles: Any,
 ) -> Source:
     """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
 
     X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
     labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
-    `read_answers`. like: of the training source, when this is its test set. roles: which columns of a frame are what (`Roles`).
+    `read_answers`. like: of the training source, when this is its test set. name: of the source. roles: which columns of a frame are what (`Roles`).
     Raises UserError for everything that can't be used.
     """
     columns = {"y": y, "groups": groups, "truth": truth}
-    source = _from_columns("arrays", X, "X", columns, task, bins, like, Roles(**roles))
+    source = _from_columns(name, X, "X", columns, task, bins, like, Roles(**roles))
     if like is not None:
         check_like(source, like)
     return source

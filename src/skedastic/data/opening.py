@@ -16,8 +16,9 @@ from skedastic.data.answers import read_answers
 from skedastic.data.columns import column_place
 from skedastic.data.dataset import Features
 from skedastic.data.files import endings, find_files, read_files
-from skedastic.data.from_python import as_frame, from_npz, is_frame
+from skedastic.data.from_python import as_frame, from_arrays, from_npz, is_frame
 from skedastic.data.groups import group_columns, read_group_spec
+from skedastic.data.idx import is_idx, read_idx_pair
 from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.known import Known
 from skedastic.data.labels import are_whole_numbers
@@ -34,7 +35,7 @@ USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 def open_source(source: str | Path | Any, *, like: Known | None = None, **roles: Any) -> Source:
     """Open a source by its name.
 
-    source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar), a folder of images
+    source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder of images
     or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits, wine, …); or a frame of pandas or Polars.
     roles: the fields of `Roles`: the columns with the labels, the groups and so on. like: the training source, when this is its
     test set: classes, groups and columns must be known there, and where the target is absent here, truth is taken for it.
@@ -50,6 +51,10 @@ def open_source(source: str | Path | Any, *, like: Known | None = None, **roles:
     name = str(source)
     if name == bundled.IMAGES:
         opened = _digits(wanted)
+    elif is_idx(Path(name)):
+        _refuse_columns(name, wanted)
+        x, y = read_idx_pair(Path(name))
+        opened = from_arrays(x, y, task=wanted.task, bins=wanted.bins, like=like, name=Path(name).name)
     elif (paths := _files(name)) is not None and paths[0].suffix.lower() == ".npz":
         opened = _npz(paths, wanted, like)
     else:
@@ -101,10 +106,14 @@ def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
     return read_files(paths), None
 
 
+def _refuse_columns(name: str, roles: Roles) -> None:
+    """Raise UserError where columns are named of a source that has none."""
+    if any(getattr(roles, f.name) for f in fields(Roles) if f.init and f.name not in ("task", "bins")):
+        raise UserError(f"{name} has no columns: leave --target, --groups, --ignore, --truth and the like out")
+
+
 def _digits(roles: Roles) -> Source:
-    bundled.refuse_columns(
-        any(getattr(roles, f.name) for f in fields(Roles) if f.init and f.name not in ("task", "bins"))
-    )
+    _refuse_columns(bundled.IMAGES, roles)
     if roles.task == "regression" or roles.bins is not None:
         raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
     return bundled.digits()

@@ -16,6 +16,7 @@ from skedastic.data.columns import Kind
 from skedastic.data.files import find_files
 from skedastic.data.from_python import npz_features, numbered
 from skedastic.data.groups import group_columns
+from skedastic.data.idx import is_idx, read_idx
 from skedastic.data.images import EncodedImages, as_images, encoded_images
 from skedastic.data.known import Known
 from skedastic.data.opening import find_image_column, image_files, open_table
@@ -70,6 +71,8 @@ def open_unlabelled(source: str, known: Known, roles: Roles, keep: Sequence[str]
     """
     if source == bundled.IMAGES:
         return _of_pixels(source, bundled.digits().features, known, keep)
+    if is_idx(Path(source)):
+        return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), known, keep)
     if Path(source).suffix.lower() == ".npz":
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:

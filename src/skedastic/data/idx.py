@@ -1,0 +1,55 @@
+"""idx files, as MNIST and its kin are kept: images and their labels in two files of like names, .gz or not.
+
+train-images-idx3-ubyte.gz    the source
+train-labels-idx1-ubyte.gz    beside it, found by its name
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.errors import UserError
+
+PATTERN = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file is named as idx images are."""
+    return PATTERN.search(path.name) is not None
+
+
+def read_idx_pair(path: Path) -> tuple[Tensor, NDArray[np.int64]]:
+    """Return the images [n, H, W] of a file, and the labels [n] of the one beside it. Raises UserError."""
+    beside = path.with_name(PATTERN.sub(r"labels\1idx1-ubyte\2", path.name))
+    if not beside.is_file():
+        raise UserError(f"{path}: its labels are not there: {beside.name} must be beside it")
+    images, labels = read_idx(path), read_idx(beside)
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        shapes = f"{list(images.shape)} and {list(labels.shape)}"
+        raise UserError(f"{path}: images and labels have shapes {shapes}; they must be [n, height, width] and [n]")
+    return torch.from_numpy(images), labels.astype(np.int64)
+
+
+def read_idx(path: Path) -> NDArray[np.generic]:
+    """Return the array of an idx file: two zeros, a type, the number of dimensions, their sizes, the numbers. Raises UserError."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} can't be read: {error}") from None
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
+        raise UserError(f"{path} is no idx file; it begins with two zeros and the type of its numbers")
+    kind, dimensions = np.dtype(TYPES[content[2]]), content[3]
+    shape = np.frombuffer(content, ">i4", min(dimensions, max(0, (len(content) - 4) // 4)), 4)
+    start = 4 + 4 * dimensions
+    if len(shape) < dimensions or len(content) - start != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
+        raise UserError(f"{path} is cut off, or longer than it says; restore the file")
+    return np.frombuffer(content, kind, offset=start).reshape(shape.tolist()).astype(kind.newbyteorder("="))
