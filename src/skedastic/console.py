@@ -300,11 +300,15 @@ def _show_axes() -> None:
 def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], as_json: bool) -> None:
     """Print where HAR would measure in a network: a shipped model's name, or file.py:function."""
     from skedastic.core.taps import find_taps
-    from skedastic.models import make
+    from skedastic.models import make, prefixes
     from skedastic.models.own import own_network
 
     default = (3, 32, 32) if model == "resnet32" else (64,)
-    net = own_network(model) if ":" in model else make(model, shape or default, 10)
+    net = (
+        own_network(model)
+        if ":" in model and model.partition(":")[0] not in prefixes()
+        else make(model, shape or default, 10)
+    )
     modules = find_taps(net, names or None)
     rows: list[dict[str, Any]] = [{"name": n, "kind": type(m).__name__} for n, m in modules.items()]
     if shape is not None:

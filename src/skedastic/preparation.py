@@ -132,10 +132,9 @@ def _cut_off(training: Dataset) -> tuple[str, ...]:
     if not training.tokens or not isinstance(training.x, torch.Tensor):
         return ()
     full = int((training.x[:, -1] != 0).sum())
-    rest = "what is longer is cut off (tokens.length)"
-    return (f"{full:,} of {len(training):,} texts fill the {training.tokens} tokens that are read of each; {rest}",) * (
-        full > 0
-    )
+    rest = "of longer ones the rest is cut off (tokens.length)"
+    said = f"{full:,} of {len(training):,} texts have {training.tokens} tokens or more, as many as are read; {rest}"
+    return (said,) * (full > 0)
 
 
 def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:

@@ -94,13 +94,18 @@ def coded(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return (np.cumsum(used) - 1)[codes], tuple(np.asarray(names, dtype=object)[used])
 
 
+def encodable(text: str) -> str:
+    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
     """Return the distinct cells, and which of them each cell is, [n]; -1 where it is missing."""
     try:
         codes, values = pd.factorize(column, use_na_sentinel=True)
     except TypeError:  # of what has no hash, such as lists
         return np.arange(len(column)), pd.Series([str(v) for v in column], dtype=object)
-    return codes.astype(np.int64), pd.Series(values)
+    return codes.astype(np.int64), pd.Series(values, dtype=object if column.dtype == object else None)
 
 
 def _written(values: pd.Series) -> NDArray[Any]:
@@ -111,7 +116,7 @@ def _written(values: pd.Series) -> NDArray[Any]:
         names = np.array([str(v) for v in number], dtype=object)
         names[whole] = [str(int(v)) for v in number[whole]]
     else:
-        names = np.array([str(v).strip() for v in values], dtype=object)
+        names = np.array([encodable(str(v)).strip() for v in values], dtype=object)
     names[values.isna().to_numpy()] = ""
     return names
 
@@ -191,7 +196,7 @@ def parse(column: pd.Series, kind: Kind, place: Place, day_first: bool | None = 
         return pd.Series(pd.Categorical.from_codes(codes, pd.Index(names)))
     if kind == "text":
         return pd.Series(
-            ["" if m else str(v).strip() for v, m in zip(column, column.isna(), strict=True)], dtype=object
+            ["" if m else encodable(str(v)).strip() for v, m in zip(column, column.isna(), strict=True)], dtype=object
         )
     return _dates(column, place, day_first) if kind == "date" else _numbers(column, place)
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from skedastic.data.answers import Column, TaskName, read_answers
 from skedastic.data.arrays import as_tensor
-from skedastic.data.columns import Place, is_text
+from skedastic.data.columns import Place, encodable, is_text
 from skedastic.data.files import readable
 from skedastic.data.images import as_images
 from skedastic.data.known import Known
@@ -216,6 +216,8 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:
         array = np.asarray(array, dtype=None if isinstance(array, np.ndarray) else object)
         if array.ndim != 1:
             raise UserError(f"{name} has shape {list(array.shape)}; give one entry for each example, [n]")
+        if array.dtype == object:
+            array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
         column = pd.Series(array).infer_objects()
     if len(column) != n:
         raise UserError(f"{name} has {len(column)} entries and X {n} rows; give one entry for each example")

@@ -2,7 +2,8 @@
 
 Every file with a function `build(input_shape, classes, *, …options) -> nn.Module` is a model of the file's name; its
 keyword-only parameters are the model's options. One that reads texts says so (`READS = "text"`); of its options,
-`vocabulary` and `beside` are the data's. `names.py` has the prefixes of others' models: `timm:…`, `hf:…`, `file.py:function`.
+`vocabulary` and `beside` are the data's. A file with a `PREFIX` makes others'
+models of names such as `timm:…`, `hf:…` and `file.py:function`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+import textwrap
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +21,8 @@ from skedastic.models.normalized import Normalized
 from skedastic.models.rows import Rows
 
 PREFIX = "file"  # of names with a colon that have no other
+OF_THE_DATA = ("inputs", "classes")
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def own_network(name: str) -> nn.Module:
@@ -37,11 +41,10 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     option that the function does not take.
     """
     make = _find(name)
-    takes = inspect.signature(make).parameters if not isinstance(make, nn.Module) else {}
-    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    takes, anything = _parameters(make)
     for option in options:
-        if option not in takes and not anything:
-            raise unknown(f"option of model {name!r}", option, [p for p in takes if p not in ("inputs", "classes")])
+        if option in OF_THE_DATA or (option not in takes and not anything):
+            raise unknown(f"option of model {name!r}", option, [p for p in takes if p not in OF_THE_DATA])
     given = {k: v for k, v in (("inputs", inputs), ("classes", classes)) if k in takes}
     net = _called(make, name, {**given, **options})
     if inputs.kind == "image":
@@ -49,34 +52,47 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     return Rows(net, inputs) if inputs.has_ids else net
 
 
-def _find(name: str) -> Any:
+def _find(name: str) -> nn.Module | Callable[..., Any]:
     where, _, function = name.rpartition(":")
     module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
-    make = getattr(module, function, None)
-    if make is None:
+    make: nn.Module | Callable[..., Any] | None = getattr(module, function, None)
+    if not callable(make):  # a network is, too
         raise unknown(f"function in {where}", function, [n for n, v in vars(module).items() if callable(v)])
     return make
 
 
-def _called(make: Any, name: str, arguments: Mapping[str, Any]) -> nn.Module:
+def _parameters(make: nn.Module | Callable[..., Any]) -> tuple[list[str], bool]:
+    """Return the parameters that can be given by name, and whether others can be, too."""
+    if isinstance(make, nn.Module):
+        return [], False
+    try:
+        found = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # of some that are written in C
+        return [], True
+    return [p.name for p in found if p.kind in BY_NAME], any(p.kind is p.VAR_KEYWORD for p in found)
+
+
+def _called(make: nn.Module | Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
         net = make if isinstance(make, nn.Module) else make(**arguments)
-    except Exception as error:  # the user's code may raise anything
-        raise UserError(f"{name}() failed: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise UserError(f"{name}() failed: {_line(error)}") from None
     if not isinstance(net, nn.Module):
         raise UserError(f"{name} gives a {type(net).__name__}, and no torch.nn.Module")
     return net
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    own = f"{path.stem}_{zlib.crc32(str(path.absolute()).encode()):08x}"  # no name of a module that could be imported
+    spec = importlib.util.spec_from_file_location(own, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise UserError(f"{str(path)!r}: no such file; give file.py:function")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[own] = importlib.util.module_from_spec(spec)  # where dataclasses look their types up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{str(path)!r} can't be run: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:
+        del sys.modules[own]
+        raise UserError(f"{str(path)!r} can't be run: {_line(error)}") from None
     return module
 
 
@@ -84,7 +100,11 @@ def _imported(name: str) -> ModuleType:
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise UserError(f"module {name!r} can't be imported: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise UserError(f"module {name!r} can't be imported: {_line(error)}") from None
     finally:
         sys.path.remove("")
+
+
+def _line(error: BaseException) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")

@@ -1,68 +1,167 @@
-"""Models of the package timm by name: `timm:NAME`, with pretrained weights where they are asked for."""
+"""Models of the package timm by name: `timm:NAME`, with pretrained weights unless they are not wanted.
+
+Weights come from safetensors only: of the hub or its cache, or of a file. Models whose input has a fixed size are made for that
+of the images; the others read what comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from skedastic.errors import UserError, unknown
+from skedastic.models import whole
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
 
 PREFIX = "timm"
 OPTIONS = ("pretrained", "checkpoint", "drop_rate", "drop_path_rate", "img_size")
+ON_THE_HUB = "model.safetensors"
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return the network of a model's name, with a new last layer.
 
     options: pretrained (default true: from the cache or the hub), checkpoint (a .safetensors file of its weights instead),
-    drop_rate, drop_path_rate, img_size. Raises UserError where timm can't be imported, has no such model, or can't load it.
+    drop_rate and drop_path_rate in [0, 1), img_size (pixels of a side; default: that of the images, where the model has a
+    fixed one). Raises UserError where timm can't be imported, has no such model, can't load its weights whole, or can't read
+    the images.
     """
     for option in options:
         if option not in OPTIONS:
             raise unknown(f"option of model '{PREFIX}:{name}'", option, OPTIONS)
     if inputs.kind != "image":
         raise UserError(f"model {PREFIX}:{name} reads images, and the data is a {inputs.kind}")
-    checkpoint = options.get("checkpoint")
-    if checkpoint is not None and (Path(checkpoint).suffix != ".safetensors" or not Path(checkpoint).is_file()):
-        raise UserError(f"model.checkpoint={checkpoint!r}: must be a .safetensors file; pickles are never read")
+    pretrained = options.get("pretrained", True)
+    if not isinstance(pretrained, bool):
+        raise UserError(f"model.pretrained={pretrained!r}: must be true or false")
+    for option in ("drop_rate", "drop_path_rate"):
+        rate = options.get(option, 0)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise UserError(f"model.{option}={rate!r}: must be in [0, 1)")
+    if "img_size" in options:
+        whole("img_size", options["img_size"])
+    if "checkpoint" in options:
+        _check_file(options["checkpoint"], pretrained)
     timm = _timm()
     if not timm.is_model(name):
         raise unknown("model of timm", name, timm.list_models())
-    pretrained = bool(options.get("pretrained", checkpoint is None))
+    net = _made(timm, name, inputs, classes, options, pretrained)
+    if not inputs.mean:  # then x is no pixels
+        return net
+    mean, deviation = _pixels(net, inputs) if pretrained else (inputs.mean, inputs.deviation)
+    return Normalized(net, mean, deviation)
+
+
+def _check_file(checkpoint: Any, pretrained: bool) -> None:
+    path = Path(checkpoint) if isinstance(checkpoint, (str, Path)) else None
+    if path is None or path.suffix != ".safetensors" or not path.is_file():
+        raise UserError(f"model.checkpoint={str(checkpoint)!r}: must be a .safetensors file; pickles are never read")
+    if not pretrained:
+        raise UserError("model.pretrained=false: model.checkpoint gives weights; leave one of the two out")
+
+
+def _made(
+    timm: Any, name: str, inputs: Inputs, classes: int, options: Mapping[str, Any], pretrained: bool
+) -> nn.Module:
     given = {k: v for k, v in options.items() if k not in ("pretrained", "checkpoint")}
-    overlay = {} if checkpoint is None else {"pretrained_cfg_overlay": {"file": checkpoint}}
     try:
-        net = timm.create_model(
-            name,
-            pretrained=pretrained or checkpoint is not None,
-            num_classes=classes,
-            in_chans=inputs.shape[0],
-            **overlay,
-            **given,
-        )
+        with _quiet():
+            config = timm.get_pretrained_cfg(name)
+            if config.fixed_input_size:
+                given = {"img_size": tuple(inputs.shape[-2:]), **given}
+            net: Any = timm.create_model(
+                name,
+                pretrained=pretrained,
+                pretrained_cfg_overlay=_source(config, options.get("checkpoint")) if pretrained else {},
+                num_classes=classes,
+                in_chans=inputs.shape[0],
+                **given,
+            )
     except Exception as error:  # the package and the hub raise of all kinds
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        way_out = "; for random weights: --set model.pretrained=false" if pretrained else ""
+        raise UserError(f"model {PREFIX}:{name} can't be made: {_line(error)}{way_out}") from None
+    if "checkpoint" in options:
+        _check_whole(options["checkpoint"], net)
+    _try(net, name, inputs)
+    return net.train()  # type: ignore[no-any-return]
+
+
+def _source(config: Any, checkpoint: str | Path | None) -> dict[str, Any]:
+    """Return where weights are read from; left to itself, timm falls back on pickles."""
+    if checkpoint is not None:
+        return {"file": str(checkpoint), "custom_load": False}
+    if not config.hf_hub_id:
+        raise UserError("it has no weights in safetensors on the hub, and pickles are never read")
+    return {"hf_hub_filename": ON_THE_HUB, "custom_load": False}
+
+
+def _check_whole(checkpoint: str | Path, net: Any) -> None:
+    """Raise UserError where the file has not all weights but the last layer's: timm leaves the others random, and is silent."""
+    from safetensors import safe_open
+
+    with safe_open(checkpoint, "pt") as file:
+        held = set(file.keys())
+    last = net.default_cfg["classifier"] or ()  # the name of a layer, or names where there are several
+    new = tuple(f"{layer}." for layer in ((last,) if isinstance(last, str) else last))
+    lost = [key for key, _ in net.named_parameters() if key not in held and not key.startswith(new)]
+    if lost:
+        others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
         raise UserError(
-            f"model {PREFIX}:{name} can't be made: {reason}; random weights need none: --set model.pretrained=false"
+            f"model.checkpoint={str(checkpoint)!r}: has no {lost[0]}{others}; give a file of this model's weights by timm's names"
+        )
+
+
+@torch.no_grad()
+def _try(net: Any, name: str, inputs: Inputs) -> None:
+    try:
+        net.eval()(torch.zeros(1, *inputs.shape))
+    except Exception as error:
+        size, usual = " × ".join(map(str, inputs.shape[-2:])), net.default_cfg["input_size"][-1]
+        raise UserError(
+            f"model {PREFIX}:{name} can't read images of {size}: {_line(error)}; resize them with --set image_size={usual}"
         ) from None
-    known = net.default_cfg if pretrained or checkpoint is not None else {}
-    mean, deviation = tuple(known.get("mean", inputs.mean)), tuple(known.get("std", inputs.deviation))
-    if len(mean) != inputs.shape[0]:
-        mean, deviation = inputs.mean, inputs.deviation
-    return Normalized(net, mean, deviation) if mean else net
+
+
+def _pixels(net: Any, inputs: Inputs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel as the weights were trained with; of grey images, the mean of both."""
+    mean, deviation = tuple(net.default_cfg["mean"]), tuple(net.default_cfg["std"])
+    if inputs.shape[0] == 1:
+        mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
+    return (mean, deviation) if len(mean) == inputs.shape[0] else (inputs.mean, inputs.deviation)
+
+
+def _line(error: Exception) -> str:
+    return textwrap.shorten(str(error), 160, placeholder=" …") or type(error).__name__
 
 
 def _timm() -> Any:
     try:
         import timm
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
-        reason = " ".join(str(error).split())[:100]
         raise UserError(
-            f"models of timm need the packages timm and torchvision ({reason}); pip install 'skedastic[timm]'"
+            f"models of timm need the packages timm and torchvision ({_line(error)}); pip install 'skedastic[timm]'"
         ) from None
     return timm
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep timm from telling which weights it leaves out: those of the last layer always are, and others are an error here."""
+    log = logging.getLogger("timm")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
