@@ -255,3 +255,28 @@ def test_a_reference_batch_is_a_share(name, share):
 def test_bad_settings_are_one_line(settings):
     with pytest.raises(UserError, match=next(iter(settings))):
         make_method("mw-net", settings)
+
+
+def test_fused_attention_is_no_obstacle():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 12), nn.Linear(4, 3)
+
+        def forward(self, x):
+            q, k, v = self.first(x).unsqueeze(1).chunk(3, -1)  # [B, 1, T, 4]
+            return self.last(nn.functional.scaled_dot_product_attention(q, k, v).squeeze(1).mean(1))
+
+    torch.manual_seed(0)
+    net, x, y = Attending(), torch.randn(5, 6, 4), torch.arange(5) % 3
+
+    def losses(parameters):
+        return nn.functional.cross_entropy(run_with(net, parameters, x), y, reduction="none")
+
+    parameters = dict(net.named_parameters())
+    direction = [torch.randn_like(p) for p in parameters.values()]
+    expected = []
+    for i in range(5):
+        gradients = torch.autograd.grad(losses(parameters)[i], list(parameters.values()))
+        expected.append(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
+    torch.testing.assert_close(products(losses, parameters, direction), torch.stack(expected), rtol=1e-4, atol=1e-5)

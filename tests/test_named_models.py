@@ -242,7 +242,9 @@ def test_loading_is_silent_and_leaves_the_packages_settings(tmp_path: Path, capf
 def test_the_tokenizer_of_a_model_is_taken(tmp_path: Path) -> None:
     own = TextEncoder.fit(WORDS, TextSettings(vocabulary=300))
     folder = saved(tmp_path / "bert", "Bert")
-    assert models.tokenizer_file(f"hf:{folder}") is None
+    with pytest.raises(UserError, match="to weights other tokens mean nothing"):
+        models.tokenizer_file(f"hf:{folder}")
+    assert models.tokenizer_file(f"hf:{folder}", {"pretrained": False}) is None
     assert models.tokenizer_file("bilstm") is None
     own._tokenizer.save(str(folder / "tokenizer.json"))
     path = models.tokenizer_file(f"hf:{folder}")
@@ -409,7 +411,7 @@ def test_names_of_the_hub_are_taken_from_its_cache(tmp_path: Path) -> None:
     assert said["own/whole tokens"] == "tokenizer.json"
     assert "can't be loaded" in said["own/pickled net"]
     assert "safetensors" in said["own/pickled net"]
-    assert said["own/pickled tokens"] is None
+    assert "to weights other tokens mean nothing" in said["own/pickled tokens"]
     assert "model hf:own/absent can't be loaded" in said["own/absent net"]
     assert "model hf:own/absent can't be found" in said["own/absent tokens"]
     assert not any("\n" in line for line in said.values() if line)

@@ -95,7 +95,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     held_out = None
     if config.reference_fraction is not None:
         rows, held_out = reference_rows(source, rows, config.reference_fraction, config.seed)
-    own_tokens = models.tokenizer_file(str(config.model.get("name", "auto"))) if source.kind == "text" else None
+    named = str(config.model.get("name", "auto"))
+    own_tokens = models.tokenizer_file(named, config.model) if source.kind == "text" else None
     encoder, scale = source.encode(rows, config.tokens, own_tokens), source.scale(rows)
     training = source.dataset(rows, encoder, scale)
     if config.limit is not None:

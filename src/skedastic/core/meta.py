@@ -18,6 +18,7 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skedastic.core.again import buffers_kept
 
@@ -28,14 +29,16 @@ def products(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[
     """Return ⟨u, ∇ℓ_i⟩ [B] at `parameters`; u: a tensor for each of them.
 
     By forward-mode differentiation, which costs about three forward passes and keeps nothing; where a layer or a loss has
-    none, by differentiating the backward pass, to the same numbers. Raises RuntimeError where one has neither.
+    none, by differentiating the backward pass, to the same numbers. Attention is not fused meanwhile: fused, it has neither. Raises
+    RuntimeError where a layer has neither.
     """
-    try:
-        return _forward(losses_of, parameters, u)
-    except torch.OutOfMemoryError:
-        raise
-    except (NotImplementedError, RuntimeError):
-        return _double_backward(losses_of, parameters, u)
+    with sdpa_kernel(SDPBackend.MATH):
+        try:
+            return _forward(losses_of, parameters, u)
+        except torch.OutOfMemoryError:
+            raise
+        except (NotImplementedError, RuntimeError):
+            return _double_backward(losses_of, parameters, u)
 
 
 def _forward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:

@@ -95,12 +95,12 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
     return Rows(net, inputs) if inputs.has_ids else net
 
 
-def tokenizer_file(name: str) -> Path | None:
-    """Return the tokenizer of a pretrained model, by the model's name; None where it has none of its own."""
+def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path | None:
+    """Return the tokenizer of a pretrained model, by the model's name and options; None where it has none of its own."""
     prefix, colon, rest = name.partition(":")
     found = next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None) if colon else None
-    look: Callable[[str], Path | None] | None = getattr(found, "tokenizer_file", None)
-    return None if look is None else look(rest)
+    look: Callable[..., Path | None] | None = getattr(found, "tokenizer_file", None)
+    return None if look is None else look(rest, (options or {}).get("pretrained"))
 
 
 def factory(

@@ -78,8 +78,22 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     return make(name, config, inputs, classes, chosen)
 
 
-def tokenizer_file(name: str) -> Path | None:
-    """Return the tokenizer.json of a model; None where it has none. Raises UserError where the model can't be found."""
+def tokenizer_file(name: str, pretrained: bool | None = None) -> Path | None:
+    """Return the tokenizer.json of a model; None where it has none, which a model with random weights may lack.
+
+    pretrained: as the option. Raises UserError where the model can't be found, and where its weights are taken and it has none:
+    they know nothing of other tokens.
+    """
+    found = _find_tokenizer(name)
+    if found is None and _takes_weights(name, pretrained):
+        raise UserError(
+            f"model {PREFIX}:{name} has weights and no tokenizer.json, and to weights other tokens mean nothing; save it there with "
+            f"AutoTokenizer.from_pretrained(…).save_pretrained({name!r}), or take --set model.pretrained=false for random weights"
+        )
+    return found
+
+
+def _find_tokenizer(name: str) -> Path | None:
     if _is_folder(name):
         path = Path(name) / "tokenizer.json"
         return path if path.is_file() else None
