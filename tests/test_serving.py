@@ -297,3 +297,24 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     assert err.count("\n") == 1
     assert words in err
     assert {p.name: p.stat().st_mtime_ns for p in bad.iterdir()} == before
+
+
+@pytest.mark.parametrize("method", ["mixup", "vat", "elr-plus", "two-stage(first=mixup, then=erm)"])
+def test_ids_are_neither_mixed_nor_moved(method: str) -> None:
+    with pytest.raises(
+        UserError, match="takes numbers or pixels, and the data has text, or categories with an id each"
+    ):
+        sk.fit(frame().drop(columns="id"), target="label", method=method, train=sk.Budget(epochs=1))
+
+
+def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("data.csv", index=False)
+    config = sk.Config(
+        source="data.csv", target="label", ignore=("id",), methods=("all",), reference="0.1", seeds=1, noise="uniform:0.1",
+        model={"name": "auto", "width": 4, "embedding": 4}, train=sk.Budget(epochs=1, batch_size=32),
+    )  # fmt: skip
+    comparison = sk.compare(config)
+    assert len(comparison.methods) >= 59
+    assert not comparison.failed
+    assert "for numbers or pixels" in comparison.config.notes[0]

@@ -28,7 +28,7 @@ from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
 from skedastic.evaluate_real import evaluate_real
 from skedastic.methods import presets
-from skedastic.methods.base import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REFERENCE, Method
+from skedastic.methods.base import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REAL_INPUTS, REFERENCE, Method
 from skedastic.methods.erm import ERM
 from skedastic.preparation import Data, column_roles, network, open_data
 from skedastic.rehearsal import MakeNet, rehearse
@@ -245,6 +245,8 @@ def _why_not(method: Method, config: Config, data: Data) -> str:
         return "no estimate of the noise"
     if IMAGES in method.requirements and data.train.kind != "image":
         return "for images"
+    if REAL_INPUTS in method.requirements and data.train.has_ids:
+        return f"for {REAL_INPUTS}"
     least = method.least_batch(make_task(data.train))
     return f"needs batches of {least}" if least > config.train.batch_size else ""
 

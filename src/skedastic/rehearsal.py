@@ -14,7 +14,7 @@ from skedastic.errors import UserError
 from skedastic.estimate import measure_variance
 from skedastic.group_noise import group_stats
 from skedastic.methods import presets
-from skedastic.methods.base import Batch, Clock, Method, State, Task
+from skedastic.methods.base import REAL_INPUTS, Batch, Clock, Method, State, Task
 from skedastic.structure import family_of
 from skedastic.training.budget import Budget
 from skedastic.training.engine import find_device
@@ -41,6 +41,11 @@ def rehearse(
     find_device(budget.device)
     for method in methods:
         _check_supports(method, dataset.task)
+        if dataset.has_ids and REAL_INPUTS in method.requirements:
+            raise UserError(
+                f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; --ignore these columns, or "
+                "take another method"
+            )
     task = _task(dataset, reference)
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)

@@ -86,6 +86,7 @@ NEEDS_REFERENCE = (
 )
 LAST_LAYER = "a last nn.Linear"
 IMAGES = "images"
+REAL_INPUTS = "numbers or pixels"  # no ids or tokens: it mixes inputs, or moves them a little
 PERTURBED = "perturbed"  # wrapped so: its objective is taken once more, at other weights or with something added
 MIXED = "mixed"  # wrapped so: its examples are mixtures of two, and so are their labels
 

@@ -28,6 +28,7 @@ from skedastic.errors import UserError
 from skedastic.methods.base import (
     MIXED,
     PERTURBED,
+    REAL_INPUTS,
     Batch,
     Card,
     Clock,
@@ -89,6 +90,7 @@ class ELRPlus(TwoNetworks):
         paper="Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
         equations="ℓ(x̃, ỹ) + λ log(1 − ⟨p(x̃), t̃⟩), t ← β t + (1 − β) p_peer(x; w̄) (eq. 6 and 9, section 4.3)",
         family="noise cleaning",
+        requires=(REAL_INPUTS,),
         refuses={
             PERTURBED: "its step moves averages of the weights, and draws mixtures of its own",
             MIXED: "it mixes examples itself",

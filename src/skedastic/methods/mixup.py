@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.base import MIXED, PERTURBED, REAL_INPUTS, Batch, Card, Clock, Engine, Method, Metrics, State
 from skedastic.methods.erm import ERM
 from skedastic.methods.wrapper import BASE, Wrapper
 
@@ -63,6 +63,7 @@ class Mixup(Wrapper):
         equations="x̃ = λ x_i + (1 − λ) x_j, ỹ = λ y_i + (1 − λ) y_j, λ ~ Beta(α, α) (eq. 2)",
         family="around another method",
         supports=frozenset({"classification", "regression"}),
+        requires=(REAL_INPUTS,),
         refuses={
             MIXED: "its batches are mixtures already",
             PERTURBED: "its steps mix anew each time; turn them round, as in mixup(base=sam)",

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from skedastic.core.again import RandomState, same_forward
 from skedastic.errors import UserError
-from skedastic.methods.base import PERTURBED, Batch, Card, Clock, Method, Objective, Out, State
+from skedastic.methods.base import PERTURBED, REAL_INPUTS, Batch, Card, Clock, Method, Objective, Out, State
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import check_radius
 from skedastic.methods.wrapper import BASE, Wrapper
@@ -93,6 +93,7 @@ class VAT(Wrapper):
         equations="ℓ + α D(p(x), p(x + r)), r = ε g/‖g‖, g = ∇_r D at ξ d (eq. 5 to 8)",
         family="around another method",
         supports=frozenset({"classification", "regression"}),
+        requires=(REAL_INPUTS,),
         limits=({"alpha": 0.0}, {"epsilon": 0.0}),
         parameters={
             "base": BASE,
