@@ -216,7 +216,7 @@ def test_ratings_have_a_mean_and_a_measured_noise() -> None:
     expected = [np.var(r, ddof=1) / len(r) for r in ratings]
     np.testing.assert_allclose(source.votes.disagreement(source.y), expected)
     result = sk.fit(
-        frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward", target=None,
+        frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward",
         estimate=sk.Estimation(kind="annotators"), **QUICK,
     )  # fmt: skip
     ward = frame()["ward"].to_numpy()

@@ -76,8 +76,12 @@ def fit(
     """
     if y is None and is_torch(source):
         source, y = from_torch(source)
-    if y is None and not isinstance(source, (str, Path)) and not (is_frame(source) and "target" in settings):
-        raise UserError("fit needs labels: fit(X, y), or the name of a file or a frame with target=…")
+    if (
+        y is None
+        and not isinstance(source, (str, Path))
+        and not (is_frame(source) and {"target", "annotators"} & settings.keys())
+    ):
+        raise UserError("fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…")
     for what, given_as in (("test", test), ("reference", reference)):
         if not isinstance(given_as, (tuple, str, Path, int, float, np.floating, type(None))):
             raise UserError(

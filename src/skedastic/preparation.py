@@ -89,7 +89,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
             raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
         test_rows = torch.arange(len(test_source))
     elif source.test_rows is not None:
-        rows, test_rows = _without(source.rows, source.test_rows), source.test_rows
+        for_test = torch.isin(source.rows, source.test_rows)
+        rows, test_rows = source.rows[~for_test], source.rows[for_test]
     elif config.test_fraction is not None:
         rows, test_rows = split_rows(source, config.test_fraction, config.seed)
     held_out = None
@@ -122,10 +123,6 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
         remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks, test_labels)
-
-
-def _without(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    return rows[~torch.isin(rows, others)]
 
 
 def _cut_off(training: Dataset) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A trained model on other data: predictions into a file, figures of a labelled source, the labels to check, an export.
 
-All of it reads a part at a time; what is written has a temporary name until it is whole.
+Predictions are read and written a part at a time; what is written has a temporary name until it is whole.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -48,7 +48,7 @@ def predict_source(
     """Write what `result` predicts of the rows of a source into a .csv, .parquet or .jsonl file; return how many rows.
 
     Columns: `row`, from 0; those of `keep`; `predicted`, the most probable label or the number; `group`, where the groups are
-    the source's own; `p_CLASS`, the probability of each class. calibrated: at the temperature of the held-out labels.
+    the source's own; `p_CLASS`, the probability of each class. calibrated: at the temperature of the run's test rows.
     Raises UserError where the source has other columns than training, a cell can't be read, or `out` can't be written.
     """
     roles = roles_of(result.config)
@@ -126,13 +126,7 @@ def _at_temperature(result: Result, probabilities: Tensor, calibrated: bool) -> 
     return with_temperature(probabilities, result.temperature)
 
 
-class _Writer(Protocol):
-    def write(self, frame: pd.DataFrame) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _TableWriter:
+class TableWriter:
     """Writes frames as one table: Parquet, or CSV, or JSON lines."""
 
     def __init__(self, path: Path, ending: str) -> None:
@@ -158,7 +152,7 @@ class _TableWriter:
 
 
 @contextmanager
-def writing(out: str | Path, force: bool) -> Iterator[_Writer]:
+def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
     """Lend a writer of frames; `out` is there only when all of them are written.
 
     Raises UserError for another ending than .csv, .parquet or .jsonl, a file that is there (unless `force`), and where nothing
@@ -176,7 +170,7 @@ def writing(out: str | Path, force: bool) -> Iterator[_Writer]:
         raise UserError(f"--out {str(out)!r} can't be written ({error.strerror}); name another file") from None
     os.close(handle)
     temporary = Path(temporary_name)
-    writer = _TableWriter(temporary, ending)
+    writer = TableWriter(temporary, ending)
     try:
         yield writer
         writer.close()

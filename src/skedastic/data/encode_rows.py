@@ -23,6 +23,7 @@ from skedastic.errors import UserError, suggestion
 from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
+MOST_VALUES = 4_000_000  # numbers that are fitted at a time
 Values = NDArray[np.float64]
 
 
@@ -41,18 +42,9 @@ class NumberColumn:
     scale: float
     marked: bool
 
-    @classmethod
-    def fit(cls, name: str, part: str, values: Values) -> NumberColumn:
-        """Fit on the training cells [n], NaN where missing."""
-        from sklearn.impute import SimpleImputer
-        from sklearn.preprocessing import StandardScaler
-
-        column = values[:, None]
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(column)
-        scaler = StandardScaler().fit(imputer.transform(column))
-        marked = not part and bool(np.isnan(values).any())
-        median, mean, scale = (float(v[0]) for v in (imputer.statistics_, scaler.mean_, scaler.scale_))
-        return cls(name, part, median, mean, scale, marked)
+    def cells(self, columns: Columns, rows: Tensor | None) -> Values:
+        """Return the numbers [m] of rows, NaN where missing."""
+        return _numbers(columns, self.name, self.part, rows)
 
     def encoded(self, values: Values) -> Iterator[Values]:
         """Yield the columns that stand for the cells [n]."""
@@ -90,17 +82,17 @@ class RowEncoder(Encoder):
         text: how text becomes tokens; tokenizer_file: of a pretrained model.
         """
         columns = _columns(columns)
-        numbers, categories, dates = list[NumberColumn](), dict[str, tuple[str, ...]](), dict[str, bool]()
+        numbers, categories, dates = list[tuple[str, str]](), dict[str, tuple[str, ...]](), dict[str, bool]()
         for name, kind in columns.kinds.items():
             if kind == "number":
-                numbers.append(NumberColumn.fit(name, "", _rows(columns, name, rows).to_numpy(np.float64)))
+                numbers.append((name, ""))
             elif kind == "date":
-                numbers += _date_columns(name, _rows(columns, name, rows))
+                numbers += [(name, part) for part in _date_parts(_rows(columns, name, rows))]
                 dates[name] = columns.day_first[name]
             elif kind == "category":
                 categories[name] = _frequent(_rows(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
-        encoder = cls(tuple(numbers), categories, texts, None, dates)
+        encoder = cls(_fitted(columns, numbers, rows), categories, texts, None, dates)
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
@@ -169,9 +161,7 @@ class RowEncoder(Encoder):
     def _encoded(self, columns: Columns, rows: Tensor | None) -> Iterator[NDArray[Any]]:
         """Yield the columns of numbers, then those of indicators, then those of ids, each [m]."""
         for number in self.numbers:
-            cells = _rows(columns, number.name, rows)
-            values = _date_part(cells, number.part) if number.part else cells.to_numpy(np.float64)
-            yield from number.encoded(values)
+            yield from number.encoded(number.cells(columns, rows))
         for few in (True, False):
             for name, known in self.categories.items():
                 if (len(known) <= FEW_CATEGORIES) is few:
@@ -249,14 +239,41 @@ def _ids(cells: pd.Series, known: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(at, dtype=np.int64)
 
 
-def _date_columns(name: str, cells: pd.Series) -> list[NumberColumn]:
-    """Return what stands for a column of dates: its days, and where they differ, when in the year, the week and the day."""
+def _numbers(columns: Columns, name: str, part: str, rows: Tensor | None) -> Values:
+    cells = _rows(columns, name, rows)
+    return _date_part(cells, part) if part else cells.to_numpy(np.float64)
+
+
+def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor | None) -> tuple[NumberColumn, ...]:
+    """Fit on training rows, some columns at a time: each by its name and part."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
+
+    n = len(columns) if rows is None else len(rows)
+    at_once = max(1, MOST_VALUES // max(n, 1))
+    fitted = list[NumberColumn]()
+    for start in range(0, len(numbers), at_once):
+        some = numbers[start : start + at_once]
+        values = np.stack([_numbers(columns, name, part, rows) for name, part in some], axis=1)
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
+        scaler = StandardScaler().fit(imputer.transform(values))
+        holes = np.isnan(values).any(axis=0)
+        found = [a.tolist() for a in (imputer.statistics_, scaler.mean_, scaler.scale_, holes)]
+        fitted += [
+            NumberColumn(name, part, median, mean, scale, has_holes and not part)
+            for (name, part), median, mean, scale, has_holes in zip(some, *found, strict=True)
+        ]
+    return tuple(fitted)
+
+
+def _date_parts(cells: pd.Series) -> list[str]:
+    """Return what stands for dates: days, and where they differ, when in the year, the week and the day."""
     parts = ["days"]
     for part in ("year", "week", "hours"):
         waves = [f"{part} sin", f"{part} cos"]
         if any(_differ(_date_part(cells, wave)) for wave in waves):
             parts += waves
-    return [NumberColumn.fit(name, part, _date_part(cells, part)) for part in parts]
+    return parts
 
 
 def _differ(values: Values) -> bool:

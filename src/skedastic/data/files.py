@@ -60,6 +60,8 @@ def read_files(paths: Sequence[Path]) -> Table:
     kinds = sorted({path.suffix.lower() for path in paths})
     if len(kinds) > 1:
         raise UserError(f"{paths[0]}, …: files of {len(kinds)} kinds ({', '.join(kinds)}); name files of one kind")
+    if kinds[0] not in _READERS:
+        raise UserError(f"{paths[0]}: a table must end in {', '.join(_READERS)}")
     for path in paths:
         _check_file(path)
     name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
@@ -251,8 +253,7 @@ def _gathered(
         if writer is not None:
             writer.close()
             written.append(pq.ParquetFile(target, memory_map=True))
-    cells = ParquetCells(tuple(written))
-    object.__setattr__(cells, "folder", folder)  # lives as long as the cells
+    cells = ParquetCells(tuple(written), folder)
     return cells, _files(paths, [w.metadata.num_rows for w in written])
 
 

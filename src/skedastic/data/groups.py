@@ -43,15 +43,24 @@ class Groups:
 
 
 def group_columns(spec: str | None, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that a specification reads. Raises UserError for one that is not there."""
+    """Return the columns that a specification reads; none where it is of the labels."""
     if spec is None or (spec.startswith(SUPERCLASS) and spec not in names):
         return ()
     if spec in names:
         return (spec,)
     if spec.startswith(QUANTILES):
-        column, _, bins = spec.removeprefix(QUANTILES).rpartition(":")
-        return (column if column and bins.isdigit() else spec.removeprefix(QUANTILES),)
+        return (_quantiles(spec)[0],)
     return tuple(part.strip() for part in spec.split(",")) if "," in spec else (spec,)
+
+
+def _quantiles(spec: str) -> tuple[str, int]:
+    """Return the column and the number of bins of "quantiles:COL:N". Raises UserError for none."""
+    column, colon, bins = spec.removeprefix(QUANTILES).rpartition(":")
+    if not colon or not bins.isdigit():
+        return spec.removeprefix(QUANTILES), DEFAULT_BINS
+    if int(bins) < 1:
+        raise UserError(f"groups={spec}: must be at least 1 bin, such as {QUANTILES}{column}:4")
+    return column, int(bins)
 
 
 def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], known: Known | None = None) -> Groups:
@@ -63,14 +72,11 @@ def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], 
         return _superclasses(spec.removeprefix(SUPERCLASS), y, classes, known)
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
     if spec.startswith(QUANTILES) and spec not in table.names:
-        _, _, bins = spec.rpartition(":")
         numbers = read_targets(*columns[0], "group")
-        own = known.quantiles if known is not None and known.quantiles else None
-        own = own or Bins.fit(numbers, int(bins) if bins.isdigit() else DEFAULT_BINS)
+        own = (known.quantiles if known else None) or Bins.fit(numbers, _quantiles(spec)[1])
         return Groups(own.of(numbers), own.names, own)
-    if len(columns) == 1:
-        return Groups(*read_groups(*columns[0], known.groups if known else ()))
-    return Groups(*read_groups(*_crossed(columns), known.groups if known else ()))
+    column = columns[0] if len(columns) == 1 else _crossed(columns)
+    return Groups(*read_groups(*column, known.groups if known else ()))
 
 
 def group_names(spec: str, table: Table, known: Known, predicted: Sequence[str]) -> list[str]:

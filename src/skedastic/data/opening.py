@@ -16,7 +16,7 @@ from skedastic.data.answers import read_answers
 from skedastic.data.columns import column_place
 from skedastic.data.dataset import Features
 from skedastic.data.files import endings, find_files, read_files
-from skedastic.data.from_python import as_frame, from_arrays, from_npz, is_frame
+from skedastic.data.from_python import as_frame, from_arrays, from_npz, is_frame, npz_features, numbered
 from skedastic.data.groups import group_columns, read_group_spec
 from skedastic.data.idx import is_idx, read_idx_pair
 from skedastic.data.images import FileBytes, encoded_images
@@ -66,8 +66,11 @@ def open_source(source: str | Path | Any, *, like: Known | None = None, **roles:
 
 
 def open_table(source: str | Path) -> Table:
-    """Open a source as a table, with every column it has. Raises UserError."""
-    return _table(str(source), _files(str(source)))[0]
+    """Open a source as a table, with every column it has; of a .npz file those of X [n, d]. Raises UserError."""
+    paths = _files(str(source))
+    if paths is not None and paths[0].suffix.lower() == ".npz":
+        return Table(paths[0].name, FrameCells(numbered(npz_features(paths[0]))))
+    return _table(str(source), paths)[0]
 
 
 def _files(name: str) -> list[Path] | None:
@@ -133,8 +136,8 @@ def _npz(paths: list[Path], roles: Roles, like: Known | None) -> Source:
 def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str | None = None) -> Source:
     """Return the source that a table holds. usual: its target, where none is named. Raises UserError."""
     votes = None
-    if roles.annotators and like is None:
-        target, answers, votes = _of_annotators(table, roles)
+    if roles.annotators and (like is None or _voted(table, roles)):
+        target, answers, votes = _of_annotators(table, roles, like)
     else:
         target, answers = _answers(table, roles, like, usual)
     if roles.groups is not None:
@@ -164,10 +167,15 @@ def _answers(table: Table, roles: Roles, like: Known | None, usual: str | None) 
     return target, answers
 
 
-def _of_annotators(table: Table, roles: Roles) -> tuple[str, dict[str, Any], Votes]:
+def _voted(table: Table, roles: Roles) -> bool:
+    """Whether a test source has no target but its annotators."""
+    return roles.target is None and all(n in table.names for n in annotator_columns(roles.annotators))
+
+
+def _of_annotators(table: Table, roles: Roles, like: Known | None) -> tuple[str, dict[str, Any], Votes]:
     """Return the target's name, the answers and the votes: the majority's label, or the mean rating, where no target is named."""
     if roles.target is not None:
-        target, answers = _answers(table, roles, None, None)
+        target, answers = _answers(table, roles, like, None)
         votes = read_annotators(table, roles.annotators, not answers["classes"], answers["classes"])
         if votes.classes != answers["classes"]:
             raise UserError(
@@ -177,14 +185,17 @@ def _of_annotators(table: Table, roles: Roles) -> tuple[str, dict[str, Any], Vot
         return target, answers, votes
     regression = {"auto": None, "regression": True, "classification": False}[roles.task]
     truth = table.label_names.get(roles.truth or "", ())
-    votes = read_annotators(table, roles.annotators, regression, truth)
+    if like is not None:
+        regression = not like.classes
+    votes = read_annotators(table, roles.annotators, regression, like.classes if like else truth)
     name = ", ".join(annotator_columns(roles.annotators))
     if votes.votes is None:
         assert votes.mean is not None
         made = pd.Series(votes.mean.numpy())
     else:
         made = pd.Series(np.array(votes.classes, dtype=object)[votes.votes.argmax(1).numpy()])
-    clean = None if roles.truth is None else table.column(roles.truth, "truth column")
+    known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
+    clean = table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None
     answers = read_answers(
         (made, column_place(table.file, name, table.lines, table.files)),
         None,
@@ -193,6 +204,7 @@ def _of_annotators(table: Table, roles: Roles) -> tuple[str, dict[str, Any], Vot
         bins=roles.bins,
         names=votes.classes,
         truth_names=truth,
+        like=like,
         grouped=roles.groups is not None,
     )
     if votes.votes is not None:

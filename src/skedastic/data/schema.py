@@ -107,15 +107,15 @@ def find_columns(table: Table, roles: Roles, answers: Collection[str]) -> tuple[
     for name in table.names:
         if name in roles.ignore or name in answers or name == roles.image:
             continue
-        kind = roles.given.get(name) or kind_of(table.cells.read(name), name, table.place(name))
+        cells = table.cells.read(name)
+        kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
         if kind is None:
             names.append(name)
             continue
-        columns.kinds[name] = kind
-        parsed = columns[name]
+        parsed = columns.add(name, kind, cells)
         if parsed.nunique(dropna=False) < 2:
             constant.append(name)
-            del columns.kinds[name]
+            columns.drop(name)
             continue
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,7 +48,7 @@ class FrameCells:
 
     frame: pd.DataFrame
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns."""
         return tuple(map(str, self.frame.columns))
@@ -72,7 +73,7 @@ class ArrowCells:
 
     table: pa.Table
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns."""
         return tuple(self.table.column_names)
@@ -94,9 +95,10 @@ class ArrowCells:
 
 @dataclass(frozen=True, eq=False)
 class ParquetCells:
-    """The cells of Parquet files, one column at a time."""
+    """The cells of Parquet files, one column at a time. folder: that vanishes with them, where they are ours."""
 
     files: tuple[pq.ParquetFile, ...]
+    folder: tempfile.TemporaryDirectory[str] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -187,6 +189,7 @@ class Columns:
     def __init__(self, table: Table, kinds: Mapping[str, Kind], day_first: Mapping[str, bool] | None = None) -> None:
         self.table, self.kinds, self.day_first = table, dict(kinds), dict(day_first or {})
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
+        self._bytes = 0  # of them
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -203,18 +206,36 @@ class Columns:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        cells, kind = self.table.cells.read(name), self.kinds[name]
+        return self._parsed(name, self.table.cells.read(name))
+
+    def add(self, name: str, kind: Kind, cells: pd.Series) -> pd.Series:
+        """Take a column of these cells among the features, and return it parsed."""
+        self.kinds[name] = kind
+        return self._parsed(name, cells)
+
+    def drop(self, name: str) -> None:
+        """Take a column away from the features."""
+        del self.kinds[name]
+        self._bytes -= _size(self._kept.pop(name))
+
+    def _parsed(self, name: str, cells: pd.Series) -> pd.Series:
+        kind = self.kinds[name]
         if kind == "date" and name not in self.day_first:
             self.day_first[name] = is_day_first(cells)
         parsed = parse(cells, kind, self.table.place(name), self.day_first.get(name))
         self._kept[name] = parsed
-        while len(self._kept) > 1 and sum(int(c.memory_usage(deep=False)) for c in self._kept.values()) > KEPT:
-            self._kept.popitem(last=False)
+        self._bytes += _size(parsed)
+        while len(self._kept) > 1 and self._bytes > KEPT:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
         return parsed
 
     def frame(self) -> pd.DataFrame:
         """Return all columns in memory."""
         return pd.DataFrame({name: self[name] for name in self.columns})
+
+
+def _size(column: pd.Series) -> int:
+    return int(column.memory_usage(deep=False))
 
 
 def frame_columns(frame: pd.DataFrame, name: str = "frame") -> Columns:

@@ -14,7 +14,7 @@ from torch import Tensor
 from skedastic.data import bundled
 from skedastic.data.columns import Kind
 from skedastic.data.files import find_files
-from skedastic.data.from_python import npz_features, numbered
+from skedastic.data.from_python import npz_features
 from skedastic.data.groups import group_columns
 from skedastic.data.idx import is_idx, read_idx
 from skedastic.data.images import EncodedImages, as_images, encoded_images
@@ -77,7 +77,6 @@ def open_unlabelled(source: str, known: Known, roles: Roles, keep: Sequence[str]
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:
             return _of_pixels(source, as_images(values, f"{source}: X"), known, keep)
-        return _of_table(Table(source, FrameCells(numbered(values))), known, roles, keep)
     return _of_table(open_table(source), known, roles, keep)
 
 

@@ -43,12 +43,12 @@ class BiLSTM(nn.Module):
         vocabulary: int,
         classes: int,
         *,
-        beside: int = 0,
-        width: int = 256,
-        layers: int = 2,
-        embedding: int = 128,
-        dropout: float = 0.5,
-        pool: Pool = "mean",
+        beside: int,
+        width: int,
+        layers: int,
+        embedding: int,
+        dropout: float,
+        pool: Pool,
     ) -> None:
         super().__init__()
         self.pool = pool
