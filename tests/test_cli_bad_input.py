@@ -60,7 +60,7 @@ BAD = [
     ("fit good.csv --target width --set method.loss.delta=2", "method.loss.name=huber"),
     ("fit good.csv --target width --set method.noise=units", "did you mean 'unit'?"),
     ("fit good.csv --target width --set estimate.kind=none", "har needs each group's noise"),
-    ("fit good.csv --target width --test column_short.csv", "unknown feature column 'depth'"),
+    ("fit good.csv --target width --test column_short.csv", "− depth (numeric, is it 'width'?)"),
     ("compare good.csv --target width --focus big", "unknown group in focus 'big'"),
     # the test set
     (f"fit {CSV} --test 1.5", "test=1.5: a fraction to hold out must be in (0, 1)"),
@@ -69,7 +69,7 @@ BAD = [
     (f"fit {CSV} --test nowhere.csv", "nowhere.csv: no such file"),
     (f"fit {CSV} --test other_labels.csv", "label 'zebra' does not occur in the training data"),
     (f"fit {CSV} --test no_rows.csv", "no_rows.csv has no rows"),
-    (f"fit {CSV} --test column_short.csv", "unknown feature column 'depth'"),
+    (f"fit {CSV} --test column_short.csv", "− depth (numeric)"),
     (f"fit {CSV} --test good.npz", "good.npz"),
     (f"compare {CSV} --test none", "a comparison needs a test set"),
     # noise, imbalance, limit

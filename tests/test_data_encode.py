@@ -122,7 +122,9 @@ def test_prediction_refuses_what_it_can_not_read() -> None:
         return str(error.value)
 
     renamed = frame.rename(columns={"height": "hight"})
-    assert refused(renamed) == "X lacks the column 'height' that the model was trained on; is it 'hight'?"
+    assert refused(renamed).startswith(
+        "X: its columns are not those that the model was trained on: − height (numeric, is it 'hight'?), + hight; "
+    )
     assert "X: column 'height', row 2: 'tall' is not a number" in refused(
         frame.astype(object).assign(height=["1", "2", "tall", *"4" * 17])
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skedastic.data import Dataset, Loader, RawBatch
-from skedastic.data.loader import PADDING, crop_flip
+from skedastic.data.loader import PADDING, crop_flip, dead_workers_said
 from skedastic.errors import UserError
 
 
@@ -198,7 +198,8 @@ def read_past_a_dead_worker() -> None:
     broken = data.x.to(torch.int16)
     broken[30] = -2
     try:
-        list(Loader(replace(data, x=Disk(broken)), batch_size=8, workers=1).epoch(0, torch.arange(50)))
+        with dead_workers_said():
+            list(Loader(replace(data, x=Disk(broken)), batch_size=8, workers=1).epoch(0, torch.arange(50)))
     except UserError as error:
         print(error)
 

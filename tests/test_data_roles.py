@@ -67,6 +67,9 @@ def test_groups_of_quantiles() -> None:
     assert young.group.unique().tolist() == [0]
     assert len(open_source(frame(), target="label", groups="quantiles:x").groups) == 10
     assert "regression needs numbers" in refused(open_source, frame(), target="label", groups="quantiles:ward:3")
+    assert "must be at least 1 bin" in refused(open_source, frame(), target="label", groups="quantiles:age:0")
+    five = frame().rename(columns={"age": "5"})
+    assert len(open_source(five, target="label", groups="quantiles:5").groups) == 10
     real = open_source(frame(), target="x", groups="quantiles:age:4", task="regression")
     assert (real.bins, len(real.groups)) == (None, 4)
 
@@ -84,6 +87,7 @@ def test_groups_of_super_classes(tmp_path: Path) -> None:
     )
     assert "only classes have super-classes" in refused(open_source, frame(), target="x", groups="superclass:f.csv")
     assert "no such file" in refused(open_source, frame(), target="label", groups="superclass:f.csv")
+    assert "a table must end in .csv" in refused(open_source, frame(), target="label", groups="superclass:f.txt")
 
 
 def test_a_column_says_which_rows_are_for_testing() -> None:
@@ -149,6 +153,12 @@ def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
     ):
         assert words in refused(with_corrections, source, corrected(tmp_path, text))
     assert "no such file" in refused(with_corrections, source, str(tmp_path / "absent.csv"))
+    assert "a table must end in .csv" in refused(with_corrections, source, str(tmp_path / "notes.md"))
+    parts = frame().assign(split=np.where(np.arange(N) < 10, "test", "train"))
+    split = with_corrections(
+        open_source(parts, target="label", split="split"), corrected(tmp_path, "row,corrected\n4,remove\n")
+    )
+    assert prepare(Config(split="split"), split, None).test.index.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
 
 
 def test_votes_of_several_columns() -> None:
@@ -275,3 +285,17 @@ def test_corrected_rows_have_one_vote(tmp_path: Path) -> None:
     new = with_corrections(source, corrected(tmp_path, "row,corrected\n0,c\n"))
     assert new.votes.soft[0].tolist() == [0, 0, 1]
     assert new.votes.disagreement(new.y)[0] == 0
+
+
+def test_a_test_source_may_have_votes_for_labels_too() -> None:
+    people = ["anna", "ben", "carl"]
+    source = open_source(voted().drop(columns="label"), annotators=people)
+    test = open_source(voted().drop(columns="label").iloc[:7], annotators=people, like=source.known)
+    assert test.classes == source.classes
+    assert test.y.tolist() == source.y[:7].tolist()
+    given = open_source(voted(), target="label", annotators=people)
+    plain = open_source(frame(), target="label", annotators=people, like=given.known)
+    assert plain.y.tolist() == given.y.tolist(), "a test set needs no votes"
+    ratings = frame().drop(columns="label").assign(said=[[i, i + 2.5] for i in range(N)])
+    real = open_source(ratings, annotators=["said"])
+    assert open_source(ratings, annotators=["said"], like=real.known).y.tolist() == real.y.tolist()

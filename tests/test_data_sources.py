@@ -310,3 +310,30 @@ def test_dates_are_read_as_they_are_written(tmp_path: Path) -> None:
         encoder = source.encode(torch.arange(8))
         again = encoder.for_prediction(pd.DataFrame({"day": cells[:1]}))
         torch.testing.assert_close(again, encoder.transform(source.features)[:1])
+
+
+def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = write(tmp_path, "csv")
+    small = open_source(pattern, target="label")
+    monkeypatch.setattr("skedastic.data.files.LARGE", 0)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    large = open_source(pattern, target="label")
+    assert type(large.features.table.cells).__name__ == "ParquetCells"
+    same(small, large)
+    assert len(list(folder.iterdir())) == 1
+    del large
+    assert not list(folder.iterdir())
+
+
+def test_wide_tables_keep_what_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skedastic.data.tables.KEPT", 3 * N * 8 + 3 * 132)
+    monkeypatch.setattr("skedastic.data.encode_rows.MOST_VALUES", 4 * N)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, 9))
+    source = from_arrays(X, np.arange(N) % 2)
+    x = source.encode(torch.arange(N)).transform(source.features)
+    np.testing.assert_allclose(x, (X - X.mean(0)) / X.std(0), rtol=1e-5, atol=1e-6)
+    assert list(source.features._kept) == ["x6", "x7", "x8"]
+    assert source.features._bytes == sum(c.memory_usage() for c in source.features._kept.values())

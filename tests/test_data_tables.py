@@ -293,7 +293,7 @@ def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
         "test.csv: column 'label', line 2: label 'yess' does not occur in the training data; did you mean 'yes'? "
         "(known: 'no', 'yes')"
     )
-    assert "unknown feature column 'city'; did you mean 'citi'?" in test_file("age,citi,member,label\n3,R,true,yes\n")
+    assert "− city (categorical, is it 'citi'?), + citi, + label" in test_file("age,citi,member,label\n3,R,true,yes\n")
     assert "unknown target column 'label'" in test_file("age,city,member\n3,Rome,true\n")
     assert "line 2: 'old' is not a number, as the column must hold" in test_file(header + "old,Rome,true,yes\n")
     assert "has no rows" in test_file(header)

@@ -17,7 +17,7 @@ import skedastic as sk
 from skedastic.calibration import fit_temperature, with_temperature
 from skedastic.errors import UserError
 from skedastic.loading import load
-from skedastic.serving import evaluate_source, export_run, predict_source
+from skedastic.serving import evaluate_source, export_run, predict_source, suspects_with_rows
 
 PACKAGE = Path(sk.__file__).parent.parent
 N = 300
@@ -217,6 +217,10 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     sk.fit("digits", method="erm", test=0.2, train=sk.Budget(epochs=1)).save("digits-run")
     assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
+    np.savez("rows.npz", X=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
+    sk.fit("rows.npz", target="y", test=0.2, train=sk.Budget(epochs=1)).save("rows")
+    assert list(suspects_with_rows(load("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
+    assert "equal to the network on 60 rows" in export_run(load("rows"), "safetensors", "rows.safetensors")
     np.savez("few.npz", X=rng.random((5, 8, 8)))
     assert predict_source(load("digits-run"), "few.npz", "few.csv") == 5
     np.savez("other.npz", X=rng.random((5, 9, 8)))

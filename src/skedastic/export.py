@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skedastic.errors import UserError, check_choice
+from skedastic.folder import written_file
 
 Format = Literal["torch-export", "onnx", "safetensors"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -53,10 +53,9 @@ def export_network(
     check_choice("--format", form, FORMATS)
     if len(x) == 0:
         raise UserError("export: there are no rows to check the file on; give a source with some")
-    if path.is_dir() or (path.exists() and not force):
-        raise UserError(f"--out {str(path)!r} is there already; name another file, or replace it with --force")
     still = copy.deepcopy(net).to("cpu").eval()
-    with _beside(path, form) as temporary, _quiet():
+    with written_file(path, force) as whole, _quiet():
+        temporary = whole.with_name(f"net{ENDINGS[form]}")  # torch goes by the ending
         run = {"torch-export": _torch_export, "onnx": _onnx, "safetensors": _safetensors}[form](still, x, temporary)
         parity = _parity(still, run, x)
         if not parity.difference <= tolerance:
@@ -64,6 +63,7 @@ def export_network(
                 f"{form}: an output differs by {parity.difference:.2g} from the network's, and {tolerance:g} is allowed; nothing "
                 "was written: take another format"
             )
+        temporary.rename(whole)
     return parity
 
 
@@ -133,20 +133,6 @@ def _two(x: Tensor) -> Tensor:
 def _not_exported(form: str, error: Exception) -> UserError:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return UserError(f"the network can't be written as {form}: {reason[:200]}; take --format safetensors")
-
-
-@contextmanager
-def _beside(path: Path, form: str) -> Iterator[Path]:
-    """Lend a file beside `path`, which gets its name when the block ends well."""
-    try:
-        folder = tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=f".{path.name[:40]}-")
-    except OSError as error:
-        raise UserError(f"--out {str(path)!r} can't be written ({error.strerror}); name another file") from None
-    with folder:
-        temporary = Path(folder.name) / f"net{ENDINGS[form]}"
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.rename(path)
 
 
 @contextmanager

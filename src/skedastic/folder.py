@@ -92,6 +92,24 @@ def resumable(folder: str | Path) -> Path:
 
 
 @contextmanager
+def written_file(path: Path, force: bool = False) -> Iterator[Path]:
+    """Lend a name of the same ending in a temporary folder beside `path`; what is written there takes its place when the block ends well.
+
+    Raises UserError where something is there (unless it is a file and `force`), and where nothing can be written.
+    """
+    if path.is_dir() or (path.exists() and not force):
+        raise UserError(f"--out {str(path)!r} is there already; name another file, or replace it with --force")
+    try:
+        with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=f".{path.name[:40]}-") as folder:
+            temporary = Path(folder) / f"new{path.suffix}"
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.rename(path)
+    except OSError as error:
+        raise UserError(f"--out {str(path)!r} can't be written ({_reason(error)}); name another file") from None
+
+
+@contextmanager
 def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = False) -> Iterator[Path]:
     """Lend the folder for the checkpoints of the run `folder`; it goes when the block ends well.
 

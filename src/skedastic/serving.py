@@ -5,8 +5,6 @@ Predictions are read and written a part at a time; what is written has a tempora
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,7 @@ from skedastic.data.unlabelled import Part, Unlabelled, open_unlabelled
 from skedastic.errors import UserError, check_choice
 from skedastic.evaluate import evaluate
 from skedastic.evaluate_real import evaluate_real
+from skedastic.folder import written_file
 from skedastic.preparation import column_roles, with_clean_labels
 from skedastic.results import Result
 
@@ -162,25 +161,12 @@ def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise UserError(f"--out {str(out)!r}: the name must end in {', '.join(FORMATS)}")
-    if path.is_dir() or (path.exists() and not force):
-        raise UserError(f"--out {str(out)!r} is there already; name another file, or replace it with --force")
-    try:
-        handle, temporary_name = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name[:40]}-")
-    except OSError as error:
-        raise UserError(f"--out {str(out)!r} can't be written ({error.strerror}); name another file") from None
-    os.close(handle)
-    temporary = Path(temporary_name)
-    writer = TableWriter(temporary, ending)
-    try:
-        yield writer
-        writer.close()
-        temporary.chmod(0o644)
-        temporary.rename(path)
-    except OSError as error:
-        raise UserError(f"--out {str(out)!r} can't be written ({error.strerror or error})") from None
-    finally:
-        writer.close()
-        temporary.unlink(missing_ok=True)
+    with written_file(path, force) as temporary:
+        writer = TableWriter(temporary, ending)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
 
 def suspects_with_rows(result: Result, top: int | None = None) -> pd.DataFrame:

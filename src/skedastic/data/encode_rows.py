@@ -18,8 +18,9 @@ from skedastic.data.arrays import as_tensor
 from skedastic.data.columns import FEW_CATEGORIES, Kind
 from skedastic.data.encode import Encoder
 from skedastic.data.encode_text import TextEncoder, TextSettings
+from skedastic.data.schema import check_columns
 from skedastic.data.tables import Columns, FrameCells, Table, frame_columns
-from skedastic.errors import UserError, suggestion
+from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
@@ -181,7 +182,9 @@ class RowEncoder(Encoder):
         A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
         an array is refused, as in training.
         """
-        return self.transform(columns_for(self.columns, self.as_frame(X), "X", self.dates))
+        table = Table("X", FrameCells(self.as_frame(X)))
+        check_columns(table, self.columns)
+        return self.transform(Columns(table, self.columns, self.dates))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
         """Return what a user gives to predict from as a frame. Raises UserError."""
@@ -199,17 +202,6 @@ class RowEncoder(Encoder):
         if values.ndim != 2 or values.shape[1] != len(names):
             raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(names)}]")
         return pd.DataFrame(values.numpy(), columns=list(names))
-
-
-def columns_for(
-    kinds: Mapping[str, Kind], frame: pd.DataFrame, name: str, day_first: Mapping[str, bool] | None = None
-) -> Columns:
-    """Return the columns of a frame that are of these kinds. Raises UserError, with the nearest name, where one is missing."""
-    for column in kinds:
-        if column not in frame.columns:
-            near = suggestion(column, map(str, frame.columns)).replace("did you mean", "is it")
-            raise UserError(f"{name} lacks the column {column!r} that the model was trained on{near}")
-    return Columns(Table(name, FrameCells(frame)), kinds, day_first)
 
 
 def _columns(columns: Columns | pd.DataFrame) -> Columns:
@@ -257,12 +249,10 @@ def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor |
         values = np.stack([_numbers(columns, name, part, rows) for name, part in some], axis=1)
         imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
         scaler = StandardScaler().fit(imputer.transform(values))
-        holes = np.isnan(values).any(axis=0)
-        found = [a.tolist() for a in (imputer.statistics_, scaler.mean_, scaler.scale_, holes)]
-        fitted += [
-            NumberColumn(name, part, median, mean, scale, has_holes and not part)
-            for (name, part), median, mean, scale, has_holes in zip(some, *found, strict=True)
-        ]
+        holes = np.asarray(np.isnan(values).any(axis=0))
+        for i, (name, part) in enumerate(some):
+            median, mean, scale = (float(a[i]) for a in (imputer.statistics_, scaler.mean_, scaler.scale_))
+            fitted.append(NumberColumn(name, part, median, mean, scale, bool(holes[i]) and not part))
     return tuple(fitted)
 
 

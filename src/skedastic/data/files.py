@@ -10,7 +10,9 @@ import csv
 import glob
 import json
 import re
+import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -233,7 +235,7 @@ class _Shown:
 def _gathered(
     tables: Sequence[Callable[[], Iterator[pa.RecordBatch]]], paths: Sequence[Path], names: list[str], kept: list[str]
 ) -> tuple[Cells, tuple[tuple[str, int], ...]]:
-    """Return the cells of all files: in memory, or where they are large in Parquet files that vanish with the process."""
+    """Return the cells of all files: in memory, or where they are large in Parquet files that vanish with the cells."""
     if sum(path.stat().st_size for path in paths) <= LARGE:
         parts = [pa.Table.from_batches(batches) if (batches := list(t())) else None for t in tables]
         whole = [p.rename_columns(names).select(kept) for p in parts if p is not None]
@@ -241,10 +243,12 @@ def _gathered(
             pa.concat_tables(whole) if whole else pa.table({n: pa.array([], pa.string()) for n in kept})
         )
         return cells, _files(paths, [0 if p is None else p.num_rows for p in parts])
-    folder = tempfile.TemporaryDirectory(prefix="skedastic-")
-    written = []
+    folder = Path(tempfile.mkdtemp(prefix="skedastic-"))
+    written: list[pq.ParquetFile] = []
+    cells = ParquetCells(written)
+    weakref.finalize(cells, shutil.rmtree, folder, ignore_errors=True)
     for i, table in enumerate(tables):
-        target = Path(folder.name) / f"{i}.parquet"
+        target = folder / f"{i}.parquet"
         writer = None
         for batch in table():
             part = pa.Table.from_batches([batch]).rename_columns(names).select(kept)
@@ -253,7 +257,6 @@ def _gathered(
         if writer is not None:
             writer.close()
             written.append(pq.ParquetFile(target, memory_map=True))
-    cells = ParquetCells(tuple(written), folder)
     return cells, _files(paths, [w.metadata.num_rows for w in written])
 
 

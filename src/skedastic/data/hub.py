@@ -11,11 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from skedastic.data.images import ArrowBytes
+from skedastic.data.images import ArrowBytes, quiet_datasets
 from skedastic.data.tables import Table
 from skedastic.errors import UserError, unknown
 
-NEEDS_EXTRA = "the package datasets is needed; pip install 'skedastic[images]'"
 PREFIX = "hf:"
 SHARDS = (".tar",)
 
@@ -50,7 +49,7 @@ def read_hub(name: str) -> Table:
     Raises UserError where there is none, or it has no such split.
     """
     named, _, split = name.removeprefix(PREFIX).partition("#")
-    with _quiet(name) as datasets:
+    with _readable(name) as datasets:
         loaded = datasets.load_from_disk(named) if Path(named).is_dir() else datasets.load_dataset(named)
     return from_dataset(_split_of(loaded, split, name), name)
 
@@ -63,7 +62,7 @@ def read_shards(paths: Sequence[Path]) -> Table:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty")
     name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    with _quiet(name) as datasets:
+    with _readable(name) as datasets:
         data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
     return from_dataset(data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name)
 
@@ -100,23 +99,14 @@ def _split_of(loaded: Any, split: str, name: str) -> Any:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[Any]:
-    """Lend the package datasets, without progress bars; say in one line what it can't read. Raises UserError."""
-    try:
-        import datasets
-        from datasets.utils import are_progress_bars_disabled
-    except ImportError:
-        raise UserError(f"{name}: {NEEDS_EXTRA}") from None
-    quiet = are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield datasets
-    except UserError:
-        raise
-    except Exception as error:  # the package and what it reads with raise of all kinds
-        cause = error.__cause__ or error
-        reason = " ".join(str(cause).split())[:160] or type(cause).__name__
-        raise UserError(f"{name} can't be read: {reason}") from None
-    finally:
-        if not quiet:
-            datasets.enable_progress_bars()
+def _readable(name: str) -> Iterator[Any]:
+    """Lend the package datasets; say in one line what it can't read. Raises UserError."""
+    with quiet_datasets(name) as datasets:
+        try:
+            yield datasets
+        except UserError:
+            raise
+        except Exception as error:  # the package and what it reads with raise of all kinds
+            cause = error.__cause__ or error
+            reason = " ".join(str(cause).split())[:160] or type(cause).__name__
+            raise UserError(f"{name} can't be read: {reason}") from None

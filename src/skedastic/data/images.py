@@ -20,7 +20,7 @@ from torch import Tensor
 
 from skedastic.errors import UserError
 
-NEEDS_EXTRA = "images in Parquet files need the package datasets; pip install 'skedastic[images]'"
+NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
 COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss of what a photograph shows
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
 CHUNK = 1024  # images decoded at a time
@@ -185,26 +185,33 @@ def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImag
 
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
     """Map the column of images of Parquet files, through the cache of the package datasets. Raises UserError."""
+    with quiet_datasets(str(paths[0])) as datasets:
+        try:
+            data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
+        except (OSError, datasets.exceptions.DatasetsError) as error:
+            reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
+            raise UserError(
+                f"{paths[0]}: the images can't be mapped from the cache of the package datasets ({reason}); "
+                "set HF_HOME to a folder that can be written, with room for a copy of the file"
+            ) from None
+    return ArrowBytes(data, column, paths[0].name)
+
+
+@contextmanager
+def quiet_datasets(name: str) -> Iterator[Any]:
+    """Lend the package datasets, without progress bars. Raises UserError, with the name of what needs it, where it is not there."""
     try:
-        from datasets import Dataset, disable_progress_bars, enable_progress_bars
-        from datasets.exceptions import DatasetsError
+        import datasets
         from datasets.utils import are_progress_bars_disabled
     except ImportError:
-        raise UserError(f"{paths[0]}: {NEEDS_EXTRA}") from None
+        raise UserError(f"{name}: {NEEDS_EXTRA}") from None
     quiet = are_progress_bars_disabled()
-    disable_progress_bars()
+    datasets.disable_progress_bars()
     try:
-        data = Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
-    except (OSError, DatasetsError) as error:
-        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(
-            f"{paths[0]}: the images can't be mapped from the cache of the package datasets ({reason}); "
-            "set HF_HOME to a folder that can be written, with room for a copy of the file"
-        ) from None
+        yield datasets
     finally:
         if not quiet:
-            enable_progress_bars()
-    return ArrowBytes(data, column, paths[0].name)
+            datasets.enable_progress_bars()
 
 
 @contextmanager

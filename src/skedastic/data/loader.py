@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Literal, NamedTuple, get_args
 
@@ -148,17 +148,24 @@ def _decoded(stream: Stream, batches: Sequence[Tensor], workers: int) -> Iterato
         num_workers=workers,
         generator=torch.Generator(),  # else the loader draws from the global one, and dropout would differ
     )
+    with dead_workers_said():
+        try:
+            for x in loader:
+                if isinstance(x, UserError):
+                    raise x
+                yield x
+        except (ConnectionError, EOFError, FileNotFoundError):
+            time.sleep(5)  # the signal of the death that broke the connection comes, and torch raises from it
+            raise _worker_died("its connection broke") from None
+
+
+@contextmanager
+def dead_workers_said() -> Iterator[None]:
+    """Say in one line that a process that decodes died: torch raises this from a signal, wherever Python then is."""
     try:
-        for x in loader:
-            if isinstance(x, UserError):
-                raise x
-            yield x
-    except ConnectionError:
-        with suppress(RuntimeError):
-            time.sleep(5)  # torch raises one from the signal that a worker died, which may come after the broken pipe
-        raise _worker_died("its connection broke") from None
+        yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not str(error).startswith("DataLoader worker"):
             raise
         raise _worker_died(str(error).splitlines()[0]) from None
 

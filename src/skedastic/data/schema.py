@@ -12,7 +12,7 @@ from skedastic.data.annotators import annotator_columns
 from skedastic.data.answers import TaskName
 from skedastic.data.columns import FEW_CATEGORIES, Kind, as_numbers, coded, kind_of, missing
 from skedastic.data.tables import Columns, Table
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError, suggestion, unknown
 
 NOUNS: dict[Kind, tuple[str, str]] = {
     "number": ("numeric", "numeric"),
@@ -134,6 +134,24 @@ def find_columns(table: Table, roles: Roles, answers: Collection[str]) -> tuple[
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
     return columns, tuple(f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c)
+
+
+def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
+    """Raise UserError, with the difference, where a table lacks a column that the model was trained on."""
+    lacks = [n for n in kinds if n not in table.names]
+    if not lacks:
+        return
+    beside = [n for n in table.names if n not in kinds]
+    told = []
+    for name in lacks[:6]:
+        near = suggestion(name, beside).replace("; did you mean", ", is it")
+        told.append(f"− {name} ({NOUNS[kinds[name]][0]}{near})")
+    told += [f"− {len(lacks) - 6} more"] * (len(lacks) > 6)
+    told += [f"+ {name}" for name in beside[:6]] + [f"+ {len(beside) - 6} more"] * (len(beside) > 6)
+    raise UserError(
+        f"{table.file}: its columns are not those that the model was trained on: {', '.join(told)}; rename or add what is "
+        "marked −, what is marked + is not read"
+    )
 
 
 def giveaways(columns: Columns, target: pd.Series, real: bool) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from skedastic.data.encode_rows import RowEncoder
 from skedastic.data.encode_text import TextSettings
 from skedastic.data.images import picture
 from skedastic.data.known import Known
-from skedastic.data.schema import described
+from skedastic.data.schema import check_columns, described
 from skedastic.data.tables import Columns, Table
 from skedastic.data.targets import Bins, Scale
 from skedastic.errors import UserError
@@ -164,8 +164,7 @@ def columns_like(table: Table, training: Known) -> Columns:
     """
     if not training.kinds:
         raise UserError(f"{table.file} is a table, and the training data are images; give test data of the same kind")
-    for name in training.kinds:
-        table.column(name, "feature column")
+    check_columns(table, training.kinds)
     columns = Columns(table, training.kinds, training.day_first)
     for name in columns.columns:
         _ = columns[name]  # so that what can't be parsed is refused here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -95,10 +94,9 @@ class ArrowCells:
 
 @dataclass(frozen=True, eq=False)
 class ParquetCells:
-    """The cells of Parquet files, one column at a time. folder: that vanishes with them, where they are ours."""
+    """The cells of Parquet files, one column at a time."""
 
-    files: tuple[pq.ParquetFile, ...]
-    folder: tempfile.TemporaryDirectory[str] | None = None
+    files: Sequence[pq.ParquetFile]
 
     @cached_property
     def names(self) -> tuple[str, ...]:

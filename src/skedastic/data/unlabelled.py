@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from skedastic.data import bundled
-from skedastic.data.columns import Kind
 from skedastic.data.files import find_files
 from skedastic.data.from_python import npz_features
 from skedastic.data.groups import group_columns
@@ -20,9 +19,9 @@ from skedastic.data.idx import is_idx, read_idx
 from skedastic.data.images import EncodedImages, as_images, encoded_images
 from skedastic.data.known import Known
 from skedastic.data.opening import find_image_column, image_files, open_table
-from skedastic.data.schema import NOUNS, Roles
+from skedastic.data.schema import Roles, check_columns
 from skedastic.data.tables import Columns, FrameCells, Table
-from skedastic.errors import UserError, suggestion
+from skedastic.errors import UserError
 
 ROWS, IMAGES = 8192, 512  # that are read at a time
 
@@ -107,21 +106,3 @@ def _of_table(table: Table, known: Known, roles: Roles, keep: Sequence[str]) -> 
         return Unlabelled(table.file, table, known, images, beside)
     check_columns(table, known.kinds)
     return Unlabelled(table.file, table, known, None, beside)
-
-
-def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
-    """Raise UserError, with the difference, where a table lacks a column that the model was trained on."""
-    lacks = [n for n in kinds if n not in table.names]
-    if not lacks:
-        return
-    beside = [n for n in table.names if n not in kinds]
-    told = []
-    for name in lacks[:6]:
-        near = suggestion(name, beside).replace("; did you mean", ", is it")
-        told.append(f"− {name} ({NOUNS[kinds[name]][0]}{near})")
-    told += [f"− {len(lacks) - 6} more"] * (len(lacks) > 6)
-    told += [f"+ {name}" for name in beside[:6]] + [f"+ {len(beside) - 6} more"] * (len(beside) > 6)
-    raise UserError(
-        f"{table.file}: its columns are not those that the model was trained on: {', '.join(told)}; rename or add what is "
-        "marked −, what is marked + is not read"
-    )

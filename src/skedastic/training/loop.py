@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.data.dataset import Dataset, Features, without_padding
+from skedastic.data.loader import dead_workers_said
 from skedastic.data.targets import Scale
 from skedastic.methods.base import MIXED, Method, Stage, State, Task
 from skedastic.training.budget import Budget
@@ -72,6 +73,7 @@ def suited(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
     return replace(dataset, soft=None), (why,)
 
 
+@dead_workers_said()
 def train(
     method: Method,
     dataset: Dataset,
