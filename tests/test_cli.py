@@ -152,6 +152,7 @@ def test_estimate_prints_a_table_or_json(here, capsys):
     assert sum(figures["count"]) == 60
     assert max(figures["strengths"]) == 1
     assert len(figures["true_noise"]) == 3
+    assert figures["measured_noise"] is None
     status, out, _ = run(capsys, "estimate", "good.csv", "--target", "quality", *TINY)
     assert status == 0
     assert "noise (95 %)" in out

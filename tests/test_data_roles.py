@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import skedastic as sk
+from skedastic.cli import main
 from skedastic.config import Config
 from skedastic.data import Source, folds, open_source, split_rows, with_corrections
 from skedastic.errors import UserError
@@ -285,6 +286,23 @@ def test_corrected_rows_have_one_vote(tmp_path: Path) -> None:
     new = with_corrections(source, corrected(tmp_path, "row,corrected\n0,c\n"))
     assert new.votes.soft[0].tolist() == [0, 0, 1]
     assert new.votes.disagreement(new.y)[0] == 0
+
+
+def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = voted().sample(300, replace=True, random_state=0, ignore_index=True)
+    frame.to_csv(tmp_path / "voted.csv", index=False)
+    line = ["estimate", str(tmp_path / "voted.csv"), "--target", "label", "--epochs", "2"]
+    people = [word for name in ("anna", "ben", "carl") for word in ("--annotators", name)]
+    main([*line, *people, "--json"])
+    against = (frame[["anna", "ben", "carl"]].ne(frame["label"], axis=0)).mean(axis=1)
+    expected = against.groupby(frame["label"]).mean()
+    np.testing.assert_allclose(json.loads(capsys.readouterr().out)["measured_noise"], expected, atol=1e-6)
+    main([*line, *people])
+    out = capsys.readouterr().out
+    assert "annotators disagree" in out
+    assert "Spearman correlation of estimated noise and annotators' disagreement over 3 groups" in out
+    main([*line, *people, "--set", "estimate.kind=annotators"])
+    assert "Spearman" not in capsys.readouterr().out, "the estimate is theirs"
 
 
 def test_a_test_source_may_have_votes_for_labels_too() -> None:

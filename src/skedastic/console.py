@@ -190,12 +190,15 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
 
     estimate, data = estimated
     stats, truth = estimate.stats, true_noise(data)
+    measured = None if estimate.measured is None else estimate.measured.noise.tolist()
     measure = ACCURACY if data.train.scale is None else ERROR
     tau = stats.strengths
     if as_json:
         print(
             json.dumps(
-                stats.to_dict() | {"strengths": tau.tolist(), "true_noise": truth, "seconds": estimate.seconds},
+                stats.to_dict()
+                | {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured}
+                | {"seconds": estimate.seconds},
                 indent=2,
             )
         )
@@ -207,6 +210,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         "share" if data.train.bins is None else "density",
         f"{measure.noise} (95 %)",
         *[f"true {measure.noise}"] * bool(truth),
+        *["annotators disagree"] * bool(measured),
         "τ",
         title="estimated on held-out rows",
     )
@@ -217,10 +221,12 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             _percent(float(stats.density[g])),
             _noise_of(stats, g, measure),
         ]
-        table.add_row(*row, *([_noise(truth[g], measure)] if truth else []), f"{float(tau[g]):.3f}")
+        others = [_noise(values[g], measure) for values in (truth, measured) if values]
+        table.add_row(*row, *others, f"{float(tau[g]):.3f}")
     out.print(table)
     _left_out(len(stats.names))
     _rank_correlation(stats, truth)
+    _rank_correlation(stats, measured, "annotators' disagreement")
     _remarks(tuple(unlearned(stats)))
 
 
@@ -406,14 +412,14 @@ def _left_out(groups: int) -> None:
         say(f"… and {groups - MOST_GROUPS} more groups: see the report")
 
 
-def _rank_correlation(stats: Any, truth: list[float | None] | None) -> None:
-    known = [t for t in truth or [] if t is not None]
-    if stats is None or not truth or len(known) < len(truth) or len(set(known)) < 2:
+def _rank_correlation(stats: Any, other: Sequence[float | None] | None, what: str = "true noise") -> None:
+    known = [t for t in other or [] if t is not None]
+    if stats is None or not other or len(known) < len(other) or len(set(known)) < 2:
         return
     from scipy.stats import spearmanr
 
     value = float(spearmanr(stats.noise.numpy(), known).statistic)
-    say(f"Spearman correlation of estimated and true noise over {len(known)} groups: {value:.2f}")
+    say(f"Spearman correlation of estimated noise and {what} over {len(known)} groups: {value:.2f}")
 
 
 def _noise_of(stats: Any, g: int, measure: Measure) -> str:

@@ -58,6 +58,12 @@ class Estimate:
             return find_suspects_real(self.held_out, d.y, d.index, self.stats.noise[d.group])
         return find_suspects(self.held_out, d.y, d.index, d.classes)
 
+    @property
+    def measured(self) -> GroupStats | None:
+        """What annotators say of the noise, beside the estimate; None where there are none, or the estimate is theirs."""
+        d = self.dataset
+        return None if d.disagreement is None or (self.fold < 0).all() else measured_stats(d, d.disagreement)
+
 
 def estimate_groups(
     dataset: Dataset,

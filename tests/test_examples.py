@@ -1,0 +1,60 @@
+"""Every command of docs/examples.md, on a few rows of the same data."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from skedastic.cli import main
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = re.findall(r"^skedastic .+$", (ROOT / "docs" / "examples.md").read_text("utf-8"), re.MULTILINE)
+SMALL = {
+    "compare": ["--limit", "300", "--epochs", "2", "--seeds", "1", "--jobs", "1", "--out", "run"],
+    "estimate": ["--limit", "300", "--epochs", "1", "--json"],
+}
+ROWS = 600
+
+
+def test_the_page_has_commands() -> None:
+    assert len(COMMANDS) >= 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_runs(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, verb, *rest = shlex.split(command)
+    project = tmp_path / "project"
+    project.mkdir()
+    for word in rest:
+        if word.startswith("../shared/"):
+            if not (ROOT / word).is_file():
+                pytest.skip(f"{word} is not there")
+            small_copy(ROOT / word, project / word)
+        elif word.startswith("/") and not Path(word).is_file():
+            pytest.skip(f"{word} is not there: apt-get install dataset-fashion-mnist")
+    monkeypatch.chdir(project)
+    main([verb, *rest, *SMALL[verb]])
+    if verb == "estimate":
+        figures = json.loads(capsys.readouterr().out)
+        assert sum(figures["count"]) == 300
+        assert all(0 <= noise <= 1 for noise in figures["measured_noise"])
+    else:
+        methods = json.loads((project / "run" / "compare.json").read_text("utf-8"))["methods"]
+        asked = rest[rest.index("--methods") + 1].split(",")
+        assert list(methods) == asked
+
+
+def small_copy(source: Path, copy: Path) -> None:
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        table = pq.read_table(source)
+        rows = np.random.default_rng(0).permutation(len(table))[:ROWS]
+        pq.write_table(table.take(np.sort(rows)), copy)
