@@ -194,14 +194,8 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     measure = ACCURACY if data.train.scale is None else ERROR
     tau = stats.strengths
     if as_json:
-        print(
-            json.dumps(
-                stats.to_dict()
-                | {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured}
-                | {"seconds": estimate.seconds},
-                indent=2,
-            )
-        )
+        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured}
+        print(json.dumps(stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
         return
     _remarks(data.source.remarks)
     table = _table(

@@ -58,7 +58,7 @@ class Estimate:
             return find_suspects_real(self.held_out, d.y, d.index, self.stats.noise[d.group])
         return find_suspects(self.held_out, d.y, d.index, d.classes)
 
-    @property
+    @cached_property
     def measured(self) -> GroupStats | None:
         """What annotators say of the noise, beside the estimate; None where there are none, or the estimate is theirs."""
         d = self.dataset

@@ -37,7 +37,7 @@ def products(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[
             return _forward(losses_of, parameters, u)
         except torch.OutOfMemoryError:
             raise
-        except (NotImplementedError, RuntimeError):
+        except RuntimeError:  # NotImplementedError is one too
             return _double_backward(losses_of, parameters, u)
 
 
