@@ -7,9 +7,10 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from cleanlab.count import estimate_joint
 
 from skedastic.errors import UserError
-from skedastic.suspects import COLUMNS, find_suspects
+from skedastic.suspects import COLUMNS, STEPS, confusion, find_suspects, true_probabilities
 
 
 def flipped(
@@ -47,13 +48,60 @@ def test_columns_say_what_they_are_named() -> None:
     assert found["score"].between(0, 1).all()
     assert found["is_issue"].dtype == bool
     assert (found["is_issue"] == (found["rank"] <= found["is_issue"].sum())).all()
+    noise = confusion(estimate_joint(given, p).T)
     for row in found.to_dict("records"):
         example = row["index"] - 1000
-        others = [c for c in range(5) if c != given[example]]
-        best = max(others, key=lambda c: p[example, c])
+        likely = literally(p[example], given[example], noise)
+        best = max((c for c in range(5) if c != given[example]), key=lambda c: likely[c])
         assert (row["given"], row["suggested"]) == (f"class {given[example]}", f"class {best}")
         np.testing.assert_allclose((row["p_given"], row["p_suggested"]), p[example, [given[example], best]])
-        np.testing.assert_allclose(row["score"], (p[example, given[example]] - p[example, best] + 1) / 2)
+        np.testing.assert_allclose(row["score"], likely[given[example]], rtol=1e-5, atol=1e-8)
+
+
+def literally(p: np.ndarray, given: int, noise: np.ndarray) -> list[float]:
+    """Return the probability of each true class, written out from the module's docstring."""
+    classes = range(len(p))
+    q = list(p)
+    for _ in range(STEPS):
+        predicted = [sum(q[i] * noise[i, j] for i in classes) for j in classes]
+        q = [q[i] * sum(noise[i, j] * p[j] / predicted[j] for j in classes) for i in classes]
+    joint = [q[i] * noise[i, given] for i in classes]
+    return [part / sum(joint) for part in joint]
+
+
+def test_the_direction_of_noise_is_told() -> None:
+    """Of class 0, 40 % are given as 1, and nothing the other way: an unsure example is suspect as a 1, and not as a 0."""
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 3, 3000)
+    given = np.where((clean == 0) & (rng.random(3000) < 0.4), 1, clean)
+    noisy = np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1]])
+    p = (0.9 * np.eye(3) + 0.1 / 3)[clean] @ noisy  # as a model would learn it
+    found = search(p, given)
+    right = clean[found["index"] - 1000]
+    wrong = right != found["given"].str[-1].astype(int).to_numpy()
+    assert wrong[: wrong.sum()].mean() == 1.0
+    assert (found["suggested"][: wrong.sum()] == "class 0").all()
+    assert found.loc[found["given"] == "class 0", "score"].median() > 0.9
+    assert found["score"][wrong].max() < 0.5
+
+
+def test_noise_is_taken_out_of_what_a_model_says() -> None:
+    rng = np.random.default_rng(1)
+    q = rng.dirichlet(np.full(4, 0.3), 200)
+    noise = confusion(np.diag([0.4, 0.3, 0.2, 0.1]) + rng.random((4, 4)) * 0.05)
+    p = q @ noise
+    found = true_probabilities(p, noise)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    assert (found >= 0).all()
+    assert np.abs(found - q).mean() < 0.5 * np.abs(p - q).mean()
+    np.testing.assert_allclose(true_probabilities(p, np.eye(4)), p, atol=1e-6)  # without noise there is nothing to do
+
+
+def test_of_a_class_without_examples_nothing_is_known() -> None:
+    noise = confusion(np.array([[0.5, 0.1, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(noise.sum(1), 1)
+    np.testing.assert_allclose(noise[2], 1 / 3)
+    assert (noise > 0).all()
 
 
 def test_clean_labels_are_hardly_ever_accused() -> None:
