@@ -16,7 +16,6 @@ import argparse
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
