@@ -190,6 +190,19 @@ def test_votes_of_several_columns() -> None:
     )
 
 
+@pytest.mark.parametrize("first", [-1, 0, 1, 7])
+def test_labels_of_annotators_that_are_numbers_are_not_positions(first: int) -> None:
+    said = [[first + i % 3, first + i % 3, first + (i + 1) % 3] for i in range(N)]
+    rated = frame().drop(columns="label").assign(said=said)
+    source = open_source(rated, annotators=["said"], task="classification")
+    assert source.classes == tuple(str(first + c) for c in range(3))
+    assert source.y.tolist() == [i % 3 for i in range(N)]
+    assert source.remarks == ()
+    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 2 / 3, 1 / 3]))
+    again = open_source(rated.iloc[1:], annotators=["said"], task="classification", like=source.known)
+    assert again.y.tolist() == [i % 3 for i in range(1, N)]
+
+
 def test_votes_as_counts_and_as_lists() -> None:
     counts = [[3, 1, 0] if i % 2 else [0, 1, 1] for i in range(N)]
     source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])

@@ -97,7 +97,7 @@ def confusion(joint: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     total = joint.sum(1, keepdims=True)
     even = 1 / len(joint)
-    known = np.divide(joint, total, out=np.full_like(joint, even), where=total > 0)
+    known: NDArray[np.float64] = np.divide(joint, total, out=np.full_like(joint, even), where=total > 0)
     return (1 - EVEN) * known + EVEN * even
 
 
@@ -107,7 +107,7 @@ def true_probabilities(p: NDArray[np.float64], noise: NDArray[np.float64]) -> ND
     Solves p = q T for each row, with T = noise [true, given], by steps of expectation maximization from q = p, which keep q a
     distribution and are stopped early: q_i ← q_i Σ_j T_ij p_j / (q T)_j.
     """
-    q = p + TINY
+    q: NDArray[np.float64] = p + TINY
     for _ in range(STEPS):
         q *= (p / (q @ noise + TINY)) @ noise.T
         q /= q.sum(1, keepdims=True) + TINY

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skedastic.data import bundled, folders, hub
@@ -193,7 +192,7 @@ def _of_annotators(table: Table, roles: Roles, like: Known | None) -> tuple[str,
         assert votes.mean is not None
         made = pd.Series(votes.mean.numpy())
     else:
-        made = pd.Series(np.array(votes.classes, dtype=object)[votes.votes.argmax(1).numpy()])
+        made = pd.Series(votes.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
     known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
     clean = table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None
     answers = read_answers(
