@@ -55,7 +55,7 @@ DATA_OPTIONS = [
     ),
     click.option(
         "--groups",
-        metavar="COL|A,B|quantiles:COL:N|superclass:FILE",
+        metavar="COL|A,B|quantiles:COL:N|superclass:FILE|cluster:K",
         help="What the groups are; by default each label, or bins of numbers.",
     ),
     click.option("--bins", metavar="N", type=int, help="Bins of a target of numbers that are the groups (default 10)."),

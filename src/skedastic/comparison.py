@@ -169,7 +169,7 @@ class Comparison:
     def _most_regularized(self) -> tuple[str, ...]:
         first = self.outcomes[0]
         stats = [GroupStats.from_dict(o.stats) for o in self.outcomes if o.stats is not None]
-        if not stats or len(first.groups) < 2:
+        if not stats or len(first.groups) < 2 or self.config.clusters is not None:  # which differ from seed to seed
             return ()
         tau = torch.stack([s.strengths for s in stats]).mean(0)
         most = tau.argsort(descending=True, stable=True)[: max(1, len(tau) // 4)]

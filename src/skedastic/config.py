@@ -14,6 +14,7 @@ import tomli_w
 from skedastic import experiments
 from skedastic.data.answers import TaskName
 from skedastic.data.encode_text import TextSettings
+from skedastic.data.groups import clusters_asked
 from skedastic.errors import UserError, suggestion, unknown
 from skedastic.methods import find_preset
 from skedastic.methods.base import Method
@@ -115,6 +116,7 @@ class Config:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_clusters()
         for name in ("method", "model"):
             if not isinstance(getattr(self, name).get("name", ""), str):
                 raise UserError(f"{name}.name={getattr(self, name)['name']!r}: must be text, the name of a {name}")
@@ -150,6 +152,23 @@ class Config:
             raise UserError(
                 f"reference={self.reference}: a fraction of the training rows must be in (0, 1), such as 0.05; or name a file"
             )
+
+    @property
+    def clusters(self) -> int | None:
+        """How many clusters each class is put into, where these are the groups."""
+        return clusters_asked(self.groups)
+
+    def _check_clusters(self) -> None:
+        if self.clusters is None:
+            return
+        if self.estimate.kind != "cross-fit":
+            raise UserError(
+                f"groups={self.groups}: clusters are found by the networks that estimate the noise, each on rows that it was not trained "
+                f"on; take estimate.kind=cross-fit, not {self.estimate.kind}"
+            )
+        for name in ("bins", "focus"):
+            if getattr(self, name):
+                raise UserError(f"{name}: the groups are clusters, which are not known beforehand; leave it out")
 
     @property
     def test_fraction(self) -> float | None:

@@ -186,15 +186,18 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
     from skedastic.report.sentences import unlearned
-    from skedastic.results import true_noise
+    from skedastic.results import true_noise, wrong_labels
+    from skedastic.suspects import found_wrong
 
     estimate, data = estimated
     stats, truth = estimate.stats, true_noise(data)
     measured = None if estimate.measured is None else estimate.measured.noise.tolist()
     measure = ACCURACY if data.train.scale is None else ERROR
     tau = stats.strengths
+    wrong = wrong_labels(data)
+    found = None if wrong is None else found_wrong(estimate.suspects, wrong)
     if as_json:
-        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured}
+        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured, "suspects": found}
         print(json.dumps(stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
         return
     _remarks(data.source.remarks)
@@ -221,6 +224,11 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     _left_out(len(stats.names))
     _rank_correlation(stats, truth)
     _rank_correlation(stats, measured, "annotators' disagreement")
+    if found is not None:
+        say(
+            f"{found['issues']:,} labels look wrong, and {found['precision']:.0%} of these are: {found['recall']:.0%} of all "
+            f"{found['wrong']:,} that are. Of the {found['wrong']:,} most suspect, {found['first']:.0%} are."
+        )
     _remarks(tuple(unlearned(stats)))
 
 

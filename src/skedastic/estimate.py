@@ -5,6 +5,8 @@ and counts all errors; here by default every example is held out once (cross-fit
 enough are counted (`confident`), and the error rates of small groups are shrunk toward the others (`group_noise`). The
 held-out probabilities also tell which labels to check (`suspects`).
 
+Where the groups are clusters, they are made of what the same models' last layers read (`clusters`).
+
 Of real targets it is the variance of the held-out residuals (`group_variance`), and the largest are suspect
 (`suspects_real`).
 """
@@ -20,6 +22,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from skedastic.clusters import Clusters, find_clusters
 from skedastic.confident import NOT_COUNTED, confident_class, match_counts
 from skedastic.config import Estimation
 from skedastic.core.strengths import GroupStats
@@ -31,7 +34,7 @@ from skedastic.methods.erm import ERM
 from skedastic.suspects import find_suspects
 from skedastic.suspects_real import find_suspects_real
 from skedastic.training import Budget, Checkpoints, train
-from skedastic.training.loop import Progress
+from skedastic.training.loop import Progress, Trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,8 @@ class Estimate:
     stats: noise and density of each group. held_out: class probabilities [n, C], or predictions [n] in the target's
     units, by a model that was not trained on the example; NaN where it was never held out.
     fold: [n] the model that each was held out from, -1 where there is none.
-    seconds: what training and predicting took, in interrupted runs too.
+    seconds: what training and predicting took, in interrupted runs too. clusters: the groups, where they were found on the
+    way; `dataset` has them.
     """
 
     dataset: Dataset
@@ -49,6 +53,7 @@ class Estimate:
     held_out: Tensor
     fold: Tensor
     seconds: float
+    clusters: Clusters | None = None
 
     @cached_property
     def suspects(self) -> pd.DataFrame:
@@ -74,10 +79,11 @@ def estimate_groups(
     seed: int = 0,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    clusters: int | None = None,
 ) -> Estimate:
     """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
 
-    A group that is never counted gets the estimate of the groups at large, with an interval that says so.
+    clusters: how many to put each class into, and take for the groups; needs `how.kind` "cross-fit". A group that is never counted gets the estimate of the groups at large, with an interval that says so.
     checkpoints: of the estimating models, kept and gone on from.
     """
     if how.kind == "annotators":
@@ -92,7 +98,7 @@ def estimate_groups(
         held_out = torch.full((len(dataset), len(dataset.classes)), torch.nan)
     else:
         held_out = torch.full((len(dataset),), torch.nan, dtype=torch.float64)
-    seconds = 0.0
+    seconds, networks = 0.0, list[Trained]()
     for k in range(models):
         rest = dataset.subset((fold != k).nonzero().flatten())
         report = None if progress is None else _named(progress, f"estimate {k + 1}/{models}")
@@ -102,11 +108,19 @@ def estimate_groups(
         rows = (fold == k).nonzero().flatten()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
+        if clusters is not None:
+            networks.append(trained)
+    found = None
+    if clusters is not None:
+        start = time.perf_counter()
+        found, group = find_clusters(dataset, fold, networks, clusters, seed)
+        dataset = replace(dataset, group=group, groups=found.names, bins=None)
+        seconds += time.perf_counter() - start
     if dataset.scale is None:
         stats = count_errors(dataset, held_out, fold, how)
     else:
         stats = measure_variance(dataset, held_out, shrink=how.kind != "paper")
-    return Estimate(dataset, stats, held_out, fold, seconds)
+    return Estimate(dataset, stats, held_out, fold, seconds, found)
 
 
 def _measured(dataset: Dataset) -> Estimate:

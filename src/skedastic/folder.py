@@ -13,6 +13,7 @@ from skedastic.errors import UserError
 RUN_FILES = (
     "config.toml",
     "model.safetensors",
+    "clusters.safetensors",
     "state.json",
     "group_stats.json",
     "metrics.json",

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from skedastic.clusters import Clusters
 from skedastic.config import Config, read, the_method
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder, Known
@@ -72,18 +73,22 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
         with torch.random.fork_rng(devices=[]):
             method, rebuilt = rebuild(recipe, task, make_net, state["stages"])
         _fill(rebuilt, load_file(path / "model.safetensors"))
+    trained = Trained(
+        method,
+        tuple(state["stages"]),
+        rebuilt.eval(),
+        history,
+        state["training_seconds"],
+        scale,
+        tokens=encoder.inputs.tokens,
+    )
+    clusters = None
+    if (said := state.get("clusters")) is not None and not figures_only:
+        clusters = Clusters.load(path / "clusters.safetensors", said, task, make_net, trained)
     return Result(
         config=config,
         recipe=recipe,
-        trained=Trained(
-            method,
-            tuple(state["stages"]),
-            rebuilt.eval(),
-            history,
-            state["training_seconds"],
-            scale,
-            tokens=encoder.inputs.tokens,
-        ),
+        trained=trained,
         encoder=encoder,
         classes=task.classes,
         groups=task.groups,
@@ -102,6 +107,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
         temperature=state["temperature"],
         found=state["found"],
         remarks=tuple(state["remarks"]),
+        clusters=clusters,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skedastic.clusters import check_features
 from skedastic.comparison import Comparison, SeedOutcome, check_jobs, run_seeds
 from skedastic.config import (
     Config,
@@ -23,6 +24,7 @@ from skedastic.config import (
 )
 from skedastic.data import Dataset, from_arrays, from_torch, is_frame, is_torch, open_source
 from skedastic.data.answers import TaskName
+from skedastic.data.groups import clusters_asked
 from skedastic.errors import UserError, unknown
 from skedastic.estimate import Estimate, estimate_groups
 from skedastic.evaluate import evaluate
@@ -64,7 +66,7 @@ def fit(
     set of pairs (x, label), or a frame or what the command line takes (a file, the name of a built-in set) with
     `target="column"`, and the other columns by name: `text=["review"]`, `ignore=["id"]`, `annotators=[…]`, …. method: a method such as
     `sk.HAR(strength=0.1)`, or a preset's name. task: "classification", "regression", or "auto": regression where y holds
-    measurements. groups: [n] group of each example, or with a file the name of a column; by default its label, or ten
+    measurements. groups: [n] group of each example, or with a file the name of a column, or "cluster:K"; by default its label, or ten
     bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
     everything is trained on and nothing is evaluated. reference: trusted examples for the methods that learn from some, given
     as `test` is; a share is set apart from the training rows, as many of each class. model: a model's name, or {"name": …} with its options, or a
@@ -90,10 +92,11 @@ def fit(
     own_net = None if isinstance(model, (str, Mapping)) else model
     name = method if isinstance(method, str) else None
     method = make_method(method, {}) if isinstance(method, str) else method
+    asks_for_clusters = isinstance(groups, str) and clusters_asked(groups) is not None
     given = {
         "source": str(source) if isinstance(source, (str, Path)) and y is None else "",
         "task": task,
-        "groups": groups if y is None else None,
+        "groups": groups if y is None or asks_for_clusters else None,
         "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
         "reference": None if reference is None else "given" if isinstance(reference, tuple) else str(reference),
         "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
@@ -107,7 +110,7 @@ def fit(
         opened = open_source(source, **column_roles(config))
     else:
         said = {name: value for name, value in column_roles(config).items() if name in OF_FRAMES}
-        opened = from_arrays(source, y, groups, **said)
+        opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return _fit(config, data, method, own_net, progress, checkpoints)
 
@@ -138,11 +141,12 @@ def _fit(
     _check_annotators(config, data)
     estimates = _estimates(config, [method])
     rehearse([method], data.train, make_net, config.train, data.reference)
+    check_features(config.clusters, data.train, make_net)
     if tell is not None:
         tell(data)
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = estimate_noise(config, data, make_net, progress, kept) if estimates else None
-    return train_and_evaluate(config, data, method, make_net, estimated, progress, kept)
+    return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)
 
 
 def estimate_noise(
@@ -152,7 +156,7 @@ def estimate_noise(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Estimate:
-    """Estimate noise and density per group."""
+    """Estimate noise and density per group; where the groups are clusters, find them (`Data.regrouped` takes them over)."""
     return estimate_groups(
         data.train,
         make_net,
@@ -161,6 +165,7 @@ def estimate_noise(
         seed=config.seed,
         progress=progress,
         checkpoints=checkpoints,
+        clusters=config.clusters,
     )
 
 
@@ -218,6 +223,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     _estimates(config, methods)
     _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train, data.reference)
+    check_features(config.clusters, data.train, network(config, data))
     if tell is not None:
         tell(data)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
@@ -263,6 +269,7 @@ def compare_seed(config: Config) -> SeedOutcome:
     data, methods = open_data(config), compared_methods(config)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net) if _estimates(config, methods.values()) else None
+    data = data.regrouped(estimated)
     results, failed = dict[str, Result](), dict[str, str]()
     for name, method in methods.items():
         try:
@@ -282,9 +289,11 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     make_net = network(config, data)
     _check_annotators(config, data)
     rehearse([ERM()], data.train, make_net, config.train)
+    check_features(config.clusters, data.train, make_net)
     if tell is not None:
         tell(data)
-    return estimate_noise(config, data, make_net, progress), data
+    estimated = estimate_noise(config, data, make_net, progress)
+    return estimated, data.regrouped(estimated)
 
 
 def _estimates(config: Config, methods: Iterable[Method]) -> bool:

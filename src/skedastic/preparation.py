@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from skedastic import models
+from skedastic.clusters import Clusters
 from skedastic.config import Config
 from skedastic.data import (
     Dataset,
@@ -25,6 +26,7 @@ from skedastic.data import (
     with_corrections,
 )
 from skedastic.errors import UserError
+from skedastic.estimate import Estimate
 from skedastic.rehearsal import MakeNet
 from skedastic.results import make_network
 
@@ -33,7 +35,7 @@ from skedastic.results import make_network
 class Data:
     """A source made ready: what is trained on, what is tested on, and apart from both what is truly so.
 
-    test_labels: [m] those of the test set as given, where `test` has clean ones. reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made.
+    test_labels: [m] those of the test set as given, where `test` has clean ones. reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made. clusters: the groups, where they were found in estimating the noise.
     """
 
     source: Source
@@ -45,6 +47,18 @@ class Data:
     reference: Dataset | None = None
     remarks: tuple[str, ...] = ()
     test_labels: torch.Tensor | None = None
+    clusters: Clusters | None = None
+
+    def regrouped(self, estimated: Estimate | None) -> Data:
+        """Return the data with the clusters that were found in estimating, where these are the groups."""
+        if estimated is None or estimated.clusters is None:
+            return self
+        clusters = estimated.clusters
+        test, reference = (None if d is None else clusters.regrouped(d) for d in (self.test, self.reference))
+        remarks = (*self.remarks, clusters.remark)
+        return replace(
+            self, train=estimated.dataset, test=test, reference=reference, remarks=remarks, clusters=clusters
+        )
 
 
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
@@ -163,8 +177,9 @@ def open_named(config: Config, source: str | None = None, like: Known | None = N
 
 
 def column_roles(config: Config) -> dict[str, Any]:
-    """Return what `config` says of the columns of a source, as the fields of `Roles`."""
-    return {f.name: getattr(config, f.name) for f in fields(Roles) if f.init}
+    """Return what `config` says of the columns of a source, as the fields of `Roles`; clusters are in no column."""
+    roles = {f.name: getattr(config, f.name) for f in fields(Roles) if f.init}
+    return roles if config.clusters is None else roles | {"groups": None}
 
 
 def _check_classes(config: Config, source: Source) -> None:

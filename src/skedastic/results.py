@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from skedastic import models
 from skedastic.calibration import fit_temperature
+from skedastic.clusters import Clusters
 from skedastic.config import Config, to_toml
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder, Known
@@ -53,6 +54,7 @@ class Result:
     true_noise: [G] share of wrong labels where clean ones are known, or mean square of target less true target; for
     evaluation only. classes: none where the targets are real. density: [G] as in GroupStats. known: what other data must match.
     temperature: at which its probabilities say how often it is right. found: what the source holds, in words.
+    clusters: the groups, where they were found in the features of the classes.
     """
 
     config: Config
@@ -77,6 +79,7 @@ class Result:
     found: str = ""
     remarks: tuple[str, ...] = ()
     shown_suspects: tuple[Suspect, ...] = field(default=(), repr=False)
+    clusters: Clusters | None = field(default=None, repr=False)
 
     @property
     def method(self) -> Method:
@@ -139,7 +142,8 @@ class Result:
                 {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
                 new / "model.safetensors",
             )
-            _write_json(new / "state.json", self._state())
+            clusters = None if self.clusters is None else self.clusters.save(new / "clusters.safetensors")
+            _write_json(new / "state.json", self._state() | {"clusters": clusters})
             _write_json(new / "group_stats.json", None if self.group_stats is None else self.group_stats.to_dict())
             _write_json(new / "metrics.json", self.metrics)
             (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
@@ -210,6 +214,7 @@ def make_result(
         found=data.source.found,
         remarks=(*data.source.remarks, *data.remarks, *trained.remarks),
         shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
+        clusters=data.clusters,
     )
 
 
@@ -259,6 +264,16 @@ def true_noise(data: Data) -> list[float | None] | None:
         float(wrong[data.train.group == g].mean()) if (data.train.group == g).any() else None
         for g in range(len(data.train.groups))
     ]
+
+
+def wrong_labels(data: Data) -> Tensor | None:
+    """Return whether the label of each row of the source is wrong, of rows to train on; None where nothing is known, or targets are real."""
+    if data.truth is None or data.train.scale is not None:
+        return None
+    index = data.train.index
+    wrong = torch.zeros(int(index.max()) + 1, dtype=torch.bool)
+    wrong[index] = data.truth.of(index) != data.train.y
+    return wrong
 
 
 def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:

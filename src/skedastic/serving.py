@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -47,7 +48,7 @@ def predict_source(
     """Write what `result` predicts of the rows of a source into a .csv, .parquet or .jsonl file; return how many rows.
 
     Columns: `row`, from 0; those of `keep`; `predicted`, the most probable label or the number; `group`, where the groups are
-    the source's own; `p_CLASS`, the probability of each class. calibrated: at the temperature of the run's test rows.
+    the source's own, or the cluster of the predicted class; `p_CLASS`, the probability of each class. calibrated: at the temperature of the run's test rows.
     Raises UserError where the source has other columns than training, a cell can't be read, or `out` can't be written.
     """
     roles = roles_of(result.config)
@@ -70,10 +71,11 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> di
     if calibrated:
         _check_temperature(result)
     opened = open_source(source, like=result.known, **column_roles(result.config))
-    if opened.groups != result.groups:
+    if opened.groups != result.known.groups:
         raise UserError("the training data has groups of its own, and this source has none; name them in the source")
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.scale)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
+    test = test if result.clusters is None else result.clusters.regrouped(test)
     predicted = result.trained.predict(test.x)
     if result.scale is not None:
         return evaluate_real(predicted, test.y, test.group, test.groups, result.train_count)
@@ -102,6 +104,9 @@ def _predicted(
         columns["predicted"] = result.labels[answers.argmax(1).numpy()]
     if roles.groups is not None and (rows.beside or not group_columns(roles.groups, ())):
         columns["group"] = group_names(roles.groups, part.cells, rows.known, [str(v) for v in columns["predicted"]])
+    if result.clusters is not None:
+        y = torch.zeros(n, dtype=torch.int64) if result.scale is not None else answers.argmax(1)
+        columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, y).numpy()]
     if result.scale is None:
         columns |= {f"p_{c}": answers[:, i].numpy() for i, c in enumerate(result.classes)}
     return pd.DataFrame(columns)

@@ -67,6 +67,23 @@ def find_suspects(
     return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
 
 
+def found_wrong(suspects: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
+    """Return how many of the labels called suspect are wrong, where it is known which are; for evaluation only.
+
+    Of the keys, `wrong` and `issues` are how many labels are wrong, and are called an issue; `precision` is the share of
+    the issues that are wrong, `recall` the share of the wrong labels that are issues, and `first` the share of wrong labels
+    among the first so many as are wrong, which is both. 0 where there is nothing to count.
+
+    Args:
+        suspects: of `find_suspects`. wrong: whether the label at each row of the source is wrong, indexed by `index`.
+    """
+    is_wrong = np.asarray(wrong, dtype=bool)[suspects["index"].to_numpy()]
+    issue = suspects["is_issue"].to_numpy()
+    m, issues, hits = int(is_wrong.sum()), int(issue.sum()), int((is_wrong & issue).sum())
+    found = {"precision": hits / max(issues, 1), "recall": hits / max(m, 1)}
+    return {"wrong": m, "issues": issues, **found, "first": float(is_wrong[:m].mean()) if m else 0.0}
+
+
 def _judged(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
     """Return the probability that each label is right [n], the likeliest other class [n], and how many are wrong."""
     classes = p.shape[1]

@@ -3,6 +3,7 @@
     ward                  the cells of the column `ward`
     ward,sex              each pair of cells that occurs
     quantiles:age:4       four bins of the numbers of the column `age`, with equal shares of the rows (10 where no number stands)
+    cluster:4             clusters that are found in the features of each class, four of each (`skedastic.clusters`)
     superclass:FILE       each label's super-class: FILE is a table whose first two columns are label and super-class, or JSON
 
 A column of the very name comes first, whatever is in it.
@@ -30,7 +31,17 @@ from skedastic.data.tables import Table
 from skedastic.data.targets import DEFAULT_BINS, Bins, read_targets
 from skedastic.errors import UserError, unknown
 
-QUANTILES, SUPERCLASS = "quantiles:", "superclass:"
+QUANTILES, SUPERCLASS, CLUSTER = "quantiles:", "superclass:", "cluster:"
+
+
+def clusters_asked(groups: str | None) -> int | None:
+    """Return K of "cluster:K", None where the groups are something else. Raises UserError where K is no number above 1."""
+    if groups is None or not groups.startswith(CLUSTER):
+        return None
+    number = groups.removeprefix(CLUSTER)
+    if not number.isdecimal() or not 2 <= int(number) <= 1000:
+        raise UserError(f"groups={groups}: write how many clusters each class is put into, from 2 to 1000: {CLUSTER}4")
+    return int(number)
 
 
 @dataclass(frozen=True, eq=False)

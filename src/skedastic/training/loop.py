@@ -10,6 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.targets import Scale
@@ -37,13 +38,23 @@ class Trained:
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
+        return self._in_batches(self._predict, x, batch_size)
+
+    def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
         device = next(chain(self.state.parameters(), self.state.buffers())).device
         self.state.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             size = batch_size if not self.tokens else max(1, batch_size // 8)  # a row of a text is long
             batches = (x[rows] for rows in torch.split(torch.arange(len(x)), size))
-            parts = [self._predict(without_padding(batch, self.tokens).to(device)).cpu() for batch in batches]
+            parts = [run(without_padding(batch, self.tokens).to(device)).cpu() for batch in batches]
         return torch.cat(parts)
+
+    def features(self, x: Features, outputs: int, batch_size: int = 1024) -> Tensor:
+        """Return what the last layer reads of n examples, [n, d] float32, on the CPU; outputs: how many numbers it gives.
+
+        Of methods whose state is one network, such as plain training. Raises UserError where there is no such layer.
+        """
+        return self._in_batches(lambda part: run_with_features(self.state.net, outputs, part)[1].float(), x, batch_size)
 
     def _predict(self, x: Tensor) -> Tensor:
         out = self.method.predict(self.state, x).float()
