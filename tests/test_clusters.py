@@ -149,7 +149,7 @@ def test_what_can_not_be_is_refused(settings: dict[str, object], said: str) -> N
 def test_too_few_rows_and_too_few_kinds_of_rows_are_refused() -> None:
     x, y, _ = parity()
     with pytest.raises(
-        UserError, match="class 'even' has .* training rows, and 12 clusters found with 2 folds need 48"
+        UserError, match=r"class 'even' has .* training rows, and 12 clusters found with 2 folds need 48"
     ):
         sk.fit(x[:60], y[:60], groups="cluster:12", train=sk.Budget(epochs=1))
     few = np.arange(80) % 2
