@@ -96,7 +96,7 @@ def _predicted(
     answers = result.trained.predict(x)
     n = len(answers)
     columns: dict[str, Any] = {"row": range(first, first + n)}
-    columns |= {name: part.cells.cells.read(name).to_numpy() for name in keep}
+    columns |= {name: part.cells.read(name).to_numpy() for name in keep}
     if result.scale is not None:
         columns["predicted"] = answers.numpy()
     else:
@@ -192,7 +192,7 @@ def suspects_with_rows(result: Result, top: int | None = None) -> pd.DataFrame:
     rows = chosen["row"].to_numpy()
     for name in result.known.kinds:
         if name in table.names and name not in chosen.columns:
-            chosen[name] = table.cells.read(name).take(rows).to_numpy()
+            chosen[name] = table.read(name).take(rows).to_numpy()
     return chosen
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import warnings
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -88,10 +89,10 @@ def coded(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     first, distinct = _distinct(column)
     written = _written(distinct)
     again, names = pd.factorize(np.append(written, np.array([""], dtype=object)))  # the last is of missing cells
-    codes = again[first]  # -1 takes the last
     used = np.zeros(len(names), dtype=bool)
-    used[codes] = True
-    return (np.cumsum(used) - 1)[codes], tuple(np.asarray(names, dtype=object)[used])
+    used[again[:-1]] = True
+    used[again[-1]] |= bool((first < 0).any())
+    return (np.cumsum(used) - 1)[again][first], tuple(np.asarray(names, dtype=object)[used])  # -1 takes the last
 
 
 def encodable(text: str) -> str:
@@ -129,12 +130,18 @@ def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
     if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
     codes, names = coded(column)
+    numbers, unparsable = _numbers_of(names)
+    return numbers[codes], unparsable[codes]
+
+
+def _numbers_of(names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return what `as_numbers` does, of the distinct names of a column."""
     words = pd.Series(names, dtype=object).str.lower()
     words = words.mask(words.isin(MISSING_NUMBER))
     if words.dropna().isin(("true", "false")).all():
         words = words.map({"true": "1", "false": "0"})
     numbers = pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
-    return numbers[codes], (np.isnan(numbers) & words.notna().to_numpy())[codes]
+    return numbers, np.isnan(numbers) & words.notna().to_numpy()
 
 
 def kind_of(column: pd.Series, name: str, place: Place) -> Kind | None:
@@ -162,19 +169,20 @@ def _refuse_nested(column: pd.Series, name: str, place: Place) -> None:
 
 
 def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
-    numbers, unparsable = as_numbers(column)
-    numeric, wrong = int(np.isfinite(numbers).sum()), int(unparsable.sum())
+    codes, names = coded(column)
+    cells_of = np.bincount(codes, minlength=len(names))  # of each name
+    numbers, unparsable = _numbers_of(names)
+    numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
     if wrong == 0 and numeric > 0:
         return "number"
     if numeric > wrong:
-        row = int(unparsable.argmax())
+        row = int(unparsable[codes].argmax())
         raise UserError(
             f"{place.at(row)}: {_quoted(column, row)} is not a number, as {numeric} other cells of the column are; "
             f"mend the cell, take the column as words with --categorical {shlex.quote(name)}, or {leave_out(name)}"
         )
-    codes, names = coded(column)
     filled = [n for n in names if n]
-    cells = int((np.array([bool(n) for n in names])[codes]).sum())
+    cells = int(cells_of[[bool(n) for n in names]].sum())
     sample = filled[:: max(1, len(filled) // SAMPLE)]
     dated = [s for s in sample if s.lower() not in MISSING_NUMBER]
     if dated and sum(bool(re.fullmatch(DATE, s)) for s in dated) > len(dated) / 2:
@@ -208,8 +216,10 @@ def _numbers(column: pd.Series, place: Place) -> pd.Series:
         raise UserError(
             f"{place.at(row)}: {_quoted(column, row)} is not a number, as the column must hold; mend the cell"
         )
-    infinite = np.abs(numbers) > LARGEST
-    if infinite.any():
+    if len(numbers) and not (np.fmin.reduce(numbers) >= -LARGEST and np.fmax.reduce(numbers) <= LARGEST):
+        infinite = np.abs(numbers) > LARGEST
+        if not infinite.any():  # nothing but missing cells
+            return pd.Series(numbers)
         row = int(infinite.argmax())
         rule = f"is not in ±{LARGEST:.2g}, what single precision holds"
         raise UserError(f"{place.at(row)}: {numbers[row]:g} {rule}; mend the cell, or empty it if it is unknown")
@@ -257,6 +267,17 @@ def kind_of_parsed(column: pd.Series) -> Kind:
     if is_datetime64_any_dtype(column.dtype):
         return "date"
     return "number" if is_numeric_dtype(column.dtype) else "text"
+
+
+def is_constant(column: pd.Series) -> bool:
+    """Tell whether all cells of a parsed column are the same; a missing one is as any other."""
+    kind = kind_of_parsed(column)
+    if kind == "category":
+        return len(column.cat.categories) < 2
+    if kind == "number":
+        values = column.to_numpy(np.float64)
+        return bool((values == values[:1]).all() or np.isnan(values).all())
+    return column.nunique(dropna=False) < 2
 
 
 def missing(column: pd.Series) -> int:

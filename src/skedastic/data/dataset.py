@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from skedastic.data.stored import StoredRows
 from skedastic.data.targets import Bins, Scale
 
 BESIDE = ("unit", "soft", "disagreement")  # what an example may have, or not
@@ -40,7 +41,7 @@ class Stream(Protocol):
         ...
 
 
-Features = Tensor | Stream
+Features = Tensor | StoredRows | Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +119,11 @@ class Dataset:
         return torch.bincount(self.group, minlength=len(self.groups))
 
     def in_memory(self, memory: int = DEFAULT_MEMORY) -> Dataset:
-        """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is."""
-        if isinstance(self.x, Tensor):
+        """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is.
+
+        What is stored was encoded once, and stays where it is.
+        """
+        if isinstance(self.x, (Tensor, StoredRows)):
             return self
         size = self.x.dtype.itemsize * torch.Size(self.x.shape).numel()
         return replace(self, x=self.x[torch.arange(len(self))]) if size <= memory else self

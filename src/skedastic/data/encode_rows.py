@@ -16,15 +16,18 @@ from torch import Tensor
 
 from skedastic.data.arrays import as_tensor
 from skedastic.data.columns import FEW_CATEGORIES, Kind
+from skedastic.data.dataset import Features
 from skedastic.data.encode import Encoder
 from skedastic.data.encode_text import TextEncoder, TextSettings
 from skedastic.data.schema import check_columns
+from skedastic.data.stored import FLOAT, LARGE, StoredRows
 from skedastic.data.tables import Columns, FrameCells, Table, frame_columns
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
 MOST_VALUES = 4_000_000  # numbers that are fitted at a time
+ROWS = 262_144  # that are encoded at a time, of a table whose encoded rows are stored
 Values = NDArray[np.float64]
 
 
@@ -146,9 +149,28 @@ class RowEncoder(Encoder):
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
 
-    def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Tensor:
-        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]."""
+    def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Features:
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; what is large is stored in a file."""
         columns = _columns(features)
+        n = len(columns) if rows is None else len(rows)
+        if n * self.inputs.shape[0] * FLOAT <= LARGE:
+            return self.in_memory(columns, rows)
+        if rows is None or _ascends(rows):
+            return StoredRows.written(self._parts(columns, rows), self.inputs.shape[0])
+        wanted, order = rows.sort()
+        return StoredRows.written(self._parts(columns, wanted), self.inputs.shape[0]).take(order.argsort())
+
+    def _parts(self, columns: Columns, wanted: Tensor | None) -> Iterator[NDArray[np.float32]]:
+        """Yield the encoded rows `wanted` [m], which ascend, or all, a part at a time."""
+        first = 0
+        for part in columns.parts(ROWS):
+            ends = torch.tensor([first, first + len(part)])
+            start, end = (0, 0) if wanted is None else torch.searchsorted(wanted, ends).tolist()
+            yield self.in_memory(part, None if wanted is None else wanted[start:end] - first).numpy()
+            first += len(part)
+
+    def in_memory(self, columns: Columns, rows: Tensor | None = None) -> Tensor:
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d] in memory."""
         n = len(columns) if rows is None else len(rows)
         x = np.empty((n, self.inputs.shape[0]), dtype=np.float32)
         at = 0
@@ -184,7 +206,7 @@ class RowEncoder(Encoder):
         """
         table = Table("X", FrameCells(self.as_frame(X)))
         check_columns(table, self.columns)
-        return self.transform(Columns(table, self.columns, self.dates))
+        return self.in_memory(Columns(table, self.columns, self.dates))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
         """Return what a user gives to predict from as a frame. Raises UserError."""
@@ -202,6 +224,10 @@ class RowEncoder(Encoder):
         if values.ndim != 2 or values.shape[1] != len(names):
             raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(names)}]")
         return pd.DataFrame(values.numpy(), columns=list(names))
+
+
+def _ascends(order: Tensor) -> bool:
+    return bool((order[1:] > order[:-1]).all())
 
 
 def _columns(columns: Columns | pd.DataFrame) -> Columns:
@@ -242,6 +268,8 @@ def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor |
     from sklearn.preprocessing import StandardScaler
 
     n = len(columns) if rows is None else len(rows)
+    if n > MOST_VALUES:
+        return tuple(_fitted_alone(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
     at_once = max(1, MOST_VALUES // max(n, 1))
     fitted = list[NumberColumn]()
     for start in range(0, len(numbers), at_once):
@@ -254,6 +282,21 @@ def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor |
             median, mean, scale = (float(a[i]) for a in (imputer.statistics_, scaler.mean_, scaler.scale_))
             fitted.append(NumberColumn(name, part, median, mean, scale, bool(holes[i]) and not part))
     return tuple(fitted)
+
+
+def _fitted_alone(name: str, part: str, values: Values) -> NumberColumn:
+    """Fit to one long column [n], with few copies of it: what SimpleImputer and StandardScaler would find."""
+    from sklearn.preprocessing import StandardScaler
+
+    known = values[~np.isnan(values)]
+    holes = len(known) < len(values)
+    median = float(np.median(known, overwrite_input=True)) if len(known) else 0.0
+    del known
+    scaler = StandardScaler()
+    for start in range(0, len(values), MOST_VALUES):
+        some = values[start : start + MOST_VALUES, None]
+        scaler.partial_fit(np.where(np.isnan(some), median, some))
+    return NumberColumn(name, part, median, float(scaler.mean_[0]), float(scaler.scale_[0]), holes and not part)
 
 
 def _date_parts(cells: pd.Series) -> list[str]:

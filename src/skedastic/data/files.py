@@ -28,7 +28,7 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
 from skedastic.data.images import parquet_bytes
-from skedastic.data.tables import ArrowCells, Cells, ParquetCells, Table
+from skedastic.data.tables import ArrowCells, ArrowFileCells, Cells, ParquetCells, Table, arrow_reader
 from skedastic.errors import UserError
 
 LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
@@ -196,23 +196,18 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
 
 
 def _read_arrow(paths: Sequence[Path], name: str) -> Table:
-    """Map Arrow files (or streams, as Hugging Face datasets write them); only what is read comes into memory."""
-    tables = []
+    """Read Arrow files (or streams, as Hugging Face datasets write them) one column at a time."""
+    schemas, rows = [], []
     for path in paths:
-        with readable(path):
-            source = pa.memory_map(str(path))
-            try:
-                tables.append(pa.ipc.open_file(source).read_all())
-            except pa.ArrowInvalid:
-                source.seek(0)
-                tables.append(pa.ipc.open_stream(source).read_all())
-    _check_columns([t.schema for t in tables], paths)
-    whole = _concatenated(tables, paths)
-    declared = hugging_face(whole.schema)
-    names = class_labels(declared)
-    return _whole(
-        Table(name, _Shown(ArrowCells(whole)), label_names=names, files=_files(paths, [t.num_rows for t in tables]))
-    )
+        with readable(path), arrow_reader(path) as reader:
+            schemas.append(reader.schema)
+            rows.append(reader.read_all().num_rows)  # mapped: no cell is read
+    _check_columns(schemas, paths)
+    with readable(paths[0]):
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
+    cells = _Shown(ArrowFileCells(paths, schema, rows))
+    names = class_labels(hugging_face(schemas[0]))
+    return _whole(Table(name, cells, label_names=names, files=_files(paths, rows)))
 
 
 class _Shown:

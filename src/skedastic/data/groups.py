@@ -148,5 +148,5 @@ def _mapping(file: str) -> dict[str, str]:
     table = read_files([path])
     if len(table.names) < 2:
         raise UserError(f"{file}: needs two columns, label and super-class")
-    labels, above = (as_names(table.cells.read(name)) for name in table.names[:2])
+    labels, above = (as_names(table.read(name)) for name in table.names[:2])
     return dict(zip(labels.tolist(), above.tolist(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from typing import Literal, NamedTuple, get_args
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from skedastic.core.samplers import seeded
 from skedastic.data.dataset import Dataset, Stream, without_padding
+from skedastic.data.stored import StoredRows
 from skedastic.errors import UserError, unknown
 
 Augment = Literal["auto", "none", "crop-flip"]
@@ -83,11 +84,10 @@ class Loader:
         The last batch is what is left; fewer than `least` examples, such as a single one, join the batch before.
         """
         sizes = self._sizes(len(order))
-        batches = torch.split(order.to(self.device), sizes)
-        features = self._features(order, batches, sizes)
+        features = self._features(order, sizes)
         if self.augments and augmented:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
-        for rows, x in zip(batches, features, strict=True):
+        for rows, x in zip(pieces(order.to(self.device), sizes), features, strict=True):
             yield RawBatch(x, *(part.index_select(0, rows) for part in self._labels))
 
     def _sizes(self, n: int) -> list[int]:
@@ -96,14 +96,16 @@ class Loader:
             sizes[-2:] = [self.batch_size + sizes[-1]]
         return sizes
 
-    def _features(self, order: Tensor, batches: Sequence[Tensor], sizes: list[int]) -> Iterator[Tensor]:
+    def _features(self, order: Tensor, sizes: list[int]) -> Iterator[Tensor]:
+        found: Iterator[Tensor]
         if isinstance(self._x, Tensor):
-            found = map(self._x.index_select, repeat(0), batches)
-            return map(without_padding, found, repeat(self.dataset.tokens)) if self.dataset.tokens else found
-        return (
-            x.to(self.device, non_blocking=True)
-            for x in _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)
-        )
+            found = map(self._x.index_select, repeat(0), pieces(order.to(self.device), sizes))
+        elif isinstance(self._x, StoredRows):
+            found = (x.to(self.device, non_blocking=True) for x in self._x.batches(order.cpu(), sizes))
+        else:
+            decoded = _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)
+            return (x.to(self.device, non_blocking=True) for x in decoded)
+        return map(without_padding, found, repeat(self.dataset.tokens)) if self.dataset.tokens else found
 
     def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
         """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""
@@ -125,6 +127,14 @@ def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     columns = torch.where(flip[:, None], width - 1 - columns, columns) + left[:, None]
     source = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(batch, 1, -1)
     return padded.flatten(2).gather(2, source.expand(-1, channels, -1)).view_as(x)
+
+
+def pieces(order: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:
+    """Yield the parts of an order [m], `sizes` long, as views."""
+    start = 0
+    for size in sizes:
+        yield order[start : start + size]
+        start += size
 
 
 class _Decoder:

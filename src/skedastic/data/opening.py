@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from skedastic.data import bundled, folders, hub
 from skedastic.data.annotators import Votes, annotator_columns, read_annotators
@@ -22,7 +23,7 @@ from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.known import Known
 from skedastic.data.labels import are_whole_numbers
 from skedastic.data.parts import with_parts
-from skedastic.data.schema import Roles, find_columns, giveaways
+from skedastic.data.schema import Roles, find_columns
 from skedastic.data.source import Source, check_like, columns_like
 from skedastic.data.tables import Columns, FrameCells, Table
 from skedastic.errors import UserError, suggestion
@@ -141,7 +142,7 @@ def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str
         target, answers = _answers(table, roles, like, usual)
     if roles.groups is not None:
         answers |= _groups(table, roles, answers, like)
-    features, remarks = _features(table, roles, target, like, not answers["classes"])
+    features, remarks = _features(table, roles, target, like, answers["y"])
     remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
     whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
     opened = Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target, votes=votes)
@@ -239,7 +240,7 @@ def _target(table: Table, roles: Roles, like: Known | None, usual: str | None) -
 
 
 def _features(
-    table: Table, roles: Roles, target: str, like: Known | None, real: bool
+    table: Table, roles: Roles, target: str, like: Known | None, y: Tensor
 ) -> tuple[Columns | Features, tuple[str, ...]]:
     if like is None:
         roles.check(table)
@@ -255,12 +256,7 @@ def _features(
     if like is not None:
         return columns_like(table, like), ()
     answers = roles.answers | {target}
-    columns, remarks = find_columns(table, roles, answers)
-    for name in giveaways(columns, table.cells.read(target), real) if target in table.names else ():
-        remarks += (
-            f"column {name} is the target in other words: what is learned from it may be of no use (--ignore it)",
-        )
-    return columns, remarks
+    return find_columns(table, roles, answers, y.numpy())
 
 
 def _like_size(like: Known | None, roles: Roles) -> int | None:

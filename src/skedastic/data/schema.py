@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skedastic.data.annotators import annotator_columns
 from skedastic.data.answers import TaskName
-from skedastic.data.columns import FEW_CATEGORIES, Kind, as_numbers, coded, kind_of, missing
+from skedastic.data.columns import FEW_CATEGORIES, Kind, is_constant, kind_of, missing
 from skedastic.data.tables import Columns, Table
 from skedastic.errors import UserError, suggestion, unknown
 
@@ -21,6 +23,7 @@ NOUNS: dict[Kind, tuple[str, str]] = {
     "text": ("text", "texts"),
 }
 MOST_SHOWN = 6  # names in a remark
+FIRST_ROWS = 10_000  # that are looked at before all are
 ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
 
 
@@ -96,31 +99,35 @@ class Roles:
                 raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
 
 
-def find_columns(table: Table, roles: Roles, answers: Collection[str]) -> tuple[Columns, tuple[str, ...]]:
-    """Return the feature columns of a table, and remarks on what was left out or is missing.
+def find_columns(
+    table: Table, roles: Roles, answers: Collection[str], y: NDArray[Any] | None = None
+) -> tuple[Columns, tuple[str, ...]]:
+    """Return the feature columns of a table, and remarks on what was left out, is missing, or gives the target away.
 
-    answers: columns that are no features, since they tell the answer. Columns whose cells are all the same, and names that nearly every row has another of, are left out, and said.
+    answers: columns that are no features, since they tell the answer. y: [n], class ids or real targets. Columns whose cells are all the same, and names that nearly every row has another of, are left out, and said.
     Raises UserError as `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, holes = [], [], [], []
+    constant, names, counting, holes, same = [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
         if name in roles.ignore or name in answers or name == roles.image:
             continue
-        cells = table.cells.read(name)
+        cells = table.read(name)
         kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
         if kind is None:
             names.append(name)
             continue
         parsed = columns.add(name, kind, cells)
-        if parsed.nunique(dropna=False) < 2:
+        if is_constant(parsed):
             constant.append(name)
             columns.drop(name)
             continue
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
-        if kind == "number" and len(parsed) > FEW_CATEGORIES and (np.diff(parsed.to_numpy()) == 1).all():
+        if kind == "number" and len(parsed) > FEW_CATEGORIES and _counts_up(parsed.to_numpy()):
             counting.append(name)
+        if y is not None and _gives_away(parsed, kind, y):
+            same.append(name)
     if not columns.kinds:
         why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
         raise UserError(
@@ -133,7 +140,11 @@ def find_columns(table: Table, roles: Roles, answers: Collection[str]) -> tuple[
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
-    return columns, tuple(f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c)
+    found = [f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c]
+    found += [
+        f"column {n} is the target in other words: what is learned from it may be of no use (--ignore it)" for n in same
+    ]
+    return columns, tuple(found)
 
 
 def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
@@ -154,25 +165,30 @@ def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
     )
 
 
-def giveaways(columns: Columns, target: pd.Series, real: bool) -> tuple[str, ...]:
-    """Return the features that are the target in other words: a class for each class, or real targets but for their units."""
-    if len(target) <= FEW_CATEGORIES:
-        return ()
-    answer, answers = coded(target)
-    numbers = as_numbers(target)[0] if real else answer
-    found = []
-    for name, kind in columns.kinds.items():
-        if real and kind == "number" and np.std(values := columns[name].to_numpy()) > 0 and np.std(numbers) > 0:
-            same = abs(np.corrcoef(values, numbers)[0, 1]) > ALMOST_ONE
-        elif not real and kind in ("number", "category"):
-            value, _ = pd.factorize(columns[name], use_na_sentinel=False)
-            different = int(value.max()) + 1
-            same = different == len(answers) == len(np.unique(value.astype(np.int64) * different + answer))
-        else:
-            same = False
-        if same:
-            found.append(name)
-    return tuple(found)
+def _gives_away(column: pd.Series, kind: Kind, y: NDArray[Any]) -> bool:
+    """Whether a feature is the target y [n] in other words: a class for each class, or real targets but for their units."""
+    if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
+        return False
+    first = column.iloc[:FIRST_ROWS]
+    if np.issubdtype(y.dtype, np.floating):
+        return kind == "number" and _correlated(first, y[:FIRST_ROWS]) and _correlated(column, y)
+    return len(pd.unique(first)) <= int(y.max()) + 1 and _tells(column, y)
+
+
+def _correlated(column: pd.Series, y: NDArray[np.float64]) -> bool:
+    values = column.to_numpy()
+    return bool(np.std(values) > 0 and np.std(y) > 0 and abs(np.corrcoef(values, y)[0, 1]) > ALMOST_ONE)
+
+
+def _tells(column: pd.Series, answer: NDArray[np.int64]) -> bool:
+    """Whether each value of a column goes with one answer [n] and each answer with one value."""
+    value, _ = pd.factorize(column, use_na_sentinel=False)
+    different, answers = int(value.max()) + 1, int(answer.max()) + 1
+    return different == answers == len(np.unique(value.astype(np.int64) * different + answer))
+
+
+def _counts_up(values: NDArray[np.float64]) -> bool:
+    return bool((np.diff(values[:FIRST_ROWS]) == 1).all() and (np.diff(values) == 1).all())
 
 
 def described(kinds: Collection[Kind]) -> str:

@@ -122,11 +122,12 @@ class Source:
 
     def dataset(self, rows: Tensor, encoder: Encoder, scale: Scale | None = None) -> Dataset:
         """Return the rows `rows` [m] int64 as a dataset, named by their row here; a stream of images stays one."""
+        y = self.y[rows]
         return Dataset(
             x=encoder.transform(self.features, rows),
-            y=self.y[rows],
+            y=y,
             index=rows.clone(),
-            group=self.group[rows],
+            group=y if self.group is self.y else self.group[rows],
             classes=self.classes,
             groups=self.groups,
             kind=self.kind,

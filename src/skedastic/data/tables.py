@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -68,7 +69,7 @@ class FrameCells:
 
 @dataclass(frozen=True, eq=False)
 class ArrowCells:
-    """The cells of an Arrow table, in memory or mapped from disk."""
+    """The cells of an Arrow table in memory."""
 
     table: pa.Table
 
@@ -90,6 +91,72 @@ class ArrowCells:
         part = self.table.select(list(names))
         for start in range(0, len(self), size):
             yield part.slice(start, size).to_pandas(ignore_metadata=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrowFileCells:
+    """The cells of Arrow files (or streams, as Hugging Face datasets write them), one column at a time.
+
+    A file is mapped only while it is read, so that what was read of it does not stay in memory. rows: of each file.
+    """
+
+    paths: Sequence[Path]
+    schema: pa.Schema
+    rows: Sequence[int]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(self.schema.names)
+
+    def __len__(self) -> int:
+        return sum(self.rows)
+
+    def read(self, name: str) -> pd.Series:
+        """Return a column [n]."""
+        parts = [pa.Table.from_batches(batches, schema) for batches, schema in self._mapped([name])]
+        column: pd.Series = pa.concat_tables(parts, promote_options="permissive").column(0).to_pandas()
+        return column
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        target = pa.schema([self.schema.field(n) for n in names])
+        tables = (pa.Table.from_batches([b]) for batches, _ in self._mapped(names) for b in batches)
+        return _rebatched((t.select(list(names)).cast(target) for t in tables), size)
+
+    def _mapped(self, names: Sequence[str]) -> Iterator[tuple[Iterable[pa.RecordBatch], pa.Schema]]:
+        """Yield the batches of each file, with these columns, and their schema."""
+        for path in self.paths:
+            with arrow_reader(path, [self.schema.names.index(n) for n in names]) as reader:
+                if isinstance(reader, pa.ipc.RecordBatchStreamReader):
+                    yield reader, reader.schema
+                else:
+                    yield map(reader.get_batch, range(reader.num_record_batches)), reader.schema
+
+
+@contextmanager
+def arrow_reader(path: Path, fields: Sequence[int] | None = None) -> Iterator[Any]:
+    """Lend the reader of an Arrow file, or of a stream in a file; fields: the columns that it reads, in their order there."""
+    options = pa.ipc.IpcReadOptions(included_fields=None if fields is None else sorted(fields))
+    with pa.memory_map(str(path)) as source:
+        try:
+            reader = pa.ipc.open_file(source, options=options)
+        except pa.ArrowInvalid:
+            source.seek(0)
+            reader = pa.ipc.open_stream(source, options=options)
+        yield reader
+
+
+def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[pd.DataFrame]:
+    """Yield the rows of tables, `size` at a time."""
+    waiting: pa.Table | None = None
+    for table in tables:
+        waiting = table if waiting is None else pa.concat_tables([waiting, table])
+        while len(waiting) >= size:
+            yield waiting.slice(0, size).to_pandas(ignore_metadata=True)
+            waiting = waiting.slice(size)
+    if waiting is not None and len(waiting):
+        yield waiting.to_pandas(ignore_metadata=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +182,8 @@ class ParquetCells:
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
         """Yield the rows, `size` at a time."""
-        waiting: pa.Table | None = None
-        for batch in (b for file in self.files for b in file.iter_batches(size, columns=list(names))):
-            part = pa.Table.from_batches([batch]).select(list(names))
-            waiting = part if waiting is None else pa.concat_tables([waiting, part])
-            while len(waiting) >= size:
-                yield waiting.slice(0, size).to_pandas(ignore_metadata=True)
-                waiting = waiting.slice(size)
-        if waiting is not None and len(waiting):
-            yield waiting.to_pandas(ignore_metadata=True)
+        found = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
+        return _rebatched((pa.Table.from_batches([b]).select(list(names)) for b in found), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +235,12 @@ class Table:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
         if name not in self.names:
             raise UserError(f"{self.file}: {unknown(role, name, self.names)}")
-        return self.cells.read(name), self.place(name)
+        return self.read(name), self.place(name)
+
+    def read(self, name: str) -> pd.Series:
+        """Return a column [n]."""
+        pa.default_memory_pool().release_unused()  # what earlier columns took, which Arrow would keep
+        return self.cells.read(name)
 
 
 class Columns:
@@ -204,7 +269,7 @@ class Columns:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        return self._parsed(name, self.table.cells.read(name))
+        return self._parsed(name, self.table.read(name))
 
     def add(self, name: str, kind: Kind, cells: pd.Series) -> pd.Series:
         """Take a column of these cells among the features, and return it parsed."""
@@ -226,6 +291,11 @@ class Columns:
         while len(self._kept) > 1 and self._bytes > KEPT:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
         return parsed
+
+    def parts(self, size: int) -> Iterator[Columns]:
+        """Yield the rows, at most `size` at a time."""
+        for table in self.table.batches(self.columns, size):
+            yield Columns(table, self.kinds, self.day_first)
 
     def frame(self) -> pd.DataFrame:
         """Return all columns in memory."""
