@@ -13,19 +13,19 @@ from skedastic.allocator import keep_freed_memory
 from skedastic.processes import mapped
 
 HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-PAGES = 64 * 2**20 // 4096  # of 64 MB
+PAGES = 32 * 2**20 // 4096  # of 32 MB
 GLIBC = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: there is nothing to set"
 )
 
 
 def faults(times: int) -> int:
-    """How often this process has to be given a page, for `times` tensors of 64 MB one after the other."""
+    """How often this process has to be given a page, for `times` tensors of 32 MB one after the other."""
     for _ in range(20):  # a place is found that lasts
-        torch.ones(16 * 2**20)
+        torch.ones(8 * 2**20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(times):
-        torch.ones(16 * 2**20)
+        torch.ones(8 * 2**20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 

@@ -11,13 +11,18 @@ import ctypes
 import sys
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of mallopt(3)
-LARGEST = (
-    1 << 27
-)  # a tensor above this is still the system's own: a column of many rows, not what a step of training needs
-KEPT = 1 << 31
+LARGEST = 48 * 2**20  # a tensor above this is still the system's own: a column of many rows, not what a step needs
+KEPT = 2**31
 
 
 def keep_freed_memory() -> bool:
     """Have this process keep up to 2 GiB of freed memory for itself; return whether it will: not where the C library is another."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, KEPT - 1))
+
+
+def give_back() -> None:
+    """Give what is free back to the system, once something large is done with that training will not need again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -13,7 +13,6 @@ from skedastic.errors import UserError
 RUN_FILES = (
     "config.toml",
     "model.safetensors",
-    "clusters.safetensors",
     "state.json",
     "group_stats.json",
     "metrics.json",
@@ -23,6 +22,7 @@ RUN_FILES = (
     "report.html",
     "README.md",
 )
+CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
@@ -33,6 +33,7 @@ def is_ours(folder: Path) -> bool:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
+    names.discard(CLUSTERS)
     is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 

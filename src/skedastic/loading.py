@@ -19,6 +19,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder, Known
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
+from skedastic.folder import CLUSTERS
 from skedastic.methods.base import State, Task
 from skedastic.results import FORMAT, Result, make_network
 from skedastic.training import Trained
@@ -84,7 +85,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
     )
     clusters = None
     if (said := state.get("clusters")) is not None and not figures_only:
-        clusters = Clusters.load(path / "clusters.safetensors", said, task, make_net, trained)
+        clusters = Clusters.load(path / CLUSTERS, said, task, make_net, trained)
     return Result(
         config=config,
         recipe=recipe,

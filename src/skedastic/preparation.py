@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from skedastic import models
+from skedastic.allocator import give_back
 from skedastic.clusters import Clusters
 from skedastic.config import Config
 from skedastic.data import (
@@ -71,11 +72,14 @@ def open_data(
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
+    give_back()
     split = config.test == "none" or config.test_fraction is not None
     test_source = _beside("test", test, None if split else config.test, config, source)
     within = config.reference is None or config.reference_fraction is not None
     trusted = _beside("reference", reference, None if within else config.reference, config, source)
-    return prepare(config, source, test_source, trusted)
+    ready = prepare(config, source, test_source, trusted)
+    give_back()
+    return ready
 
 
 def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config, source: Source) -> Source | None:

@@ -26,7 +26,7 @@ from skedastic.data import Encoder, Known
 from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.estimate import Estimate
-from skedastic.folder import CHECKPOINTS, written
+from skedastic.folder import CHECKPOINTS, CLUSTERS, written
 from skedastic.measure import ACCURACY, ERROR, Measure, to_digits
 from skedastic.methods.base import GROUP_STATS, Method, Task
 from skedastic.report.content import Suspect
@@ -142,7 +142,7 @@ class Result:
                 {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
                 new / "model.safetensors",
             )
-            clusters = None if self.clusters is None else self.clusters.save(new / "clusters.safetensors")
+            clusters = None if self.clusters is None else self.clusters.save(new / CLUSTERS)
             _write_json(new / "state.json", self._state() | {"clusters": clusters})
             _write_json(new / "group_stats.json", None if self.group_stats is None else self.group_stats.to_dict())
             _write_json(new / "metrics.json", self.metrics)
@@ -237,18 +237,22 @@ def _temperature(data: Data, predicted: Tensor | None) -> float | None:
 def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:
     if test is None or predicted is None:
         return pd.DataFrame(columns=["index", "label", "predicted", "group"])
-    classes, groups = np.array(test.classes), np.array(test.groups)
+    group = _named(test.group, test.groups)
     if test.scale is not None:
         numbers = {"index": test.index, "label": test.y, "predicted": predicted}
-        return pd.DataFrame({k: v.numpy() for k, v in numbers.items()} | {"group": groups[test.group.numpy()]})
+        return pd.DataFrame({k: v.numpy() for k, v in numbers.items()} | {"group": group})
     columns = {
         "index": test.index.numpy(),
-        "label": classes[test.y.numpy()],
-        "predicted": classes[predicted.argmax(1).numpy()],
-        "group": groups[test.group.numpy()],
+        "label": _named(test.y, test.classes),
+        "predicted": _named(predicted.argmax(1), test.classes),
+        "group": group,
     }
     shares = {f"p_{c}": predicted[:, i].numpy() for i, c in enumerate(test.classes)}
     return pd.DataFrame(columns | shares)
+
+
+def _named(ids: Tensor, names: Sequence[str]) -> pd.Categorical[Any]:
+    return pd.Categorical.from_codes(ids.numpy(), pd.Index(names))
 
 
 def true_noise(data: Data) -> list[float | None] | None:

@@ -38,7 +38,7 @@ def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = Non
     return torch.from_numpy(fold)
 
 
-def _whole_units(stratum: NDArray[np.int64], unit: Tensor, k: int, seed: int) -> Tensor:
+def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) -> Tensor:
     """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold. Raises UserError for fewer than k units."""
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -70,9 +70,10 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     if not 0 < fraction < 1:
         raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
     rng = np.random.default_rng(seed)
-    kept = source.rows
-    y = (source.y if source.classes else torch.zeros_like(source.group))[kept].numpy()
-    group = source.group[kept].numpy()
+    kept, whole = source.rows, source.removed is None
+    labels = source.y if source.classes else torch.zeros_like(source.group)
+    y = (labels if whole else labels[kept]).numpy()
+    group = y if source.group is labels else (source.group if whole else source.group[kept]).numpy()
     if source.unit is not None:
         unit = source.unit[kept]
         parts = min(MOST_PARTS, len(torch.unique(unit)))
@@ -138,12 +139,18 @@ def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
     return dataset.subset(torch.from_numpy(np.sort(rows)))
 
 
-def _strata(group: Tensor, y: Tensor) -> NDArray[np.int64]:
-    """Return one number [n] for each pair of group and label."""
-    return (group * (int(y.max()) + 1) + y).numpy() if len(y) else np.empty(0, dtype=np.int64)
+def _strata(group: Tensor, y: Tensor) -> NDArray[np.unsignedinteger]:
+    """Return one number [n] for each pair of group and label, in the smallest type that holds them all."""
+    if not len(y):
+        return np.empty(0, dtype=np.uint8)
+    labels = int(y.max()) + 1
+    kind = np.min_scalar_type((int(group.max()) + 1) * labels)
+    stratum: NDArray[np.unsignedinteger] = group.numpy().astype(kind) * kind.type(labels)
+    stratum += y.numpy().astype(kind)
+    return stratum
 
 
-def _by_stratum(stratum: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def _by_stratum(stratum: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
     """Return an order [n] in which strata are contiguous and the examples in each are shuffled."""
     shuffled = rng.permutation(len(stratum))
     return shuffled[np.argsort(stratum[shuffled], kind="stable")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,11 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LARGE = 256 * 2**20  # bytes of encoded rows, above which they are stored
+LARGE = 128 * 2**20  # bytes of encoded rows, above which they are stored
 PART = 64 * 2**20  # bytes that are in memory while training: rows from everywhere, in the order of the epoch
 BLOCK = 16 * 2**20  # bytes that are read at a time
 SPARSE = 16 * 2**10  # bytes between rows, above which each is read alone
 FLOAT = 4  # bytes
+
+
+class _File:
+    """A temporary file, open as long as any rows of it are used."""
+
+    def __init__(self) -> None:
+        self.open: Any = tempfile.TemporaryFile(prefix="skedastic-")  # noqa: SIM115
+        weakref.finalize(self, self.open.close)
 
 
 class StoredRows:
@@ -27,18 +36,17 @@ class StoredRows:
 
     dtype = torch.float32
 
-    def __init__(self, file: Any, count: int, width: int, places: Tensor | None = None) -> None:
+    def __init__(self, file: _File, count: int, width: int, places: Tensor | None = None) -> None:
         self._file, self._count, self._width, self._places = file, count, width, places
 
     @classmethod
     def written(cls, blocks: Iterable[NDArray[np.float32]], width: int) -> StoredRows:
         """Store blocks of rows [m, width], one after the other."""
-        file = tempfile.TemporaryFile(prefix="skedastic-")  # noqa: SIM115  # as long as its rows are used
-        count = 0
+        file, count = _File(), 0
         for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+            file.open.write(np.ascontiguousarray(block, dtype=np.float32).data)
             count += len(block)
-        file.flush()
+        file.open.flush()
         return cls(file, count, width)
 
     @property
@@ -85,7 +93,7 @@ class StoredRows:
 
     def _read(self, first: int, count: int) -> NDArray[np.float32]:
         block = np.empty((count, self._width), dtype=np.float32)
-        self._file.seek(first * FLOAT * self._width)
-        read = self._file.readinto(block.data)
+        self._file.open.seek(first * FLOAT * self._width)
+        read = self._file.open.readinto(block.data)
         assert read == block.nbytes, "the file is as long as it was written"
         return block

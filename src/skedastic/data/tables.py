@@ -19,6 +19,8 @@ from skedastic.data.images import Bytes
 from skedastic.errors import UserError, unknown
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what columns took that are no longer used
+MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 
 
 class Cells(Protocol):
@@ -114,24 +116,32 @@ class ArrowFileCells:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        parts = [pa.Table.from_batches(batches, schema) for batches, schema in self._mapped([name])]
+        parts = []
+        for path in self.paths:
+            with arrow_reader(path, [self.schema.names.index(name)]) as reader:
+                parts.append(reader.read_all())
         column: pd.Series = pa.concat_tables(parts, promote_options="permissive").column(0).to_pandas()
         return column
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
         """Yield the rows, `size` at a time."""
         target = pa.schema([self.schema.field(n) for n in names])
-        tables = (pa.Table.from_batches([b]) for batches, _ in self._mapped(names) for b in batches)
+        tables = (pa.Table.from_batches([b]) for path in self.paths for b in self._batches(path, names))
         return _rebatched((t.select(list(names)).cast(target) for t in tables), size)
 
-    def _mapped(self, names: Sequence[str]) -> Iterator[tuple[Iterable[pa.RecordBatch], pa.Schema]]:
-        """Yield the batches of each file, with these columns, and their schema."""
-        for path in self.paths:
-            with arrow_reader(path, [self.schema.names.index(n) for n in names]) as reader:
+    def _batches(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a file, with these columns; a file is mapped anew before too much of it is in memory."""
+        fields = [self.schema.names.index(n) for n in names]
+        done, count = 0, 1
+        while done < count:
+            with arrow_reader(path, fields) as reader:
                 if isinstance(reader, pa.ipc.RecordBatchStreamReader):
-                    yield reader, reader.schema
-                else:
-                    yield map(reader.get_batch, range(reader.num_record_batches)), reader.schema
+                    yield from reader
+                    return
+                count = reader.num_record_batches
+                end = done + max(1, count * MAPPED // max(path.stat().st_size, 1))
+                yield from map(reader.get_batch, range(done, min(end, count)))
+                done = end
 
 
 @contextmanager
@@ -239,7 +249,6 @@ class Table:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        pa.default_memory_pool().release_unused()  # what earlier columns took, which Arrow would keep
         return self.cells.read(name)
 
 
