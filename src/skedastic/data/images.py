@@ -141,7 +141,7 @@ class EncodedImages:
         else:
             for start in starts:
                 fill(start)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
     def _decode(self, row: int, encoded: bytes | None) -> NDArray[np.uint8]:
         name = self.encoded.name(row)
