@@ -1,6 +1,6 @@
 """What our data path costs in training, against a bare loop over the same tensors; and the memory that a large table takes.
 
-    python benchmarks/data.py [--json] [--rounds 5]
+    python benchmarks/data.py [--json] [--rounds 5] [--model cnn]
     python benchmarks/data.py --memory 20000000 [--json]
 
 Each round trains one epoch of plain training by skedastic and by a minimal PyTorch loop, in turn, with the same network, optimizer
@@ -8,7 +8,7 @@ and batches of 128; a ratio is ours over theirs, in examples a second, of whole 
 
     rows          a table of 100,000 rows and 20 columns, MLP; the bare loop reads a tensor
     stored rows   the same, but encoded into a file, as tables of more than 128 MB are
-    images        5,000 images of CIFAR-10 in memory, network `cnn`, random crops and flips in both
+    images        5,000 images of CIFAR-10 in memory, `cnn` or another network (--model resnet32), crops and flips in both
     streamed      the same as JPEG files that are decoded in the loop; the bare loop decodes with Pillow
 
 `--memory N` writes an Arrow file of N rows (8 numbers, a category, 3 classes; 42 bytes a row) and fits one epoch of plain training on it by
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -100,16 +101,14 @@ def tables(rounds: int) -> dict[str, Any]:
     data = source.dataset(rows, encoder)
     assert isinstance(data.x, Tensor)
     make_net = factory("mlp", encoder.inputs, 5)
-    stored = Dataset(
-        **vars(data) | {"x": StoredRows.written(data.x.numpy()[None, :].swapaxes(0, 1).reshape(-1, 1000, 20), 20)}
-    )
+    stored = replace(data, x=StoredRows.written(data.x.numpy().reshape(-1, 1000, 20), 20))
     return {
         "rows": compared(data, data.x.__getitem__, make_net, rounds),
         "stored rows": compared(stored, data.x.__getitem__, make_net, rounds),
     }
 
 
-def images(rounds: int) -> dict[str, Any]:
+def images(rounds: int, model: str) -> dict[str, Any]:
     """Compare on images, in memory and decoded as they come."""
     table = pq.read_table(CIFAR, columns=["image", "label"]).slice(0, 5000)
     with TemporaryDirectory() as folder:
@@ -119,7 +118,7 @@ def images(rounds: int) -> dict[str, Any]:
         encoder = source.encode(rows)
         streamed = source.dataset(rows, encoder)
         data = streamed.in_memory()
-        make_net = factory("cnn", encoder.inputs, 10)
+        make_net = factory(model, encoder.inputs, 10)
         files = [cell["bytes"] for cell in table["image"].to_pylist()]
         assert isinstance(data.x, Tensor)
         return {
@@ -183,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default="cnn")
     parser.add_argument("--memory", type=int, metavar="ROWS")
     arguments = parser.parse_args()
     if arguments.memory:
@@ -190,7 +190,7 @@ def main() -> None:
         return
     figures = tables(arguments.rounds)
     if CIFAR.exists():
-        figures |= images(arguments.rounds)
+        figures |= images(arguments.rounds, arguments.model)
     show(figures | {"rounds": arguments.rounds, **hardware()}, arguments.json)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
@@ -117,15 +118,15 @@ def test_arrays_and_digits_and_a_comparison(tmp_path: Path, capsys: pytest.Captu
 def test_networks_are_matched_by_what_they_share() -> None:
     ours = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3, 3, 3])
     theirs = torch.tensor([1, 1, 0, 0, 0, 2, 2, 3, 3, 2])
-    match, same = _matched(ours, theirs, 2)
+    match, same = _matched(ours, theirs, 2, 4)
     assert match.tolist() == [1, 0, 2, 3]
     assert same == 8
 
 
 def test_clusters_are_ordered_by_size() -> None:
     group = torch.tensor([0, 1, 1, 2, 2, 2, 3, 3])
-    assert _by_size(group, 2).tolist() == [1, 0, 2, 3]
-    assert _by_size(torch.tensor([0, 0, 1, 2]), 2).tolist() == [0, 1, 2, 3], "the last may be empty"
+    assert _by_size(group, 2, 4).tolist() == [1, 0, 2, 3]
+    assert _by_size(torch.tensor([0, 0, 1, 2]), 2, 4).tolist() == [0, 1, 2, 3], "the last may be empty"
 
 
 @pytest.mark.parametrize(
@@ -157,8 +158,36 @@ def test_too_few_rows_and_too_few_kinds_of_rows_are_refused() -> None:
         sk.fit(few[:, None].astype(float), few, groups="cluster:3", train=sk.Budget(epochs=1))
 
 
+class First(torch.nn.Module):
+    """The first numbers of a vector: a network that ends in no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)[:, :2]
+
+
 def test_a_network_without_a_last_layer_is_refused_before_training(no_training: None) -> None:
     x, y, _ = parity()
-    made = lambda: torch.nn.Sequential(torch.nn.Linear(64, 5), torch.nn.LazyBatchNorm1d())  # noqa: E731
-    with pytest.raises(UserError):
-        sk.fit(x, y, groups="cluster:2", model=made, train=sk.Budget(epochs=1))
+    with pytest.raises(UserError, match="the network has no last layer to work on"):
+        sk.fit(x, y, groups="cluster:2", model=First, method="erm", train=sk.Budget(epochs=1))
+
+
+def test_damaged_clusters_are_one_clear_line(run: sk.Result, tmp_path: Path) -> None:
+    run.save(tmp_path / "run")
+    path = tmp_path / "run" / "clusters.safetensors"
+    tensors = load_file(path)
+    save_file({n: t for n, t in tensors.items() if "weight" not in n}, path)
+    with pytest.raises(UserError, match=r"clusters\.safetensors does not fit the network"):
+        load(tmp_path / "run")
+    save_file({n: t for n, t in tensors.items() if n != "means"}, path)
+    with pytest.raises(UserError, match="damaged run folder"):
+        load(tmp_path / "run")
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"clusters\.safetensors' is damaged"):
+        load(tmp_path / "run")
+    path.unlink()
+    with pytest.raises(UserError, match="damaged run folder"):
+        load(tmp_path / "run")

@@ -8,21 +8,31 @@ training frees it needs again for the next batch.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from typing import Any
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of mallopt(3)
 LARGEST = 48 * 2**20  # a tensor above this is still the system's own: a column of many rows, not what a step needs
-KEPT = 2**31
+KEPT = 2**31  # bytes
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep up to 2 GiB of freed memory for itself; return whether it will: not where the C library is another."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    """Have this process keep up to 2 GiB of freed memory for itself; return whether it will: not where the C library is another.
+
+    Arrow, where it is not loaded yet, takes its memory from there too: its own pool would keep columns that are no longer used.
+    """
+    mallopt = _of_libc("mallopt")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, KEPT - 1))
 
 
 def give_back() -> None:
     """Give what is free back to the system, once something large is done with that training will not need again."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    trim = _of_libc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

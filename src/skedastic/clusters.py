@@ -11,15 +11,16 @@ rows, and the first one tells the clusters of other rows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic.core.heads import run_with_features
@@ -27,13 +28,12 @@ from skedastic.data import Dataset
 from skedastic.data.dataset import Features
 from skedastic.data.groups import CLUSTER
 from skedastic.errors import UserError
-from skedastic.methods.base import Task
-from skedastic.methods.erm import ERM
-from skedastic.training.loop import Trained, rebuild
+from skedastic.training.loop import Trained
 
 ROWS = 2  # of a class in each fold, for a cluster
 MOST_FITTED = 20_000  # rows of a class that the means are found with
 STARTS = 10
+NET = "net."  # before the names of the network's tensors, where they are saved
 LOW = 0.5  # agreement of the estimating networks, below which it is remarked on
 
 
@@ -41,8 +41,8 @@ LOW = 0.5  # agreement of the estimating networks, below which it is remarked on
 class Clusters:
     """Which cluster of its class an example is in.
 
-    trained: the network whose features are told apart. means: [G, d], of features of length 1. of_class: [G], the class of each cluster; 0 where
-    targets are real. names: of the G clusters, "class/1" the largest of a class. agreement: the share of held-out rows of
+    trained: the network whose features are told apart. means: [G, d], of features of length 1. of_class: [G], the class of
+    each cluster; 0 where targets are real. names: of the G clusters, "class/1" the largest of a class. agreement: the share of held-out rows of
     which another estimating network says the same, after matching.
     """
 
@@ -70,23 +70,11 @@ class Clusters:
             f"{int(self.agreement * 10) / 10:.0%} of the rows{sure}"
         )
 
-    def save(self, path: Any) -> dict[str, Any]:
+    def save(self, path: Path) -> dict[str, Any]:
         """Write the tensors; return the rest as plain JSON values."""
-        net = {f"net.{k}": v.cpu().contiguous().clone() for k, v in self.trained.state.state_dict().items()}
+        net = {NET + k: v.cpu().contiguous().clone() for k, v in self.trained.state.state_dict().items()}
         save_file(net | {"means": self.means, "of_class": self.of_class}, path)
         return {"names": list(self.names), "agreement": self.agreement, "stages": list(self.trained.stages)}
-
-    @classmethod
-    def load(
-        cls, path: Any, said: Mapping[str, Any], task: Task, make_net: Callable[[], nn.Module], like: Trained
-    ) -> Clusters:
-        """Return what `save` wrote; like: a network trained on the same data, for the units and the texts' length."""
-        tensors = load_file(path)
-        with torch.random.fork_rng(devices=[]):
-            method, state = rebuild(ERM(), task, make_net, said["stages"])
-        state.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
-        trained = replace(like, method=method, stages=tuple(said["stages"]), state=state.eval(), history=[], remarks=())
-        return cls(trained, tensors["means"], tensors["of_class"], tuple(said["names"]), float(said["agreement"]))
 
 
 def find_clusters(
@@ -114,10 +102,10 @@ def find_clusters(
             continue
         shared = (fold == 0).nonzero().flatten()
         theirs = _nearest(_directions(network, dataset.subset(shared).x, outputs), y[shared], means, of_class)
-        match, same = _matched(group[shared], theirs, number)
+        match, same = _matched(group[shared], theirs, number, len(of_class))
         group[own] = match[group[own]]
         agreed, compared = agreed + same, compared + len(shared)
-    order = _by_size(group, number)
+    order = _by_size(group, number, len(of_class))
     position = torch.empty_like(order)
     position[order] = torch.arange(len(order))
     names = tuple(f"{classes[i // number] or 'cluster'}/{i % number + 1}" for i in range(len(of_class)))
@@ -178,11 +166,10 @@ def _nearest(features: Tensor, y: Tensor, means: Tensor, of_class: Tensor) -> Te
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
 
 
-def _matched(ours: Tensor, theirs: Tensor, number: int) -> tuple[Tensor, int]:
-    """Return our cluster for each of theirs [G], such that most rows agree, and how many do."""
+def _matched(ours: Tensor, theirs: Tensor, number: int, total: int) -> tuple[Tensor, int]:
+    """Return our cluster for each of theirs [total], such that most rows agree, and how many do."""
     from scipy.optimize import linear_sum_assignment
 
-    total = int(max(ours.max(), theirs.max()) // number + 1) * number
     both: NDArray[np.int64] = np.zeros((total, total), dtype=np.int64)
     np.add.at(both, (theirs.numpy(), ours.numpy()), 1)
     match, same = np.arange(total), 0
@@ -194,9 +181,8 @@ def _matched(ours: Tensor, theirs: Tensor, number: int) -> tuple[Tensor, int]:
     return torch.from_numpy(match), same
 
 
-def _by_size(group: Tensor, number: int) -> Tensor:
-    """Return the clusters [G] in their order: class by class, the largest first."""
-    count = torch.bincount(group, minlength=int(group.max()) + 1)
-    count = torch.cat([count, count.new_zeros(-len(count) % number)]).view(-1, number)
-    start = torch.arange(len(count))[:, None] * number
+def _by_size(group: Tensor, number: int, total: int) -> Tensor:
+    """Return the clusters [total] in their order: class by class, the largest first."""
+    count = torch.bincount(group, minlength=total).view(-1, number)
+    start = torch.arange(0, total, number)[:, None]
     return (count.argsort(dim=1, descending=True, stable=True) + start).flatten()

@@ -83,8 +83,9 @@ def estimate_groups(
 ) -> Estimate:
     """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
 
-    clusters: how many to put each class into, and take for the groups; needs `how.kind` "cross-fit". A group that is never counted gets the estimate of the groups at large, with an interval that says so.
-    checkpoints: of the estimating models, kept and gone on from.
+    A group that is never counted gets the estimate of the groups at large, with an interval that says so.
+    checkpoints: of the estimating models, kept and gone on from. clusters: how many to put each class into, and take for
+    the groups; needs `how.kind` "cross-fit".
     """
     if how.kind == "annotators":
         return _measured(dataset)

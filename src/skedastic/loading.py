@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from skedastic.clusters import Clusters
+from skedastic.clusters import NET, Clusters
 from skedastic.config import Config, read, the_method
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Encoder, Known
@@ -21,6 +22,7 @@ from skedastic.data.targets import Scale
 from skedastic.errors import UserError
 from skedastic.folder import CLUSTERS
 from skedastic.methods.base import State, Task
+from skedastic.methods.erm import ERM
 from skedastic.results import FORMAT, Result, make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
@@ -42,8 +44,6 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None, *, fi
         return _read(path, model, figures_only)
     except UserError as error:
         raise UserError(f"{str(folder)!r} can't be loaded: {error}") from None
-    except SafetensorError as error:
-        raise UserError(f"{str(path / 'model.safetensors')!r} is damaged ({error}); restore it, or fit again") from None
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
@@ -73,7 +73,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
     else:
         with torch.random.fork_rng(devices=[]):
             method, rebuilt = rebuild(recipe, task, make_net, state["stages"])
-        _fill(rebuilt, load_file(path / "model.safetensors"))
+        _fill(rebuilt, _tensors(path / "model.safetensors"))
     trained = Trained(
         method,
         tuple(state["stages"]),
@@ -85,7 +85,7 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
     )
     clusters = None
     if (said := state.get("clusters")) is not None and not figures_only:
-        clusters = Clusters.load(path / CLUSTERS, said, task, make_net, trained)
+        clusters = _clusters(path / CLUSTERS, said, task, make_net, trained)
     return Result(
         config=config,
         recipe=recipe,
@@ -139,7 +139,26 @@ def _network(
     return model or make_network(config, encoder, state["classes"])
 
 
-def _fill(rebuilt: State, tensors: dict[str, Tensor]) -> None:
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{str(path)!r} is damaged ({error}); restore it, or fit again") from None
+
+
+def _clusters(
+    path: Path, said: dict[str, Any], task: Task, make_net: Callable[[], nn.Module], like: Trained
+) -> Clusters:
+    """Return the clusters that are the groups; like: the run's network, of the same units and length of texts."""
+    tensors = _tensors(path)
+    with torch.random.fork_rng(devices=[]):
+        method, state = rebuild(ERM(), task, make_net, said["stages"])
+    _fill(state, {name.removeprefix(NET): t for name, t in tensors.items() if name.startswith(NET)}, path.name)
+    trained = replace(like, method=method, stages=tuple(said["stages"]), state=state.eval(), history=[], remarks=())
+    return Clusters(trained, tensors["means"], tensors["of_class"], tuple(said["names"]), float(said["agreement"]))
+
+
+def _fill(rebuilt: State, tensors: dict[str, Tensor], file: str = "model.safetensors") -> None:
     for name, buffer in list(rebuilt.named_buffers()):
         if buffer.numel() == 0 and name in tensors:  # what is kept of each example has no size without the examples
             module, _, key = name.rpartition(".")
@@ -149,5 +168,5 @@ def _fill(rebuilt: State, tensors: dict[str, Tensor]) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         raise UserError(
-            f"model.safetensors does not fit the network of config.toml ({first}); restore both, or fit again"
+            f"{file} does not fit the network of config.toml ({first}); restore both, or fit again"
         ) from None

@@ -216,11 +216,8 @@ def _numbers(column: pd.Series, place: Place) -> pd.Series:
         raise UserError(
             f"{place.at(row)}: {_quoted(column, row)} is not a number, as the column must hold; mend the cell"
         )
-    if len(numbers) and not (np.fmin.reduce(numbers) >= -LARGEST and np.fmax.reduce(numbers) <= LARGEST):
-        infinite = np.abs(numbers) > LARGEST
-        if not infinite.any():  # nothing but missing cells
-            return pd.Series(numbers)
-        row = int(infinite.argmax())
+    if max(-np.fmin.reduce(numbers, initial=0.0), np.fmax.reduce(numbers, initial=0.0)) > LARGEST:
+        row = int((np.abs(numbers) > LARGEST).argmax())
         rule = f"is not in ±{LARGEST:.2g}, what single precision holds"
         raise UserError(f"{place.at(row)}: {numbers[row]:g} {rule}; mend the cell, or empty it if it is unknown")
     return pd.Series(numbers)

@@ -41,7 +41,7 @@ class Stream(Protocol):
         ...
 
 
-Features = Tensor | StoredRows | Stream
+Features = Tensor | Stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,10 +84,11 @@ class Loader:
         The last batch is what is left; fewer than `least` examples, such as a single one, join the batch before.
         """
         sizes = self._sizes(len(order))
-        features = self._features(order, sizes)
+        placed = order.to(self.device)
+        features = self._features(order, placed, sizes)
         if self.augments and augmented:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
-        for rows, x in zip(pieces(order.to(self.device), sizes), features, strict=True):
+        for rows, x in zip(pieces(placed, sizes), features, strict=True):
             yield RawBatch(x, *(part.index_select(0, rows) for part in self._labels))
 
     def _sizes(self, n: int) -> list[int]:
@@ -96,10 +97,10 @@ class Loader:
             sizes[-2:] = [self.batch_size + sizes[-1]]
         return sizes
 
-    def _features(self, order: Tensor, sizes: list[int]) -> Iterator[Tensor]:
+    def _features(self, order: Tensor, placed: Tensor, sizes: list[int]) -> Iterator[Tensor]:
         found: Iterator[Tensor]
         if isinstance(self._x, Tensor):
-            found = map(self._x.index_select, repeat(0), pieces(order.to(self.device), sizes))
+            found = map(self._x.index_select, repeat(0), pieces(placed, sizes))
         elif isinstance(self._x, StoredRows):
             found = (x.to(self.device, non_blocking=True) for x in self._x.batches(order.cpu(), sizes))
         else:

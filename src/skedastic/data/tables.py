@@ -19,7 +19,6 @@ from skedastic.data.images import Bytes
 from skedastic.errors import UserError, unknown
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
-pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what columns took that are no longer used
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 
 
