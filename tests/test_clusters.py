@@ -147,12 +147,15 @@ def test_what_can_not_be_is_refused(settings: dict[str, object], said: str) -> N
         Config(source="digits", **settings)
 
 
-def test_too_few_rows_and_too_few_kinds_of_rows_are_refused() -> None:
+def test_too_few_rows_are_refused_before_training(no_training: None) -> None:
     x, y, _ = parity()
     with pytest.raises(
         UserError, match=r"class 'even' has .* training rows, and 12 clusters found with 2 folds need 48"
     ):
         sk.fit(x[:60], y[:60], groups="cluster:12", train=sk.Budget(epochs=1))
+
+
+def test_too_few_kinds_of_rows_are_refused() -> None:
     few = np.arange(80) % 2
     with pytest.raises(UserError, match="fewer than 3 kinds of rows apart in class"):
         sk.fit(few[:, None].astype(float), few, groups="cluster:3", train=sk.Budget(epochs=1))

@@ -88,7 +88,8 @@ def find_clusters(
     classes = dataset.classes or ("",)
     outputs = len(classes)
     y = dataset.y if dataset.classes else torch.zeros_like(dataset.group)
-    _check_rows(y, fold, len(networks), classes, number)
+    counts = torch.stack([torch.bincount(y[fold == k], minlength=outputs) for k in range(len(networks))])
+    _check_rows(counts.sum(0), counts.amin(0), len(networks), classes, number)  # folds of whole units are uneven
     of_class = torch.arange(len(classes)).repeat_interleave(number)
     group = torch.full_like(y, -1)
     first, agreed, compared = Tensor(), 0, 0
@@ -112,23 +113,27 @@ def find_clusters(
     return Clusters(networks[0], first[order], of_class, names, agreed / max(compared, 1)), position[group]
 
 
-def check_features(number: int | None, dataset: Dataset, make_net: Callable[[], nn.Module]) -> None:
-    """Raise UserError where clusters are asked for and the network has no last layer whose input tells rows apart."""
+def check_clusters(number: int | None, dataset: Dataset, folds: int, make_net: Callable[[], nn.Module]) -> None:
+    """Refuse, before anything is trained, what clusters can't be found with; number: None where none are asked for.
+
+    Raises UserError where a class has too few rows, or the network has no last layer whose input tells rows apart.
+    """
     if number is None:
         return
+    count = torch.bincount(dataset.y) if dataset.classes else torch.tensor([len(dataset)])
+    _check_rows(count, count // folds, folds, dataset.classes or ("",), number)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        run_with_features(
-            make_net().eval(), len(dataset.classes) or 1, dataset.subset(torch.arange(2)).x[torch.arange(2)]
-        )
+        two = dataset.subset(torch.arange(2)).x[torch.arange(2)]
+        run_with_features(make_net().eval(), len(dataset.classes) or 1, two)
 
 
-def _check_rows(y: Tensor, fold: Tensor, folds: int, classes: Sequence[str], number: int) -> None:
-    count = torch.stack([torch.bincount(y[fold == k], minlength=len(classes)) for k in range(folds)]).amin(0)
-    least = int(count.argmin())
-    if count[least] < ROWS * number:
+def _check_rows(count: Tensor, in_fold: Tensor, folds: int, classes: Sequence[str], number: int) -> None:
+    """Refuse a class that has too few rows; count, in_fold [C]: in all, and in the fold that has least."""
+    least = int(in_fold.argmin())
+    if in_fold[least] < ROWS * number:
         of = f"class {classes[least]!r} has" if classes[least] else "there are"
         raise UserError(
-            f"groups={CLUSTER}{number}: {of} {int((y == least).sum())} training rows, and {number} clusters found with {folds} folds need "
+            f"groups={CLUSTER}{number}: {of} {int(count[least])} training rows, and {number} clusters found with {folds} folds need "
             f"{ROWS * number * folds}; take fewer clusters, or more rows"
         )
 

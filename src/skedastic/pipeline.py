@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skedastic.clusters import check_features
+from skedastic.clusters import check_clusters
 from skedastic.comparison import Comparison, SeedOutcome, check_jobs, run_seeds
 from skedastic.config import (
     Config,
@@ -141,7 +141,7 @@ def _fit(
     _check_annotators(config, data)
     estimates = _estimates(config, [method])
     rehearse([method], data.train, make_net, config.train, data.reference)
-    check_features(config.clusters, data.train, make_net)
+    check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
     if tell is not None:
         tell(data)
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
@@ -223,7 +223,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     _estimates(config, methods)
     _check_reference(data, methods)
     rehearse(methods, data.train, network(config, data), config.train, data.reference)
-    check_features(config.clusters, data.train, network(config, data))
+    check_clusters(config.clusters, data.train, config.estimate.folds, network(config, data))
     if tell is not None:
         tell(data)
     return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
@@ -289,7 +289,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     make_net = network(config, data)
     _check_annotators(config, data)
     rehearse([ERM()], data.train, make_net, config.train)
-    check_features(config.clusters, data.train, make_net)
+    check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
     if tell is not None:
         tell(data)
     estimated = estimate_noise(config, data, make_net, progress)
