@@ -14,7 +14,7 @@ LAYERS = {
     "losses": ({"core", "losses"}, {"torch"}),
     "methods": ({"core", "losses", "methods"}, {"torch"}),
     "models": ({"models"}, {"torch", "transformers", "timm", "safetensors"}),
-    "data": ({"core", "models", "data"}, None),
+    "data": ({"core", "models", "data", "allocator"}, None),
     "training": ({"core", "losses", "methods", "models", "data", "training"}, None),
 }
 STANDARD = set(__import__("sys").stdlib_module_names)

@@ -14,11 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from skedastic.allocator import give_back
 from skedastic.data.columns import Kind, Place, column_place, is_day_first, kind_of_parsed, parse
 from skedastic.data.images import Bytes
 from skedastic.errors import UserError, unknown
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
+LONG = 1_000_000  # rows, of which a column takes memory that is worth giving back
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 
 
@@ -247,7 +249,9 @@ class Table:
         return self.read(name), self.place(name)
 
     def read(self, name: str) -> pd.Series:
-        """Return a column [n]."""
+        """Return a column [n]; of a long table what was done with earlier columns is given back first."""
+        if len(self) > LONG:
+            give_back()
         return self.cells.read(name)
 
 
