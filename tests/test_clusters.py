@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +21,8 @@ from skedastic import pipeline
 from skedastic.cli import main
 from skedastic.clusters import _by_size, _matched
 from skedastic.config import Config, read
+from skedastic.data import TextSettings
+from skedastic.data.encode_text import TextEncoder
 from skedastic.errors import UserError
 from skedastic.loading import load
 from skedastic.serving import evaluate_source, predict_source
@@ -102,6 +108,58 @@ def test_numbers_are_clustered_too() -> None:
     assert result.groups == ("cluster/1", "cluster/2")
     found = result.predictions.set_index("index")["group"]
     assert max((found == g).eq(kind[found.index] == 1).mean() for g in result.groups) > 0.9
+
+
+def colours(folder: Path) -> dict[str, Any]:
+    """Write images of two classes, dark and bright ones of each; return what to train on and with."""
+    rng = np.random.default_rng(0)
+    for i in range(160):
+        pixels = rng.integers(0, 60, (8, 8, 3)) + 150 * (i // 2 % 2)
+        pixels[:, :, 2 * (i % 2)] += 45
+        path = folder / "images" / ("warm", "cold")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return {"source": str(folder / "images"), "model": "cnn"}
+
+
+def reviews(folder: Path) -> dict[str, Any]:
+    """Write good and bad reviews, of films and of food; return what to train on and with."""
+    rng = np.random.default_rng(0)
+    about = (["film", "actor", "scene", "plot"], ["soup", "cook", "salt", "table"])
+    opinion = (["bad", "poor", "dull"], ["good", "fine", "great"])
+    words = [[*rng.choice(about[i // 2 % 2], 3), *rng.choice(opinion[i % 2], 2)] for i in range(160)]
+    table = pd.DataFrame({"text": [" ".join(rng.permutation(w)) for w in words], "label": ["no", "yes"] * 80})
+    table.to_csv(folder / "reviews.csv", index=False)
+    model = {"name": "bilstm", "width": 8}
+    return {"source": str(folder / "reviews.csv"), "target": "label", "text": ["text"], "model": model}
+
+
+def pretrained(folder: Path) -> dict[str, Any]:
+    """Return the reviews, and a small model of transformers that was saved with its tokenizer."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'hf'")
+    given = reviews(folder)
+    encoder = TextEncoder.fit(pd.read_csv(given["source"])["text"].tolist(), TextSettings(vocabulary=300))
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.BertConfig(vocab_size=encoder.vocabulary, max_position_embeddings=32, **small)
+    transformers.BertModel(config).save_pretrained(folder / "bert")
+    (folder / "bert" / "tokenizer.json").write_text(json.dumps(encoder.tokenizer))
+    return given | {"model": f"hf:{folder / 'bert'}"}
+
+
+@pytest.mark.parametrize("kind", [colours, reviews, pretrained])
+def test_images_and_texts_are_clustered_and_a_saved_run_says_the_same(
+    kind: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    given = kind(tmp_path)
+    budget = sk.Budget(epochs=3, batch_size=16, optimizer="adam", lr=0.003)
+    result = sk.fit(**given, groups="cluster:2", method="har", test=0.25, train=budget)
+    assert len(result.groups) == len(result.strengths) == 4
+    assert sum(result.train_count) == 120
+    result.save(tmp_path / "run")
+    predict_source(result, given["source"], tmp_path / "one.csv")
+    predict_source(load(tmp_path / "run"), given["source"], tmp_path / "two.csv")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    assert set(pd.read_csv(tmp_path / "one.csv")["group"]) <= set(result.groups)
 
 
 def test_arrays_and_digits_and_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
