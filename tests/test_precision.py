@@ -2,13 +2,16 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import skedastic as sk
 from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.errors import UserError
+from skedastic.loading import load
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.models import make
@@ -114,6 +117,15 @@ def test_channels_last_changes_nothing_but_the_memory():
         )
         torch.testing.assert_close(a.norm, b.norm, rtol=1e-10, atol=0, equal_nan=True)
         torch.testing.assert_close(gradient(net, a.total), gradient(last, b.total), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("how", [{"channels_last": True}, {"precision": "bf16"}, {"compile": True}])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how, tmp_path):
+    x, y, _ = images(64)
+    result = sk.fit(x, y, method="erm", model="cnn", train=Budget(epochs=1, batch_size=16, **how))
+    result.save(tmp_path / "run")
+    assert np.array_equal(result.predict_proba(x), load(tmp_path / "run").predict_proba(x))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

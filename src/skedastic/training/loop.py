@@ -140,7 +140,7 @@ def train(
     return Trained(
         trained[-1].method,
         tuple(s.name for s in trained),
-        state,
+        _as_loaded(state),
         history,
         seconds,
         dataset.scale,
@@ -196,6 +196,13 @@ def _placed(state: State, budget: Budget, device: torch.device) -> State:
         for network in state.children():
             network.compile()
     return state.to(device)
+
+
+def _as_loaded(state: State) -> State:
+    """Return the state in the plain memory format and not compiled, as a saved one is: either changes the last digits."""
+    for module in state.modules():
+        module._compiled_call_impl = None
+    return state.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
 
 def _finish(run: StageRun, key: str, progress: Progress | None, checkpoints: Checkpoints | None) -> None:
