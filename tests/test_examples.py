@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skedastic.cli import main
+from skedastic.experiments import settings as settings_of
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = re.findall(r"^skedastic .+$", (ROOT / "docs" / "examples.md").read_text("utf-8"), re.MULTILINE)
@@ -23,7 +26,7 @@ ROWS = 600
 
 
 def test_the_page_has_commands() -> None:
-    assert len(COMMANDS) >= 7
+    assert len(COMMANDS) >= 8
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -33,7 +36,12 @@ def test_a_command_of_the_page_runs(
     _, verb, *rest = shlex.split(command)
     project = tmp_path / "project"
     project.mkdir()
-    for word in rest:
+    files = list(rest)
+    for settings in [word for word in rest if word.endswith(".toml")]:
+        (project / settings).parent.mkdir(parents=True)
+        shutil.copy(ROOT / settings, project / settings)
+        files += [tomllib.loads((ROOT / settings).read_text("utf-8"))[name] for name in ("source", "test")]
+    for word in files:
         if word.startswith("../shared/"):
             if not (ROOT / word).is_file():
                 pytest.skip(f"{word} is not there")
@@ -52,7 +60,8 @@ def test_a_command_of_the_page_runs(
             assert 0 <= figures["suspects"]["first"] <= 1
     else:
         methods = json.loads((project / "run" / "compare.json").read_text("utf-8"))["methods"]
-        asked = rest[rest.index("--methods") + 1].split(",")
+        preset = settings_of(rest[rest.index("--preset") + 1]) if "--preset" in rest else {}
+        asked = rest[rest.index("--methods") + 1].split(",") if "--methods" in rest else preset["methods"]
         assert list(methods) == asked
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from skedastic import experiments
 from skedastic.config import compared_methods, read
+from skedastic.data import affected_classes
 from skedastic.data.spec import parse_imbalance, parse_noise
 from skedastic.errors import UserError
 from tests.command_line import TINY, run
@@ -39,6 +40,13 @@ def test_the_classes_of_hars_tables_are_the_papers():
     kept = parse_imbalance(config.imbalance, CIFAR).kept(np.full(10, 5000))
     assert {CIFAR[i] for i in np.flatnonzero(kept == 500)} == {"cat", "dog", "automobile", "truck"}
     assert read(None, {"source": "digits"}, preset="har-table2").imbalance is None
+
+
+def test_the_noise_of_hars_reviews_is_the_papers():
+    """Appendix C.1: 5 % of the negative ones become positive, 40 % in the reverse direction."""
+    config = read(None, {"source": "digits"}, preset="har-table6")
+    np.testing.assert_allclose(parse_noise(config.noise, ("neg", "pos")), [[0.95, 0.05], [0.4, 0.6]])
+    assert affected_classes(config.noise, config.imbalance, ("neg", "pos")) == ("pos",)
 
 
 def test_a_file_and_options_go_on_top(tmp_path):

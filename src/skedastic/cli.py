@@ -200,7 +200,7 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 @click.option(
     "--preset",
     metavar="NAME",
-    help="A table of a paper: its noise, imbalance and methods, such as har-table1 or har-table2; options go on top.",
+    help="A table of a paper: its noise, imbalance and methods, such as har-table1 or har-table6; options go on top.",
 )
 @click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
