@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
-Metrics = dict[str, Tensor]  # scalars and [B] tensors, detached; the loop averages them over the epoch
+Metrics = dict[
+    str, Tensor
+]  # scalars and [B] tensors, detached and not changed later; the loop averages them over the epoch
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Optimizer = Literal["budget", OptimizerName]  # what a stage may step by
 
@@ -122,10 +124,10 @@ class State(nn.Module):
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Metrics:
-    """Return who is classified as labelled, [B], to log; nothing where targets are real."""
+    """Return who is classified as labelled, [B] bool, to log; nothing where targets are real."""
     if y.dim() == 2:
         y = y.argmax(1)
-    return {} if y.is_floating_point() else {"accuracy": (logits.detach().argmax(1) == y).float()}
+    return {} if y.is_floating_point() else {"accuracy": logits.detach().argmax(1) == y}
 
 
 def outputs(raw: Tensor) -> Tensor:

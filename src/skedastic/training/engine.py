@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -56,7 +56,12 @@ class PlainEngine:
 
     def computing(self) -> AbstractContextManager[Any]:
         """Return the context in which a method's step runs, in the precision asked for."""
-        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None)
+        return self._full() if self._dtype is None else torch.autocast(self.device.type, self._dtype)
+
+    def _full(self) -> AbstractContextManager[Any]:
+        """Return a context in full precision: none where there is nothing to leave, since one costs a small step 1 %."""
+        mixed = torch.is_autocast_enabled(self.device.type)
+        return torch.autocast(self.device.type, enabled=False) if mixed else nullcontext()
 
     def update(self, name: str, loss: Tensor) -> None:
         """Backward `loss` and step the optimizer of parameter group `name`: `backward`, and then `step`."""
@@ -65,7 +70,7 @@ class PlainEngine:
 
     def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
         """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
-        with torch.autocast(self.device.type, enabled=False):
+        with self._full():
             torch.autograd.backward(self.scaler.scale(loss), inputs=parameters)
 
     def step(self, name: str) -> None:
@@ -77,7 +82,7 @@ class PlainEngine:
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
-        with torch.autocast(self.device.type, enabled=False):
+        with self._full():
             scaled = self.scaler.scale(loss)
             found = torch.autograd.grad(
                 scaled, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
