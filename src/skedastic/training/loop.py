@@ -140,7 +140,7 @@ def train(
     return Trained(
         trained[-1].method,
         tuple(s.name for s in trained),
-        _as_loaded(state),
+        _as_loaded(state, budget),
         history,
         seconds,
         dataset.scale,
@@ -198,11 +198,14 @@ def _placed(state: State, budget: Budget, device: torch.device) -> State:
     return state.to(device)
 
 
-def _as_loaded(state: State) -> State:
-    """Return the state in the plain memory format and not compiled, as a saved one is: either changes the last digits."""
-    for module in state.modules():
-        module._compiled_call_impl = None
-    return state.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
+def _as_loaded(state: State, budget: Budget) -> State:
+    """Return the state without what `_placed` did to it but the device, as it is once loaded: the last digits depend on it."""
+    if budget.compile:
+        for network in state.children():
+            network._compiled_call_impl = None
+    if budget.channels_last:
+        state.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return state
 
 
 def _finish(run: StageRun, key: str, progress: Progress | None, checkpoints: Checkpoints | None) -> None:
