@@ -64,7 +64,7 @@ def test_the_configurations_of_the_results_can_be_read():
     for file in files:
         named = re.search(r"--presets? (\S+)", file.read_text("utf-8"))  # the table that it is for
         config = read(file, {}, preset=named and named[1])
-        assert len(compared_methods(config)) >= 4
+        assert len(compared_methods(config)) >= (4 if named and named[1] == "har-table6" else 6)  # the paper's rows
         assert config.seeds >= 3
 
 

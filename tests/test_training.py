@@ -15,6 +15,7 @@ from skedastic.methods.base import Card, Method, Objective, Stage, State
 from skedastic.methods.erm import ERM
 from skedastic.training import Budget, train
 from skedastic.training.loop import make_task
+from skedastic.training.stage import Means
 
 QUICK = Budget(epochs=4, batch_size=8, lr=0.1, device="cpu")
 
@@ -287,3 +288,13 @@ def test_the_task_holds_what_a_method_may_know():
     assert task.input_shape == (5,)
     assert task.stats is None
     assert isinstance(ERM().init(task, make_net), State)
+
+
+def test_what_steps_log_is_averaged_over_their_examples():
+    logged, right, levels = Means(), [], []
+    for step in range(150):  # more than are summed at once, and some left over
+        right.append(torch.arange(1 + step % 5) == 0)
+        levels.append(torch.tensor(float(step)))
+        logged.add({"accuracy": right[-1], "level": levels[-1], "never": torch.zeros(0)})
+    assert logged.means() == {"accuracy": 150 / sum(map(len, right)), "level": 149 / 2}
+    assert Means().means() == {}
