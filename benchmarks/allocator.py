@@ -18,7 +18,7 @@ import torch
 
 from common import hardware, show
 from methods import resident_mb, seconds_of, step_of
-from skedastic.allocator import keep_freed_memory
+from skedastic.runtime.allocator import keep_freed_memory
 
 STEPS = 6
 

@@ -21,9 +21,9 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
 from common import CIFAR, hardware, show
-from skedastic.config import read
-from skedastic.evaluate import mean_interval
+from skedastic.evaluation.intervals import mean_interval
 from skedastic.pipeline import estimate
+from skedastic.settings.config import read
 
 VEHICLES = (0, 1, 8, 9)
 

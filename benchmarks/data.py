@@ -44,7 +44,7 @@ from torch import Tensor, nn
 
 from common import CIFAR, hardware, show
 from skedastic.data import Dataset, open_source
-from skedastic.data.stored import StoredRows
+from skedastic.data.on_disk import StoredRows
 from skedastic.methods.erm import ERM
 from skedastic.models import factory
 from skedastic.training import Budget, train

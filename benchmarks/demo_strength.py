@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import hardware, show
-from skedastic.comparison import Comparison, SeedOutcome, run_seeds
-from skedastic.config import Config, read
-from skedastic.evaluate import mean_interval, paired
+from skedastic.evaluation.intervals import mean_interval, paired
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.preparation import network, open_data
+from skedastic.pipeline.prepare import network, open_data
+from skedastic.runs.comparison import Comparison
+from skedastic.runs.seeds import SeedOutcome, run_seeds
+from skedastic.settings.config import Config, read
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.toml"
 

@@ -22,13 +22,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from common import CIFAR, hardware, show
-from skedastic.config import Config, read
 from skedastic.data import Source, from_arrays
-from skedastic.evaluate import mean_interval
+from skedastic.evaluation.intervals import mean_interval
 from skedastic.methods.erm import ERM
 from skedastic.pipeline import estimate_noise
-from skedastic.preparation import network, open_data
-from skedastic.results import true_noise
+from skedastic.pipeline.gather import true_noise
+from skedastic.pipeline.prepare import network, open_data
+from skedastic.settings.config import Config, read
 from skedastic.training import train
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

@@ -15,8 +15,8 @@ import statistics
 import time
 
 from common import CIFAR, hardware, show
-from skedastic.config import read
 from skedastic.pipeline import fit_config
+from skedastic.settings.config import read
 
 KINDS = {
     "erm": {"method.name": "erm", "estimate.kind": "none"},

@@ -40,12 +40,12 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from common import hardware, show
-from skedastic.config import Config, make_method
 from skedastic.data import from_arrays
-from skedastic.estimate import Estimate
-from skedastic.evaluate import mean_interval, paired
+from skedastic.evaluation.intervals import mean_interval, paired
+from skedastic.noise.estimate import Estimate
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.preparation import Data, network, open_data
+from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.settings.config import Config, make_method
 from skedastic.training import Budget
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"

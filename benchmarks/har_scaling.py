@@ -25,9 +25,9 @@ from common import hardware, show
 from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.core.jacobian import cross_entropy
 from skedastic.data import Dataset
-from skedastic.group_noise import group_stats
 from skedastic.methods.har import HAR
 from skedastic.models import make
+from skedastic.noise.group_noise import group_stats
 from skedastic.training import Budget, train
 from skedastic.training.loop import make_task
 

@@ -21,13 +21,13 @@ import torch
 from common import hardware, show
 from har_strength import SETS
 from skedastic.data import affected_classes
-from skedastic.evaluate import paired
+from skedastic.evaluation.intervals import paired
 from skedastic.methods import har
-from skedastic.methods.base import Method
+from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.preparation import network
+from skedastic.pipeline.prepare import network
 from skedastic.training.loop import make_task
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3)

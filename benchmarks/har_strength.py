@@ -31,13 +31,13 @@ import torch
 from PIL import Image
 
 from common import CIFAR, hardware, show
-from skedastic.config import Config, read
 from skedastic.data import affected_classes, folds, from_arrays
-from skedastic.methods.base import Method, Stage, State, Task
+from skedastic.methods.bases.method import Method, Stage, State, Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR, CoolingState
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.preparation import Data, network, open_data
+from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.settings.config import Config, read
 from skedastic.training import train
 from skedastic.training.loop import make_task
 

@@ -27,13 +27,13 @@ from typing import Any
 import torch
 
 from common import hardware, show
-from skedastic.allocator import keep_freed_memory
-from skedastic.config import make_method
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.methods import discover
-from skedastic.methods.base import REFERENCE, Batch, Clock, Task
+from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Task
 from skedastic.models import make
+from skedastic.runtime.allocator import keep_freed_memory
+from skedastic.settings.config import make_method
 from skedastic.training import Budget, PlainEngine
 from skedastic.training.loop import make_task
 

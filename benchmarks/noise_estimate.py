@@ -20,12 +20,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from common import CIFAR, hardware, show
-from skedastic.config import read
-from skedastic.estimate import count_errors
-from skedastic.evaluate import mean_interval
+from skedastic.evaluation.intervals import mean_interval
+from skedastic.noise.estimate import count_errors
 from skedastic.pipeline import estimate_noise
-from skedastic.preparation import network, open_data
-from skedastic.results import true_noise
+from skedastic.pipeline.gather import true_noise
+from skedastic.pipeline.prepare import network, open_data
+from skedastic.settings.config import read
 
 ONE_WAY = "1->8:0.3,2->7:0.2,3->9:0.4,0->6:0.1"
 DIGITS: dict[str, dict[str, Any]] = {

@@ -25,14 +25,15 @@ from typing import Any
 import torch
 
 from common import hardware
-from skedastic.config import Config, compared_methods, read
 from skedastic.data import affected_classes
 from skedastic.errors import UserError
-from skedastic.evaluate import mean_interval, mean_of_groups, paired
-from skedastic.methods.base import GROUP_STATS
+from skedastic.evaluation.classification import mean_of_groups
+from skedastic.evaluation.intervals import mean_interval, paired
+from skedastic.methods.bases.method import GROUP_STATS
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.preparation import Data, network, open_data
-from skedastic.processes import mapped
+from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.runtime.processes import mapped
+from skedastic.settings.config import Config, compared_methods, read
 
 LONGEST = ("incv", "mw-net", "l2rw", "har-auto", "har", "co-teaching", "unif", "mentornet")  # of a seed, begun first
 

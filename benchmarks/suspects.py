@@ -20,10 +20,10 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from common import CIFAR, hardware, show
-from skedastic.config import read
-from skedastic.evaluate import mean_interval
+from skedastic.evaluation.intervals import mean_interval
 from skedastic.pipeline import estimate_noise
-from skedastic.preparation import network, open_data
+from skedastic.pipeline.prepare import network, open_data
+from skedastic.settings.config import read
 
 PEOPLE = {
     "truth": "label",

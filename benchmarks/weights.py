@@ -21,7 +21,7 @@ import torch
 
 from common import hardware, show
 from skedastic.methods import discover
-from skedastic.methods.base import Batch, Clock, Method, State
+from skedastic.methods.bases.method import Batch, Clock, Method, State
 from skedastic.methods.erm import ERM
 from skedastic.models import make
 from skedastic.training import PlainEngine

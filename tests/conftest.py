@@ -61,5 +61,5 @@ def no_training(monkeypatch):
         raise AssertionError("this must be refused before anything is trained")
 
     monkeypatch.setattr("skedastic.pipeline.train", trained)
-    monkeypatch.setattr("skedastic.estimate.train", trained)
-    monkeypatch.setattr("skedastic.comparison.mapped", trained)
+    monkeypatch.setattr("skedastic.noise.estimate.train", trained)
+    monkeypatch.setattr("skedastic.runs.seeds.mapped", trained)

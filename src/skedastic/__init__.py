@@ -13,11 +13,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from skedastic.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from skedastic.config import Config as Config
-    from skedastic.config import Estimation as Estimation
     from skedastic.errors import UserError as UserError
-    from skedastic.loading import load as load
     from skedastic.methods.absgd import ABSGD as ABSGD
     from skedastic.methods.amp import AMP as AMP
     from skedastic.methods.asam import ASAM as ASAM
@@ -51,14 +50,15 @@ if TYPE_CHECKING:
     from skedastic.methods.vat import VAT as VAT
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline import fit as fit
-    from skedastic.training.budget import Budget as Budget
-
-__version__ = "0.1.0"
+    from skedastic.runs.load import load as load
+    from skedastic.settings.config import Config as Config
+    from skedastic.settings.config import Estimation as Estimation
+    from skedastic.training.config import Budget as Budget
 
 _HOME = {
     "fit": "skedastic.pipeline",
     "compare": "skedastic.pipeline",
-    "load": "skedastic.loading",
+    "load": "skedastic.runs.load",
     "ABSGD": "skedastic.methods.absgd",
     "CoTeaching": "skedastic.methods.co_teaching",
     "ELR": "skedastic.methods.elr",
@@ -90,9 +90,9 @@ _HOME = {
     "VAT": "skedastic.methods.vat",
     "MentorNet": "skedastic.methods.mentornet",
     "OLTR": "skedastic.methods.oltr",
-    "Budget": "skedastic.training.budget",
-    "Config": "skedastic.config",
-    "Estimation": "skedastic.config",
+    "Budget": "skedastic.training.config",
+    "Config": "skedastic.settings.config",
+    "Estimation": "skedastic.settings.config",
     "UserError": "skedastic.errors",
 }
 __all__ = [

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from skedastic.core.again import RandomState
+from skedastic.core.replay import RandomState
 from skedastic.core.taps import Tap, tapped, with_tensors
 from skedastic.core.trace import Place, Trace, measured, run
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skedastic.core.again import RandomState, buffers_kept
+from skedastic.core.replay import RandomState, buffers_kept
 from skedastic.core.selection import Part
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skedastic.data.stored import StoredRows
-from skedastic.data.targets import Bins, Scale
+from skedastic.data.on_disk import StoredRows
+from skedastic.data.targets.regression import Bins, Scale
 
 BESIDE = ("unit", "soft", "disagreement")  # what an example may have, or not
 DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on disk
@@ -157,3 +157,14 @@ class Truth:
         if len(index) and (len(ordered) == 0 or not torch.equal(ordered[position], index)):
             raise KeyError("no clean label is known of some of these examples")
         return self.clean[order[position]]
+
+
+def with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
+    """Return a test set with its clean labels, where they are known."""
+    if truth is None:
+        return test
+    clean = truth.of(test.index)
+    if test.bins is not None:
+        return replace(test, y=clean, group=test.bins.of(clean))
+    by_label = test.groups == test.classes and torch.equal(test.group, test.y)
+    return replace(test, y=clean, group=clean if by_label else test.group)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from skedastic.core.samplers import seeded
 from skedastic.data.dataset import Dataset, Stream, without_padding
-from skedastic.data.stored import StoredRows
+from skedastic.data.on_disk import StoredRows
 from skedastic.errors import UserError, unknown
 
 Augment = Literal["auto", "none", "crop-flip"]

@@ -1,201 +1,59 @@
-"""Which column is for what: found from the cells, and as the user says."""
+"""What training knew of its source, which a test source, and rows to predict from, must match."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from skedastic.data.annotators import annotator_columns
-from skedastic.data.answers import TaskName
-from skedastic.data.columns import FEW_CATEGORIES, Kind, is_constant, kind_of, missing
-from skedastic.data.tables import Columns, Table
-from skedastic.errors import UserError, suggestion, unknown
-
-NOUNS: dict[Kind, tuple[str, str]] = {
-    "number": ("numeric", "numeric"),
-    "category": ("categorical", "categorical"),
-    "date": ("date", "dates"),
-    "text": ("text", "texts"),
-}
-MOST_SHOWN = 6  # names in a remark
-FIRST_ROWS = 10_000  # that are looked at before all are
-ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
+from skedastic.data.tables.columns import KINDS, Kind
+from skedastic.data.targets.regression import Bins
+from skedastic.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Roles:
-    """What the user says of the columns of a source.
+class Known:
+    """classes: none where targets are real. groups: their names. target: what the user calls y.
 
-    target: with the labels or numbers. groups: with the groups; None takes the labels, or bins of real targets. truth: with
-    clean labels, for evaluation only. ignore: no features. text, numeric, categorical: to be taken so, whatever they look
-    like. image: of several columns of images, or of paths to images in a table of text, the one. task, bins: as in
-    `read_answers`. image_size: pixels of each side that images are resized to.
-    annotators: several people's answers, as in `annotators`; they make the target where none is named.
-    split: with train, test or validation for each row. group_by: rows with the same cell there stay together in every split.
+    kinds: of the feature columns of a table; none where the features are images. day_first: of each column of dates, how 3/4
+    is read. images: (C, H, W). integers: their pixels are in 0..255. resized: images of another size are. bins: of the target,
+    where these are the groups. quantiles: of the column that the groups are made of.
     """
 
-    target: str | None = None
-    groups: str | None = None
-    truth: str | None = None
-    ignore: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    image: str | None = None
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    task: TaskName = "auto"
-    bins: int | None = None
-    image_size: int | None = None
-    annotators: tuple[str, ...] = ()
-    split: str | None = None
-    group_by: str | None = None
-    given: Mapping[str, Kind] = field(init=False, repr=False)
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    target: str = "y"
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    day_first: Mapping[str, bool] = field(default_factory=dict)
+    images: tuple[int, ...] = ()
+    integers: bool = False
+    resized: bool = False
+    bins: Bins | None = None
+    quantiles: Bins | None = None
 
-    def __post_init__(self) -> None:
-        given: dict[str, Kind] = {}
-        kinds: tuple[tuple[Kind, Sequence[str]], ...] = (
-            ("text", self.text),
-            ("number", self.numeric),
-            ("category", self.categorical),
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(state: Mapping[str, Any]) -> Known:
+        """Return what `to_json` described. Raises UserError where it is damaged."""
+        kinds: dict[str, Kind] = {name: kind for name, kind in state["kinds"].items() if kind in KINDS}
+        if len(kinds) != len(state["kinds"]):
+            raise UserError("the saved columns are of kinds that are not known here; fit the model again")
+        bins, quantiles = (
+            None if b is None else Bins(tuple(b["edges"]), tuple(b["widths"]), tuple(b["names"]))
+            for b in (state["bins"], state["quantiles"])
         )
-        for kind, names in kinds:
-            for name in names:
-                if given.setdefault(name, kind) != kind:
-                    raise UserError(
-                        f"column {name!r} can't be {NOUNS[given[name]][0]} and {NOUNS[kind][0]} at once; name it once"
-                    )
-                if name in self.ignore:
-                    raise UserError(f"column {name!r} can't be {NOUNS[kind][0]} and be ignored at once; name it once")
-        object.__setattr__(self, "given", given)
-
-    @property
-    def answers(self) -> frozenset[str]:
-        """Columns that are no features: they tell the answer, or which row is for what."""
-        named = (self.target, self.truth, self.split, self.group_by, *annotator_columns(self.annotators))
-        return frozenset(c for c in named if c is not None)
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Every column that is named, and as what."""
-        roles = {"feature": tuple(self.given), "image": (self.image,) if self.image else ()}
-        return {name: f"{role} column" for role, names in roles.items() for name in names}
-
-    def check(self, table: Table) -> None:
-        """Raise UserError where a named column is not there, or can't be what it is named as."""
-        for name in self.ignore:
-            if name not in table.all_names:
-                raise UserError(f"{table.file}: {unknown('column to ignore', name, table.all_names)}")
-        for named, what in ((self.split, "split column"), (self.group_by, "column to group by")):
-            if named is not None:
-                table.column(named, what)
-        for name, role in self.named.items():
-            if name not in table.all_names:
-                raise UserError(f"{table.file}: {unknown(role, name, table.all_names)}")
-            if name in self.answers:
-                raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
-
-
-def find_columns(
-    table: Table, roles: Roles, answers: Collection[str], y: NDArray[Any] | None = None
-) -> tuple[Columns, tuple[str, ...]]:
-    """Return the feature columns of a table, and remarks on what was left out, is missing, or gives the target away.
-
-    answers: columns that are no features, since they tell the answer. y: [n], class ids or real targets. Columns whose cells are all the same, and names that nearly every row has another of, are left out, and said.
-    Raises UserError as `kind_of` and `parse` do, and where no column is left.
-    """
-    constant, names, counting, holes, same = [], [], [], [], []
-    columns = Columns(table, {})
-    for name in table.names:
-        if name in roles.ignore or name in answers or name == roles.image:
-            continue
-        cells = table.read(name)
-        kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
-        if kind is None:
-            names.append(name)
-            continue
-        parsed = columns.add(name, kind, cells)
-        if is_constant(parsed):
-            constant.append(name)
-            columns.drop(name)
-            continue
-        if count := missing(parsed):
-            holes.append(f"{name} ({count:,} of {len(table):,})")
-        if kind == "number" and len(parsed) > FEW_CATEGORIES and _counts_up(parsed.to_numpy()):
-            counting.append(name)
-        if y is not None and _gives_away(parsed, kind, y):
-            same.append(name)
-    if not columns.kinds:
-        why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
-        raise UserError(
-            f"{table.file}: no column is left to learn from{f' ({why})' if why else ''}; a feature needs at least two "
-            "different values"
+        return Known(
+            classes=tuple(state["classes"]),
+            groups=tuple(state["groups"]),
+            target=str(state["target"]),
+            kinds=kinds,
+            day_first=dict(state["day_first"]),
+            images=tuple(state["images"]),
+            integers=bool(state["integers"]),
+            resized=bool(state["resized"]),
+            bins=bins,
+            quantiles=quantiles,
         )
-    remarks = {
-        "left out, since every cell is the same": constant,
-        "left out, since they name nearly every row anew (--categorical or --text takes them)": names,
-        "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
-        "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
-    }
-    found = [f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c]
-    found += [
-        f"column {n} is the target in other words: what is learned from it may be of no use (--ignore it)" for n in same
-    ]
-    return columns, tuple(found)
-
-
-def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
-    """Raise UserError, with the difference, where a table lacks a column that the model was trained on."""
-    lacks = [n for n in kinds if n not in table.names]
-    if not lacks:
-        return
-    beside = [n for n in table.names if n not in kinds]
-    told = []
-    for name in lacks[:6]:
-        near = suggestion(name, beside).replace("; did you mean", ", is it")
-        told.append(f"− {name} ({NOUNS[kinds[name]][0]}{near})")
-    told += [f"− {len(lacks) - 6} more"] * (len(lacks) > 6)
-    told += [f"+ {name}" for name in beside[:6]] + [f"+ {len(beside) - 6} more"] * (len(beside) > 6)
-    raise UserError(
-        f"{table.file}: its columns are not those that the model was trained on: {', '.join(told)}; rename or add what is "
-        "marked −, what is marked + is not read"
-    )
-
-
-def _gives_away(column: pd.Series, kind: Kind, y: NDArray[Any]) -> bool:
-    """Whether a feature is the target y [n] in other words: a class for each class, or real targets but for their units."""
-    if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
-        return False
-    first = column.iloc[:FIRST_ROWS]
-    if np.issubdtype(y.dtype, np.floating):
-        return kind == "number" and _correlated(first, y[:FIRST_ROWS]) and _correlated(column, y)
-    return len(pd.unique(first)) <= int(y.max()) + 1 and _tells(column, y)
-
-
-def _correlated(column: pd.Series, y: NDArray[np.float64]) -> bool:
-    values = column.to_numpy()
-    return bool(np.std(values) > 0 and np.std(y) > 0 and abs(np.corrcoef(values, y)[0, 1]) > ALMOST_ONE)
-
-
-def _tells(column: pd.Series, answer: NDArray[np.int64]) -> bool:
-    """Whether each value of a column goes with one answer [n] and each answer with one value."""
-    value, _ = pd.factorize(column, use_na_sentinel=False)
-    different, answers = int(value.max()) + 1, int(answer.max()) + 1
-    return different == answers == len(np.unique(value.astype(np.int64) * different + answer))
-
-
-def _counts_up(values: NDArray[np.float64]) -> bool:
-    return bool((np.diff(values[:FIRST_ROWS]) == 1).all() and (np.diff(values) == 1).all())
-
-
-def described(kinds: Collection[Kind]) -> str:
-    """Return what was found, such as "12 numeric, 3 categorical, 1 text"."""
-    counts = {kind: sum(k == kind for k in kinds) for kind in NOUNS}
-    return ", ".join(f"{n} {NOUNS[kind][n > 1]}" for kind, n in counts.items() if n)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")

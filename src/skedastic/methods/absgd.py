@@ -25,8 +25,20 @@ from torch import Tensor, nn
 from skedastic.core.epochs import epoch_of
 from skedastic.core.tilted import UNSET, DROObjective, check_gamma, check_scale, log_mean_exp, moved, single
 from skedastic.errors import UserError, check_choice
-from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, Objective, Optimizer, Out, Stage, State, Task
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.method import (
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Metrics,
+    Objective,
+    Optimizer,
+    Out,
+    Stage,
+    State,
+    Task,
+)
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 Start = Literal["first-batch", "zero"]
 Schedule = tuple[tuple[float, float], ...]

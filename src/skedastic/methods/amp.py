@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import PERTURBED, Batch, Card, Clock, Method, Objective, State
+from skedastic.methods.bases.method import PERTURBED, Batch, Card, Clock, Method, Objective, State
+from skedastic.methods.bases.wrapper import BASE
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import TINY, Again, Perturbing, check_radius, together
-from skedastic.methods.wrapper import BASE
 
 
 def ascended(shifts: Sequence[Tensor], gradients: Sequence[Tensor], rate: float, radius: float) -> list[Tensor]:

@@ -22,10 +22,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from skedastic.methods.base import PERTURBED, Batch, Card, Clock, Method, Objective, State
+from skedastic.methods.bases.method import PERTURBED, Batch, Card, Clock, Method, Objective, State
+from skedastic.methods.bases.wrapper import BASE
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import TINY, Again, Perturbing, check_radius, together
-from skedastic.methods.wrapper import BASE
 
 
 def extents(parameters: Sequence[Tensor], biases: Sequence[bool], eta: float) -> list[Tensor]:

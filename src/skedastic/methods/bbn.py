@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import find_head, part
 from skedastic.core.samplers import Reversed, Rows, Sampler
 from skedastic.errors import UserError
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     LAST_LAYER,
     MIXED,
     PERTURBED,
@@ -45,7 +45,7 @@ from skedastic.methods.base import (
     accuracy,
     outputs,
 )
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
 
 SECOND = "second"  # the stream of the second branch
 

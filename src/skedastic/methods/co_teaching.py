@@ -22,9 +22,20 @@ from torch import Tensor, nn
 from skedastic.core.epochs import epoch_of
 from skedastic.core.small_loss import forget_rate, smallest
 from skedastic.errors import UserError, suggestion
-from skedastic.methods.base import GROUP_STATS, MIXED, PERTURBED, Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.one_network import AXES
-from skedastic.methods.two_networks import TwoNetworks, TwoNetworksState
+from skedastic.methods.bases.method import (
+    GROUP_STATS,
+    MIXED,
+    PERTURBED,
+    Batch,
+    Card,
+    Clock,
+    Objective,
+    Out,
+    State,
+    Task,
+)
+from skedastic.methods.bases.one_network import AXES
+from skedastic.methods.bases.two_networks import TwoNetworks, TwoNetworksState
 
 Rate = float | Literal["auto"]
 MUCH = 1 / 3  # of a batch, left out by an estimate

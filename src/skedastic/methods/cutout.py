@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.bases.method import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.bases.wrapper import BASE, Wrapper
 from skedastic.methods.erm import ERM
-from skedastic.methods.wrapper import BASE, Wrapper
 
 
 def covered(centre: Tensor, size: int, length: int) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock
-from skedastic.methods.one_network import AXES, Weighing
+from skedastic.methods.bases.method import Batch, Card, Clock
+from skedastic.methods.bases.one_network import AXES, Weighing
 
 
 def cvar_weights(losses: Tensor, alpha: float) -> Tensor:

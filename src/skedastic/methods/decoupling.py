@@ -19,9 +19,9 @@ from torch import Tensor
 
 from skedastic.core.epochs import epoch_of
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, Batch, Card, Clock, Objective, Out, State
-from skedastic.methods.one_network import AXES
-from skedastic.methods.two_networks import TwoNetworks
+from skedastic.methods.bases.method import MIXED, PERTURBED, Batch, Card, Clock, Objective, Out, State
+from skedastic.methods.bases.one_network import AXES
+from skedastic.methods.bases.two_networks import TwoNetworks
 
 
 def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:

@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from skedastic.core.memory import Memory
+from skedastic.core.per_example import Memory
 from skedastic.core.tilted import log_mean_exp
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, Batch, Card, Clock, Task
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.method import MIXED, Batch, Card, Clock, Task
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 
 class EGState(OneNetworkState):

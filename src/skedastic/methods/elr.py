@@ -19,10 +19,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.memory import Memory
+from skedastic.core.per_example import Memory
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.method import MIXED, Batch, Card, Clock, Objective, Out, State, Task
+from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
 
 LEAST = 1e-4  # probability
 

@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.core.averages import average, averaging, ramp_up
+from skedastic.core.ema import average, averaging, ramp_up
 from skedastic.core.epochs import epoch_of
 from skedastic.errors import UserError
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     MIXED,
     PERTURBED,
     REAL_INPUTS,
@@ -40,10 +40,10 @@ from skedastic.methods.base import (
     Task,
     outputs,
 )
+from skedastic.methods.bases.one_network import AXES, INTEGERS
+from skedastic.methods.bases.two_networks import TwoNetworks, TwoNetworksState
 from skedastic.methods.elr import Targets, check_elr, early_learning, probabilities
 from skedastic.methods.mixup import mixture
-from skedastic.methods.one_network import AXES, INTEGERS
-from skedastic.methods.two_networks import TwoNetworks, TwoNetworksState
 
 
 class ELRPlusState(TwoNetworksState):

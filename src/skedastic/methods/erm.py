@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from skedastic.methods.base import Batch, Card, Clock, Objective, Out, State
-from skedastic.methods.one_network import AXES, OneNetwork
+from skedastic.methods.bases.method import Batch, Card, Clock, Objective, Out, State
+from skedastic.methods.bases.one_network import AXES, OneNetwork
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from skedastic.errors import UserError
 from skedastic.losses.auto import Auto
 from skedastic.losses.cross_entropy import CrossEntropy
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     Batch,
     Card,
     Clock,
@@ -37,8 +37,8 @@ from skedastic.methods.base import (
     Task,
     evaluating,
 )
+from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
 from skedastic.methods.erm import ERM
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
 
 TRANSITION = "transition"  # of the task, [C, C]
 TINY = 1e-12

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from skedastic.core.samplers import GroupBalanced, Sampler
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.method import Batch, Card, Clock, Objective, Out, State, Task
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 
 def group_means(losses: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:

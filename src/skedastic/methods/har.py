@@ -11,7 +11,7 @@ the code is an option: norm="layers", affine="before", reduction="mean", taps=("
 size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
-noise allows; where that never ends, training begins anew with a tenth of it, and then without (`skedastic.core.cooling`,
+noise allows; where that never ends, training begins anew with a tenth of it, and then without (`skedastic.core.annealing`,
 docs/strength.md).
 
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
@@ -27,14 +27,14 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.annealing import START, WEAKER, cooled, exhausted
 from skedastic.core.compiled import uncompiled
-from skedastic.core.cooling import START, WEAKER, cooled, exhausted
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.errors import UserError, check_choice, suggestion
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     GROUP_STATS,
     MIXED,
     Batch,
@@ -48,7 +48,7 @@ from skedastic.methods.base import (
     Task,
     outputs,
 )
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]

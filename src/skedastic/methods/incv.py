@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core.epochs import epoch_of
-from skedastic.core.memory import Memory
+from skedastic.core.per_example import Memory
 from skedastic.core.samplers import seeded
 from skedastic.core.small_loss import forget_rate
 from skedastic.errors import UserError, suggestion
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     MIXED,
     PERTURBED,
     Batch,
@@ -46,10 +46,10 @@ from skedastic.methods.base import (
     evaluating,
     outputs,
 )
+from skedastic.methods.bases.one_network import AXES, OneNetworkState
+from skedastic.methods.bases.two_networks import TwoNetworks
 from skedastic.methods.co_teaching import GRADUAL, ForgettingState
 from skedastic.methods.erm import ERM
-from skedastic.methods.one_network import AXES, OneNetworkState
-from skedastic.methods.two_networks import TwoNetworks
 
 Pattern = Literal["symmetric", "asymmetric"]
 CANDIDATE, SELECTED, DROPPED = 0, 1, 2

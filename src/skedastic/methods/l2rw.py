@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card
-from skedastic.methods.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card
 
 
 def rectified(alignment: Tensor) -> Tensor:

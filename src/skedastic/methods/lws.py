@@ -13,10 +13,10 @@ from typing import ClassVar
 from skedastic.core.heads import Scaled, find_head, replace_head
 from skedastic.core.samplers import ClassBalanced
 from skedastic.losses.auto import Auto
-from skedastic.methods.base import LAST_LAYER, Card, Stage, State, Task
+from skedastic.methods.bases.method import LAST_LAYER, Card, Stage, State, Task
+from skedastic.methods.bases.one_network import OneNetwork
+from skedastic.methods.bases.recipe import Recipe, check_second, last_stage, own_name
 from skedastic.methods.erm import ERM
-from skedastic.methods.one_network import OneNetwork
-from skedastic.methods.two_stage import Recipe, check_second, last_stage, own_name
 
 
 @dataclass(frozen=True, kw_only=True)

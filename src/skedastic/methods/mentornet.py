@@ -33,12 +33,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.core.again import buffers_kept
 from skedastic.core.epochs import epoch_of
+from skedastic.core.replay import buffers_kept
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import single
 from skedastic.errors import UserError, check_choice
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     MIXED,
     NEEDS_REFERENCE,
     REFERENCE,
@@ -54,7 +54,7 @@ from skedastic.methods.base import (
     Task,
     outputs,
 )
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 Curriculum = Literal["predefined", "learned", "refined"]
 PERCENT = 100  # epochs as the mentor counts them

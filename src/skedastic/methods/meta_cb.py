@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from skedastic.core.class_weights import ClassWeights, Deferred, EffectiveNumber
-from skedastic.core.meta import stepped
+from skedastic.core.lookahead import stepped
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card
-from skedastic.methods.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, REAL_INPUTS, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.bases.method import (
+    MIXED,
+    PERTURBED,
+    REAL_INPUTS,
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Method,
+    Metrics,
+    State,
+)
+from skedastic.methods.bases.wrapper import BASE, Wrapper
 from skedastic.methods.erm import ERM
-from skedastic.methods.wrapper import BASE, Wrapper
 
 
 def mixture(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

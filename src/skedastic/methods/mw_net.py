@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.meta import stepped
+from skedastic.core.lookahead import stepped
 from skedastic.errors import UserError
-from skedastic.methods.base import MIXED, PERTURBED, REFERENCE, Card, OwnOptimizer, State, Task
-from skedastic.methods.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
-from skedastic.methods.one_network import OneNetworkState
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card, OwnOptimizer, State, Task
+from skedastic.methods.bases.one_network import OneNetworkState
 
 
 class WeightNet(nn.Module):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head
 from skedastic.errors import UserError
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     LAST_LAYER,
     MIXED,
     PERTURBED,
@@ -34,8 +34,8 @@ from skedastic.methods.base import (
     State,
     Task,
 )
-from skedastic.methods.one_network import OneNetworkState
-from skedastic.methods.two_stage import Recipe, own_name
+from skedastic.methods.bases.one_network import OneNetworkState
+from skedastic.methods.bases.recipe import Recipe, own_name
 
 
 class _MeansState(OneNetworkState):

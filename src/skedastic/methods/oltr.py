@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import features_of, find_head, put_head, run_with_features
 from skedastic.core.samplers import ClassBalanced, Sampler
 from skedastic.errors import UserError
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     LAST_LAYER,
     MIXED,
     Batch,
@@ -42,9 +42,9 @@ from skedastic.methods.base import (
     evaluating,
     outputs,
 )
+from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.recipe import check_second
 from skedastic.methods.erm import ERM
-from skedastic.methods.one_network import AXES, OneNetwork, OneNetworkState
-from skedastic.methods.two_stage import check_second
 
 REACH, SCALE, REPEL, TINY = 10.0, 16.0, 0.01, 1e-12
 

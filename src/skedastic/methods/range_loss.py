@@ -21,8 +21,8 @@ from torch import Tensor
 
 from skedastic.core.heads import run_with_features
 from skedastic.errors import UserError
-from skedastic.methods.base import LAST_LAYER, MIXED, Batch, Card, Clock, Objective, Out, State, outputs
-from skedastic.methods.one_network import AXES, OneNetwork
+from skedastic.methods.bases.method import LAST_LAYER, MIXED, Batch, Card, Clock, Objective, Out, State, outputs
+from skedastic.methods.bases.one_network import AXES, OneNetwork
 
 TINY = 1e-12
 

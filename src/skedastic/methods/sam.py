@@ -18,11 +18,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skedastic.core.again import RandomState, same_forward
+from skedastic.core.replay import RandomState, same_forward
 from skedastic.errors import UserError
-from skedastic.methods.base import PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, Objective, State, accuracy
+from skedastic.methods.bases.method import (
+    PERTURBED,
+    Batch,
+    Card,
+    Clock,
+    Engine,
+    Method,
+    Metrics,
+    Objective,
+    State,
+    accuracy,
+)
+from skedastic.methods.bases.wrapper import BASE, Wrapper
 from skedastic.methods.erm import ERM
-from skedastic.methods.wrapper import BASE, Wrapper
 
 TINY = 1e-12
 

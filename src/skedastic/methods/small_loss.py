@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from skedastic.core.epochs import epoch_of
 from skedastic.core.heads import features_of, find_head
-from skedastic.core.memory import Memory
+from skedastic.core.per_example import Memory
 from skedastic.errors import UserError, suggestion
-from skedastic.methods.base import (
+from skedastic.methods.bases.method import (
     LAST_LAYER,
     MIXED,
     Batch,
@@ -37,7 +37,7 @@ from skedastic.methods.base import (
     evaluating,
     outputs,
 )
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 Simulated = Literal["gaussian", "predictions"]
 DRAWS = 10_000

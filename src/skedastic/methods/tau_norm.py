@@ -13,8 +13,8 @@ from typing import ClassVar, Literal, get_args
 
 from skedastic.core.heads import find_head, normalize_head
 from skedastic.errors import UserError, check_choice
-from skedastic.methods.base import LAST_LAYER, Card, Stage, State, Task
-from skedastic.methods.two_stage import Recipe, last_stage, own_name
+from skedastic.methods.bases.method import LAST_LAYER, Card, Stage, State, Task
+from skedastic.methods.bases.recipe import Recipe, last_stage, own_name
 
 Bias = Literal["drop", "keep"]
 

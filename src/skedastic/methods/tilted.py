@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from skedastic.core.tilted import DROObjective, log_mean_exp, single
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch, Card, Clock, Engine, Metrics, State, Task
-from skedastic.methods.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.method import Batch, Card, Clock, Engine, Metrics, State, Task
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
 
 
 def tilted_weights(losses: Tensor, t: float) -> Tensor:

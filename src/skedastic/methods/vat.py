@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.core.again import RandomState, same_forward
+from skedastic.core.replay import RandomState, same_forward
 from skedastic.errors import UserError
-from skedastic.methods.base import PERTURBED, REAL_INPUTS, Batch, Card, Clock, Method, Objective, Out, State
+from skedastic.methods.bases.method import PERTURBED, REAL_INPUTS, Batch, Card, Clock, Method, Objective, Out, State
+from skedastic.methods.bases.wrapper import BASE, Wrapper
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import check_radius
-from skedastic.methods.wrapper import BASE, Wrapper
 
 TINY = 1e-12
 

@@ -22,7 +22,7 @@ from torch import nn
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.rows import Rows, vector_width
+from skedastic.models.row_input import Rows, vector_width
 
 OF_THE_DATA = ("vocabulary", "beside")
 Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]

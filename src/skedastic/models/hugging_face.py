@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from skedastic.errors import UserError, check_choice, unknown
 from skedastic.models.inputs import PADDING, Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.rows import Rows, vector_width
+from skedastic.models.row_input import Rows, vector_width
 
 PREFIX = "hf"
 NEEDS_EXTRA = "models of Hugging Face need the package transformers; pip install 'skedastic[hf]'"

@@ -18,7 +18,7 @@ from torch import nn
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.rows import Rows
+from skedastic.models.row_input import Rows
 
 PREFIX = "file"  # of names with a colon that have no other
 OF_THE_DATA = ("inputs", "classes")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.io import to_json as figure_to_json
 
-from skedastic.report.rows import Rows
+from skedastic.report.chart_rows import Rows
 from skedastic.report.style import FOCUS, KNOWN, NOISE, Look, bars, looks, plain, text
 from skedastic.report.words import strength, thousands
 
 if TYPE_CHECKING:
-    from skedastic.measure import Measure
+    from skedastic.evaluation.metric import Measure
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from skedastic.measure import ACCURACY, Measure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A mean with its 95 % interval: rates in [0, 1], errors, or differences of either.
-
-    `low` and `high` are NaN where the spread is unknown (one run): only the mean is shown.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def known(self) -> bool:
-        """Whether both ends are finite numbers."""
-        return math.isfinite(self.low) and math.isfinite(self.high)
+from skedastic.evaluation.intervals import Interval
+from skedastic.evaluation.metric import ACCURACY, Measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import plotly.graph_objects as go
 
 if TYPE_CHECKING:
-    from skedastic.report.content import Interval
+    from skedastic.evaluation.intervals import Interval
 
 COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#009e73", "#7f7f7f")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")

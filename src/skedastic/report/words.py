@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skedastic.measure import ABSENT
+from skedastic.evaluation.metric import ABSENT
 
 
 def duration(seconds: float) -> str:

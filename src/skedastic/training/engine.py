@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.base import Batch
+from skedastic.methods.bases.method import Batch
 
 
 def find_device(name: str) -> torch.device:

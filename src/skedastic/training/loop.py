@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
-from skedastic.data.targets import Scale
-from skedastic.methods.base import MIXED, Method, Stage, State, Task
-from skedastic.training.budget import Budget
+from skedastic.data.targets.regression import Scale
+from skedastic.methods.bases.method import MIXED, Method, Stage, State, Task
 from skedastic.training.checkpoints import Checkpoints
+from skedastic.training.config import Budget
 from skedastic.training.engine import find_device
 from skedastic.training.stage import StageRun, Values
 

@@ -19,9 +19,9 @@ from skedastic.core.samplers import Rows, Sampler
 from skedastic.data.dataset import Dataset
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
-from skedastic.methods.base import REFERENCE, Batch, Clock, Metrics, Stage, State, Task
-from skedastic.training.budget import Budget
+from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Metrics, Stage, State, Task
 from skedastic.training.checkpoints import Snapshot
+from skedastic.training.config import Budget
 from skedastic.training.engine import PlainEngine
 
 Values = dict[str, float | str]  # a row of the history

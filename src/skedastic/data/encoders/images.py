@@ -1,0 +1,80 @@
+"""The encoder of images: they pass as they are, and the network standardizes them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skedastic.data.dataset import Features
+from skedastic.data.encoders.encoder import Encoder
+from skedastic.data.images import as_images
+from skedastic.data.sources.arrays import as_tensor
+from skedastic.errors import UserError
+from skedastic.models.inputs import Inputs
+
+PIXEL_SAMPLE = 5000  # images of a stream that its mean and deviation are taken from, evenly spaced
+
+
+@dataclass(frozen=True)
+class ImageEncoder(Encoder):
+    """Images pass as they are; the network standardizes them by the mean and deviation per channel.
+
+    shape: (C, H, W). mean, std: [C], of pixels in [0, 1], over the training rows (of a stream: over 5,000 of them).
+    integers: the training images were integers in 0..255.
+    """
+
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    integers: bool
+
+    @classmethod
+    def fit(cls, images: Features, rows: Tensor | None = None) -> ImageEncoder:
+        """Fit on the training images [n, C, H, W], or on some rows of them."""
+        rows = torch.arange(len(images)) if rows is None else rows
+        if not isinstance(images, Tensor):
+            rows = rows[:: max(1, -(-len(rows) // PIXEL_SAMPLE))]
+        pixels = images[rows]
+        integers = not pixels.is_floating_point()
+        values = pixels.transpose(0, 1).flatten(1)
+        channels = [v.double() / 255 if integers else v.double() for v in values]
+        std = [float(c.std(correction=0)) for c in channels]
+        mean = [float(c.mean()) for c in channels]
+        count, height, width = images.shape[1:]
+        return cls((count, height, width), tuple(mean), tuple(s if s > 1e-6 else 1.0 for s in std), integers)
+
+    @classmethod
+    def restore(cls, **fitted: Any) -> ImageEncoder:
+        """Return the encoder of the parameters that `to_json` gave."""
+        return cls(tuple(fitted["shape"]), tuple(fitted["mean"]), tuple(fitted["std"]), bool(fitted["integers"]))
+
+    @property
+    def inputs(self) -> Inputs:
+        """Return what the network reads."""
+        return Inputs(kind="image", shape=self.shape, mean=self.mean, deviation=self.std)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fitted parameters as plain JSON values."""
+        return {"encoder": "images", **asdict(self)}
+
+    def transform(self, features: Features, rows: Tensor | None = None) -> Features:
+        """Return the images [m, C, H, W] as they are; a stream of them stays one."""
+        if rows is None:
+            return features
+        return features[rows] if isinstance(features, Tensor) else features.take(rows)
+
+    def for_prediction(self, X: Any) -> Tensor:
+        """Return images [n, H, W], [n, C, H, W] or [n, H, W, C], integers in 0..255 or reals as in training."""
+        images = as_images(as_tensor(X, "X"), "X")
+        if tuple(images.shape[1:]) != self.shape:
+            here, there = list(images.shape[1:]), list(self.shape)
+            raise UserError(f"X holds images {here}; the model was trained on {there} (channels, height, width)")
+        if self.integers and images.is_floating_point() and len(images) and (images.min() < 0 or images.max() > 1):
+            raise UserError(
+                f"X holds real pixels from {images.min():g} to {images.max():g}; the model was trained on integers in "
+                "0..255: give those, or divide by 255"
+            )
+        return images

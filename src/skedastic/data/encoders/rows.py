@@ -1,0 +1,329 @@
+"""The encoder of tables: a row of numbers, categories, dates and text becomes one row of numbers and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.dataset import Features
+from skedastic.data.encoders.encoder import Encoder
+from skedastic.data.encoders.text import TextEncoder, TextSettings
+from skedastic.data.on_disk import FLOAT, LARGE, StoredRows
+from skedastic.data.sources.arrays import as_tensor
+from skedastic.data.tables.columns import FEW_CATEGORIES, Kind
+from skedastic.data.tables.roles import check_columns
+from skedastic.data.tables.table import Columns, FrameCells, Table, frame_columns
+from skedastic.errors import UserError
+from skedastic.models.inputs import Inputs
+
+MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
+MOST_VALUES = 4_000_000  # numbers that are fitted at a time
+ROWS = 262_144  # that are encoded at a time, of a table whose encoded rows are stored
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, or a part of a date: imputed by the median and standardized, by scikit-learn's transformers.
+
+    part: of a date: days since 1970, or the sine or cosine of when in the year, the week or the day it is. marked: some training
+    cells are missing, and another column says which.
+    """
+
+    name: str
+    part: str
+    median: float
+    mean: float
+    scale: float
+    marked: bool
+
+    def cells(self, columns: Columns, rows: Tensor | None) -> Values:
+        """Return the numbers [m] of rows, NaN where missing."""
+        return _numbers(columns, self.name, self.part, rows)
+
+    def encoded(self, values: Values) -> Iterator[Values]:
+        """Yield the columns that stand for the cells [n]."""
+        missing = np.isnan(values)
+        yield (np.where(missing, self.median, values) - self.mean) / self.scale
+        if self.marked:
+            yield missing.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class RowEncoder(Encoder):
+    """Rows of a table, in this order: numbers and parts of dates, indicators, ids, tokens.
+
+    numbers: what stands for numbers and dates. categories: column -> its values in training, "" being a missing cell. A
+    column of at most 20 becomes one indicator each, as scikit-learn's OneHotEncoder(handle_unknown="ignore") has it; of
+    more, an id, 0 for what training never saw, which the network embeds. text: of the columns `texts`, joined. dates: column -> whether 3/4 is in April.
+    """
+
+    numbers: tuple[NumberColumn, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    texts: tuple[str, ...] = ()
+    text: TextEncoder | None = None
+    dates: Mapping[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Columns | pd.DataFrame,
+        rows: Tensor | None = None,
+        text: TextSettings | None = None,
+        tokenizer_file: Path | None = None,
+    ) -> RowEncoder:
+        """Fit on the training rows `rows` [m] int64, or all, of parsed columns.
+
+        text: how text becomes tokens; tokenizer_file: of a pretrained model.
+        """
+        columns = _columns(columns)
+        numbers, categories, dates = list[tuple[str, str]](), dict[str, tuple[str, ...]](), dict[str, bool]()
+        for name, kind in columns.kinds.items():
+            if kind == "number":
+                numbers.append((name, ""))
+            elif kind == "date":
+                numbers += [(name, part) for part in _date_parts(_rows(columns, name, rows))]
+                dates[name] = columns.day_first[name]
+            elif kind == "category":
+                categories[name] = _frequent(_rows(columns, name, rows))
+        texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
+        encoder = cls(_fitted(columns, numbers, rows), categories, texts, None, dates)
+        if not texts:
+            return encoder
+        read = encoder._texts(columns, rows)
+        return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
+
+    @classmethod
+    def restore(cls, **fitted: Any) -> RowEncoder:
+        """Return the encoder of the parameters that `to_json` gave."""
+        text = fitted["text"]
+        return cls(
+            numbers=tuple(NumberColumn(**n) for n in fitted["numbers"]),
+            categories={name: tuple(values) for name, values in fitted["categories"].items()},
+            texts=tuple(fitted["texts"]),
+            text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
+            dates={name: bool(first) for name, first in fitted["dates"].items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fitted parameters as plain JSON values."""
+        return {
+            "encoder": "rows",
+            "numbers": [dict(vars(n)) for n in self.numbers],
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "texts": list(self.texts),
+            "text": None if self.text is None else self.text.to_json(),
+            "dates": dict(self.dates),
+        }
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Return what the network reads."""
+        real = len(self.numbers) + sum(n.marked for n in self.numbers)
+        real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
+        sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
+        tokens = 0 if self.text is None else self.text.length
+        return Inputs(
+            kind="text" if tokens else "table",
+            shape=(real + len(sizes) + tokens,),
+            real=real,
+            sizes=sizes,
+            tokens=tokens,
+            vocabulary=0 if self.text is None else self.text.vocabulary,
+        )
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """Return the columns that it reads, and what they hold."""
+        kinds: dict[str, Kind] = {n.name: "number" for n in self.numbers if not n.part}
+        kinds |= dict.fromkeys(self.dates, "date")
+        kinds |= dict.fromkeys(self.categories, "category")
+        return kinds | dict.fromkeys(self.texts, "text")
+
+    def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Features:
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; what is large is stored in a file."""
+        columns = _columns(features)
+        n = len(columns) if rows is None else len(rows)
+        if n * self.inputs.shape[0] * FLOAT <= LARGE:
+            return self.in_memory(columns, rows)
+        if rows is None or _ascends(rows):
+            return StoredRows.written(self._parts(columns, rows), self.inputs.shape[0])
+        wanted, order = rows.sort()
+        return StoredRows.written(self._parts(columns, wanted), self.inputs.shape[0]).take(order.argsort())
+
+    def _parts(self, columns: Columns, wanted: Tensor | None) -> Iterator[NDArray[np.float32]]:
+        """Yield the encoded rows `wanted` [m], which ascend, or all, a part at a time."""
+        first = 0
+        for part in columns.parts(ROWS):
+            ends = torch.tensor([first, first + len(part)])
+            start, end = (0, 0) if wanted is None else torch.searchsorted(wanted, ends).tolist()
+            yield self.in_memory(part, None if wanted is None else wanted[start:end] - first).numpy()
+            first += len(part)
+
+    def in_memory(self, columns: Columns, rows: Tensor | None = None) -> Tensor:
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d] in memory."""
+        n = len(columns) if rows is None else len(rows)
+        x = np.empty((n, self.inputs.shape[0]), dtype=np.float32)
+        at = 0
+        for column in self._encoded(columns, rows):
+            x[:, at] = column
+            at += 1
+        if self.text is not None:
+            x[:, at:] = self.text.tokens(self._texts(columns, rows))
+        return torch.from_numpy(x)
+
+    def _encoded(self, columns: Columns, rows: Tensor | None) -> Iterator[NDArray[Any]]:
+        """Yield the columns of numbers, then those of indicators, then those of ids, each [m]."""
+        for number in self.numbers:
+            yield from number.encoded(number.cells(columns, rows))
+        for few in (True, False):
+            for name, known in self.categories.items():
+                if (len(known) <= FEW_CATEGORIES) is few:
+                    ids = _ids(_rows(columns, name, rows), known)
+                    if few:
+                        yield from (ids == i for i in range(len(known)))
+                    else:
+                        yield ids + 1
+
+    def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
+        parts = [_rows(columns, name, rows).tolist() for name in self.texts]
+        return parts[0] if len(parts) == 1 else ["\n".join(p for p in row if p) for row in zip(*parts, strict=True)]
+
+    def for_prediction(self, X: Any) -> Tensor:
+        """Return a frame that has the columns of training (others are left aside), or an array [n, d] of numbers.
+
+        A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
+        an array is refused, as in training.
+        """
+        table = Table("X", FrameCells(self.as_frame(X)))
+        check_columns(table, self.columns)
+        return self.in_memory(Columns(table, self.columns, self.dates))
+
+    def as_frame(self, X: Any) -> pd.DataFrame:
+        """Return what a user gives to predict from as a frame. Raises UserError."""
+        if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
+            X = X.to_pandas()
+        if isinstance(X, pd.DataFrame):
+            return X.rename(columns=str)
+        names = tuple(self.columns)
+        one_text = self.texts == names and len(names) == 1 and isinstance(X, (list, tuple, pd.Series, np.ndarray))
+        if one_text and all(isinstance(t, str) for t in X):
+            return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
+        if any(kind != "number" for kind in self.columns.values()):
+            raise UserError(f"X must be a frame with the columns {', '.join(names)}, as in training")
+        values = as_tensor(X, "X")
+        if values.ndim != 2 or values.shape[1] != len(names):
+            raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(names)}]")
+        return pd.DataFrame(values.numpy(), columns=list(names))
+
+
+def _ascends(order: Tensor) -> bool:
+    return bool((order[1:] > order[:-1]).all())
+
+
+def _columns(columns: Columns | pd.DataFrame) -> Columns:
+    return frame_columns(columns) if isinstance(columns, pd.DataFrame) else columns
+
+
+def _rows(columns: Columns, name: str, rows: Tensor | None) -> pd.Series:
+    column = columns[name]
+    return column if rows is None else column.take(rows.numpy())
+
+
+def _frequent(cells: pd.Series) -> tuple[str, ...]:
+    """Return the categories of training cells in their order; of a great many the most frequent."""
+    counts = cells.value_counts()
+    counts = counts[counts > 0]
+    return tuple(sorted(str(v) for v in counts.index[:MOST_CATEGORIES]))
+
+
+def _ids(cells: pd.Series, known: Sequence[str]) -> NDArray[np.int64]:
+    """Return the position [n] of each cell in `known`; -1 where it is not in it."""
+    places = pd.Index(np.array(known, dtype=object))
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        at = places.get_indexer(pd.Index(cells.cat.categories.astype(object)))
+        at = np.append(at, -1)[cells.cat.codes.to_numpy()]
+    else:
+        at = places.get_indexer(pd.Index(cells.astype(object)))
+    return np.asarray(at, dtype=np.int64)
+
+
+def _numbers(columns: Columns, name: str, part: str, rows: Tensor | None) -> Values:
+    cells = _rows(columns, name, rows)
+    return _date_part(cells, part) if part else cells.to_numpy(np.float64)
+
+
+def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor | None) -> tuple[NumberColumn, ...]:
+    """Fit on training rows, some columns at a time: each by its name and part."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
+
+    n = len(columns) if rows is None else len(rows)
+    if n > MOST_VALUES:
+        return tuple(_fitted_alone(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
+    at_once = max(1, MOST_VALUES // max(n, 1))
+    fitted = list[NumberColumn]()
+    for start in range(0, len(numbers), at_once):
+        some = numbers[start : start + at_once]
+        values = np.stack([_numbers(columns, name, part, rows) for name, part in some], axis=1)
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
+        scaler = StandardScaler().fit(imputer.transform(values))
+        holes = np.asarray(np.isnan(values).any(axis=0))
+        for i, (name, part) in enumerate(some):
+            median, mean, scale = (float(a[i]) for a in (imputer.statistics_, scaler.mean_, scaler.scale_))
+            fitted.append(NumberColumn(name, part, median, mean, scale, bool(holes[i]) and not part))
+    return tuple(fitted)
+
+
+def _fitted_alone(name: str, part: str, values: Values) -> NumberColumn:
+    """Fit to one long column [n], with few copies of it: what SimpleImputer and StandardScaler would find."""
+    from sklearn.preprocessing import StandardScaler
+
+    known = values[~np.isnan(values)]
+    holes = len(known) < len(values)
+    median = float(np.median(known, overwrite_input=True)) if len(known) else 0.0
+    del known
+    scaler = StandardScaler()
+    for start in range(0, len(values), MOST_VALUES):
+        some = values[start : start + MOST_VALUES, None]
+        scaler.partial_fit(np.where(np.isnan(some), median, some))
+    return NumberColumn(name, part, median, float(scaler.mean_[0]), float(scaler.scale_[0]), holes and not part)
+
+
+def _date_parts(cells: pd.Series) -> list[str]:
+    """Return what stands for dates: days, and where they differ, when in the year, the week and the day."""
+    parts = ["days"]
+    for part in ("year", "week", "hours"):
+        waves = [f"{part} sin", f"{part} cos"]
+        if any(_differ(_date_part(cells, wave)) for wave in waves):
+            parts += waves
+    return parts
+
+
+def _differ(values: Values) -> bool:
+    known = values[~np.isnan(values)]
+    return bool(len(known) and np.ptp(known) > 1e-9)
+
+
+def _date_part(cells: pd.Series, part: str) -> Values:
+    dates = pd.DatetimeIndex(cells)
+    microseconds = dates.to_numpy("datetime64[us]").astype(np.int64)
+    days = np.where(dates.isna(), np.nan, microseconds / 86_400e6)
+    if part == "days":
+        return days
+    period, wave = part.split()
+    turn = {
+        "year": (dates.day_of_year.to_numpy(np.float64) - 1) / 365.25,
+        "week": dates.day_of_week.to_numpy(np.float64) / 7,
+        "hours": days % 1,
+    }[period]
+    return np.asarray(np.sin(2 * np.pi * turn) if wave == "sin" else np.cos(2 * np.pi * turn), dtype=np.float64)

@@ -1,0 +1,25 @@
+"""From a run's JSON back to the encoder that was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from skedastic.data.encoders.encoder import Encoder
+from skedastic.data.encoders.images import ImageEncoder
+from skedastic.data.encoders.rows import RowEncoder
+from skedastic.errors import UserError
+
+RESTORE: Mapping[str, Callable[..., Encoder]] = {"rows": RowEncoder.restore, "images": ImageEncoder.restore}
+
+
+def encoder_from_json(state: Mapping[str, Any]) -> Encoder:
+    """Return the encoder that `Encoder.to_json` described. Raises UserError where `state` describes none."""
+    fitted = {name: value for name, value in state.items() if name != "encoder"}
+    try:
+        return RESTORE[state["encoder"]](**fitted)
+    except UserError:
+        raise
+    except Exception as error:  # of damaged JSON anything may come
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"the saved encoder is damaged ({reason}); fit the model again") from None

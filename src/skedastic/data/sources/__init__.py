@@ -1,0 +1,1 @@
+"""Sources: one reader for each form in which data comes."""

@@ -1,0 +1,36 @@
+"""The data sets that come with scikit-learn, by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from skedastic.data.sources.source import Source
+from skedastic.data.tables.table import FrameCells, Table
+
+IMAGES = "digits"
+TABLES = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
+NAMES = (IMAGES, *TABLES)
+
+
+def bundled_table(name: str) -> tuple[Table, str]:
+    """Return a bundled table, and its target: wine, iris, breast_cancer (classes) and diabetes (numbers)."""
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")(as_frame=True)
+    target = bunch.target
+    if "target_names" in bunch:
+        target = pd.Series(np.asarray(bunch.target_names, dtype=object)[bunch.target.to_numpy()], dtype=object)
+    return Table(name, FrameCells(bunch.data.assign(**{TABLES[name]: target.to_numpy()}))), TABLES[name]
+
+
+def digits() -> Source:
+    """Return the 1797 images of 8 × 8 pixels."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    x = torch.from_numpy(bunch.images.astype(np.float32) / 16).unsqueeze(1)
+    y = torch.from_numpy(bunch.target.astype(np.int64))
+    classes = tuple(str(c) for c in range(10))
+    return Source("digits", x, y, classes, y, classes, integer_labels=True)

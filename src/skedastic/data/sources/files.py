@@ -1,0 +1,320 @@
+"""Tables in files: CSV, TSV, JSON lines, Parquet and Arrow, one or several, read with the cells as they are written.
+
+These are read by pyarrow, column by column or mapped, rather than by the package datasets: it keeps a copy of each in a cache,
+and would guess what the cells mean before a user can be told where one is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import re
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.json as arrow_json
+import pyarrow.parquet as pq
+
+from skedastic.data.images import parquet_bytes
+from skedastic.data.tables.table import ArrowCells, ArrowFileCells, Cells, ParquetCells, Table, arrow_reader
+from skedastic.errors import UserError
+
+LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
+BLOCK = 16 * 2**20
+HIDDEN = r"__index_level_\d+__"  # what pandas saves its index as
+
+
+def endings() -> tuple[str, ...]:
+    """Return the endings of the files that are read here."""
+    return tuple(_READERS)
+
+
+def find_files(source: str) -> list[Path]:
+    """Return the files that a name, or a pattern such as "part-*.csv", means, in the order of their names.
+
+    Raises UserError where a pattern matches none, or files of different endings.
+    """
+    if Path(source).exists() or not re.search(r"[*?\[]", source):
+        return [Path(source)]
+    found = sorted(Path(p) for p in glob.glob(source, recursive=True) if Path(p).is_file())
+    if not found:
+        raise UserError(f"{source}: no file matches the pattern")
+    return found
+
+
+def read_files(paths: Sequence[Path]) -> Table:
+    """Read files of one kind as one table, one after the other.
+
+    Raises UserError where a file is not what its ending says, or they have different columns.
+    """
+    kinds = sorted({path.suffix.lower() for path in paths})
+    if len(kinds) > 1:
+        raise UserError(f"{paths[0]}, …: files of {len(kinds)} kinds ({', '.join(kinds)}); name files of one kind")
+    if kinds[0] not in _READERS:
+        raise UserError(f"{paths[0]}: a table must end in {', '.join(_READERS)}")
+    for path in paths:
+        _check_file(path)
+    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return replace(_READERS[kinds[0]](paths, name), folder=paths[0].parent)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one line that `path` can't be read as what its name says. Raises UserError."""
+    try:
+        yield
+    except PermissionError:
+        raise UserError(f"{path} may not be read (permission denied)") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{path} can't be read as a {path.suffix[1:].lower()} table: {reason}") from None
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name one file, such as a .csv or .parquet table")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
+
+
+def _read_csv(paths: Sequence[Path], name: str) -> Table:
+    """Read comma- or tab-separated files (also ; and |) with a header; every cell is text."""
+    first = _header(paths[0])
+    for path in paths[1:]:
+        _check_same([h.strip() for h in first[0]], [h.strip() for h in _header(path)[0]], path)
+    tables = [partial(_open_csv, path, *_header(path)) for path in paths]
+    names = [h.strip() for h in first[0]]
+    kept = [n for n in names if n]
+    cells, files = _gathered(tables, paths, names, kept)
+    remarks = ("left out: the column without a name",) if len(kept) < len(names) else ()
+    return _whole(Table(name, cells, lines=True, remarks=remarks, files=files))
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """Return the names of the columns, as they are written, and the separator."""
+    try:
+        with readable(path), path.open(encoding="utf-8-sig", newline="") as lines:
+            first = lines.readline()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
+    try:
+        header = next(csv.reader([first], delimiter=separator), [])
+    except csv.Error as error:
+        raise UserError(f"{path}: the first line can't be read as the names of the columns: {error}") from None
+    twice = [n for n, count in Counter(map(str.strip, header)).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: column name {twice[0]!r} occurs twice in the header; rename one")
+    if not header or all(n.strip() == "" for n in header):
+        raise UserError(f"{path}: the first line must name the columns")
+    return header, separator
+
+
+def _open_csv(path: Path, header: list[str], separator: str) -> Iterator[pa.RecordBatch]:
+    try:
+        with readable(path):
+            reader = arrow_csv.open_csv(
+                path,
+                read_options=arrow_csv.ReadOptions(block_size=BLOCK),
+                parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
+            )
+            if reader.schema.names != header:
+                raise UserError(f"{path}: the names of the columns must stand in the first line, and nothing else")
+            yield from reader
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
+
+
+def _read_json(paths: Sequence[Path], name: str) -> Table:
+    """Read JSON lines, one object a line, or a file that is one array of objects."""
+    tables = []
+    for path in paths:
+        with readable(path), path.open("rb") as file:
+            is_array = file.read(64).lstrip()[:1] == b"["
+        tables.append(_json_array(path) if is_array else _json_lines(path))
+    _check_columns([t.schema for t in tables], paths)
+    whole = _concatenated(tables, paths)
+    return _whole(Table(name, ArrowCells(whole), files=_files(paths, [t.num_rows for t in tables])))
+
+
+def _json_lines(path: Path) -> pa.Table:
+    with readable(path):
+        options = arrow_json.ReadOptions(block_size=max(BLOCK, _longest_line(path)))
+        return arrow_json.read_json(path, read_options=options)
+
+
+def _longest_line(path: Path) -> int:
+    with path.open("rb") as lines:
+        return max((len(line) for line in lines), default=0) + 1
+
+
+def _json_array(path: Path) -> pa.Table:
+    try:
+        with readable(path):
+            rows = json.loads(path.read_text("utf-8"))
+            if not all(isinstance(row, dict) for row in rows):
+                raise UserError(f"{path}: a JSON array must hold objects, one for each row")
+            return pa.Table.from_pylist(rows)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read as JSON: {error}") from None
+
+
+def _read_parquet(paths: Sequence[Path], name: str) -> Table:
+    """Read Parquet files one column at a time; columns of images, as Hugging Face datasets keep them, stay encoded."""
+    files = []
+    for path in paths:
+        with readable(path):
+            files.append(pq.ParquetFile(path, memory_map=True))
+    schemas = [f.schema_arrow for f in files]
+    _check_columns(schemas, paths)
+    declared = hugging_face(schemas[0])
+    images = [n for n in schemas[0].names if _holds_images(schemas[0].field(n), declared.get(n, {}))]
+    return _whole(
+        Table(
+            name,
+            _Shown(ParquetCells(tuple(files))),
+            label_names=class_labels(declared),
+            images={n: partial(parquet_bytes, paths, n) for n in images},
+            files=_files(paths, [f.metadata.num_rows for f in files]),
+        )
+    )
+
+
+def _read_arrow(paths: Sequence[Path], name: str) -> Table:
+    """Read Arrow files (or streams, as Hugging Face datasets write them) one column at a time."""
+    schemas, rows = [], []
+    for path in paths:
+        with readable(path), arrow_reader(path) as reader:
+            schemas.append(reader.schema)
+            rows.append(reader.read_all().num_rows)  # mapped: no cell is read
+    _check_columns(schemas, paths)
+    with readable(paths[0]):
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
+    cells = _Shown(ArrowFileCells(paths, schema, rows))
+    names = class_labels(hugging_face(schemas[0]))
+    return _whole(Table(name, cells, label_names=names, files=_files(paths, rows)))
+
+
+class _Shown:
+    """Cells without the index that pandas saved."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        self.names = tuple(n for n in cells.names if not re.fullmatch(HIDDEN, n))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def read(self, name: str) -> pd.Series:
+        return self.cells.read(name)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        return self.cells.batches(names, size)
+
+
+def _gathered(
+    tables: Sequence[Callable[[], Iterator[pa.RecordBatch]]], paths: Sequence[Path], names: list[str], kept: list[str]
+) -> tuple[Cells, tuple[tuple[str, int], ...]]:
+    """Return the cells of all files: in memory, or where they are large in Parquet files that vanish with the cells."""
+    if sum(path.stat().st_size for path in paths) <= LARGE:
+        parts = [pa.Table.from_batches(batches) if (batches := list(t())) else None for t in tables]
+        whole = [p.rename_columns(names).select(kept) for p in parts if p is not None]
+        cells: Cells = ArrowCells(
+            pa.concat_tables(whole) if whole else pa.table({n: pa.array([], pa.string()) for n in kept})
+        )
+        return cells, _files(paths, [0 if p is None else p.num_rows for p in parts])
+    folder = Path(tempfile.mkdtemp(prefix="skedastic-"))
+    written: list[pq.ParquetFile] = []
+    cells = ParquetCells(written)
+    weakref.finalize(cells, shutil.rmtree, folder, ignore_errors=True)
+    for i, table in enumerate(tables):
+        target = folder / f"{i}.parquet"
+        writer = None
+        for batch in table():
+            part = pa.Table.from_batches([batch]).rename_columns(names).select(kept)
+            writer = writer or pq.ParquetWriter(target, part.schema, compression="zstd")
+            writer.write_table(part)
+        if writer is not None:
+            writer.close()
+            written.append(pq.ParquetFile(target, memory_map=True))
+    return cells, _files(paths, [w.metadata.num_rows for w in written])
+
+
+def _concatenated(tables: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table:
+    with readable(paths[0]):
+        return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _files(paths: Sequence[Path], rows: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    return () if len(paths) == 1 else tuple((path.name, int(n)) for path, n in zip(paths, rows, strict=True))
+
+
+def _check_columns(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> None:
+    twice = [n for n, count in Counter(schemas[0].names).items() if count > 1]
+    if twice:
+        raise UserError(f"{paths[0]}: column name {twice[0]!r} occurs twice; rename one")
+    for schema, path in zip(schemas[1:], paths[1:], strict=True):
+        _check_same(schemas[0].names, schema.names, path)
+
+
+def _check_same(first: Sequence[str], names: Sequence[str], path: Path) -> None:
+    if list(first) != list(names):
+        lacks, has = [n for n in first if n not in names], [n for n in names if n not in first]
+        difference = (
+            f"lacks {lacks[0]!r}" if lacks else f"has {has[0]!r} beside" if has else "has them in another order"
+        )
+        raise UserError(
+            f"{path}: its columns are not those of the first file: it {difference}; give all files the same"
+        )
+
+
+def _whole(table: Table) -> Table:
+    if len(table) == 0:
+        raise UserError(f"{table.file} has no rows")
+    return table
+
+
+def hugging_face(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return the features that a Hugging Face dataset declares of its columns, or nothing."""
+    try:
+        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    return {name: f for name, f in declared.items() if isinstance(f, dict)} if isinstance(declared, dict) else {}
+
+
+def class_labels(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the names that the integers of each ClassLabel column stand for."""
+    return {name: tuple(f["names"]) for name, f in declared.items() if f.get("_type") == "ClassLabel"}
+
+
+def _holds_images(column: pa.Field, feature: Mapping[str, Any]) -> bool:
+    is_struct = pa.types.is_struct(column.type) and {"bytes", "path"} <= {f.name for f in column.type}
+    return feature.get("_type") == "Image" or is_struct
+
+
+_READERS: dict[str, Callable[[Sequence[Path], str], Table]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".json": _read_json,
+    ".parquet": _read_parquet,
+    ".arrow": _read_arrow,
+    ".feather": _read_arrow,
+}

@@ -1,0 +1,224 @@
+"""Sources from Python: arrays, frames of pandas and Polars, torch data sets; and the arrays of a .npz file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from skedastic.data.images import as_images
+from skedastic.data.schema import Known
+from skedastic.data.sources.arrays import as_tensor
+from skedastic.data.sources.files import readable
+from skedastic.data.sources.source import Source, check_like, columns_like
+from skedastic.data.tables.columns import Place, encodable, is_text
+from skedastic.data.tables.roles import Roles, find_columns
+from skedastic.data.tables.table import Columns, FrameCells, Table, frame_columns
+from skedastic.data.targets.labels import are_whole_numbers
+from skedastic.data.targets.reading import Column, TaskName, read_answers
+from skedastic.errors import UserError, unknown
+
+
+def from_arrays(
+    X: Any,
+    y: Any,
+    groups: Any = None,
+    *,
+    truth: Any = None,
+    task: TaskName = "auto",
+    bins: int | None = None,
+    like: Known | None = None,
+    name: str = "arrays",
+    **roles: Any,
+) -> Source:
+    """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
+
+    X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
+    labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
+    `read_answers`. like: of the training source, when this is its test set. name: of the source. roles: which columns of a frame are what (`Roles`).
+    Raises UserError for everything that can't be used.
+    """
+    columns = {"y": y, "groups": groups, "truth": truth}
+    source = _from_columns(name, X, "X", columns, task, bins, like, Roles(**roles))
+    if like is not None:
+        check_like(source, like)
+    return source
+
+
+def from_torch(data: Any) -> tuple[Any, Any]:
+    """Return X [n, ...] and y [n] of a map-style torch data set whose items are (x, y): tensors, arrays, images or numbers.
+
+    All of them are read once. Raises UserError where an item is no pair, or items differ in shape.
+    """
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+        raise UserError("the torch data set has no length: give a map-style one, with __len__ and __getitem__")
+    if len(data) == 0:
+        raise UserError("the torch data set has no items")
+    xs, ys = list[Any](), list[Any]()
+    for i in range(len(data)):
+        item = data[i]
+        if not isinstance(item, (tuple, list)) or len(item) < 2:
+            raise UserError(f"item {i} of the torch data set is a {type(item).__name__}; each must be (x, y)")
+        xs.append(_example(item[0]))
+        ys.append(item[1].item() if isinstance(item[1], Tensor) and item[1].numel() == 1 else item[1])
+        if xs[-1].shape != xs[0].shape:
+            here, first = list(xs[-1].shape), list(xs[0].shape)
+            raise UserError(f"item {i} of the torch data set has shape {here}, the first {first}; give all the same")
+    return torch.stack(xs), ys
+
+
+def is_torch(data: Any) -> bool:
+    """Whether this is a torch data set."""
+    return isinstance(data, TorchDataset)
+
+
+def _example(x: Any) -> Tensor:
+    if hasattr(x, "getbands"):  # a PIL image
+        array = np.asarray(x if x.mode in ("L", "RGB") else x.convert("RGB"))
+        return torch.from_numpy(array if array.ndim == 2 else array.transpose(2, 0, 1).copy())
+    return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+
+
+def from_npz(
+    path: Path,
+    target: str,
+    groups: str | None,
+    truth: str | None,
+    like: Known | None,
+    *,
+    task: TaskName = "auto",
+    bins: int | None = None,
+) -> Source:
+    """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
+    arrays = _arrays(path, {"X": "X", "y": target, "groups": groups, "truth": truth})
+    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like, Roles())
+
+
+def npz_features(path: Path) -> Tensor:
+    """Return the array X of a .npz file. Raises UserError where there is none, and for what is not finite."""
+    return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
+
+
+def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
+    """Return the named arrays of a .npz file by their role."""
+    if not path.is_file():
+        raise UserError(f"{path} is a directory; name one file" if path.is_dir() else f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
+    with readable(path):
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                absent = [name for name in names.values() if name is not None and name not in archive.files]
+                if absent:
+                    raise UserError(f"{path}: {unknown('array', absent[0], archive.files)}")
+                return {role: None if name is None else archive[name] for role, name in names.items()}
+        except UserError:
+            raise
+        except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
+            if "Object arrays" in str(error):
+                raise UserError(
+                    f"{path} holds Python objects, which are never unpickled; save arrays of numbers or strings"
+                ) from None
+            raise UserError(
+                f"{path} is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
+            ) from None
+
+
+def _from_columns(
+    name: str,
+    X: Any,
+    x_name: str,
+    columns: dict[str, Any],
+    task: TaskName,
+    bins: int | None,
+    like: Known | None,
+    roles: Roles,
+) -> Source:
+    features, remarks = _features(X, x_name, like, roles)
+    if len(features) == 0:
+        raise UserError(f"{x_name} has no rows")
+    prefix = x_name.removesuffix("X")
+    series: dict[str, Column] = {
+        role: _series(values, f"{prefix}{role}", len(features))
+        for role, values in columns.items()
+        if values is not None
+    }
+    if "y" not in series:
+        raise UserError("y is missing; give a label for each example")
+    answers = read_answers(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, like=like)
+    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
+    return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
+
+
+def _features(X: Any, name: str, like: Known | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
+    if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
+        X = X.to_pandas()
+    if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
+        X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
+        roles = Roles(text=("text",))
+    if isinstance(X, pd.DataFrame):
+        return _of_frame(X, name, like, roles)
+    if roles.ignore or roles.given or roles.image:
+        raise UserError(
+            f"{name} has no columns with names: leave ignore, text, numeric, categorical and image out, or give a frame"
+        )
+    values = as_tensor(X, name)
+    if values.ndim != 2:
+        return as_images(values, name), ()
+    if values.shape[1] == 0:
+        raise UserError(f"{name} has shape {list(values.shape)}: there is no feature")
+    if like is not None and like.kinds and values.shape[1] != len(like.kinds):
+        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(like.kinds)}")
+    frame = numbered(values)
+    return (columns_like(Table(name, FrameCells(frame)), like) if like else frame_columns(frame, name)), ()
+
+
+def numbered(values: Tensor) -> pd.DataFrame:
+    """Return numbers [n, d] as a frame with the columns x0, x1, …"""
+    return pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
+
+
+def is_frame(X: Any) -> bool:
+    """Whether this is a frame: of pandas, of Polars, or an Arrow table."""
+    return isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns"))
+
+
+def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
+    """Return a frame of pandas with names for columns. Raises UserError where two are the same, or there are no rows."""
+    frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
+    frame = frame.reset_index(drop=True).rename(columns=str)
+    if frame.columns.has_duplicates:
+        raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")
+    if len(frame) == 0:
+        raise UserError(f"{name} has no rows")
+    return frame
+
+
+def _of_frame(X: pd.DataFrame, name: str, like: Known | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+    table = Table(name, FrameCells(as_frame(X, name)))
+    if like is not None:
+        return columns_like(table, like), ()
+    roles.check(table)
+    return find_columns(table, roles, ())
+
+
+def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:
+    """Return n labels or groups as a column, and how errors call it."""
+    column = values
+    if not isinstance(values, pd.Series):
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        array = np.asarray(array, dtype=None if isinstance(array, np.ndarray) else object)
+        if array.ndim != 1:
+            raise UserError(f"{name} has shape {list(array.shape)}; give one entry for each example, [n]")
+        if array.dtype == object:
+            array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
+        column = pd.Series(array).infer_objects()
+    if len(column) != n:
+        raise UserError(f"{name} has {len(column)} entries and X {n} rows; give one entry for each example")
+    return column.reset_index(drop=True), Place(name, f"{name}[{{}}]")

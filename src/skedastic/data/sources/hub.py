@@ -1,0 +1,112 @@
+"""What the package datasets keeps or reads: `hf:NAME`, a data set on disk or of the hub, and WebDataset shards (.tar)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from skedastic.data.images import ArrowBytes, quiet_datasets
+from skedastic.data.tables.table import Table
+from skedastic.errors import UserError, unknown
+
+PREFIX = "hf:"
+SHARDS = (".tar",)
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetCells:
+    """The cells of a `datasets.Dataset`, memory-mapped, one column at a time."""
+
+    data: Any
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, name: str) -> pd.Series:
+        """Return a column [n]."""
+        cells = self.data.select_columns([name]).with_format("arrow")[:].column(0)
+        column: pd.Series = cells.to_pandas().reset_index(drop=True)
+        return column
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows, `size` at a time."""
+        data = self.data.select_columns(list(names)).with_format("arrow")
+        for start in range(0, len(self), size):
+            yield data[start : start + size].to_pandas(ignore_metadata=True)
+
+
+def read_hub(name: str) -> Table:
+    """Read `hf:NAME`, or `hf:NAME#SPLIT`, by default the split "train".
+
+    NAME: a folder that `save_to_disk` wrote, or the name of a data set in the cache or on the hub.
+    Raises UserError where there is none, or it has no such split.
+    """
+    named, _, split = name.removeprefix(PREFIX).partition("#")
+    with _readable(name) as datasets:
+        loaded = datasets.load_from_disk(named) if Path(named).is_dir() else datasets.load_dataset(named)
+    return from_dataset(_split_of(loaded, split, name), name)
+
+
+def read_shards(paths: Sequence[Path]) -> Table:
+    """Read WebDataset shards: of each key one example, its files the columns. Raises UserError."""
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty")
+    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    with _readable(name) as datasets:
+        data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
+    return from_dataset(data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name)
+
+
+def from_dataset(data: Any, name: str) -> Table:
+    """Return a `datasets.Dataset` as a table. Raises UserError where it has no rows."""
+    import datasets
+
+    if len(data) == 0:
+        raise UserError(f"{name} has no rows")
+    images = [n for n, f in data.features.items() if isinstance(f, datasets.Image)]
+    labels = {n: tuple(f.names) for n, f in data.features.items() if isinstance(f, datasets.ClassLabel)}
+    names = tuple(n for n in data.column_names if n not in images)
+    opened = {n: partial(_bytes, data, n, name) for n in images}
+    return Table(name, DatasetCells(data, names), label_names=labels, images=opened)
+
+
+def _bytes(data: Any, column: str, name: str) -> ArrowBytes:
+    return ArrowBytes(data.select_columns([column]).with_format("arrow"), column, name)
+
+
+def _split_of(loaded: Any, split: str, name: str) -> Any:
+    if not isinstance(loaded, dict):
+        if split:
+            raise UserError(f"{name}: it has no splits; leave #{split} out")
+        return loaded
+    if not split and "train" not in loaded and len(loaded) == 1:
+        return next(iter(loaded.values()))
+    if (split or "train") not in loaded:
+        raise UserError(
+            f"{name}: {unknown('split', split or 'train', list(loaded))}; name one as in {PREFIX}NAME#SPLIT"
+        )
+    return loaded[split or "train"]
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[Any]:
+    """Lend the package datasets; say in one line what it can't read. Raises UserError."""
+    with quiet_datasets(name) as datasets:
+        try:
+            yield datasets
+        except UserError:
+            raise
+        except Exception as error:  # the package and what it reads with raise of all kinds
+            cause = error.__cause__ or error
+            reason = " ".join(str(cause).split())[:160] or type(cause).__name__
+            raise UserError(f"{name} can't be read: {reason}") from None

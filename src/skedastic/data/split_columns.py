@@ -1,0 +1,50 @@
+"""Which rows are for training and which for testing, and which belong together, where columns of the source say it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from skedastic.data.sources.source import Source
+from skedastic.data.tables.columns import coded
+from skedastic.data.tables.roles import Roles
+from skedastic.data.tables.table import Table
+from skedastic.errors import UserError
+
+TRAIN = ("train", "training")
+TEST = ("test", "testing")
+VALIDATION = ("validation", "valid", "val", "dev", "eval")
+
+
+def with_parts(source: Source, table: Table, roles: Roles) -> Source:
+    """Return a source with the rows to test on, and what stays together, as the columns of `roles` say.
+
+    Rows for validation are tested on where there are none for testing; else they are left out, and it is said. Raises
+    UserError for a cell that is none of these words, and where there is nothing to train or to test on.
+    """
+    if roles.group_by is not None:
+        codes, _ = coded(table.column(roles.group_by, "column to group by")[0])
+        source = replace(source, unit=torch.from_numpy(codes))
+    if roles.split is None:
+        return source
+    cells, place = table.column(roles.split, "split column")
+    codes, names = coded(cells)
+    words = np.array([name.lower() for name in names])
+    train, test, validation = (np.isin(words, known)[codes] for known in (TRAIN, TEST, VALIDATION))
+    neither = ~(train | test | validation)
+    if neither.any():
+        row = int(neither.argmax())
+        raise UserError(
+            f"{place.at(row)}: {names[codes[row]]!r} is none of train, test and validation; name another column with --split"
+        )
+    if not test.any():
+        test, validation = validation, np.zeros_like(test)
+    if not train.any() or not test.any():
+        what = "train" if not train.any() else "test"
+        raise UserError(f"{place.column}: it names no row {what}; write train and test into it")
+    left_out = f"left out: {int(validation.sum()):,} rows for validation, since there are others for testing"
+    removed = torch.from_numpy(np.flatnonzero(validation))
+    remarks = (*source.remarks, left_out) if len(removed) else source.remarks
+    return replace(source, test_rows=torch.from_numpy(np.flatnonzero(test)), removed=removed, remarks=remarks)

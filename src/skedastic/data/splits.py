@@ -1,0 +1,161 @@
+"""Seeded, stratified partitions: folds, the split into training and test, and small subsets."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.dataset import Dataset
+from skedastic.errors import UserError
+
+if TYPE_CHECKING:
+    from skedastic.data.sources.source import Source
+
+MOST_PARTS = 20  # of which whole ones are the test set, where rows belong together
+REFERENCE = 0x2EF  # keeps the draw of a reference set apart from that of the test set
+
+
+def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = None) -> Tensor:
+    """Return the fold [n] int64, in 0..k-1, of each example.
+
+    unit: [n] int64, what stays in one fold; the rest then holds as nearly as it can.
+    group, y: [n] int64, y being `Dataset.strata`. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
+    most one, as do the sizes of the folds. Raises UserError unless 2 ≤ k ≤ n.
+    """
+    n = len(y)
+    if not 2 <= k <= n:
+        raise UserError(f"folds={k}: the number of folds must be in [2, {n}], the number of training examples")
+    if unit is not None:
+        return _whole_units(_strata(group, y), unit, k, seed)
+    rng = np.random.default_rng(seed)
+    fold = np.empty(n, dtype=np.int64)
+    fold[_by_stratum(_strata(group, y), rng)] = rng.permutation(k)[np.arange(n) % k]  # dealt out like cards
+    return torch.from_numpy(fold)
+
+
+def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) -> Tensor:
+    """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold. Raises UserError for fewer than k units."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    units = len(torch.unique(unit))
+    if units < k:
+        raise UserError(f"group_by: its column has {units} different cells, and {k} parts need as many at least")
+    fold = np.empty(len(unit), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are rarer than folds
+        splits = StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(stratum, stratum, unit.numpy())
+        for number, (_, held_out) in enumerate(splits):
+            fold[held_out] = number
+    return torch.from_numpy(fold)
+
+
+def half(group: Tensor, y: Tensor, seed: int, unit: Tensor | None = None) -> Tensor:
+    """Return a stratified half of the examples as a mask [n] bool."""
+    return folds(group, y, 2, seed, unit) == 0
+
+
+def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split a source into training and test rows, each in ascending order.
+
+    fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
+    both parts; a group's only example of a class stays in training unless the class has no others. Real targets are
+    split as if of one class. Rows of one unit (`Source.unit`) stay together, and the shares are then as near as they can be.
+    Raises UserError for other fractions.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
+    rng = np.random.default_rng(seed)
+    kept, whole = source.rows, source.removed is None
+    labels = source.y if source.classes else torch.zeros_like(source.group)
+    y = (labels if whole else labels[kept]).numpy()
+    group = y if source.group is labels else (source.group if whole else source.group[kept]).numpy()
+    if source.unit is not None:
+        unit = source.unit[kept]
+        parts = min(MOST_PARTS, len(torch.unique(unit)))
+        fold = folds(source.group[kept], torch.from_numpy(y), max(parts, 2), seed, unit)
+        test = fold < min(max(round(fraction * parts), 1), parts - 1)
+        return kept[~test], kept[test]
+    held_out = np.zeros(len(y), dtype=bool)
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        take = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
+        rows = rows[_by_stratum(group[rows], rng)]
+        _, stratum, size = np.unique(group[rows], return_inverse=True, return_counts=True)
+        shared = rows[size[stratum] > 1]
+        rows = shared if len(shared) > take else rows
+        held_out[rows[_evenly(len(rows), take, rng)]] = True
+    return kept[torch.from_numpy(~held_out)], kept[torch.from_numpy(held_out)]
+
+
+def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split training rows into those that stay and those set apart as a reference, each in ascending order.
+
+    fraction: of the rows [n] that is set apart, in (0, 1), as many of each class as of any other, at least one, but of no
+    class more than half of what it has. Real targets are split as if of one class. Raises UserError where a class has a
+    single row, which can't be in both.
+    """
+    rng = np.random.default_rng([seed, REFERENCE])
+    y = source.y[rows].numpy() if source.classes else np.zeros(len(rows), dtype=np.int64)
+    count = np.bincount(y, minlength=max(len(source.classes), 1))
+    short = np.flatnonzero(count < 2)
+    if len(short):
+        name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"
+        raise UserError(
+            f"reference={fraction:g}: {name} has {count[short[0]]} training example, and one can't be in the reference set "
+            "and in the training set; give a file as reference"
+        )
+    take = np.minimum(max(round(fraction * len(rows) / len(count)), 1), count // 2)
+    shuffled = rng.permutation(len(rows))
+    chosen = np.concatenate([shuffled[y[shuffled] == c][:k] for c, k in enumerate(take)])
+    held_out = np.zeros(len(rows), dtype=bool)
+    held_out[chosen] = True
+    return rows[torch.from_numpy(~held_out)], rows[torch.from_numpy(held_out)]
+
+
+def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
+    """Return a subset of n examples in the order of the dataset, its strata in proportion.
+
+    Two examples of each class (as far as it has them) are kept first, so that no class is lost.
+    Raises UserError where n is too small for that. A dataset with no more than n examples is returned as it is.
+    """
+    if n >= len(dataset):
+        return dataset
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(dataset))
+    y = dataset.strata.numpy()[order]
+    rank = np.empty(len(y), dtype=np.int64)  # of each example among those of its class
+    for label in np.unique(y):
+        rank[y == label] = np.arange((y == label).sum())
+    kept, others = order[rank < 2], order[rank >= 2]
+    if len(kept) > n:
+        raise UserError(f"limit={n} is too few: {len(np.unique(y))} classes need 2 examples each, {len(kept)} in all")
+    others = others[_by_stratum(_strata(dataset.group, dataset.strata)[others], rng)]
+    rows = np.concatenate([kept, others[_evenly(len(others), n - len(kept), rng)]])
+    return dataset.subset(torch.from_numpy(np.sort(rows)))
+
+
+def _strata(group: Tensor, y: Tensor) -> NDArray[np.unsignedinteger]:
+    """Return one number [n] for each pair of group and label, in the smallest type that holds them all."""
+    if not len(y):
+        return np.empty(0, dtype=np.uint8)
+    labels = int(y.max()) + 1
+    kind = np.min_scalar_type((int(group.max()) + 1) * labels)
+    stratum: NDArray[np.unsignedinteger] = group.numpy().astype(kind) * kind.type(labels)
+    stratum += y.numpy().astype(kind)
+    return stratum
+
+
+def _by_stratum(stratum: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return an order [n] in which strata are contiguous and the examples in each are shuffled."""
+    shuffled = rng.permutation(len(stratum))
+    return shuffled[np.argsort(stratum[shuffled], kind="stable")]
+
+
+def _evenly(n: int, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return m of the positions 0..n-1, evenly spaced from a random start."""
+    return ((np.arange(m) + rng.random()) * n / max(m, 1)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Tables: columns, what they hold, and what each is for."""

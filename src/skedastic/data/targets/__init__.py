@@ -1,0 +1,1 @@
+"""Targets: classes or numbers, their groups, several annotators' answers, corrected labels."""

@@ -1,0 +1,152 @@
+"""What `--groups` means: a column, several, quantiles of one, or the super-classes of a file.
+
+    ward                  the cells of the column `ward`
+    ward,sex              each pair of cells that occurs
+    quantiles:age:4       four bins of the numbers of the column `age`, with equal shares of the rows (10 where no number stands)
+    cluster:4             clusters that are found in the features of each class, four of each (`skedastic.noise.clusters`)
+    superclass:FILE       each label's super-class: FILE is a table whose first two columns are label and super-class, or JSON
+
+A column of the very name comes first, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.schema import Known
+from skedastic.data.sources.files import read_files
+from skedastic.data.tables.columns import Place, as_names, as_numbers, coded
+from skedastic.data.tables.table import Table
+from skedastic.data.targets.labels import read_groups
+from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_targets
+from skedastic.errors import UserError, unknown
+
+QUANTILES, SUPERCLASS, CLUSTER = "quantiles:", "superclass:", "cluster:"
+
+
+def clusters_asked(groups: str | None) -> int | None:
+    """Return K of "cluster:K", None where the groups are something else. Raises UserError where K is no number above 1."""
+    if groups is None or not groups.startswith(CLUSTER):
+        return None
+    number = groups.removeprefix(CLUSTER)
+    if not number.isdecimal() or not 2 <= int(number) <= 1000:
+        raise UserError(f"groups={groups}: write how many clusters each class is put into, from 2 to 1000: {CLUSTER}4")
+    return int(number)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """group: [n] int64, ids of `names`. quantiles: the bins that they are, where they are bins of a column."""
+
+    group: Tensor
+    names: tuple[str, ...]
+    quantiles: Bins | None = None
+
+
+def group_columns(spec: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a specification reads; none where it is of the labels."""
+    if spec is None or (spec.startswith(SUPERCLASS) and spec not in names):
+        return ()
+    if spec in names:
+        return (spec,)
+    if spec.startswith(QUANTILES):
+        return (_quantiles(spec)[0],)
+    return tuple(part.strip() for part in spec.split(",")) if "," in spec else (spec,)
+
+
+def _quantiles(spec: str) -> tuple[str, int]:
+    """Return the column and the number of bins of "quantiles:COL:N". Raises UserError for none."""
+    column, colon, bins = spec.removeprefix(QUANTILES).rpartition(":")
+    if not colon or not bins.isdigit():
+        return spec.removeprefix(QUANTILES), DEFAULT_BINS
+    if int(bins) < 1:
+        raise UserError(f"groups={spec}: must be at least 1 bin, such as {QUANTILES}{column}:4")
+    return column, int(bins)
+
+
+def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], known: Known | None = None) -> Groups:
+    """Return the groups of a table's rows. y: [n] ids of `classes`. known: of the training set, when this is its test set.
+
+    Raises UserError where a column is not there, a group is missing or unknown, or a label has no super-class.
+    """
+    if spec.startswith(SUPERCLASS) and spec not in table.names:
+        return _superclasses(spec.removeprefix(SUPERCLASS), y, classes, known)
+    columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
+    if spec.startswith(QUANTILES) and spec not in table.names:
+        numbers = read_targets(*columns[0], "group")
+        own = (known.quantiles if known else None) or Bins.fit(numbers, _quantiles(spec)[1])
+        return Groups(own.of(numbers), own.names, own)
+    column = columns[0] if len(columns) == 1 else _crossed(columns)
+    return Groups(*read_groups(*column, known.groups if known else ()))
+
+
+def group_names(spec: str, table: Table, known: Known, predicted: Sequence[str]) -> list[str]:
+    """Return the group of each row to predict from, as it is written; new ones are none of the training set's.
+
+    predicted: the predicted label of each, which tells the super-class.
+    """
+    if spec.startswith(SUPERCLASS) and spec not in table.names:
+        of = _mapping(spec.removeprefix(SUPERCLASS))
+        return [of.get(p, "") for p in predicted]
+    columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
+    if known.quantiles is not None:
+        numbers, _ = as_numbers(columns[0][0])
+        ids = known.quantiles.of(torch.from_numpy(np.nan_to_num(numbers)))
+        return ["" if m else known.groups[i] for i, m in zip(ids.tolist(), np.isnan(numbers), strict=True)]
+    return [", ".join(cells) for cells in zip(*(as_names(c) for c, _ in columns), strict=True)]
+
+
+def _crossed(columns: Sequence[tuple[pd.Series, Place]]) -> tuple[pd.Series, Place]:
+    """Return the pairs, triples, … of cells as one column."""
+    for column, place in columns:
+        cells = as_names(column)
+        if (cells == "").any():
+            raise UserError(
+                f"{place.at(int((cells == '').argmax()))}: the group is missing; fill the cell in, or remove the row"
+            )
+    code: NDArray[Any]
+    code, written = coded(columns[0][0])
+    for column, _ in columns[1:]:
+        more, names = coded(column)
+        pairs, code = np.unique(code * len(names) + more, return_inverse=True)
+        written = tuple(f"{written[p // len(names)]}, {names[p % len(names)]}" for p in pairs.tolist())
+    place = columns[0][1]
+    together = Place(f"{place.column} and {len(columns) - 1} more", place.cell, place.first, place.files)
+    return pd.Series(pd.Categorical.from_codes(code, pd.Index(written))), together
+
+
+def _superclasses(file: str, y: Tensor, classes: Sequence[str], known: Known | None) -> Groups:
+    if not classes:
+        raise UserError(f"groups={SUPERCLASS}{file}: the targets are numbers, and only classes have super-classes")
+    of = _mapping(file)
+    without = [c for c in classes if c not in of]
+    if without:
+        raise UserError(f"{file}: {unknown('label in it', without[0], list(of))}; name the super-class of every label")
+    names = known.groups if known else tuple(sorted({of[c] for c in classes}))
+    return Groups(torch.tensor([names.index(of[c]) for c in classes])[y], names)
+
+
+def _mapping(file: str) -> dict[str, str]:
+    path = Path(file)
+    if path.suffix.lower() == ".json" and path.is_file():
+        try:
+            read = json.loads(path.read_text("utf-8"))
+        except (ValueError, OSError) as error:
+            raise UserError(f"{file} can't be read as JSON: {error}") from None
+        if isinstance(read, dict):
+            return {str(k): str(v) for k, v in read.items()}
+    table = read_files([path])
+    if len(table.names) < 2:
+        raise UserError(f"{file}: needs two columns, label and super-class")
+    labels, above = (as_names(table.read(name)) for name in table.names[:2])
+    return dict(zip(labels.tolist(), above.tolist(), strict=True))

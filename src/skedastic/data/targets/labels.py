@@ -1,0 +1,159 @@
+"""Labels and groups: from the cells of a column to ids and names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.tables.columns import Place, as_numbers, coded
+from skedastic.data.targets.regression import MOST_NUMBERS, is_real
+from skedastic.errors import UserError, suggestion
+
+
+def natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Sort names: by value where all are finite numbers, else as text."""
+    distinct = sorted(set(names))
+    try:
+        values = {name: float(name) for name in distinct}
+    except ValueError:
+        return tuple(distinct)
+    finite = np.isfinite(list(values.values())).all()
+    return tuple(sorted(distinct, key=values.__getitem__ if finite else None))
+
+
+def are_whole_numbers(names: Iterable[str]) -> bool:
+    """Tell whether all names are whole numbers in their shortest decimal writing."""
+    return all(re.fullmatch(r"0|-?[1-9][0-9]*", name) for name in names)
+
+
+def to_ids(names: Sequence[str] | NDArray[np.object_], known: Sequence[str]) -> Tensor:
+    """Return the positions [n] int64 of names in `known`; -1 where a name is not in it."""
+    ids = pd.Index(np.array(known, dtype=object)).get_indexer(pd.Index(np.array(names, dtype=object)))
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+def read_labels(
+    column: pd.Series, place: Place, *, names: Sequence[str] = (), classes: Sequence[str] = ()
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the class ids [n] int64 of a column, and the classes in natural order.
+
+    names: what integers 0, 1, ... in the column stand for (a Hugging Face ClassLabel). classes: the classes of a
+    training set, which the ids then refer to; else every class needs two examples and there must be two classes.
+    Raises UserError for a missing label, an unknown one, and a column of measurements.
+    """
+    codes, plain = coded(column)
+    _refuse_missing(codes, plain, place, "label", "fill the label in, or remove the row")
+    named = _named(plain, names)
+    if classes:
+        ids = to_ids(named, classes)
+        if (ids < 0).any():
+            other = to_ids(plain, classes)
+            ids = other if (other >= 0).all() else ids
+        _refuse_unknown(ids, codes, named, place, "label", classes)
+        return ids[torch.from_numpy(codes)], tuple(classes)
+    if not names:
+        _refuse_measurements(column, place)
+    classes = natural_order(named)
+    ids = to_ids(named, classes)[torch.from_numpy(codes)]
+    _check_counts(ids, classes, place)
+    return ids, classes
+
+
+def read_truth(
+    column: pd.Series, place: Place, classes: Sequence[str], own: Sequence[str] = (), target: Sequence[str] = ()
+) -> Tensor:
+    """Return the clean label ids [n] of a column in terms of `classes`.
+
+    Integers may stand for the names of this column (`own`) or of the target column (`target`), where one of them is a
+    Hugging Face ClassLabel. Raises UserError where a clean label is missing or is no class of the target.
+    """
+    codes, plain = coded(column)
+    _refuse_missing(codes, plain, place, "true label", "fill the label in, or remove the row")
+    for named in (_named(plain, own), plain, _named(plain, target)):
+        ids = to_ids(named, classes)
+        if (ids >= 0).all():
+            return ids[torch.from_numpy(codes)]
+    row = int((to_ids(plain, classes).numpy()[codes] < 0).argmax())
+    name = plain[codes[row]]
+    raise UserError(f"{place.at(row)}: true label {name!r} is no class of the target (known: {_listed(classes)})")
+
+
+def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the group ids [n] int64 of a column, and the groups' names in natural order.
+
+    known: the groups of a training set, which the ids then refer to.
+    Raises UserError for missing and unknown groups, and for a column of measurements.
+    """
+    codes, names = coded(column)
+    _refuse_missing(codes, names, place, "group", "fill the cell in, or remove the row")
+    numbers, unparsable = as_numbers(column)
+    if not known and len(names) > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
+        raise UserError(
+            f"{place.column} can't be the groups: it holds {len(names)} different numbers, and a group needs enough "
+            f"examples to be estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
+        )
+    groups = tuple(known) or natural_order(names)
+    ids = to_ids(names, groups)
+    _refuse_unknown(ids, codes, names, place, "group", groups)
+    return ids[torch.from_numpy(codes)], groups
+
+
+def _named(plain: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    by_number = {str(i): name for i, name in enumerate(names)}
+    return tuple(by_number.get(name, name) for name in plain)
+
+
+def _refuse_missing(codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, way_out: str) -> None:
+    missing = np.isin(names, ("", "nan", "NaN"))[codes]
+    if missing.any():
+        total = int(missing.sum())
+        more = f", and {total - 1} more" if total > 1 else ""
+        raise UserError(f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; {way_out}")
+
+
+def _refuse_unknown(
+    ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, known: Sequence[str]
+) -> None:
+    """Raise UserError for the first cell whose name has no id; ids, names: of the distinct cells."""
+    unknown = (ids.numpy() < 0)[codes]
+    if unknown.any():
+        row = int(unknown.argmax())
+        name = names[codes[row]]
+        raise UserError(
+            f"{place.at(row)}: {what} {name!r} does not occur in the training data"
+            f"{suggestion(name, known)} (known: {_listed(known)})"
+        )
+
+
+def _refuse_measurements(column: pd.Series, place: Place) -> None:
+    if not is_real(column):
+        return
+    numbers, _ = as_numbers(column)
+    fractions = (numbers != np.round(numbers)).any()
+    raise UserError(
+        f"{place.column} holds {len(np.unique(numbers))} different numbers{', not all whole' if fractions else ''}: "
+        "this looks like regression; train it with --task regression, or write its classes as words"
+    )
+
+
+def _check_counts(ids: Tensor, classes: Sequence[str], place: Place) -> None:
+    if len(classes) < 2:
+        raise UserError(f"{place.column}: every label is {classes[0]!r}; a classifier needs at least two classes")
+    single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]
+    if single:
+        some = "a single example" if len(single) == 1 else "a single example each"
+        noun = "class" if len(single) == 1 else f"{len(single)} classes"
+        raise UserError(
+            f"{place.column}: {noun} {_listed(single)} with {some}, and every class needs at least 2; "
+            "remove those rows, or merge the class with another"
+        )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(repr(name) for name in names[:most]) + (", …" if len(names) > most else "")

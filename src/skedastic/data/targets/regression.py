@@ -1,0 +1,130 @@
+"""Real targets: their numbers, their units, and the groups that bins of them make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.tables.columns import Place, as_numbers, parse
+from skedastic.errors import UserError
+
+DEFAULT_BINS = 10
+MOST_NUMBERS = 50  # distinct numbers above which a column is looked at twice
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The units of a target: networks are trained on (y − mean) / deviation, mean and deviation of the training rows."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def fit(cls, y: Tensor) -> Scale:
+        """Return the scale of training targets y [n]. Raises UserError where they are all the same."""
+        mean, deviation = float(y.mean()), float(y.std(correction=0)) if len(y) else 0.0
+        if not deviation > 10 * np.finfo(np.float64).eps * abs(mean):
+            raise UserError(f"every target of the training rows is {mean:g}; regression needs different ones")
+        return cls(mean, deviation)
+
+    def standardized(self, y: Tensor) -> Tensor:
+        """Return what a network is trained on, float32, for targets in their units."""
+        return ((y.double() - self.mean) / self.deviation).float()
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return what a network says, in the target's units, float64."""
+        return outputs.double() * self.deviation + self.mean
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Groups by the size of the target: G intervals [a, b), the last with its end.
+
+    edges: the G − 1 targets at which a new bin begins, ascending. widths: [G], what the density of a bin is relative to.
+    names: [G], such as "326 to 646".
+    """
+
+    edges: tuple[float, ...]
+    widths: tuple[float, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, y: Tensor, bins: int | None = None) -> Bins:
+        """Return bins with an equal share of the targets y [n], or nearly so where many are the same.
+
+        bins: how many, by default 10. Where there are no more different targets than bins, each is a bin of its own.
+        Raises UserError where `bins` is more than there are different targets.
+        """
+        values = np.sort(y.double().numpy())
+        distinct = np.unique(values)
+        if bins is not None and bins > len(distinct):
+            raise UserError(
+                f"bins={bins}: there are only {len(distinct)} different targets; ask for at most as many bins"
+            )
+        count = bins or DEFAULT_BINS
+        if len(distinct) <= count:
+            names = [f"{v:.12g}" for v in distinct]
+            names = names if len(set(names)) == len(names) else [repr(v) for v in distinct.tolist()]
+            return cls(tuple(distinct[1:].tolist()), (1.0,) * len(distinct), tuple(names))
+        at = (np.arange(1, count) * len(values)) // count
+        edges = np.unique(values[at])
+        edges = edges[edges > values[0]]
+        return cls(tuple(edges.tolist()), _widths(values, edges), _names(values, edges))
+
+    def of(self, y: Tensor) -> Tensor:
+        """Return the bin [n] int64 of each target y [n]; what is beyond the ends belongs to the outer bins."""
+        return torch.bucketize(y.double(), torch.tensor(self.edges, dtype=torch.float64), right=True)
+
+
+def is_real(column: pd.Series) -> bool:
+    """Tell whether a column of labels holds measurements: numbers that are not all whole, or a great many of them."""
+    numbers, unparsable = as_numbers(column)
+    if unparsable.any() or not np.isfinite(numbers).all():
+        return False
+    distinct = len(np.unique(numbers))
+    return bool((numbers != np.round(numbers)).any() or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20))
+
+
+def read_targets(column: pd.Series, place: Place, what: str = "target") -> Tensor:
+    """Return the numbers [n] float64 of a column. Raises UserError for a cell that is missing or is no number."""
+    numbers, unparsable = as_numbers(column)
+    if unparsable.any():
+        row = int(unparsable.argmax())
+        raise UserError(
+            f"{place.at(row)}: {str(column.iloc[row])[:40]!r} is not a number, and regression needs numbers; mend the "
+            "cell, or train a classifier with --task classification"
+        )
+    missing = np.isnan(numbers)
+    if missing.any():
+        more = f", and {int(missing.sum()) - 1} more" if missing.sum() > 1 else ""
+        raise UserError(
+            f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; fill the number in, or remove the row"
+        )
+    return torch.from_numpy(parse(column, "number", place).to_numpy(np.float64).copy())
+
+
+def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the width of each bin of sorted values. The outer two reach as far as twice their median: no outlier's say."""
+    if not len(edges):
+        return (1.0,)
+    first = 2 * (edges[0] - np.median(values[values < edges[0]]))
+    last = 2 * (np.median(values[values >= edges[-1]]) - edges[-1])
+    inner = np.diff(edges)
+    least = min(inner[inner > 0], default=max(first, last))
+    return tuple(float(max(w, least)) for w in (first, *inner, last))
+
+
+def _names(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[str, ...]:
+    ends = [values[0], *edges, values[-1]]
+    text: list[str] = []
+    for digits in (4, 6, 9, 17):  # until the names differ
+        text = [f"{end:.0f}" if 1000 <= abs(end) < 1e12 and digits == 4 else f"{end:.{digits}g}" for end in ends]
+        if len(set(text[:-1])) == len(text) - 1:
+            break
+    return tuple(a if a == b else f"{a} to {b}" for a, b in pairwise(text))

@@ -1,0 +1,1 @@
+"""Evaluation: figures of a test set, intervals, paired differences, calibration."""

@@ -1,0 +1,80 @@
+"""Intervals of figures: of a mean over seeds, of a paired difference, of a rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+from scipy.stats import t as student
+
+from skedastic.errors import UserError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with its 95 % interval: rates in [0, 1], errors, or differences of either.
+
+    `low` and `high` are NaN where the spread is unknown (one run): only the mean is shown.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether both ends are finite numbers."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
+    """Return `mean`, `low`, `high` (Student's t over independent runs) and the `values`.
+
+    One value says nothing of the spread: its `low` and `high` are None. Equal values have an interval of no
+    width.
+
+    Raises:
+        UserError: there is no value, one is not finite, or `level` is not in (0, 1).
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
+        raise UserError(f"mean_interval: needs one or more finite numbers, got {x.tolist()}")
+    if not 0 < level < 1:
+        raise UserError(f"mean_interval: level is {level}; it must be in (0, 1), for instance 0.95")
+    mean = float(x.mean())
+    if len(x) == 1:
+        return {"mean": mean, "low": None, "high": None, "values": x.tolist()}
+    half = float(student.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+    return {"mean": mean, "low": mean - half, "high": mean + half, "values": x.tolist()}
+
+
+def paired(values_a: Sequence[float], values_b: Sequence[float], level: float = 0.95) -> dict[str, Any]:
+    """Return `mean_interval` of the differences a − b of runs that share their seed and split.
+
+    Raises:
+        UserError: as `mean_interval`, or the two have different lengths.
+    """
+    if len(values_a) != len(values_b):
+        raise UserError(f"paired: needs as many values of one as of the other, got {len(values_a)} and {len(values_b)}")
+    return mean_interval([a - b for a, b in zip(values_a, values_b, strict=True)], level)
+
+
+def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Return the ends (low [G], high [G]) of the Wilson score interval; no trials give [0, 1].
+
+    The rates p with |successes/trials − p| ≤ z (p (1 − p) / trials)^{1/2}, for all groups at once
+    (`scipy.stats.binomtest` gives the same, one group at a time).
+    """
+    s, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    z = ndtri((1 + level) / 2)
+    centre = (s + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * np.sqrt(s * (n - s) / np.maximum(n, 1) + z**2 / 4)
+    # No success leaves 0 in the interval, nothing but successes 1: exactly, whatever the rounding.
+    return np.where(s == 0, 0.0, centre - half), np.where(s == n, 1.0, centre + half)

@@ -1,0 +1,87 @@
+"""The one figure that a test set gives of a group, and how it is written: accuracy of classes, error of numbers.
+
+The noise of a group is written in the same unit: a share of labels, or a deviation of the target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skedastic.evaluation.intervals import Interval
+
+ABSENT = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """key: of the figure in `metrics`. name, noise: what a reader calls it and a group's noise. percent: both are rates."""
+
+    key: str
+    name: str
+    noise: str
+    percent: bool
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
+        return self.percent
+
+    @property
+    def factor(self) -> float:
+        """What values are multiplied with where they are shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a value."""
+        return " %" if self.percent else ""
+
+    def text(self, value: float | None) -> str:
+        """Return a value with its unit."""
+        return ABSENT if value is None or not math.isfinite(value) else self._bare(value, 4) + self.unit
+
+    def difference(self, value: float | None) -> str:
+        """Return a difference of values, signed: rates in percentage points."""
+        if value is None or not math.isfinite(value):
+            return ABSENT
+        size = self._bare(abs(value), 3)
+        return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
+
+    def span(self, interval: Interval, signed: bool = False) -> str:
+        """Return the two ends of an interval; nothing where they are unknown."""
+        if not interval.known:
+            return ""
+        if signed:
+            return f"{self.difference(interval.low)} to {self.difference(interval.high)}"
+        return f"{self._bare(interval.low, 3)}–{self._bare(interval.high, 3)}"
+
+    def with_span(self, interval: Interval) -> str:
+        """Return a value and its interval in one line."""
+        return f"{self.text(interval.mean)} ({self.span(interval)})" if interval.known else self.text(interval.mean)
+
+    def of_noise(self, value: float) -> float:
+        """Return a group's noise as it is shown: a rate as it is, the deviation of a variance."""
+        return value if self.percent else value**0.5
+
+    def _bare(self, value: float, digits: int) -> str:
+        return f"{100 * value:.1f}" if self.percent else to_digits(value, digits)
+
+
+ACCURACY = Measure(key="accuracy", name="accuracy", noise="noise", percent=True)
+ERROR = Measure(key="rmse", name="error", noise="noise σ", percent=False)
+
+
+def measure_of(metrics: Mapping[str, Any]) -> Measure:
+    """Return which measure the metrics of a test set hold."""
+    return ACCURACY if ACCURACY.key in metrics["overall"] else ERROR
+
+
+def to_digits(value: float, digits: int) -> str:
+    """Return a number to so many digits, and all of those before the point: to four, 12,345 or 1.234 or 1.234e-05."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e12:
+        return f"{value:.{digits}g}"
+    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"

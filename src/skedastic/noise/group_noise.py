@@ -1,0 +1,165 @@
+"""The label-noise rate of each group, with an interval, from few held-out examples.
+
+HAR (section 2.3, equation 7) takes the raw error rate of each group. A rare group has a handful of held-out
+examples, and its raw rate is mostly chance: 0 of 5 is not "no noise". So the groups inform each other:
+
+    errors_g ~ Binomial(counted_g, p_g),   p_g ~ Beta(m κ, (1 − m) κ).
+
+Plugging in the likeliest (m, κ) makes the intervals far too short where there are few groups or they are alike
+(in simulations 40 to 89 % of the 95 % intervals held the truth). So the two are averaged over instead (`hierarchy`),
+and p_g is given the Beta distribution with the mean and variance of the averaged posterior.
+
+The weak priors: m ~ Beta(1/2, 1/2), Jeffreys'; κ / (κ + N) ~ Beta(1, 5), N the median held-out size (at least 10):
+at the outset the common rate has weight 1/6 in the estimate of a typical group, and the data move it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv, betaln, expit, log_expit, logit
+
+from skedastic.core.strengths import GroupStats
+from skedastic.errors import UserError
+from skedastic.evaluation.intervals import wilson
+from skedastic.noise.hierarchy import Floats, grid
+
+Integers = NDArray[np.int64]
+
+OWN_WEIGHT = 5.0  # κ / (κ + N) ~ Beta(1, OWN_WEIGHT); at 1, intervals are too short with two to four groups
+LEAST_TYPICAL = 10.0  # below, a weak prior would be a strong belief that every rate is near 0 or 1
+
+
+class Rates(NamedTuple):
+    """A rate in [0, 1] for each of G groups, and the ends of its interval, each [G]; low ≤ rate ≤ high."""
+
+    rate: Floats
+    low: Floats
+    high: Floats
+
+
+def group_noise(errors: ArrayLike, counted: ArrayLike, *, shrink: bool = True, level: float = 0.95) -> Rates:
+    """Return the estimated error rate of each group with an equal-tailed interval.
+
+    With `shrink` the posterior mean of the model above: a group's own rate, drawn towards the common one, the
+    more so the fewer examples it has and the more alike the groups are. Never exactly 0 or 1. A group with
+    nothing held out gets what is expected of any group. Where only one group has held-out examples there is
+    nothing to learn the common rate from, and each group stands alone with Jeffreys' prior Beta(1/2, 1/2).
+
+    Without, the raw rate with the Wilson interval; a group with nothing held out gets the rate over all
+    groups, and the interval [0, 1].
+
+    Args:
+        errors: counted examples of each group that are predicted otherwise than labelled, whole numbers [G].
+        counted: held-out examples of each group whose predictions are counted, whole numbers [G].
+        shrink: let the groups inform each other.
+        level: probability that the interval holds the true rate, in (0, 1).
+
+    Raises:
+        UserError: shapes differ, there is no group, a number is out of its range.
+    """
+    e, n = _checked(errors, counted, level)
+    if not shrink:
+        pooled = e.sum() / n.sum() if n.any() else 0.5
+        return Rates(np.divide(e, n, out=np.full_like(e, pooled), where=n > 0), *wilson(e, n, level))
+    if (n > 0).sum() < 2:
+        a, b = e + 0.5, n - e + 0.5
+    else:
+        a, b = _averaged_posterior(e, n)
+    rate, tail = a / (a + b), (1 - level) / 2
+    low, high = betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
+    # A posterior piled up at an end can have its mean beyond its own quantiles.
+    return Rates(rate, np.minimum(low, rate), np.maximum(high, rate))
+
+
+def group_stats(
+    group: ArrayLike,
+    error: ArrayLike,
+    counted_mask: ArrayLike,
+    names: Sequence[str],
+    *,
+    shrink: bool = True,
+    level: float = 0.95,
+) -> GroupStats:
+    """Return size, density and estimated noise of each group.
+
+    Args:
+        group: the group of each example, [n] integers in 0..G-1.
+        error: whether its held-out prediction differs from its label, [n] bool; ignored where it is not counted.
+        counted_mask: whether it was held out and its prediction is counted, [n] bool.
+        names: the G groups' names.
+        shrink: as in `group_noise`.
+        level: as in `group_noise`.
+
+    Raises:
+        UserError: there is no example, the lengths differ, or a group has no name.
+    """
+    g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(counted_mask, dtype=bool)
+    if g.ndim != 1 or not len(g) or not g.shape == wrong.shape == held.shape:
+        raise UserError(
+            f"group_stats: group, error and counted_mask must be [n] with n at least 1, "
+            f"got shapes {list(g.shape)}, {list(wrong.shape)}, {list(held.shape)}"
+        )
+    if g.min() < 0 or g.max() >= len(names):
+        raise UserError(f"group_stats: groups are numbered 0..{len(names) - 1} by {len(names)} names, got {g.max()}")
+    count, counted, errors = (np.bincount(g[rows], minlength=len(names)) for rows in (slice(None), held, held & wrong))
+    rates = group_noise(errors, counted, shrink=shrink, level=level)
+    columns = (count, count / len(g), errors, counted, rates.rate, rates.low, rates.high)
+    return GroupStats(tuple(names), *(torch.from_numpy(column) for column in columns))
+
+
+def _checked(errors: ArrayLike, counted: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    e, n = np.asarray(errors, dtype=np.float64), np.asarray(counted, dtype=np.float64)
+    if e.ndim != 1 or e.shape != n.shape or not len(e):
+        raise UserError(
+            f"group_noise: errors and counted must both be [G] with G at least 1, "
+            f"got shapes {list(e.shape)} and {list(n.shape)}"
+        )
+    wrong = ~((e >= 0) & (e <= n) & np.isfinite(n) & (e % 1 == 0) & (n % 1 == 0))
+    if wrong.any():
+        g = int(wrong.argmax())
+        raise UserError(
+            f"group_noise: group number {g} has {e[g]:g} errors in {n[g]:g} held-out examples; "
+            f"both must be whole numbers with 0 ≤ errors ≤ counted"
+        )
+    if not 0 < level < 1:
+        raise UserError(f"group_noise: level is {level}; it must be in (0, 1), for instance 0.95")
+    return e, n
+
+
+def _averaged_posterior(e: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Return the Beta (a [G], b [G]) nearest to each group's posterior, averaged over (m, κ)."""
+    weight, m, kappa = _grid(e[n > 0], n[n > 0])
+    total = kappa[:, None] + n  # [H, G]
+    means = (m[:, None] * kappa[:, None] + e) / total
+    rests = ((1 - m)[:, None] * kappa[:, None] + (n - e)) / total  # 1 − means, exact where means is near 1
+    mean, rest = weight @ means, weight @ rests
+    variance = weight @ (means * rests / (total + 1) + (means - mean) ** 2)
+    concentration = mean * rest / variance - 1
+    return mean * concentration, rest * concentration
+
+
+def _grid(e: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return points (m, κ) that cover their joint posterior, with its probabilities: weight, m, κ [H]."""
+    typical = max(float(np.median(n)), LEAST_TYPICAL)
+    # Many small groups have few different (errors, counted): each pair is computed once.
+    pairs, times = np.unique(np.stack([e, n]), axis=1, return_counts=True)
+    log_posterior = partial(_log_posterior, e=pairs[0], n=pairs[1], times=times, typical=typical)
+    start = np.array([logit((e.sum() + 0.5) / (n.sum() + 1)), 0.0])
+    points, weight = grid(log_posterior, start, [(-30.0, 30.0), (-12.0, 12.0)])
+    return weight, expit(points[0]), typical * np.exp(points[1])
+
+
+def _log_posterior(point: Floats, e: Floats, n: Floats, times: Integers, typical: float) -> Floats:
+    """Return the log density, less a constant, of points (logit m, log(κ / typical)): [2, ...] to [...]."""
+    kappa = typical * np.exp(point[1])
+    a, b = (expit(point[0]) * kappa)[..., None], (expit(-point[0]) * kappa)[..., None]
+    likelihood = times * (betaln(a + e, b + (n - e)) - betaln(a, b))  # so that b + n does not swallow b
+    prior_m = (log_expit(point[0]) + log_expit(-point[0])) / 2
+    prior_kappa = log_expit(point[1]) + OWN_WEIGHT * log_expit(-point[1])
+    return np.asarray(likelihood.sum(-1) + prior_m + prior_kappa)

@@ -1,0 +1,202 @@
+"""Everything once, on a few examples, before anything is trained for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.data import Dataset, Loader
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import REAL_INPUTS, Batch, Clock, MakeNet, Method, State, Task
+from skedastic.methods.presets import presets
+from skedastic.noise.estimate import measure_variance
+from skedastic.noise.group_noise import group_stats
+from skedastic.settings.registry import family_of
+from skedastic.training.config import Budget
+from skedastic.training.engine import find_device
+from skedastic.training.loop import make_task, only_trainable, suited
+from skedastic.training.stage import made, train_mode
+
+ANOTHER = "leave it out, or take another method"
+WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
+
+
+def rehearse(
+    methods: Iterable[Method],
+    dataset: Dataset,
+    make_net: MakeNet,
+    budget: Budget,
+    reference: Dataset | None = None,
+) -> None:
+    """Refuse networks, devices and settings of methods that would fail after the estimate, or in a worker.
+
+    Raises UserError. The caller's random state is left alone.
+    """
+    methods = list(methods)
+    find_device(budget.device)
+    for method in methods:
+        _check_supports(method, dataset.task)
+        if dataset.has_ids and REAL_INPUTS in method.requirements:
+            raise UserError(
+                f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; --ignore these columns, or "
+                "take another method"
+            )
+    task = _task(dataset, reference)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
+        _check_fresh(make_net)
+        for method in methods:
+            _rehearse(
+                method, task, _first_batch(method, task, suited(dataset, method)[0], budget), make_net, budget.compile
+            )
+
+
+def _first_batch(method: Method, task: Task, dataset: Dataset, budget: Budget) -> Batch:
+    """Return the smallest batch that the method takes."""
+    least = method.least_batch(task)
+    if min(budget.batch_size, len(dataset)) < least:
+        what = "train.batch_size" if budget.batch_size < least else "the number of training examples"
+        raise UserError(
+            f"{method.card.name}: {what} is {min(budget.batch_size, len(dataset))}, and it needs batches of at least {least}, one "
+            "example for each class; better several times as many"
+        )
+    rows = torch.arange(least)
+    loader = Loader(dataset.subset(rows), batch_size=budget.batch_size, least=least, augment=budget.augment, workers=0)
+    return made(next(loader.epoch(0, rows)), loader)
+
+
+def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compiled: bool) -> None:
+    """Take a step of every stage."""
+    state: State | None = None
+    for stage in method.stages(task):
+        if state is None or stage.reinit:
+            state = stage.method.init(task, make_net)
+            _predict(stage.method, state.eval(), task, batch.x)
+        elif stage.enter is not None:
+            state = stage.enter(state, task)
+        stage.method.streams(task)
+        with only_trainable(stage, state), torch.enable_grad():
+            train_mode(stage, state)
+            _train(stage.method, state, batch, compiled)
+
+
+def _check_supports(method: Method, task: str) -> None:
+    if task in method.supports:
+        return
+    against = _against(method, task)
+    if not against:
+        able = [name for name, preset in presets().items() if task in preset.make().supports]
+        raise UserError(f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}")
+    place, value, instead = against[0]
+    also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
+    raise UserError(f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}")
+
+
+def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the settings that are not for the task: their place, their name, and what is instead."""
+    if task not in method.card.supports:
+        return []
+    found = []
+    for field in fields(method):
+        value, family = getattr(method, field.name), family_of(type(getattr(method, field.name)))
+        if isinstance(value, Method):
+            inner = [(f"{field.name}.{place}", name, able) for place, name, able in _against(value, task)]
+            if task not in value.supports:
+                found += inner or [(field.name, value.card.name, "")]
+        elif family is not None and hasattr(value, "supports") and task not in value.supports:
+            able = ", ".join(n for n, cls in family.names().items() if task in cls.supports)
+            found.append((field.name, family.name_of(value), f"{family.many} that are: {able}"))
+        elif task == "regression" and field.name == "class_weights" and family is not None:
+            found.append((field.name, family.name_of(value), ""))
+    return found or _without(method, task)
+
+
+def _without(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the plain settings without any one of which the method would be for the task."""
+    usual = type(method)()
+    names = [f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)]
+    return [
+        (n, str(getattr(method, n)), "") for n in names if task in replace(method, **{n: getattr(usual, n)}).supports
+    ]
+
+
+def _check_fresh(make_net: MakeNet) -> None:
+    if isinstance(make_net, nn.Module) or not callable(make_net):
+        raise UserError(f"model is a {type(make_net).__name__}; {WAY_OUT}")
+    net = make_net()
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model() gives a {type(net).__name__}, and no torch.nn.Module; {WAY_OUT}")
+    if net is make_net():
+        raise UserError(f"model() gives the same network twice, so what it learned would leak; {WAY_OUT}")
+
+
+def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:
+    try:
+        logits = method.predict(state, x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the network can't read x of shape {list(x.shape)}: {reason}") from None
+    wanted = [len(x), len(task.classes)] if task.classes else [len(x)]
+    if list(logits.shape) != wanted:
+        what = f"logits {wanted}" if task.classes else f"one number each, [{len(x)}] or [{len(x)}, 1]"
+        raise UserError(f"the network gives {list(logits.shape)} for {len(x)} examples; it must give {what}")
+
+
+class _Backward:
+    """An engine that steps nothing."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def update(self, name: str, loss: Tensor) -> None:
+        self.backward(loss)
+
+    def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
+        torch.autograd.backward(loss, inputs=parameters)
+
+    def step(self, name: str) -> None:
+        return
+
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
+        found = torch.autograd.grad(
+            loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
+        return list(found)
+
+    def rate(self, name: str) -> float:
+        return 0.1
+
+    def draw(self, stream: str) -> Batch:
+        return self.batch
+
+    def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
+        yield self.batch
+
+
+def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
+    if compiled:  # as far as methods see; compiling takes too long to be rehearsed
+        for network in state.children():
+            network.compile()
+    try:
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            method.step(state, batch, Clock(0, 1, 0), _Backward(batch))
+    except UserError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{method.card.name} can't train this network: {reason}") from None
+
+
+def _task(dataset: Dataset, reference: Dataset | None) -> Task:
+    """Return the task as if nothing had been held out."""
+    bare = make_task(dataset, reference)
+    if dataset.scale is not None:
+        return replace(bare, stats=measure_variance(dataset, torch.full_like(dataset.y, torch.nan)))
+    nothing = torch.zeros(len(dataset), dtype=torch.bool)
+    stats = group_stats(dataset.group, nothing, nothing, dataset.groups, shrink=False)
+    return replace(bare, stats=stats)

@@ -1,0 +1,154 @@
+"""From what each part of the pipeline gave to the result of a fit."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from skedastic.evaluation.calibration import fit_temperature
+from skedastic.evaluation.metric import to_digits
+from skedastic.methods.bases.method import GROUP_STATS, Method, Task
+from skedastic.noise.estimate import Estimate
+from skedastic.report.content import Suspect
+from skedastic.runs.result import Result
+from skedastic.settings.config import Config
+from skedastic.training.loop import Trained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skedastic.data import Dataset
+    from skedastic.pipeline.prepare import Data
+
+SHOWN_SUSPECTS = 24
+
+
+def make_result(
+    config: Config,
+    data: Data,
+    method: Method,
+    task: Task,
+    trained: Trained,
+    estimated: Estimate | None,
+    metrics: dict[str, Any] | None,
+    predicted: Tensor | None,
+) -> Result:
+    """Gather the result of a fit from what each part of the pipeline gave."""
+    suspects = None if estimated is None else estimated.suspects
+    return Result(
+        config=config,
+        recipe=method,
+        trained=trained,
+        encoder=data.encoder,
+        classes=data.train.classes,
+        groups=data.train.groups,
+        integer_labels=data.source.integer_labels,
+        train_count=data.train.group_counts().tolist(),
+        class_count=task.class_count.long().tolist(),
+        density=data.train.density().tolist(),
+        group_stats=None if estimated is None else estimated.stats,
+        strengths=trained.method.enforced(trained.state, task),
+        suspects=suspects,
+        metrics=metrics,
+        predictions=_predictions(data.test, predicted),
+        seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
+        known=data.source.known,
+        true_noise=true_noise(data),
+        temperature=_temperature(data, predicted),
+        found=data.source.found,
+        remarks=(*data.source.remarks, *data.remarks, *trained.remarks),
+        shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
+        clusters=data.clusters,
+    )
+
+
+def _temperature(data: Data, predicted: Tensor | None) -> float | None:
+    """Return the temperature of test rows at their labels as given: clean ones are for evaluation only."""
+    if predicted is None or data.test_labels is None or data.train.scale is not None:
+        return None
+    return fit_temperature(predicted, data.test_labels)
+
+
+def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:
+    if test is None or predicted is None:
+        return pd.DataFrame(columns=["index", "label", "predicted", "group"])
+    group = _named(test.group, test.groups)
+    if test.scale is not None:
+        numbers = {"index": test.index, "label": test.y, "predicted": predicted}
+        return pd.DataFrame({k: v.numpy() for k, v in numbers.items()} | {"group": group})
+    columns = {
+        "index": test.index.numpy(),
+        "label": _named(test.y, test.classes),
+        "predicted": _named(predicted.argmax(1), test.classes),
+        "group": group,
+    }
+    shares = {f"p_{c}": predicted[:, i].numpy() for i, c in enumerate(test.classes)}
+    return pd.DataFrame(columns | shares)
+
+
+def _named(ids: Tensor, names: Sequence[str]) -> pd.Categorical[Any]:
+    return pd.Categorical.from_codes(ids.numpy(), pd.Index(names))
+
+
+def true_noise(data: Data) -> list[float | None] | None:
+    """Return the share of wrong labels of each group, or the mean squared error of real targets, [G].
+
+    None where no clean labels are known.
+    """
+    if data.truth is None:
+        return None
+    clean = data.truth.of(data.train.index)
+    wrong = (clean != data.train.y).float() if data.train.scale is None else (clean - data.train.y) ** 2
+    return [
+        float(wrong[data.train.group == g].mean()) if (data.train.group == g).any() else None
+        for g in range(len(data.train.groups))
+    ]
+
+
+def wrong_labels(data: Data) -> Tensor | None:
+    """Return whether the label of each row of the source is wrong, of rows to train on; None where nothing is known, or targets are real."""
+    if data.truth is None or data.train.scale is not None:
+        return None
+    index = data.train.index
+    wrong = torch.zeros(int(index.max()) + 1, dtype=torch.bool)
+    wrong[index] = data.truth.of(index) != data.train.y
+    return wrong
+
+
+def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
+    rows = suspects.head(SHOWN_SUSPECTS)
+    clean = None if data.truth is None else data.truth.of(torch.tensor(rows["index"].to_numpy()))
+    shown = []
+    for i, row in enumerate(rows.to_dict("records")):
+        image = data.source.image(row["index"])
+        shown.append(
+            Suspect(
+                index=int(row["index"]),
+                given=_written(row["given"]),
+                suggested=_written(row["suggested"]),
+                score=float(row["score"]),
+                truth=None if clean is None else _true(data, clean[i]),
+                image=None if image is None else _data_uri(image),
+                row={} if image is not None else data.source.describe(row["index"]),
+            )
+        )
+    return shown
+
+
+def _written(answer: str | float) -> str:
+    return answer if isinstance(answer, str) else to_digits(answer, 4)
+
+
+def _true(data: Data, clean: Tensor) -> str:
+    return data.train.classes[int(clean)] if data.train.classes else to_digits(float(clean), 4)
+
+
+def _data_uri(image: Any) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

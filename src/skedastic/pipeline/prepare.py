@@ -1,0 +1,188 @@
+"""From the sources that a configuration names to data that is ready: split, limited, encoded, corrupted if asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from skedastic import models
+from skedastic.data import (
+    Dataset,
+    Encoder,
+    Known,
+    Source,
+    Truth,
+    corrupt,
+    from_arrays,
+    limit,
+    open_source,
+    reference_rows,
+    split_rows,
+    with_corrections,
+)
+from skedastic.data.dataset import with_clean_labels
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import MakeNet
+from skedastic.noise.clusters import Clusters
+from skedastic.noise.estimate import Estimate
+from skedastic.runtime.allocator import give_back
+from skedastic.settings.config import Config
+from skedastic.settings.network import make_network
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A source made ready: what is trained on, what is tested on, and apart from both what is truly so.
+
+    test_labels: [m] those of the test set as given, where `test` has clean ones. reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made. clusters: the groups, where they were found in estimating the noise.
+    """
+
+    source: Source
+    test_source: Source | None
+    encoder: Encoder
+    train: Dataset
+    test: Dataset | None
+    truth: Truth | None
+    reference: Dataset | None = None
+    remarks: tuple[str, ...] = ()
+    test_labels: torch.Tensor | None = None
+    clusters: Clusters | None = None
+
+    def regrouped(self, estimated: Estimate | None) -> Data:
+        """Return the data with the clusters that were found in estimating, where these are the groups."""
+        if estimated is None or estimated.clusters is None:
+            return self
+        clusters = estimated.clusters
+        test, reference = (None if d is None else clusters.regrouped(d) for d in (self.test, self.reference))
+        remarks = (*self.remarks, clusters.remark)
+        return replace(
+            self, train=estimated.dataset, test=test, reference=reference, remarks=remarks, clusters=clusters
+        )
+
+
+Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
+
+
+def open_data(
+    config: Config, source: Source | None = None, test: Arrays | None = None, reference: Arrays | None = None
+) -> Data:
+    """Open the sources that `config` names, or take the given ones, and make them ready."""
+    source = source or open_named(config)
+    if config.labels is not None:
+        source = with_corrections(source, config.labels)
+    give_back()
+    split = config.test == "none" or config.test_fraction is not None
+    test_source = _beside("test", test, None if split else config.test, config, source)
+    within = config.reference is None or config.reference_fraction is not None
+    trusted = _beside("reference", reference, None if within else config.reference, config, source)
+    ready = prepare(config, source, test_source, trusted)
+    give_back()
+    return ready
+
+
+def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config, source: Source) -> Source | None:
+    """Return the source of test or reference examples that was given or named; None where there is neither."""
+    if arrays is not None:
+        if len(arrays) not in (2, 3):
+            raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
+        return from_arrays(*arrays, like=source.known)
+    return None if named is None else open_named(config, named, source.known)
+
+
+def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
+    """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any.
+
+    trusted: a source of reference examples; where `config` asks for a share of the training rows, they are set apart before
+    anything is corrupted.
+    """
+    rows, test_rows = source.rows, None
+    if config.split is not None and test_source is not None:
+        raise UserError(
+            f"test={config.test}: the column {config.split!r} says which rows are for testing; leave one out"
+        )
+    if test_source is not None:
+        if test_source.groups != source.groups:
+            raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
+        test_rows = torch.arange(len(test_source))
+    elif source.test_rows is not None:
+        for_test = torch.isin(source.rows, source.test_rows)
+        rows, test_rows = source.rows[~for_test], source.rows[for_test]
+    elif config.test_fraction is not None:
+        rows, test_rows = split_rows(source, config.test_fraction, config.seed)
+    held_out = None
+    if config.reference_fraction is not None:
+        rows, held_out = reference_rows(source, rows, config.reference_fraction, config.seed)
+    named = str(config.model.get("name", "auto"))
+    own_tokens = models.tokenizer_file(named, config.model) if source.kind == "text" else None
+    encoder, scale = source.encode(rows, config.tokens, own_tokens), source.scale(rows)
+    training = source.dataset(rows, encoder, scale)
+    if config.limit is not None:
+        training = limit(training, config.limit, config.seed)
+    truth = source.truth_of(training.index)
+    if config.noise or config.imbalance:
+        _check_classes(config, source)
+        if config.noise and training.soft is not None:
+            raise UserError(
+                f"noise={config.noise}: it flips labels, and here they are annotators' votes; leave one of the two out"
+            )
+        training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
+    test = test_labels = None
+    if test_rows is not None:
+        test_from = test_source or source
+        given = test_from.dataset(test_rows, encoder, scale)
+        test, test_labels = with_clean_labels(given, test_from.truth_of(test_rows)).in_memory(), given.y
+    reference: Dataset | None = None
+    remarks = _cut_off(training)
+    if trusted is not None or held_out is not None:
+        of = trusted or source
+        chosen = torch.arange(len(of)) if held_out is None else held_out
+        reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
+        remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
+    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks, test_labels)
+
+
+def _cut_off(training: Dataset) -> tuple[str, ...]:
+    """Say how many texts fill all that is read of them."""
+    if not training.tokens or not isinstance(training.x, torch.Tensor):
+        return ()
+    full = int((training.x[:, -1] != 0).sum())
+    rest = "of longer ones the rest is cut off (tokens.length)"
+    said = f"{full:,} of {len(training):,} texts have {training.tokens} tokens or more, as many as are read; {rest}"
+    return (said,) * (full > 0)
+
+
+def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
+    """Say what the reference set is; refuse one that lacks a class."""
+    count = torch.bincount(reference.y, minlength=len(reference.classes)) if reference.classes else torch.ones(1)
+    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=False) if n == 0]
+    if missing:
+        raise UserError(
+            f"reference: it has no example of class {', '.join(missing[:5])}{', …' * (len(missing) > 5)}, and what is learned from "
+            "it would forget the class; add some"
+        )
+    if len(reference) < 2:
+        raise UserError("reference: it has 1 example, and needs at least 2; give more")
+    whose = "" if truth is None else f", with the labels of {truth!r} where there is one"
+    where = "set apart from the training set" if set_apart else "given"
+    of_each = f", {int(count.min())} to {int(count.max())} of each class" if reference.classes else ""
+    return f"reference: {len(reference)} trusted examples {where}{of_each}{whose}."
+
+
+def network(config: Config, data: Data) -> MakeNet:
+    """Return the function that makes a fresh network of the configured model for the encoded features."""
+    return make_network(config, data.encoder, data.train.classes)
+
+
+def open_named(config: Config, source: str | None = None, like: Known | None = None) -> Source:
+    """Open the source that `config` names, or another of the same columns; `like`: the training data it must match."""
+    return open_source(source or config.source, like=like, **config.column_roles)
+
+
+def _check_classes(config: Config, source: Source) -> None:
+    if not source.classes:
+        name = "noise" if config.noise else "imbalance"
+        raise UserError(
+            f"{name}={getattr(config, name)}: it is made for classes, and the targets are real (regression); leave it out"
+        )

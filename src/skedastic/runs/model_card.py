@@ -1,0 +1,149 @@
+"""The model card of a run, `README.md`: what it is, what it was trained on, how good it is for whom, and how to use it.
+
+Every figure is one of the run's; where there is none, the card says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skedastic.evaluation.intervals import Interval
+from skedastic.evaluation.metric import to_digits
+from skedastic.report.content import GroupRow, Report
+from skedastic.runs.reports import fit_report
+from skedastic.version import __version__
+
+if TYPE_CHECKING:
+    from skedastic.runs.result import Result
+
+MOST_GROUPS = 50
+
+
+def model_card(result: Result, folder: Path) -> str:
+    """Return the card as Markdown, with the front matter that model hubs read."""
+    report = fit_report(result, folder)
+    parts = [
+        _front_matter(result),
+        f"# {report.title}",
+        report.sentence,
+        "## Data",
+        *_data(result),
+        "## How it was trained",
+        "\n".join(f"- {what}: {value}" for what, value in report.asked),
+        f"To do it again: `{report.command}`",
+        "## Figures",
+        _figures(report),
+        *[f"- {note}" for note in report.notes],
+        "## Use",
+        _use(result, folder),
+        "## Limits",
+        *_limits(result),
+        f"Written by skedastic {__version__}; {report.environment}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(result: Result) -> str:
+    task = "regression" if result.scale is not None else "classification"
+    what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[result.encoder.kind]
+    tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", result.method.card.name))
+    return f"---\nlibrary_name: skedastic\npipeline_tag: {what}\ntags:\n{tags}\n---"
+
+
+def _data(result: Result) -> list[str]:
+    config = result.config
+    found = [f"- Source: {config.source or 'given in Python'}: {result.found}."]
+    found.append(f"- Trained on {sum(result.train_count):,} rows.")
+    if result.metrics is not None:
+        found.append(f"- Tested on {result.metrics['overall']['n']:,} rows ({_tested_on(result)}).")
+    if config.noise or config.imbalance:
+        given = ", ".join(
+            f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
+        )
+        found.append(f"- The training labels were corrupted on purpose: {given}.")
+    if result.known.kinds:
+        columns = ", ".join(f"`{name}` ({kind})" for name, kind in result.known.kinds.items())
+        found.append(f"- It reads the columns {columns}.")
+    if result.known.images:
+        channels, height, width = result.known.images
+        found.append(f"- It reads images of {width} × {height} pixels in {channels} channels.")
+    return ["\n".join(found)]
+
+
+def _tested_on(result: Result) -> str:
+    config = result.config
+    share = config.test_fraction
+    where = f"{share:.0%} of the source, held out" if share is not None else f"{config.test}"
+    return f"{where}, with the clean labels of `{config.truth}`" if config.truth else where
+
+
+def _figures(report: Report) -> str:
+    name = next(iter(report.history), "")
+    noise = report.measure.noise
+    head = (
+        f"| group | trained on | tested on | {noise}, estimated | strength | {report.measure.name} |\n"
+        + "| --- " * 6
+        + "|"
+    )
+    rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
+    left = len(report.groups) - MOST_GROUPS
+    more = f"\n\n… and {left} more groups, in metrics.json." if left > 0 else ""
+    overall = ""
+    if report.methods:
+        overall = f"\n\nOver all test rows: {_written(report.methods[0].overall, report)}."
+    return "\n".join([head, *rows]) + "\n\n95 % intervals in brackets, of chance alone." + overall + more
+
+
+def _row(group: GroupRow, name: str, report: Report) -> str:
+    score = group.score.get(name)
+    cells = [
+        group.name.replace("|", "\\|"),
+        f"{group.train:,}",
+        f"{group.test:,}",
+        "" if group.noise is None else _written(group.noise, report),
+        "" if group.strength is None else f"{group.strength:.3g}",
+        "" if score is None else _written(score, report),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _written(interval: Interval, report: Report) -> str:
+    if not report.measure.percent:
+        between = f" ({to_digits(interval.low, 3)} to {to_digits(interval.high, 3)})" if interval.known else ""
+        return report.measure.text(interval.mean) + between
+    between = f" ({interval.low * 100:.1f} to {interval.high * 100:.1f})" if interval.known else ""
+    return f"{interval.mean * 100:.1f} %{between}"
+
+
+def _use(result: Result, folder: Path) -> str:
+    lines = [
+        "```python",
+        "import skedastic as sk",
+        "",
+        f'result = sk.load("{folder}")',
+        "result.predict(X)  # like those that it was trained on",
+        "```",
+        "",
+        "```",
+        f"skedastic predict {folder} new.csv --out predicted.csv",
+        f"skedastic evaluate {folder} labelled.csv",
+        f"skedastic export {folder} --format onnx --out model.onnx",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _limits(result: Result) -> list[str]:
+    limits = ["- It knows its test set only: on rows of another kind nothing is known of it."]
+    if result.metrics is None:
+        limits = ["- It was never tested."]
+    few = [g for g, n in zip(result.groups, result.train_count, strict=True) if n < 30]
+    if few:
+        limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
+    if result.scale is None and result.temperature is not None:
+        limits.append(
+            f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {result.temperature:.3g}, "
+            "fitted on the labels of the test rows as they were given."
+        )
+    return ["\n".join(limits)]

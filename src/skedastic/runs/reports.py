@@ -1,0 +1,231 @@
+"""From results to what the report shows."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skedastic.core.strengths import GroupStats
+from skedastic.evaluation.intervals import Interval, mean_interval
+from skedastic.evaluation.metric import Measure
+from skedastic.report.content import Difference, GroupRow, MethodRow, Report
+from skedastic.report.words import strength as in_digits
+from skedastic.runs.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
+from skedastic.settings.config import Config
+
+if TYPE_CHECKING:
+    from skedastic.runs.comparison import Comparison
+    from skedastic.runs.result import Result
+
+
+def fit_report(result: Result, folder: Path) -> Report:
+    """Return the report of one trained model."""
+    from skedastic.runtime.environment import environment
+
+    name, metrics = str(result.config.method.get("name", result.method.card.name)), result.metrics
+    measure = result.measure
+    noise = _noise(result.group_stats, measure)
+    score = {g["name"]: _interval(g, measure) for g in metrics["groups"] if g["n"]} if metrics else {}
+    tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
+    groups = [
+        GroupRow(
+            name=group,
+            train=result.train_count[i],
+            test=tested.get(group, 0),
+            noise=noise.get(group),
+            true_noise=_shown_noise(result.true_noise[i], measure) if result.true_noise else None,
+            strength=None if result.strengths is None else float(result.strengths[i]),
+            score={name: score[group]} if group in score else {},
+            focus=False,
+        )
+        for i, group in enumerate(result.groups)
+    ]
+    methods = []
+    if metrics:
+        worst = metrics["worst_group"]["name"]
+        methods = [
+            MethodRow(
+                name=name,
+                overall=_interval(metrics["overall"], measure),
+                focus=None,
+                rest=None,
+                worst_group=score[worst],
+                seconds=result.seconds,
+            )
+        ]
+    rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
+    return Report(
+        title=f"{name} on {result.config.source or 'your data'}",
+        sentence=fit_sentence(result),
+        asked=_asked(result.config, [name], result.history),
+        command=rerun if result.config.source else "sk.fit(X, y, …) with the settings in config.toml",
+        methods=methods,
+        differences=[],
+        groups=groups,
+        history={name: _curves([result.history])},
+        suspects=result.shown_suspects,
+        suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
+        notes=[*result.remarks, *group_notes(groups, result.group_stats), *metric_notes(result)],
+        environment=environment(),
+        measure=measure,
+    )
+
+
+def comparison_report(comparison: Comparison) -> Report:
+    """Return the report of a comparison over seeds."""
+    config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
+    first, table, measure = outcomes[0], comparison.to_dict(), comparison.measure
+    stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
+    # of the methods that treat groups with a strength, the last one's is shown
+    strengths = next((s for m in reversed(methods) if all(s := [o.strengths[m] for o in outcomes])), [])
+    groups = []
+    for i, name in enumerate(first.groups):
+        rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in methods}
+        score = {m: [r[measure.key] for r in rs if r["n"]] for m, rs in rows.items()}
+        truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
+        groups.append(
+            GroupRow(
+                name=name,
+                train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
+                test=round(float(np.mean([r["n"] for r in rows[methods[0]]]))),
+                noise=_mean([measure.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
+                true_noise=float(np.mean([_shown_noise(t, measure) for t in truths])) if truths else None,
+                strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
+                score={m: _mean(v) for m, v in score.items() if v},
+                focus=name in comparison.focus,
+            )
+        )
+    return Report(
+        title=f"{', '.join(methods)} on {config.source}",
+        sentence=comparison_sentence(comparison),
+        asked=[*_asked(config, methods), ("Seeds", _seeds([o.seed for o in outcomes]))],
+        command="skedastic compare --config config.toml --out NEW",
+        methods=[
+            MethodRow(
+                name=m,
+                overall=_of(row["overall"]),
+                focus=_of(row["focus"]) if row["focus"] else None,
+                rest=_of(row["rest"]) if row["rest"] else None,
+                worst_group=_of(row["worst_group"]),
+                seconds=row["seconds"],
+            )
+            for m, row in table["methods"].items()
+        ],
+        differences=[
+            Difference(
+                name=f"{b} − {a}",
+                **{part: _of(d) if d else None for part, d in table["paired"][f"{b}-{a}"].items()},  # type: ignore[arg-type]
+            )
+            for b, a in comparison.pairs()
+        ],
+        groups=groups,
+        history={m: _curves([o.history[m] for o in outcomes]) for m in methods},
+        suspects=first.suspects,
+        suspects_total=first.suspects_total,
+        notes=[
+            *config.notes,
+            *comparison.remarks,
+            *comparison_notes(comparison),
+            *group_notes(groups, stats[0] if stats else None),
+        ],
+        environment=table["environment"],
+        measure=measure,
+    )
+
+
+def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, Any]] = ()) -> list[tuple[str, str]]:
+    rows = [
+        ("Data", config.source or "from Python"),
+        ("Target", config.target),
+        ("Task", None if config.task == "auto" else config.task),
+        ("Bins of the target", None if config.bins is None else str(config.bins)),
+        ("Groups", config.groups),
+        ("Test", f"{float(config.test):.0%} held out" if _is_number(config.test) else config.test),
+        ("Label noise added", config.noise),
+        ("Imbalance added", config.imbalance),
+        ("Training rows", None if config.limit is None else f"at most {config.limit}"),
+        ("Model", str(config.model.get("name", "auto"))),
+        ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
+        ("Strength", _strength(config.method.get("strength"), history)),
+        (
+            "Budget",
+            f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}",
+        ),
+        (
+            "Noise estimate",
+            f"{config.estimate.kind}, {config.estimate.folds} folds"
+            if config.estimate.kind == "cross-fit"
+            else config.estimate.kind,
+        ),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
+    """What was asked for; where it was found while training, what came of it."""
+    found = [row for row in history if "strength" in row]
+    if not found:
+        return None if asked is None else str(asked)
+    course = [row["strength"] for row in found if row["stage"] == history[-1]["stage"]]
+    before = f"{len(found) - len(course)} epochs were spent on too much; " if len(found) > len(course) else ""
+    if not course:
+        return f"{asked}: none; {before}then it was left out"
+    held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)
+    why = "then every group was fit as well as its noise allows" if held < len(course) else "it fell to the end"
+    first, last = in_digits(course[0]), in_digits(course[-1])
+    return f"{asked}: {before}from {first} to {last} in {held} of {len(course)} epochs; {why}"
+
+
+def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
+    """Mean loss and accuracy by epoch over the runs; of those that differ in their stages, of the last stage alone."""
+    if len({tuple(row["stage"] for row in history) for history in histories}) > 1:
+        histories = [[row for row in history if row["stage"] == history[-1]["stage"]] for history in histories]
+    curves = {}
+    for key in ("loss", "accuracy"):
+        seen = [[row[key] for row in history if key in row] for history in histories]  # a stage may train nothing
+        curves[key] = [float(np.mean([v for v in values if v is not None])) for values in zip_longest(*seen)]
+    return {key: values for key, values in curves.items() if values}
+
+
+def _noise(stats: GroupStats | None, measure: Measure) -> dict[str, Interval]:
+    if stats is None:
+        return {}
+    columns = [[measure.of_noise(v) for v in c.tolist()] for c in (stats.noise, stats.noise_low, stats.noise_high)]
+    rows = zip(stats.names, *columns, strict=True)
+    return {name: Interval(mean=mean, low=low, high=high) for name, mean, low, high in rows}
+
+
+def _shown_noise(value: float | None, measure: Measure) -> float | None:
+    return None if value is None else measure.of_noise(value)
+
+
+def _interval(row: dict[str, Any], measure: Measure) -> Interval:
+    return _of({"mean": row[measure.key], "low": row["low"], "high": row["high"]})
+
+
+def _of(row: dict[str, Any]) -> Interval:
+    """A mean with its interval; NaN ends where one seed gives none."""
+    low, high = (math.nan if row[end] is None else row[end] for end in ("low", "high"))
+    return Interval(mean=row["mean"], low=low, high=high)
+
+
+def _mean(values: list[float]) -> Interval:
+    return _of(mean_interval(values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)}, from {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])

@@ -1,0 +1,164 @@
+"""What came out and what to bear in mind, in sentences: for the report and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skedastic.core.strengths import GroupStats
+from skedastic.evaluation.intervals import paired
+from skedastic.report.content import GroupRow
+
+if TYPE_CHECKING:
+    from skedastic.runs.comparison import Comparison
+    from skedastic.runs.result import Result
+
+FEW = 30  # counted examples below which a group's estimate is remarked on
+
+
+def fit_sentence(result: Result) -> str:
+    """Say in one sentence what came out of a fit."""
+    parts = []
+    if result.metrics:
+        overall, worst = result.metrics["overall"], result.metrics["worst_group"]
+        if result.scale is None:
+            all_rows = f"{overall['accuracy']:.1%} of the {overall['n']} test rows are right"
+            worst_group = f"is at {worst['accuracy']:.1%}"
+        else:
+            all_rows = (
+                f"the root mean squared error on the {overall['n']} test rows is {result.measure.text(overall['rmse'])}"
+            )
+            worst_group = f"has {result.measure.text(worst['rmse'])}"
+        parts.append(f"{all_rows}; the worst group, {worst['name']}, {worst_group}")
+    if result.group_stats is not None:
+        g = int(result.group_stats.noise.argmax())
+        noise = float(result.group_stats.noise[g])
+        words = (
+            f"an estimated {noise:.0%} of its labels wrong"
+            if result.scale is None
+            else f"an estimated deviation of {result.measure.text(noise**0.5)}"
+        )
+        parts.append(f"the noisiest group, {result.groups[g]}, has {words}")
+    sentence = "; ".join(parts) or f"trained on {sum(result.train_count)} rows; there is no test set"
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def comparison_sentence(comparison: Comparison) -> str:
+    """Say in one sentence how the last method compares with the first."""
+    methods = comparison.methods
+    part = "focus" if comparison.focus else "overall"
+    where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
+    values = comparison.values
+    if not comparison.measure.higher_is_better:
+        return _error_sentence(comparison, part, where)
+    if len(methods) == 1:
+        return f"{methods[0]} is right on {np.mean(values[methods[0]][part]):.1%} {where}."
+    name, base = methods[-1], methods[0]
+    difference = paired(values[name][part], values[base][part])
+    mean = difference["mean"] * 100
+    size = f"{abs(mean):.1f} points {'better' if mean > 0 else 'worse'} than"
+    words = f"{name} is {size if abs(mean) >= 0.05 else 'as good as'} {base} {where}"
+    if difference["low"] is not None:
+        low, high = difference["low"] * 100, difference["high"] * 100
+        chance = ", so it may be chance" if low <= 0 <= high else ""
+        words += f" (95 % interval {low:+.1f} to {high:+.1f}, {len(comparison.outcomes)} seeds{chance})"
+    words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
+    if comparison.focus and values[name]["rest"]:
+        rest = paired(values[name]["rest"], values[base]["rest"])
+        words += f"; on the other groups {round(rest['mean'] * 100, 1) + 0.0:+.1f}"  # no -0.0
+    return words + "."
+
+
+def _error_sentence(comparison: Comparison, part: str, where: str) -> str:
+    """Say the same of errors: lower is better."""
+    methods, values, measure = comparison.methods, comparison.values, comparison.measure
+    own = measure.text(float(np.mean(values[methods[-1]][part])))
+    if len(methods) == 1:
+        return f"The root mean squared error of {methods[0]} is {own} {where}."
+    name, base = methods[-1], methods[0]
+    other = float(np.mean(values[base][part]))
+    difference = paired(values[name][part], values[base][part])
+    size = f"{measure.text(abs(difference['mean']))} {'lower' if difference['mean'] < 0 else 'higher'} than"
+    same = abs(difference["mean"]) < 5e-4 * other
+    words = f"The error of {name} is {'the same as' if same else size} that of {base} {where}"
+    if difference["low"] is not None:
+        low, high = difference["low"], difference["high"]
+        chance = ", so it may be chance" if low <= 0 <= high else ""
+        ends = f"{measure.difference(low)} to {measure.difference(high)}"
+        words += f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
+    words += f": {own} against {measure.text(other)}"
+    if comparison.focus and values[name]["rest"]:
+        rest = paired(values[name]["rest"], values[base]["rest"])
+        words += f"; on the other groups {measure.difference(rest['mean'])}"
+    return words + ". Lower is better."
+
+
+def group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:
+    """Say of which groups little is known, and what the estimated noise counts."""
+    notes = []
+    absent = [g.name for g in groups if g.test == 0]
+    if absent and len(absent) < len(groups):
+        notes.append(f"Not in the test set, so without a figure: {_some(absent)}.")
+    if stats is not None:
+        few = [n for n, h in zip(stats.names, stats.counted.tolist(), strict=True) if h < FEW]
+        if few:
+            notes.append(f"Fewer than {FEW} held-out examples counted, so the noise is uncertain: {_some(few)}.")
+        notes += unlearned(stats)
+        notes.append(
+            "The estimated noise is the deviation of held-out targets from what was predicted for them: it counts what the "
+            "model can't learn as well as the noise of the targets. Where bins of the target are the groups, it also "
+            "counts that a target is in an outer bin because of its noise."
+            if stats.measure == "variance"
+            else "The estimated noise is the share of held-out examples that are predicted otherwise than labelled, of those "
+            "predicted with confidence: it counts what the model can't learn as well as what was labelled wrong, and is "
+            "too high where groups are rare."
+        )
+    return notes
+
+
+def unlearned(stats: GroupStats) -> list[str]:
+    """Warn, in one line, of an estimate that says more of what the model has not learned than of the labels."""
+    if stats.errors is None:
+        return []
+    wrong = int(stats.errors.sum()) / max(1, int(stats.counted.sum()))
+    if wrong <= 0.5:
+        return []
+    return [
+        f"{wrong:.0%} of the held-out rows are predicted otherwise than labelled: the estimated noise says as much of what "
+        "the model has not learned as of the labels. Train longer, with more rows or another model, before you trust it."
+    ]
+
+
+def metric_notes(result: Result) -> list[str]:
+    """Say what the accuracy of a fit is, or is not."""
+    if result.metrics is None:
+        return [f"There was no test set: nothing is known of the {result.measure.name}."]
+    if result.true_noise is None and result.config.test_fraction is not None:
+        return [
+            "The test rows were held out of the same source: where its labels are wrong, so is the accuracy."
+            if result.scale is None
+            else "The test rows were held out of the same source: their error holds the noise of their own targets too."
+        ]
+    return []
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Say what a comparison holds alike, what its intervals are, and whose suspects are shown."""
+    notes = []
+    if comparison.config.focus and not comparison.focus:
+        notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")
+    n = len(comparison.outcomes)
+    if n == 1:
+        return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
+    return [
+        *notes,
+        f"The suspect {'labels' if comparison.measure.percent else 'targets'} are those of seed {comparison.outcomes[0].seed}.",
+        "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
+        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
+    ]
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,68 @@
+"""Frames of rows written as one CSV, Parquet or JSON lines file, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+from skedastic.errors import UserError
+from skedastic.runs.folder import written_file
+
+FORMATS = (".csv", ".parquet", ".jsonl")
+
+
+class TableWriter:
+    """Writes frames as one table: Parquet, or CSV, or JSON lines."""
+
+    def __init__(self, path: Path, ending: str) -> None:
+        self.path, self.ending = path, ending
+        self._open: Any = None
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Write the next rows."""
+        if self.ending == ".jsonl":
+            self._open = self._open or self.path.open("w", encoding="utf-8")
+            frame.to_json(self._open, orient="records", lines=True, force_ascii=False, double_precision=15)
+            return
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if self._open is None:
+            make = pq.ParquetWriter if self.ending == ".parquet" else arrow_csv.CSVWriter
+            self._open = make(self.path, table.schema)
+        self._open.write_table(table.cast(self._open.schema) if self.ending == ".parquet" else table)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._open is not None:
+            self._open.close()
+
+
+@contextmanager
+def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
+    """Lend a writer of frames; `out` is there only when all of them are written.
+
+    Raises UserError for another ending than .csv, .parquet or .jsonl, a file that is there (unless `force`), and where nothing
+    can be written.
+    """
+    path = Path(out)
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise UserError(f"--out {str(out)!r}: the name must end in {', '.join(FORMATS)}")
+    with written_file(path, force) as temporary:
+        writer = TableWriter(temporary, ending)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def write_frame(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
+    """Write a frame into a .csv, .parquet or .jsonl file, whole or not at all. Raises UserError."""
+    with writing(out, force) as writer:
+        writer.write(frame)

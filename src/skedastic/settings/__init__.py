@@ -1,0 +1,1 @@
+"""Settings: the configuration, names with settings, and the papers' tables as presets."""

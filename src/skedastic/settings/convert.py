@@ -1,0 +1,166 @@
+"""From plain data, such as TOML gives, to a dataclass: every key known, every value of its field's type.
+
+A misspelled key gets the nearest right one, a value of the wrong type says what was expected: nothing is swallowed. Fields
+that hold a loss, class weights, a sampler, a head or a method are named, with settings: `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from skedastic.errors import UserError, unknown
+from skedastic.methods.bases.method import Method
+from skedastic.methods.presets import find_preset
+from skedastic.settings.expression import parse_expression, split
+from skedastic.settings.registry import Family, family_of
+
+
+def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
+    """Return the dataclass `cls` made of `data`; `where` is the dotted place of `data` in the configuration."""
+    hints = get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls) if f.init]
+    arguments = {}
+    for key, value in data.items():
+        place = f"{where}.{key}" if where else key
+        if key not in known:
+            raise unknown("setting", place, [f"{where}.{k}" if where else k for k in known])
+        arguments[key] = convert(hints[key], value, place)
+    return cls(**arguments)
+
+
+def convert(hint: Any, value: Any, place: str) -> Any:
+    """Return `value` as the type `hint`, or raise UserError saying what `place` takes."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _one_of(inner, value, place)
+    family = family_of(hint)
+    if family is not None and isinstance(value, (str, Mapping)):
+        return _named(family, value, place)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return build(hint, value, place)
+    if origin is Literal:
+        return value  # the dataclass itself checks its choices, and suggests
+    if origin is tuple:
+        if isinstance(value, str):
+            value = split(value) if inner[0] is str else [parse(v) for v in split(value)]
+        values = value if isinstance(value, Sequence) else [value]
+        return tuple(convert(inner[0], v, place) for v in values)
+    for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
+        if hint is kind and isinstance(value, number) and not isinstance(value, bool):
+            return kind(value)
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {key: v if inner[1] is Any else convert(inner[1], v, f"{place}.{key}") for key, v in value.items()}
+    if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
+        return value
+    if family is None and (dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping))):
+        raise UserError(
+            f"{place}={_shown(value)}: must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
+        )
+    names = {float: "a number", int: "a whole number", bool: "true or false"}
+    what = names.get(hint, "text") if family is None else f"the name of a {family.what}"
+    raise UserError(f"{place}={_shown(value)}: must be {what}")
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    """Return `value` as the first of several types that takes it."""
+    words = [w for kind in kinds if get_origin(kind) is Literal for w in get_args(kind)]
+    if value is None or (isinstance(value, str) and value == "none" and str not in kinds):
+        return None
+    if value in words:
+        return value
+    first: UserError | None = None
+    for kind in kinds:
+        if kind is not type(None) and get_origin(kind) is not Literal:
+            try:
+                return convert(kind, value, place)
+            except UserError as error:
+                first = first or error
+    assert first is not None
+    raise UserError(f"{first}, or {' or '.join(words)}") if words else first from None
+
+
+def _named(family: Family, value: Any, place: str) -> Any:
+    """Return what a name, or a name with settings, stands for."""
+    if isinstance(value, str) and "(" in value:
+        value = parse_expression(value, place)
+    settings = {"name": value} if isinstance(value, str) else dict(value)
+    name = settings.pop("name", None)
+    if name is None:
+        example = _first_with(family, settings)
+        raise UserError(f"{place}: which {family.what}? name it too, with {place}.name={example}")
+    if not isinstance(name, str):
+        raise UserError(f"{place}.name={name!r}: must be text, the name of a {family.what}")
+    if name not in family.names():
+        raise unknown(family.what, str(name), family.names())
+    if family.base is Method:
+        return build_method(str(name), settings, place)
+    cls = family.names()[name]
+    if "" in settings:
+        fields = [f.name for f in dataclasses.fields(cls)]
+        if not fields or fields[0] in settings:
+            raise UserError(f"{place}: {name}(…) {'takes no settings' if not fields else f'has {fields[0]} twice'}")
+        settings[fields[0]] = settings.pop("")
+    return build(cls, settings, place)
+
+
+def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
+    """Return the method of a preset's name with `settings` on top of the preset's own.
+
+    name: may have settings of its own, as in absgd(lam=5). Raises UserError where one is given twice, or is none.
+    """
+    name, own = name_and_settings(name, place)
+    for key in settings:
+        if key in own:
+            raise UserError(f"{place}.{key} is given twice, in {name}({key}=…) and beside it; leave one out")
+    if "" in (given := {**own, **settings}):
+        raise UserError(f"{place}={name}(…): settings of a method have names, such as {name}(loss=focal)")
+    preset = find_preset(name)
+    method: Method = build(preset.cls, {**preset.settings, **given}, place)
+    return method
+
+
+def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of a text such as "absgd(lam=5)"."""
+    if "(" not in name:
+        return name, {}
+    found = parse_expression(name, place)
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+        raise UserError(f"{place}={name!r}: must be the name of a method, with settings in brackets: absgd(lam=5)")
+    return found.pop("name"), found
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
+
+
+def _first_with(family: Family, settings: Mapping[str, Any]) -> str:
+    fits = (
+        n for n, cls in family.names().items()
+        if isinstance(cls, type) and set(settings) <= {f.name for f in dataclasses.fields(cls)}
+    )  # fmt: skip
+    return next(fits, next(iter(family.names())))
+
+
+def _first_key(hint: Any) -> str:
+    return dataclasses.fields(hint)[0].name if dataclasses.is_dataclass(hint) else "name"
+
+
+def whole_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Return the whole numbers ≥ 1 of a text such as "3,32,32". Raises UserError that names `name`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise UserError(f"{name} {text!r}: must be whole numbers, 1 or more, such as 3,32,32")
+    return tuple(map(int, parts))
+
+
+def parse(text: str) -> Any:
+    """Return what TOML makes of `text`; bare words need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,207 @@
+"""The command line: what it writes, prints, and leaves behind when something goes wrong on the way."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from skedastic import pipeline
+from skedastic.data import open_source
+from skedastic.runs.folder import COMPARISON_FILES, RUN_FILES
+from skedastic.runs.seeds import SeedOutcome
+from tests.support.command_line import CSV, TINY, everything, run
+from tests.support.paths import SOURCE
+
+HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "plotly", "pyarrow", "torchmetrics", "cleanlab")
+
+
+def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
+    before = everything(here)
+    answer = subprocess.run(
+        [sys.executable, "-m", "skedastic", *f"compare {CSV} --methods erm,haar --out both".split()],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("error: unknown method 'haar'; did you mean 'har'?")
+    assert answer.stderr.count("\n") == 1
+    assert everything(here) == before
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import skedastic", "import skedastic\nskedastic.__dir__()", "from skedastic.cli import main\nmain(['--help'])"],
+)
+def test_help_and_import_load_nothing_heavy(code):
+    code += f"\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_arguments_are_a_call_for_help(capsys):
+    status, out, _ = run(capsys)
+    assert status == 0
+    assert "Usage: skedastic" in out
+    assert "compare" in out
+
+
+def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
+    line = ["fit", "good.csv", "--target", "quality", "--noise", "uniform:0.1", "--method", "unif", *TINY]
+    status, out, _ = run(capsys, *line, "--seed", 3, "--strength", 0.5, "--set", "train.lr=0.1", "--out", "a/run")
+    assert status == 0
+    assert "a/run/report.html" in out
+    assert "test rows are right" in out
+    written = [*RUN_FILES, "checkpoints", "checkpoints/1-train.safetensors"]
+    assert everything(here / "a") == sorted(["run", *(f"run/{name}" for name in written)])
+    assert run(capsys, "fit", "--config", "a/run/config.toml", "--out", "again")[0] == 0
+    for name in ("metrics.json", "model.safetensors", "group_stats.json", "config.toml"):
+        assert (here / "again" / name).read_bytes() == (here / "a" / "run" / name).read_bytes()
+    config = (here / "again" / "config.toml").read_text()
+    assert 'name = "unif"' in config
+    assert "strength = 0.5" in config
+    assert run(capsys, *line, "--out", "again")[0] == 2
+    assert run(capsys, *line, "--out", "again", "--force")[0] == 0
+    assert everything(here / "again") == sorted(written)
+    assert not [name for name in os.listdir(here) if name.startswith(".")]
+
+
+def test_options_go_over_the_file_and_set_over_both(here, capsys):
+    (here / "some.toml").write_text(
+        'source = "good.csv"\ntarget = "quality"\nseed = 1\n[train]\nepochs = 9\nlr = 0.3\n'
+    )
+    given = ("--config", "some.toml", "--epochs", 7, "--seed", 2, "--set", "train.epochs=1", "--set", "model.width=8")
+    assert run(capsys, "fit", *given, "--out", "run")[0] == 0
+    config = (here / "run" / "config.toml").read_text()
+    for written in ("epochs = 1\n", "lr = 0.3\n", "seed = 2\n", "width = 8\n"):
+        assert written in config
+
+
+def test_a_run_without_test_set_or_estimate_is_written_too(here, capsys):
+    line = (*CSV.replace("good", "fit good").split(), "--method", "erm", "--set", "estimate.kind=none", *TINY)
+    status, out, _ = run(capsys, *line, "--test", "none", "--out", "run")
+    assert status == 0
+    assert "there is no test set" in out
+    assert json.loads((here / "run" / "metrics.json").read_text()) is None
+    assert json.loads((here / "run" / "group_stats.json").read_text()) is None
+    assert run(capsys, "fit", "--config", "run/config.toml", "--out", "again")[0] == 0
+
+
+def test_compare_writes_its_figures_and_a_report(here, capsys):
+    line = ("compare", "good.parquet", "--target", "quality", "--methods", "erm,har", "--seeds", 2, "--jobs", 1)
+    status, out, _ = run(capsys, *line, *TINY, "--focus", "a", "--strength", 0.3, "--out", "both")
+    assert status == 0
+    assert "har − erm" in out
+    assert everything(here / "both") == sorted(COMPARISON_FILES)
+    figures = json.loads((here / "both" / "compare.json").read_text())
+    assert figures["focus"] == ["a"]
+    assert run(capsys, "compare", "--config", "both/config.toml", "--jobs", 1, "--out", "again")[0] == 0
+    assert json.loads((here / "again" / "compare.json").read_text())["paired"] == figures["paired"]
+
+
+def test_what_goes_wrong_while_training_leaves_nothing(here, capsys):
+    before = everything(here)
+    line = (*CSV.replace("good", "fit good").split(), "--set", "train.lr=1e30", "--epochs", 3, "--out", "a/run")
+    status, _, err = run(capsys, *line)
+    assert status == 2
+    assert "lower the learning rate" in err.splitlines()[-1]
+    assert everything(here) == before
+
+
+def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = everything(here)
+    monkeypatch.setattr("skedastic.report.html.render", interrupted)  # half of the folder is written by then
+    status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
+    assert status == 130
+    assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume a/run"
+    assert {name for name in everything(here) if "run.unfinished" not in name} == set(before) | {"a"}
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert run(capsys, "fit", "--resume", "a/run")[0] == 0
+    assert os.listdir(here / "a") == ["run"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, capsys, monkeypatch):
+    line = (*CSV.replace("good", "fit good").split(), *TINY, "--out", "run", "--force")
+    assert run(capsys, *line)[0] == 0
+    before = {name: (here / "run" / name).read_bytes() for name in RUN_FILES}
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skedastic.report.html.render", full)
+    status, _, err = run(capsys, *line)
+    assert status == 2
+    assert "No space left on device" in err.splitlines()[-1]
+    assert {name: (here / "run" / name).read_bytes() for name in RUN_FILES} == before
+    assert not [name for name in os.listdir(here) if name.startswith(".")]
+
+
+def test_estimate_prints_a_table_or_json(here, capsys):
+    status, out, _ = run(capsys, "estimate", "good.csv", "--target", "quality", "--noise", "a->b:0.4", *TINY, "--json")
+    assert status == 0
+    figures = json.loads(out)
+    assert figures["names"] == ["a", "b", "c"]
+    assert sum(figures["count"]) == 60
+    assert max(figures["strengths"]) == 1
+    assert len(figures["true_noise"]) == 3
+    assert figures["measured_noise"] is None
+    status, out, _ = run(capsys, "estimate", "good.csv", "--target", "quality", *TINY)
+    assert status == 0
+    assert "noise (95 %)" in out
+
+
+def test_methods_are_listed_and_shown(capsys):
+    status, out, _ = run(capsys, "methods")
+    assert status == 0
+    assert all(name in out for name in ("erm", "unif", "har"))
+    assert "Heteroskedastic" in run(capsys, "methods", "har")[1]
+    everyone = json.loads(run(capsys, "methods", "--json")[1])
+    assert everyone["har"] == json.loads(run(capsys, "methods", "har", "--json")[1])
+    assert everyone["unif"]["parameters"]["weighting"]["default"] == "uniform"
+    needs = {name: about["needs"] for name, about in everyone.items()}
+    assert needs["har"] == ["classes or numbers", "an estimate of noise"]
+    assert needs["unif"] == needs["erm"] == ["classes or numbers"]
+    assert needs["ldam"] == needs["crt"] == ["classes", "a last nn.Linear"]
+    assert needs["dmi"] == ["classes", "batches of as many as classes"]
+    assert needs["group-dro"][1:] == ["groups: a column, or the classes"]
+    assert out.split()[:6] == ["name", "what", "it", "is", "needs", "paper"]
+
+
+def test_an_error_of_a_worker_crosses_as_one_line(here, capsys, monkeypatch):
+    monkeypatch.setattr("skedastic.pipeline.compare_seed", diverging)
+    before = everything(here)
+    line = ("compare", "good.csv", "--target", "quality", "--seeds", 2, "--jobs", 2, "--out", "both")
+    status, _, err = run(capsys, *line)
+    assert (status, err.splitlines()[-1]) == (2, "error: the loss is nan; lower the learning rate")
+    assert everything(here) == before
+
+
+def diverging(config) -> SeedOutcome:
+    raise pipeline.UserError("the loss is nan; lower the learning rate")
+
+
+@pytest.mark.parametrize("verb", ["fit", "compare"])
+def test_tables_fit_80_columns_and_sentences_are_not_broken(verb, here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    jobs = ("--jobs", 1, "--seeds", 2) if verb == "compare" else ()
+    status, out, _ = run(capsys, verb, "digits", "--noise", "1<->8:0.4", *TINY, *jobs, "--out", "a" * 90)
+    assert status == 0
+    lines = out.splitlines()
+    starts = ("erm  ", "unif  ", "har  ", "unif − ", "har − ", *(f"{digit}  " for digit in range(10)))
+    rows = [line for line in lines if line.startswith(starts)]
+    assert len(rows) >= (6 if verb == "compare" else 10)  # a folded row would be two
+    assert max(map(len, rows)) <= 80
+    assert f"Report: {'a' * 90}/report.html" in lines
+    assert any(line.endswith(".") and len(line) > 80 for line in lines)
+
+
+def test_the_source_knows_whole_numbers(here):
+    assert open_source("good.npz").integer_labels
+    assert not open_source("good.csv", target="quality").integer_labels

@@ -1,0 +1,334 @@
+"""Weights of the classes in the loss: literal versions, what is refused, and when deferred ones begin to count."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.utils.class_weight import compute_class_weight
+
+from skedastic.core.class_weights import CLASS_WEIGHTS, Balanced, Deferred, EffectiveNumber, Given, Inverse
+from skedastic.core.epochs import epoch_of
+from skedastic.errors import UserError
+from skedastic.losses.focal import Focal
+from skedastic.methods.absgd import ABSGD
+from skedastic.methods.bases.method import Batch, Clock
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.settings.config import make_method, method_table
+from skedastic.training import Budget, Checkpoints, train
+from tests.reference import losses
+from tests.support.methods import dataset, make_net, observed, same, start, task, weights
+
+COUNT = (3, 900, 47, 1, 20000)
+NAMES = ("a", "b", "c", "d", "e")
+SETTINGS = {"given": {"weights_of": {"b": 0.25, "e": 3.0}}}  # of those that can not do without
+BUDGET = Budget(epochs=4, batch_size=8, lr=0.05, device="cpu")
+
+
+def mean_one(w):
+    return w / w.mean()
+
+
+def inverse(n, power=1.0):
+    return mean_one(1 / n**power)
+
+
+def effective_number(n, beta=0.9999):
+    return mean_one(np.array([(1 - beta) / (1 - beta**k) for k in n]))
+
+
+def balanced(n):
+    return compute_class_weight("balanced", classes=np.arange(len(n)), y=np.repeat(np.arange(len(n)), n.astype(int)))
+
+
+def given(n):
+    return np.array([{"b": 0.25, "e": 3.0}.get(name, 1.0) for name in NAMES])
+
+
+LITERAL = {
+    "inverse": inverse,
+    "effective-number": effective_number,
+    "balanced": balanced,
+    "given": given,
+    "deferred": effective_number,
+}
+
+
+def made(name):
+    return CLASS_WEIGHTS[name](**SETTINGS.get(name, {}))
+
+
+def literal(reference, count=COUNT, **settings):
+    return torch.from_numpy(reference(np.array(count, dtype=np.float64), **settings)).float()
+
+
+@pytest.mark.parametrize("name", CLASS_WEIGHTS)
+def test_they_are_their_literal_versions(name):
+    found = made(name)(torch.tensor(COUNT), NAMES)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, literal(LITERAL[name]), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 1.0])
+def test_inverse_is_its_literal_version_at_every_power(power):
+    torch.testing.assert_close(Inverse(power=power)(torch.tensor(COUNT)), literal(inverse, power=power))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 0.999999])
+def test_effective_numbers_are_their_literal_version_at_every_beta(beta):
+    torch.testing.assert_close(EffectiveNumber(beta=beta)(torch.tensor(COUNT)), literal(effective_number, beta=beta))
+
+
+def test_effective_numbers_go_from_equal_weights_to_inverse_ones():
+    count = torch.tensor(COUNT)
+    assert torch.equal(EffectiveNumber(beta=0.0)(count), torch.ones(5))
+    torch.testing.assert_close(EffectiveNumber(beta=1 - 1e-10)(count), Inverse()(count), rtol=1e-4, atol=0)
+    assert torch.equal(Inverse(power=0.0)(count), torch.ones(5))
+
+
+@pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "given"])
+def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name):
+    count = torch.tensor(COUNT)
+    found = made(name)(count)
+    mean = (found * count).sum() / count.sum() if name == "balanced" else found.mean()
+    assert float(mean) == pytest.approx(1, rel=1e-6)
+    assert (found[count.argsort()].diff() <= 0).all()
+    assert torch.isfinite(found).all()
+
+
+def test_classes_that_are_not_named_weigh_one():
+    assert Given(weights_of={"c": 7})(torch.tensor(COUNT), NAMES).tolist() == [1, 1, 7, 1, 1]
+    assert Given(weights_of={"c": 0})(torch.tensor(COUNT), NAMES).tolist() == [1, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "deferred"])
+def test_deferred_weights_are_the_same_weights_from_later_on(name):
+    count = torch.tensor(COUNT)
+    for begins in (0.0, 0.5, 3):
+        later = Deferred(of=made(name), start=begins)
+        assert torch.equal(later(count, NAMES), made(name)(count, NAMES))
+        assert later.begins == begins
+    assert made(name).begins == 0
+    assert Deferred(of=made(name)).begins == 0.8
+
+
+@pytest.mark.parametrize("name", CLASS_WEIGHTS)
+def test_a_class_without_examples_has_no_weight_and_is_named(name):
+    with pytest.raises(UserError, match=rf"class_weights={name}: no training example of class 'b', so that") as error:
+        made(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
+    assert "\n" not in str(error.value)
+    assert "class_weights=none" in str(error.value)
+    with pytest.raises(UserError, match="of class 1, 2, so that"):
+        made(name)(torch.tensor([3, 0, 0]))
+    with pytest.raises(UserError, match="of class 0, 1, 2, 3, 4, …, so that"):
+        made(name)(torch.zeros(9))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: EffectiveNumber(beta=1), "effective-number(beta=1): beta must be in [0, 1)"),
+        (lambda: EffectiveNumber(beta=-0.1), "effective-number(beta=-0.1)"),
+        (lambda: EffectiveNumber(beta=math.nan), "effective-number(beta=nan)"),
+        (lambda: EffectiveNumber(beta=math.inf), "effective-number(beta=inf)"),
+        (lambda: Inverse(power=2), "inverse(power=2): power must be in [0, 1]"),
+        (lambda: Inverse(power=-0.5), "inverse(power=-0.5)"),
+        (lambda: Inverse(power=math.nan), "inverse(power=nan)"),
+        (
+            lambda: Deferred(start=-1),
+            "deferred(start=-1): start must be a fraction of the epochs in [0, 1), or an epoch",
+        ),
+        (lambda: Deferred(start=math.nan), "deferred(start=nan)"),
+        (lambda: Deferred(start=math.inf), "deferred(start=inf)"),
+        (lambda: Deferred(of=Deferred()), "weights can be deferred once"),
+        (lambda: Given(), "name the classes and their weights"),
+        (lambda: Given(weights_of={}), "name the classes and their weights"),
+        (lambda: Given(weights_of={"a": -1}), "given(weights_of.a=-1): a weight must be finite and at least 0"),
+        (lambda: Given(weights_of={"a": math.inf}), "given(weights_of.a=inf)"),
+        (lambda: Given(weights_of={"a": math.nan}), "given(weights_of.a=nan)"),
+        (
+            lambda: Given(weights_of={"horze": 2})(torch.tensor([1, 2]), ("cat", "horse")),
+            "unknown class in class_weights 'horze'; did you mean 'horse'?",
+        ),
+        (
+            lambda: Deferred(of=Given(weights_of={"x": 2}))(torch.tensor([1, 2]), ("cat", "dog")),
+            "unknown class in class_weights 'x' (known: cat, dog)",
+        ),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(make, words):
+    with pytest.raises(UserError) as error:
+        make()
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", CLASS_WEIGHTS)
+def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
+    table = {"name": name, **SETTINGS.get(name, {})}
+    method = make_method("erm", {"class_weights": table})
+    assert method == ERM(class_weights=made(name))
+    again = method_table(method)
+    assert make_method(again.pop("name"), again) == method
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("deferred(effective-number)", Deferred(of=EffectiveNumber())),
+        ("deferred(effective-number(beta=0.99), start=0.5)", Deferred(of=EffectiveNumber(beta=0.99), start=0.5)),
+        ("deferred(of=inverse(0.5), start=160)", Deferred(of=Inverse(power=0.5), start=160)),
+        ("given({cat=2, dog=0.5})", Given(weights_of={"cat": 2, "dog": 0.5})),
+        ("given(weights_of={1=2, 7=0.5})", Given(weights_of={"1": 2, "7": 0.5})),
+        ("balanced", Balanced()),
+        ("none", None),
+    ],
+)
+def test_they_are_put_together_by_text(text, weights):
+    assert make_method(f"erm(class_weights={text})", {}) == ERM(class_weights=weights)
+
+
+@pytest.mark.parametrize("name", ["01", "true", "1.50", "1e3"])
+def test_classes_are_named_as_they_are_written(name):
+    """A class is named by text, whatever else the text might mean."""
+    found = make_method(f"erm(class_weights=given(weights_of={{{name}=3}}))", {}).class_weights
+    assert found(torch.tensor([5, 5]), (name, "other")).tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("weight", ["high", "true", "[1]"])
+def test_a_weight_that_is_no_number_is_one_clear_line(weight):
+    with pytest.raises(UserError, match="number") as error:
+        make_method(f"erm(class_weights=given(weights_of={{a={weight}}}))", {})
+    assert "\n" not in str(error.value)
+
+
+# In training.
+
+
+def long_tail():
+    """38 rows: 20 of a, 12 of b, 6 of c."""
+    rows = torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:12], torch.arange(2, 60, 3)[:6]])
+    return dataset(60).subset(rows.sort().values)
+
+
+def trained(class_weights, **budget):
+    data = long_tail()
+    return train(ERM(class_weights=class_weights), data, make_net, replace(BUDGET, **budget), task=task(data))
+
+
+@pytest.mark.parametrize("name", CLASS_WEIGHTS)
+def test_the_loss_is_the_mean_of_weighted_losses(name):
+    weight = CLASS_WEIGHTS[name](**({"weights_of": {"b": 0.25, "c": 3.0}} if name == "given" else {}))
+    if name == "deferred":
+        weight = replace(weight, start=0.0)
+    data, method = long_tail(), ERM(class_weights=weight)
+    state = method.init(task(data), make_net).eval()
+    batch = Batch(data.x, data.y, data.index, data.group)
+    objective = method.objective(state, batch, method.forward(state, batch), Clock(0, 1, 0))
+    plain = F.cross_entropy(state.net(data.x), data.y, reduction="none")
+    w = weight(torch.bincount(data.y), data.classes)[data.y]
+    torch.testing.assert_close(objective.total, (w * plain).mean())
+    torch.testing.assert_close(objective.per_example, plain.detach())
+    assert "class_weight" in dict(state.named_buffers()), "saved, so that it is the same when it is resumed"
+
+
+@pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.25, 1), (0.5, 2), (0.6, 3), (1, 1), (3, 3)])
+def test_deferred_weights_count_from_exactly_the_right_epoch_on(start, first):
+    """The loss of an epoch is that of the networks before each of its steps: the second step tells of the first."""
+    plain, later = trained(None).history, trained(Deferred(of=Inverse(), start=start)).history
+    same_loss = [a["loss"] == b["loss"] for a, b in zip(plain, later, strict=True)]
+    assert same_loss == [True] * first + [False] * (4 - first)
+
+
+class Enough(BaseException):
+    """Ends a training run early."""
+
+
+def stood(folder, class_weights, epoch):
+    """The network as it stood at the end of an epoch of four, counted from 1."""
+
+    def progress(stage, done, epochs):
+        if done == epoch:
+            raise Enough
+
+    data, kept = long_tail(), Checkpoints(folder, every=0)
+    with pytest.raises(Enough):
+        train(ERM(class_weights=class_weights), data, make_net, BUDGET, progress=progress, checkpoints=kept)
+    return [t for name, t in sorted(kept.read("1-train").tensors.items()) if name.startswith("state.net.")]
+
+
+@pytest.mark.parametrize(("start", "first"), [(0.5, 2), (3, 3)])
+def test_until_then_the_network_is_that_of_plain_training_to_the_bit(tmp_path, start, first):
+    later = Deferred(of=Inverse(), start=start)
+    runs = {"plain": None, "later": later}
+    at = {(n, e): stood(tmp_path / f"{n}{e}", w, e) for n, w in runs.items() for e in (first, first + 1)}
+    assert same(at["plain", first], at["later", first])
+    assert not same(at["plain", first + 1], at["later", first + 1])
+
+
+def test_weights_that_begin_at_once_are_not_deferred_and_those_after_the_end_never_count():
+    assert same(weights(trained(Deferred(of=Inverse(), start=0.0)).state), weights(trained(Inverse()).state))
+    assert same(weights(trained(Deferred(start=4)).state.net), weights(trained(None).state.net))
+
+
+@pytest.mark.parametrize("epochs", [5, 10, 50, 60, 100, 200])
+def test_a_fraction_of_a_whole_number_of_epochs_is_that_epoch(epochs):
+    """0.55 of 100 epochs is epoch 55, and not the one after, for want of a last bit."""
+    data = long_tail()
+    late = []
+    for percent in range(100):
+        if percent * epochs % 100 == 0:
+            method = ERM(class_weights=Deferred(start=percent / 100))
+            state, epoch = method.init(task(data), make_net), percent * epochs // 100
+            if method.class_weight(state, data.y, Clock(epoch, epochs, 0)) is None:
+                late.append(percent / 100)
+            if epoch:
+                assert method.class_weight(state, data.y, Clock(epoch - 1, epochs, 0)) is None
+    assert late == []
+
+
+def test_an_epoch_is_meant_from_one_on():
+    assert [epoch_of(at, 4) for at in (0, 0.25, 0.5, 1, 1.0, 3, 160)] == [0, 1, 2, 1, 1, 3, 160]
+
+
+def test_weights_of_real_targets_are_refused():
+    assert ERM(class_weights=Inverse()).supports == {"classification"}
+
+
+def test_a_training_set_without_a_class_is_refused_before_it_is_trained():
+    data = long_tail()
+    data = data.subset((data.y != 1).nonzero().flatten())
+    with pytest.raises(UserError, match="class_weights=effective-number: no training example of class 'b'"):
+        train(ERM(class_weights=EffectiveNumber()), data, make_net, BUDGET)
+
+
+INSIDE = {"class_weights": Given(weights_of={"a": 4.0, "b": 0.25}), "loss": Focal(gamma=1.0, weights="inside")}
+
+
+@pytest.mark.parametrize(
+    "method", [ERM(), ABSGD(lam=float("inf")), HAR(strength=0, noise="unit")], ids=lambda method: method.card.name
+)
+def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method):
+    method = replace(method, **INSIDE)
+    state, batch = start(method)
+    out = observed(method, state, batch)
+    weight = np.array([{"a": 4.0, "b": 0.25}.get("abc"[label], 1.0) for label in batch.y])
+    expected = losses.focal_of_weighted(out.logits.detach().double().numpy(), batch.y.numpy(), 1.0, weight).mean()
+    assert method.objective(state, batch, out, Clock(0, 1, 0)).total.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("select", ["auto", 0.25, 1.0])
+def test_har_gives_weights_inside_to_its_part_of_the_batch(select):
+    """Without γ, inside and outside are one: the same penalty and the same gradients, from two ways through the code."""
+    gradients = {}
+    for where in ("inside", "outside"):
+        method = HAR(strength=0.5, select=select, **INSIDE | {"loss": Focal(gamma=0.0, weights=where)})
+        state, batch = start(method)
+        total = method.objective(state, batch, observed(method, state, batch), Clock(0, 1, 0)).total
+        total.backward()
+        gradients[where] = [total.detach(), *(p.grad for p in state.parameters())]
+    for a, b in zip(gradients["inside"], gradients["outside"], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,293 @@
+"""Samplers: which rows an epoch visits, how often, and what is the same on every machine and rank."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+import skedastic as sk
+from skedastic.core.samplers import SAMPLERS, ClassBalanced, GroupBalanced, Rows, Shuffle, of_rank, seeded
+from skedastic.errors import UserError
+from skedastic.methods.erm import ERM
+from skedastic.pipeline.dry_run import rehearse
+from skedastic.settings.config import make_method, method_table
+from skedastic.training import Budget, train
+from tests.support.methods import dataset, make_net, net_of, same, task, weights
+
+COUNT = (103, 31, 9, 4)  # of the classes; no share of the 147 rows is a whole number
+GROUP_COUNT = (90, 57)
+EPOCHS = 9
+BUDGET = Budget(epochs=2, batch_size=16, lr=0.05, device="cpu")
+ALL = list(SAMPLERS)
+SHARED = [name for name in ALL if name != "shuffle"]
+
+
+def rows(count=COUNT):
+    """Rows in an order that tells nothing of their class; groups across the classes."""
+    n = sum(count)
+    shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    label = torch.repeat_interleave(torch.arange(len(count)), torch.tensor(count))[shuffled]
+    group = (torch.arange(n) >= n - sum(GROUP_COUNT[1:])).long()
+    return Rows(label, group, tuple("abcdefgh"[: len(count)]), ("left", "right"))
+
+
+def by_power(q):
+    return lambda n, t: n**q / (n**q).sum()
+
+
+def progressively(n, t):
+    """(1 − t/T) p_IB + (t/T) p_CB (Kang et al. 2020, equation 2), the first epoch being t = 0 and the last t = T."""
+    return (1 - t) * n / n.sum() + t / len(n)
+
+
+SHARES = {
+    "class-balanced": by_power(0.0),
+    "square-root": by_power(0.5),
+    "progressively-balanced": progressively,
+    "reversed": by_power(-1.0),
+    "group-balanced": by_power(0.0),
+}
+
+
+def member(name):
+    """Which class each row is of, or which group where the sampler goes by groups."""
+    data = rows()
+    return data.group if name == "group-balanced" else data.label
+
+
+def expected(name, epoch, epochs=EPOCHS):
+    """The rows that each class should get, [C], literally; not rounded."""
+    n = np.array(GROUP_COUNT if name == "group-balanced" else COUNT, dtype=np.float64)
+    return sum(COUNT) * SHARES[name](n, epoch / (epochs - 1))
+
+
+def drawn(name, seed, epoch, epochs=EPOCHS):
+    """How many rows each class gets, [C]."""
+    order = SAMPLERS[name]().order(rows(), seed, epoch, epochs)
+    return np.bincount(member(name)[order].numpy(), minlength=int(member(name).max()) + 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_order_is_a_function_of_seed_and_epoch_and_leaves_the_random_state_alone(name):
+    sampler, random = SAMPLERS[name](), torch.get_rng_state()
+    first = sampler.order(rows(), 3, 1, EPOCHS)
+    assert torch.equal(torch.get_rng_state(), random)
+    torch.manual_seed(99)
+    assert torch.equal(sampler.order(rows(), 3, 1, EPOCHS), first)
+    others = [sampler.order(rows(), seed, epoch, EPOCHS) for seed, epoch in ((3, 2), (4, 1), (1, 3), (0, 0))]
+    assert not any(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("epoch", [0, 4, 8])
+def test_an_epoch_is_as_long_as_the_data(name, epoch):
+    order = SAMPLERS[name]().order(rows(), 0, epoch, EPOCHS)
+    assert order.dtype == torch.int64
+    assert order.shape == (sum(COUNT),)
+    assert int(order.min()) >= 0
+    assert int(order.max()) < sum(COUNT)
+
+
+def test_shuffle_visits_every_row_once():
+    for epoch in range(3):
+        assert torch.equal(Shuffle().order(rows(), 0, epoch, 3).sort().values, torch.arange(sum(COUNT)))
+
+
+def test_there_is_a_literal_share_for_each():
+    assert set(SHARES) == set(SHARED), "write the share of a new sampler here"
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("epoch", [0, 3, 8])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_shares_are_exact_but_for_rounding(name, epoch, seed):
+    found = drawn(name, seed, epoch)
+    assert found.sum() == sum(COUNT)
+    assert (np.abs(found - expected(name, epoch)) < 1).all()
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_rounding_is_right_on_average(name):
+    """Of 200 epochs: the fraction of a row is drawn with its own probability."""
+    epochs = 201
+    found = np.mean([drawn(name, 5, epoch, epochs) - expected(name, epoch, epochs) for epoch in range(200)], axis=0)
+    assert np.abs(found).max() < 4 * 0.5 / np.sqrt(200)
+    if name != "progressively-balanced":
+        assert len({tuple(drawn(name, 5, epoch)) for epoch in range(20)}) > 1, "it is drawn anew each epoch"
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("epoch", [0, 3, 8])
+def test_no_row_comes_again_before_all_of_its_class_have_come(name, epoch):
+    order = SAMPLERS[name]().order(rows(), 1, epoch, EPOCHS)
+    times = torch.bincount(order, minlength=sum(COUNT))
+    for c in member(name).unique():
+        of_class = times[member(name) == c]
+        assert int(of_class.max() - of_class.min()) <= 1
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_which_rows_of_a_class_come_once_more_is_drawn(name):
+    """Over the epochs, rows of a class come equally often: none is preferred for its place."""
+    times = sum(
+        torch.bincount(SAMPLERS[name]().order(rows(), 0, epoch, 201), minlength=sum(COUNT)) for epoch in range(200)
+    )
+    for c in member(name).unique():
+        of_class = times[member(name) == c].double()
+        assert float((of_class - of_class.mean()).abs().max()) < 5 * np.sqrt(200) * 0.5
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_classes_are_mixed_over_the_epoch(name):
+    """The first half of an epoch has about half of each class that has many rows in it."""
+    order = SAMPLERS[name]().order(rows(), 0, 4, EPOCHS)
+    members = member(name)[order]
+    for c in members.unique():
+        if (total := int((members == c).sum())) >= 20:
+            half = int((members[: len(order) // 2] == c).sum())
+            assert abs(half - total / 2) < 2.5 * np.sqrt(total)
+
+
+def test_progressively_balanced_goes_from_the_datas_shares_to_equal_ones():
+    assert drawn("progressively-balanced", 0, 0).tolist() == list(COUNT)
+    assert np.abs(drawn("progressively-balanced", 0, 8) - sum(COUNT) / 4).max() < 1
+    rare = [drawn("progressively-balanced", 0, epoch)[3] for epoch in range(EPOCHS)]
+    assert rare == sorted(rare)
+    assert drawn("progressively-balanced", 0, 0, epochs=1).tolist() == list(COUNT)
+
+
+def test_equal_classes_are_a_permutation_to_every_sampler():
+    data = rows((12, 12, 12))._replace(group=rows((12, 12, 12)).label, groups=("x", "y", "z"))
+    for name in ALL:
+        order = SAMPLERS[name]().order(data, 0, 1, 3)
+        assert torch.equal(order.sort().values, torch.arange(36)), name
+
+
+def test_more_classes_than_rows_of_one_are_no_trouble():
+    data = rows((1, 1, 1, 200))
+    for name in ALL:
+        assert len(SAMPLERS[name]().order(data, 0, 0, 2)) == 203
+    share = torch.bincount(data.label[SAMPLERS["reversed"]().order(data, 0, 0, 2)], minlength=4)
+    assert share.tolist()[3] in (0, 1), "1/n_c of the 203 rows is a third of a row"
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_class_without_rows_is_named_with_the_way_out(name):
+    data, sampler = rows(), SAMPLERS[name]()
+    kind = "group" if name == "group-balanced" else "class"
+    more = data._replace(classes=(*data.classes, "zebra"), groups=(*data.groups, "zebra"))
+    for ask in (lambda: sampler.check(more), lambda: sampler.order(more, 0, 0, 1)):
+        with pytest.raises(UserError) as error:
+            ask()
+        assert f"sampler={name}: no training example of {kind} 'zebra' to draw" in str(error.value)
+        assert "sampler=shuffle" in str(error.value)
+        assert "\n" not in str(error.value)
+    sampler.check(data)
+
+
+def test_shuffle_and_the_other_kind_of_rows_are_not_asked_for():
+    data = rows()
+    Shuffle().check(data._replace(classes=(*data.classes, "zebra"), groups=(*data.groups, "zebra")))
+    ClassBalanced().check(data._replace(groups=(*data.groups, "zebra")))
+    GroupBalanced().check(data._replace(classes=(*data.classes, "zebra")))
+    assert len(GroupBalanced().order(data._replace(label=data.label[:0], classes=()), 0, 0, 1)) == sum(COUNT)
+
+
+# Ranks.
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_the_ranks_batches_are_together_the_global_batch(name, ranks):
+    order = SAMPLERS[name]().order(rows((48, 20, 4)), 0, 2, 4)  # 72 rows
+    batch = 12
+    parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
+    for start in range(0, 72, batch):
+        size = batch // ranks
+        united = torch.cat([part[start // ranks : start // ranks + size] for part in parts])
+        assert united.sort().values.tolist() == order[start : start + batch].sort().values.tolist()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 7, 16, 17])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8])
+def test_all_ranks_take_as_many_steps_and_nothing_is_left_out(n, ranks):
+    order = torch.randperm(n, generator=seeded(n)) + 10
+    parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
+    assert {len(part) for part in parts} == {-(-n // ranks)}
+    assert set(torch.cat(parts).tolist()) == set(order.tolist())
+    times = torch.bincount(torch.cat(parts))[10:]
+    assert int(times.max() - times.min()) <= 1, "none comes twice more than another"
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (5, 2), (0, 0), (0, -1)])
+def test_a_rank_that_there_is_not_is_refused(rank, ranks):
+    with pytest.raises(UserError, match=rf"of_rank\(rank={rank}, ranks={ranks}\): rank must be in 0\.\.") as error:
+        of_rank(torch.arange(4), rank, ranks)
+    assert "\n" not in str(error.value)
+
+
+# In training.
+
+
+def long_tail():
+    part = torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:12], torch.arange(2, 60, 3)[:6]])
+    return dataset(60).subset(part.sort().values)
+
+
+SEEN: list[tuple[int, torch.Tensor]] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching(ERM):
+    def observe(self, state, batch, out, clock):
+        SEEN.append((clock.epoch, batch.index))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the_sampler_says(name):
+    SEEN.clear()
+    data = long_tail()
+    trained = train(Watching(sampler=SAMPLERS[name]()), data, make_net, BUDGET, seed=4)
+    assert [(epoch, len(index)) for epoch, index in SEEN] == [(0, 16), (0, 16), (0, 6), (1, 16), (1, 16), (1, 6)]
+    known = Rows(data.y, data.group, data.classes, data.groups)
+    for epoch in range(2):
+        order = SAMPLERS[name]().order(known, 4, epoch, 2)
+        assert torch.equal(torch.cat([index for at, index in SEEN if at == epoch]), data.index[order])
+    shuffled = train(ERM(), data, make_net, BUDGET, seed=4)
+    assert same(weights(trained.state.net), weights(shuffled.state.net)) == (name == "shuffle")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
+    method = make_method("erm", {"sampler": name})
+    assert method == make_method(f"erm(sampler={name})", {}) == ERM(sampler=SAMPLERS[name]())
+    table = method_table(method)
+    assert table["sampler"] == name
+    assert make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None}) == method
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_real_targets_have_no_classes_to_balance(name):
+    method, data = ERM(sampler=SAMPLERS[name]()), dataset(kind="regression")
+    if "regression" in SAMPLERS[name].supports:
+        assert "regression" in method.supports
+        assert len(train(method, data, net_of("regression"), BUDGET, task=task(data)).history) == 2
+        return
+    assert method.supports == {"classification"}
+    with pytest.raises(UserError) as error:
+        rehearse([method], data, net_of("regression"), BUDGET)
+    assert f"erm with sampler={name} is not for regression; samplers that are: shuffle, group-balanced" in str(
+        error.value
+    )
+
+
+def test_they_are_refused_before_anything_is_trained(no_training):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    with pytest.raises(UserError, match="erm with sampler=class-balanced is not for regression"):
+        sk.fit(x, x.sum(1), method="erm(sampler=class-balanced)", train=BUDGET)
+    data = long_tail()
+    data = replace(data, classes=(*data.classes, "d"), groups=(*data.groups, "e"))
+    for name in SHARED:
+        with pytest.raises(UserError, match=f"sampler={name}: no training example of (class 'd'|group 'e') to draw"):
+            rehearse([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), BUDGET)

@@ -1,0 +1,178 @@
+"""Encoders: equal to scikit-learn's, saved as JSON, and clear about features they can't read."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skedastic.data import Encoder, ImageEncoder, RowEncoder, from_arrays, open_source
+from skedastic.data.encoders.saved import encoder_from_json
+from skedastic.errors import UserError
+
+
+def table(n: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "height": rng.normal(170, 10, n),
+            "city": rng.choice(["Rome", "Oslo", "", "Lima"], n).astype(object),
+            "children": rng.integers(0, 4, n).astype(float),
+            "smoker": rng.choice(["yes", "no"], n).astype(object),
+        }
+    )
+    frame = frame.mask(rng.random((n, 4)) < [[0.1, 0, 0.1, 0]])
+    return frame.astype({"city": "category", "smoker": "category"})
+
+
+def same(a: Encoder, b: Encoder) -> bool:
+    return json.dumps(a.to_json()) == json.dumps(b.to_json())
+
+
+def test_tables_are_encoded_as_scikit_learn_does() -> None:
+    training, test = table(200), table(50, seed=1)
+    test["city"] = test["city"].cat.add_categories("Paris")
+    test.loc[3, "city"] = "Paris"
+    numbers, categories = ["height", "children"], ["city", "smoker"]
+    marked = ColumnTransformer([("numbers", StandardScaler(), [0, 1])], remainder="passthrough")
+    reference = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median", add_indicator=True), marked), numbers),
+            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
+        ]
+    ).fit(training)
+    encoder = RowEncoder.fit(training)
+    assert encoder.input_shape == (2 + 2 + 4 + 2,), "numbers, which are missing, cities, smokers"
+    order = [0, 2, 1, 3, *range(4, encoder.input_shape[0])]  # each number stands before its mark
+    for frame in (training, test):
+        x = encoder.transform(frame)
+        assert x.dtype == torch.float32
+        np.testing.assert_allclose(x.numpy(), reference.transform(frame)[:, order], atol=1e-5)
+
+
+def test_an_encoder_is_fitted_on_the_rows_it_is_given_only() -> None:
+    frame = table(100)
+    y = np.arange(100) % 2
+    rows = torch.arange(0, 100, 3)
+    whole = from_arrays(frame, y).encode(rows)
+    alone = from_arrays(frame.iloc[::3], y[::3]).encode(torch.arange(len(rows)))
+    assert same(whole, alone)
+
+
+@pytest.mark.parametrize("make", [lambda: RowEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))])
+def test_an_encoder_survives_json(make: object) -> None:
+    encoder = make()
+    again = encoder_from_json(json.loads(json.dumps(encoder.to_json())))
+    assert again == encoder
+    assert again.input_shape == encoder.input_shape
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"encoder": "sound"},
+        {"encoder": "rows"},
+        {"encoder": "images", "shape": [1, 2, 3]},
+        {"encoder": "rows", "numbers": [{"name": "a"}], "categories": {}, "texts": [], "text": None, "dates": []},
+        {"encoder": "rows", "numbers": [], "categories": [], "texts": [], "text": None, "dates": []},
+    ],
+)
+def test_a_damaged_encoder_is_refused(state: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="the saved encoder is damaged"):
+        encoder_from_json(state)
+
+
+def test_columns_that_are_constant_or_empty_in_training_do_no_harm() -> None:
+    frame = pd.DataFrame({"constant": [0.1] * 7, "empty": [np.nan] * 7, "x": np.arange(7.0)})
+    x = RowEncoder.fit(frame).transform(frame)
+    assert torch.isfinite(x).all()
+    assert x[:, :2].abs().max() < 1e-6, "the third says that the second is missing"
+
+
+def test_only_categories_and_only_numbers() -> None:
+    cities = table(30)[["city"]]
+    assert RowEncoder.fit(cities).transform(cities).sum(1).tolist() == [1] * 30
+    assert RowEncoder.fit(table(30)[["height"]].fillna(1)).input_shape == (1,)
+
+
+def test_prediction_takes_frames_with_the_columns_of_training() -> None:
+    frame = table(100)
+    encoder = from_arrays(frame, np.arange(100) % 2).encode(torch.arange(100))
+    shuffled = frame[["smoker", "children", "height", "city"]].assign(extra=1)
+    torch.testing.assert_close(encoder.for_prediction(shuffled), encoder.transform(frame))
+    as_text = frame.assign(children=frame["children"].map(lambda v: "" if np.isnan(v) else f" {v} "))
+    torch.testing.assert_close(encoder.for_prediction(as_text), encoder.transform(frame))
+
+
+def test_prediction_refuses_what_it_can_not_read() -> None:
+    frame = table(20)
+    encoder = RowEncoder.fit(frame)
+
+    def refused(X: object) -> str:
+        with pytest.raises(UserError) as error:
+            encoder.for_prediction(X)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    renamed = frame.rename(columns={"height": "hight"})
+    assert refused(renamed).startswith(
+        "X: its columns are not those that the model was trained on: − height (numeric, is it 'hight'?), + hight; "
+    )
+    assert "X: column 'height', row 2: 'tall' is not a number" in refused(
+        frame.astype(object).assign(height=["1", "2", "tall", *"4" * 17])
+    )
+    assert "X: column 'height', row 1: inf is not in" in refused(frame.assign(height=[0, np.inf, *[1] * 18]))
+    assert (
+        refused(np.zeros((3, 4))) == "X must be a frame with the columns height, children, city, smoker, as in training"
+    )
+    dates = frame.assign(height=pd.date_range("2024-01-01", periods=20))
+    assert "X: column 'height', row 0: '2024-01-01 00:00:00' is not a number, as the column must hold" in refused(dates)
+
+
+def test_prediction_from_arrays() -> None:
+    X = np.random.default_rng(0).normal(3, 2, (50, 4))
+    encoder = from_arrays(X, np.arange(50) % 2).encode(torch.arange(50))
+    expected = torch.from_numpy((X - X.mean(0)) / X.std(0)).float()
+    for given in (X, torch.from_numpy(X), X.tolist(), pd.DataFrame(X, columns=["x0", "x1", "x2", "x3"])):
+        torch.testing.assert_close(encoder.for_prediction(given), expected)
+    with pytest.raises(UserError, match=r"X has shape \[50, 3\]; the model was trained on \[n, 4\]"):
+        encoder.for_prediction(X[:, :3])
+    with pytest.raises(UserError, match=r"X\[2, 1\] \(row 2, column 1\) is nan; impute or remove"):
+        encoder.for_prediction(np.where(np.arange(200).reshape(50, 4) == 9, np.nan, X))
+    with pytest.raises(UserError, match="X has shape"):
+        encoder.for_prediction(X[0])
+
+
+def test_images_keep_their_pixels_and_give_their_statistics() -> None:
+    pixels = torch.randint(0, 256, (40, 3, 6, 5), dtype=torch.uint8)
+    pixels[:, 2] = 7
+    encoder = ImageEncoder.fit(pixels)
+    values = pixels.double() / 255
+    np.testing.assert_allclose(encoder.mean, values.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(encoder.std[:2], values.std((0, 2, 3), correction=0)[:2], rtol=1e-12)
+    assert encoder.std[2] == 1, "a constant channel is not blown up"
+    assert encoder.transform(pixels) is pixels
+    assert encoder.input_shape == (3, 6, 5)
+    reals = open_source("digits")
+    assert reals.encode(torch.arange(1797)).mean[0] == pytest.approx(float(reals.features.mean()), rel=1e-5)
+
+
+def test_prediction_refuses_images_of_another_shape_or_scale() -> None:
+    encoder = ImageEncoder.fit(torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8))
+    as_they_come = torch.randint(0, 256, (2, 6, 5, 3))
+    assert encoder.for_prediction(as_they_come).shape == (2, 3, 6, 5)
+    assert encoder.for_prediction(torch.rand(2, 3, 6, 5)).dtype == torch.float32
+    with pytest.raises(UserError, match=r"X holds images \[1, 6, 5\]; the model was trained on \[3, 6, 5\]"):
+        encoder.for_prediction(torch.rand(2, 6, 5))
+    with pytest.raises(UserError, match="give those, or divide by 255"):
+        encoder.for_prediction(as_they_come.float())
+    with pytest.raises(UserError, match=r"X\[1, 0, 0, 0\] is nan"):
+        encoder.for_prediction(torch.tensor([0.0, torch.nan]).view(2, 1, 1, 1).expand(2, 3, 6, 5))

@@ -1,0 +1,332 @@
+"""What columns are for, beside features: groups, annotators, splits, rows that belong together, corrected labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import skedastic as sk
+from skedastic.cli import main
+from skedastic.data import Source, folds, open_source, split_rows, with_corrections
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import MIXED
+from skedastic.pipeline.prepare import open_data, prepare
+from skedastic.settings.config import Config
+
+N = 60
+QUICK = {"train": sk.Budget(epochs=1), "method": "erm"}
+
+
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    y = np.arange(N) % 3
+    return pd.DataFrame(
+        {
+            "x": rng.normal(size=N) + y,
+            "age": rng.integers(20, 80, N),
+            "ward": np.array(["n", "s"])[np.arange(N) // 2 % 2],
+            "sex": np.array(["f", "m"])[np.arange(N) // 4 % 2],
+            "label": np.array(["a", "b", "c"])[y],
+        }
+    )
+
+
+def refused(call: object, *args: object, **options: object) -> str:
+    with pytest.raises(UserError) as error:
+        call(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_groups_of_several_columns() -> None:
+    source = open_source(frame(), target="label", groups="ward,sex")
+    assert source.groups == ("n, f", "n, m", "s, f", "s, m")
+    pairs = frame()["ward"] + ", " + frame()["sex"]
+    assert [source.groups[g] for g in source.group] == pairs.tolist()
+    assert list(source.features) == ["x", "age", "ward", "sex"]
+    test = open_source(frame().iloc[:3], target="label", groups="ward,sex", like=source.known)
+    assert test.group.tolist() == source.group[:3].tolist()
+    assert "unknown groups column 'sexe'; did you mean 'sex'?" in refused(
+        open_source, frame(), target="label", groups="ward,sexe"
+    )
+    holes = frame().assign(sex=[None, *["m"] * (N - 1)])
+    assert "row 0: the group is missing" in refused(open_source, holes, target="label", groups="ward,sex")
+
+
+def test_groups_of_quantiles() -> None:
+    source = open_source(frame(), target="label", groups="quantiles:age:4")
+    assert len(source.groups) == 4
+    assert source.group.bincount().min() > 10
+    edges = source.quantiles.edges
+    assert source.group.tolist() == np.searchsorted(edges, frame()["age"], side="right").tolist()
+    young = open_source(frame().assign(age=1), target="label", groups="quantiles:age:4", like=source.known)
+    assert young.group.unique().tolist() == [0]
+    assert len(open_source(frame(), target="label", groups="quantiles:x").groups) == 10
+    assert "regression needs numbers" in refused(open_source, frame(), target="label", groups="quantiles:ward:3")
+    assert "must be at least 1 bin" in refused(open_source, frame(), target="label", groups="quantiles:age:0")
+    five = frame().rename(columns={"age": "5"})
+    assert len(open_source(five, target="label", groups="quantiles:5").groups) == 10
+    real = open_source(frame(), target="x", groups="quantiles:age:4", task="regression")
+    assert (real.bins, len(real.groups)) == (None, 4)
+
+
+def test_groups_of_super_classes(tmp_path: Path) -> None:
+    (tmp_path / "above.csv").write_text("label,above\na,vowel\nb,consonant\nc,consonant\n")
+    (tmp_path / "above.json").write_text(json.dumps({"a": "vowel", "b": "consonant", "c": "consonant"}))
+    for ending in ("csv", "json"):
+        source = open_source(frame(), target="label", groups=f"superclass:{tmp_path / 'above'}.{ending}")
+        assert source.groups == ("consonant", "vowel")
+        assert source.group.tolist() == [1, 0, 0] * 20
+    (tmp_path / "above.json").write_text(json.dumps({"a": "vowel"}))
+    assert "unknown label in it 'b'" in refused(
+        open_source, frame(), target="label", groups=f"superclass:{tmp_path / 'above.json'}"
+    )
+    assert "only classes have super-classes" in refused(open_source, frame(), target="x", groups="superclass:f.csv")
+    assert "no such file" in refused(open_source, frame(), target="label", groups="superclass:f.csv")
+    assert "a table must end in .csv" in refused(open_source, frame(), target="label", groups="superclass:f.txt")
+
+
+def test_a_column_says_which_rows_are_for_testing() -> None:
+    split = np.array(["train", "Test", "train", "valid"])[np.arange(N) % 4]
+    source = open_source(frame().assign(split=split), target="label", split="split")
+    assert "split" not in source.features.kinds
+    assert any("15 rows for validation" in r for r in source.remarks)
+    data = prepare(Config(split="split"), source, None)
+    assert data.test.index.tolist() == list(range(1, N, 4))
+    assert sorted(data.train.index.tolist()) == [i for i in range(N) if i % 4 in (0, 2)]
+    no_test = open_source(
+        frame().assign(split=np.where(split == "Test", "train", split)), target="label", split="split"
+    )
+    assert no_test.test_rows.tolist() == list(range(3, N, 4))
+    assert "'tset' is none of train, test and validation" in refused(
+        open_source, frame().assign(split=["tset"] * N), target="label", split="split"
+    )
+    assert "it names no row test" in refused(open_source, frame().assign(split="train"), target="label", split="split")
+    assert "unknown split column 'splt'" in refused(open_source, frame(), target="label", split="splt")
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_rows_that_belong_together_stay_together(k: int) -> None:
+    patient = np.arange(N) // 3
+    source = open_source(frame().assign(patient=patient), target="label", group_by="patient")
+    assert "patient" not in source.features.kinds
+    train, test = split_rows(source, 0.25, seed=0)
+    assert not set(patient[train]) & set(patient[test])
+    assert 10 <= len(test) <= 20
+    assert set(source.y[test].tolist()) == {0, 1, 2}
+    fold = folds(source.group, source.y, k, 0, source.unit).numpy()
+    assert all(len(set(fold[patient == p])) == 1 for p in set(patient))
+    assert len(set(fold)) == k
+    single = open_source(frame().assign(patient=1), target="label", group_by="patient")
+    assert "has 1 different cells, and 2 parts need as many" in refused(split_rows, single, 0.25, seed=0)
+
+
+def corrected(folder: Path, text: str) -> str:
+    (folder / "c.csv").write_text(text)
+    return str(folder / "c.csv")
+
+
+def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
+    source = open_source(frame(), target="label")
+    new = with_corrections(source, corrected(tmp_path, "row,corrected,given\n0,b,a\n1,,b\n4,remove,b\n5,c,c\n"))
+    assert (new.y != source.y).nonzero().flatten().tolist() == [0]
+    assert new.classes[new.y[0]] == "b"
+    assert new.group.tolist() == new.y.tolist(), "the groups are the labels"
+    assert new.remarks[-1].endswith("c.csv: 1 labels corrected, 1 rows removed, 3 of 4 lines filled in")
+    data = prepare(Config(test="none"), new, None)
+    assert 4 not in data.train.index.tolist()
+    assert len(data.train) == N - 1
+    assert 4 not in torch.cat(split_rows(new, 0.3, 0)).tolist()
+    real = with_corrections(open_source(frame(), target="x"), corrected(tmp_path, "index,label\n3,1.25\n"))
+    assert real.y[3] == 1.25
+    for text, words in (
+        ("row,corrected\n60,a\n", "'60' is no row of the source, which has rows 0 to 59"),
+        ("row,corrected\n1.5,a\n", "is no row"),
+        ("row,corrected\n1,a\n1,b\n", "row 1 is corrected twice"),
+        ("row,corrected\n1,z\n", "label 'z' does not occur in the source"),
+        ("row,right\n1,a\n", "it has no column 'corrected' (nor 'label')"),
+        ("corrected\na\n", "it has no column 'row' (nor 'index')"),
+    ):
+        assert words in refused(with_corrections, source, corrected(tmp_path, text))
+    assert "no such file" in refused(with_corrections, source, str(tmp_path / "absent.csv"))
+    assert "a table must end in .csv" in refused(with_corrections, source, str(tmp_path / "notes.md"))
+    parts = frame().assign(split=np.where(np.arange(N) < 10, "test", "train"))
+    split = with_corrections(
+        open_source(parts, target="label", split="split"), corrected(tmp_path, "row,corrected\n4,remove\n")
+    )
+    assert prepare(Config(split="split"), split, None).test.index.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+
+
+def test_votes_of_several_columns() -> None:
+    voted = frame().assign(
+        anna=frame()["label"], ben=["c", *frame()["label"][1:]], carl=["c", None, *frame()["label"][2:]]
+    )
+    source = open_source(voted.drop(columns="label"), annotators=["anna", "ben", "carl"])
+    assert source.classes == ("a", "b", "c")
+    assert source.target == "anna, ben, carl"
+    assert list(source.features) == ["x", "age", "ward", "sex"]
+    assert source.classes[source.y[0]] == "c", "the majority's"
+    torch.testing.assert_close(source.votes.soft[0], torch.tensor([1 / 3, 0, 2 / 3]))
+    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0.0, 1, 0]))
+    torch.testing.assert_close(
+        source.votes.disagreement(source.y)[0], torch.tensor(1 / 3, dtype=torch.float64), atol=1e-7, rtol=0
+    )
+    named = open_source(voted, target="label", annotators=["anna", "ben", "carl"])
+    assert named.classes[named.y[0]] == "a", "the target's, where there is one"
+    nobody = voted.assign(
+        anna=[None, *voted["anna"][1:]], ben=[None, *voted["ben"][1:]], carl=[None, *voted["carl"][1:]]
+    )
+    assert "row 0: no annotator has answered" in refused(open_source, nobody, annotators=["anna", "ben", "carl"])
+    assert "an annotator says 'z', which is no class" in refused(
+        open_source, voted.assign(ben="z"), target="label", annotators=["anna", "ben"]
+    )
+    assert "unknown annotators column 'bne'; did you mean 'ben'?" in refused(
+        open_source, voted, annotators=["anna", "bne"]
+    )
+
+
+@pytest.mark.parametrize("first", [-1, 0, 1, 7])
+def test_labels_of_annotators_that_are_numbers_are_not_positions(first: int) -> None:
+    said = [[first + i % 3, first + i % 3, first + (i + 1) % 3] for i in range(N)]
+    rated = frame().drop(columns="label").assign(said=said)
+    source = open_source(rated, annotators=["said"], task="classification")
+    assert source.classes == tuple(str(first + c) for c in range(3))
+    assert source.y.tolist() == [i % 3 for i in range(N)]
+    assert source.remarks == ()
+    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 2 / 3, 1 / 3]))
+    again = open_source(rated.iloc[1:], annotators=["said"], task="classification", like=source.known)
+    assert again.y.tolist() == [i % 3 for i in range(1, N)]
+
+
+def test_votes_as_counts_and_as_lists() -> None:
+    counts = [[3, 1, 0] if i % 2 else [0, 1, 1] for i in range(N)]
+    source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])
+    assert source.classes == ("0", "1")
+    assert "left out: 30 votes for 2, for which no row has the most" in source.remarks
+
+
+def test_counts_name_their_classes() -> None:
+    counts = [np.roll([3, 1, 0], i % 3).tolist() for i in range(N)]
+    source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])
+    assert source.classes == ("0", "1", "2")
+    assert source.y.tolist() == [i % 3 for i in range(N)]
+    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 0.75, 0.25]))
+    lists = [[c] * 2 + [d] for c, d in zip("abc" * 20, "bca" * 20, strict=True)]
+    listed = open_source(frame().drop(columns="label").assign(said=lists), annotators=["said"])
+    assert listed.y.tolist() == [i % 3 for i in range(N)]
+    for cell, words in (
+        ([1, 2], "must be 3 counts"),
+        ([0, 0, 0], "not all 0"),
+        ([-1, 2, 2], "none below 0"),
+        (None, "must be 3"),
+    ):
+        wrong = [*counts[:5], cell, *counts[6:]]
+        assert words in refused(open_source, frame().assign(votes=wrong), annotators=["counts:votes"])
+    assert "name it alone" in refused(open_source, frame().assign(votes=counts), annotators=["counts:votes", "ward"])
+    assert "counts are a list in each cell" in refused(open_source, frame(), annotators=["counts:ward"])
+
+
+def test_ratings_have_a_mean_and_a_measured_noise() -> None:
+    rng = np.random.default_rng(1)
+    ratings = [rng.normal(i % 5, 1, 3 + i % 4).tolist() for i in range(N)]
+    source = open_source(frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward")
+    assert source.classes == ()
+    np.testing.assert_allclose(source.y, [np.mean(r) for r in ratings])
+    expected = [np.var(r, ddof=1) / len(r) for r in ratings]
+    np.testing.assert_allclose(source.votes.disagreement(source.y), expected)
+    result = sk.fit(
+        frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward",
+        estimate=sk.Estimation(kind="annotators"), **QUICK,
+    )  # fmt: skip
+    ward = frame()["ward"].to_numpy()
+    np.testing.assert_allclose(result.group_stats.noise, [np.mean(np.array(expected)[ward == w]) for w in "ns"])
+    words = [["a lot"], *ratings[1:]]
+    assert "an annotator says 'a lot', which is no number" in refused(
+        open_source, frame().assign(said=words), annotators=["said"], task="regression"
+    )
+
+
+def voted() -> pd.DataFrame:
+    other = np.roll(frame()["label"].to_numpy(), 1)
+    return frame().assign(
+        anna=frame()["label"], ben=frame()["label"], carl=np.where(np.arange(N) % 3 == 0, other, frame()["label"])
+    )
+
+
+def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on() -> None:
+    people = ["anna", "ben", "carl"]
+    result = sk.fit(
+        voted(), target="label", annotators=people, estimate=sk.Estimation(kind="annotators"), train=sk.Budget(epochs=1)
+    )
+    np.testing.assert_allclose(result.group_stats.noise, [1 / 3, 0, 0], atol=1e-7)
+    assert result.strengths.argmax() == 0
+    data = open_data(Config(test="none"), open_source(voted(), target="label", annotators=people))
+    torch.testing.assert_close(data.train.answers, data.source.votes.soft)
+    gce = sk.fit(
+        voted(),
+        target="label",
+        annotators=people,
+        method="gce",
+        train=sk.Budget(epochs=1),
+        estimate=sk.Estimation(kind="none"),
+    )
+    assert MIXED in gce.method.refuses
+    assert any("trains on the label of each row, not on the shares of the votes" in r for r in gce.remarks)
+    assert "there are none; name their columns with --annotators" in refused(
+        sk.fit, frame(), target="label", estimate=sk.Estimation(kind="annotators"), **QUICK
+    )
+    assert "it flips labels, and here they are annotators' votes" in refused(
+        sk.fit, voted(), target="label", annotators=people, noise="uniform:0.2", **QUICK
+    )
+
+
+def test_soft_labels_are_those_of_the_votes_to_the_bit() -> None:
+    """Votes that all agree train what the labels train."""
+    same = frame().assign(anna=frame()["label"], ben=frame()["label"])
+    soft = sk.fit(same, target="label", annotators=["anna", "ben"], estimate=sk.Estimation(kind="none"), **QUICK)
+    hard = sk.fit(frame(), target="label", estimate=sk.Estimation(kind="none"), **QUICK)
+    for a, b in zip(soft.net.parameters(), hard.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_corrected_rows_have_one_vote(tmp_path: Path) -> None:
+    source: Source = open_source(voted(), target="label", annotators=["anna", "ben", "carl"])
+    new = with_corrections(source, corrected(tmp_path, "row,corrected\n0,c\n"))
+    assert new.votes.soft[0].tolist() == [0, 0, 1]
+    assert new.votes.disagreement(new.y)[0] == 0
+
+
+def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = voted().sample(300, replace=True, random_state=0, ignore_index=True)
+    frame.to_csv(tmp_path / "voted.csv", index=False)
+    line = ["estimate", str(tmp_path / "voted.csv"), "--target", "label", "--epochs", "2"]
+    people = [word for name in ("anna", "ben", "carl") for word in ("--annotators", name)]
+    main([*line, *people, "--json"])
+    against = (frame[["anna", "ben", "carl"]].ne(frame["label"], axis=0)).mean(axis=1)
+    expected = against.groupby(frame["label"]).mean()
+    np.testing.assert_allclose(json.loads(capsys.readouterr().out)["measured_noise"], expected, atol=1e-6)
+    main([*line, *people])
+    out = capsys.readouterr().out
+    assert "annotators disagree" in out
+    assert "Spearman correlation of estimated noise and annotators' disagreement over 3 groups" in out
+    main([*line, *people, "--set", "estimate.kind=annotators"])
+    assert "Spearman" not in capsys.readouterr().out, "the estimate is theirs"
+
+
+def test_a_test_source_may_have_votes_for_labels_too() -> None:
+    people = ["anna", "ben", "carl"]
+    source = open_source(voted().drop(columns="label"), annotators=people)
+    test = open_source(voted().drop(columns="label").iloc[:7], annotators=people, like=source.known)
+    assert test.classes == source.classes
+    assert test.y.tolist() == source.y[:7].tolist()
+    given = open_source(voted(), target="label", annotators=people)
+    plain = open_source(frame(), target="label", annotators=people, like=given.known)
+    assert plain.y.tolist() == given.y.tolist(), "a test set needs no votes"
+    ratings = frame().drop(columns="label").assign(said=[[i, i + 2.5] for i in range(N)])
+    real = open_source(ratings, annotators=["said"])
+    assert open_source(ratings, annotators=["said"], like=real.known).y.tolist() == real.y.tolist()

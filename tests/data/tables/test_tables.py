@@ -1,0 +1,334 @@
+"""Tables: what is read, and every way in which a table can be unfit, each said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from skedastic.data import Source, open_source
+from skedastic.data.tables.columns import as_names, as_numbers
+from skedastic.errors import UserError
+from tests.support.paths import SHARED
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not beside this checkout")
+
+PEOPLE = """age,city,member,label
+31,Rome,true,yes
+45,Oslo,false,no
+,Rome,true,yes
+27,,false,no
+62,Oslo,true,yes
+"""
+
+
+def write(folder: Path, text: str, name: str = "people.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path, target: str | None = "label", **options: object) -> str:
+    """Return the one line with which a source is refused."""
+    with pytest.raises(UserError) as refused:
+        open_source(path, target=target, **options)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def column_of(cells: list[str], folder: Path, name: str = "odd") -> str:
+    """Return the refusal of a table with a column `name` of these cells."""
+    rows = "".join(f'{i},"{c}",{"ab"[i % 2]}\n' for i, c in enumerate(cells))
+    return refusal(write(folder, f"n,{name},label\n{rows}"))
+
+
+def test_a_csv_is_parsed_column_by_column(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path, PEOPLE), target="label")
+    frame = source.features
+    assert source.classes == source.groups == ("no", "yes")
+    assert source.y.tolist() == source.group.tolist() == [1, 0, 1, 0, 1]
+    assert source.kind == "table"
+    assert len(source) == 5
+    np.testing.assert_array_equal(frame["age"], [31, 45, np.nan, 27, 62])
+    assert frame["city"].tolist() == ["Rome", "Oslo", "Rome", "", "Oslo"]
+    assert frame["member"].tolist() == [1, 0, 1, 0, 1]
+    assert source.remarks == (
+        "columns with missing cells, filled with the median of the training rows and marked, or kept as a category: "
+        "age (1 of 5), city (1 of 5)",
+    )
+    assert source.describe(2) == {"age": "missing", "city": "Rome", "member": "1"}
+    assert source.describe(3)["city"] == "missing"
+    assert source.image(0) is None
+    assert source.truth_of(torch.arange(5)) is None
+
+
+@pytest.mark.parametrize(("ending", "separator"), [("csv", ";"), ("tsv", "\t"), ("csv", "|"), ("CSV", ",")])
+def test_separators_byte_order_mark_and_quotes(tmp_path: Path, ending: str, separator: str) -> None:
+    text = "\ufeff" + 'x,"a name",label\n1,"say ""hi""\nthere",a\n2,plain,b\n3,plain,a\n4,plain,b\n'.replace(
+        ",", separator
+    )
+    source = open_source(write(tmp_path, text, f"t.{ending}"), target="label")
+    assert list(source.features.columns) == ["x", "a name"]
+    assert source.features["a name"][0] == 'say "hi"\nthere'
+
+
+def test_a_parquet_table_gives_what_the_csv_gives(tmp_path: Path) -> None:
+    as_csv = open_source(write(tmp_path, PEOPLE), target="label")
+    frame = pd.read_csv(tmp_path / "people.csv")
+    frame["city"] = frame["city"].astype("category")
+    frame.iloc[::-1].sort_index().to_parquet(tmp_path / "people.parquet")
+    as_parquet = open_source(tmp_path / "people.parquet", target="label")
+    pd.testing.assert_frame_equal(as_csv.features.frame(), as_parquet.features.frame())
+    assert as_parquet.classes == as_csv.classes
+    assert torch.equal(as_parquet.y, as_csv.y)
+
+
+def test_the_index_that_pandas_saves_is_no_feature(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2, 3, 4], "label": list("abab")})
+    frame[frame.x > 0].set_index(pd.Index([5, 9, 2, 7])).to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv")
+    assert list(open_source(tmp_path / "t.parquet", target="label").features.columns) == ["x"]
+    from_csv = open_source(tmp_path / "t.csv", target="label")
+    assert list(from_csv.features.columns) == ["x"]
+    assert "left out: the column without a name" in from_csv.remarks
+
+
+def test_constant_and_counting_columns_are_remarked(tmp_path: Path) -> None:
+    rows = "".join(f"{i},same,{i % 7},{'ab'[i % 2]}\n" for i in range(40))
+    source = open_source(write(tmp_path, f"id,fixed,x,label\n{rows}"), target="label")
+    assert list(source.features.columns) == ["id", "x"]
+    assert source.remarks == (
+        "columns left out, since every cell is the same: fixed",
+        "columns counting up row by row, so perhaps no feature but an index (--ignore it then): id",
+    )
+
+
+def test_words_for_missing_numbers_and_categories_of_their_own(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path, "x,s,label\n1,none,a\nNA,mild,b\n?,none,a\n4,NA,b\n"), target="label")
+    np.testing.assert_array_equal(source.features["x"], [1, np.nan, np.nan, 4])
+    assert source.features["s"].tolist() == ["none", "mild", "none", "NA"]
+
+
+def test_classes_are_sorted_by_number_where_they_are_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{label}\n" for i, label in enumerate(["10", "9", "2", "10", "9", "2"]))
+    source = open_source(write(tmp_path, f"x,label\n{rows}"), target="label")
+    assert source.classes == ("2", "9", "10")
+    assert source.y.tolist() == [2, 1, 0, 2, 1, 0]
+    assert source.integer_labels
+    words = open_source(write(tmp_path, f"x,label\n{rows.replace('9', 'nine')}"), target="label")
+    assert words.classes == ("10", "2", "nine")
+    assert not words.integer_labels
+
+
+def test_groups_and_truth_are_columns_too(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 5},{'ns'[i % 2]},{'ab'[i % 3 % 2]},{'ab'[i % 3 == 1]}\n" for i in range(12))
+    path = write(tmp_path, f"x,ward,label,clean\n{rows}")
+    source = open_source(path, target="label", groups="ward", truth="clean")
+    assert source.groups == ("n", "s")
+    assert source.group.tolist() == [0, 1] * 6
+    assert list(source.features.columns) == ["x", "ward"], "the groups stay a feature, the clean labels never are one"
+    truth = source.truth_of(torch.tensor([3, 1]))
+    assert truth is not None
+    assert truth.clean.tolist() == [0, 1]
+    assert truth.index.tolist() == [3, 1]
+    ignored = open_source(path, target="label", groups="ward", truth="clean", ignore=["ward"])
+    assert list(ignored.features.columns) == ["x"]
+    assert ignored.groups == ("n", "s")
+
+
+def test_files_that_are_no_table(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "absent.csv").endswith("absent.csv: no such file")
+    assert "no such file or folder; give a file that ends in .csv" in refusal(tmp_path / "digitz")
+    assert "is a directory without images (.png, .jpg" in refusal(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a directory; name one file" in refusal(tmp_path / "folder.csv")
+    assert "a file that ends in '.xlsx'; this reads files that end in .csv" in refusal(write(tmp_path, "x", "t.xlsx"))
+    assert refusal(write(tmp_path, "", "e.csv")).endswith("e.csv is empty")
+    assert refusal(write(tmp_path, "x,label\n", "h.csv")).endswith("h.csv has no rows")
+    assert "can't be read as a parquet table: " in refusal(write(tmp_path, PEOPLE, "fake.parquet"))
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    assert "binary.csv is not a text file in UTF-8; save it as CSV in UTF-8" in refusal(tmp_path / "binary.csv")
+    (tmp_path / "late.csv").write_bytes(b"x,label\n" + b"1,a\n" * 10_000 + b"2,\xff\xfe\n")
+    assert "late.csv can't be read as a csv table: " in refusal(tmp_path / "late.csv")
+    ragged = refusal(write(tmp_path, "x,label\n1,a\n2,b,c\n", "ragged.csv"))
+    assert "ragged.csv can't be read as a csv table: " in ragged
+    assert "Expected 2 columns, got 3" in ragged
+    assert "the names of the columns must stand in the first line" in refusal(
+        write(tmp_path, '"x\ny",label\n1,a\n', "n.csv")
+    )
+    assert "the first line must name the columns" in refusal(write(tmp_path, "\n1,a\n", "blank.csv"))
+    assert (
+        list(open_source(write(tmp_path, PEOPLE.replace(",", ", "), "spaced.csv"), target="label").features)[1]
+        == "city"
+    )
+    assert "column name 'x' occurs twice" in refusal(write(tmp_path, "x,x,label\n1,2,a\n", "twice.csv"))
+    frame = pd.DataFrame({"x": [], "label": []})
+    frame.to_parquet(tmp_path / "none.parquet")
+    assert refusal(tmp_path / "none.parquet").endswith("none.parquet has no rows")
+
+
+def test_columns_that_are_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path, PEOPLE)
+    assert refusal(path, target=None).endswith(
+        "name it with --target (columns: age, city, member, label); is it 'label'?"
+    )
+    assert refusal(path, target="lable") == (
+        "people.csv: unknown target column 'lable'; did you mean 'label'? (known: age, city, member, label)"
+    )
+    assert "unknown groups column 'citi'; did you mean 'city'?" in refusal(path, groups="citi")
+    assert "unknown truth column 'clean'" in refusal(path, truth="clean")
+    assert "unknown column to ignore 'agee'; did you mean 'age'?" in refusal(path, ignore=["agee"])
+    assert "can't be the target and be ignored at once" in refusal(path, ignore=["label"])
+    assert "no column is left to learn from" in refusal(path, ignore=["age", "city", "member"])
+    pd.read_csv(path).to_parquet(tmp_path / "people.parquet")
+    assert "unknown column to ignore 'agee'; did you mean 'age'?" in refusal(
+        tmp_path / "people.parquet", ignore=["agee"]
+    )
+    assert list(open_source(tmp_path / "people.parquet", target="label", ignore=["age"]).features) == ["city", "member"]
+
+
+def test_text_where_numbers_belong(tmp_path: Path) -> None:
+    assert column_of(["12", "13", "abc", "15", "16", "n/a?"], tmp_path, "age") == (
+        "people.csv: column 'age', line 4: 'abc' is not a number, as 4 other cells of the column are; "
+        "mend the cell, take the column as words with --categorical age, or leave the column out with --ignore age"
+    )
+    assert "--ignore 'my age'" in column_of(["12", "13", "abc", "15"], tmp_path, "my age")
+    frame = pd.DataFrame({"x": ["1", "2", None, "two", "3"], "label": list("ababa")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert "column 'x', row 3: 'two' is not a number" in refusal(tmp_path / "t.parquet")
+
+
+def test_cells_that_are_no_feature(tmp_path: Path) -> None:
+    assert "column 'odd', line 3: inf is not in ±3.4e+38, what single precision holds; mend the cell" in column_of(
+        ["1", "inf", "3", "4"], tmp_path
+    )
+    assert "line 2: 1e+300 is not in" in column_of(["1e300", "2", "3", "4"], tmp_path)
+    mixed = ["2024-05-01", "2024-05-02", "2024-05-03", "soon"]
+    assert "column 'odd', line 5: 'soon' is not a date, as the column must hold; mend the cell" in column_of(
+        mixed, tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (pa.array([[1], [2], [3], [4]]), "holds nested values"),
+        (pa.array([{"a": 1}] * 4), "holds nested values (dict)"),
+        (pa.array([b"a", b"b", b"c", b"d"]), "holds nested values (bytes)"),
+        (pa.array(pd.timedelta_range("1h", periods=4)), "holds values that are no features (timedelta64"),
+        (pa.array([1.0, float("-inf"), 2, 3]), "row 1: -inf is not in ±3.4e+38"),
+    ],
+)
+def test_parquet_columns_that_are_no_feature(tmp_path: Path, cells: pa.Array, reason: str) -> None:
+    pq.write_table(pa.table({"x": [1, 2, 3, 4], "odd": cells, "label": list("abab")}), tmp_path / "t.parquet")
+    assert reason in refusal(tmp_path / "t.parquet")
+    assert list(open_source(tmp_path / "t.parquet", target="label", ignore=["odd"]).features) == ["x"]
+
+
+def labels(values: list[object], folder: Path, **options: object) -> str:
+    frame = pd.DataFrame({"x": np.arange(len(values)) % 11, "label": values})
+    frame.to_csv(folder / "y.csv", index=False)
+    return refusal(folder / "y.csv", **options)
+
+
+def test_labels_that_can_not_be(tmp_path: Path) -> None:
+    assert labels(["a"] * 4, tmp_path).startswith("y.csv: column 'label': every label is 'a'; a classifier needs")
+    assert labels(["a", "a", "b"], tmp_path) == (
+        "y.csv: column 'label': class 'b' with a single example, and every class needs at least 2; "
+        "remove those rows, or merge the class with another"
+    )
+    assert "2 classes 'b', 'c' with a single example each" in labels(["a", "a", "b", "c"], tmp_path)
+    assert labels(["a", None, "b", "a", None], tmp_path) == (
+        "y.csv: column 'label', line 3: the label is missing, and 1 more; fill the label in, or remove the row"
+    )
+    assert "2 different numbers, not all whole: this looks like regression" in labels(
+        [0.5, 1, 0.5, 1], tmp_path, task="classification"
+    )
+    assert "this looks like regression" in labels(list(range(60)) * 2, tmp_path, task="classification")
+
+
+def test_many_classes_with_many_examples_are_classes(tmp_path: Path) -> None:
+    pd.DataFrame({"x": np.arange(6000) % 7, "label": np.arange(6000) % 100}).to_csv(tmp_path / "y.csv", index=False)
+    assert len(open_source(tmp_path / "y.csv", target="label").classes) == 100
+
+
+def test_groups_and_truth_that_can_not_be(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 60), "g": ["u", "v", None] * 20, "t": list("abc") * 20})
+    frame["label"] = list("ab") * 30
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert "column 'x' can't be the groups: it holds 60 different numbers" in refusal(tmp_path / "t.csv", groups="x")
+    assert "column 'g', line 4: the group is missing, and 19 more" in refusal(tmp_path / "t.csv", groups="g")
+    assert "line 4: true label 'c' is no class of the target" in refusal(tmp_path / "t.csv", truth="t")
+    assert "line 4: the true label is missing" in refusal(tmp_path / "t.csv", truth="g")
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Source:
+    return open_source(write(tmp_path, PEOPLE), target="label")
+
+
+def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: Source) -> None:
+    text = "city,extra,label,age,member\nParis,9,no,50,False\nRome,9,no,n/a,True\n"
+    test = open_source(write(tmp_path, text, "test.csv"), target="label", like=training.known)
+    assert test.classes == training.classes, "a class may be absent from the test set, and one example is enough"
+    assert test.y.tolist() == [0, 0]
+    assert list(test.features.columns) == list(training.features.columns)
+    assert test.features["member"].tolist() == [0, 1]
+    encoder = training.encode(torch.arange(5))
+    x = test.dataset(torch.arange(2), encoder).x
+    assert x[0, 3:].tolist() == [0, 0, 0], "a city that training never saw is none of the known ones"
+
+
+def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
+    def test_file(text: str, **options: object) -> str:
+        return refusal(write(tmp_path, text, "test.csv"), like=training.known, **options)
+
+    header = "age,city,member,label\n"
+    assert test_file(header + "3,Rome,true,yess\n") == (
+        "test.csv: column 'label', line 2: label 'yess' does not occur in the training data; did you mean 'yes'? "
+        "(known: 'no', 'yes')"
+    )
+    assert "− city (categorical, is it 'citi'?), + citi, + label" in test_file("age,citi,member,label\n3,R,true,yes\n")
+    assert "unknown target column 'label'" in test_file("age,city,member\n3,Rome,true\n")
+    assert "line 2: 'old' is not a number, as the column must hold" in test_file(header + "old,Rome,true,yes\n")
+    assert "has no rows" in test_file(header)
+    grouped = open_source(tmp_path / "people.csv", target="label", groups="member")
+    path = write(tmp_path, header + "3,Rome,maybe,yes\n", "test.csv")
+    assert "line 2: group 'maybe' does not occur in the training data" in refusal(
+        path, groups="member", like=grouped.known
+    )
+    assert "holds images [1, 8, 8]" not in refusal(path, like=open_source("digits").known)
+
+
+def test_names_and_numbers_of_every_kind_of_column() -> None:
+    assert as_names(pd.Series([1.0, 2.5, np.nan, -0.0])).tolist() == ["1", "2.5", "", "0"]
+    assert as_names(pd.Series([1, 2])).tolist() == ["1", "2"]
+    assert as_names(pd.Series([True, False])).tolist() == ["True", "False"]
+    assert as_names(pd.Series([" a ", None, "b"])).tolist() == ["a", "", "b"]
+    assert as_names(pd.Series([2, 1, None], dtype="Int64")).tolist() == ["2", "1", ""]
+    assert as_names(pd.Series([2, 1, 2], dtype="category")).tolist() == ["2", "1", "2"]
+    assert as_names(pd.Series(["b", None], dtype="category")).tolist() == ["b", ""]
+    for column in (pd.Series([True, False]), pd.Series([1, 0], dtype="Int8"), pd.Series(["True", "FALSE"])):
+        numbers, unparsable = as_numbers(column)
+        assert numbers.tolist() == [1, 0]
+        assert not unparsable.any()
+
+
+@needs_shared
+def test_real_tables() -> None:
+    diamonds = open_source(SHARED / "diamonds.parquet", target="cut")
+    assert diamonds.classes == ("Fair", "Good", "Ideal", "Premium", "Very Good")
+    assert diamonds.y.bincount().tolist() == [1610, 4906, 21551, 13791, 12082]
+    encoder = diamonds.encode(torch.arange(0, len(diamonds), 2))
+    assert encoder.input_shape == (7 + 7 + 8,)
+    assert "this looks like regression" in refusal(SHARED / "diamonds.parquet", target="price", task="classification")
+    reviews = open_source(SHARED / "imdb_train.parquet", target="label", ignore=["text", "id"])
+    assert reviews.classes == ("neg", "pos"), "the names that the file declares for 0 and 1"
+    assert "holds nested values" in refusal(
+        SHARED / "vader_ratings.parquet", target="source", ignore=["item_id", "text"]
+    )

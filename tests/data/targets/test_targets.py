@@ -1,0 +1,156 @@
+"""Real targets: numbers and nothing else, bins with equal shares, units that come back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from skedastic.data import Bins, Scale, folds, from_arrays, limit, open_source, split_rows
+from skedastic.errors import UserError
+from skedastic.pipeline.prepare import prepare
+from skedastic.settings.config import Config
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(200, 3))
+Y = np.exp(RNG.normal(size=200)) * 1000
+
+
+def refused(call, *args, **options):
+    with pytest.raises(UserError) as error:
+        call(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_scale_standardizes_and_comes_back():
+    y = torch.from_numpy(Y)
+    scale = Scale.fit(y)
+    standardized = scale.standardized(y)
+    assert standardized.dtype == torch.float32
+    assert float(standardized.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(standardized.std(correction=0)) == pytest.approx(1, abs=1e-6)
+    torch.testing.assert_close(scale.in_units(standardized), y, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("values", [[3.0, 3.0], [0.1 + 0.2, 0.3], [5.0], []])
+def test_targets_that_are_all_the_same_have_no_scale(values):
+    assert "regression needs different ones" in refused(Scale.fit, torch.tensor(values, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("bins", [1, 2, 7, 10, 200])
+def test_bins_share_the_targets_equally_and_are_ordered(bins):
+    y = torch.from_numpy(Y)
+    found = Bins.fit(y, bins)
+    group = found.of(y)
+    count = torch.bincount(group, minlength=len(found.names))
+    assert len(found.names) == len(found.widths) == len(found.edges) + 1 == bins
+    assert len(set(found.names)) == bins
+    assert int(count.max() - count.min()) <= 1
+    for g in range(bins - 1):
+        assert float(y[group == g].max()) < float(y[group == g + 1].min())
+    assert all(w > 0 for w in found.widths)
+    assert found.of(torch.tensor([-1e9, 1e9])).tolist() == [0, bins - 1]
+
+
+def test_few_different_targets_are_a_bin_each_and_ties_make_fewer():
+    ratings = torch.tensor([1.0, 2.0, 2.0, 2.5, 5.0] * 4)
+    found = Bins.fit(ratings)
+    assert found.names == ("1", "2", "2.5", "5")
+    assert found.widths == (1.0,) * 4
+    assert found.of(ratings).tolist() == [0, 1, 1, 2, 3] * 4
+    mostly_zero = torch.cat([torch.zeros(80), torch.arange(1, 21)]).double()
+    found = Bins.fit(mostly_zero)
+    assert 1 < len(found.names) < 10
+    assert torch.bincount(found.of(mostly_zero), minlength=len(found.names)).min() > 0
+    assert "only 21 different targets" in refused(Bins.fit, mostly_zero, 22)
+
+
+def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([rng.uniform(0, 1, 900), rng.uniform(1, 10, 100)])  # 81 times denser below 1
+    for outlier in (10.0, 1e9):
+        y[-1] = outlier
+        source = from_arrays(rng.normal(size=(1000, 2)), y, task="regression")
+        density = prepare(Config(test="none"), source, None).train.density()
+        assert float(density.sum()) == pytest.approx(1)
+        assert float(density[0] / density[9]) == pytest.approx(81, rel=0.3)
+    by_column = from_arrays(X, Y, np.arange(200) % 4 == 0, task="regression")
+    data = prepare(Config(test="none"), by_column, None).train
+    assert data.density().tolist() == [0.75, 0.25]
+
+
+def test_measurements_are_regression_by_default_and_classes_are_not():
+    assert from_arrays(X, Y).classes == ()
+    assert "trained as regression" in from_arrays(X, Y).remarks[-1]
+    assert from_arrays(X, Y, task="regression").remarks == ()
+    assert from_arrays(X, np.arange(200) % 3).classes == ("0", "1", "2")
+    whole = from_arrays(X, np.arange(200) % 3, task="regression")
+    assert (whole.classes, whole.groups) == ((), ("0", "1", "2"))
+    assert whole.y.dtype == torch.float64
+
+
+def test_a_test_source_is_binned_as_the_training_source_is():
+    training = from_arrays(X, Y, task="regression")
+    test = from_arrays(X[:5], Y[:5] * 10, like=training.known)
+    assert test.groups == training.groups
+    assert torch.equal(test.group, training.bins.of(torch.from_numpy(Y[:5] * 10)))
+    assert test.y.tolist() == (Y[:5] * 10).tolist()
+    few = from_arrays(X[:3], [1, 2, 1], like=training.known)
+    assert few.classes == ()
+    assert "give (X, y, groups)" in refused(
+        from_arrays, X[:3], Y[:3], like=from_arrays(X, Y, np.arange(200) % 3, task="regression").known
+    )
+
+
+def test_splits_folds_and_limits_keep_the_bins_in_proportion():
+    source = from_arrays(X, Y, task="regression")
+    rows, test_rows = split_rows(source, 0.3, 0)
+    assert sorted([*rows.tolist(), *test_rows.tolist()]) == list(range(200))
+    assert torch.bincount(source.group[test_rows]).tolist() == [6] * 10
+    data = source.dataset(rows, source.encode(rows), source.scale(rows))
+    fold = folds(data.group, data.strata, 2, 0)
+    assert all(int(torch.bincount(fold[data.group == g]).diff().abs()) <= 1 for g in range(10))
+    small = limit(data, 50, 0)
+    assert set(torch.bincount(small.group).tolist()) <= {4, 5, 6}
+    assert torch.equal(small.y, source.y[small.index])
+    assert small.targets.dtype == torch.float32
+
+
+def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
+    table = pd.DataFrame(X, columns=list("abc")).assign(y=Y, clean=Y[::-1])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    source = open_source(tmp_path / "t.csv", target="y", truth="clean", task="regression")
+    data = prepare(Config(test="0.5"), source, None)
+    assert data.test.y.tolist() == Y[::-1][data.test.index.numpy()].tolist()
+    assert torch.equal(data.test.group, source.bins.of(data.test.y))
+    assert data.train.y.tolist() == Y[data.train.index.numpy()].tolist()
+
+
+def test_targets_that_can_not_be_are_one_line(tmp_path):
+    nan = np.where(np.arange(200) == 3, np.nan, Y)
+    assert refused(from_arrays, X, nan, task="regression").startswith("y[3]: the target is missing; fill the number in")
+    assert "the label is missing" in refused(from_arrays, X, nan)
+    text = ["wide" if i == 7 else str(v) for i, v in enumerate(Y)]
+    assert "y[7]: 'wide' is not a number, and regression needs numbers" in refused(
+        from_arrays, X, text, task="regression"
+    )
+    assert "y[0]: inf is not in" in refused(from_arrays, X, np.where(np.arange(200) == 0, np.inf, Y), task="regression")
+    assert "true target is missing" in refused(from_arrays, X, Y, truth=nan, task="regression")
+    assert "groups[2]: the group is missing" in refused(
+        from_arrays, X, Y, ["" if i == 2 else "a" for i in range(200)], task="regression"
+    )
+    assert "bins=201: there are only 200 different" in refused(from_arrays, X, Y, task="regression", bins=201)
+    assert "bins are made of real targets" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
+    assert "leave one of the two out" in refused(from_arrays, X, Y, np.arange(200) % 3, task="regression", bins=3)
+    assert "this looks like regression; train it with --task regression" in refused(
+        from_arrays, X, Y, task="classification"
+    )
+    assert "every target of the training rows is 5" in refused(
+        lambda: prepare(Config(), from_arrays(X, np.full(200, 5.0), task="regression"), None)
+    )
+    assert "digits has classes" in refused(open_source, "digits", task="regression")
+    assert "digits has classes" in refused(open_source, "digits", bins=3)
+    for spec in ({"noise": "uniform:0.2"}, {"imbalance": "step:10"}):
+        assert "it is made for classes" in refused(prepare, Config(**spec), from_arrays(X, Y), None)
+    assert "did you mean 'regression'?" in refused(Config, task="regresion")
+    assert "bins=0: must be at least 1" in refused(Config, bins=0)

@@ -1,0 +1,168 @@
+"""Evaluation: against loops over examples, with classes and groups absent, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ttest_1samp, ttest_rel
+
+from skedastic.errors import UserError
+from skedastic.evaluation.classification import evaluate, mean_of_groups
+from skedastic.evaluation.intervals import mean_interval, paired
+from tests.reference import evaluate as literal
+from tests.reference.strengths import wilson
+
+CLASSES = ("a", "b", "c", "d")
+GROUPS = ("p", "q", "r", "s", "absent", "t")
+TRAIN = (500, 101, 100, 20, 19, 3)
+Z = 1.959963984540054
+
+
+def random_test_set(m: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y, g = rng.integers(0, 4, m), rng.choice([0, 1, 2, 3, 5], m)
+    logits = rng.normal(size=(m, 4)) + 1.5 * np.eye(4)[y]
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True), y, g
+
+
+def metrics(p: Any, y: Any, g: Any) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluate(p, y, g, CLASSES, GROUPS, TRAIN)
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def test_every_figure_by_loops() -> None:
+    p, y, g = random_test_set()
+    found = metrics(p, y, g)
+    predicted = literal.predictions(p.tolist())
+    right = sum(a == b for a, b in zip(predicted, y, strict=True))
+    per_class = literal.accuracies(predicted, y.tolist(), y.tolist(), 4)
+    per_group = literal.accuracies(predicted, y.tolist(), g.tolist(), 6)
+    low, high = wilson(right, 300, Z)
+    assert found["overall"]["correct"] == right
+    assert found["overall"]["n"] == 300
+    assert found["overall"]["accuracy"] == pytest.approx(right / 300)
+    assert (found["overall"]["low"], found["overall"]["high"]) == pytest.approx((low, high))
+    assert found["balanced_accuracy"] == pytest.approx(literal.mean(per_class))
+    assert [group["accuracy"] for group in found["groups"]] == pytest.approx(per_group)
+    assert [group["name"] for group in found["groups"]] == list(GROUPS)
+    assert found["worst_group"]["accuracy"] == pytest.approx(min(a for a in per_group if a is not None))
+    for k, (group, rate) in enumerate(zip(found["groups"], per_group, strict=True)):
+        n = int((g == k).sum())
+        assert group["n"] == n
+        if rate is not None:
+            assert (group["low"], group["high"]) == pytest.approx(wilson(round(rate * n), n, Z))
+    for size, members in {"many": [0, 1], "medium": [2, 3], "few": [4, 5]}.items():
+        assert found[size] == pytest.approx(literal.mean([per_group[k] for k in members]))
+    assert found["ece"] == pytest.approx(literal.calibration_error(p.tolist(), y.tolist(), 15))
+
+
+def test_absent_groups_are_null() -> None:
+    p, y, _ = random_test_set()
+    found = metrics(p, y, np.full(300, 3))
+    for group in found["groups"]:
+        if group["name"] != "s":
+            assert group == {"name": group["name"], "n": 0, "accuracy": None, "low": None, "high": None}
+    assert found["worst_group"] == {"name": "s", "accuracy": found["overall"]["accuracy"]}
+    assert (found["many"], found["few"]) == (None, None)
+    assert found["medium"] == found["overall"]["accuracy"]
+
+
+def test_absent_classes_do_not_count() -> None:
+    p, y, g = random_test_set()
+    kept = y < 2  # c and d are still predicted at times
+    found = metrics(p[kept], y[kept], g[kept])
+    predicted, seen = literal.predictions(p[kept].tolist()), y[kept].tolist()
+    assert found["balanced_accuracy"] == pytest.approx(literal.mean(literal.accuracies(predicted, seen, seen, 4)))
+
+
+def test_one_example() -> None:
+    found = metrics([[0.1, 0.2, 0.3, 0.4]], [3], [5])
+    assert found["overall"]["accuracy"] == found["balanced_accuracy"] == found["few"] == 1
+    assert 0 < found["overall"]["low"] < found["overall"]["high"] == 1
+    assert found["ece"] == pytest.approx(0.6)
+
+
+def test_tensors_give_what_arrays_give() -> None:
+    p, y, g = random_test_set()
+    tensors = [torch.from_numpy(a) for a in (p, y, g)]
+    assert metrics(*tensors) == metrics(p, y, g)
+
+
+def test_rounding_above_one_does_not_pass_for_logits() -> None:
+    sure = np.tile([1 + 1e-7, 0, 0, 0], (10, 1))
+    assert metrics(sure, np.zeros(10, int), np.zeros(10, int))["ece"] == pytest.approx(0, abs=1e-6)
+
+
+def test_half_precision_sums_to_one_well_enough() -> None:
+    p, y, g = random_test_set()
+    assert metrics(p.astype(np.float16), y, g)["overall"] == metrics(p, y, g)["overall"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda p, y, g: (p[:0], y[:0], g[:0]), "the test set is empty"),
+        (lambda p, y, g: (p[:, :3], y, g), r"got shapes \[300, 3\], \[300\], \[300\], \[6\]"),
+        (lambda p, y, g: (p, y[:9], g), r"got shapes \[300, 4\], \[9\]"),
+        (lambda p, y, g: (p, y + 1, g), r"labels must be in 0\.\.3, got 1\.\.4"),
+        (lambda p, y, g: (p, y, g - 1), r"group must be in 0\.\.5, got -1"),
+        (lambda p, y, g: (p * np.nan, y, g), "row 0 of the probabilities is not finite"),
+        (lambda p, y, g: (5 * p, y, g), "row 0 of the probabilities sums to 5.*softmax"),
+        (lambda p, y, g: (p - [[1, -1, 0, 0]], y, g), "softmax"),
+    ],
+)
+def test_what_can_not_be_is_refused(change: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        metrics(*change(*random_test_set()))
+
+
+def test_mean_of_groups() -> None:
+    found = metrics(*random_test_set())
+    accuracy = {group["name"]: group["accuracy"] for group in found["groups"]}
+    assert mean_of_groups(found, ["p", "t"]) == pytest.approx((accuracy["p"] + accuracy["t"]) / 2)
+    assert mean_of_groups(found, ["p", "absent"]) == accuracy["p"]
+    with pytest.raises(UserError, match="no example of 'absent'"):
+        mean_of_groups(found, ["absent"])
+    with pytest.raises(UserError, match="did you mean 'absent'"):
+        mean_of_groups(found, ["abesnt"])
+
+
+def test_interval_of_runs_is_students() -> None:
+    values = [0.61, 0.58, 0.7, 0.66]
+    found = mean_interval(values)
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert found["mean"] == pytest.approx(0.6375)
+    assert found["values"] == values
+
+
+def test_interval_of_differences() -> None:
+    a, b = [0.61, 0.58, 0.7, 0.66], [0.5, 0.55, 0.52, 0.6]
+    found = paired(a, b, level=0.9)
+    expected = ttest_rel(a, b).confidence_interval(0.9)
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert found["values"] == pytest.approx([0.11, 0.03, 0.18, 0.06])
+
+
+def test_intervals_of_one_and_of_equal_values() -> None:
+    assert mean_interval([0.5]) == {"mean": 0.5, "low": None, "high": None, "values": [0.5]}
+    assert mean_interval([0.5, 0.5]) == {"mean": 0.5, "low": 0.5, "high": 0.5, "values": [0.5, 0.5]}
+
+
+def test_impossible_runs_are_refused() -> None:
+    with pytest.raises(UserError, match="one or more finite"):
+        mean_interval([])
+    with pytest.raises(UserError, match="one or more finite"):
+        mean_interval([0.1, float("nan")])
+    with pytest.raises(UserError, match="level is 2"):
+        mean_interval([0.1, 0.2], level=2)
+    with pytest.raises(UserError, match="got 1 and 2"):
+        paired([0.1], [0.1, 0.2])

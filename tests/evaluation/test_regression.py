@@ -1,0 +1,118 @@
+"""Errors and suspects of real targets, against their literal versions."""
+
+import json
+
+import numpy as np
+import pytest
+
+from skedastic.errors import UserError
+from skedastic.evaluation.classification import mean_of_groups
+from skedastic.evaluation.intervals import Interval
+from skedastic.evaluation.metric import ACCURACY, ERROR, measure_of, to_digits
+from skedastic.evaluation.regression import evaluate_real
+from skedastic.noise.label_issues_regression import find_suspects_real
+from tests.reference import regression as literal
+
+RNG = np.random.default_rng(0)
+Y = RNG.normal(100, 20, 60)
+P = Y + RNG.normal(0, 5, 60)
+GROUP = np.arange(60) % 3
+NAMES = ["low", "middle", "high", "absent"]
+
+
+def test_the_figures_are_the_literal_ones():
+    found = evaluate_real(P, Y, GROUP, NAMES, [500, 50, 5, 5])
+    assert found["overall"]["rmse"] == pytest.approx(literal.rmse(P, Y))
+    assert found["overall"]["mae"] == pytest.approx(literal.mae(P, Y))
+    assert found["overall"]["r2"] == pytest.approx(literal.r2(P, Y))
+    for g, row in enumerate(found["groups"][:3]):
+        assert row["n"] == 20
+        assert row["rmse"] == pytest.approx(literal.rmse(P[g == GROUP], Y[g == GROUP]))
+        assert row["mae"] == pytest.approx(literal.mae(P[g == GROUP], Y[g == GROUP]))
+        assert row["low"] < row["rmse"] < row["high"]
+        assert row["mae_low"] < row["mae"] < row["mae_high"]
+    assert found["groups"][3]["rmse"] is found["groups"][3]["high"] is None
+    assert found["worst_group"]["rmse"] == max(row["rmse"] for row in found["groups"][:3])
+    assert (found["many"], found["medium"], found["few"]) == tuple(row["rmse"] for row in found["groups"][:3])
+    assert measure_of(found) is ERROR
+    assert mean_of_groups(found, NAMES[:2]) == pytest.approx(np.mean([r["rmse"] for r in found["groups"][:2]]))
+    json.dumps(found, allow_nan=False)
+
+
+def test_intervals_of_the_error_hold_the_truth():
+    rng = np.random.default_rng(0)
+    held = {"rmse": 0, "mae": 0}
+    for _ in range(400):
+        row = evaluate_real(rng.normal(size=60), np.zeros(60), np.zeros(60, int), ["all"], [1])["overall"]
+        held["rmse"] += row["low"] <= 1 <= row["high"]
+        held["mae"] += row["mae_low"] <= (2 / np.pi) ** 0.5 <= row["mae_high"]
+    assert 0.91 < held["rmse"] / 400 < 0.98
+    assert 0.91 < held["mae"] / 400 < 0.98
+
+
+def test_one_row_has_no_interval_and_equal_targets_no_r2():
+    found = evaluate_real([1.0], [3.0], [0], ["a"], [1])
+    assert found["overall"] == {
+        "n": 1, "rmse": 2.0, "low": None, "high": None, "mae": 2.0, "mae_low": None, "mae_high": None, "r2": None,
+    }  # fmt: skip
+    exact = evaluate_real([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])["overall"]
+    assert (exact["rmse"], exact["low"], exact["high"], exact["r2"]) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (([], [], [], ["a"], [1]), "the test set is empty"),
+        (([1.0, 2.0], [1.0], [0], ["a"], [1]), "needs predictions"),
+        (([1.0], [1.0], [2], ["a"], [1]), "group must be in 0..0"),
+        (([np.inf], [1.0], [0], ["a"], [1]), "row 0 of the predictions is not finite"),
+        (([1.0], [np.nan], [0], ["a"], [1]), "row 0 of the targets is not finite"),
+    ],
+)
+def test_what_can_not_be_is_one_line(arguments, words):
+    with pytest.raises(UserError, match=words):
+        evaluate_real(*map(np.asarray, arguments[:3]), *arguments[3:])
+
+
+def test_suspects_are_the_largest_residuals_for_their_groups_noise():
+    y = np.array([10.0, 0.0, 1.0, 2.0, 5.0, 0.0])
+    held_out = np.array([0.0, 0.1, 1.0, np.nan, 4.0, 0.0])
+    variance = np.array([100.0, 0.0001, 1.0, 1.0, 0.01, 0.0])
+    found = find_suspects_real(held_out, y, np.arange(6) * 10, variance)
+    assert found["index"].tolist() == [10, 40, 0, 20, 50]  # 10 deviations twice, then 1
+    assert found["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert found["residual"].tolist() == pytest.approx([-10, 10, 1, 0, 0])
+    assert found["is_issue"].tolist() == [True, True, False, False, False]
+    assert found["score"].tolist() == pytest.approx([0, 0, 0.3173, 1, 1], abs=1e-4)
+    assert found["given"].tolist() == [0.0, 5.0, 10.0, 1.0, 0.0]
+    assert find_suspects_real([], [], [], []).empty
+
+
+def test_of_normal_noise_hardly_any_is_suspect():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=5000)
+    assert find_suspects_real(np.zeros(5000), y, np.arange(5000), np.ones(5000))["is_issue"].sum() <= 2
+    y[:20] += 8
+    found = find_suspects_real(np.zeros(5000), y, np.arange(5000), np.ones(5000))
+    assert set(range(20)) <= set(found.loc[found["is_issue"], "index"])
+    with pytest.raises(UserError, match="not at least 0"):
+        find_suspects_real([1.0], [1.0], [0], [-1.0])
+    with pytest.raises(UserError, match="needs four times"):
+        find_suspects_real([1.0], [1.0, 2.0], [0], [1.0])
+
+
+def test_how_errors_are_written():
+    assert [to_digits(v, 4) for v in (12345.6, 1.23456, 0.0000123456, 0, -5.5)] == [
+        "12,346",
+        "1.235",
+        "1.235e-05",
+        "0",
+        "-5.500",
+    ]
+    assert [ERROR.text(v) for v in (1704.7, None, float("nan"))] == ["1,705", "–", "–"]
+    assert [ERROR.difference(v) for v in (36.71, -0.5, 0.0, None)] == ["+36.7", "−0.500", "0", "–"]
+    assert ERROR.span(Interval(mean=1.5, low=1.0, high=2.0)) == "1.00–2.00"
+    assert ERROR.span(Interval(mean=0.5, low=-1.0, high=2.0), signed=True) == "−1.00 to +2.00"
+    assert (ERROR.of_noise(9.0), ACCURACY.of_noise(0.25)) == (3.0, 0.25)
+    assert ACCURACY.higher_is_better
+    assert not ERROR.higher_is_better

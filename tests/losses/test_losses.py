@@ -1,0 +1,496 @@
+"""The losses: their literal versions, other people's, their gradients, their edges, what they are called."""
+
+import dataclasses
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+import skedastic as sk
+from skedastic import losses
+from skedastic.errors import UserError
+from skedastic.losses.absolute import Absolute
+from skedastic.losses.auto import Auto
+from skedastic.losses.balanced_softmax import BalancedSoftmax
+from skedastic.losses.cross_entropy import CrossEntropy
+from skedastic.losses.dmi import DMI
+from skedastic.losses.focal import Focal
+from skedastic.losses.gaussian_nll import GaussianNLL
+from skedastic.losses.gce import GCE
+from skedastic.losses.huber import Huber
+from skedastic.losses.ldam import LDAM
+from skedastic.losses.logit_adjusted import LogitAdjusted
+from skedastic.losses.poly1 import Poly1
+from skedastic.losses.sce import SCE
+from skedastic.losses.squared import Squared
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.settings.config import build_config, make_method, method_table, read, to_toml
+from tests.reference import losses as literal
+
+COUNT = torch.tensor([40, 16, 3, 1])
+SETTINGS = {  # beside the defaults
+    "cross-entropy": [{"smoothing": 0.1}, {"smoothing": 0.9}],
+    "focal": [{"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 5.0}],
+    "gce": [{"q": 1.0}, {"q": 0.05}, {"truncation": 0.4}, {"q": 0.0, "truncation": 0.4}],
+    "sce": [{"alpha": 6.0, "beta": 0.1, "log_zero": -9.21}, {"alpha": 0.0}],
+    "dmi": [{"offset": 0.001}],
+    "poly1": [{"epsilon": -1.0}, {"epsilon": 0.3}],
+    "ldam": [{"margin": 0.2, "scale": 3.0}, {"margin": 2.0}],
+    "logit-adjusted": [{"tau": 0.5}, {"tau": 2.0}],
+    "huber": [{"delta": 0.4}],
+    "gaussian-nll": [{"floor": 0.5}, {"beta": 0.0}, {"beta": 0.5}],
+}
+CASES = [
+    pytest.param(name, cls(**settings), task, id=f"{name}-{settings}-{task}")
+    for name, cls in losses.discover().items()
+    for settings in [{}, *SETTINGS.get(name, [])]
+    for task in sorted(cls.supports)
+]
+LIMITS = [
+    pytest.param(cls(**limit), "classification", id=f"{name}-{dict(limit)}")
+    for name, cls in losses.discover().items()
+    for limit in cls.limits
+]
+EACH = [pytest.param(cls, id=name) for name, cls in losses.discover().items()]
+OF_LOGITS = [case for case in EACH if "classification" in case.values[0].supports]
+OF_NUMBERS = [case for case in EACH if "regression" in case.values[0].supports]
+
+
+def batch(loss, task, spread=1.0):
+    """Return random outputs and targets of 20 examples in float64, as the loss takes them."""
+    g = torch.Generator().manual_seed(0)
+    if task == "regression":
+        shape = (20,) if loss.outputs == 1 else (20, loss.outputs)
+        return spread * torch.randn(shape, generator=g).double(), torch.randn(20, generator=g).double()
+    logits = spread * torch.randn(20, 4, generator=g).double()
+    return logits.tanh() if loss.cosines else logits, torch.arange(20) % 4
+
+
+def extremes(loss, task):
+    """Yield batches in float32 whose probabilities of the label are 0 and 1: all right, all wrong, and every mixture."""
+    sizes = torch.tensor([1e4, 200.0, 20.0, 0.0, -200.0, -1e4])
+    if task == "regression":
+        rows = sizes if loss.outputs == 1 else torch.cartesian_prod(*[sizes] * loss.outputs)
+        yield rows, torch.linspace(-2, 2, len(rows))
+        return
+    rows, y = torch.cartesian_prod(*[sizes] * 4), torch.arange(6**4) % 4
+    for shift in range(4):
+        yield rows.clone(), (y + shift) % 4
+        for size in (20, 200, 1e4):
+            yield size * (2 * F.one_hot(y[:20], 4) - 1).float(), (y[:20] + shift) % 4
+
+
+def same(found: Tensor, expected, atol=0.0, rtol=0.0):
+    expected = torch.as_tensor(expected, dtype=found.dtype)
+    torch.testing.assert_close(found, expected, atol=atol, rtol=rtol)
+
+
+@pytest.mark.parametrize(("name", "loss", "task"), [case for case in CASES if case.values[0] != "auto"])
+@pytest.mark.parametrize("spread", [1.0, 8.0])
+def test_a_loss_is_its_literal_version(name, loss, task, spread):
+    name = name.replace("-", "_")
+    assert hasattr(literal, name), f"write {name} in tests/reference/losses.py, from the equation of the paper"
+    outputs, y = batch(loss, task, spread)
+    before = outputs.clone()
+    of_classes = loss.of_classes(COUNT)
+    found = loss(outputs, y, of_classes)
+    assert found.dtype == torch.float64
+    expected = getattr(literal, name)(outputs.numpy(), y.numpy(), COUNT.numpy(), **dataclasses.asdict(loss))
+    same(found, expected, atol=1e-12, rtol=1e-10 if of_classes is None else 1e-5)  # of classes: single precision
+    assert torch.equal(outputs, before)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "of_classes"),
+    [
+        (LDAM(), "ldam", torch.from_numpy(literal.ldam_margins(COUNT.numpy(), 0.5))),
+        (LogitAdjusted(tau=0.7), "logit_adjusted", 0.7 * (COUNT.double() / COUNT.sum()).log()),
+        (BalancedSoftmax(), "balanced_softmax", COUNT.double().log()),
+    ],
+    ids=["ldam", "logit-adjusted", "balanced-softmax"],
+)
+def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precision(loss, name, of_classes):
+    found = loss.of_classes(COUNT)
+    assert found.dtype == torch.float32
+    same(found.double(), of_classes, rtol=1e-6)
+    outputs, y = batch(loss, "classification", 4.0)
+    expected = getattr(literal, name)(outputs.numpy(), y.numpy(), COUNT.numpy(), **dataclasses.asdict(loss))
+    same(loss(outputs, y, of_classes), expected, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "loss", "task"), CASES)
+def test_gradients_are_those_of_finite_differences(name, loss, task):
+    if getattr(loss, "beta", 0.0) and name == "gaussian-nll":
+        loss = dataclasses.replace(loss, beta=0.0)  # with it a factor is held constant, which differences can't tell
+    outputs, y = batch(loss, task, 1.5)
+    of_classes = loss.of_classes(COUNT)
+    assert torch.autograd.gradcheck(lambda outputs: loss(outputs, y, of_classes), outputs.requires_grad_())
+
+
+@pytest.mark.parametrize(("loss", "task"), [pytest.param(*c.values[1:], id=c.id) for c in CASES] + LIMITS)
+def test_losses_and_gradients_are_finite_where_probabilities_are_0_and_1(loss, task):
+    for outputs, y in extremes(loss, task):
+        found = loss(outputs.requires_grad_(), y, loss.of_classes(COUNT))
+        assert found.dtype == torch.float32
+        assert found.shape == y.shape
+        assert found.isfinite().all()
+        assert torch.autograd.grad(found.sum(), outputs)[0].isfinite().all()
+        if task == "classification" and not loss.of_batch:
+            assert (found >= 0).all()
+
+
+def test_the_extremes_are_extreme():
+    p = [(-CrossEntropy()(*given)).exp() for given in extremes(CrossEntropy(), "classification")]
+    assert [of.unique().tolist() for of in p[2:4]] == [[1.0], [1.0]]
+    assert [of.unique().tolist() for of in p[6:8]] == [[0.0], [0.0]]
+    assert {0.0, 0.25, 0.5, 1.0} <= set(p[0].tolist())
+
+
+@pytest.mark.parametrize(("name", "loss", "task"), CASES)
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(name, loss, task, half):
+    outputs, y = batch(loss, task, 20.0)
+    outputs, y = outputs.clamp(-60, 60).to(half), y.float() if task == "regression" else y
+    outputs[0], outputs[1] = 60, -60
+    found = loss(outputs, y, loss.of_classes(COUNT))
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+    assert torch.equal(found, loss(outputs.float(), y, loss.of_classes(COUNT)))
+
+
+@pytest.mark.parametrize(("name", "loss", "task"), CASES)
+def test_a_loss_within_autocast_is_computed_in_single(name, loss, task):
+    outputs, y = batch(loss, task)
+    outputs, y = outputs.float(), y.float() if task == "regression" else y
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(outputs, y, loss.of_classes(COUNT))
+    assert torch.equal(found, loss(outputs, y, loss.of_classes(COUNT)))
+
+
+@pytest.mark.parametrize(("loss", "task"), LIMITS)
+def test_the_limits_are_cross_entropy(loss, task):
+    logits = torch.randn(20, 4, generator=torch.Generator().manual_seed(1)).double()  # LDAM's margins are 0: no cosines
+    y = torch.arange(20) % 4
+    expected = F.cross_entropy(logits, y, reduction="none")
+    same(loss(logits, y, loss.of_classes(COUNT)), expected, atol=1e-5 if loss == GCE(q=1e-7) else 1e-6)
+    same(loss(logits.float(), y, loss.of_classes(COUNT)), expected, atol=1e-5)
+
+
+def test_gce_goes_from_cross_entropy_to_half_the_absolute_error():
+    logits, y = batch(GCE(), "classification", 3.0)
+    absolute_error = (F.one_hot(y, 4) - logits.softmax(1)).abs().sum(1)
+    same(GCE(q=1.0)(logits, y), absolute_error / 2, rtol=1e-12)
+
+
+def test_truncated_examples_have_one_loss_and_no_gradient():
+    logits, y = batch(GCE(), "classification", 3.0)
+    out = logits.softmax(1).gather(1, y[:, None]).squeeze(1) <= 0.4
+    assert 0 < out.sum() < len(y)
+    found = GCE(q=0.7, truncation=0.4)(logits.requires_grad_(), y)
+    same(found[out], [(1 - 0.4**0.7) / 0.7] * int(out.sum()), rtol=1e-12)
+    gradient = torch.autograd.grad(found.sum(), logits)[0].abs().sum(1)
+    assert (gradient[out] == 0).all()
+    assert (gradient[~out] > 0).all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_cross_entropy_is_torchs_and_of_soft_labels_the_weighted_sum_over_classes(smoothing):
+    logits, y = batch(CrossEntropy(), "classification", 5.0)
+    loss = CrossEntropy(smoothing=smoothing)
+    same(loss(logits, y), F.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing))
+    soft = torch.rand(20, 4, generator=torch.Generator().manual_seed(2)).double().softmax(1)
+    weighted = sum(soft[:, c] * loss(logits, torch.full_like(y, c)) for c in range(4))
+    same(loss(logits, soft), weighted, rtol=1e-12)
+    same(loss(logits, soft), literal.cross_entropy(logits.numpy(), soft.numpy(), smoothing=smoothing), rtol=1e-10)
+    same(loss(logits, F.one_hot(y, 4).double()), loss(logits, y), rtol=1e-12)
+
+
+def test_cross_entropy_is_scikit_learns():
+    logits, y = batch(CrossEntropy(), "classification", 3.0)
+    p = logits.softmax(1).numpy()
+    expected = [log_loss([label], [row], labels=range(4)) for row, label in zip(p, y.tolist(), strict=True)]
+    same(CrossEntropy()(logits, y), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("floor", [1e-3, 0.5])
+def test_gaussian_nll_is_torchs(floor):
+    outputs, y = batch(GaussianNLL(), "regression", 2.0)
+    theirs = torch.nn.GaussianNLLLoss(full=False, eps=floor, reduction="none")
+    same(GaussianNLL(floor=floor, beta=0.0)(outputs, y), theirs(outputs[:, 0], y, outputs[:, 1].exp()), rtol=1e-10)
+    assert torch.equal(GaussianNLL().predicted(outputs), outputs[:, 0])
+
+
+def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains_at_the_usual_rate():
+    outputs, y = batch(GaussianNLL(), "regression", 1.0)
+    outputs.requires_grad_()
+    gradient = torch.autograd.grad(GaussianNLL(beta=1.0)(outputs, y).sum(), outputs)[0]
+    same(gradient[:, 0], (outputs[:, 0] - y).detach(), rtol=1e-10)
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 5, generator=g)
+    target = 10 + 3 * x.sum(1) + 0.5 * torch.randn(300, generator=g)
+    budget = sk.Budget(epochs=20, device="cpu")
+    found = sk.fit(x, target, method="erm(loss=gaussian-nll)", train=budget, estimate=sk.Estimation(kind="none"))
+    error = torch.as_tensor(found.predict(x)) - target
+    assert float(error.square().mean().sqrt()) < 0.2 * float(target.std())
+
+
+def test_ldam_is_pytorch_optimizers():
+    theirs = pytest.importorskip("pytorch_optimizer", reason="LDAM of others: pip install pytorch_optimizer")
+    loss = LDAM(margin=0.4, scale=20.0)
+    outputs, y = batch(loss, "classification")
+    other = theirs.LDAMLoss(COUNT.tolist(), max_m=0.4, s=20.0)
+    expected = [float(other(row, label)) for row, label in zip(outputs.split(1), y.split(1), strict=True)]
+    same(loss(outputs, y, loss.of_classes(COUNT)), expected, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_of_two_classes_is_pytorch_optimizers(gamma):
+    theirs = pytest.importorskip("pytorch_optimizer", reason="focal losses of others: pip install pytorch_optimizer")
+    z = torch.linspace(-6, 6, 20, dtype=torch.float64)
+    y = torch.arange(20) % 2
+    found = Focal(gamma=gamma)(torch.stack([torch.zeros_like(z), z], 1), y)
+    plain = theirs.FocalLoss(alpha=1.0, gamma=gamma)
+    same(found, [float(plain(z[i], y[i].double())) for i in range(20)], rtol=1e-10)
+    weighted = theirs.BCEFocalLoss(alpha=0.25, gamma=gamma, reduction="none")  # class 0: 1 − alpha
+    same(torch.tensor([0.75, 0.25]).double()[y] * found, weighted(z.sigmoid(), y.double()), rtol=1e-10)
+
+
+INSIDE = torch.tensor([0.0, 1e-3, 1.0, 30.0]).double()  # weights of four classes
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_takes_weights_outside_or_inside_of_p(gamma):
+    logits, y = batch(Focal(), "classification", 4.0)
+    inside, outside = Focal(gamma=gamma, weights="inside"), Focal(gamma=gamma)
+    plain, weight = outside(logits, y), INSIDE[y]
+    same(inside(logits, y), plain)  # without weights they are one
+    same(outside.weighted(plain, weight, logits, y), plain * weight)
+    expected = literal.focal_of_weighted(logits.numpy(), y.numpy(), gamma, weight.numpy())
+    same(inside.weighted(plain, weight, logits, y), expected, rtol=1e-9, atol=1e-12)
+    same(inside.weighted(plain, torch.ones(20).double(), logits, y), plain, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_of_weighted_entropies_has_finite_gradients_at_p_0_and_1(gamma):
+    loss = Focal(gamma=gamma, weights="inside")
+    for logits, y in extremes(loss, "classification"):
+        logits.requires_grad_()
+        found = loss.weighted(loss(logits, y), INSIDE[y].float(), logits, y)
+        assert found.isfinite().all()
+        assert torch.autograd.grad(found.sum(), logits)[0].isfinite().all()
+
+
+def test_dmi_is_one_number_of_the_batch_that_renamed_labels_leave():
+    logits, y = batch(DMI(), "classification", 2.0)
+    found = DMI()(logits, y)
+    assert (found == found[0]).all()
+    same(DMI()(logits, torch.tensor([2, 0, 3, 1])[y]), found, rtol=1e-10)
+
+
+def test_dmi_with_an_offset_is_the_authors_formula_up_to_the_size_of_the_batch():
+    logits, y = batch(DMI(), "classification", 2.0)
+    counted = F.one_hot(y, 4).double().T @ logits.softmax(1)  # the authors' matrix, 20 times ours
+    official = -torch.log(torch.det(counted).abs() + 0.001)
+    found = DMI(offset=0.001)(logits, y)
+    same(found, (official + 4 * np.log(20)).expand(20), rtol=1e-10)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.001])
+def test_dmi_of_a_batch_without_some_class_is_that_of_the_others(offset):
+    logits, kept = batch(DMI(), "classification", 2.0)[0], [0, 1, 3]
+    here = torch.tensor(kept)[torch.arange(20) % 3]
+    minor = literal.joint(logits.numpy(), here.numpy())[np.ix_(kept, kept)]
+    found = DMI(offset=offset)(logits.requires_grad_(), here)
+    same(found, [-np.log(abs(literal.determinant(minor)) + offset / 20**3)] * 20, rtol=1e-10)
+    assert torch.autograd.grad(found[0], logits)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.001])
+def test_dmi_of_a_singular_matrix_is_finite_and_trains_nothing(offset):
+    logits = torch.zeros(20, 4, requires_grad=True)
+    found = DMI(offset=offset)(logits, torch.arange(20) % 4)
+    assert found.isfinite().all()
+    assert (torch.autograd.grad(found.mean(), logits)[0] == 0).all()
+
+
+def test_margins_of_ldam_fall_with_the_fourth_root_of_the_count():
+    margins = LDAM(margin=0.6).of_classes(torch.tensor([16, 1, 256, 81]))
+    same(margins, [0.3, 0.6, 0.15, 0.2], rtol=1e-6)
+    same(LDAM(margin=0.6).of_classes(torch.tensor([16, 256, 0])), [0.6, 0.3, 0.6], rtol=1e-6)
+    cosines = torch.tensor([[0.1, -0.3, 0.7]])
+    assert torch.equal(LDAM(scale=7.0).predicted(cosines), 7.0 * cosines)
+    assert torch.equal(LogitAdjusted().predicted(cosines), cosines)
+
+
+def test_logit_adjustment_with_tau_1_is_balanced_softmax():
+    logits, y = batch(CrossEntropy(), "classification", 3.0)
+    adjusted, balanced = LogitAdjusted(tau=1.0), BalancedSoftmax()
+    found = adjusted(logits, y, adjusted.of_classes(COUNT))
+    same(found, balanced(logits, y, balanced.of_classes(COUNT)), atol=1e-6)
+    equal = torch.full((4,), 7)
+    same(balanced(logits, y, balanced.of_classes(equal)), CrossEntropy()(logits, y), atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [LogitAdjusted(), LogitAdjusted(tau=0.5), BalancedSoftmax()])
+def test_a_class_without_examples_is_no_rival_and_makes_no_nan(loss):
+    logits, y = batch(loss, "classification")
+    y, of_classes = y % 3, loss.of_classes(torch.tensor([40, 16, 1, 0]))
+    found = loss(logits.requires_grad_(), y, of_classes)
+    same(found, loss(logits[:, :3], y, loss.of_classes(torch.tensor([40, 16, 1]))), atol=1e-6)
+    assert torch.autograd.grad(found.sum(), logits)[0].isfinite().all()
+    assert not loss(logits, torch.full_like(y, 3), of_classes).isnan().any()
+    assert LogitAdjusted(tau=0.0).of_classes(torch.tensor([40, 16, 1, 0])).tolist() == [0.0] * 4
+
+
+def refused(call, cls, *words):
+    with pytest.raises(UserError) as error:
+        call()
+    message = str(error.value)
+    assert "\n" not in message
+    assert cls.__name__.casefold() in message.replace("-", "").casefold()
+    assert all(word in message for word in words)
+
+
+def test_the_defaults_are_the_papers():
+    assert (Focal(), GCE(), LDAM()) == (Focal(gamma=2.0), GCE(q=0.7, truncation=0.0), LDAM(margin=0.5, scale=30.0))
+    assert (SCE(), Poly1()) == (SCE(alpha=0.1, beta=1.0, log_zero=-4.0), Poly1(epsilon=2.0))
+    assert (LogitAdjusted(), DMI(), CrossEntropy()) == (
+        LogitAdjusted(tau=1.0),
+        DMI(offset=0.0),
+        CrossEntropy(smoothing=0.0),
+    )
+
+
+@pytest.mark.parametrize("cls", EACH)
+def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls):
+    names = [field.name for field in dataclasses.fields(cls) if isinstance(field.default, float)]
+    for name, value in itertools.product(names, (float("nan"), float("inf"), float("-inf"))):
+        refused(lambda name=name, value=value: cls(**{name: value}), cls, f"({name}={value})")
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "values"),
+    [
+        (CrossEntropy, "smoothing", (-0.1, 1.0)),
+        (Focal, "gamma", (-0.5,)),
+        (GCE, "q", (-0.1, 1.1)),
+        (GCE, "truncation", (-0.1, 1.0)),
+        (SCE, "alpha", (-0.1,)),
+        (SCE, "beta", (-0.1,)),
+        (SCE, "log_zero", (0.0, 4.0)),
+        (LDAM, "margin", (-0.1,)),
+        (LDAM, "scale", (0.0, -30.0)),
+        (DMI, "offset", (-0.001,)),
+        (Poly1, "epsilon", (-1.1,)),
+        (LogitAdjusted, "tau", (-1.0,)),
+        (Huber, "delta", (0.0, -1.0)),
+        (GaussianNLL, "floor", (0.0, -1.0)),
+    ],
+)
+def test_hyperparameters_out_of_range_are_refused(cls, name, values):
+    for value in values:
+        refused(lambda value=value: cls(**{name: value}), cls, f"({name}={value})")
+
+
+def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused():
+    refused(lambda: SCE(alpha=0.0, beta=0.0), SCE, "alpha", "beta")
+    refused(lambda: DMI()(torch.randn(3, 4), torch.tensor([0, 1, 2])), DMI, "a batch of 3 examples and 4 classes")
+    assert DMI().least_batch(10) == 10
+
+
+@pytest.mark.parametrize(
+    ("logits", "y"),
+    [
+        pytest.param((4,), torch.tensor([0, 1, 2, 0]), id="1-D"),
+        pytest.param((3,), torch.tensor([0.2, 0.3, 0.5]), id="1-D, soft"),
+        pytest.param((4, 3, 2), torch.tensor([0, 1, 2, 0]), id="3-D"),
+        pytest.param((4, 3), torch.tensor([0, 1, 2]), id="too few labels"),
+        pytest.param((4, 3), torch.tensor(1), id="one label"),
+        pytest.param((4, 3), torch.tensor([0.0, 1.0, 2.0, 0.0]), id="real labels"),
+        pytest.param((4, 3), torch.full((4, 2), 0.5), id="soft, other classes"),
+    ],
+)
+@pytest.mark.parametrize("cls", OF_LOGITS)
+def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y):
+    y = y[1:] if "regression" in cls.supports and len(logits) == 1 else y  # they would be numbers
+    refused(lambda: cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1]))), cls)
+
+
+@pytest.mark.parametrize("cls", OF_NUMBERS)
+def test_shapes_that_do_not_fit_numbers_are_refused(cls):
+    right = (4,) if cls.outputs == 1 else (4, cls.outputs)
+    for outputs, y in [((3, *right[1:]), (4,)), ((4, 1), (4,)), ((4, 3), (4,)), (right, (4, 1)), (right, ())]:
+        refused(lambda outputs=outputs, y=y: cls()(torch.zeros(outputs), torch.zeros(y)), cls)
+
+
+@pytest.mark.parametrize("cls", OF_LOGITS)
+def test_soft_labels_are_taken_or_refused(cls):
+    given = torch.zeros(4, 4), torch.full((4, 4), 0.25), cls().of_classes(COUNT)
+    if cls.soft:
+        same(cls()(*given), [np.log(4)] * 4, rtol=1e-6)
+    else:
+        refused(lambda: cls()(*given), cls, "whole-number labels")
+
+
+@pytest.mark.parametrize("cls", OF_LOGITS)
+def test_a_loss_that_needs_the_classes_says_so(cls):
+    if cls().of_classes(COUNT) is None:
+        assert cls()(torch.zeros(4, 4), torch.arange(4)).shape == (4,)
+    else:
+        refused(lambda: cls()(torch.zeros(4, 4), torch.arange(4)), cls, "loss.of_classes(count)")
+
+
+def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit():
+    logits, y = batch(Auto(), "classification")
+    assert torch.equal(Auto()(logits, y), CrossEntropy()(logits, y))
+    outputs, y = batch(Auto(), "regression")
+    assert torch.equal(Auto()(outputs, y), Squared()(outputs, y))
+    assert Auto.supports == Squared.supports | CrossEntropy.supports
+
+
+def test_huber_goes_from_the_absolute_to_the_squared_error():
+    outputs, y = batch(Huber(), "regression", 2.0)
+    torch.testing.assert_close(Huber(delta=100)(outputs, y), Squared()(outputs, y))
+    same(Huber(delta=1e-6)(outputs, y) / 1e-6, Absolute()(outputs, y), atol=1e-5)
+    assert Absolute()(y, y).tolist() == Huber()(y, y).tolist() == Squared()(y, y).tolist() == [0.0] * 20
+
+
+@pytest.mark.parametrize("cls", EACH)
+def test_every_loss_says_what_it_supports_and_is_documented(cls):
+    assert cls.supports
+    assert cls.supports <= {"classification", "regression"}
+    assert sys.modules[cls.__module__].__doc__
+    assert not cls.__doc__.startswith(f"{cls.__name__}(")  # what a dataclass writes where nothing is written
+    assert all(field.name in cls.__doc__ for field in dataclasses.fields(cls))
+
+
+def test_every_file_is_a_loss():
+    files = {path.stem.replace("_", "-") for path in Path(losses.__file__).parent.glob("*.py")}
+    assert set(losses.discover()) == files - {"--init--", "base"}
+
+
+def test_a_loss_with_a_parameter_is_written_and_read_back():
+    method = make_method("har", {"loss": {"name": "huber", "delta": 0.5}})
+    assert method == HAR(loss=Huber(delta=0.5))
+    assert make_method("erm", {"loss": "huber"}) == ERM(loss=Huber())
+    config = build_config({"source": "a.csv", "method": method_table(method)})
+    assert '[method.loss]\nname = "huber"\ndelta = 0.5' in to_toml(config)
+    settings = ["method.loss.name=huber", "method.loss.delta=0.5"]
+    assert read(None, {"source": "a.csv"}, settings).method["loss"] == {"name": "huber", "delta": 0.5}
+    for given, words in (
+        ({"delta": 0.5}, "name it too, with method.loss.name=huber"),
+        ({"name": "hubr"}, "did you mean 'huber'?"),
+        ({"name": "huber", "delat": 1.0}, "did you mean 'method.loss.delta'?"),
+        ({"name": "huber", "delta": "wide"}, "must be a number"),
+        (3, "must be the name of a loss"),
+    ):
+        with pytest.raises(UserError) as error:
+            make_method("erm", {"loss": given})
+        assert words in str(error.value)

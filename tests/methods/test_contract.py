@@ -1,0 +1,249 @@
+"""What every method meets. Methods are found by walking the package: a new file is tested without being named here."""
+
+import copy
+import dataclasses
+import inspect
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from skedastic.errors import UserError
+from skedastic.methods import discover
+from skedastic.methods.bases.method import GROUP_STATS, MIXED, PERTURBED, REFERENCE, Method
+from skedastic.methods.bases.wrapper import Wrapper
+from skedastic.methods.erm import ERM
+from skedastic.methods.presets import presets
+from skedastic.settings.config import make_method, method_table
+from skedastic.settings.convert import build
+from skedastic.training import Checkpoints, train
+from skedastic.training.loop import make_task, rebuild
+from tests.support.methods import (
+    BOTH,
+    BUDGET,
+    CLOCK,
+    METHODS,
+    batch_of,
+    data_for,
+    dataset,
+    engine_for,
+    make_net,
+    net_of,
+    observed,
+    reference,
+    run,
+    same,
+    start,
+    task,
+    weights,
+)
+from tests.support.power_cut import PowerCut
+
+LIMITS = [
+    pytest.param(name, limit, kind, id=f"{name}-{dict(limit)}-{kind}")
+    for name, cls in discover().items()
+    for limit in cls.card.limits
+    for kind in sorted(cls.card.supports)
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
+    preset = presets()[name]
+    cls, method = preset.cls, preset.make()
+    for words in (preset.title, preset.paper, preset.equations, preset.family):
+        assert words
+    assert inspect.getdoc(cls)
+    assert inspect.getdoc(inspect.getmodule(cls))
+    assert cls.card.title
+    assert cls.card.paper
+    assert bool(cls.card.limits) != bool(cls.card.no_limit), "say in which setting it is plain training, or why in none"
+    with pytest.raises(TypeError):
+        cls(*([0] * 3))
+    for field in dataclasses.fields(method):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(method, field.name, None)
+        assert field.name in cls.card.parameters, f"the card does not explain {field.name}"
+    assert set(cls.card.parameters) <= {f.name for f in dataclasses.fields(cls)}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_configuration_can_be_written_and_read_back(name):
+    method = make_method(name, {})
+    table = method_table(method)
+    assert make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None}) == method
+    with pytest.raises(UserError, match="unknown setting"):
+        build(type(method), {"no_such_setting": 1}, "method")
+
+
+@pytest.mark.parametrize(("name", "limit", "kind"), LIMITS)
+def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
+    method = build(discover()[name], limit, "method")
+    data, extra = data_for(method, kind), reference(kind)
+    ours = train(method, data, net_of(kind), BUDGET, task=task(data), reference=extra)
+    plain = train(ERM(), data, net_of(kind), BUDGET, task=task(data))
+    assert same(weights(ours.state.net), weights(plain.state.net))
+    assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_the_loss_is_pure(name, kind):
+    method = make_method(name, {})
+    state, batch = start(method, kind)
+    torch.manual_seed(5)
+    out = observed(method, state, batch)
+    after_forward, random = weights(state), torch.get_rng_state()
+    loss = method.objective(state, batch, out, CLOCK)
+    assert same(weights(state), after_forward)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert loss.total.dim() == 0
+    assert loss.total.requires_grad
+    assert loss.per_example.shape == (16,)
+    assert not loss.per_example.requires_grad
+    assert all(not value.requires_grad for value in loss.logs.values())
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind):
+    method = make_method(name, {})
+    state, batch = start(method, kind)
+    metrics = method.step(state, batch, CLOCK, engine_for(method, state, kind))
+    counts = [m.num_batches_tracked.item() for m in state.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert counts == [1] * len(counts)
+    assert "loss" in metrics
+    assert all(torch.isfinite(v).all() and not v.requires_grad for v in metrics.values())
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_every_parameter_gets_a_gradient(name, kind):
+    method = make_method(name, {})
+    state, batch = start(method, kind)
+    engine = engine_for(method, state, kind)
+    method.step(state, batch, CLOCK, engine)
+    assert all(all(optimizer.had) for optimizer in engine.optimizers.values())
+    assert all(p.isfinite().all() for p in state.parameters())
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name, kind):
+    method = make_method(name, {})
+    random = torch.get_rng_state()
+    first = run(method, kind=kind)
+    assert torch.equal(torch.get_rng_state(), random)
+    torch.manual_seed(99)
+    assert same(weights(first.state), weights(run(method, kind=kind).state))
+    assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
+    method = make_method(name, {})
+    data, extra = data_for(method), reference()
+    epochs: list[object] = []
+    train_again = partial(train, method, data, net_of("classification"), BUDGET, task=task(data), reference=extra)
+    whole = train_again(progress=lambda *at: epochs.append(at))
+
+    def cut(*at):
+        if at == epochs[len(epochs) // 2]:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        train_again(progress=cut, checkpoints=Checkpoints(tmp_path, every=0))
+    resumed = train_again(checkpoints=Checkpoints(tmp_path, every=0))
+    assert same(weights(resumed.state), weights(whole.state))
+    assert resumed.history == whole.history
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_its_state_is_saved_and_restored_whole(name, kind):
+    method = make_method(name, {})
+    trained = run(method, kind=kind)
+    torch.manual_seed(77)
+    _, other = rebuild(method, task(dataset(kind=kind)), net_of(kind), trained.stages)
+    other.load_state_dict(copy.deepcopy(trained.state.state_dict()))
+    x = data_for(method, kind).x
+    restored = replace(trained, state=other)
+    assert torch.equal(restored.predict(x), trained.predict(x))
+
+
+@pytest.mark.parametrize("name", [name for name, kind in (p.values for p in BOTH) if kind == "classification"])
+def test_predictions_are_probabilities_and_do_not_change_the_state(name):
+    method = make_method(name, {})
+    trained, x = run(method), data_for(method).x
+    before = weights(trained.state)
+    p = trained.predict(x, batch_size=7)
+    assert p.shape == (50, 3)
+    torch.testing.assert_close(p.sum(1), torch.ones(50))
+    assert torch.allclose(p, trained.predict(x), atol=1e-6)
+    assert same(weights(trained.state), before)
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_a_batch_without_some_groups_is_no_trouble(name, kind):
+    method = make_method(name, {})
+    state, _ = start(method, kind)
+    data = data_for(method, kind)
+    batch = batch_of(data, (data.group == 1).nonzero().flatten()[:8])
+    loss = method.objective(state, batch, observed(method, state, batch), CLOCK)
+    assert torch.isfinite(loss.total)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_it_needs_is_asked_for_clearly(name):
+    method = make_method(name, {})
+    bare = make_task(dataset())
+    if GROUP_STATS in method.needs:
+        with pytest.raises(UserError, match="estimate"):
+            method.init(bare, make_net)
+    else:
+        method.init(bare, make_net)
+    if REFERENCE in method.needs:
+        with pytest.raises(UserError, match="reference set"):
+            method.streams(bare)
+    else:
+        method.streams(bare)
+
+
+@pytest.mark.parametrize("name", [p.values[0] for p in BOTH if p.values[1] == "regression"])
+def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_state(name):
+    method = make_method(name, {})
+    trained, data = run(method, kind="regression"), data_for(method, "regression")
+    before = weights(trained.state)
+    p = trained.predict(data.x, batch_size=7)
+    assert p.shape == (50,)
+    assert p.dtype == torch.float64
+    assert data.scale.deviation > float((p.mean() - data.y.mean()).abs())
+    torch.testing.assert_close(p, trained.predict(data.x))
+    assert same(weights(trained.state), before)
+    assert "accuracy" not in trained.history[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
+    method = make_method(name, {})
+    if type(method).step is not Method.step and "forward" in vars(type(method)):
+        assert PERTURBED in method.refuses
+    if any(type(part).__name__ == "Memory" for part in method.init(task(data_for(method)), make_net).modules()):
+        assert MIXED in method.refuses
+        assert presets()[name].cls.card.memory
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
+def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
+    method, around = make_method(name, {}), discover()[wrapper]
+    if around.way in method.refuses or wrapper == name:
+        with pytest.raises(UserError, match=rf"{wrapper}\(base=.*\)"):
+            around(base=method)
+        return
+    whole = around(base=method)
+    if kind not in whole.supports:
+        assert kind not in around.card.supports
+        return
+    data = data_for(whole, kind)
+    trained = train(whole, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    assert all(p.isfinite().all() for p in trained.state.parameters())
+    plain = train(method, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    assert not same(weights(trained.state), weights(plain.state)), "the wrapper does nothing"

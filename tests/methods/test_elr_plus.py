@@ -1,0 +1,127 @@
+"""ELR+: its losses, targets and averages against the literal version, what it keeps, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skedastic.core.ema import average, averaging, ramp_up
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import Clock
+from skedastic.methods.elr_plus import ELRPlus
+from skedastic.settings.config import make_method
+from tests.reference import elr_plus as literal
+from tests.support.methods import CLOCK, batch_of, dataset, engine_for, make_net, task
+
+
+def plain_net():
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_the_objective_and_the_targets_are_the_definition(alpha):
+    torch.manual_seed(0)
+    method, data = ELRPlus(lam=2.0, beta=0.6, alpha=alpha), dataset()
+    state, batch = method.init(task(data), plain_net).train(), batch_of(data, slice(12))
+    for average_net in (state.net_average, state.other_average):
+        for p in average_net.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    old = [torch.rand(12, 3).softmax(1) for _ in range(2)]
+    for targets, values in zip(state.targets, old, strict=True):
+        targets.put(batch.index, values)
+    out = method.forward(state, batch)
+    with torch.no_grad():
+        method.observe(state, batch, out, CLOCK)
+    labels, expected = F.one_hot(batch.y, 3).double().numpy(), 0.0
+    for i, peer in ((0, state.other_average), (1, state.net_average)):
+        mixed = out.extra[i]
+        seen = peer(batch.x).detach().double().numpy()
+        targets = np.array([literal.moved(old[i][j].double().numpy(), seen[j], 0.6) for j in range(12)])
+        np.testing.assert_allclose(state.targets[i].of(batch.index).numpy(), targets, rtol=1e-5)
+        share = float(mixed.share)
+        assert share == 1 if alpha == 0 else 0.5 <= share < 1
+        inputs = share * batch.x + (1 - share) * batch.x[mixed.partner]
+        logits = (state.net, state.other)[i](inputs).detach().double().numpy()
+        expected += literal.loss(logits, labels, targets, mixed.partner.tolist(), share, 2.0)
+    objective = method.objective(state, batch, out, CLOCK)
+    assert float(objective.total.detach()) == pytest.approx(expected, rel=1e-5)
+    if alpha:
+        assert not torch.equal(out.extra[0].partner, out.extra[1].partner), "each network has mixtures of its own"
+
+
+def test_lambda_rises_where_it_is_asked_to():
+    torch.manual_seed(0)
+    method, data = ELRPlus(lam_ramp=4.0, alpha=0.0), dataset()
+    state, batch = method.init(task(data), plain_net).train(), batch_of(data, slice(12))
+    out = method.forward(state, batch)
+    with torch.no_grad():
+        method.observe(state, batch, out, CLOCK)
+    plain = sum(float(mixed.losses.detach().mean()) for mixed in out.extra)
+    terms = [float(method.objective(state, batch, out, Clock(e, 10, 0)).total.detach()) - plain for e in (0, 2, 4, 9)]
+    assert terms[0] / terms[2] == pytest.approx(literal.ramp(0, 4), rel=1e-3)
+    assert terms[1] / terms[2] == pytest.approx(literal.ramp(2, 4), rel=1e-4)
+    assert terms[3] == pytest.approx(terms[2], rel=1e-5)
+
+
+@pytest.mark.parametrize(("epoch", "decay"), [(0, 0.9 * np.exp(-5)), (5, 0.9), (9, 0.9)])
+def test_a_step_moves_the_averages_and_trains_only_the_networks(epoch, decay):
+    torch.manual_seed(0)
+    method, data = ELRPlus(decay=0.9), dataset()
+    state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
+    before = [[p.clone() for p in net.parameters()] for net in (state.net_average, state.other_average)]
+    method.step(state, batch, Clock(epoch, 10, 0), engine_for(method, state))
+    for old, mean, net in zip(before, (state.net_average, state.other_average), (state.net, state.other), strict=True):
+        for a, b, c in zip(old, mean.parameters(), net.parameters(), strict=True):
+            torch.testing.assert_close(b, (decay * a + (1 - decay) * c.detach()).to(b), rtol=1e-4, atol=1e-6)
+            assert not b.requires_grad
+    assert len(method.param_groups(state)["main"]) == 2 * len(list(state.net.parameters()))
+
+
+def test_the_average_has_batch_statistics_of_its_own():
+    torch.manual_seed(0)
+    method, data = ELRPlus(decay=0.0, ramp=0.0, alpha=0.0), dataset()
+    state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
+    method.forward(state, batch)
+    torch.testing.assert_close(state.net_average[1].running_mean, state.net[1].running_mean)
+    assert state.net_average[1].num_batches_tracked == 1
+
+
+def test_it_predicts_by_one_network_and_the_others_average():
+    torch.manual_seed(0)
+    method, data = ELRPlus(), dataset()
+    state = method.init(task(data), plain_net).eval()
+    for p in state.other_average.parameters():
+        p.add_(torch.randn_like(p))
+    expected = (state.net(data.x) + state.other_average(data.x)) / 2
+    torch.testing.assert_close(method.predict(state, data.x), expected)
+
+
+def test_averages_and_ramps():
+    net = nn.Linear(2, 2)
+    mean = averaging(net)
+    with torch.no_grad():
+        net.weight.add_(1)
+    average(mean, net, 0.75)
+    torch.testing.assert_close(mean.weight, net.weight.detach() - 0.75)
+    assert [ramp_up(at, 4) for at in (0, 2, 4, 5)] == pytest.approx([literal.ramp(at, 4) for at in (0, 2, 4, 5)])
+    assert ramp_up(0, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("elr-plus(lam=-1)", "lam must be finite and at least 0"),
+        ("elr-plus(beta=1)", r"beta must be in \[0, 1\)"),
+        ("elr-plus(decay=1)", r"decay must be in \[0, 1\)"),
+        ("elr-plus(alpha=-1)", "alpha must be finite"),
+        ("elr-plus(ramp=inf)", "ramp must be finite"),
+        ("elr-plus(top_k=0)", "top_k must be at least 1"),
+        ("elr-plus(loss=gce)", "takes whole-number labels, and a mixture's are soft"),
+        ("mixup(base=elr-plus)", "it mixes examples itself"),
+        ("sam(base=elr-plus)", "moves averages of the weights"),
+    ],
+)
+def test_bad_settings_are_one_line(text, says):
+    with pytest.raises(UserError, match=says):
+        make_method(text, {})

@@ -1,0 +1,155 @@
+"""SAM and mixup: against their equations, around other methods, and what they refuse."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import Clock
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.methods.mixup import Mixup, mixed
+from skedastic.methods.sam import SAM
+from skedastic.settings.config import make_method
+from skedastic.training import train
+from tests.support.methods import BUDGET, batch_of, data_for, dataset, make_net, same, task, weights
+from tests.support.wrappers import plain_net, step_of
+
+CLOCK = Clock(0, 1, 0)
+
+
+def test_sam_is_its_equations():
+    torch.manual_seed(0)
+    method, data, rho = SAM(rho=0.3), dataset(), 0.3
+    state, batch = method.init(task(data), plain_net), batch_of(data, slice(16))
+    net = plain_net()
+    net.load_state_dict(state.net.state_dict())
+    w = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone()
+
+    def gradient(at):
+        torch.nn.utils.vector_to_parameters(at, net.parameters())
+        net.zero_grad()
+        F.cross_entropy(net(batch.x), batch.y).backward()
+        return torch.cat([p.grad.view(-1) for p in net.parameters()])
+
+    g = gradient(w)
+    expected = w - 0.1 * gradient(w + rho * g / g.norm())
+    step_of(method, state, batch)
+    found = torch.nn.utils.parameters_to_vector(state.net.parameters()).detach()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(found, w - 0.1 * g, atol=1e-5)
+
+
+def test_sam_around_har_penalizes_at_the_shifted_weights():
+    """With strength 0, sam(base=har) is sam; with some, neither sam nor har."""
+    data = dataset()
+    found = {
+        text: weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        for text in ("sam", "sam(base=har(strength=0))", "sam(base=har)", "har", "erm", "sam(rho=0)")
+    }
+    assert same(found["sam"], found["sam(base=har(strength=0))"])
+    assert same(found["sam(rho=0)"], found["erm"])
+    assert not any(same(found["sam(base=har)"], found[other]) for other in ("sam", "har"))
+
+
+def test_a_mixture_has_the_loss_of_both_labels():
+    data = dataset()
+    batch, other, share = batch_of(data, slice(8)), torch.arange(7, -1, -1), torch.tensor(0.3)
+    mixture = mixed(batch, other, share)
+    net = plain_net()
+    torch.testing.assert_close(mixture.x, 0.3 * batch.x + 0.7 * batch.x[other])
+    logits = net(mixture.x)
+    ours = ERM().loss(logits, mixture.y)
+    theirs = 0.3 * F.cross_entropy(logits, batch.y, reduction="none") + 0.7 * F.cross_entropy(
+        logits, batch.y[other], reduction="none"
+    )
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(mixture.index, batch.index[other]), "the larger part is the other"
+    assert torch.equal(mixture.group, batch.group[other])
+
+
+def test_images_of_whole_numbers_are_mixed_as_reals():
+    x = torch.tensor([[[[0, 255]]], [[[255, 51]]]], dtype=torch.uint8)
+    batch = replace(batch_of(dataset(), slice(2)), x=x)
+    mixture = mixed(batch, torch.tensor([1, 0]), torch.tensor(0.5))
+    np.testing.assert_allclose(mixture.x.flatten(), [0.5, 0.6, 0.5, 0.6], rtol=1e-6)
+
+
+def test_real_targets_are_mixed_as_numbers():
+    batch = batch_of(dataset(kind="regression"), slice(4))
+    mixture = mixed(batch, torch.tensor([1, 2, 3, 0]), torch.tensor(0.25))
+    torch.testing.assert_close(mixture.y, 0.25 * batch.y + 0.75 * batch.y[[1, 2, 3, 0]])
+
+
+def test_a_batch_that_does_not_say_how_many_classes_is_refused():
+    with pytest.raises(UserError, match="of how many classes"):
+        mixed(replace(batch_of(dataset(), slice(4)), classes=0), torch.arange(4), torch.tensor(0.5))
+
+
+def test_how_much_is_mixed_goes_by_alpha():
+    """The variance of Beta(α, α) is 1/(4 (2α + 1)): for large α every mixture is half and half."""
+    torch.manual_seed(0)
+    shares = []
+
+    class Seen(Exception):
+        pass
+
+    class Looking(ERM):
+        def step(self, state, batch, clock, engine):
+            shares.append(float(batch.y.max(1).values.min()))
+            raise Seen
+
+    batch = batch_of(dataset(), slice(16))
+    for _ in range(20):
+        with pytest.raises(Seen):
+            Mixup(alpha=1000.0, base=Looking()).step(None, batch, CLOCK, None)
+    assert max(shares) < 0.6
+
+
+def test_wrappers_in_wrappers():
+    data = dataset()
+    trained = train(make_method("mixup(base=sam(base=absgd))", {}), data, make_net, BUDGET, task=task(data))
+    assert all(p.isfinite().all() for p in trained.state.parameters())
+    assert trained.stages == ("train",)
+
+
+def test_of_a_recipe_each_stage_is_wrapped_that_bears_it():
+    method = make_method("sam(base=ncm)", {})
+    stages = method.stages(task(dataset()))
+    assert [stage.method.card.name for stage in stages] == ["sam", "ncm"]
+    assert [s.method.card.name for s in make_method("sam(base=crt)", {}).stages(task(dataset()))] == ["sam", "sam"]
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("sam(base=sam)", "wrapped in sam twice"),
+        ("mixup(base=sam(base=mixup))", "wrapped in mixup twice|mix anew"),
+        ("mixup(base=mixup)", "wrapped in mixup twice"),
+        ("sam(base=mixup)", r"mixup\(base=sam\)"),
+        ("mixup(base=gce)", "loss=GCE takes whole-number labels"),
+        ("mixup(base=ldam)", "loss=LDAM takes whole-number labels"),
+        ("mixup(base=erm(loss=sce))", "loss=SCE takes whole-number labels"),
+        ("mixup(base=elr)", "it keeps a target of each example"),
+        ("mixup(base=har-auto)", "strength=auto counts errors"),
+        ("mixup(base=co-teaching)", "a mixture has two labels"),
+        ("sam(base=l2rw)", "takes gradients"),
+        ("sam(base=two-stage(first=co-teaching))", "chooses examples"),
+        ("sam(rho=-1)", "rho=-1"),
+        ("mixup(alpha=-1)", "alpha=-1"),
+        ("sam(base=5)", "name of a method"),
+    ],
+)
+def test_what_cant_be_is_refused_with_the_reason(method, said):
+    with pytest.raises(UserError, match=said):
+        make_method(method, {})
+
+
+def test_har_inside_a_wrapper_still_asks_for_its_estimate():
+    method = SAM(base=HAR())
+    assert "group_stats" in method.needs
+    assert torch.equal(method.group_strengths(task(dataset())), HAR().group_strengths(task(dataset())))
+    assert data_for(method).kind == "table"

@@ -1,0 +1,167 @@
+"""Suspects: flipped labels come first, and nothing odd in the data stops the search."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from cleanlab.count import estimate_joint
+
+from skedastic.errors import UserError
+from skedastic.noise.label_issues import COLUMNS, STEPS, confusion, find_suspects, true_probabilities
+
+
+def flipped(
+    n: int = 600, classes: int = 5, share: float = 0.2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return probabilities that lean to the clean label, the given labels, and which of these are flipped."""
+    rng = np.random.default_rng(seed)
+    clean = rng.integers(0, classes, n)
+    logits = rng.normal(size=(n, classes)) + 3 * np.eye(classes)[clean]
+    wrong = rng.random(n) < share
+    given = np.where(wrong, (clean + rng.integers(1, classes, n)) % classes, clean)
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True), given, wrong
+
+
+def search(p: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    return find_suspects(p, y, 1000 + np.arange(len(y)), [f"class {c}" for c in range(p.shape[1])])
+
+
+def test_flipped_labels_come_first() -> None:
+    p, given, wrong = flipped()
+    found = search(p, given)
+    wrong_in_order = wrong[found["index"] - 1000]
+    issues = found["is_issue"].to_numpy()
+    assert wrong_in_order[:60].mean() > 0.9
+    assert wrong_in_order[issues].mean() > 0.7  # of the labels called wrong; 0.2 by chance
+    assert wrong_in_order[issues].sum() > 0.6 * wrong.sum()
+
+
+def test_columns_say_what_they_are_named() -> None:
+    p, given, _ = flipped(50)
+    found = search(p, given)
+    assert tuple(found.columns) == COLUMNS
+    assert found["rank"].tolist() == list(range(1, 51))
+    assert found["score"].is_monotonic_increasing
+    assert found["score"].between(0, 1).all()
+    assert found["is_issue"].dtype == bool
+    assert (found["is_issue"] == (found["rank"] <= found["is_issue"].sum())).all()
+    noise = confusion(estimate_joint(given, p).T)
+    for row in found.to_dict("records"):
+        example = row["index"] - 1000
+        likely = literally(p[example], given[example], noise)
+        best = max((c for c in range(5) if c != given[example]), key=lambda c: likely[c])
+        assert (row["given"], row["suggested"]) == (f"class {given[example]}", f"class {best}")
+        np.testing.assert_allclose((row["p_given"], row["p_suggested"]), p[example, [given[example], best]])
+        np.testing.assert_allclose(row["score"], likely[given[example]], rtol=1e-5, atol=1e-8)
+
+
+def literally(p: np.ndarray, given: int, noise: np.ndarray) -> list[float]:
+    """Return the probability of each true class, written out from the module's docstring."""
+    classes = range(len(p))
+    q = list(p)
+    for _ in range(STEPS):
+        predicted = [sum(q[i] * noise[i, j] for i in classes) for j in classes]
+        q = [q[i] * sum(noise[i, j] * p[j] / predicted[j] for j in classes) for i in classes]
+    joint = [q[i] * noise[i, given] for i in classes]
+    return [part / sum(joint) for part in joint]
+
+
+def test_the_direction_of_noise_is_told() -> None:
+    """Of class 0, 40 % are given as 1, and nothing the other way: an unsure example is suspect as a 1, and not as a 0."""
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 3, 3000)
+    given = np.where((clean == 0) & (rng.random(3000) < 0.4), 1, clean)
+    noisy = np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1]])
+    p = (0.9 * np.eye(3) + 0.1 / 3)[clean] @ noisy  # as a model would learn it
+    found = search(p, given)
+    right = clean[found["index"] - 1000]
+    wrong = right != found["given"].str[-1].astype(int).to_numpy()
+    assert wrong[: wrong.sum()].mean() == 1.0
+    assert (found["suggested"][: wrong.sum()] == "class 0").all()
+    assert found.loc[found["given"] == "class 0", "score"].median() > 0.9
+    assert found["score"][wrong].max() < 0.5
+
+
+def test_noise_is_taken_out_of_what_a_model_says() -> None:
+    rng = np.random.default_rng(1)
+    q = rng.dirichlet(np.full(4, 0.3), 200)
+    noise = confusion(np.diag([0.4, 0.3, 0.2, 0.1]) + rng.random((4, 4)) * 0.05)
+    p = q @ noise
+    found = true_probabilities(p, noise)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    assert (found >= 0).all()
+    assert np.abs(found - q).mean() < 0.5 * np.abs(p - q).mean()
+    np.testing.assert_allclose(true_probabilities(p, np.eye(4)), p, atol=1e-6)  # without noise there is nothing to do
+
+
+def test_of_a_class_without_examples_nothing_is_known() -> None:
+    noise = confusion(np.array([[0.5, 0.1, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(noise.sum(1), 1)
+    np.testing.assert_allclose(noise[2], 1 / 3)
+    assert (noise > 0).all()
+
+
+def test_clean_labels_are_hardly_ever_accused() -> None:
+    p, given, _ = flipped(share=0.0)
+    assert search(p, given)["is_issue"].mean() < 0.1
+
+
+def test_examples_never_held_out_are_left_out() -> None:
+    p, given, _ = flipped(100)
+    p[::2] = np.nan
+    found = search(p, given)
+    assert sorted(found["index"]) == [1000 + i for i in range(1, 100, 2)]
+    p[:] = np.nan
+    assert len(search(p, given)) == 0
+    assert tuple(search(p, given).columns) == COLUMNS
+
+
+def test_a_class_that_no_label_names_can_be_suggested() -> None:
+    p, given, _ = flipped(300)
+    given[given == 2] = 3
+    found = search(p, given)
+    assert len(found) == 300
+    assert (found["suggested"] == "class 2").any()
+    assert not (found["given"] == "class 2").any()
+    assert found["is_issue"].any()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+def test_few_examples(n: int, classes: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seed in range(10):
+            p, given, _ = flipped(n, classes, seed=seed)
+            found = search(p, given)
+            assert len(found) == n
+            assert found["score"].notna().all()
+
+
+def test_one_class_accuses_nobody() -> None:
+    p, _, _ = flipped(20)
+    for given in (0, 3):
+        assert not search(p, np.full(20, given))["is_issue"].any()
+
+
+def test_rounding_in_the_probabilities_is_no_error() -> None:
+    p, given, _ = flipped(100)
+    p[0] = [1.0004, -0.0004, 0, 0, 0]
+    assert search(p.astype(np.float16), given)["score"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "classes", "said"),
+    [
+        ([[1.0]], [0], ["a"], "at least 2 classes"),
+        ([[0.5, 0.5]], [0, 1], ["a", "b"], r"got shapes \[1, 2\], \[2\], \[2\]"),
+        ([[0.5, 0.5]], [2], ["a", "b"], r"labels must be in 0\.\.1, got 2\.\.2"),
+        ([[3.5, -2.5]], [0], ["a", "b"], "softmax"),
+    ],
+)
+def test_what_can_not_be_is_refused(p: list[list[float]], y: list[int], classes: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        find_suspects(p, y, np.arange(len(y)), classes)

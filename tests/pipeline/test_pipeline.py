@@ -1,0 +1,186 @@
+"""The Python entry points: what `fit` takes, what it gives, and what it refuses before anything is trained."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import skedastic as sk
+from skedastic import pipeline
+from skedastic.settings.config import Config
+
+QUICK = {"train": sk.Budget(epochs=2, batch_size=32, device="cpu"), "model": {"name": "mlp", "width": 8, "depth": 1}}
+
+
+def arrays(n=60):
+    y = np.arange(n) % 3
+    return np.random.default_rng(0).normal(size=(n, 4)) + y[:, None], y
+
+
+def own():
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch", "pandas", "list", "images"])
+def test_fit_takes_arrays_of_every_kind(kind):
+    x, y = arrays()
+    given = {
+        "numpy": (x, y),
+        "torch": (torch.tensor(x), torch.tensor(y)),
+        "pandas": (pd.DataFrame(x, index=np.arange(60)[::-1]), pd.Series(y, index=np.arange(60)[::-1])),
+        "list": (x.tolist(), y.tolist()),
+        "images": (np.random.default_rng(0).integers(0, 255, (60, 5, 5), dtype=np.uint8), y),
+    }[kind]
+    result = sk.fit(*given, test=given, **QUICK)
+    assert result.predict(given[0]).shape == (60,)
+    assert result.predict(given[0]).dtype.kind == "i"
+    assert result.predict_proba(given[0]).shape == (60, 3)
+    assert result.metrics["overall"]["n"] == 60
+    assert result.group_stats.names == result.groups == ("0", "1", "2")
+    assert float(result.strengths.max()) == pytest.approx(0.1)
+    assert len(result.suspects) == 60
+    assert set(result.history[0]) >= {"epoch", "loss", "accuracy", "lr", "jacobian_norm"}
+
+
+def test_kinds_of_arrays_give_the_same_model():
+    x, y = arrays()
+    first = sk.fit(x, y, **QUICK).predict_proba(x)
+    second = sk.fit(x.tolist(), torch.tensor(y), **QUICK).predict_proba(torch.tensor(x))
+    assert np.array_equal(first, second)
+
+
+def test_a_share_is_held_out_and_without_one_all_is_trained_on():
+    x, y = arrays()
+    result = sk.fit(x, y, test=0.3, **QUICK)
+    assert result.metrics["overall"]["n"] == 18
+    assert sum(result.train_count) == 42
+    assert set(result.predictions["index"]).isdisjoint(result.suspects["index"])
+    result = sk.fit(x, y, method="erm", **QUICK)
+    assert result.metrics is None
+    assert sum(result.train_count) == 60
+    assert result.strengths is None
+
+
+def test_groups_of_ones_own():
+    x, y = arrays()
+    groups = np.array(["north", "south"])[(np.arange(60) > 58).astype(int)]  # the south has a single example
+    result = sk.fit(x, y, groups=groups, test=(x, y, groups), method=sk.HAR(strength=0.5), **QUICK)
+    assert result.groups == ("north", "south")
+    assert result.train_count == [59, 1]
+    assert torch.isfinite(result.strengths).all()
+    assert float(result.strengths.max()) == pytest.approx(0.5)
+    with pytest.raises(sk.UserError, match=r"\(X, y, groups\)"):
+        sk.fit(x, y, groups=groups, test=(x, y), **QUICK)
+
+
+def test_a_file_with_a_column_of_groups_and_one_of_truth(tmp_path):
+    x, y = arrays()
+    table = pd.DataFrame(x, columns=list("abcd")).assign(label=y, region=np.arange(60) % 2, true=np.roll(y, 1))
+    table.to_csv(tmp_path / "train.csv", index=False)
+    settings = {"target": "label", "groups": "region", "truth": "true", "ignore": ["region"], **QUICK}
+    result = sk.fit(tmp_path / "train.csv", test=tmp_path / "train.csv", **settings)
+    assert result.groups == ("0", "1")
+    assert result.true_noise == [1.0, 1.0]
+    assert result.metrics["overall"]["n"] == 60
+    assert (result.predictions["label"].to_numpy() == np.roll(y, 1).astype(str)).all(), "tested against the truth"
+    result.save(tmp_path / "run")
+    again = pipeline.fit_config(sk.load(tmp_path / "run").config)
+    assert again.metrics == result.metrics
+    assert np.array_equal(again.predict_proba(table), result.predict_proba(table))
+
+
+def test_a_seed_gives_the_same_to_the_bit_and_leaves_the_caller_alone(tmp_path):
+    x, y = arrays()
+    torch.manual_seed(7)
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    first = sk.fit(x, y, seed=3, test=0.3, noise="uniform:0.2", **QUICK)
+    first.save(tmp_path / "run")
+    sk.load(tmp_path / "run").predict(x)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.get_num_threads() == threads
+    torch.manual_seed(8)
+    second = sk.fit(x, y, seed=3, test=0.3, noise="uniform:0.2", **QUICK)
+    assert first.metrics == second.metrics
+    tensors = second.trained.state.state_dict()
+    assert all(torch.equal(v, tensors[k]) for k, v in first.trained.state.state_dict().items())
+    other = sk.fit(x, y, seed=4, test=0.3, noise="uniform:0.2", **QUICK)
+    assert not np.array_equal(other.predict_proba(x), first.predict_proba(x))
+
+
+def test_injected_noise_is_known_and_the_test_set_stays_clean():
+    x, y = arrays(300)
+    result = sk.fit(x, y, test=(x, y), noise="0->1:0.5", imbalance="step:2:2", **QUICK)
+    assert result.true_noise[0] == result.true_noise[2] == 0.0
+    assert 0.2 < result.true_noise[1] < 0.5
+    assert sum(result.train_count) == 250
+    assert (result.predictions["label"].to_numpy() == y.astype(str)).all()
+
+
+def test_progress_is_told():
+    seen = []
+    sk.fit(*arrays(), progress=lambda *report: seen.append(report), **QUICK)
+    assert seen[-1] == ("train", 2, 2)
+    assert {name for name, _, _ in seen} == {"estimate 1/2", "estimate 2/2", "train"}
+
+
+REFUSED = [
+    ({"y": None}, "fit needs labels"),
+    ({"y": [0, 1, 2]}, "3 entries and X 60 rows"),
+    ({"test": 1}, "must be in (0, 1)"),
+    ({"test": [1, 2]}, "test=list: give (X, y)"),
+    ({"test": (1, 2, 3, 4)}, "test has 4 parts"),
+    ({"groups": ["a"]}, "1 entries"),
+    ({"method": "haar"}, "did you mean 'har'?"),
+    ({"strength": 3}, "unknown setting 'strength'"),
+    ({"epochs": 3}, "unknown setting 'epochs'"),
+    ({"limti": 3}, "did you mean 'limit'?"),
+    ({"limit": "few"}, "limit='few': must be a whole number"),
+    ({"seed": 0.5}, "seed=0.5: must be a whole number"),
+    ({"estimate": sk.Estimation(kind="none")}, "har needs each group's noise"),
+    ({"method": sk.HAR(taps=("bn*",))}, "'bn*' matches no module"),
+    ({"model": "mpl"}, "did you mean 'mlp'?"),
+    ({"model": own()}, "model is a Sequential; give a function"),
+    ({"model": lambda net=own(): net}, "the same network twice"),  # noqa: B008
+    ({"model": lambda: "net"}, "model() gives a str"),
+    ({"model": lambda: nn.Linear(5, 3), "method": "erm"}, "the network can't read x of shape [2, 4]"),
+    ({"model": lambda: nn.Linear(4, 2), "method": "erm"}, "it must give logits [2, 3]"),
+    ({"model": lambda: nn.Linear(4, 3)}, "taps"),
+    ({"train": sk.Budget(device="gpu")}, "train.device='gpu'"),
+    (
+        {"train": sk.Budget(device="cpu", compile=True), "method": sk.HAR(gradient="exact")},
+        "gradient=exact can't be had of a compiled network",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "words"), REFUSED, ids=[words for _, words in REFUSED])
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script_method`:DeprecationWarning"
+)  # torch's own, when it first compiles
+def test_what_can_not_be_is_one_clear_line_before_anything_is_trained(settings, words):
+    x, y = arrays()
+    with pytest.raises(sk.UserError) as error:
+        sk.fit(x, **({"y": y, **QUICK} | settings))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_test_set_of_two_classes_when_three_were_trained():
+    x, y = arrays()
+    result = sk.fit(x, y, test=(x[y < 2], y[y < 2]), **QUICK)
+    assert result.metrics["groups"][2]["accuracy"] is None
+
+
+def test_very_small_data():
+    x, y = np.array([[0.0], [1.0], [0.1], [0.9]]), ["a", "b", "a", "b"]
+    assert len(sk.fit(x, y, **QUICK).predict(x)) == 4
+    with pytest.raises(sk.UserError, match="1 example"):
+        sk.fit(x, y, test=0.5, **QUICK)
+
+
+def test_an_estimate_is_of_the_whole_source():
+    estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.Budget(epochs=1)))
+    assert data.test is None
+    assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100

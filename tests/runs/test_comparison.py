@@ -1,0 +1,281 @@
+"""Comparisons: the same figures however they are run, and what is made of them."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import skedastic as sk
+from skedastic.core import GroupStats
+from skedastic.runs.comparison import Comparison
+from skedastic.runs.folder import COMPARISON_FILES
+from skedastic.runs.sentences import unlearned
+from skedastic.runtime.processes import mapped
+from tests.support.paths import SOURCE
+
+CONFIG = sk.Config(
+    source="digits",
+    noise="1<->8:0.4",
+    limit=150,
+    seeds=2,
+    model={"name": "mlp", "width": 8, "depth": 1},
+    train=sk.Budget(epochs=2, batch_size=32, device="cpu"),
+)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return sk.compare(CONFIG)
+
+
+def figures(comparison):
+    """Everything but the seconds and the environment."""
+    value = comparison.to_dict()
+    for row in value["methods"].values():
+        del row["seconds"]
+    del value["environment"]
+    return value
+
+
+def outcomes(comparison):
+    return [(o.metrics, o.stats, o.strengths, o.history, o.true_noise) for o in comparison.outcomes]
+
+
+def test_what_compare_json_holds(comparison, tmp_path):
+    comparison.save(tmp_path / "both")
+    assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
+    value = json.loads((tmp_path / "both" / "compare.json").read_text())
+    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment"}
+    assert value["source"] == "digits"
+    assert value["seeds"] == [0, 1]
+    assert value["focus"] == ["1", "8"]
+    assert list(value["methods"]) == ["erm", "unif", "har"]
+    for row in value["methods"].values():
+        assert set(row) == {"overall", "focus", "rest", "worst_group", "seconds"}
+        for part in ("overall", "focus", "rest", "worst_group"):
+            assert set(row[part]) == {"mean", "low", "high", "values"}
+            assert len(row[part]["values"]) == 2
+            assert row[part]["low"] <= row[part]["mean"] <= row[part]["high"]
+    assert set(value["paired"]) == {"unif-erm", "har-erm", "har-unif"}
+    for row in value["paired"].values():
+        assert set(row) == {"focus", "rest", "overall"}
+        assert all(set(part) == {"mean", "low", "high"} for part in row.values())
+    assert value["environment"]["torch"] == torch.__version__
+    with pytest.raises(sk.UserError, match="not empty"):
+        comparison.save(tmp_path / "both")
+
+
+def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_path):
+    config = replace(CONFIG, methods=("erm", "dmi(lr_scale=1e30)", "unif", "har"))
+    found = sk.compare(config)
+    assert found.methods == ("erm", "unif", "har")
+    found.save(tmp_path / "run")
+    value, without = (c.to_dict() for c in (found, comparison))
+    assert value["failed"].keys() == {"dmi(lr_scale=1e30)"}
+    assert value["failed"]["dmi(lr_scale=1e30)"].startswith("seed 0: training stage second (erm): the loss is ")
+    for row in (*value["methods"].values(), *without["methods"].values()):
+        del row["seconds"]
+    assert (value["methods"], value["paired"]) == (without["methods"], without["paired"])
+    assert found.remarks[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
+    assert "is left out, since its training failed" in (tmp_path / "run" / "report.html").read_text()
+    lines = (tmp_path / "run" / "seeds.jsonl").read_text().splitlines()
+    assert [list(json.loads(line)["failed"]) for line in lines] == [["dmi(lr_scale=1e30)"]] * 2
+
+
+def test_where_every_method_diverges_there_is_no_comparison():
+    with pytest.raises(sk.UserError, match=r"training stage second \(erm\): the loss is .*lower the learning rate"):
+        sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
+
+
+def test_the_figures_are_those_of_the_seeds(comparison):
+    value = comparison.to_dict()
+    for name, row in value["methods"].items():
+        for i, outcome in enumerate(comparison.outcomes):
+            accuracy = {g["name"]: g["accuracy"] for g in outcome.metrics[name]["groups"]}
+            assert row["focus"]["values"][i] == pytest.approx((accuracy["1"] + accuracy["8"]) / 2)
+            rest = [a for g, a in accuracy.items() if g not in ("1", "8")]
+            assert row["rest"]["values"][i] == pytest.approx(sum(rest) / 8)
+    har, erm = (np.array(value["methods"][m]["focus"]["values"]) for m in ("har", "erm"))
+    assert value["paired"]["har-erm"]["focus"]["mean"] == pytest.approx((har - erm).mean())
+
+
+def test_the_same_however_many_jobs(comparison):
+    threads = torch.get_num_threads()
+    assert outcomes(sk.compare(CONFIG, jobs=2)) == outcomes(comparison)
+    assert not multiprocessing.active_children()
+    torch.set_num_threads(2)  # what the caller has set makes no difference either, and stays
+    try:
+        assert outcomes(sk.compare(CONFIG)) == outcomes(comparison)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_seed_is_the_same_alone(comparison):
+    alone = sk.compare(replace(CONFIG, seeds=1, first_seed=1))
+    assert outcomes(alone) == outcomes(comparison)[1:]
+    value = alone.to_dict()
+    for row in (*value["methods"].values(), *value["paired"].values()):
+        assert row["focus"]["low"] is None
+        assert row["focus"]["high"] is None
+
+
+def test_methods_share_their_splits_their_estimate_and_nothing_else(comparison):
+    for outcome in comparison.outcomes:
+        sizes = [[g["n"] for g in m["groups"]] for m in outcome.metrics.values()]
+        assert sizes[0] == sizes[1] == sizes[2]
+    one = sk.compare(replace(CONFIG, methods=("har",), seeds=1))
+    assert one.outcomes[0].metrics["har"] == comparison.outcomes[0].metrics["har"]
+    assert one.outcomes[0].stats == comparison.outcomes[0].stats
+    assert one.to_dict()["paired"] == {}
+
+
+def test_one_method_without_an_estimate(tmp_path):
+    config = replace(CONFIG, methods=("erm",), noise=None, estimate=sk.Estimation(kind="none"), seeds=1)
+    comparison = sk.compare(config)
+    comparison.save(tmp_path / "one")
+    value = json.loads((tmp_path / "one" / "compare.json").read_text())
+    assert value["focus"] == []
+    assert value["methods"]["erm"]["focus"] is None
+    assert value["methods"]["erm"]["rest"] is None
+    assert value["methods"]["erm"]["overall"]["mean"] > 0
+    assert value["paired"] == {}
+
+
+def test_what_was_compared_can_be_compared_again(comparison, tmp_path):
+    from skedastic.settings.config import read
+
+    comparison.save(tmp_path / "both")
+    again = sk.compare(read(tmp_path / "both" / "config.toml", {}))
+    assert figures(again) == figures(comparison)
+
+
+def test_the_focus_is_what_was_named_or_touched_or_most_regularized(comparison):
+    assert comparison.focus == ("1", "8")
+    named = Comparison(replace(CONFIG, focus=("0", "8")), comparison.outcomes)
+    assert named.focus == ("0", "8")
+    untouched = Comparison(replace(CONFIG, noise=None), comparison.outcomes)
+    stats = [sk.core.GroupStats.from_dict(o.stats).strengths for o in comparison.outcomes]
+    expected = sum(stats).argsort(descending=True)[:2].sort().values.tolist()
+    assert untouched.focus == tuple(str(g) for g in expected)
+    everyone = Comparison(replace(CONFIG, focus=tuple("0123456789")), comparison.outcomes)
+    assert everyone.to_dict()["methods"]["har"]["rest"] is None
+
+
+def test_groups_that_the_test_set_lacks(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3)) + (np.arange(60) % 3)[:, None]
+    table = pd.DataFrame(x, columns=list("abc")).assign(label=np.array(list("uvw"))[np.arange(60) % 3])
+    table.to_csv(tmp_path / "train.csv", index=False)
+    table[table["label"] != "w"].to_csv(tmp_path / "test.csv", index=False)
+    config = replace(
+        CONFIG, source=str(tmp_path / "train.csv"), target="label", test=str(tmp_path / "test.csv"), limit=None
+    )
+    with pytest.raises(sk.UserError, match="the test set has no example of it"):
+        sk.compare(replace(config, noise=None, focus=("w",)))
+    comparison = sk.compare(replace(config, noise=None, focus=("v", "w"), seeds=1))
+    assert comparison.focus == ("v", "w")
+    comparison.save(tmp_path / "named")
+    touched = sk.compare(replace(config, noise="w->u:0.3", seeds=1))
+    assert touched.focus == ()
+    touched.save(tmp_path / "touched")
+    value = json.loads((tmp_path / "touched" / "compare.json").read_text())
+    assert value["methods"]["har"]["focus"] is None
+    assert value["methods"]["har"]["worst_group"]["mean"] is not None
+
+
+def test_progress_is_told():
+    seen = []
+    sk.compare(replace(CONFIG, methods=("erm",)), progress=lambda *report: seen.append(report))
+    assert seen == [("1 methods × 2 seeds", done, 2) for done in (0, 1, 2)]
+
+
+def sleep_or_die(seconds):
+    if seconds > 300:
+        os._exit(1)
+    time.sleep(seconds)
+
+
+def test_the_death_of_a_process_ends_the_others():
+    start = time.monotonic()
+    with pytest.raises(sk.UserError, match="a process died"), mapped(sleep_or_die, [300, 1000, 0], 2) as found:
+        list(found)
+    assert time.monotonic() - start < 250, "nobody waited for the one that sleeps"
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps, to see when the processes have started")
+def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = ["compare", "digits", "--epochs", "100000", "--seeds", "2", "--jobs", "2", "--out", "both"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skedastic", *command],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while len(workers(process.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
+        out, err = process.communicate(timeout=40)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.strip().splitlines()[-1] == "error: interrupted; nothing was written"
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def workers(session):
+    """Return the processes that a session has started by multiprocessing."""
+    found = subprocess.run(["ps", "-s", str(session), "-o", "args="], capture_output=True, text=True).stdout
+    return [line for line in found.splitlines() if "spawn_main" in line]
+
+
+def test_an_estimate_of_what_was_not_learned_is_called_that():
+    count = torch.tensor([100, 100])
+
+    def of(errors: list[int]) -> GroupStats:
+        noise = torch.tensor(errors) / 100
+        return GroupStats(("a", "b"), count, count / 200, torch.tensor(errors), count, noise, noise, noise)
+
+    assert unlearned(of([20, 60])) == []
+    assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]
+
+
+def test_of_many_methods_each_is_held_against_the_first(comparison):
+    names = ("erm", "har", "elr", "gce", "sce", "unif", "crt")
+    of_few, of_many = (Comparison(replace(comparison.config, methods=n), []) for n in (names[:6], names))
+    assert len(of_few.pairs()) == 15
+    assert of_many.pairs() == [(name, "erm") for name in reversed(names[1:])]
+
+
+def test_all_methods_are_those_that_the_data_can_be_used_with():
+    config = sk.Config(
+        source="digits", limit=150, seeds=1, methods=("all",), train=sk.Budget(epochs=2, batch_size=64),
+        model={"name": "mlp", "width": 8, "depth": 1},
+    )  # fmt: skip
+    found = sk.compare(config)
+    names = found.config.methods
+    assert (names[0], names[-1]) == ("erm", "har-auto")
+    assert list(names[1:-1]) == sorted(names[1:-1])
+    assert {"har", "co-teaching", "elr", "sam", "gce"} <= set(names)
+    assert not {"l2rw", "mw-net"} & set(names)
+    assert any("l2rw (no reference set)" in note for note in found.config.notes)
+    assert set(found.to_dict()["methods"]) == set(names)

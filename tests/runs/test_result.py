@@ -1,0 +1,208 @@
+"""Results: what a run folder holds, what is read back from it, and what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import skedastic as sk
+from skedastic.methods.har import HAR
+from skedastic.runs.folder import RUN_FILES
+
+BUDGET = sk.Budget(epochs=2, batch_size=32, device="cpu")
+
+
+class Net(nn.Module):
+    """A network of one's own, with tied weights, which safetensors does not take as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.second = nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+        self.norm = nn.BatchNorm1d(4)
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.norm(self.second(self.first(x)))))
+
+
+def table(labels):
+    generator = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    frame = pd.DataFrame(
+        {
+            "size": generator.normal(size=90) + y,
+            "colour": np.array(["red", "green", None], dtype=object)[generator.integers(3, size=90)],
+            "age": np.where(generator.random(90) < 0.2, np.nan, y),
+        }
+    )
+    return frame, np.array(labels)[y]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x, y = table(["low", "middle", "high"])
+    result = sk.fit(x, y, method=HAR(strength=0.5, gradient="exact"), test=0.3, train=BUDGET, model={"name": "mlp"})
+    return x, result
+
+
+@pytest.fixture
+def folder(fitted, tmp_path):
+    fitted[1].save(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_loaded_result_is_the_saved_one(fitted, folder):
+    x, result = fitted
+    assert {path.name for path in folder.iterdir()} == set(RUN_FILES)
+    loaded = sk.load(folder)
+    assert np.array_equal(loaded.predict_proba(x), result.predict_proba(x))
+    assert np.array_equal(loaded.predict(x.head(5)), result.predict(x.head(5)))
+    assert loaded.method == result.method == HAR(strength=0.5, gradient="exact")
+    assert torch.equal(loaded.strengths, result.strengths)
+    assert loaded.group_stats.to_dict() == result.group_stats.to_dict()
+    assert loaded.metrics == result.metrics
+    assert loaded.history == result.history
+    pd.testing.assert_frame_equal(loaded.suspects, result.suspects)
+    pd.testing.assert_frame_equal(loaded.predictions, result.predictions)
+    for name in ("classes", "groups", "train_count", "seconds", "remarks", "true_noise", "integer_labels"):
+        assert getattr(loaded, name) == getattr(result, name), name
+
+
+def test_a_loaded_result_can_be_saved_again(folder, tmp_path):
+    sk.load(folder).save(tmp_path / "again")
+    for name in set(RUN_FILES) - {"README.md", "report.html", "predictions.parquet", "suspects.parquet"}:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_predictions_agree_with_the_metrics(fitted):
+    _, result = fitted
+    predictions = result.predictions
+    assert len(predictions) == result.metrics["overall"]["n"] == 27
+    assert (predictions["label"] == predictions["predicted"]).mean() == result.metrics["overall"]["accuracy"]
+    shares = predictions[[f"p_{c}" for c in result.classes]].to_numpy()
+    assert np.allclose(shares.sum(1), 1, atol=1e-6)
+    assert (np.array(result.classes)[shares.argmax(1)] == predictions["predicted"]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [([3, 10, -7], "i"), (["3", "10", "-7"], "U"), (["a", "b", "c"], "U"), (["01", "1", "2"], "U")],
+)
+def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path):
+    x, y = table(labels)
+    result = sk.fit(x, y, method="erm", train=BUDGET, estimate=sk.Estimation(kind="none"))
+    result.save(tmp_path / "run")
+    for r in (result, sk.load(tmp_path / "run")):
+        predicted = r.predict(x)
+        assert predicted.dtype.kind == kind
+        assert set(predicted) <= set(labels)
+
+
+def test_a_network_of_ones_own_needs_its_function_again(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 4)), [0, 1, 2] * 20
+    result = sk.fit(x, y, model=Net, method="unif", train=BUDGET)
+    result.save(tmp_path / "run")
+    with pytest.raises(sk.UserError, match=r"load\(folder, model=…\)"):
+        sk.load(tmp_path / "run")
+    assert np.array_equal(sk.load(tmp_path / "run", model=Net).predict_proba(x), result.predict_proba(x))
+    with pytest.raises(sk.UserError, match="does not fit the network"):
+        sk.load(tmp_path / "run", model=lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))
+
+
+def test_images_are_predicted_alike(tmp_path):
+    x = torch.rand(60, 8, 8)
+    result = sk.fit(x, torch.arange(60) % 3, train=BUDGET, method="unif")
+    result.save(tmp_path / "run")
+    loaded = sk.load(tmp_path / "run")
+    assert np.array_equal(loaded.predict_proba(x.numpy()), result.predict_proba(x))
+    assert loaded.predict(x[:1]).dtype.kind == "i"
+    assert loaded.predict_proba(x[:0]).shape == (0, 3)
+
+
+def test_a_folder_is_replaced_only_if_it_is_a_run_and_nothing_else(fitted, folder):
+    _, result = fitted
+    with pytest.raises(sk.UserError, match="exists and is not empty"):
+        result.save(folder)
+    result.save(folder, force=True)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(sk.UserError, match="did not write"):
+        result.save(folder, force=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.name for path in folder.parent.iterdir()] == ["run"]
+
+
+def write(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def edit(name, change):
+    def edited(folder):
+        value = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(change(value)))
+
+    return edited
+
+
+def other_network(folder):
+    tensors = load_file(folder / "model.safetensors")
+    name = next(k for k in tensors if k.endswith("weight"))
+    save_file(tensors | {name: torch.zeros(2, 2)}, folder / "model.safetensors")
+
+
+DAMAGE = [
+    *[
+        (f"without {name}", lambda folder, name=name: (folder / name).unlink(), "run")
+        for name in RUN_FILES
+        if name not in ("report.html", "README.md")
+    ],
+    ("cut safetensors", write("model.safetensors", b"\x08\0\0\0"), "model.safetensors' is damaged"),
+    ("other safetensors", other_network, "does not fit the network"),
+    ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), "does not fit the network"),
+    ("binary state", write("state.json", b"\xff\xfe\0"), "damaged run folder"),
+    ("cut state", write("state.json", b"{"), "damaged run folder"),
+    ("state of another kind", write("state.json", b"[]"), "damaged run folder"),
+    ("state without encoder", edit("state.json", lambda s: s | {"encoder": {}}), "encoder is damaged"),
+    ("state without classes", edit("state.json", lambda s: s | {"classes": None}), "damaged run folder"),
+    ("state without seconds", edit("state.json", lambda s: {k: v for k, v in s.items() if k != "seconds"}), "KeyError"),
+    ("statistics of another kind", write("group_stats.json", b"[1]"), "can't be loaded"),
+    ("statistics out of range", edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}), "can't be loaded"),
+    ("cut metrics", write("metrics.json", b""), "damaged run folder"),
+    ("cut history", write("history.jsonl", b'{"epoch"'), "damaged run folder"),
+    ("another stage", edit("state.json", lambda s: s | {"stages": ["none"]}), "has no stage 'none', only train"),
+    ("cut table", write("predictions.parquet", b"PAR1"), "damaged run folder"),
+    ("configuration of another kind", write("config.toml", b"== no TOML"), "is not TOML"),
+    ("unknown method", write("config.toml", b'[method]\nname = "haar"'), "did you mean 'har'?"),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
+def test_a_damaged_run_is_one_clear_line(damage, words, folder):
+    damage(folder)
+    with pytest.raises(sk.UserError, match="run") as error:
+        sk.load(folder)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("nowhere", "file", "."):
+        with pytest.raises(sk.UserError, match="is not a run folder"):
+            sk.load(tmp_path / name)
+
+
+def test_nothing_pickled_is_read(folder):
+    for path in folder.iterdir():
+        assert path.suffix in (".toml", ".safetensors", ".json", ".jsonl", ".parquet", ".html", ".md")
+
+
+def test_a_saved_folder_can_be_moved(folder, fitted):
+    shutil.move(folder, folder.parent / "moved")
+    assert np.array_equal(sk.load(folder.parent / "moved").predict(fitted[0]), fitted[1].predict(fitted[0]))

@@ -1,0 +1,324 @@
+"""From a run folder to other data: predictions, figures, suspects, exports; in a new process the same to the bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import skedastic as sk
+from skedastic.errors import UserError
+from skedastic.evaluation.calibration import fit_temperature, with_temperature
+from skedastic.runs.load import load
+from skedastic.runs.serving import evaluate_source, export_run, predict_source, suspects_with_rows
+from tests.support.paths import SOURCE
+
+N = 300
+
+
+def frame(seed: int = 0, n: int = N) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    words = np.array(["dull and slow", "fine as such", "great and quick"])
+    return pd.DataFrame(
+        {
+            "id": np.arange(n) + 1000,
+            "x": np.where(rng.random(n) < 0.05, np.nan, rng.normal(size=n) + y),
+            "city": rng.choice([f"city {i}" for i in range(30)], n),
+            "day": pd.date_range("2020-01-01", periods=n, freq="11D").strftime("%d.%m.%Y"),
+            "said": [f"{words[k]} it was, number {i} of them" for i, k in enumerate(y)],
+            "ward": np.array(["n", "s"])[rng.integers(0, 2, n)],
+            "label": np.array(["low", "mid", "top"])[np.where(rng.random(n) < 0.1, (y + 1) % 3, y)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, the data it was trained on, and new data."""
+    folder = tmp_path_factory.mktemp("serving")
+    frame().to_csv(folder / "data.csv", index=False)
+    frame(1, 40).to_csv(folder / "new.csv", index=False)
+    frame(1, 40).to_parquet(folder / "new.parquet")
+    command = [
+        "fit", "data.csv", "--target", "label", "--ignore", "id", "--groups", "ward", "--epochs", "2", "--out", "run",
+        "--set", "model.width=8", "--set", "model.embedding=8", "--set", "train.lr=0.01", "--set", "train.optimizer=adam",
+    ]  # fmt: skip
+    run(folder, *command)
+    return folder
+
+
+def run(folder: Path, *command: str, status: int = 0) -> str:
+    """Run the command line in a process of its own; return what it printed, errors last."""
+    done = subprocess.run(
+        [sys.executable, "-m", "skedastic", *command],
+        cwd=folder,
+        env={"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_predictions_in_a_new_process_are_equal_to_the_bit(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    result = load("run")
+    p = result.predict_proba(frame(1, 40))
+    run(here, "predict", "run", "new.csv", "--out", "p.parquet", "--force")
+    from_csv = pd.read_parquet("p.parquet")
+    run(here, "predict", "run", "new.parquet", "--out", "q.parquet", "--keep", "id", "--force")
+    from_parquet = pd.read_parquet("q.parquet")
+    np.testing.assert_array_equal(from_csv[["p_low", "p_mid", "p_top"]].to_numpy(), p)
+    pd.testing.assert_frame_equal(from_csv, from_parquet.drop(columns="id"))
+    assert list(from_parquet.columns) == ["row", "id", "predicted", "group", "p_low", "p_mid", "p_top"]
+    assert from_parquet["id"].tolist() == list(range(1000, 1040))
+    assert from_csv["group"].tolist() == frame(1, 40)["ward"].tolist()
+    assert from_csv["predicted"].tolist() == result.predict(frame(1, 40)).tolist()
+    for ending in ("csv", "jsonl"):
+        run(here, "predict", "run", "new.csv", "--out", f"p.{ending}", "--force")
+    written = pd.read_csv("p.csv")
+    np.testing.assert_allclose(written["p_top"], p[:, 2], rtol=1e-5)
+    lines = [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()]
+    assert [line["predicted"] for line in lines] == from_csv["predicted"].tolist()
+
+
+def test_a_csv_and_its_parquet_give_the_same_model(here: Path) -> None:
+    pd.read_csv(here / "data.csv").to_parquet(here / "data.parquet")
+    options = ["--target", "label", "--ignore", "id", "--groups", "ward", "--epochs", "1", "--set", "model.width=8"]
+    for ending in ("csv", "parquet"):
+        run(here, "fit", f"data.{ending}", *options, "--out", f"same-{ending}", "--force")
+    a, b = (load(here / f"same-{ending}") for ending in ("csv", "parquet"))
+    for (name, p), (_, q) in zip(a.net.state_dict().items(), b.net.state_dict().items(), strict=True):
+        assert torch.equal(p, q), name
+    assert a.encoder.to_json() == b.encoder.to_json()
+
+
+def test_rows_are_predicted_part_by_part(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = load(here / "run")
+    monkeypatch.setattr("skedastic.data.sources.unlabelled.ROWS", 7)
+    for name in ("new.csv", "new.parquet"):
+        predict_source(result, str(here / name), here / "parts.parquet", force=True)
+        whole = result.predict_proba(frame(1, 40))
+        np.testing.assert_allclose(
+            pd.read_parquet(here / "parts.parquet")[["p_low", "p_mid", "p_top"]], whole, rtol=1e-4, atol=1e-6
+        )
+    assert pq.ParquetFile(here / "parts.parquet").num_row_groups == 6
+
+
+def test_calibrated_probabilities(here: Path) -> None:
+    result = load(here / "run")
+    assert result.temperature is not None
+    predict_source(result, str(here / "new.csv"), here / "plain.parquet", force=True)
+    predict_source(result, str(here / "new.csv"), here / "calibrated.parquet", calibrated=True, force=True)
+    plain, calibrated = (
+        torch.tensor(pd.read_parquet(here / f"{n}.parquet")[["p_low", "p_mid", "p_top"]].to_numpy())
+        for n in ("plain", "calibrated")
+    )
+    torch.testing.assert_close(calibrated, with_temperature(plain, result.temperature))
+    assert torch.equal(plain.argmax(1), calibrated.argmax(1))
+
+
+def test_the_temperature_is_the_one_that_was_put_in() -> None:
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(20_000, 4)
+    y = torch.multinomial(logits.softmax(1), 1).squeeze(1)
+    for temperature in (0.5, 1.0, 3.0):
+        sharp = (logits * temperature).softmax(1)  # as sure of itself as `temperature` times too much
+        assert fit_temperature(sharp, y) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits[:0].softmax(1), y[:0]) is None
+    torch.testing.assert_close(with_temperature(logits.softmax(1), 1.0), logits.softmax(1))
+
+
+def test_evaluating_the_test_rows_gives_the_metrics_of_the_run(here: Path, tmp_path: Path) -> None:
+    result = load(here / "run")
+    test = pd.read_csv(here / "data.csv").iloc[result.predictions["index"].to_numpy()]
+    test.to_csv(tmp_path / "test.csv", index=False)
+    metrics = evaluate_source(result, str(tmp_path / "test.csv"))
+    assert metrics["overall"] == result.metrics["overall"]
+    assert metrics["groups"] == result.metrics["groups"]
+    assert "of the 60 test rows are right" in run(here, "evaluate", "run", str(tmp_path / "test.csv"))
+    assert (
+        json.loads(run(here, "evaluate", "run", str(tmp_path / "test.csv"), "--json"))["overall"] == metrics["overall"]
+    )
+
+
+def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
+    said = run(here, "suspects", "run", "--top", "5", "--out", "check.csv", "--force")
+    assert "5 rows: check.csv" in said
+    check = pd.read_csv(here / "check.csv")
+    assert list(check.columns[:5]) == ["rank", "row", "given", "corrected", "suggested"]
+    data = pd.read_csv(here / "data.csv")
+    assert check["given"].tolist() == data["label"].iloc[check["row"]].tolist()
+    assert check["said"].tolist() == data["said"].iloc[check["row"]].tolist()
+    check["corrected"] = check["suggested"]
+    check.to_csv(here / "checked.csv", index=False)
+    said = run(
+        here,
+        "fit",
+        "--config",
+        "run/config.toml",
+        "--labels",
+        "checked.csv",
+        "--epochs",
+        "1",
+        "--out",
+        "again",
+        "--force",
+    )
+    assert "checked.csv: 5 labels corrected, 0 rows removed" in said
+    run(here, "suspects", "run", "--out", "check.parquet", "--force")
+    issues = load(here / "run").suspects["is_issue"].sum()
+    assert len(pd.read_parquet(here / "check.parquet")) == issues
+
+
+def test_the_summary_and_the_card_say_what_the_run_says(here: Path) -> None:
+    result = load(here / "run")
+    shown = run(here, "show", "run")
+    assert f"{result.metrics['overall']['accuracy']:.1%} of the 60 test rows are right" in shown
+    card = (here / "run" / "README.md").read_text("utf-8")
+    assert card.startswith("---\nlibrary_name: skedastic\npipeline_tag: text-classification\n")
+    for words in ("`city` (category)", "`said` (text)", "## Limits", "| n | ", "skedastic predict run new.csv"):
+        assert words in card, words
+    assert f"{result.metrics['overall']['accuracy'] * 100:.1f} %" in card
+
+
+def test_an_export_is_equal_on_real_rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    assert "equal to the network on 300 rows" in export_run(load("run"), "onnx", "net.onnx", force=True)
+    import onnxruntime
+
+    result = load("run")
+    x = result.encoder.for_prediction(frame(1, 40))
+    out = onnxruntime.InferenceSession("net.onnx").run(None, {"x": x.numpy()})[0]
+    np.testing.assert_allclose(torch.from_numpy(out).softmax(1), result.predict_proba(frame(1, 40)), atol=1e-4)
+
+
+def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    real = pd.DataFrame({"x": rng.normal(size=80), "z": rng.normal(size=80)}).assign(y=lambda f: f.x * 2 + f.z)
+    real.to_csv("real.csv", index=False)
+    sk.fit("real.csv", target="y", method="erm", test=0.2, train=sk.Budget(epochs=1)).save("real")
+    assert predict_source(load("real"), "real.csv", "p.csv") == 80
+    assert list(pd.read_csv("p.csv").columns) == ["row", "predicted"]
+    assert evaluate_source(load("real"), "real.csv")["overall"]["rmse"] > 0
+    assert "only probabilities can be calibrated" in refused(
+        predict_source, load("real"), "real.csv", "q.csv", calibrated=True
+    )
+    sk.fit("digits", method="erm", test=0.2, train=sk.Budget(epochs=1)).save("digits-run")
+    assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
+    np.savez("rows.npz", X=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
+    sk.fit("rows.npz", target="y", test=0.2, train=sk.Budget(epochs=1)).save("rows")
+    assert list(suspects_with_rows(load("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
+    assert "equal to the network on 60 rows" in export_run(load("rows"), "safetensors", "rows.safetensors")
+    np.savez("few.npz", X=rng.random((5, 8, 8)))
+    assert predict_source(load("digits-run"), "few.npz", "few.csv") == 5
+    np.savez("other.npz", X=rng.random((5, 9, 8)))
+    assert "holds images [1, 9, 8], and the model was trained on [1, 8, 8]" in refused(
+        predict_source, load("digits-run"), "other.npz", "q.csv"
+    )
+    assert "holds no images" in refused(predict_source, load("digits-run"), "real.csv", "q.csv")
+    assert not Path("q.csv").exists()
+
+
+def refused(call: object, *args: object, **options: object) -> str:
+    with pytest.raises(UserError) as error:
+        call(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+BAD = [
+    ("predict run new.csv --out p.txt", "the name must end in .csv, .parquet, .jsonl"),
+    ("predict run new.csv --out data.csv", "is there already"),
+    ("predict run new.csv --out nowhere/p.csv", "can't be written"),
+    ("predict run new.csv", "Missing option '--out'"),
+    ("predict nowhere new.csv --out p2.csv", "is not a run folder"),
+    ("predict run absent.csv --out p2.csv", "no such file"),
+    ("predict run renamed.csv --out p2.csv", "− city (categorical, is it 'citty'?), + id, + citty, + label"),
+    ("predict run words.csv --out p2.csv", "words.csv: column 'x', line 4: 'much' is not a number"),
+    ("predict run undated.csv --out p2.csv", "line 2: 'soon' is not a date"),
+    ("predict run new.csv --out p2.csv --keep idd", "did you mean 'id'?"),
+    ("predict run digits --out p2.csv", "and the model was trained on a table"),
+    ("evaluate run unlabelled.csv", "unknown target column 'label'"),
+    ("evaluate run zebra.csv", "label 'zebra' does not occur in the training data"),
+    ("evaluate run wardless.csv", "unknown groups column 'ward'"),
+    ("evaluate run elsewhere.csv", "group 'x' does not occur"),
+    ("suspects nowhere", "is not a run folder"),
+    ("suspects run --out s.txt", "the name must end in"),
+    ("suspects plain", "this run has no suspects"),
+    ("predict plain new.csv --out p2.csv --calibrated", "no temperature, since there was no test set"),
+    ("export run --format onxx --out m.onnx", "did you mean 'onnx'?"),
+    ("export run --out data.csv", "is there already"),
+    ("export run --out m.onnx --rows renamed.csv", "− city"),
+    ("show nowhere", "is not a run folder"),
+    ("shwo run", "did you mean 'show'?"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad(here: Path) -> Path:
+    new = frame(1, 40)
+    new.rename(columns={"city": "citty"}).to_csv(here / "renamed.csv", index=False)
+    new.astype({"x": object}).assign(x=["1", "2", "much", *["3"] * 37]).to_csv(here / "words.csv", index=False)
+    new.assign(day=["soon", *new["day"][1:]]).to_csv(here / "undated.csv", index=False)
+    new.drop(columns="label").to_csv(here / "unlabelled.csv", index=False)
+    new.assign(label="zebra").to_csv(here / "zebra.csv", index=False)
+    new.drop(columns="ward").to_csv(here / "wardless.csv", index=False)
+    new.assign(ward="x").to_csv(here / "elsewhere.csv", index=False)
+    train = sk.Budget(epochs=1)
+    rows = str(here / "data.csv")
+    model = {"name": "auto", "width": 4, "embedding": 4}
+    ignored = {"ignore": ["id"], "groups": "ward", "estimate": sk.Estimation(kind="none"), "model": model}
+    sk.fit(rows, target="label", method="erm", train=train, **ignored).save(here / "plain")
+    return here
+
+
+@pytest.mark.parametrize(("line", "words"), BAD, ids=[line for line, _ in BAD])
+def test_bad_input_is_one_clear_line_and_nothing_is_written(
+    line: str, words: str, bad: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from skedastic.cli import main
+
+    monkeypatch.chdir(bad)
+    before = {p.name: p.stat().st_mtime_ns for p in bad.iterdir()}
+    with pytest.raises(SystemExit) as end:
+        main(line.split(" "))
+    out, err = capsys.readouterr()
+    assert end.value.code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert {p.name: p.stat().st_mtime_ns for p in bad.iterdir()} == before
+
+
+@pytest.mark.parametrize("method", ["mixup", "vat", "elr-plus", "two-stage(first=mixup, then=erm)"])
+def test_ids_are_neither_mixed_nor_moved(method: str) -> None:
+    with pytest.raises(
+        UserError, match="takes numbers or pixels, and the data has text, or categories with an id each"
+    ):
+        sk.fit(frame().drop(columns="id"), target="label", method=method, train=sk.Budget(epochs=1))
+
+
+def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("data.csv", index=False)
+    config = sk.Config(
+        source="data.csv", target="label", ignore=("id",), methods=("all",), reference="0.1", seeds=1, noise="uniform:0.1",
+        model={"name": "auto", "width": 4, "embedding": 4}, train=sk.Budget(epochs=1, batch_size=32),
+    )  # fmt: skip
+    comparison = sk.compare(config)
+    assert len(comparison.methods) >= 59
+    assert not comparison.failed
+    assert "for numbers or pixels" in comparison.config.notes[0]

@@ -1,0 +1,177 @@
+"""The configuration: read, overridden, written, read again."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skedastic.errors import UserError
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.settings.config import (
+    Config,
+    Estimation,
+    build_config,
+    compared_methods,
+    make_method,
+    method_table,
+    read,
+    the_method,
+    to_toml,
+)
+from skedastic.training import Budget
+from tests.support.paths import ROOT
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_what_is_written_is_read_back_the_same(tmp_path):
+    config = Config(
+        source='a "quoted" name\\with.csv',
+        target="größe",
+        ignore=("a,b", "c"),
+        test="0.3333333333333333",
+        noise="1<->8:0.4,3<->9:0.4",
+        limit=100,
+        seed=3,
+        method=method_table(HAR(strength=0.5, gradient="exact", taps=("layer*.bn?", "bn1")), "har"),
+        model={"name": "mlp", "width": 32},
+        train=Budget(epochs=2, lr=1e-3, milestones=(0.5,), optimizer="adam"),
+        estimate=Estimation(kind="paper", epochs=0.5),
+        methods=("erm", "har"),
+        focus=("1", "8"),
+        notes=("two\nlines",),
+    )
+    again = read(written(tmp_path, to_toml(config)), {})
+    assert dataclasses.replace(again, method=config.method) == config
+    assert the_method(again) == the_method(config) == HAR(strength=0.5, gradient="exact", taps=("layer*.bn?", "bn1"))
+    assert read(written(tmp_path, to_toml(again)), {}) == again
+    default = read(written(tmp_path, to_toml(Config())), {})
+    assert default == Config()
+
+
+def test_options_go_over_the_file_and_set_over_both(tmp_path):
+    path = written(tmp_path, 'source = "a"\nseed = 1\n[train]\nepochs = 10\nlr = 0.5\n')
+    config = read(path, {"train.epochs": 20, "seed": None, "source": "b"}, ["train.epochs=30", "method.strength=2"])
+    assert (config.source, config.seed, config.train.epochs, config.train.lr) == ("b", 1, 30, 0.5)
+    assert the_method(config) == HAR(strength=2.0)
+
+
+@pytest.mark.parametrize(
+    ("item", "path", "value"),
+    [
+        ("train.lr=1", "train.lr", 1.0),
+        ("train.epochs = 3", "train.epochs", 3),
+        ("test=0.5", "test", "0.5"),
+        ("test=other.csv", "test", "other.csv"),
+        ("target=3", "target", "3"),
+        ("limit=none", "limit", None),
+        ("focus=8", "focus", ("8",)),
+        ("focus=1, 8", "focus", ("1", "8")),
+        ("focus=['a,b']", "focus", ("a,b",)),
+        ("train.milestones=0.5,0.75", "train.milestones", (0.5, 0.75)),
+        ("train.milestones=[0.5]", "train.milestones", (0.5,)),
+        ("train.milestones=1", "train.milestones", (1.0,)),
+        ("noise=1<->8:0.4,3->9:0.1", "noise", "1<->8:0.4,3->9:0.1"),
+        ("notes=a = b", "notes", ("a = b",)),
+    ],
+)
+def test_set_understands(item, path, value):
+    found = read(None, {}, [item])
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("train.lr=abc", "train.lr='abc': must be a number"),
+        ("train.lr=true", "train.lr=True: must be a number"),
+        ("train.lr=nan", "train.lr=nan: lr must be above 0"),
+        ("train.lr=[1]", "train.lr=a list: must be a number"),
+        ("train.epochs=1.5", "train.epochs=1.5: must be a whole number"),
+        ("train.milestones=0.5,x", "train.milestones='x': must be a number"),
+        ("train.schedule=3", "train.schedule=3: must be one of steps, cosine, constant"),
+        ("train=1", "train=1: must be a table; set one of its keys, such as train.epochs"),
+        ("model=3", "model=3: must be a table; set one of its keys, such as model.name"),
+        ("target=true", "target=True: must be text"),
+        ("target.x=1", "target=a dict: must be text"),
+        ("sead=1", "unknown setting 'sead'; did you mean 'seed'?"),
+        ("train.lr.deep=1", "train.lr=a dict: must be a number"),
+        ("=3", "write key=value"),
+        ("seed", "write key=value"),
+        ("seed=2147483648", "must be a whole number from 0 to 2147483647"),
+        ("methods=[]", "methods is empty"),
+        ("methods=har,har", "the same name stands twice"),
+        ("test=1", "test=1: a fraction to hold out must be in (0, 1)"),
+        ("test=-0.1", "test=-0.1: a fraction"),
+        ("method.name=3", "method.name=3: must be text"),
+    ],
+)
+def test_set_refuses(item, words):
+    with pytest.raises(UserError) as error:
+        read(None, {}, [item])
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_value_can_not_become_a_table(tmp_path):
+    with pytest.raises(UserError, match="'method' is already a value"):
+        read(written(tmp_path, 'method = "har"\n'), {"method.strength": 1})
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = build_config({"seed": np.int64(3), "limit": np.int32(40), "train": {"lr": np.float32(0.5)}})
+    assert (config.seed, config.limit, config.train.lr) == (3, 40, 0.5)
+    assert type(config.seed) is int
+    assert type(config.train.lr) is float
+
+
+@pytest.mark.parametrize("test", ["none", "other.csv", "0.2"])
+def test_a_test_set_is_a_share_or_a_name(test):
+    assert Config(test=test).test_fraction == (0.2 if test == "0.2" else None)
+
+
+def test_a_setting_goes_to_every_compared_method_that_has_it():
+    config = Config(methods=("erm", "unif", "har"), method={"strength": 2.0, "gradient": "exact"})
+    methods = compared_methods(config)
+    assert methods["erm"] == ERM()
+    assert methods["unif"] == HAR(strength=2.0, gradient="exact", weighting="uniform")
+    assert methods["har"] == HAR(strength=2.0, gradient="exact")
+    with pytest.raises(UserError, match="did you mean 'strength'"):
+        compared_methods(Config(method={"strenght": 2.0}))
+    with pytest.raises(UserError, match="did you mean 'har'"):
+        compared_methods(Config(methods=("erm", "haar")))
+
+
+def test_the_table_of_a_preset_keeps_its_name():
+    method = make_method("unif", {"strength": 0.3})
+    table = method_table(method, "unif")
+    assert table["name"] == "unif"
+    assert the_method(Config(method={k: v for k, v in table.items() if v is not None})) == method
+
+
+def test_an_estimate_that_can_not_be_is_refused():
+    for settings, words in (({"folds": 1}, "at least 2"), ({"epochs": 0}, "(0, 10]"), ({"kind": "k"}, "one of")):
+        with pytest.raises(UserError, match="estimate") as error:
+            Estimation(**settings)
+        assert words in str(error.value)
+
+
+def test_the_example_is_a_configuration():
+    example = ROOT / "examples" / "demo.toml"
+    assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har", "har-auto"]
+
+
+def test_in_a_comparison_a_preset_keeps_what_its_name_stands_for():
+    config = read(None, {"methods": "erm,unif,har,har-auto", "method.strength": 0.5})
+    methods = compared_methods(config)
+    assert [methods[name].strength for name in ("unif", "har", "har-auto")] == [0.5, 0.5, "auto"]
+    assert methods["unif"].weighting == "uniform"

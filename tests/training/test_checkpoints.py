@@ -1,0 +1,261 @@
+"""Checkpoints: a run that was interrupted, anywhere, ends with the weights that it would have had."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import skedastic as sk
+from skedastic import cli
+from skedastic.cli import console
+from skedastic.errors import UserError
+from skedastic.methods.erm import ERM
+from skedastic.training import Checkpoints, train
+from tests import test_training
+from tests.support.power_cut import PowerCut, cut_after
+from tests.support.training import QUICK, TwoStages, dataset, make_net, same, tensors
+
+
+@pytest.fixture(autouse=True)
+def seen(monkeypatch):
+    monkeypatch.setattr(
+        test_training, "SEEN", {"classes": [], "drawn": [], "enriched": [], "stats": [], "rates": [], "first": []}
+    )
+    return test_training.SEEN
+
+
+@pytest.mark.parametrize("reinit", [False, True])
+@pytest.mark.parametrize(
+    ("stage", "epoch"), [("representation", 1), ("representation", 2), ("classifier", 1), ("classifier", 3)]
+)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path, seen, stage, epoch, reinit, optimizer):
+    method = TwoStages(reinit=reinit)
+    budget = replace(QUICK, optimizer=optimizer, lr=0.02, warmup=0.25, schedule="cosine")
+    whole = train(method, dataset(), make_net, budget, seed=3)
+    drawn, seen["drawn"] = seen["drawn"], []
+    kept = Checkpoints(tmp_path, every=0)
+    with pytest.raises(PowerCut):
+        train(method, dataset(), make_net, budget, seed=3, progress=cut_after(stage, epoch), checkpoints=kept)
+    resumed = train(method, dataset(), make_net, budget, seed=3, checkpoints=Checkpoints(tmp_path, every=0))
+    assert same(tensors(resumed.state), tensors(whole.state))
+    assert resumed.history == whole.history
+    assert torch.equal(torch.cat(seen["drawn"]), torch.cat(drawn)), "the second stream goes on where it stood"
+    assert resumed.seconds > 0
+
+
+def test_plain_sgd_without_momentum_goes_on(tmp_path):
+    budget = replace(QUICK, momentum=0.0)
+    whole = train(ERM(), dataset(), make_net, budget)
+    with pytest.raises(PowerCut):
+        train(ERM(), dataset(), make_net, budget, progress=cut_after("train", 2), checkpoints=Checkpoints(tmp_path, 0))
+    resumed = train(ERM(), dataset(), make_net, budget, checkpoints=Checkpoints(tmp_path, 0))
+    assert same(tensors(resumed.state), tensors(whole.state))
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    done = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+    epochs = []
+    again = train(
+        ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path), progress=lambda *at: epochs.append(at)
+    )
+    assert epochs == []
+    assert same(tensors(again.state), tensors(done.state))
+    assert again.history == done.history
+    assert again.seconds == done.seconds
+
+
+def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path, monkeypatch):
+    written = []
+    write = Checkpoints.write
+
+    def watched(self, stage, snapshot):
+        written.append((stage, snapshot.facts["epoch"]))
+        write(self, stage, snapshot)
+
+    monkeypatch.setattr(Checkpoints, "write", watched)
+    train(TwoStages(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, every=float("inf")))
+    assert written == [("1-representation", 2), ("2-classifier", 4)]
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["1-representation.safetensors", "2-classifier.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"data": dataset(30)}, "of other shape"),
+        ({"data": replace(dataset(), y=dataset().y.flip(0))}, "of other labels"),
+        ({"budget": replace(QUICK, epochs=9)}, "of other epochs"),
+        ({"net": lambda: torch.nn.Sequential(torch.nn.Linear(5, 3))}, "Unexpected key|size mismatch"),
+    ],
+    ids=["rows", "labels", "epochs", "network"],
+)
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, reason):
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+    data, budget, net = (change.get(k, v) for k, v in (("data", dataset()), ("budget", QUICK), ("net", make_net)))
+    with pytest.raises(UserError, match=f"can't go on from the checkpoint .*1-train.safetensors.*({reason})") as caught:
+        train(ERM(), data, net, budget, checkpoints=Checkpoints(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_settings_are_refused(tmp_path):
+    Checkpoints(tmp_path, settings="a = 1\n")
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, settings="a = 1\n"))
+    with pytest.raises(UserError, match="other settings"):
+        Checkpoints(tmp_path, settings="a = 2\n")
+
+
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", None], ids=["empty", "text", "cut in two"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+    path = tmp_path / "checkpoints" / "1-train.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
+    with pytest.raises(UserError, match="can't go on from the checkpoint"):
+        train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+
+
+def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skedastic.training.checkpoints.save_file", full)
+    with pytest.warns(UserWarning, match="No space left on device.*training goes on"):
+        trained = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0))
+    assert same(tensors(trained.state), tensors(train(ERM(), dataset(), make_net, QUICK).state))
+
+
+def test_a_checkpoint_is_tensors_and_json(tmp_path):
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+    with safe_open(tmp_path / "checkpoints" / "1-train.safetensors", framework="pt") as file:
+        assert {"state.net.0.weight", "random.cpu", "optimizer.main.0.momentum_buffer"} <= set(file.keys())
+        assert json.loads(file.metadata()["facts"])["epoch"] == 4
+
+
+# The whole job, from Python and from the command line.
+
+
+def arrays():
+    y = np.arange(90) % 3
+    return np.random.default_rng(0).normal(size=(90, 4)) + y[:, None], y
+
+
+@pytest.mark.parametrize(("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("train", 1), ("train", 3)])
+def test_fit_goes_on_with_the_estimate_too(tmp_path, stage, epoch):
+    settings = {"train": sk.Budget(epochs=3, batch_size=16, device="cpu"), "checkpoint_every": 0, "test": 0.3}
+    x, y = arrays()
+    whole = sk.fit(x, y, **settings)
+    with pytest.raises(PowerCut):
+        sk.fit(x, y, **settings, checkpoints=tmp_path, progress=cut_after(stage, epoch))
+    resumed = sk.fit(x, y, **settings, checkpoints=tmp_path)
+    assert same(tensors(resumed.trained.state), tensors(whole.trained.state))
+    assert resumed.group_stats.to_dict() == whole.group_stats.to_dict()
+    assert resumed.suspects.equals(whole.suspects)
+    assert resumed.metrics == whole.metrics
+    with pytest.raises(UserError, match="other settings"):
+        sk.fit(x, y, **settings, method=sk.HAR(strength=0.3), checkpoints=tmp_path)
+
+
+def skedastic(*arguments, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "skedastic", *map(str, arguments)],
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+FIT = ("fit", "digits", "--limit", 200, "--set", "checkpoint_every=0", "--set", "train.device=cpu")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
+def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path, end):
+    process = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
+    kept = tmp_path / "run.unfinished" / "checkpoints" / "estimate-1-1-train.safetensors"
+    while not kept.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(end)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL), err
+    if end == signal.SIGINT:
+        assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume run"
+    assert sorted(os.listdir(tmp_path)) == ["run.unfinished"], "the run itself is whole or is not there"
+
+    again = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
+    assert again.wait(60) == 2
+    assert "is a run that was interrupted; go on with --resume run" in again.communicate()[1]
+
+
+def test_a_resumed_run_folder_is_the_one_that_would_have_been(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = [*map(str, FIT), "--epochs", "3", "--test", "0.3"]
+    cli.main([*line, "--out", "whole"])
+
+    class Cut:
+        def __enter__(self):
+            return cut_after("train", 2)
+
+        def __exit__(self, *_):
+            return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(console, "progress", Cut)
+        with pytest.raises(PowerCut):
+            cli.main([*line, "--out", "run"])
+    cli.main(["fit", "--resume", "run"])
+    capsys.readouterr()
+    assert sorted(os.listdir()) == ["run", "whole"]
+    for name in ("config.toml", "model.safetensors", "history.jsonl", "metrics.json", "predictions.parquet"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert os.listdir("run/checkpoints") == ["1-train.safetensors"]
+    assert sk.load("run").metrics == sk.load("whole").metrics
+    cli.main([*line, "--out", "run", "--force"])  # a folder with checkpoints is still one of ours
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("fit --resume nothing", "no interrupted run is there"),
+        ("fit digits --resume nothing", "leave all others out"),
+        ("fit --resume nothing --out other", "leave all others out"),
+        ("fit --resume nothing --set train.lr=0.1", "leave all others out"),
+        ("fit --resume nothing --ignore a", "leave all others out"),
+        ("fit digits --set checkpoint_every=-1", "must be at least 0 seconds"),
+        ("fit digits --set checkpoint_every=nan", "must be at least 0 seconds"),
+        ("fit digits --set checkpoint_every=often", "must be a number"),
+    ],
+)
+def test_bad_lines(tmp_path, monkeypatch, capsys, line, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(line.split())
+    err = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert says in err
+    assert err.count("\n") == 1
+    assert not os.listdir(tmp_path)
+
+
+def test_an_unfinished_run_is_replaced_only_when_forced_and_only_if_it_is_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "thesis.txt").write_text("my own")
+    line = [*map(str, FIT), "--epochs", "1", "--out", "run"]
+    for more in ([], ["--force"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*line, *more])
+        assert ended.value.code == 2
+    assert (tmp_path / "run.unfinished" / "thesis.txt").read_text() == "my own"
+    (tmp_path / "run.unfinished" / "thesis.txt").unlink()
+    (tmp_path / "run.unfinished" / "config.toml").write_text("")
+    cli.main([*line, "--force"])
+    assert sorted(os.listdir()) == ["run"]
+    capsys.readouterr()

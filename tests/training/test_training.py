@@ -1,0 +1,227 @@
+"""The loop and the budget: stages, schedules, streams, and what goes wrong."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from skedastic.core.samplers import seeded
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import Card, Stage, State
+from skedastic.methods.erm import ERM
+from skedastic.training import Budget, train
+from skedastic.training.loop import make_task
+from skedastic.training.stage import Means
+from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
+
+
+def rates(budget, epochs=None):
+    """The learning rate of each epoch."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], budget.lr)
+    schedule = budget.make_schedule(optimizer, epochs or budget.epochs)
+    seen = []
+    for _ in range(epochs or budget.epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_steps_fall_at_two_thirds_and_five_sixths():
+    assert rates(Budget(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
+    assert rates(Budget(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
+    assert rates(Budget(epochs=1)) == [0.05]
+    assert rates(Budget(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
+
+
+def test_cosine_goes_to_zero_and_constant_stays():
+    seen = rates(Budget(epochs=10, lr=1.0, schedule="cosine"))
+    expected = 0.5 * (1 + torch.cos(torch.pi * torch.arange(10) / 10))
+    assert seen == pytest.approx(expected.tolist())
+    assert rates(Budget(epochs=3, lr=0.3, schedule="constant")) == [0.3] * 3
+
+
+@pytest.mark.parametrize("schedule", ["steps", "cosine", "constant"])
+def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
+    seen = rates(Budget(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
+    assert seen[:3] == pytest.approx([0.25, 0.5, 0.75])
+    assert seen[3] == pytest.approx(1.0)
+    rest = {
+        "steps": [1.0] * 5 + [0.1] * 2 + [0.01] * 2,
+        "cosine": (0.5 * (1 + torch.cos(torch.pi * torch.arange(9) / 9))).tolist(),
+        "constant": [1.0] * 9,
+    }
+    assert seen[3:] == pytest.approx(rest[schedule])
+
+
+def test_warmup_alone_is_a_whole_schedule():
+    assert rates(Budget(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
+def test_optimizers(name, kind):
+    made = Budget(optimizer=name, lr=0.5, weight_decay=0.2).make_optimizer(make_net().parameters(), lr_scale=0.1)
+    assert type(made).__name__ == kind
+    assert made.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert made.param_groups[0]["weight_decay"] == 0.2
+
+
+def test_the_history_has_a_row_an_epoch():
+    history = train(ERM(), dataset(), make_net, replace(QUICK, epochs=6)).history
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert [row["lr"] for row in history] == pytest.approx([0.1] * 4 + [0.01] + [0.001])
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert all(0 <= row["accuracy"] <= 1 for row in history)
+
+
+def test_a_remainder_of_one_joins_the_batch_before_it():
+    counted = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Counting(ERM):
+        def observe(self, state, batch, out, clock):
+            counted.append(len(batch.y))
+
+    train(Counting(), dataset(33), make_net, replace(QUICK, epochs=1))
+    assert counted == [8, 8, 8, 9]
+    with pytest.raises(UserError, match="1 example to train on"):
+        train(ERM(), dataset(1), make_net, QUICK)
+
+
+def test_every_epoch_sees_every_example_once_in_another_order():
+    seen = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Watching(ERM):
+        def observe(self, state, batch, out, clock):
+            seen.append((clock.epoch, clock.step, batch.index))
+
+    data = dataset()
+    train(Watching(), data, make_net, replace(QUICK, epochs=2))
+    epochs = [torch.cat([index for at, _, index in seen if at == epoch]) for epoch in (0, 1)]
+    assert all(torch.equal(epoch.sort().values, data.index) for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert [step for _, step, _ in seen] == list(range(8))
+
+
+def test_a_loss_that_is_not_finite_is_one_clear_line():
+    with pytest.raises(UserError, match=r"training erm: the loss is nan in epoch \d of 4; lower the learning rate"):
+        train(ERM(), dataset(), make_net, replace(QUICK, lr=1e30))
+    data = dataset()
+    with pytest.raises(UserError, match="the loss is nan in epoch 1 of 4"):
+        train(ERM(), replace(data, x=data.x * float("nan")), make_net, QUICK)
+
+
+# A recipe of stages: train all, then train the last layer alone on a part of the data, from where the first stage ended.
+
+
+@pytest.mark.parametrize("reinit", [False, True])
+def test_a_recipe_of_two_stages(reinit):
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    trained = train(TwoStages(reinit=reinit), dataset(), make_net, QUICK, seed=5)
+    assert [row["stage"] for row in trained.history] == ["representation"] * 2 + ["classifier"] * 4
+    assert trained.method == Last()
+    assert set(SEEN["classes"]) == {0, 2}
+    assert len(SEEN["classes"]) == 4 * 22
+    assert SEEN["stats"] == ["enriched"] * 4
+    assert SEEN["rates"] == pytest.approx([0.05] * 3 + [0.0005]), "half of the rate; both steps are at 3 of 4 epochs"
+    first, last = SEEN["first"], tensors(trained.state)
+    kept = [name for name in trained.state.state_dict() if name in ("net.0.weight", "net.0.bias", "net.1.weight")]
+    where = [list(trained.state.state_dict()).index(name) for name in kept]
+    assert len(kept) == 3
+    assert all(torch.equal(first[i], last[i]) for i in where[:2]) is not reinit, "frozen, unless started anew"
+    assert not torch.equal(first[-1], last[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditional(ERM):
+    """ERM that ends after `enough` epochs, and a second stage that is trained where that was before the last."""
+
+    enough: int = 2
+
+    card: ClassVar[Card] = replace(ERM.card, name="conditional")
+
+    def init(self, task, make_net):
+        state = super().init(task, make_net)
+        state.register_buffer("epochs", torch.zeros(()))
+        return state
+
+    def end_epoch(self, state, task, clock, engine):
+        state.epochs += 1
+
+    def stages(self, task):
+        over = partial(self._over, self.enough)
+        return (
+            Stage(name="first", method=self, until=over),
+            Stage(name="second", method=ERM(), needed=over, remark="there was a second"),
+        )
+
+    @staticmethod
+    def _over(enough, state):
+        return bool(state.epochs >= enough)
+
+
+@pytest.mark.parametrize(("enough", "expected"), [(2, [2, 4]), (4, [4, 4]), (9, [4, 0])])
+def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expected):
+    trained = train(Conditional(enough=enough), dataset(), make_net, QUICK, seed=7)
+    stages = [row["stage"] for row in trained.history]
+    assert [stages.count(name) for name in ("first", "second")] == expected
+    assert trained.remarks == (("there was a second",) if expected[1] else ())
+    assert isinstance(trained.method, ERM if expected[1] else Conditional)
+    plain = train(ERM(), dataset(), make_net, QUICK, seed=7)
+    assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
+
+
+def test_other_streams_go_round_and_are_shuffled_anew():
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    train(TwoStages(), dataset(), make_net, QUICK)
+    drawn = torch.cat(SEEN["drawn"])
+    rounds = drawn[: 4 * 22].split(22)
+    assert all(torch.equal(r.sort().values, rounds[0].sort().values) for r in rounds)
+    assert not torch.equal(rounds[0], rounds[1])
+
+
+@pytest.mark.parametrize(("share", "size"), [(1.0, 8), (0.5, 4), (0.01, 2)])
+def test_other_streams_may_have_smaller_batches_and_never_of_one(monkeypatch, share, size):
+    SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+    monkeypatch.setattr(Last, "batch_shares", lambda self: {"other": share})
+    train(Last(), dataset(32), make_net, QUICK)
+    assert {len(index) for index in SEEN["drawn"]} == {size}
+    assert len(torch.cat(SEEN["drawn"][: 32 // size]).unique()) == 32
+
+
+def test_stages_and_streams_are_a_function_of_the_seed():
+    def run(seed):
+        SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
+        return tensors(train(TwoStages(), dataset(), make_net, QUICK, seed=seed).state), torch.cat(SEEN["drawn"])
+
+    (first, drawn), (again, drawn_again), (other, drawn_other) = run(1), run(1), run(2)
+    assert same(first, again)
+    assert torch.equal(drawn, drawn_again)
+    assert not same(first, other)
+    assert not torch.equal(drawn, drawn_other)
+
+
+def test_seeds_of_near_keys_are_far():
+    firsts = {int(torch.randint(2**40, (1,), generator=seeded(s, e))) for s in range(10) for e in range(10)}
+    assert len(firsts) == 100
+
+
+def test_the_task_holds_what_a_method_may_know():
+    task = make_task(dataset())
+    assert task.input_shape == (5,)
+    assert task.stats is None
+    assert isinstance(ERM().init(task, make_net), State)
+
+
+def test_what_steps_log_is_averaged_over_their_examples():
+    logged, right, levels = Means(), [], []
+    for step in range(150):  # more than are summed at once, and some left over
+        right.append(torch.arange(1 + step % 5) == 0)
+        levels.append(torch.tensor(float(step)))
+        logged.add({"accuracy": right[-1], "level": levels[-1], "never": torch.zeros(0)})
+    assert logged.means() == {"accuracy": 150 / sum(map(len, right)), "level": 149 / 2}
+    assert Means().means() == {}
