@@ -44,10 +44,10 @@ from torch import Tensor, nn
 
 from common import CIFAR, hardware, show
 from skedastic.data import Dataset, open_source
-from skedastic.data.on_disk import StoredRows
+from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.methods.erm import ERM
 from skedastic.models import factory
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 
 BATCH = 128
 Batch = Callable[[Tensor], Tensor]
@@ -83,7 +83,7 @@ def by_hand(x: Batch, y: Tensor, make_net: MakeNet, augment: bool) -> float:
 def by_skedastic(data: Dataset, make_net: MakeNet) -> float:
     """Train one epoch with our loop, and return the seconds that it took."""
     start = time.perf_counter()
-    train(ERM(), data, make_net, Budget(epochs=1, batch_size=BATCH, device="cpu"))
+    train(ERM(), data, make_net, TrainingConfig(epochs=1, batch_size=BATCH, device="cpu"))
     return time.perf_counter() - start
 
 
@@ -112,7 +112,7 @@ def tables(rounds: int) -> dict[str, Any]:
     data = source.dataset(rows, encoder)
     assert isinstance(data.x, Tensor)
     make_net = factory("mlp", encoder.inputs, 5)
-    stored = replace(data, x=StoredRows.written(data.x.numpy().reshape(-1, 1000, 20), 20))
+    stored = replace(data, x=OnDiskFeatures.written(data.x.numpy().reshape(-1, 1000, 20), 20))
     return {
         "rows": compared(data, data.x.__getitem__, make_net, rounds),
         "stored rows": compared(stored, data.x.__getitem__, make_net, rounds),

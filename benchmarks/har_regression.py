@@ -46,7 +46,7 @@ from skedastic.noise.estimate import Estimate
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.settings.config import Config, make_method
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
@@ -85,8 +85,8 @@ def simulated(seed: int) -> Problem:
     group, test_group = rng.choice(10, 1500, p=density / density.sum()), np.repeat(np.arange(10), 300)
     x, clean = features(group)
     test = (*features(test_group), test_group)
-    budget = Budget(epochs=60, batch_size=128, lr=0.02, device="cpu")
-    config = Config(task="regression", seed=seed, model=MODEL, train=budget)
+    training = TrainingConfig(epochs=60, batch_size=128, lr=0.02, device="cpu")
+    config = Config(task="regression", seed=seed, model=MODEL, train=training)
     source = from_arrays(x, clean + rng.normal(size=len(x)) * sigma[group], group, task="regression")
     return Problem(
         open_data(config, source, test),
@@ -98,9 +98,9 @@ def simulated(seed: int) -> Problem:
 
 def diamonds(seed: int) -> Problem:
     """Return prices of diamonds, in ten bins."""
-    budget = Budget(epochs=30, batch_size=128, lr=0.02, device="cpu")
+    training = TrainingConfig(epochs=30, batch_size=128, lr=0.02, device="cpu")
     path = str(SHARED / "diamonds.parquet")
-    config = Config(source=path, target="price", task="regression", limit=6000, seed=seed, model=MODEL, train=budget)
+    config = Config(source=path, target="price", task="regression", limit=6000, seed=seed, model=MODEL, train=training)
     data = open_data(config)
     assert data.test is not None
     bins = data.test.group.numpy()
@@ -126,8 +126,8 @@ def vader(seed: int) -> Problem:
     x = components.fit_transform(words.fit_transform(texts[train]))
     x_test = components.transform(words.transform(texts[test]))
     sources, truth, variance = items["source"].to_numpy(), items["mean"].to_numpy(np.float64), items["std"] ** 2
-    budget = Budget(epochs=10, batch_size=128, lr=0.02, device="cpu")
-    config = Config(task="regression", seed=seed, model=MODEL, train=budget)
+    training = TrainingConfig(epochs=10, batch_size=128, lr=0.02, device="cpu")
+    config = Config(task="regression", seed=seed, model=MODEL, train=training)
     data = open_data(
         config,
         from_arrays(x, rating[train], sources[train], task="regression"),

@@ -28,7 +28,7 @@ from skedastic.data import Dataset
 from skedastic.methods.har import HAR
 from skedastic.models import make
 from skedastic.noise.group_noise import group_stats
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
 
 AXES: dict[str, list[int]] = {
@@ -83,13 +83,13 @@ def epoch_time(examples: int, groups: int, rounds: int) -> float:
     wrong = torch.rand(examples, generator=g) < 0.1 + 0.4 * (group % 2)
     stats = group_stats(group, wrong, torch.ones(examples, dtype=torch.bool), names, shrink=False)
     task = replace(make_task(data), stats=stats)
-    budget = Budget(epochs=1, batch_size=256, device="cpu")
+    training = TrainingConfig(epochs=1, batch_size=256, device="cpu")
 
     def make_net() -> nn.Module:
         return make("mlp", (64,), 10)
 
     method = HAR(select=1.0)
-    return statistics.median(train(method, data, make_net, budget, task=task).seconds for _ in range(rounds))
+    return statistics.median(train(method, data, make_net, training, task=task).seconds for _ in range(rounds))
 
 
 def slope(sizes: list[int], values: list[float]) -> float:

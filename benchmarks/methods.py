@@ -34,7 +34,7 @@ from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Task
 from skedastic.models import make
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.settings.config import make_method
-from skedastic.training import Budget, PlainEngine
+from skedastic.training import PlainEngine, TrainingConfig
 from skedastic.training.loop import make_task
 
 EXAMPLES, CLASSES = 5000, 10
@@ -64,9 +64,9 @@ def step_of(name: str, size: int, device: torch.device) -> Callable[[], None]:
     method = make_method(name, {})
     task, batch, reference = make_world(size, method.batch_shares().get(REFERENCE, 1.0), device)
     state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train().to(device)
-    budget, own = Budget(lr=0.01), method.optimizers()
+    training, own = TrainingConfig(lr=0.01), method.optimizers()
     optimizers = {
-        n: torch.optim.Adam(p, own[n].lr) if n in own else budget.make_optimizer(p)
+        n: torch.optim.Adam(p, own[n].lr) if n in own else training.make_optimizer(p)
         for n, p in method.param_groups(state).items()
     }
     engine = PlainEngine(optimizers, device, draw=lambda stream: reference)

@@ -81,7 +81,7 @@ def train(folder: Path, job: Job) -> Line:
     except UserError as error:
         return {**line, "failed": str(error)}
     taken = None if result.strengths is None else [round(s, 4) for s in result.strengths.tolist()]
-    said = {"seconds": round(result.seconds, 1), "strengths": taken, "remarks": result.remarks}
+    said = {"seconds": round(result.seconds, 1), "strengths": taken, "notes": result.notes}
     return {**line, **said, "metrics": result.metrics, "history": result.history}
 
 

@@ -92,14 +92,14 @@ def rate_rows(curve: Curve) -> Iterator[Row]:
     n, exact = curve.x, np.zeros_like(curve.x)
     slope, spread = log_slope(n, curve.simulated, curve.spread)
     layered = not np.isnan(curve.layers).any() and not np.allclose(curve.layers, curve.theorem)
-    remark = f"formula with layers {log_slope(n, curve.layers, exact)[0]:.3f}; its limit is −0.6" if layered else ""
-    yield Row("1 over n", f"{curve.name}: slope", slope, spread, log_slope(n, curve.same_n, exact)[0], -0.8, remark)
+    note = f"formula with layers {log_slope(n, curve.layers, exact)[0]:.3f}; its limit is −0.6" if layered else ""
+    yield Row("1 over n", f"{curve.name}: slope", slope, spread, log_slope(n, curve.same_n, exact)[0], -0.8, note)
     simulated, spread, same_n, layers = (
         values[-1] / curve.theorem[-1] for values in (curve.simulated, curve.spread, curve.same_n, curve.layers)
     )
-    remark = f"formula with layers {layers:.3f}" if layered else ""
+    note = f"formula with layers {layers:.3f}" if layered else ""
     what = f"{curve.name}: MSE / formula at n = {n[-1]:,.0f}"
-    yield Row("1 over n", what, simulated, spread, same_n, 1.0, remark)
+    yield Row("1 over n", what, simulated, spread, same_n, 1.0, note)
 
 
 def over_rho(quick: bool) -> tuple[list[Row], Curve]:
@@ -235,10 +235,10 @@ def best_rows(found: Found) -> Iterator[Row]:
     """Yield the best ρ of every group but the first, relative to the first's."""
     for g in range(1, len(found.paper)):
         ratio, spread = found.simulated[g], found.simulated[g] * found.spread[g]
-        remark = f"formula's best {found.theory[g]:.3f}; same n at a million {found.large_n[g]:.3f}"
+        note = f"formula's best {found.theory[g]:.3f}; same n at a million {found.large_n[g]:.3f}"
         part = "2 best ρ" if found.logistic else "3 best ρ, regression"
         what = f"{found.name}: ρ_{g + 1} / ρ_1"
-        yield Row(part, what, ratio, spread, found.same_n[g], found.paper[g], remark)
+        yield Row(part, what, ratio, spread, found.same_n[g], found.paper[g], note)
 
 
 def exponent_row(part: str, what: str, found: Found, first_over_second: float, theory: float) -> Row:
@@ -247,8 +247,8 @@ def exponent_row(part: str, what: str, found: Found, first_over_second: float, t
     simulated, same, large, formula = (
         float(np.log(v[1]) / scale) for v in (found.simulated, found.same_n, found.large_n, found.theory)
     )
-    remark = f"formula's best {formula:.3f}; same n at a million {large:.3f}"
-    return Row(part, what, simulated, float(found.spread[1] / abs(scale)), same, theory, remark)
+    note = f"formula's best {formula:.3f}; same n at a million {large:.3f}"
+    return Row(part, what, simulated, float(found.spread[1] / abs(scale)), same, theory, note)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def show(rows: Sequence[Row]) -> None:
             part = row.part
             print(f"\n{part}")
         cells = [f"{'' if v is None else format(v, '.4g'):>8s}" for v in (row.spread, row.same_n, row.theory)]
-        print(f"{row.what:{width}s}  {row.simulated:9.4g} {' '.join(cells)}  {row.remark}".rstrip())
+        print(f"{row.what:{width}s}  {row.simulated:9.4g} {' '.join(cells)}  {row.note}".rstrip())
 
 
 def one_thread() -> None:

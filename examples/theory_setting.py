@@ -41,7 +41,7 @@ class Row(NamedTuple):
     spread: float | None
     same_n: float | None
     theory: float | None
-    remark: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from skedastic.runs.load import load as load
     from skedastic.settings.config import Config as Config
     from skedastic.settings.config import Estimation as Estimation
-    from skedastic.training.config import Budget as Budget
+    from skedastic.training.config import TrainingConfig as TrainingConfig
 
 _HOME = {
     "fit": "skedastic.pipeline",
@@ -90,7 +90,7 @@ _HOME = {
     "VAT": "skedastic.methods.vat",
     "MentorNet": "skedastic.methods.mentornet",
     "OLTR": "skedastic.methods.oltr",
-    "Budget": "skedastic.training.config",
+    "TrainingConfig": "skedastic.training.config",
     "Config": "skedastic.settings.config",
     "Estimation": "skedastic.settings.config",
     "UserError": "skedastic.errors",
@@ -111,7 +111,6 @@ __all__ = [
     "OLTR",
     "SAM",
     "VAT",
-    "Budget",
     "CVaR",
     "CoTeaching",
     "Config",
@@ -129,6 +128,7 @@ __all__ = [
     "SmallLoss",
     "TauNorm",
     "Tilted",
+    "TrainingConfig",
     "TwoStage",
     "UserError",
     "compare",

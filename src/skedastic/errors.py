@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(ValueError):
-    """Something the user gave can't be used.
+    """Something the user gave can't be used. The message is one line: what was given, where, the rule it breaks, the way out.
 
-    The message is one line: what was given, where, the rule it breaks, the way out.
+    Parameters
+    ----------
+    rule : str
+        What is right, and the way out.
+    setting : str
+        Where the value was given: a setting such as "train.lr", an option, a file with line and column.
+    value : object
+        What was given there. It is shown behind the setting, text in quotes; None shows the setting alone.
+
+    Raises nothing of its own. `str` of it is "setting=value: rule", "setting: rule" or "rule".
     """
+
+    def __init__(self, rule: str, *, setting: str = "", value: object = None) -> None:
+        given = setting if value is None else f"{setting}={value!r}"
+        super().__init__(f"{given}: {rule}" if given else rule)
+        self.setting, self.value, self.rule = setting, value, rule
+
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[Any, ...]]:
+        """Let it cross from a process to another with its fields."""
+        return _rebuilt, (type(self), self.rule, self.setting, self.value)
+
+
+def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object) -> UserError:
+    return cls(rule, setting=setting, value=value)
 
 
 class Interrupted(Exception):
@@ -28,7 +51,8 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     """Raise UserError where the value of setting `name` is none of the known ones."""
     known = list(known)
     if value not in known:
-        raise UserError(f"{name}={value!r}: must be one of {', '.join(known)}{suggestion(str(value), known)}")
+        rule = f"must be one of {', '.join(known)}{suggestion(str(value), known)}"
+        raise UserError(rule, setting=name, value=value)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

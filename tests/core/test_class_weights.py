@@ -18,14 +18,14 @@ from skedastic.methods.bases.method import Batch, Clock
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.settings.config import make_method, method_table
-from skedastic.training import Budget, Checkpoints, train
+from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.reference import losses
 from tests.support.methods import dataset, make_net, observed, same, start, task, weights
 
 COUNT = (3, 900, 47, 1, 20000)
 NAMES = ("a", "b", "c", "d", "e")
 SETTINGS = {"given": {"weights_of": {"b": 0.25, "e": 3.0}}}  # of those that can not do without
-BUDGET = Budget(epochs=4, batch_size=8, lr=0.05, device="cpu")
+BUDGET = TrainingConfig(epochs=4, batch_size=8, lr=0.05, device="cpu")
 
 
 def mean_one(w):
@@ -214,9 +214,9 @@ def long_tail():
     return dataset(60).subset(rows.sort().values)
 
 
-def trained(class_weights, **budget):
+def trained(class_weights, **training):
     data = long_tail()
-    return train(ERM(class_weights=class_weights), data, make_net, replace(BUDGET, **budget), task=task(data))
+    return train(ERM(class_weights=class_weights), data, make_net, replace(BUDGET, **training), task=task(data))
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.core.samplers import SAMPLERS, ClassBalanced, GroupBalanced, Rows, Shuffle, of_rank, seeded
+from skedastic.core.samplers import SAMPLERS, ClassBalanced, GroupBalanced, RowLabels, Shuffle, of_rank, seeded
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
-from skedastic.pipeline.dry_run import rehearse
+from skedastic.pipeline.dry_run import dry_run
 from skedastic.settings.config import make_method, method_table
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 from tests.support.methods import dataset, make_net, net_of, same, task, weights
 
 COUNT = (103, 31, 9, 4)  # of the classes; no share of the 147 rows is a whole number
 GROUP_COUNT = (90, 57)
 EPOCHS = 9
-BUDGET = Budget(epochs=2, batch_size=16, lr=0.05, device="cpu")
+BUDGET = TrainingConfig(epochs=2, batch_size=16, lr=0.05, device="cpu")
 ALL = list(SAMPLERS)
 SHARED = [name for name in ALL if name != "shuffle"]
 
@@ -29,7 +29,7 @@ def rows(count=COUNT):
     shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     label = torch.repeat_interleave(torch.arange(len(count)), torch.tensor(count))[shuffled]
     group = (torch.arange(n) >= n - sum(GROUP_COUNT[1:])).long()
-    return Rows(label, group, tuple("abcdefgh"[: len(count)]), ("left", "right"))
+    return RowLabels(label, group, tuple("abcdefgh"[: len(count)]), ("left", "right"))
 
 
 def by_power(q):
@@ -250,7 +250,7 @@ def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the
     data = long_tail()
     trained = train(Watching(sampler=SAMPLERS[name]()), data, make_net, BUDGET, seed=4)
     assert [(epoch, len(index)) for epoch, index in SEEN] == [(0, 16), (0, 16), (0, 6), (1, 16), (1, 16), (1, 6)]
-    known = Rows(data.y, data.group, data.classes, data.groups)
+    known = RowLabels(data.y, data.group, data.classes, data.groups)
     for epoch in range(2):
         order = SAMPLERS[name]().order(known, 4, epoch, 2)
         assert torch.equal(torch.cat([index for at, index in SEEN if at == epoch]), data.index[order])
@@ -276,7 +276,7 @@ def test_real_targets_have_no_classes_to_balance(name):
         return
     assert method.supports == {"classification"}
     with pytest.raises(UserError) as error:
-        rehearse([method], data, net_of("regression"), BUDGET)
+        dry_run([method], data, net_of("regression"), BUDGET)
     assert f"erm with sampler={name} is not for regression; samplers that are: shuffle, group-balanced" in str(
         error.value
     )
@@ -290,4 +290,4 @@ def test_they_are_refused_before_anything_is_trained(no_training):
     data = replace(data, classes=(*data.classes, "d"), groups=(*data.groups, "e"))
     for name in SHARED:
         with pytest.raises(UserError, match=f"sampler={name}: no training example of (class 'd'|group 'e') to draw"):
-            rehearse([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), BUDGET)
+            dry_run([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), BUDGET)

@@ -136,11 +136,11 @@ def test_tables_of_images_that_can_not_be(tmp_path: Path) -> None:
     training = open_source(path, target="label")
     small = write(tmp_path, [encoded(p) for p in random_pixels(4, (4, 4, 3))], "small.parquet")
     assert "holds images [3, 4, 4] of integers, the training data [3, 6, 5]" in refused(
-        small, target="label", like=training.known
+        small, target="label", schema=training.schema
     )
     (tmp_path / "t.csv").write_text("x,label\n1,0\n")
     assert "t.csv is a table, and the training data are images" in refused(
-        tmp_path / "t.csv", target="label", like=training.known
+        tmp_path / "t.csv", target="label", schema=training.schema
     )
 
 
@@ -193,7 +193,7 @@ def test_declared_names_of_labels_serve_target_truth_and_test(tmp_path: Path) ->
     assert numbered.truth.tolist() == [0, 1, 2] * 2
     pq.write_table(pq.read_table(path).drop_columns("noisy"), tmp_path / "test.parquet")
     training = open_source(path, target="noisy", truth="label")
-    test = open_source(tmp_path / "test.parquet", target="noisy", truth="label", like=training.known)
+    test = open_source(tmp_path / "test.parquet", target="noisy", truth="label", schema=training.schema)
     assert test.y.tolist() == test.truth.tolist() == [0, 1, 2] * 2, (
         "without the noisy column, the clean one is the target"
     )
@@ -209,5 +209,5 @@ def test_cifar_with_human_labels() -> None:
     few = limit(source.dataset(rows, ImageEncoder((3, 32, 32), (0.0,) * 3, (1.0,) * 3, True)), 600, seed=0).in_memory()
     assert few.x.shape == (600, 3, 32, 32)
     np.testing.assert_allclose(few.x.float().mean((0, 2, 3)) / 255, [0.4912, 0.4821, 0.4465], atol=0.03)
-    test = open_source(SHARED / "cifar10_test.parquet", target="worse", truth="label", like=source.known)
+    test = open_source(SHARED / "cifar10_test.parquet", target="worse", truth="label", schema=source.schema)
     assert test.y.bincount().tolist() == [1000] * 10

@@ -16,15 +16,15 @@ from skedastic.data import on_disk as stored
 from skedastic.data import open_source
 from skedastic.data.encoders import rows as encode_rows
 from skedastic.data.encoders.rows import RowEncoder
-from skedastic.data.on_disk import StoredRows
-from skedastic.data.tables.table import ArrowFileCells
+from skedastic.data.on_disk import OnDiskFeatures
+from skedastic.data.tables.table import ArrowFileReader
 
 N, WIDTH = 1000, 7
 
 
-def both() -> tuple[Tensor, StoredRows]:
+def both() -> tuple[Tensor, OnDiskFeatures]:
     x = torch.randn(N, WIDTH, generator=torch.Generator().manual_seed(0))
-    return x, StoredRows.written((block.numpy() for block in x.split(300)), WIDTH)
+    return x, OnDiskFeatures.written((block.numpy() for block in x.split(300)), WIDTH)
 
 
 @pytest.mark.parametrize("block", [WIDTH * 4, 5 * WIDTH * 4, 10**9])
@@ -84,7 +84,9 @@ def test_training_on_stored_rows_is_training_on_a_tensor(columns: list[str], mon
     data = frame()[[*columns, "label"]]
 
     def trained() -> sk.Result:
-        return sk.fit(data, target="label", test=0.3, train=sk.Budget(epochs=2, batch_size=32), method="har", seed=3)
+        return sk.fit(
+            data, target="label", test=0.3, train=sk.TrainingConfig(epochs=2, batch_size=32), method="har", seed=3
+        )
 
     in_memory = trained()
     monkeypatch.setattr(encode_rows, "LARGE", 0)
@@ -105,7 +107,7 @@ def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(encode_rows, "LARGE", 0)
     monkeypatch.setattr(encode_rows, "ROWS", 70)
     found = encoder.transform(source.features, rows)
-    assert isinstance(found, StoredRows)
+    assert isinstance(found, OnDiskFeatures)
     assert torch.equal(found[torch.arange(150)], expected)
     everything = encoder.transform(source.features)
     assert torch.equal(everything[torch.arange(300)], encoder.in_memory(source.features))
@@ -134,7 +136,7 @@ def test_an_arrow_file_is_read_by_column_and_by_rows(
                 out.write_table(part, max_chunksize=23)
     source = open_source(str(tmp_path / "*.arrow"), target="label")
     cells = source.features.table.cells
-    assert isinstance(cells.cells, ArrowFileCells)
+    assert isinstance(cells.cells, ArrowFileReader)
     pd.testing.assert_series_equal(cells.read("said"), table["said"].to_pandas(), check_names=False)
     parts = list(cells.batches(["many", "x"], 64))
     assert [len(p) for p in parts] == [64, 64, 64, 64, 44]

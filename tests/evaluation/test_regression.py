@@ -9,8 +9,8 @@ from skedastic.errors import UserError
 from skedastic.evaluation.classification import mean_of_groups
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ACCURACY, ERROR, measure_of, to_digits
-from skedastic.evaluation.regression import evaluate_real
-from skedastic.noise.label_issues_regression import find_suspects_real
+from skedastic.evaluation.regression import evaluate_regression
+from skedastic.noise.label_issues_regression import find_label_issues_regression
 from tests.reference import regression as literal
 
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ NAMES = ["low", "middle", "high", "absent"]
 
 
 def test_the_figures_are_the_literal_ones():
-    found = evaluate_real(P, Y, GROUP, NAMES, [500, 50, 5, 5])
+    found = evaluate_regression(P, Y, GROUP, NAMES, [500, 50, 5, 5])
     assert found["overall"]["rmse"] == pytest.approx(literal.rmse(P, Y))
     assert found["overall"]["mae"] == pytest.approx(literal.mae(P, Y))
     assert found["overall"]["r2"] == pytest.approx(literal.r2(P, Y))
@@ -43,7 +43,7 @@ def test_intervals_of_the_error_hold_the_truth():
     rng = np.random.default_rng(0)
     held = {"rmse": 0, "mae": 0}
     for _ in range(400):
-        row = evaluate_real(rng.normal(size=60), np.zeros(60), np.zeros(60, int), ["all"], [1])["overall"]
+        row = evaluate_regression(rng.normal(size=60), np.zeros(60), np.zeros(60, int), ["all"], [1])["overall"]
         held["rmse"] += row["low"] <= 1 <= row["high"]
         held["mae"] += row["mae_low"] <= (2 / np.pi) ** 0.5 <= row["mae_high"]
     assert 0.91 < held["rmse"] / 400 < 0.98
@@ -51,11 +51,11 @@ def test_intervals_of_the_error_hold_the_truth():
 
 
 def test_one_row_has_no_interval_and_equal_targets_no_r2():
-    found = evaluate_real([1.0], [3.0], [0], ["a"], [1])
+    found = evaluate_regression([1.0], [3.0], [0], ["a"], [1])
     assert found["overall"] == {
         "n": 1, "rmse": 2.0, "low": None, "high": None, "mae": 2.0, "mae_low": None, "mae_high": None, "r2": None,
     }  # fmt: skip
-    exact = evaluate_real([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])["overall"]
+    exact = evaluate_regression([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])["overall"]
     assert (exact["rmse"], exact["low"], exact["high"], exact["r2"]) == (0, 0, 0, 1)
 
 
@@ -71,34 +71,34 @@ def test_one_row_has_no_interval_and_equal_targets_no_r2():
 )
 def test_what_can_not_be_is_one_line(arguments, words):
     with pytest.raises(UserError, match=words):
-        evaluate_real(*map(np.asarray, arguments[:3]), *arguments[3:])
+        evaluate_regression(*map(np.asarray, arguments[:3]), *arguments[3:])
 
 
 def test_suspects_are_the_largest_residuals_for_their_groups_noise():
     y = np.array([10.0, 0.0, 1.0, 2.0, 5.0, 0.0])
     held_out = np.array([0.0, 0.1, 1.0, np.nan, 4.0, 0.0])
     variance = np.array([100.0, 0.0001, 1.0, 1.0, 0.01, 0.0])
-    found = find_suspects_real(held_out, y, np.arange(6) * 10, variance)
+    found = find_label_issues_regression(held_out, y, np.arange(6) * 10, variance)
     assert found["index"].tolist() == [10, 40, 0, 20, 50]  # 10 deviations twice, then 1
     assert found["rank"].tolist() == [1, 2, 3, 4, 5]
     assert found["residual"].tolist() == pytest.approx([-10, 10, 1, 0, 0])
     assert found["is_issue"].tolist() == [True, True, False, False, False]
     assert found["score"].tolist() == pytest.approx([0, 0, 0.3173, 1, 1], abs=1e-4)
     assert found["given"].tolist() == [0.0, 5.0, 10.0, 1.0, 0.0]
-    assert find_suspects_real([], [], [], []).empty
+    assert find_label_issues_regression([], [], [], []).empty
 
 
 def test_of_normal_noise_hardly_any_is_suspect():
     rng = np.random.default_rng(0)
     y = rng.normal(size=5000)
-    assert find_suspects_real(np.zeros(5000), y, np.arange(5000), np.ones(5000))["is_issue"].sum() <= 2
+    assert find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))["is_issue"].sum() <= 2
     y[:20] += 8
-    found = find_suspects_real(np.zeros(5000), y, np.arange(5000), np.ones(5000))
+    found = find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))
     assert set(range(20)) <= set(found.loc[found["is_issue"], "index"])
     with pytest.raises(UserError, match="not at least 0"):
-        find_suspects_real([1.0], [1.0], [0], [-1.0])
+        find_label_issues_regression([1.0], [1.0], [0], [-1.0])
     with pytest.raises(UserError, match="needs four times"):
-        find_suspects_real([1.0], [1.0, 2.0], [0], [1.0])
+        find_label_issues_regression([1.0], [1.0, 2.0], [0], [1.0])
 
 
 def test_how_errors_are_written():

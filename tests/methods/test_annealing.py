@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.core.annealing import FALL, START, WITHIN, cooled, exhausted, overdone
+from skedastic.core.annealing import FALL, START, WITHIN, annealed, exhausted, overdone
 from skedastic.core.class_weights import Deferred
 from skedastic.errors import UserError
 from skedastic.evaluation.classification import mean_of_groups
@@ -21,10 +21,10 @@ from skedastic.pipeline import compare, estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.reports import comparison_report, fit_report
 from skedastic.settings.config import build_config, method_table, read, the_method, to_toml
-from skedastic.training import Budget, Checkpoints, train
+from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
 
-BUDGET = Budget(epochs=6, batch_size=16, device="cpu")
+BUDGET = TrainingConfig(epochs=6, batch_size=16, device="cpu")
 SEEN = torch.tensor([20.0, 40.0])
 
 
@@ -43,7 +43,7 @@ def ends_at(allowed, epochs=60):
     allowed = torch.tensor(allowed)
     for _ in range(epochs):
         error = torch.stack([level / (1 + level), 2 * level / (1 + 2 * level)])[: len(allowed)]
-        level = cooled(level, error * 100, torch.full_like(error, 100), allowed, epochs)
+        level = annealed(level, error * 100, torch.full_like(error, 100), allowed, epochs)
     return float(level)
 
 
@@ -57,21 +57,21 @@ def test_a_group_is_overdone_above_what_is_allowed_and_not_at_it():
 def test_one_class_that_swallows_another_does_not_hide_behind_the_mean():
     allowed, wrong = torch.tensor([0.5, 0.5]), torch.tensor([20.0, 0.0])  # all and none: together no more than allowed
     assert wrong.sum() <= (allowed * SEEN).sum()
-    assert cooled(torch.tensor(1.0), wrong, SEEN, allowed, 60) < 1
+    assert annealed(torch.tensor(1.0), wrong, SEEN, allowed, 60) < 1
 
 
 @pytest.mark.parametrize("epochs", [3, 15, 60, 300])
 def test_it_falls_a_hundredfold_within_two_thirds_of_the_epochs(epochs):
     level = torch.tensor(START)
     for _ in range(round(WITHIN * epochs)):
-        level = cooled(level, SEEN, SEEN, torch.zeros(2), epochs)
+        level = annealed(level, SEEN, SEEN, torch.zeros(2), epochs)
     assert float(level) == pytest.approx(START / FALL, rel=1e-3)
-    assert 0 < float(cooled(level, SEEN, SEEN, torch.zeros(2), 1)) < START / FALL  # one epoch is enough for all of it
+    assert 0 < float(annealed(level, SEEN, SEEN, torch.zeros(2), 1)) < START / FALL  # one epoch is enough for all of it
 
 
 def test_it_stays_where_every_group_is_fit_well_enough():
     level = torch.tensor(3.0)
-    assert torch.equal(cooled(level, torch.zeros(2), SEEN, torch.zeros(2), 60), level)
+    assert torch.equal(annealed(level, torch.zeros(2), SEEN, torch.zeros(2), 60), level)
 
 
 def test_the_more_noise_the_stronger_and_without_noise_it_is_weak():
@@ -124,10 +124,10 @@ def test_the_range_is_exhausted_below_a_hundredth_of_the_start():
     level = torch.tensor(START)
     for _ in range(4):  # two thirds of six epochs
         assert not exhausted(level, START)
-        level = cooled(level, SEEN, SEEN, torch.zeros(2), 6)
+        level = annealed(level, SEEN, SEEN, torch.zeros(2), 6)
     assert not exhausted(level, START)  # the bottom of the range is in it, whatever rounding made of it
     assert not exhausted(level, START / 10)
-    assert exhausted(cooled(level, SEEN, SEEN, torch.zeros(2), 6), START)
+    assert exhausted(annealed(level, SEEN, SEEN, torch.zeros(2), 6), START)
 
 
 NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
@@ -156,7 +156,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
     assert course == pytest.approx([start * FALL ** (-k / 4) for start in (START, START / 10) for k in range(5)])
     assert [row["loss"] for row in trained.history[10:]] == [row["loss"] for row in plain.history]
     assert trained.method.enforced(trained.state, t).tolist() == [0.0] * 3
-    assert [r.split(":")[0] for r in trained.remarks] == [
+    assert [r.split(":")[0] for r in trained.notes] == [
         "strength=auto began anew with a tenth of the strength",
         "strength=auto found none",
     ]
@@ -164,7 +164,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
         HAR(strength="auto", **settings), data, make_net, BUDGET, task=with_noise([0.3, 0.4, 0.2], [1.0] * 3)
     )
     assert [row["stage"] for row in allowed.history] == ["train"] * 6
-    assert allowed.remarks == ()
+    assert allowed.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -198,15 +198,15 @@ def test_a_network_that_learns_slowly_is_begun_anew_with_less():
             state.wrong.index_add_(0, batch.group, (state.level > 0.05) * torch.ones_like(batch.y, dtype=torch.float))
             state.seen.index_add_(0, batch.group, torch.ones_like(batch.y, dtype=torch.float))
 
-    budget = replace(BUDGET, epochs=12)
-    trained = train(Slow(strength="auto"), dataset(), make_net, budget, task=with_noise([0.3, 0.4, 0.2]))
+    training = replace(BUDGET, epochs=12)
+    trained = train(Slow(strength="auto"), dataset(), make_net, training, task=with_noise([0.3, 0.4, 0.2]))
     stages = [row["stage"] for row in trained.history]
     assert stages == ["train"] * 9 + ["weaker"] * 12
     assert trained.method == Slow(strength="auto", start=START / 10)
     assert 0.05 / FALL ** (1 / 8) < float(trained.state.level) <= 0.05
-    assert len(trained.remarks) == 1
+    assert len(trained.notes) == 1
     assert trained.method.enforced(trained.state, task(dataset())).max() == trained.state.level
-    again = train(Slow(strength="auto", start=1.0), dataset(), make_net, budget, task=with_noise([0.3, 0.4, 0.2]))
+    again = train(Slow(strength="auto", start=1.0), dataset(), make_net, training, task=with_noise([0.3, 0.4, 0.2]))
     assert same(weights(again.state), weights(trained.state)), "as if it had begun there"
 
 
@@ -224,15 +224,15 @@ def chance(seed=0):
 
 def given_up(**settings):
     x, y = chance()
-    budget = Budget(epochs=6, batch_size=16, lr=1e-4, device="cpu")
-    return sk.fit(x, y, train=budget, model={"name": "mlp", "width": 16}, **settings)
+    training = TrainingConfig(epochs=6, batch_size=16, lr=1e-4, device="cpu")
+    return sk.fit(x, y, train=training, model={"name": "mlp", "width": 16}, **settings)
 
 
 def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path):
     result = given_up(method=sk.HAR(strength="auto"))
     assert result.history[-1]["stage"] == "plain"
     assert result.strengths.tolist() == [0.0] * 3
-    assert [r for r in result.remarks if "strength=auto found none" in r]
+    assert [r for r in result.notes if "strength=auto found none" in r]
     report = fit_report(result, Path("somewhere"))
     assert dict(report.asked)["Strength"] == "auto: none; 10 epochs were spent on too much; then it was left out"
     assert [n for n in report.notes if "strength=auto found none" in n]
@@ -240,7 +240,7 @@ def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path):
     back = sk.load(tmp_path / "run")
     x, _ = chance(1)
     assert np.array_equal(back.predict_proba(x), result.predict_proba(x))
-    assert back.remarks == result.remarks
+    assert back.notes == result.notes
     assert back.method == result.method
     plain = given_up(method=sk.HAR(strength=0.0))
     assert np.array_equal(plain.predict_proba(x), result.predict_proba(x))
@@ -261,10 +261,10 @@ def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path):
     (outcome,) = comparison.outcomes
     history = outcome.history["har-auto"]
     assert {row["stage"] for row in history} == {"train", "weaker", "plain"}
-    assert [r[-20:] for r in comparison.remarks] == ["r, would spare that.", "r, there may be one."]
-    without = replace(outcome, history={"erm": history[-6:], "har-auto": history[-6:]}, remarks=())
+    assert [r[-20:] for r in comparison.notes] == ["r, would spare that.", "r, there may be one."]
+    without = replace(outcome, history={"erm": history[-6:], "har-auto": history[-6:]}, notes=())
     two = replace(comparison, outcomes=[outcome, without])
-    assert [r[-15:] for r in two.remarks] == [". (1 of 2 seeds)"[-15:]] * 2
+    assert [r[-15:] for r in two.notes] == [". (1 of 2 seeds)"[-15:]] * 2
     curve = comparison_report(two).history["har-auto"]["loss"]  # of runs that are not as long
     assert curve == [row["loss"] for row in history[-6:]]  # what was given up is not averaged with the others
 
@@ -335,8 +335,8 @@ def test_the_report_says_what_was_found_and_why():
     rng = np.random.default_rng(0)
     y = np.arange(300) % 3
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
-    budget = replace(BUDGET, epochs=20, lr=0.1)
-    result = sk.fit(x, y, method="har-auto", noise="uniform:0.4", train=budget, model={"name": "mlp", "width": 16})
+    training = replace(BUDGET, epochs=20, lr=0.1)
+    result = sk.fit(x, y, method="har-auto", noise="uniform:0.4", train=training, model={"name": "mlp", "width": 16})
     last = [row["strength"] for row in result.history if row["stage"] == result.history[-1]["stage"]]
     assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]
     spent = len(result.history) - 20  # a network of 16 units is slow

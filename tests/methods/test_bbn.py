@@ -189,10 +189,8 @@ def test_the_second_stream_is_reversed():
 
 
 def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
-    assert any(
-        "only the first branch" in r for r in train(BBN(), dataset(), deep_net, replace(BUDGET, epochs=1)).remarks
-    )
-    assert not train(BBN(), dataset(), deep_net, BUDGET).remarks
+    assert any("only the first branch" in r for r in train(BBN(), dataset(), deep_net, replace(BUDGET, epochs=1)).notes)
+    assert not train(BBN(), dataset(), deep_net, BUDGET).notes
 
 
 @pytest.mark.parametrize(
@@ -226,7 +224,7 @@ def test_a_class_without_examples_is_refused_before_anything_is_trained():
 
 
 def test_it_says_why_it_cant_be_wrapped():
-    assert set(BBN().refuses) == {PERTURBED, MIXED}
+    assert set(BBN().incompatible_with) == {PERTURBED, MIXED}
     with pytest.raises(UserError, match="second batch"):
         SAM(base=BBN())
 

@@ -44,7 +44,7 @@ from tests.support.power_cut import PowerCut
 LIMITS = [
     pytest.param(name, limit, kind, id=f"{name}-{dict(limit)}-{kind}")
     for name, cls in discover().items()
-    for limit in cls.card.limits
+    for limit in cls.card.reduces_to_erm
     for kind in sorted(cls.card.supports)
 ]
 
@@ -59,7 +59,9 @@ def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
     assert inspect.getdoc(inspect.getmodule(cls))
     assert cls.card.title
     assert cls.card.paper
-    assert bool(cls.card.limits) != bool(cls.card.no_limit), "say in which setting it is plain training, or why in none"
+    assert bool(cls.card.reduces_to_erm) != bool(cls.card.never_erm), (
+        "say in which setting it is plain training, or why in none"
+    )
     with pytest.raises(TypeError):
         cls(*([0] * 3))
     for field in dataclasses.fields(method):
@@ -224,9 +226,9 @@ def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_s
 def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
     method = make_method(name, {})
     if type(method).step is not Method.step and "forward" in vars(type(method)):
-        assert PERTURBED in method.refuses
+        assert PERTURBED in method.incompatible_with
     if any(type(part).__name__ == "Memory" for part in method.init(task(data_for(method)), make_net).modules()):
-        assert MIXED in method.refuses
+        assert MIXED in method.incompatible_with
         assert presets()[name].cls.card.memory
 
 
@@ -234,7 +236,7 @@ def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
 @pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
 def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
     method, around = make_method(name, {}), discover()[wrapper]
-    if around.way in method.refuses or wrapper == name:
+    if around.way in method.incompatible_with or wrapper == name:
         with pytest.raises(UserError, match=rf"{wrapper}\(base=.*\)"):
             around(base=method)
         return

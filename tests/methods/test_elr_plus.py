@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skedastic.core.ema import average, averaging, ramp_up
+from skedastic.core.ema import ema_copy, ramp_up, update_ema
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Clock
 from skedastic.methods.elr_plus import ELRPlus
@@ -99,10 +99,10 @@ def test_it_predicts_by_one_network_and_the_others_average():
 
 def test_averages_and_ramps():
     net = nn.Linear(2, 2)
-    mean = averaging(net)
+    mean = ema_copy(net)
     with torch.no_grad():
         net.weight.add_(1)
-    average(mean, net, 0.75)
+    update_ema(mean, net, 0.75)
     torch.testing.assert_close(mean.weight, net.weight.detach() - 0.75)
     assert [ramp_up(at, 4) for at in (0, 2, 4, 5)] == pytest.approx([literal.ramp(at, 4) for at in (0, 2, 4, 5)])
     assert ramp_up(0, 0) == 1

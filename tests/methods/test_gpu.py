@@ -18,8 +18,8 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 def test_every_method_trains_on_the_gpu(name, kind, precision):
     method = make_method(name, {})
     data, trusted = data_for(method, kind), reference(kind)
-    budget = replace(BUDGET, device="cuda", precision=precision)
-    trained = train(method, data, net_of(kind), budget, task=task(data), reference=trusted)
+    training = replace(BUDGET, device="cuda", precision=precision)
+    trained = train(method, data, net_of(kind), training, task=task(data), reference=trusted)
     assert all(p.device.type == "cuda" for p in trained.state.parameters())
     assert trained.predict(data.x).isfinite().all()
 
@@ -32,8 +32,8 @@ def test_the_gpu_and_the_cpu_begin_alike(name, kind):
     data, trusted = data_for(method, kind), reference(kind)
 
     def first_loss(device):
-        budget = replace(BUDGET, device=device, lr=1e-3)
-        history = train(method, data, net_of(kind), budget, task=task(data), reference=trusted).history
+        training = replace(BUDGET, device=device, lr=1e-3)
+        history = train(method, data, net_of(kind), training, task=task(data), reference=trusted).history
         return history[0].get("loss", 0.0)
 
     assert first_loss("cuda") == pytest.approx(first_loss("cpu"), rel=0.3, abs=0.1)

@@ -16,7 +16,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.method import Batch, Clock
 from skedastic.methods.har import HAR
 from skedastic.settings.config import make_method, method_table
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 from tests.support.methods import dataset, make_net, task
 
 NOISE = torch.tensor([0.4, 0.1, 0.001, 0.0])
@@ -89,9 +89,9 @@ def test_har_drw_trains_and_differs_from_har_in_its_last_third():
     data = dataset(60).subset(
         torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:6], torch.arange(2, 60, 3)[:4]])
     )
-    budget = Budget(epochs=6, batch_size=8, lr=0.05)
+    training = TrainingConfig(epochs=6, batch_size=8, lr=0.05)
     runs = [
-        train(make_method(name, {}), data, make_net, budget, task=task(data)).history for name in ("har", "har-drw")
+        train(make_method(name, {}), data, make_net, training, task=task(data)).history for name in ("har", "har-drw")
     ]
     same = [a["loss"] == b["loss"] for a, b in zip(*runs, strict=True)]
     assert same[:4] == [True] * 4
@@ -108,12 +108,12 @@ def test_presets_are_configurations_that_can_be_written(name):
 def test_taps_by_function_train_too():
     data = dataset()
     method = HAR(taps=lambda name, module: isinstance(module, nn.ReLU))
-    budget = Budget(epochs=1, batch_size=16)
+    training = TrainingConfig(epochs=1, batch_size=16)
 
     def net() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 
-    assert math.isfinite(train(method, data, net, budget, task=task(data)).history[0]["jacobian_norm"])
+    assert math.isfinite(train(method, data, net, training, task=task(data)).history[0]["jacobian_norm"])
     assert method_table(method)["taps"].endswith("<lambda>")
 
 
@@ -172,9 +172,9 @@ def test_whole_numbers_are_strengths_too():
 def test_a_run_with_a_function_for_taps_is_read_back(tmp_path):
     """The function is not kept, and a model that only predicts needs none."""
     x, y = dataset().x.numpy(), dataset().y.numpy()
-    budget = Budget(epochs=6, batch_size=16, device="cpu")
+    training = TrainingConfig(epochs=6, batch_size=16, device="cpu")
     model = {"name": "mlp", "width": 16}
     method = HAR(taps=lambda name, module: isinstance(module, nn.BatchNorm1d))
-    result = sk.fit(x, y, method=method, train=budget, model=model)
+    result = sk.fit(x, y, method=method, train=training, model=model)
     result.save(tmp_path / "run")
     assert (sk.load(tmp_path / "run").predict_proba(x) == result.predict_proba(x)).all()

@@ -21,7 +21,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.group_dro import GroupDRO
 from skedastic.methods.tilted import Tilted, tilted_weights
 from skedastic.settings.config import make_method
-from skedastic.training import Budget, PlainEngine, train
+from skedastic.training import PlainEngine, TrainingConfig, train
 from tests.reference import weights as literal
 from tests.support.methods import dataset, make_net, observed, run, same, start, task, weights
 
@@ -233,9 +233,9 @@ def test_the_objective_goes_from_the_smallest_to_the_largest_loss():
 @pytest.mark.parametrize(("method", "lam"), [(ABSGD(lam=-0.5), -0.5), (Tilted(t=-2), -0.5), (Tilted(t=0.4), 2.5)])
 def test_the_history_shows_what_is_minimized(method, lam):
     data = dataset(48)
-    budget = Budget(epochs=2, batch_size=16, lr=1e-9, momentum=0.0, device="cpu")
+    training = TrainingConfig(epochs=2, batch_size=16, lr=1e-9, momentum=0.0, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
-    found = train(method, data, net, budget)
+    found = train(method, data, net, training)
     with torch.no_grad():
         losses = nn.functional.cross_entropy(found.state.net(data.x), data.y, reduction="none").double()
     for row in found.history:
@@ -247,16 +247,16 @@ def test_the_history_shows_what_is_minimized(method, lam):
 
 
 def test_tilted_without_tilt_shows_the_mean_loss():
-    found = train(Tilted(t=0.0), dataset(48), make_net, Budget(epochs=1, batch_size=16, lr=0.01, device="cpu"))
+    found = train(Tilted(t=0.0), dataset(48), make_net, TrainingConfig(epochs=1, batch_size=16, lr=0.01, device="cpu"))
     assert found.history[0]["objective"] == pytest.approx(found.history[0]["loss"], rel=1e-5)
 
 
 def test_the_schedule_begins_plainly_and_s_begins_anew_with_each_lambda():
-    budget = Budget(epochs=4, batch_size=16, lr=0.05, device="cpu")
+    training = TrainingConfig(epochs=4, batch_size=16, lr=0.05, device="cpu")
     data = dataset()
-    plain = train(ERM(), data, make_net, budget).history
+    plain = train(ERM(), data, make_net, training).history
     for lam in ([[0, INF], [0.5, 2.0]], [[0, INF], [2, 2.0]]):
-        history = train(ABSGD(lam=lam), data, make_net, budget).history
+        history = train(ABSGD(lam=lam), data, make_net, training).history
         assert [a["loss"] == b["loss"] for a, b in zip(history, plain, strict=True)] == [True, True, False, False]
         assert ["log_s" in row for row in history] == [False, False, True, True]
     method = ABSGD(lam=((0, 0.1), (1, -0.1)))
@@ -288,9 +288,9 @@ def test_class_weights_are_inside_the_loss():
 
 def test_abadam_is_adamw_on_weighted_gradients():
     """Equation 9, with torch's AdamW for the rest: the weight decay is outside, as it has it."""
-    data, budget = dataset(32), Budget(epochs=1, batch_size=32, lr=0.05, weight_decay=0.1, device="cpu")
+    data, training = dataset(32), TrainingConfig(epochs=1, batch_size=32, lr=0.05, weight_decay=0.1, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
-    found = train(make_method("abadam", {"lam": 0.5}), data, net, budget, seed=4)
+    found = train(make_method("abadam", {"lam": 0.5}), data, net, training, seed=4)
     torch.manual_seed(4)
     again = net()
     optimizer = torch.optim.AdamW(again.parameters(), 0.001, weight_decay=0.1)
@@ -323,13 +323,13 @@ def test_eg_without_memory_is_tilted_the_other_way():
 
 
 def test_a_device_without_double_precision_has_the_objective_in_single():
-    def refuses(t):
+    def incompatible_with(t):
         if t.dtype == torch.float64:
             raise TypeError("Cannot convert a tensor to float64 dtype")
         return t
 
     objective = DROObjective(2.0)
-    objective._apply(refuses)
+    objective._apply(incompatible_with)
     objective.update(torch.tensor([1.0, 2.0]))
     assert objective.total.dtype == torch.float32
     assert float(objective.value()) == pytest.approx(literal.tilted_risk(np.array([1.0, 2.0]), 2.0), rel=1e-5)
@@ -344,22 +344,22 @@ def test_effective_size():
 def test_negative_losses_get_a_remark_that_says_what_it_means():
     data = dataset(kind="regression")
     fitted = replace(data, x=torch.cat([data.x, data.targets[:, None]], 1))
-    budget = Budget(epochs=6, batch_size=16, lr=0.1, device="cpu")
-    found = train(make_method("absgd(loss=gaussian-nll)", {}), fitted, lambda: nn.Sequential(nn.Linear(7, 1)), budget)
+    training = TrainingConfig(epochs=6, batch_size=16, lr=0.1, device="cpu")
+    found = train(make_method("absgd(loss=gaussian-nll)", {}), fitted, lambda: nn.Sequential(nn.Linear(7, 1)), training)
     assert found.history[-1]["negative_losses"] > 0
-    assert any("absgd: some losses were below 0. Its weights go by differences" in remark for remark in found.remarks)
+    assert any("absgd: some losses were below 0. Its weights go by differences" in note for note in found.notes)
 
 
 def test_weights_that_rest_on_few_examples_get_a_remark():
-    budget = Budget(epochs=2, batch_size=48, lr=1e-6, device="cpu")
-    hard = train(ABSGD(lam=0.01), dataset(48), make_net, budget)
-    assert len(hard.remarks) == 1
-    assert "absgd: in the last epoch the weights of a batch rested on fewer than a twentieth" in hard.remarks[0]
-    assert "take a larger |λ|" in hard.remarks[0]
+    training = TrainingConfig(epochs=2, batch_size=48, lr=1e-6, device="cpu")
+    hard = train(ABSGD(lam=0.01), dataset(48), make_net, training)
+    assert len(hard.notes) == 1
+    assert "absgd: in the last epoch the weights of a batch rested on fewer than a twentieth" in hard.notes[0]
+    assert "take a larger |λ|" in hard.notes[0]
     assert hard.history[-1]["effective_size"] < 0.05 * 48
     recipe = make_method("two-stage(first=absgd(lam=0.01), then=erm, begins=0.5)", {})
-    assert train(recipe, dataset(48), make_net, budget).remarks == hard.remarks, "of the first stage too"
-    assert train(ABSGD(lam=5), dataset(48), make_net, budget).remarks == ()
+    assert train(recipe, dataset(48), make_net, training).notes == hard.notes, "of the first stage too"
+    assert train(ABSGD(lam=5), dataset(48), make_net, training).notes == ()
 
 
 def in_two_processes(rank, port, answers):

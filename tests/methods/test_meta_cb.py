@@ -6,7 +6,7 @@ import torch
 
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.errors import UserError
-from skedastic.methods.bases.learned_weights import Look
+from skedastic.methods.bases.learned_weights import Lookahead
 from skedastic.methods.bases.method import REFERENCE, Clock
 from skedastic.methods.meta_cb import MetaCB
 from skedastic.settings.config import make_method
@@ -23,7 +23,7 @@ def test_the_correction_is_the_derivative_of_the_reference_loss():
     torch.manual_seed(0)
     state = method.init(task(data), smooth_net).double().train()
     batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
-    found = method.learned(state, Look(method, state, batch, CLOCK, engine_of(state, method, trusted, rate)))
+    found = method.learned(state, Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted, rate)))
     w = state.class_weight[batch.y]
 
     def reference_loss(epsilon):
@@ -45,7 +45,7 @@ def test_weights_below_nothing_are_nothing():
     torch.manual_seed(0)
     state = method.init(task(data), smooth_net).double().train()
     batch, trusted = in_double(batch_of(data, slice(8))), in_double(batch_of(reference(), slice(12)))
-    found = method.learned(state, Look(method, state, batch, CLOCK, engine_of(state, method, trusted, 0.3)))
+    found = method.learned(state, Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted, 0.3)))
     assert float(found.min()) == 0
     assert float(found.max()) > 1
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skedastic.core.per_example import Memory
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.small_loss import forget_rate, smallest
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Clock
@@ -131,13 +131,13 @@ def test_top_k_keeps_the_largest_entries():
 
 @pytest.mark.parametrize(("rate", "forgotten", "says"), [("auto", 0.4, 1), ("auto", 0.3, 0), (0.4, 0.4, 0)])
 def test_an_estimate_that_leaves_much_out_is_told(rate, forgotten, says):
-    found = CoTeaching(forget_rate=rate).remarks([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
+    found = CoTeaching(forget_rate=rate).notes([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
     assert len(found) == says
     assert all("forget_rate=auto leaves out more than a third" in text for text in found)
 
 
 def test_memory_goes_by_name_and_not_by_place():
-    memory = Memory(torch.tensor([40, 10, 30]), 2)
+    memory = PerExampleBuffer(torch.tensor([40, 10, 30]), 2)
     memory.put(torch.tensor([30, 40]), torch.tensor([[1.0, 2], [3, 4]]))
     assert memory.of(torch.tensor([40, 10, 30])).tolist() == [[3, 4], [0, 0], [1, 2]]
 

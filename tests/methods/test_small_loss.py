@@ -56,7 +56,7 @@ def test_predictions_give_the_losses_of_random_labels_too():
 )
 def test_it_says_so_where_nothing_was_left_out(settings, kept, says):
     rows = [{"loss": 1.0, "kept": 1.0}] * 3 + [{"loss": 1.0, "kept": kept}]
-    found = SmallLoss(**settings).remarks(rows, 16)
+    found = SmallLoss(**settings).notes(rows, 16)
     assert len(found) == (says is not None)
     assert all(text.startswith(says) for text in found)
 

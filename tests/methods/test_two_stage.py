@@ -22,12 +22,12 @@ from skedastic.methods.ncm import NCM
 from skedastic.methods.tau_norm import TauNorm
 from skedastic.methods.two_stage import TwoStage
 from skedastic.settings.config import Config, make_method, method_table, read, the_method, to_toml
-from skedastic.training import Budget, Checkpoints, train
+from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import make_task
 from tests.support.methods import dataset, make_net, net_of
 from tests.support.power_cut import PowerCut, cut_after
 
-BUDGET = Budget(epochs=10, batch_size=16, lr=0.05, device="cpu")
+BUDGET = TrainingConfig(epochs=10, batch_size=16, lr=0.05, device="cpu")
 
 
 def long_tail():
@@ -49,9 +49,9 @@ def nested_net():
     )
 
 
-def run(method, net=make_net, data=None, seed=1, **budget):
+def run(method, net=make_net, data=None, seed=1, **training):
     method = make_method(method, {}) if isinstance(method, str) else method
-    return train(method, data or long_tail(), net, replace(BUDGET, **budget), seed=seed)
+    return train(method, data or long_tail(), net, replace(BUDGET, **training), seed=seed)
 
 
 def kept(before: State, after: State, prefix: str = "net."):
@@ -162,7 +162,7 @@ def test_the_second_method_steps_its_own_optimizer():
     task = make_task(long_tail())
     assert make_method("two-stage(first=abadam)", {}).stages(task)[0].optimizer == "adamw"
     assert make_method("two-stage(then=abadam)", {}).stages(task)[1].optimizer == "adamw"
-    assert [stage.optimizer for stage in make_method("dmi", {}).stages(task)] == ["budget", "adam"]
+    assert [stage.optimizer for stage in make_method("dmi", {}).stages(task)] == ["configured", "adam"]
     with pytest.raises(UserError, match=r"optimizer='admw': must be one of.*did you mean 'adamw'"):
         make_method("two-stage(optimizer=admw)", {})
 
@@ -212,9 +212,9 @@ def test_lws_trains_the_factors_alone():
 
 def test_lws_learns_its_factors_as_the_equation_says():
     """f_c w_c · x (equation 4), bias and all, by SGD on class-balanced batches: one example and one class at a time."""
-    budget = {"schedule": "constant", "momentum": 0.9, "weight_decay": 0.01, "lr": 0.3}
+    training = {"schedule": "constant", "momentum": 0.9, "weight_decay": 0.01, "lr": 0.3}
     data = long_tail()
-    net = run("erm", flat_net, epochs=8, **budget).state.net.eval()
+    net = run("erm", flat_net, epochs=8, **training).state.net.eval()
     logits, y = net(data.x).detach().double().numpy(), data.y.numpy()
     factor, velocity = np.ones(3), np.zeros(3)
     known = Rows(data.y, data.group, data.classes, data.groups)
@@ -228,7 +228,7 @@ def test_lws_learns_its_factors_as_the_equation_says():
                 gradient += (p - np.eye(3)[y[i]]) * logits[i] / len(batch)
             velocity = 0.9 * velocity + gradient + 0.01 * factor
             factor = factor - 0.3 * velocity
-    found = head_of(run("lws(begins=0.8)", flat_net, **budget).state).factor
+    found = head_of(run("lws(begins=0.8)", flat_net, **training).state).factor
     np.testing.assert_allclose(found.detach().numpy(), factor, rtol=1e-4)
     assert np.abs(factor - 1).max() > 0.05
 
@@ -377,19 +377,19 @@ def test_a_loss_of_two_outputs_has_two_stages_too():
     ],
 )
 def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(tmp_path, method, stage, epoch):
-    method, data, budget = make_method(method, {}), long_tail(), replace(BUDGET, epochs=6)
-    whole = train(method, data, make_net, budget, seed=3)
+    method, data, training = make_method(method, {}), long_tail(), replace(BUDGET, epochs=6)
+    whole = train(method, data, make_net, training, seed=3)
     with pytest.raises(PowerCut):
         train(
             method,
             data,
             make_net,
-            budget,
+            training,
             seed=3,
             progress=cut_after(stage, epoch),
             checkpoints=Checkpoints(tmp_path, 0),
         )
-    resumed = train(method, data, make_net, budget, seed=3, checkpoints=Checkpoints(tmp_path, 0))
+    resumed = train(method, data, make_net, training, seed=3, checkpoints=Checkpoints(tmp_path, 0))
     ours, theirs = resumed.state.state_dict(), whole.state.state_dict()
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -416,8 +416,8 @@ def small(signal=1.0):
 
 def fitted(method, data=None, **settings):
     x, y = data or small()
-    budget = Budget(epochs=3, batch_size=16, device="cpu")
-    given = {"model": {"name": "mlp", "width": 8}, "estimate": sk.Estimation(kind="none"), "train": budget} | settings
+    training = TrainingConfig(epochs=3, batch_size=16, device="cpu")
+    given = {"model": {"name": "mlp", "width": 8}, "estimate": sk.Estimation(kind="none"), "train": training} | settings
     return sk.fit(x, y, method=method, **given)
 
 
@@ -439,8 +439,8 @@ def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path, method):
 def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path, method):
     """A strength that is found at the first try, as where classes are far apart, needs no second or third."""
     x, y = small(signal=6.0)
-    budget, estimate = Budget(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
-    result = fitted(f"{method}(first=har-auto(start=0.01))", (x, y), estimate=estimate, train=budget)
+    training, estimate = TrainingConfig(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
+    result = fitted(f"{method}(first=har-auto(start=0.01))", (x, y), estimate=estimate, train=training)
     assert {row["stage"] for row in result.history}.isdisjoint({"weaker", "plain"})
     result.save(tmp_path / "run")
     assert np.array_equal(sk.load(tmp_path / "run").predict_proba(x), result.predict_proba(x))

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 
-BUDGET = Budget(epochs=3, batch_size=256, lr=0.02, device="cpu")
+BUDGET = TrainingConfig(epochs=3, batch_size=256, lr=0.02, device="cpu")
 
 
 def data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,11 @@ def test_a_group_without_error_is_hardly_regularized():
     group = np.where(np.arange(900) % 3 == 0, "clean", "noisy")
     y = np.where((group == "noisy") & (rng.random(900) < 0.3), rng.integers(0, 3, 900), y)
     result = sk.fit(
-        X, y, groups=group, train=Budget(epochs=4, batch_size=64, lr=0.02, device="cpu"), method=sk.HAR(strength=0.1)
+        X,
+        y,
+        groups=group,
+        train=TrainingConfig(epochs=4, batch_size=64, lr=0.02, device="cpu"),
+        method=sk.HAR(strength=0.1),
     )
     clean = result.group_stats.names.index("clean")
     assert int(result.group_stats.errors[clean]) <= 5

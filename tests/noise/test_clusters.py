@@ -27,7 +27,7 @@ from skedastic.runs.load import load
 from skedastic.runs.serving import evaluate_source, predict_source
 from skedastic.settings.config import Config, read
 
-QUICK = sk.Budget(epochs=10)
+QUICK = sk.TrainingConfig(epochs=10)
 
 
 def parity() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ def test_the_digits_are_found_among_the_odd_and_the_even(run: sk.Result) -> None
         rows = tested[y[tested.index] == c]
         assert adjusted_rand_score(digit[rows.index], rows["group"]) > 0.3  # 0 by chance
     assert len(run.strengths) == len(run.group_stats.noise) == 10
-    assert "10 clusters of held-out features" in " ".join(run.remarks)
+    assert "10 clusters of held-out features" in " ".join(run.notes)
     assert {g["name"] for g in run.metrics["groups"]} == set(run.groups)
 
 
@@ -151,8 +151,8 @@ def test_images_and_texts_are_clustered_and_a_saved_run_says_the_same(
     kind: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> None:
     given = kind(tmp_path)
-    budget = sk.Budget(epochs=3, batch_size=16, optimizer="adam", lr=0.003)
-    result = sk.fit(**given, groups="cluster:2", method="har", test=0.25, train=budget)
+    training = sk.TrainingConfig(epochs=3, batch_size=16, optimizer="adam", lr=0.003)
+    result = sk.fit(**given, groups="cluster:2", method="har", test=0.25, train=training)
     assert len(result.groups) == len(result.strengths) == 4
     assert sum(result.train_count) == 120
     result.save(tmp_path / "run")
@@ -164,7 +164,7 @@ def test_images_and_texts_are_clustered_and_a_saved_run_says_the_same(
 
 def test_arrays_and_digits_and_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x, y, _ = parity()
-    assert len(sk.fit(x, y, groups="cluster:2", method="erm", train=sk.Budget(epochs=1)).groups) == 4
+    assert len(sk.fit(x, y, groups="cluster:2", method="erm", train=sk.TrainingConfig(epochs=1)).groups) == 4
     options = ["--groups", "cluster:2", "--methods", "erm,group-dro", "--epochs", "1", "--seeds", "2", "--jobs", "1"]
     main(["compare", "digits", *options, "--out", str(tmp_path / "out")])
     said, beside = capsys.readouterr()
@@ -210,13 +210,13 @@ def test_too_few_rows_are_refused_before_training(no_training: None) -> None:
     with pytest.raises(
         UserError, match=r"class 'even' has .* training rows, and 12 clusters found with 2 folds need 48"
     ):
-        sk.fit(x[:60], y[:60], groups="cluster:12", train=sk.Budget(epochs=1))
+        sk.fit(x[:60], y[:60], groups="cluster:12", train=sk.TrainingConfig(epochs=1))
 
 
 def test_too_few_kinds_of_rows_are_refused() -> None:
     few = np.arange(80) % 2
     with pytest.raises(UserError, match="fewer than 3 kinds of rows apart in class"):
-        sk.fit(few[:, None].astype(float), few, groups="cluster:3", train=sk.Budget(epochs=1))
+        sk.fit(few[:, None].astype(float), few, groups="cluster:3", train=sk.TrainingConfig(epochs=1))
 
 
 class First(torch.nn.Module):
@@ -233,7 +233,7 @@ class First(torch.nn.Module):
 def test_a_network_without_a_last_layer_is_refused_before_training(no_training: None) -> None:
     x, y, _ = parity()
     with pytest.raises(UserError, match="the network has no last layer to work on"):
-        sk.fit(x, y, groups="cluster:2", model=First, method="erm", train=sk.Budget(epochs=1))
+        sk.fit(x, y, groups="cluster:2", model=First, method="erm", train=sk.TrainingConfig(epochs=1))
 
 
 def test_damaged_clusters_are_one_clear_line(run: sk.Result, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from skedastic.errors import UserError
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.group_noise import group_noise
 from skedastic.settings.config import Estimation
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 
-QUICK = Budget(epochs=2, batch_size=32, lr=0.1, device="cpu")
+QUICK = TrainingConfig(epochs=2, batch_size=32, lr=0.1, device="cpu")
 
 
 def dataset(n=200, classes=4, group=None, noise=()):
@@ -80,11 +80,11 @@ def test_epochs_are_a_fraction_of_the_budgets_and_not_too_few(monkeypatch):
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
     assert [epochs for _, epochs, _ in trained_on] == [2, 2, 4, 4, 2, 2]
-    budget = Budget(epochs=60)
-    assert Estimation().epochs_of(budget) == 15
-    assert Estimation(kind="paper").epochs_of(budget) == 60
-    assert Estimation(kind="paper", epochs=0.5).epochs_of(budget) == 30
-    assert [Estimation().epochs_of(Budget(epochs=n)) for n in (1, 4, 8, 20, 24)] == [1, 4, 5, 5, 6]
+    training = TrainingConfig(epochs=60)
+    assert Estimation().epochs_of(training) == 15
+    assert Estimation(kind="paper").epochs_of(training) == 60
+    assert Estimation(kind="paper", epochs=0.5).epochs_of(training) == 30
+    assert [Estimation().epochs_of(TrainingConfig(epochs=n)) for n in (1, 4, 8, 20, 24)] == [1, 4, 5, 5, 6]
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
@@ -110,7 +110,9 @@ def test_groups_of_one_and_absent_groups_are_no_trouble(kind, seed):
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
 def test_groups_without_any_error_are_no_trouble(kind):
     data = dataset(240)
-    estimate = estimate_groups(data, net_for(4), Budget(epochs=10, lr=0.1, batch_size=32), Estimation(kind=kind))
+    estimate = estimate_groups(
+        data, net_for(4), TrainingConfig(epochs=10, lr=0.1, batch_size=32), Estimation(kind=kind)
+    )
     assert int(estimate.stats.errors.sum()) <= 3
     assert torch.isfinite(estimate.stats.strengths).all()
 
@@ -119,8 +121,8 @@ def test_groups_without_any_error_are_no_trouble(kind):
 def test_the_estimate_ranks_groups_as_the_true_noise_does(kind):
     noise = (0.4, 0.3, 0.2, 0.1, 0.0, 0.05)
     data = dataset(1800, classes=6, group=np.arange(1800) % 6, noise=noise)
-    budget = Budget(epochs=8, lr=0.05, batch_size=64, device="cpu")
-    stats = estimate_groups(data, net_for(6), budget, Estimation(kind=kind)).stats
+    training = TrainingConfig(epochs=8, lr=0.05, batch_size=64, device="cpu")
+    stats = estimate_groups(data, net_for(6), training, Estimation(kind=kind)).stats
     assert spearmanr(stats.noise.numpy(), noise).statistic > 0.9
     assert torch.allclose(stats.noise, torch.tensor(noise, dtype=torch.float64), atol=0.12)
 
@@ -128,7 +130,7 @@ def test_the_estimate_ranks_groups_as_the_true_noise_does(kind):
 def test_suspects_are_mostly_the_wrong_labels():
     data = dataset(600, noise=(0.2, 0.2, 0.2, 0.2))
     clean = torch.arange(600) % 4
-    estimate = estimate_groups(data, net_for(4), Budget(epochs=8, lr=0.05, batch_size=64), Estimation())
+    estimate = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation())
     suspects = estimate.suspects
     wrong = set((data.index[data.y != clean]).tolist())
     first = suspects["index"].head(len(wrong))
@@ -168,5 +170,5 @@ def test_all_predictions_are_counted_when_asked_for():
 def test_groups_that_are_not_the_labels_are_counted_apart():
     group = torch.arange(600) % 4 // 2  # of the classes 0, 1 and 2, 3
     data = dataset(600, group=group, noise=(0.4, 0.4))
-    stats = estimate_groups(data, net_for(4), Budget(epochs=8, lr=0.05, batch_size=64), Estimation()).stats
+    stats = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation()).stats
     assert stats.noise.tolist() == pytest.approx([0.4, 0.0], abs=0.12)

@@ -10,7 +10,7 @@ import pytest
 from cleanlab.count import estimate_joint
 
 from skedastic.errors import UserError
-from skedastic.noise.label_issues import COLUMNS, STEPS, confusion, find_suspects, true_probabilities
+from skedastic.noise.label_issues import COLUMNS, STEPS, confusion, find_label_issues, true_probabilities
 
 
 def flipped(
@@ -26,7 +26,7 @@ def flipped(
 
 
 def search(p: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-    return find_suspects(p, y, 1000 + np.arange(len(y)), [f"class {c}" for c in range(p.shape[1])])
+    return find_label_issues(p, y, 1000 + np.arange(len(y)), [f"class {c}" for c in range(p.shape[1])])
 
 
 def test_flipped_labels_come_first() -> None:
@@ -164,4 +164,4 @@ def test_rounding_in_the_probabilities_is_no_error() -> None:
 )
 def test_what_can_not_be_is_refused(p: list[list[float]], y: list[int], classes: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        find_suspects(p, y, np.arange(len(y)), classes)
+        find_label_issues(p, y, np.arange(len(y)), classes)

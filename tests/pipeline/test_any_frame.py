@@ -83,7 +83,7 @@ def outcome(frame: pd.DataFrame, target: str) -> str:
         assert torch.isfinite(logits).all()
         assert len(data.train) == len(frame)
         kept = set(source.features.columns) | {target}
-        said = " ".join(source.remarks)
+        said = " ".join(source.notes)
         for name in frame.columns:
             assert name in kept or str(name)[:1] in said, f"{name} was left out, and nothing said so"
         again = data.encoder.for_prediction(frame)

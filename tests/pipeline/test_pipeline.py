@@ -10,7 +10,10 @@ import skedastic as sk
 from skedastic import pipeline
 from skedastic.settings.config import Config
 
-QUICK = {"train": sk.Budget(epochs=2, batch_size=32, device="cpu"), "model": {"name": "mlp", "width": 8, "depth": 1}}
+QUICK = {
+    "train": sk.TrainingConfig(epochs=2, batch_size=32, device="cpu"),
+    "model": {"name": "mlp", "width": 8, "depth": 1},
+}
 
 
 def arrays(n=60):
@@ -146,9 +149,9 @@ REFUSED = [
     ({"model": lambda: nn.Linear(5, 3), "method": "erm"}, "the network can't read x of shape [2, 4]"),
     ({"model": lambda: nn.Linear(4, 2), "method": "erm"}, "it must give logits [2, 3]"),
     ({"model": lambda: nn.Linear(4, 3)}, "taps"),
-    ({"train": sk.Budget(device="gpu")}, "train.device='gpu'"),
+    ({"train": sk.TrainingConfig(device="gpu")}, "train.device='gpu'"),
     (
-        {"train": sk.Budget(device="cpu", compile=True), "method": sk.HAR(gradient="exact")},
+        {"train": sk.TrainingConfig(device="cpu", compile=True), "method": sk.HAR(gradient="exact")},
         "gradient=exact can't be had of a compiled network",
     ),
 ]
@@ -181,6 +184,6 @@ def test_very_small_data():
 
 
 def test_an_estimate_is_of_the_whole_source():
-    estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.Budget(epochs=1)))
+    estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.TrainingConfig(epochs=1)))
     assert data.test is None
     assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100

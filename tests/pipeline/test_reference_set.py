@@ -10,10 +10,10 @@ from skedastic.data.sources.from_python import from_arrays
 from skedastic.errors import UserError
 from skedastic.pipeline.prepare import open_data
 from skedastic.settings.config import Config
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 from tests.support.command_line import run
 
-SHORT = Budget(epochs=2, batch_size=16)
+SHORT = TrainingConfig(epochs=2, batch_size=16)
 
 
 def table(counts=(40, 30, 20), seed=0):
@@ -31,7 +31,7 @@ def test_a_share_is_set_apart_with_as_many_of_each_class():
     assert torch.bincount(data.reference.y).tolist() == [6, 6, 6]
     assert len(data.train) == 90 - 18
     assert not set(data.reference.index.tolist()) & set(data.train.index.tolist())
-    assert data.remarks == ("reference: 18 trusted examples set apart from the training set, 6 to 6 of each class.",)
+    assert data.notes == ("reference: 18 trusted examples set apart from the training set, 6 to 6 of each class.",)
 
 
 def test_no_class_gives_more_than_half():
@@ -76,7 +76,7 @@ def test_arrays_and_files_are_taken_as_they_are(tmp_path):
     X, y = table()
     trusted = table((3, 3, 3), seed=5)
     result = sk.fit(X, y, method="l2rw", reference=trusted, train=SHORT, estimate=sk.Estimation(kind="none"))
-    assert "reference: 9 trusted examples given, 3 to 3 of each class." in result.remarks
+    assert "reference: 9 trusted examples given, 3 to 3 of each class." in result.notes
     np.savez(tmp_path / "trusted.npz", X=trusted[0], y=trusted[1])
     named = sk.fit(
         X, y, method="l2rw", reference=tmp_path / "trusted.npz", train=SHORT, estimate=sk.Estimation(kind="none")

@@ -18,13 +18,13 @@ from skedastic.errors import UserError
 from skedastic.losses.squared import Squared
 from skedastic.methods.bases.method import Card, Method
 from skedastic.methods.erm import ERM
-from skedastic.pipeline.dry_run import rehearse
+from skedastic.pipeline.dry_run import dry_run
 from tests.reference import regression as literal
 from tests.support.command_line import everything, run
 from tests.support.power_cut import PowerCut, cut_after
 
 QUICK = {
-    "train": sk.Budget(epochs=3, batch_size=32, lr=0.02, device="cpu"),
+    "train": sk.TrainingConfig(epochs=3, batch_size=32, lr=0.02, device="cpu"),
     "model": {"name": "mlp", "width": 8, "depth": 1},
 }
 RNG = np.random.default_rng(0)
@@ -193,7 +193,7 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted):
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
     with pytest.raises(UserError, match=r"only-classes is not for regression; methods that are: abadam, absgd, "):
-        rehearse([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
+        dry_run([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
 
 
 def test_the_papers_half_split_and_its_raw_variance():

@@ -29,7 +29,7 @@ CONFIG = sk.Config(
     limit=150,
     seeds=2,
     model={"name": "mlp", "width": 8, "depth": 1},
-    train=sk.Budget(epochs=2, batch_size=32, device="cpu"),
+    train=sk.TrainingConfig(epochs=2, batch_size=32, device="cpu"),
 )
 
 
@@ -86,7 +86,7 @@ def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_p
     for row in (*value["methods"].values(), *without["methods"].values()):
         del row["seconds"]
     assert (value["methods"], value["paired"]) == (without["methods"], without["paired"])
-    assert found.remarks[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
+    assert found.notes[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
     assert "is left out, since its training failed" in (tmp_path / "run" / "report.html").read_text()
     lines = (tmp_path / "run" / "seeds.jsonl").read_text().splitlines()
     assert [list(json.loads(line)["failed"]) for line in lines] == [["dmi(lr_scale=1e30)"]] * 2
@@ -268,7 +268,7 @@ def test_of_many_methods_each_is_held_against_the_first(comparison):
 
 def test_all_methods_are_those_that_the_data_can_be_used_with():
     config = sk.Config(
-        source="digits", limit=150, seeds=1, methods=("all",), train=sk.Budget(epochs=2, batch_size=64),
+        source="digits", limit=150, seeds=1, methods=("all",), train=sk.TrainingConfig(epochs=2, batch_size=64),
         model={"name": "mlp", "width": 8, "depth": 1},
     )  # fmt: skip
     found = sk.compare(config)

@@ -14,7 +14,7 @@ import skedastic as sk
 from skedastic.methods.har import HAR
 from skedastic.runs.folder import RUN_FILES
 
-BUDGET = sk.Budget(epochs=2, batch_size=32, device="cpu")
+BUDGET = sk.TrainingConfig(epochs=2, batch_size=32, device="cpu")
 
 
 class Net(nn.Module):
@@ -71,7 +71,7 @@ def test_a_loaded_result_is_the_saved_one(fitted, folder):
     assert loaded.history == result.history
     pd.testing.assert_frame_equal(loaded.suspects, result.suspects)
     pd.testing.assert_frame_equal(loaded.predictions, result.predictions)
-    for name in ("classes", "groups", "train_count", "seconds", "remarks", "true_noise", "integer_labels"):
+    for name in ("classes", "groups", "train_count", "seconds", "notes", "true_noise", "integer_labels"):
         assert getattr(loaded, name) == getattr(result, name), name
 
 

@@ -208,17 +208,17 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     rng = np.random.default_rng(0)
     real = pd.DataFrame({"x": rng.normal(size=80), "z": rng.normal(size=80)}).assign(y=lambda f: f.x * 2 + f.z)
     real.to_csv("real.csv", index=False)
-    sk.fit("real.csv", target="y", method="erm", test=0.2, train=sk.Budget(epochs=1)).save("real")
+    sk.fit("real.csv", target="y", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("real")
     assert predict_source(load("real"), "real.csv", "p.csv") == 80
     assert list(pd.read_csv("p.csv").columns) == ["row", "predicted"]
     assert evaluate_source(load("real"), "real.csv")["overall"]["rmse"] > 0
     assert "only probabilities can be calibrated" in refused(
         predict_source, load("real"), "real.csv", "q.csv", calibrated=True
     )
-    sk.fit("digits", method="erm", test=0.2, train=sk.Budget(epochs=1)).save("digits-run")
+    sk.fit("digits", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("digits-run")
     assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
     np.savez("rows.npz", X=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
-    sk.fit("rows.npz", target="y", test=0.2, train=sk.Budget(epochs=1)).save("rows")
+    sk.fit("rows.npz", target="y", test=0.2, train=sk.TrainingConfig(epochs=1)).save("rows")
     assert list(suspects_with_rows(load("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
     assert "equal to the network on 60 rows" in export_run(load("rows"), "safetensors", "rows.safetensors")
     np.savez("few.npz", X=rng.random((5, 8, 8)))
@@ -276,7 +276,7 @@ def bad(here: Path) -> Path:
     new.assign(label="zebra").to_csv(here / "zebra.csv", index=False)
     new.drop(columns="ward").to_csv(here / "wardless.csv", index=False)
     new.assign(ward="x").to_csv(here / "elsewhere.csv", index=False)
-    train = sk.Budget(epochs=1)
+    train = sk.TrainingConfig(epochs=1)
     rows = str(here / "data.csv")
     model = {"name": "auto", "width": 4, "embedding": 4}
     ignored = {"ignore": ["id"], "groups": "ward", "estimate": sk.Estimation(kind="none"), "model": model}
@@ -308,7 +308,7 @@ def test_ids_are_neither_mixed_nor_moved(method: str) -> None:
     with pytest.raises(
         UserError, match="takes numbers or pixels, and the data has text, or categories with an id each"
     ):
-        sk.fit(frame().drop(columns="id"), target="label", method=method, train=sk.Budget(epochs=1))
+        sk.fit(frame().drop(columns="id"), target="label", method=method, train=sk.TrainingConfig(epochs=1))
 
 
 def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch:
     frame().to_csv("data.csv", index=False)
     config = sk.Config(
         source="data.csv", target="label", ignore=("id",), methods=("all",), reference="0.1", seeds=1, noise="uniform:0.1",
-        model={"name": "auto", "width": 4, "embedding": 4}, train=sk.Budget(epochs=1, batch_size=32),
+        model={"name": "auto", "width": 4, "embedding": 4}, train=sk.TrainingConfig(epochs=1, batch_size=32),
     )  # fmt: skip
     comparison = sk.compare(config)
     assert len(comparison.methods) >= 59

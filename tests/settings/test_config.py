@@ -20,7 +20,7 @@ from skedastic.settings.config import (
     the_method,
     to_toml,
 )
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 from tests.support.paths import ROOT
 
 
@@ -41,7 +41,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
         seed=3,
         method=method_table(HAR(strength=0.5, gradient="exact", taps=("layer*.bn?", "bn1")), "har"),
         model={"name": "mlp", "width": 32},
-        train=Budget(epochs=2, lr=1e-3, milestones=(0.5,), optimizer="adam"),
+        train=TrainingConfig(epochs=2, lr=1e-3, milestones=(0.5,), optimizer="adam"),
         estimate=Estimation(kind="paper", epochs=0.5),
         methods=("erm", "har"),
         focus=("1", "8"),

@@ -11,7 +11,7 @@ from skedastic.core import GroupStats
 from skedastic.data import Dataset, Scale
 from skedastic.methods.bases.method import IMAGES, REFERENCE, Batch, Clock, Method, Task
 from skedastic.methods.presets import presets
-from skedastic.training import Budget, PlainEngine, train
+from skedastic.training import PlainEngine, TrainingConfig, train
 from skedastic.training.loop import make_task
 
 METHODS = [pytest.param(name, id=name) for name in presets()]
@@ -23,7 +23,7 @@ BOTH = [
     for kind in ("classification", "regression")
     if kind in preset.make().supports
 ]
-BUDGET = Budget(epochs=3, batch_size=16, lr=0.05, device="cpu")
+BUDGET = TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu")
 CLOCK = Clock(0, 1, 0)
 
 

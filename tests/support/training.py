@@ -10,9 +10,9 @@ from skedastic.core.samplers import Shuffle
 from skedastic.data import Dataset
 from skedastic.methods.bases.method import Card, Method, Objective, Stage
 from skedastic.methods.erm import ERM
-from skedastic.training import Budget
+from skedastic.training import TrainingConfig
 
-QUICK = Budget(epochs=4, batch_size=8, lr=0.1, device="cpu")
+QUICK = TrainingConfig(epochs=4, batch_size=8, lr=0.1, device="cpu")
 
 
 def dataset(n=33):

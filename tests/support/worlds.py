@@ -23,7 +23,7 @@ from skedastic.methods.erm import ERM
 from skedastic.models import make
 from skedastic.noise.estimate import estimate_groups
 from skedastic.settings.config import Estimation
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
 
 SEEDS = 10
@@ -78,14 +78,16 @@ def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     return make("mlp", shape, classes, {"width": 64, "depth": 2})
 
 
-BUDGET = Budget(epochs=40, batch_size=64, lr=0.05, augment="none", device="cpu")  # enough to fit wrong labels too
+BUDGET = TrainingConfig(
+    epochs=40, batch_size=64, lr=0.05, augment="none", device="cpu"
+)  # enough to fit wrong labels too
 
 
 def outcome(
     method: Method,
     world: Callable[[int], World],
     seed: int,
-    budget: Budget,
+    training: TrainingConfig,
     net: Callable[[tuple[int, ...], int], nn.Module],
 ) -> dict[str, Any]:
     """Train a method on a seed's data, and return the metrics of its test set."""
@@ -97,9 +99,9 @@ def outcome(
 
     task = make_task(data.train, data.reference)
     if GROUP_STATS in method.needs:
-        stats = estimate_groups(data.train, make_net, budget, Estimation(), seed=seed).stats
+        stats = estimate_groups(data.train, make_net, training, Estimation(), seed=seed).stats
         task = replace(task, stats=stats)
-    trained = train(method, data.train, make_net, budget, seed=seed, task=task, reference=data.reference)
+    trained = train(method, data.train, make_net, training, seed=seed, task=task, reference=data.reference)
     test, counts = data.test, data.train.group_counts()
     return evaluate(trained.predict(test.x), test.y, test.group, test.classes, test.groups, counts)
 
@@ -112,14 +114,14 @@ def gain(
     world: Callable[[int], World],
     *,
     measure: Callable[[dict[str, Any]], float] = lambda metrics: metrics["overall"]["accuracy"],
-    budget: Budget = BUDGET,
+    training: TrainingConfig = BUDGET,
     net: Callable[[tuple[int, ...], int], nn.Module] = mlp,
     against: Method = ERM(),  # noqa: B008  frozen
     seeds: int = SEEDS,
 ) -> dict[str, Any]:
     """Return mean, low and high (95 %, Student's t, paired) of how much better `method` does than `against`, over seeds."""
     ours, theirs = (
-        [measure(run(m, world, seed, budget, net)) for seed in range(seeds)]
+        [measure(run(m, world, seed, training, net)) for seed in range(seeds)]
         for run, m in ((outcome, method), (plain, against))
     )
     return paired(ours, theirs)

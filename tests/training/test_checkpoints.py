@@ -39,13 +39,13 @@ def seen(monkeypatch):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path, seen, stage, epoch, reinit, optimizer):
     method = TwoStages(reinit=reinit)
-    budget = replace(QUICK, optimizer=optimizer, lr=0.02, warmup=0.25, schedule="cosine")
-    whole = train(method, dataset(), make_net, budget, seed=3)
+    training = replace(QUICK, optimizer=optimizer, lr=0.02, warmup=0.25, schedule="cosine")
+    whole = train(method, dataset(), make_net, training, seed=3)
     drawn, seen["drawn"] = seen["drawn"], []
     kept = Checkpoints(tmp_path, every=0)
     with pytest.raises(PowerCut):
-        train(method, dataset(), make_net, budget, seed=3, progress=cut_after(stage, epoch), checkpoints=kept)
-    resumed = train(method, dataset(), make_net, budget, seed=3, checkpoints=Checkpoints(tmp_path, every=0))
+        train(method, dataset(), make_net, training, seed=3, progress=cut_after(stage, epoch), checkpoints=kept)
+    resumed = train(method, dataset(), make_net, training, seed=3, checkpoints=Checkpoints(tmp_path, every=0))
     assert same(tensors(resumed.state), tensors(whole.state))
     assert resumed.history == whole.history
     assert torch.equal(torch.cat(seen["drawn"]), torch.cat(drawn)), "the second stream goes on where it stood"
@@ -53,11 +53,13 @@ def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path, seen, stage, ep
 
 
 def test_plain_sgd_without_momentum_goes_on(tmp_path):
-    budget = replace(QUICK, momentum=0.0)
-    whole = train(ERM(), dataset(), make_net, budget)
+    training = replace(QUICK, momentum=0.0)
+    whole = train(ERM(), dataset(), make_net, training)
     with pytest.raises(PowerCut):
-        train(ERM(), dataset(), make_net, budget, progress=cut_after("train", 2), checkpoints=Checkpoints(tmp_path, 0))
-    resumed = train(ERM(), dataset(), make_net, budget, checkpoints=Checkpoints(tmp_path, 0))
+        train(
+            ERM(), dataset(), make_net, training, progress=cut_after("train", 2), checkpoints=Checkpoints(tmp_path, 0)
+        )
+    resumed = train(ERM(), dataset(), make_net, training, checkpoints=Checkpoints(tmp_path, 0))
     assert same(tensors(resumed.state), tensors(whole.state))
 
 
@@ -92,16 +94,16 @@ def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path, monkeypat
     [
         ({"data": dataset(30)}, "of other shape"),
         ({"data": replace(dataset(), y=dataset().y.flip(0))}, "of other labels"),
-        ({"budget": replace(QUICK, epochs=9)}, "of other epochs"),
+        ({"training": replace(QUICK, epochs=9)}, "of other epochs"),
         ({"net": lambda: torch.nn.Sequential(torch.nn.Linear(5, 3))}, "Unexpected key|size mismatch"),
     ],
     ids=["rows", "labels", "epochs", "network"],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, reason):
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
-    data, budget, net = (change.get(k, v) for k, v in (("data", dataset()), ("budget", QUICK), ("net", make_net)))
+    data, training, net = (change.get(k, v) for k, v in (("data", dataset()), ("training", QUICK), ("net", make_net)))
     with pytest.raises(UserError, match=f"can't go on from the checkpoint .*1-train.safetensors.*({reason})") as caught:
-        train(ERM(), data, net, budget, checkpoints=Checkpoints(tmp_path))
+        train(ERM(), data, net, training, checkpoints=Checkpoints(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -148,7 +150,7 @@ def arrays():
 
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("train", 1), ("train", 3)])
 def test_fit_goes_on_with_the_estimate_too(tmp_path, stage, epoch):
-    settings = {"train": sk.Budget(epochs=3, batch_size=16, device="cpu"), "checkpoint_every": 0, "test": 0.3}
+    settings = {"train": sk.TrainingConfig(epochs=3, batch_size=16, device="cpu"), "checkpoint_every": 0, "test": 0.3}
     x, y = arrays()
     whole = sk.fit(x, y, **settings)
     with pytest.raises(PowerCut):

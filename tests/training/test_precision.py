@@ -15,7 +15,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.models import make
 from skedastic.runs.load import load
-from skedastic.training import Budget, PlainEngine, train
+from skedastic.training import PlainEngine, TrainingConfig, train
 from tests.support.methods import dataset, make_net, task
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -83,7 +83,7 @@ def test_training_in_half_precision_ends_near_full_precision(precision, method):
         p: [
             row["loss"]
             for row in train(
-                method, data, make_net, Budget(epochs=6, batch_size=16, lr=0.1, precision=p), task=task(data)
+                method, data, make_net, TrainingConfig(epochs=6, batch_size=16, lr=0.1, precision=p), task=task(data)
             ).history
         ]
         for p in ("fp32", precision)
@@ -123,7 +123,7 @@ def test_channels_last_changes_nothing_but_the_memory():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how, tmp_path):
     x, y, _ = images(64)
-    result = sk.fit(x, y, method="erm", model="cnn", train=Budget(epochs=1, batch_size=16, **how))
+    result = sk.fit(x, y, method="erm", model="cnn", train=TrainingConfig(epochs=1, batch_size=16, **how))
     result.save(tmp_path / "run")
     assert np.array_equal(result.predict_proba(x), load(tmp_path / "run").predict_proba(x))
 
@@ -166,12 +166,12 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled():
         regularized_loss(compiled, x, y, all_)
 
     data = dataset(48)
-    budgets = [Budget(epochs=3, batch_size=16, lr=0.05, device="cpu", compile=c) for c in (False, True)]
+    budgets = [TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu", compile=c) for c in (False, True)]
 
     def smooth() -> nn.Module:  # no dropout: a compiled network draws its masks otherwise
         return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3))
 
-    runs = [train(HAR(strength=0.5), data, smooth, budget, task=task(data)) for budget in budgets]
+    runs = [train(HAR(strength=0.5), data, smooth, training, task=task(data)) for training in budgets]
     for a, b in zip(*(run.history for run in runs), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-3)
         assert a["jacobian_norm"] == pytest.approx(b["jacobian_norm"], rel=1e-3)
@@ -204,7 +204,7 @@ def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
 def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind():
     """torch 2.13's fused SGD takes its momentum from uninitialized memory then."""
     parameter = nn.Parameter(torch.ones(1000))
-    optimizer = Budget(precision="fp16", lr=0.1, device="cpu").make_optimizer([parameter])
+    optimizer = TrainingConfig(precision="fp16", lr=0.1, device="cpu").make_optimizer([parameter])
     engine = PlainEngine({"main": optimizer}, torch.device("cpu"), precision="fp16")
     engine.update("main", (parameter * float("inf")).sum())
     assert torch.equal(parameter, torch.ones(1000)), "the step is skipped"

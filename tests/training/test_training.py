@@ -12,18 +12,18 @@ from skedastic.core.samplers import seeded
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Card, Stage, State
 from skedastic.methods.erm import ERM
-from skedastic.training import Budget, train
+from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
-from skedastic.training.stage import Means
+from skedastic.training.stage import RunningMeans
 from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
 
 
-def rates(budget, epochs=None):
+def rates(training, epochs=None):
     """The learning rate of each epoch."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], budget.lr)
-    schedule = budget.make_schedule(optimizer, epochs or budget.epochs)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], training.lr)
+    schedule = training.make_schedule(optimizer, epochs or training.epochs)
     seen = []
-    for _ in range(epochs or budget.epochs):
+    for _ in range(epochs or training.epochs):
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
@@ -31,22 +31,22 @@ def rates(budget, epochs=None):
 
 
 def test_steps_fall_at_two_thirds_and_five_sixths():
-    assert rates(Budget(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
-    assert rates(Budget(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
-    assert rates(Budget(epochs=1)) == [0.05]
-    assert rates(Budget(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
+    assert rates(TrainingConfig(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
+    assert rates(TrainingConfig(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
+    assert rates(TrainingConfig(epochs=1)) == [0.05]
+    assert rates(TrainingConfig(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
 
 
 def test_cosine_goes_to_zero_and_constant_stays():
-    seen = rates(Budget(epochs=10, lr=1.0, schedule="cosine"))
+    seen = rates(TrainingConfig(epochs=10, lr=1.0, schedule="cosine"))
     expected = 0.5 * (1 + torch.cos(torch.pi * torch.arange(10) / 10))
     assert seen == pytest.approx(expected.tolist())
-    assert rates(Budget(epochs=3, lr=0.3, schedule="constant")) == [0.3] * 3
+    assert rates(TrainingConfig(epochs=3, lr=0.3, schedule="constant")) == [0.3] * 3
 
 
 @pytest.mark.parametrize("schedule", ["steps", "cosine", "constant"])
 def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
-    seen = rates(Budget(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
+    seen = rates(TrainingConfig(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
     assert seen[:3] == pytest.approx([0.25, 0.5, 0.75])
     assert seen[3] == pytest.approx(1.0)
     rest = {
@@ -58,12 +58,14 @@ def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
 
 
 def test_warmup_alone_is_a_whole_schedule():
-    assert rates(Budget(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
+    assert rates(TrainingConfig(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
 def test_optimizers(name, kind):
-    made = Budget(optimizer=name, lr=0.5, weight_decay=0.2).make_optimizer(make_net().parameters(), lr_scale=0.1)
+    made = TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2).make_optimizer(
+        make_net().parameters(), lr_scale=0.1
+    )
     assert type(made).__name__ == kind
     assert made.param_groups[0]["lr"] == pytest.approx(0.05)
     assert made.param_groups[0]["weight_decay"] == 0.2
@@ -156,7 +158,7 @@ class Conditional(ERM):
         over = partial(self._over, self.enough)
         return (
             Stage(name="first", method=self, until=over),
-            Stage(name="second", method=ERM(), needed=over, remark="there was a second"),
+            Stage(name="second", method=ERM(), needed=over, note="there was a second"),
         )
 
     @staticmethod
@@ -169,7 +171,7 @@ def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expec
     trained = train(Conditional(enough=enough), dataset(), make_net, QUICK, seed=7)
     stages = [row["stage"] for row in trained.history]
     assert [stages.count(name) for name in ("first", "second")] == expected
-    assert trained.remarks == (("there was a second",) if expected[1] else ())
+    assert trained.notes == (("there was a second",) if expected[1] else ())
     assert isinstance(trained.method, ERM if expected[1] else Conditional)
     plain = train(ERM(), dataset(), make_net, QUICK, seed=7)
     assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
@@ -218,10 +220,10 @@ def test_the_task_holds_what_a_method_may_know():
 
 
 def test_what_steps_log_is_averaged_over_their_examples():
-    logged, right, levels = Means(), [], []
+    logged, right, levels = RunningMeans(), [], []
     for step in range(150):  # more than are summed at once, and some left over
         right.append(torch.arange(1 + step % 5) == 0)
         levels.append(torch.tensor(float(step)))
         logged.add({"accuracy": right[-1], "level": levels[-1], "never": torch.zeros(0)})
     assert logged.means() == {"accuracy": 150 / sum(map(len, right)), "level": 149 / 2}
-    assert Means().means() == {}
+    assert RunningMeans().means() == {}

@@ -208,7 +208,7 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
 def compare(
     out: str | None, force: bool, jobs: int, config_file: str | None, sets: tuple[str, ...], **given: Any
 ) -> None:
-    """Compare methods on SOURCE: equal budget, same splits, paired differences with 95 % intervals."""
+    """Compare methods on SOURCE: equal training, same splits, paired differences with 95 % intervals."""
     config = _config(config_file, sets, RENAMED, **given)
     from skedastic import pipeline
     from skedastic.cli import console

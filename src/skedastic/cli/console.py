@@ -79,7 +79,7 @@ def show_data(data: Data) -> None:
 
 def show_fit(result: Result, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
-    _remarks(result.remarks)
+    _notes(result.notes)
     show_groups(result)
     if result.suspects is not None:
         answers = "labels" if result.scale is None else "targets"
@@ -132,7 +132,7 @@ def show_groups(result: Result) -> None:
     out.print(table)
     _left_out(len(result.groups))
     _rank_correlation(result.group_stats, result.true_noise)
-    _remarks(() if result.group_stats is None else tuple(unlearned(result.group_stats)))
+    _notes(() if result.group_stats is None else tuple(unlearned(result.group_stats)))
     say(fit_sentence(result))
 
 
@@ -158,7 +158,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     """Print a row for each method, the paired differences, the sentence, and where it was written."""
     from skedastic.runs.sentences import comparison_sentence
 
-    _remarks(comparison.remarks)
+    _notes(comparison.notes)
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
@@ -200,7 +200,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured, "suspects": found}
         print(json.dumps(stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
         return
-    _remarks(data.source.remarks)
+    _notes(data.source.notes)
     table = _table(
         "group",
         "rows",
@@ -229,7 +229,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             f"{found['issues']:,} labels look wrong, and {found['precision']:.0%} of these are: {found['recall']:.0%} of all "
             f"{found['wrong']:,} that are. Of the {found['wrong']:,} most suspect, {found['first']:.0%} are."
         )
-    _remarks(tuple(unlearned(stats)))
+    _notes(tuple(unlearned(stats)))
 
 
 def show_methods(name: str | None, as_json: bool) -> None:
@@ -368,10 +368,10 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
         "stands_for": _as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
         "memory": card.memory,
-        "not_wrapped": [f"{WRAPPED[way]}: {why}" for way, why in method.refuses.items()],
+        "not_wrapped": [f"{WRAPPED[way]}: {why}" for way, why in method.incompatible_with.items()],
         "needs": [targets, *needed, *dict.fromkeys(method.requirements)],
         "supports": sorted(method.supports),
-        "limits": [settings_table(limit) for limit in card.limits],
+        "limits": [settings_table(limit) for limit in card.reduces_to_erm],
         "parameters": {
             f.name: {"default": defaults.get(f.name), "meaning": card.parameters.get(f.name, "")}
             for f in dataclasses.fields(preset.cls)
@@ -404,9 +404,9 @@ def _table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _remarks(remarks: tuple[str, ...]) -> None:
-    for remark in remarks:
-        err.print(f"note: {remark}", markup=False, style="dim", soft_wrap=not err.is_terminal)
+def _notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        err.print(f"note: {note}", markup=False, style="dim", soft_wrap=not err.is_terminal)
 
 
 def _left_out(groups: int) -> None:

@@ -34,7 +34,7 @@ def overdone(wrong: Tensor, seen: Tensor, allowed: Tensor) -> Tensor:
     return wrong > allowed * seen + 1e-6  # a whole number that equals the product must not be above it by rounding
 
 
-def cooled(level: Tensor, wrong: Tensor, seen: Tensor, allowed: Tensor, epochs: int) -> Tensor:
+def annealed(level: Tensor, wrong: Tensor, seen: Tensor, allowed: Tensor, epochs: int) -> Tensor:
     """Return λ for the next epoch: lower than `level` where a group is overdone, else the same.
 
     level: scalar. wrong, seen, allowed: [G], as in `overdone`. epochs: of the whole training, ≥ 1.

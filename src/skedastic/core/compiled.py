@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 
 from skedastic.core.replay import RandomState
 from skedastic.core.taps import Tap, tapped, with_tensors
-from skedastic.core.trace import Place, Trace, measured, run
+from skedastic.core.trace import TappedEdge, Trace, measured, run
 
 Shapes = list[tuple[Tap, torch.dtype, bool]]  # the last: whether a trained parameter is before it
 # of each network the tapped tensors that it has for an input of these shapes
@@ -70,7 +70,7 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
     """
     trace = CompiledTrace(net, x, modules, "after", RandomState.now(net), strength)
     taps = _shapes(trace)
-    trace.places = [Place(tap, None, None) for tap, _, _ in taps]
+    trace.places = [TappedEdge(tap, None, None) for tap, _, _ in taps]
     trace.half = any(dtype == torch.float16 for _, dtype, _ in taps)
     trace.trained = [trained for _, _, trained in taps]
     device = next(t.device for t in pytree.tree_leaves(x) if isinstance(t, Tensor))

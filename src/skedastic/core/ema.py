@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 
-def averaging(net: nn.Module) -> nn.Module:
+def ema_copy(net: nn.Module) -> nn.Module:
     """Return a copy of the network that is not trained, to hold the average of its weights."""
     return copy.deepcopy(net).requires_grad_(False)
 
 
 @torch.no_grad()
-def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
+def update_ema(mean: nn.Module, net: nn.Module, decay: float) -> None:
     """Move the parameters of `mean` towards those of `net`: w̄ ← decay · w̄ + (1 − decay) w, in place. Buffers stay."""
     for old, new in zip(mean.parameters(), net.parameters(), strict=True):
         old.lerp_(new, 1 - decay)

@@ -39,7 +39,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.core.compiled import is_compiled, record_compiled, uncompiled
-from skedastic.core.selection import Part, Selection, Share, select
+from skedastic.core.selection import SelectedRows, Selection, Share, select
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
 from skedastic.core.trace import Trace, record
 from skedastic.errors import UserError, check_choice
@@ -159,7 +159,7 @@ class JacobianPenalty:
                 total = per_example.mean() + inverse * (total - per_example.mean())
         return Penalized(total, per_example.detach(), norm.detach())
 
-    def _part(self, per_example: Tensor, trace: Trace, losses: Losses, part: Part) -> Penalized:
+    def _part(self, per_example: Tensor, trace: Trace, losses: Losses, part: SelectedRows) -> Penalized:
         """Return the penalized loss where only a part takes the second pass."""
         batch, rows = len(per_example), part.rows
         total = per_example.mean()
@@ -205,7 +205,7 @@ class JacobianPenalty:
             yield j if j is None else (j * layout.spread(next(factors), j)).to(j.dtype)
 
 
-def _only(strength: Tensor, part: Part | None) -> Tensor:
+def _only(strength: Tensor, part: SelectedRows | None) -> Tensor:
     """Return the strengths of a part, and 0 for the others."""
     return strength if part is None else torch.zeros_like(strength).index_copy(0, part.rows, strength[part.rows])
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Memory(nn.Module):
+class PerExampleBuffer(nn.Module):
     """n entries of one shape, saved with the state that holds them.
 
     index: [n] the examples' stable names, in any order, each once. shape: of an entry. fill: what all begin with.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def same_forward(net: nn.Module, random_state: RandomState) -> Iterator[None]:
+def replay(net: nn.Module, random_state: RandomState) -> Iterator[None]:
     """Within this context a forward draws what was drawn since `random_state`, and the buffers of `net` are copies.
 
     So dropout has the same masks, and BatchNorm's running statistics move once a step however many forwards it takes.

@@ -23,7 +23,7 @@ from torch import Tensor
 from skedastic.errors import UserError
 
 
-class Rows(NamedTuple):
+class RowLabels(NamedTuple):
     """What a sampler may know of n rows."""
 
     label: Tensor  # [n] in 0..C-1; empty where targets are real
@@ -39,13 +39,13 @@ class Sampler(ABC):
     supports: ClassVar[frozenset[str]] = frozenset({"classification"})
 
     @abstractmethod
-    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
+    def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return the positions of the rows of epoch `epoch` of `epochs`, [n] int64, each in 0..n-1.
 
         Raises UserError where the sampler is asked for a class that has no row.
         """
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: RowLabels) -> None:
         """Raise UserError where the sampler is asked for a class that has no row."""
         return
 
@@ -56,7 +56,7 @@ class Shuffle(Sampler):
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
-    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
+    def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return a permutation of 0..n-1, [n]."""
         return torch.randperm(len(rows.group), generator=seeded(seed, epoch))
 
@@ -70,11 +70,11 @@ class _Shared(Sampler):
     def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
         """Return the share of the pass of each class, [C], not yet scaled to sum to 1. count: [C] ≥ 1, float64."""
 
-    def of(self, rows: Rows) -> tuple[Tensor, tuple[str, ...]]:
+    def of(self, rows: RowLabels) -> tuple[Tensor, tuple[str, ...]]:
         """Return which of the names each row is of, [n], and the names."""
         return rows.label, rows.classes
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: RowLabels) -> None:
         """Raise UserError where a class has no row to draw."""
         member, names = self.of(rows)
         empty = (torch.bincount(member, minlength=len(names)) == 0).nonzero().flatten().tolist()
@@ -85,7 +85,7 @@ class _Shared(Sampler):
                 f"it out of the data, or use sampler=shuffle"
             )
 
-    def order(self, rows: Rows, seed: int, epoch: int, epochs: int) -> Tensor:
+    def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return n rows, each class with its share of them."""
         self.check(rows)
         member, names = self.of(rows)
@@ -141,7 +141,7 @@ class GroupBalanced(_Shared):
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
     kind: ClassVar[str] = "group"
 
-    def of(self, rows: Rows) -> tuple[Tensor, tuple[str, ...]]:
+    def of(self, rows: RowLabels) -> tuple[Tensor, tuple[str, ...]]:
         """Return the groups."""
         return rows.group, rows.groups
 

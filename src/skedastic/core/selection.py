@@ -22,14 +22,14 @@ Share = float | Literal["auto"]
 Selection = Literal["largest", "drawn"]
 
 
-class Part(NamedTuple):
+class SelectedRows(NamedTuple):
     """Some examples of a batch."""
 
     rows: Tensor  # [k] int64, their places, rising
     weight: Tensor  # [k] 1/π_i, or 1 where nothing was left to chance
 
 
-def select(strength: Tensor, share: Share, selection: Selection) -> Part:
+def select(strength: Tensor, share: Share, selection: Selection) -> SelectedRows:
     """Return the examples that take the second pass.
 
     strength: [B] s_i ≥ 0. share: "auto" or in (0, 1]. "drawn" draws one number from torch's generator.
@@ -44,8 +44,8 @@ def select(strength: Tensor, share: Share, selection: Selection) -> Part:
         chance = probabilities(strength, share * len(strength))
         upper = chance.cumsum(0) + torch.rand(()).to(chance)
         rows = (upper.floor() > (upper - chance).floor()).nonzero().flatten()
-        return Part(rows, (1 / chance[rows]).to(strength.dtype))
-    return Part(rows, strength.new_ones(len(rows)))
+        return SelectedRows(rows, (1 / chance[rows]).to(strength.dtype))
+    return SelectedRows(rows, strength.new_ones(len(rows)))
 
 
 def probabilities(strength: Tensor, count: float) -> Tensor:

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from skedastic.errors import UserError
 
-Measure = Literal["rate", "variance"]  # of noise: the error rate of labels, or the variance of real targets
+NoiseKind = Literal["rate", "variance"]  # of noise: the error rate of labels, or the variance of real targets
 
-NOISE_EXPONENT: Mapping[Measure, float] = {"rate": 3 / 5, "variance": 2 / 5}
+NOISE_EXPONENT: Mapping[NoiseKind, float] = {"rate": 3 / 5, "variance": 2 / 5}
 DENSITY_EXPONENT = -2 / 5
 COUNTS = ("count", "errors", "counted")
 
@@ -92,7 +92,7 @@ class GroupStats:
             )
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> NoiseKind:
         """What `noise` is: the "rate" of wrong labels, or the "variance" of real targets."""
         return "variance" if self.errors is None else "rate"
 
@@ -122,7 +122,7 @@ class GroupStats:
         return cls(tuple(map(str, data["names"])), **columns)  # type: ignore[arg-type]
 
 
-def strengths(noise: Tensor, density: Tensor, measure: Measure = "rate") -> Tensor:
+def strengths(noise: Tensor, density: Tensor, measure: NoiseKind = "rate") -> Tensor:
     """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, the largest 1.
 
     With measure="variance", noise is the variance of real targets and its exponent 2/5.
@@ -189,7 +189,7 @@ def _column(name: str, values: Any) -> Tensor:
         raise UserError(f"GroupStats: {name} must be numbers: {error}") from error
 
 
-def _check_range(what: str, values: Tensor, measure: Measure = "rate", names: tuple[str, ...] | None = None) -> None:
+def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
     allowed = (values >= 0) & (values <= 1 if measure == "rate" else values.isfinite())
     wrong = (~allowed).nonzero().flatten().tolist()  # NaN is in no range
     if wrong:

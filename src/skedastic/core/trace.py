@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skedastic.core.replay import RandomState, buffers_kept
-from skedastic.core.selection import Part
+from skedastic.core.selection import SelectedRows
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError
 
@@ -47,7 +47,7 @@ def take(x: Any, rows: Tensor) -> Any:
     return x[rows] if isinstance(x, Tensor) and x.dim() else x
 
 
-class Place(NamedTuple):
+class TappedEdge(NamedTuple):
     """Where J of one tapped tensor is found."""
 
     tap: Tap
@@ -65,8 +65,8 @@ class Trace:
     affine: Affine
     random_state: RandomState
     strength: Tensor  # [B] s_i of the examples
-    chosen: Part | None = None  # the examples that take the second pass; None: all
-    places: list[Place] = field(default_factory=list)
+    chosen: SelectedRows | None = None  # the examples that take the second pass; None: all
+    places: list[TappedEdge] = field(default_factory=list)
     statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # mean and variance, by call of BatchNorm
     is_part: bool = False
     drew: bool = False  # random numbers, as dropout does
@@ -170,7 +170,7 @@ class Trace:
         for tensor, tap in tensors:
             scale = affine_scale(module, tensor) if self.affine == "before" else None
             self.half |= tensor.dtype == torch.float16
-            self.places.append(Place(tap, get_gradient_edge(tensor), scale))
+            self.places.append(TappedEdge(tap, get_gradient_edge(tensor), scale))
 
     @contextmanager
     def _lent(self) -> Iterator[None]:
@@ -190,7 +190,7 @@ def record(
     affine: Affine = "after",
     *,
     strength: Tensor,
-    chosen: Part | None = None,
+    chosen: SelectedRows | None = None,
 ) -> tuple[Any, Trace]:
     """Run one forward of `net` and return its outputs and its `Trace`.
 
@@ -208,7 +208,7 @@ def record(
     return outputs, trace
 
 
-def _scaled(gradient: Tensor | None, place: Place) -> Tensor | None:
+def _scaled(gradient: Tensor | None, place: TappedEdge) -> Tensor | None:
     return gradient if gradient is None or place.scale is None else gradient * place.scale
 
 

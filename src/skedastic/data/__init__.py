@@ -7,7 +7,7 @@ from skedastic.data.encoders.images import ImageEncoder
 from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.encoders.text import TextSettings
 from skedastic.data.loader import Loader, RawBatch
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.sources.from_python import from_arrays, from_torch, is_frame, is_torch
 from skedastic.data.sources.opening import open_source, open_table
 from skedastic.data.sources.source import Source
@@ -22,12 +22,12 @@ __all__ = [
     "Encoder",
     "Features",
     "ImageEncoder",
-    "Known",
     "Loader",
     "RawBatch",
     "Roles",
     "RowEncoder",
     "Scale",
+    "Schema",
     "Source",
     "Stream",
     "TextSettings",

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skedastic.data.on_disk import StoredRows
+from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.data.targets.regression import Bins, Scale
 
 BESIDE = ("unit", "soft", "disagreement")  # what an example may have, or not
@@ -123,7 +123,7 @@ class Dataset:
 
         What is stored was encoded once, and stays where it is.
         """
-        if isinstance(self.x, (Tensor, StoredRows)):
+        if isinstance(self.x, (Tensor, OnDiskFeatures)):
             return self
         size = self.x.dtype.itemsize * torch.Size(self.x.shape).numel()
         return replace(self, x=self.x[torch.arange(len(self))]) if size <= memory else self

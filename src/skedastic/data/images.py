@@ -174,13 +174,13 @@ def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImag
         with open_image(encoded.read([row])[0], encoded.name(row)) as image:
             sizes.append(image.size)
             grey = image.mode == "L" if row == 0 else grey
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if size is None and len(set(sizes)) > 1:
         size = min(MOST_PIXELS, min(min(s) for s in sizes))
-        remarks = (f"images of different sizes: cut to squares and resized to {size} × {size} (--image-size)",)
+        notes = (f"images of different sizes: cut to squares and resized to {size} × {size} (--image-size)",)
     width, height = (size, size) if size is not None else sizes[0]
     shape = (1 if grey else 3, height, width)
-    return EncodedImages(encoded, torch.arange(len(encoded)), shape, resized=size is not None), remarks
+    return EncodedImages(encoded, torch.arange(len(encoded)), shape, resized=size is not None), notes
 
 
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from skedastic.core.samplers import seeded
 from skedastic.data.dataset import Dataset, Stream, without_padding
-from skedastic.data.on_disk import StoredRows
+from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.errors import UserError, unknown
 
 Augment = Literal["auto", "none", "crop-flip"]
@@ -101,7 +101,7 @@ class Loader:
         found: Iterator[Tensor]
         if isinstance(self._x, Tensor):
             found = map(self._x.index_select, repeat(0), pieces(placed, sizes))
-        elif isinstance(self._x, StoredRows):
+        elif isinstance(self._x, OnDiskFeatures):
             found = (x.to(self.device, non_blocking=True) for x in self._x.batches(order.cpu(), sizes))
         else:
             decoded = _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)

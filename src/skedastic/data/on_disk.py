@@ -28,7 +28,7 @@ class _File:
         weakref.finalize(self, self.open.close)
 
 
-class StoredRows:
+class OnDiskFeatures:
     """float32 [n, d] in a temporary file, which vanishes with the object; or some of its rows, by their positions there.
 
     Rows in random order are not read one by one: those of a part of an epoch are gathered in one pass over the file.
@@ -40,7 +40,7 @@ class StoredRows:
         self._file, self._count, self._width, self._places = file, count, width, places
 
     @classmethod
-    def written(cls, blocks: Iterable[NDArray[np.float32]], width: int) -> StoredRows:
+    def written(cls, blocks: Iterable[NDArray[np.float32]], width: int) -> OnDiskFeatures:
         """Store blocks of rows [m, width], one after the other."""
         file, count = _File(), 0
         for block in blocks:
@@ -77,9 +77,11 @@ class StoredRows:
             start = end
         return torch.from_numpy(found)
 
-    def take(self, rows: Tensor) -> StoredRows:
+    def take(self, rows: Tensor) -> OnDiskFeatures:
         """Return the examples at positions `rows` [m]; nothing is read."""
-        return StoredRows(self._file, self._count, self._width, rows if self._places is None else self._places[rows])
+        return OnDiskFeatures(
+            self._file, self._count, self._width, rows if self._places is None else self._places[rows]
+        )
 
     def batches(self, order: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:
         """Yield the examples at positions `order` [m], `sizes` at a time, from parts of the order that are read at once."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from skedastic.data.tables.columns import KINDS, Kind
+from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
 from skedastic.data.targets.regression import Bins
 from skedastic.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class Schema:
     """classes: none where targets are real. groups: their names. target: what the user calls y.
 
     kinds: of the feature columns of a table; none where the features are images. day_first: of each column of dates, how 3/4
@@ -23,7 +23,7 @@ class Known:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     target: str = "y"
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     day_first: Mapping[str, bool] = field(default_factory=dict)
     images: tuple[int, ...] = ()
     integers: bool = False
@@ -36,16 +36,16 @@ class Known:
         return asdict(self)
 
     @staticmethod
-    def from_json(state: Mapping[str, Any]) -> Known:
+    def from_json(state: Mapping[str, Any]) -> Schema:
         """Return what `to_json` described. Raises UserError where it is damaged."""
-        kinds: dict[str, Kind] = {name: kind for name, kind in state["kinds"].items() if kind in KINDS}
+        kinds: dict[str, ColumnKind] = {name: kind for name, kind in state["kinds"].items() if kind in COLUMN_KINDS}
         if len(kinds) != len(state["kinds"]):
             raise UserError("the saved columns are of kinds that are not known here; fit the model again")
         bins, quantiles = (
             None if b is None else Bins(tuple(b["edges"]), tuple(b["widths"]), tuple(b["names"]))
             for b in (state["bins"], state["quantiles"])
         )
-        return Known(
+        return Schema(
             classes=tuple(state["classes"]),
             groups=tuple(state["groups"]),
             target=str(state["target"]),

@@ -18,7 +18,7 @@ TEST = ("test", "testing")
 VALIDATION = ("validation", "valid", "val", "dev", "eval")
 
 
-def with_parts(source: Source, table: Table, roles: Roles) -> Source:
+def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
     """Return a source with the rows to test on, and what stays together, as the columns of `roles` say.
 
     Rows for validation are tested on where there are none for testing; else they are left out, and it is said. Raises
@@ -46,5 +46,5 @@ def with_parts(source: Source, table: Table, roles: Roles) -> Source:
         raise UserError(f"{place.column}: it names no row {what}; write train and test into it")
     left_out = f"left out: {int(validation.sum()):,} rows for validation, since there are others for testing"
     removed = torch.from_numpy(np.flatnonzero(validation))
-    remarks = (*source.remarks, left_out) if len(removed) else source.remarks
-    return replace(source, test_rows=torch.from_numpy(np.flatnonzero(test)), removed=removed, remarks=remarks)
+    notes = (*source.notes, left_out) if len(removed) else source.notes
+    return replace(source, test_rows=torch.from_numpy(np.flatnonzero(test)), removed=removed, notes=notes)

@@ -18,7 +18,7 @@ from skedastic.evaluation.classification import Floats, by_size
 NOTHING = dict.fromkeys(("rmse", "low", "high", "mae", "mae_low", "mae_high"))
 
 
-def evaluate_real(
+def evaluate_regression(
     predicted: ArrayLike, targets: ArrayLike, group: ArrayLike, groups: Sequence[str], train_count: ArrayLike
 ) -> dict[str, Any]:
     """Return the metrics of a test set of real targets:

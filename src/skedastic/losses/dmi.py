@@ -3,7 +3,7 @@ Information-theoretic Loss Function for Training Deep Nets Robust to Label Noise
 
 It is one number of a whole batch: every example's loss here is that number, whose mean is it again, and there is nothing in
 it to weigh. It needs a network that was trained before (the preset dmi: cross entropy first), and small steps, since its gradient is
-the inverse of U, which is large where a class is rare or not told apart. The preset has Adam at 10⁻⁴ (0.1 of the budget's), as the authors have it on
+the inverse of U, which is large where a class is rare or not told apart. The preset has Adam at 10⁻⁴ (0.1 of the training configuration's), as the authors have it on
 Fashion-MNIST: its steps are no larger for that. On CIFAR-10 they have SGD at 10⁻⁵ of the rate before, for 100 epochs, and keep the best by noisy
 validation. In fewer epochs that moved nothing, and at 10⁻³, and even 10⁻⁴, a network forgot what it knew where classes were rare (docs/results/har_tables.md).
 

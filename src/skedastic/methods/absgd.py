@@ -3,7 +3,7 @@
 Source: Qi, Xu, Yin, Jin, Yang, "Attentional-Biased Stochastic Gradient Descent", Algorithm 1: every example of a batch is
 weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 looks to large losses (imbalance), λ < 0 to small ones
 (label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. It goes to a stationary
-point of F_λ (equation 6), which the history shows as `objective`. What steps is the budget's optimizer: sgd is ABSGD, adam
+point of F_λ (equation 6), which the history shows as `objective`. What steps is the training configuration's optimizer: sgd is ABSGD, adam
 or adamw ABAdam (equation 9).
 
 All of it is in the log domain (`core.tilted`), where no loss overflows; the authors' package (absgd 0.0.1) takes exp of the
@@ -30,7 +30,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Optimizer,
     Out,
@@ -38,7 +38,7 @@ from skedastic.methods.bases.method import (
     State,
     Task,
 )
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 Start = Literal["first-batch", "zero"]
 Schedule = tuple[tuple[float, float], ...]
@@ -58,7 +58,7 @@ class ABSGDState(OneNetworkState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ABSGD(Weighing):
+class ABSGD(Reweighting):
     """Weigh each example by the exponential of its loss, normalized by a moving average over the batches."""
 
     lam: float | Schedule = 5.0
@@ -66,7 +66,7 @@ class ABSGD(Weighing):
     start: Start = "first-batch"
     alpha: float = 1.0
     uniform: float = 0.0
-    optimizer: Optimizer = "budget"
+    optimizer: Optimizer = "configured"
 
     milder: ClassVar[str] = "take a larger |λ|, or begin with it later, lam=[[0, inf], [0.8, λ]]"
 
@@ -77,7 +77,7 @@ class ABSGD(Weighing):
         equations="p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ mean exp(ℓ/λ) (Algorithm 1)",
         family="instance weights",
         supports=frozenset({"classification", "regression"}),
-        limits=({"lam": INFINITE}, {"lam": -INFINITE}, {"lam": ((0.0, INFINITE),)}),
+        reduces_to_erm=({"lam": INFINITE}, {"lam": -INFINITE}, {"lam": ((0.0, INFINITE),)}),
         parameters={
             **AXES,
             "lam": "λ, in units of the loss: above 0 for imbalance, below 0 for label noise, not 0; inf is plain training; or a "
@@ -85,7 +85,7 @@ class ABSGD(Weighing):
             "gamma": "γ in (0, 1], the share of the newest batch in s; 1 looks at no other batch, and is biased",
             "start": "s at the outset: first-batch, or zero (the authors' code)",
             "alpha": "in (0, 1]: what goes into s is alpha times the batch's mean (the authors' code; 1 is the paper)",
-            "optimizer": "what steps: the budget's, or sgd (ABSGD), adam or adamw (ABAdam, with the budget's learning rate converted)",
+            "optimizer": "what steps: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training configuration's learning rate converted)",
             "uniform": "≥ 0, added to every weight (the authors' code for label noise: 1)",
         },
         cost="1.0 × the step of plain training",
@@ -145,7 +145,7 @@ class ABSGD(Weighing):
         found = super().objective(state, batch, out, clock)
         return found._replace(logs={**found.logs, "log_s": state.log_s.clone()}) if found.logs else found
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Return F_λ over the epoch; where λ changes with the next, s begins anew."""
         assert isinstance(state, ABSGDState)
         lam = self.lam_at(clock.epoch, clock.epochs)

@@ -50,8 +50,8 @@ class AMP(Perturbing):
         equations="∇L(w + Δ), N times Δ ← Δ + ζ ∇L(w + Δ), ‖Δ‖ ≤ ε (Algorithm 1)",
         family="around another method",
         supports=frozenset({"classification", "regression"}),
-        refuses={PERTURBED: "it takes the objective at other weights itself"},
-        limits=({"epsilon": 0.0}, {"inner_lr": 0.0}),
+        incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        reduces_to_erm=({"epsilon": 0.0}, {"inner_lr": 0.0}),
         parameters={
             "base": BASE,
             "epsilon": "ε ≥ 0, the radius of the ball around all weights together; 0 is `base` as it is",

@@ -61,8 +61,8 @@ class ASAM(Perturbing):
         equations="∇L(w + ρ T² ∇L(w)/‖T ∇L(w)‖), T = |w| + η (Algorithm 1)",
         family="around another method",
         supports=frozenset({"classification", "regression"}),
-        refuses={PERTURBED: "it takes the objective at other weights itself"},
-        limits=({"rho": 0.0},),
+        incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        reduces_to_erm=({"rho": 0.0},),
         parameters={
             "base": BASE,
             "rho": "ρ ≥ 0, the length of the shift, each weight measured by its own size; 0 is `base` as it is, 0.5 "

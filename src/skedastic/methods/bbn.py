@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core.heads import find_head, part
-from skedastic.core.samplers import Reversed, Rows, Sampler
+from skedastic.core.samplers import Reversed, RowLabels, Sampler
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import (
     LAST_LAYER,
@@ -37,7 +37,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     State,
@@ -105,11 +105,11 @@ class BBN(OneNetwork):
         equations="α ℓ(z, y_c) + (1 − α) ℓ(z, y_r), z = α W_c f_c + (1 − α) W_r f_r, α = 1 − (T/T_max)² (eq. 1 and 3)",
         family="long tail",
         requires=(LAST_LAYER,),
-        refuses={
+        incompatible_with={
             PERTURBED: "its step draws a second batch, which would not be there at other weights",
             MIXED: "its step draws a second batch, which would not be mixed",
         },
-        no_limit="half of what it predicts comes from the second branch",
+        never_erm="half of what it predicts comes from the second branch",
         parameters={
             **AXES,
             "second_sampler": "of the second branch: reversed, or class-balanced, which the authors compare",
@@ -133,7 +133,7 @@ class BBN(OneNetwork):
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the samplers of both branches; refuses one that is asked for a class without examples."""
         if len(task.group):
-            self.second_sampler.check(Rows(task.y, task.group, task.classes, task.groups))
+            self.second_sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {**super().streams(task), SECOND: self.second_sampler}
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> OneNetworkState:
@@ -180,7 +180,7 @@ class BBN(OneNetwork):
         seen: Any = sum(share * losses.detach() for share, _, losses in parts)
         return Objective(total, seen, {"share_of_first": torch.tensor(alpha)})
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Draw the second branch's batch, and step by both."""
         other = engine.draw(SECOND)
         rows = torch.arange(len(batch.y), device=batch.y.device) % len(other.y)  # as many as the first branch's
@@ -189,7 +189,7 @@ class BBN(OneNetwork):
         engine.update("main", objective.total)
         return {"loss": objective.per_example, **accuracy(out.extra.first, batch.y), **objective.logs}
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Say so where there was no epoch for the second branch."""
         if len(rows) != 1:
             return ()

@@ -7,7 +7,7 @@ trained on the mean of those. R(T) = 1 − τ min(T^c/T_k, 1): networks fit clea
 Compared with github.com/bhanML/Co-teaching (commit 7c7fbe2): the same examples are chosen, and the gradients are the same but for
 a factor. Its loss is the mean over those kept, divided once more by how many they are: a fault that hardly matters under its
 Adam, and under SGD divides the learning rate by a hundred; here it is the mean. Its schedule rises evenly to τ^c in the first T_k
-epochs, and then jumps to τ; here, as in the paper, c is on the epochs, and T counts from 0. The optimizer is the budget's.
+epochs, and then jumps to τ; here, as in the paper, c is on the epochs, and T counts from 0. The optimizer is the training configuration's.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ class CoTeaching(TwoNetworks):
         family="noise cleaning",
         needs=frozenset({GROUP_STATS}),
         supports=frozenset({"classification", "regression"}),
-        refuses={
+        incompatible_with={
             PERTURBED: "it chooses examples by their losses, and at other weights would choose others",
             MIXED: "it chooses labels by their losses, and a mixture has two labels",
         },
-        no_limit="two networks draw their dropout from one stream; without dropout, forget_rate=0 is plain training to the bit",
+        never_erm="two networks draw their dropout from one stream; without dropout, forget_rate=0 is plain training to the bit",
         parameters={**AXES, "forget_rate": RATE, "gradual": GRADUAL, "exponent": "c > 0, of T in R(T); 1 rises evenly"},
         cost="2.0 × the step of plain training on ResNet-32 (two cores), and with forget_rate=auto the estimate",
     )
@@ -116,9 +116,9 @@ class CoTeaching(TwoNetworks):
         logs = {"forgotten": torch.tensor(forgotten)}
         return Objective(total, out.extra.losses[0].detach(), logs)
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Say so where an estimate has much left out."""
-        found = super().remarks(rows, batch_size)
+        found = super().notes(rows, batch_size)
         if self.forget_rate != "auto" or not rows or rows[-1].get("forgotten", 0.0) <= MUCH:
             return found
         return (

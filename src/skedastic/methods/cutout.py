@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Method, Metrics, State
+from skedastic.methods.bases.method import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Logs, Method, State
 from skedastic.methods.bases.wrapper import BASE, Wrapper
 from skedastic.methods.erm import ERM
 
@@ -54,8 +54,8 @@ class Cutout(Wrapper):
         family="around another method",
         supports=frozenset({"classification", "regression"}),
         requires=(IMAGES,),
-        refuses={PERTURBED: "its steps cut anew each time; turn them round, as in cutout(base=sam)"},
-        limits=({"length": 0.0},),
+        incompatible_with={PERTURBED: "its steps cut anew each time; turn them round, as in cutout(base=sam)"},
+        reduces_to_erm=({"length": 0.0},),
         parameters={
             "base": BASE,
             "length": "side of the square: a fraction of the image's shorter side if below 1, else pixels; 0 is `base` as it "
@@ -72,7 +72,7 @@ class Cutout(Wrapper):
                 "pixels"
             )
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` with a square of each image left out."""
         if self.length > 0:
             x = batch.x

@@ -16,7 +16,7 @@ from torch import Tensor
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Batch, Card, Clock
-from skedastic.methods.bases.one_network import AXES, Weighing
+from skedastic.methods.bases.one_network import AXES, Reweighting
 
 
 def cvar_weights(losses: Tensor, alpha: float) -> Tensor:
@@ -29,7 +29,7 @@ def cvar_weights(losses: Tensor, alpha: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CVaR(Weighing):
+class CVaR(Reweighting):
     """Train on the largest losses of each batch."""
 
     alpha: float = 0.5
@@ -41,7 +41,7 @@ class CVaR(Weighing):
         equations="max Σ p_i ℓ_i, p_i ≤ 1/(αB) (Levy et al., eq. 2)",
         family="instance weights",
         supports=frozenset({"classification", "regression"}),
-        limits=({"alpha": 1.0},),
+        reduces_to_erm=({"alpha": 1.0},),
         parameters={**AXES, "alpha": "the fraction of the batch that counts, in (0, 1]; 1 is plain training"},
         cost="1.0 × the step of plain training",
     )

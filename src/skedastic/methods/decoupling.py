@@ -7,7 +7,7 @@ labelled, once they have learned the classes. Both begin with plain training.
 Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed over those that differ
 and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no single example makes a whole step; a
 batch on which all agree has a loss of 0, by which weight decay and momentum go on. It can fill whole batches with those that
-differ, too; here a batch is what it is. The optimizer is the budget's, and the networks predict by the first.
+differ, too; here a batch is what it is. The optimizer is the training configuration's, and the networks predict by the first.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Decoupling(TwoNetworks):
         paper="Malach and Shalev-Shwartz, Decoupling 'when to update' from 'how to update', NeurIPS 2017",
         equations="Σ ℓ over argmax f(x) ≠ argmax g(x) (Algorithm 1)",
         family="noise cleaning",
-        refuses={
+        incompatible_with={
             PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
             MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
         },
-        no_limit="two networks draw their dropout from one stream; without dropout, warmup=1000000 is plain training to the bit",
+        never_erm="two networks draw their dropout from one stream; without dropout, warmup=1000000 is plain training to the bit",
         parameters={
             **AXES,
             "warmup": "how long both are trained on everything first: a fraction of the epochs if below 1, else epochs; ≥ 0",

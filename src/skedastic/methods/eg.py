@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from skedastic.core.per_example import Memory
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.tilted import log_mean_exp
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MIXED, Batch, Card, Clock, Task
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 
 class EGState(OneNetworkState):
@@ -29,11 +29,11 @@ class EGState(OneNetworkState):
 
     def __init__(self, net: nn.Module, of_classes: Tensor | None, class_weight: Tensor | None, index: Tensor) -> None:
         super().__init__(net, of_classes, class_weight)
-        self.log_weight = Memory(index)  # [n]
+        self.log_weight = PerExampleBuffer(index)  # [n]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EG(Weighing):
+class EG(Reweighting):
     """Weigh each example by the losses it has had."""
 
     eta: float = 0.1
@@ -48,7 +48,7 @@ class EG(Weighing):
         equations="w_i ∝ w_i^r exp(−η ℓ_i), normalized in the batch",
         family="instance weights",
         supports=frozenset({"classification", "regression"}),
-        limits=({"eta": 0.0},),
+        reduces_to_erm=({"eta": 0.0},),
         parameters={
             **AXES,
             "eta": "η ≥ 0, in 1/units of the loss; 0 is plain training",
@@ -56,7 +56,7 @@ class EG(Weighing):
         },
         cost="1.0 × the step of plain training",
         memory="a number for each example, 12 bytes with its name",
-        refuses={MIXED: "it keeps a weight of each example, and a mixture is of two"},
+        incompatible_with={MIXED: "it keeps a weight of each example, and a mixture is of two"},
     )
 
     def __post_init__(self) -> None:

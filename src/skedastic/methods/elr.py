@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.per_example import Memory
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MIXED, Batch, Card, Clock, Objective, Out, State, Task
 from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
@@ -49,8 +49,8 @@ class Targets(nn.Module):
         super().__init__()
         self.classes = classes
         kept = min(top_k or classes, classes)
-        self.value = Memory(index, kept)  # [n, k]
-        self.place = Memory(index, kept, dtype=torch.int32) if kept < classes else None  # [n, k] classes
+        self.value = PerExampleBuffer(index, kept)  # [n, k]
+        self.place = PerExampleBuffer(index, kept, dtype=torch.int32) if kept < classes else None  # [n, k] classes
 
     def of(self, index: Tensor) -> Tensor:
         """Return the targets of the examples named by `index` [B], [B, C]."""
@@ -89,8 +89,10 @@ class ELR(OneNetwork):
         paper="Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
         equations="ℓ + λ log(1 − ⟨p, t⟩), t ← β t + (1 − β) p (eq. 6 and 9)",
         family="noise cleaning",
-        refuses={MIXED: "it keeps a target of each example, and a mixture is of two; elr-plus mixes targets too"},
-        limits=({"lam": 0.0},),
+        incompatible_with={
+            MIXED: "it keeps a target of each example, and a mixture is of two; elr-plus mixes targets too"
+        },
+        reduces_to_erm=({"lam": 0.0},),
         parameters={
             **AXES,
             "lam": "λ ≥ 0; 0 is plain training, 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a "

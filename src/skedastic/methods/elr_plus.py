@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.core.ema import average, averaging, ramp_up
+from skedastic.core.ema import ema_copy, ramp_up, update_ema
 from skedastic.core.epochs import epoch_of
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import (
@@ -33,7 +33,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     State,
@@ -57,7 +57,7 @@ class ELRPlusState(TwoNetworksState):
         targets: tuple[Targets, Targets],
     ) -> None:
         super().__init__(net, other, known)
-        self.net_average, self.other_average = averaging(net), averaging(other)
+        self.net_average, self.other_average = ema_copy(net), ema_copy(other)
         self.targets = nn.ModuleList(targets)  # of `net`, and of `other`
 
 
@@ -91,11 +91,11 @@ class ELRPlus(TwoNetworks):
         equations="ℓ(x̃, ỹ) + λ log(1 − ⟨p(x̃), t̃⟩), t ← β t + (1 − β) p_peer(x; w̄) (eq. 6 and 9, section 4.3)",
         family="noise cleaning",
         requires=(REAL_INPUTS,),
-        refuses={
+        incompatible_with={
             PERTURBED: "its step moves averages of the weights, and draws mixtures of its own",
             MIXED: "it mixes examples itself",
         },
-        no_limit="it always predicts by two networks, one of them an average",
+        never_erm="it always predicts by two networks, one of them an average",
         parameters={
             **AXES,
             "lam": "λ ≥ 0: 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a similar class",
@@ -183,13 +183,13 @@ class ELRPlus(TwoNetworks):
         logs = {"early_learning": (terms[0].detach() + terms[1].detach()) / 2}
         return Objective(total, out.extra[0].losses.detach(), logs)
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step, and move the averages."""
         assert isinstance(state, ELRPlusState)
         metrics = super().step(state, batch, clock, engine)
         decay = self.decay * ramp_up(clock.epoch, epoch_of(self.ramp, clock.epochs) if self.ramp else 0)
-        average(state.net_average, state.net, decay)
-        average(state.other_average, state.other, decay)
+        update_ema(state.net_average, state.net, decay)
+        update_ema(state.other_average, state.other, decay)
         return metrics
 
     def predict(self, state: State, x: Tensor) -> Tensor:

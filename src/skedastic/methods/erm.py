@@ -20,7 +20,7 @@ class ERM(OneNetwork):
         equations="(1/B) Σ w_y ℓ_i",
         family="plain",
         supports=frozenset({"classification", "regression"}),
-        limits=({},),
+        reduces_to_erm=({},),
         parameters=AXES,
         cost="1 × the step of plain training",
     )

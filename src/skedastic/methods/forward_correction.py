@@ -29,7 +29,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     Stage,
@@ -85,7 +85,7 @@ class _Estimating(ERM):
         """Return a fresh network, and no T yet."""
         return CorrectedState(self.network(task, make_net), self.known(task), torch.eye(len(task.classes)))
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """After the last epoch, read T off the predictions for all examples."""
         assert isinstance(state, CorrectedState)
         if clock.epoch + 1 < clock.epochs:
@@ -110,7 +110,7 @@ class ForwardCorrection(OneNetwork):
         paper="Patrini et al., Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach, CVPR 2017",
         equations="−log (T' p)_y (Theorem 2), T_ij = p_j(x̄_i) (eq. 12 and 13)",
         family="noise cleaning",
-        no_limit="it minimizes the logarithm of T' p, which with T = 1 is cross entropy up to rounding",
+        never_erm="it minimizes the logarithm of T' p, which with T = 1 is cross entropy up to rounding",
         parameters={
             **AXES,
             "transition": "T: for each class a row of the probabilities of its labels; by default it is estimated",

@@ -21,7 +21,7 @@ from skedastic.core.samplers import GroupBalanced, Sampler
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 
 def group_means(losses: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ class GroupDROState(OneNetworkState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupDRO(Weighing):
+class GroupDRO(Reweighting):
     """Weigh groups by the exponential of their losses so far."""
 
     step_size: float = 0.01
@@ -64,7 +64,7 @@ class GroupDRO(Weighing):
         family="instance weights",
         requires=("groups: a column, or the classes",),
         supports=frozenset({"classification", "regression"}),
-        no_limit="with step_size=0 it is the mean over groups, which is the mean over examples only if all batches are balanced",
+        never_erm="with step_size=0 it is the mean over groups, which is the mean over examples only if all batches are balanced",
         parameters={
             **AXES,
             "step_size": "η ≥ 0, of the groups' weights, in 1/units of the loss",

@@ -27,7 +27,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.annealing import START, WEAKER, cooled, exhausted
+from skedastic.core.annealing import START, WEAKER, annealed, exhausted
 from skedastic.core.compiled import uncompiled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
@@ -63,7 +63,7 @@ NONE_FOUND = (
 )
 
 
-Known = tuple[Tensor | None, Tensor | None]  # what the loss knows of each class, and its weight
+ClassKnowledge = tuple[Tensor | None, Tensor | None]  # what the loss knows of each class, and its weight
 
 
 class HARState(OneNetworkState):
@@ -71,7 +71,7 @@ class HARState(OneNetworkState):
 
     strength: Tensor
 
-    def __init__(self, net: nn.Module, known: Known, strength: Tensor) -> None:
+    def __init__(self, net: nn.Module, known: ClassKnowledge, strength: Tensor) -> None:
         super().__init__(net, *known)
         self.register_buffer("strength", strength)  # [G]
 
@@ -85,7 +85,7 @@ class CoolingState(HARState):
     wrong: Tensor
     seen: Tensor
 
-    def __init__(self, net: nn.Module, known: Known, strength: Tensor, start: float, allowed: Tensor) -> None:
+    def __init__(self, net: nn.Module, known: ClassKnowledge, strength: Tensor, start: float, allowed: Tensor) -> None:
         super().__init__(net, known, strength)
         self.register_buffer("level", torch.tensor(float(start)))  # λ
         self.register_buffer("relative", strength / start)  # τ [G]
@@ -121,7 +121,11 @@ class HAR(OneNetwork):
         family="regularization",
         needs=frozenset({GROUP_STATS}),
         supports=frozenset({"classification", "regression"}),
-        limits=({"strength": 0.0}, {"strength": 0.0, "gradient": "exact"}, {"strength": 0.0, "weighting": "uniform"}),
+        reduces_to_erm=(
+            {"strength": 0.0},
+            {"strength": 0.0, "gradient": "exact"},
+            {"strength": 0.0, "weighting": "uniform"},
+        ),
         parameters={
             **AXES,
             "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
@@ -178,10 +182,10 @@ class HAR(OneNetwork):
         return super().supports & {"classification"} if self.strength == "auto" else super().supports
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """Mixtures, where errors are counted; and what its loss refuses."""
         counted = {MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"}
-        return {**super().refuses, **(counted if self.strength == "auto" else {})}
+        return {**super().incompatible_with, **(counted if self.strength == "auto" else {})}
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -226,8 +230,8 @@ class HAR(OneNetwork):
         too_much, still_too_much = self._exhausted, weaker._exhausted
         return (
             Stage(name="train", method=self, until=too_much),
-            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, remark=BEGUN_ANEW),
-            Stage(name="plain", method=plain, needed=still_too_much, remark=NONE_FOUND),
+            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, note=BEGUN_ANEW),
+            Stage(name="plain", method=plain, needed=still_too_much, note=NONE_FOUND),
         )
 
     def _exhausted(self, state: State) -> bool:
@@ -262,7 +266,7 @@ class HAR(OneNetwork):
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
         """Lower the strength, where it is to be found and is still too much for some group."""
         if isinstance(state, CoolingState):
-            state.level.copy_(cooled(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
+            state.level.copy_(annealed(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
             if clock.epoch + 1 < clock.epochs:  # after the last, the strength stays as it was enforced
                 state.strength.copy_(state.level * state.relative)
             state.wrong.zero_()

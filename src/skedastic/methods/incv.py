@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core.epochs import epoch_of
-from skedastic.core.per_example import Memory
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.samplers import seeded
 from skedastic.core.small_loss import forget_rate
 from skedastic.errors import UserError, suggestion
@@ -37,7 +37,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     Stage,
@@ -131,7 +131,7 @@ class _Half(ERM):
         """Return the rows to train on."""
         return self.halves(task)[0]
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Choose from those held out, where the network agrees with more of them than after earlier epochs."""
         assert isinstance(state, _HalfState)
         held = self.halves(task)[1].to(state.status.device)
@@ -181,7 +181,7 @@ class INCVState(ForgettingState):
         other: nn.Module,
         known: tuple[Tensor | None, Tensor | None],
         rate: float,
-        selected: Memory,
+        selected: PerExampleBuffer,
     ) -> None:
         super().__init__(net, other, known, rate)
         self.selected = selected
@@ -203,11 +203,11 @@ class INCV(TwoNetworks):
         paper="Chen et al., Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels, ICML 2019",
         equations="select y = argmax f(x) of the held-out half; (1 − ε)² + ε²/(C − 1) = agreement (Theorem 1, Algorithms 1 and 2)",
         family="noise cleaning",
-        refuses={
+        incompatible_with={
             PERTURBED: "it chooses examples by their losses, and at other weights would choose others",
             MIXED: "it chooses labels one by one, and a mixture has two labels",
         },
-        no_limit="what its networks disagree with is left out, also where nothing is noisy",
+        never_erm="what its networks disagree with is left out, also where nothing is noisy",
         parameters={
             **AXES,
             "rounds": "N ≥ 1, of cross-validation, two trainings each; 4 is the authors'",
@@ -266,7 +266,7 @@ class INCV(TwoNetworks):
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> INCVState:
         """Return two fresh networks, and who is selected: all, where nobody was chosen yet."""
         fresh = super().init(task, make_net)
-        selected = Memory(task.index, fill=1, dtype=torch.int8)
+        selected = PerExampleBuffer(task.index, fill=1, dtype=torch.int8)
         status = task.found.get(STATUS)
         if status is not None and bool((status == SELECTED).any()):
             selected.put(task.index, (status == SELECTED).to(torch.int8))

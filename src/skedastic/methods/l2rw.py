@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Lookahead, trained_parameters
 from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card
 
 
@@ -40,11 +40,11 @@ class L2RW(LearnedWeights):
         family="reweighting by learning",
         needs=frozenset({REFERENCE}),
         supports=frozenset({"classification", "regression"}),
-        refuses={
+        incompatible_with={
             PERTURBED: "it takes gradients of the examples and of the reference set itself",
             MIXED: "it tells by its gradient whether a label is wrong, and a mixture has two",
         },
-        no_limit="weights are found anew for every batch, and are never all equal",
+        never_erm="weights are found anew for every batch, and are never all equal",
         parameters=SETTINGS,
         cost=(
             "3.2 × the step of plain training on ResNet-32 (two cores): "
@@ -52,7 +52,7 @@ class L2RW(LearnedWeights):
         ),
     )
 
-    def learned(self, state: Any, look: Look) -> Tensor:
+    def learned(self, state: Any, look: Lookahead) -> Tensor:
         """Return the weights of eq. 8, times B, found before the step's own forward: no graph waits meanwhile."""
         _, direction = self.reference_gradients(state, trained_parameters(state), look.engine)
         return rectified(look.products(direction))

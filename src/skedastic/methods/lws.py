@@ -33,7 +33,7 @@ class LWS(Recipe):
         equations="f_c w_c · x, f learned on class-balanced batches (eq. 4)",
         family="two stages",
         requires=(LAST_LAYER,),
-        no_limit="the factors are trained after plain training",
+        never_erm="the factors are trained after plain training",
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",
             "begins": "the fraction of the epochs after which the factors are trained, in (0, 1)",

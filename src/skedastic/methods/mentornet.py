@@ -46,7 +46,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     OwnOptimizer,
@@ -54,7 +54,7 @@ from skedastic.methods.bases.method import (
     Task,
     outputs,
 )
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 Curriculum = Literal["predefined", "learned", "refined"]
 PERCENT = 100  # epochs as the mentor counts them
@@ -161,7 +161,7 @@ class MentorState(OneNetworkState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MentorNet(Weighing):
+class MentorNet(Reweighting):
     """Weigh each example by a curriculum, from how far its loss is above a moving percentile."""
 
     curriculum: Curriculum = "learned"
@@ -180,8 +180,10 @@ class MentorNet(Weighing):
         equations="(1/B) Σ v_i ℓ_i, v = 1(ℓ ≤ λ₁), late min(max(1 − (ℓ − λ₁)/λ₂, 0), 1), λ₁ a moving percentile (eq. 5 and 6)",
         family="reweighting by learning",
         supports=frozenset({"classification", "regression"}),
-        refuses={MIXED: "it tells by its loss whether a label is right, and a mixture's is large for being one"},
-        limits=({"burn_in": 1000.0, "burn_in_dropout": 0.0},),
+        incompatible_with={
+            MIXED: "it tells by its loss whether a label is right, and a mixture's is large for being one"
+        },
+        reduces_to_erm=({"burn_in": 1000.0, "burn_in_dropout": 0.0},),
         parameters={
             **AXES,
             "curriculum": "predefined: the weights of its equation; learned: of a small network that has learned to imitate it; "
@@ -307,7 +309,7 @@ class MentorNet(Weighing):
         found = super().objective(state, batch, out, clock)
         return found._replace(logs={**found.logs, "percentile": state.average.clone()}) if found.logs else found
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Refine the mentor on the trusted examples, with their labels and with wrong ones; logs its loss."""
         if not self._refined:
             return None

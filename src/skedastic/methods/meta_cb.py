@@ -23,7 +23,7 @@ from torch import Tensor
 from skedastic.core.class_weights import ClassWeights, Deferred, EffectiveNumber
 from skedastic.core.lookahead import stepped
 from skedastic.errors import UserError
-from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Lookahead, trained_parameters
 from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card
 
 
@@ -41,11 +41,11 @@ class MetaCB(LearnedWeights):
         equations="(w_y + ε_i) ℓ_i, ε_i = −τ ∂L_ref(w − α ∇Σ(w_y + ε) ℓ/B)/∂ε_i (eq. 5, Algorithm 1)",
         family="reweighting by learning",
         needs=frozenset({REFERENCE}),
-        refuses={
+        incompatible_with={
             PERTURBED: "it takes gradients of the examples and of the reference set itself",
             MIXED: "it corrects the weight of a label by its gradient, and a mixture has two",
         },
-        no_limit="the weights of classes are none where all are as frequent, but ε is never 0",
+        never_erm="the weights of classes are none where all are as frequent, but ε is never 0",
         parameters={
             **SETTINGS,
             "class_weights": "w, as elsewhere; until they begin, training is plain. They must be there",
@@ -63,7 +63,7 @@ class MetaCB(LearnedWeights):
         if not 0 <= self.meta_lr < float("inf"):
             raise UserError(f"MetaCB(meta_lr={self.meta_lr}): meta_lr must be finite and at least 0; 1 is the authors'")
 
-    def learned(self, state: Any, look: Look) -> Tensor:
+    def learned(self, state: Any, look: Lookahead) -> Tensor:
         """Return (w + ε)/w: the losses have w in them already. All 1 while training is plain."""
         w = self.class_weight(state, look.batch.y, look.clock)
         if w is None:

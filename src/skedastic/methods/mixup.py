@@ -25,8 +25,8 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
+    Logs,
     Method,
-    Metrics,
     State,
 )
 from skedastic.methods.bases.wrapper import BASE, Wrapper
@@ -75,11 +75,11 @@ class Mixup(Wrapper):
         family="around another method",
         supports=frozenset({"classification", "regression"}),
         requires=(REAL_INPUTS,),
-        refuses={
+        incompatible_with={
             MIXED: "its batches are mixtures already",
             PERTURBED: "its steps mix anew each time; turn them round, as in mixup(base=sam)",
         },
-        limits=({"alpha": 0.0},),
+        reduces_to_erm=({"alpha": 0.0},),
         parameters={
             "base": BASE,
             "alpha": "α ≥ 0: 0 is `base` as it is, small values mix little, 1 draws λ uniformly (the authors' for CIFAR-10)",
@@ -92,7 +92,7 @@ class Mixup(Wrapper):
         if not 0 <= self.alpha < float("inf"):
             raise UserError(f"Mixup(alpha={self.alpha}): alpha must be finite and at least 0; 0.2 to 1 are usual")
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` on mixtures."""
         if self.alpha > 0:
             share = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample().to(batch.x.device)

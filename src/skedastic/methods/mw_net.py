@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from skedastic.core.lookahead import stepped
 from skedastic.errors import UserError
-from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Look, trained_parameters
+from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Lookahead, trained_parameters
 from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card, OwnOptimizer, State, Task
 from skedastic.methods.bases.one_network import OneNetworkState
 
@@ -66,11 +66,11 @@ class MWNet(LearnedWeights):
         family="reweighting by learning",
         needs=frozenset({REFERENCE}),
         supports=frozenset({"classification", "regression"}),
-        refuses={
+        incompatible_with={
             PERTURBED: "it takes gradients of the examples and of the reference set itself",
             MIXED: "it weighs an example by its loss, and a mixture's is large for being one",
         },
-        no_limit="its weights are below 1, and never all equal",
+        never_erm="its weights are below 1, and never all equal",
         parameters={
             **SETTINGS,
             "hidden": "units of the network that weighs, ≥ 1",
@@ -105,7 +105,7 @@ class MWNet(LearnedWeights):
         """Return Adam, for the network that weighs."""
         return {"weighter": OwnOptimizer(self.meta_lr, self.meta_weight_decay)}
 
-    def learned(self, state: Any, look: Look) -> Tensor:
+    def learned(self, state: Any, look: Lookahead) -> Tensor:
         """Take a step on Θ, and return the new weights."""
         parameters, engine = trained_parameters(state), look.engine
         rate, seen = engine.rate("main"), look.losses.detach()

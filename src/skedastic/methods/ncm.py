@@ -26,8 +26,8 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
+    Logs,
     Method,
-    Metrics,
     Objective,
     Out,
     Stage,
@@ -61,7 +61,7 @@ class _Means(Method):
         name="ncm",
         title="Class means",
         paper="Kang et al. 2020",
-        refuses={PERTURBED: "it trains nothing", MIXED: "it averages examples as they are"},
+        incompatible_with={PERTURBED: "it trains nothing", MIXED: "it averages examples as they are"},
     )
 
     def entered(self, state: State, task: Task) -> State:
@@ -80,7 +80,7 @@ class _Means(Method):
         """Refuse: there is nothing to minimize."""
         raise UserError("ncm averages features; it minimizes nothing")
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Add the batch's features to the sums."""
         assert isinstance(state, _MeansState)
         head = find_head(state.net, len(state.count))[2]
@@ -128,7 +128,7 @@ class NCM(Recipe):
         equations="argmin ‖x/‖x‖ − μ_c‖ (section 4.2)",
         family="two stages",
         requires=(LAST_LAYER,),
-        no_limit="another classifier takes the place of the trained one",
+        never_erm="another classifier takes the place of the trained one",
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",
             "centred": "take the mean of all features off first (the authors' code)",

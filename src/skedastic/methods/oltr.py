@@ -9,7 +9,7 @@ self-attention of x.
 Compared with github.com/zhmiao/OpenLongTailRecognition-OLTR (commit f50e375): the same head, attention, losses and gradients (those of centroids
 too, which are divided by 1 + how many of the batch are of the class), the same beginnings: centroids are the class means of the plainly
 trained network's features, the hallucinator is its last layer, the attention adds nothing at first. There, features learn at a tenth of the rate
-of the head; here all have the budget's, times `lr_scale`. The attention is put behind the last feature maps that the network has; one without,
+of the head; here all have the training configuration's, times `lr_scale`. The attention is put behind the last feature maps that the network has; one without,
 such as of tables, goes without. Open classes, which it rejects by a threshold on probabilities, are not looked for.
 """
 
@@ -33,7 +33,7 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     Stage,
@@ -153,13 +153,13 @@ class _PlainState(OneNetworkState):
 class _Plain(ERM):
     """Plain training, at the end of which the class means of the features are taken."""
 
-    card: ClassVar[Card] = replace(ERM.card, name="oltr", refuses={MIXED: "it takes the means of classes"})
+    card: ClassVar[Card] = replace(ERM.card, name="oltr", incompatible_with={MIXED: "it takes the means of classes"})
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> _PlainState:
         """Return a fresh network."""
         return _PlainState(self.network(task, make_net), self.known(task), len(task.classes))
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """After the last epoch, take the means."""
         assert isinstance(state, _PlainState)
         if clock.epoch + 1 == clock.epochs:
@@ -196,8 +196,8 @@ class OLTR(OneNetwork):
         equations="v_meta = (10/γ)(v + tanh(T v) ⊗ softmax(H v) M) (eq. 2 to 4), + λ centroid loss (eq. 5)",
         family="long tail",
         requires=(LAST_LAYER,),
-        refuses={MIXED: "it draws features to the centroid of their class, and a mixture is of two"},
-        no_limit="another classifier takes the place of the trained one",
+        incompatible_with={MIXED: "it draws features to the centroid of their class, and a mixture is of two"},
+        never_erm="another classifier takes the place of the trained one",
         parameters={
             **AXES,
             "sampler": "of the second stage; class-balanced by default",

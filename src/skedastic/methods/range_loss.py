@@ -73,8 +73,8 @@ class RangeLoss(OneNetwork):
         equations="ℓ + λ (Σ_c k / Σ_j 1/D_j + β max(m − D_centre, 0)) (eq. 7 to 9, 15)",
         family="long tail",
         requires=(LAST_LAYER,),
-        refuses={MIXED: "its distances are within a class, and a mixture is of two"},
-        limits=({"lam": 0.0},),
+        incompatible_with={MIXED: "its distances are within a class, and a mixture is of two"},
+        reduces_to_erm=({"lam": 0.0},),
         parameters={
             **AXES,
             "lam": "λ ≥ 0, the weight of both terms; 0 is plain training",

@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skedastic.core.replay import RandomState, same_forward
+from skedastic.core.replay import RandomState, replay
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import (
     PERTURBED,
@@ -26,8 +26,8 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
+    Logs,
     Method,
-    Metrics,
     Objective,
     State,
     accuracy,
@@ -75,7 +75,7 @@ class Perturbing(Wrapper):
     def shifts(self, state: State, batch: Batch, first: Objective, clock: Clock, again: Again) -> list[Tensor]:
         """Return what is added to each parameter, given the objective at the weights as they are."""
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of the gradient at the shifted weights."""
         random_state = RandomState.now(state)
         out = self.base.forward(state, batch)
@@ -112,7 +112,7 @@ class Again:
     @contextmanager
     def at(self, shifts: Sequence[Tensor]) -> Iterator[Objective]:
         """Within this context the weights are shifted; yields the objective there."""
-        with moved(self.parameters, shifts), same_forward(self.state, self.random_state):
+        with moved(self.parameters, shifts), replay(self.state, self.random_state):
             yield self.base.objective(self.state, self.batch, self.base.forward(self.state, self.batch), self.clock)
 
 
@@ -130,8 +130,8 @@ class SAM(Perturbing):
         equations="∇L(w + ρ ∇L(w)/‖∇L(w)‖) (eq. 2 and 3)",
         family="around another method",
         supports=frozenset({"classification", "regression"}),
-        refuses={PERTURBED: "it takes the objective at other weights itself"},
-        limits=({"rho": 0.0},),
+        incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        reduces_to_erm=({"rho": 0.0},),
         parameters={"base": BASE, "rho": "ρ ≥ 0, the length of the shift; 0 is `base` as it is, 0.05 to 0.2 are usual"},
         cost="2 × the step of `base`",
     )

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from skedastic.core.epochs import epoch_of
 from skedastic.core.heads import features_of, find_head
-from skedastic.core.per_example import Memory
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.errors import UserError, suggestion
 from skedastic.methods.bases.method import (
     LAST_LAYER,
@@ -31,13 +31,13 @@ from skedastic.methods.bases.method import (
     Card,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     State,
     Task,
     evaluating,
     outputs,
 )
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 Simulated = Literal["gaussian", "predictions"]
 DRAWS = 10_000
@@ -48,12 +48,12 @@ class TrimmedState(OneNetworkState):
 
     def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], index: Tensor, history: int) -> None:
         super().__init__(net, *known)
-        self.recent = Memory(index, history)  # [n, h] losses
-        self.kept = Memory(index, fill=1.0)  # [n] 1 or 0
+        self.recent = PerExampleBuffer(index, history)  # [n, h] losses
+        self.kept = PerExampleBuffer(index, fill=1.0)  # [n] 1 or 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallLoss(Weighing):
+class SmallLoss(Reweighting):
     """Leave out, from one epoch on, the examples whose losses are those of random labels."""
 
     begins: float = 0.5
@@ -67,8 +67,8 @@ class SmallLoss(Weighing):
         paper="Song et al., Robust and On-the-fly Dataset Denoising for Image Classification, ECCV 2020",
         equations="drop i where the mean of ℓ_i over h epochs > the p-th percentile of ℓ(W max(z, 0), ỹ), z ~ N(0, 1), ỹ uniform",
         family="noise cleaning",
-        refuses={MIXED: "it keeps the losses of each example, and a mixture is of two"},
-        limits=({"percentile": 100.0, "simulated": "predictions", "begins": 1000000.0},),
+        incompatible_with={MIXED: "it keeps the losses of each example, and a mixture is of two"},
+        reduces_to_erm=({"percentile": 100.0, "simulated": "predictions", "begins": 1000000.0},),
         parameters={
             **AXES,
             "begins": "E, when examples are left out: a fraction of the epochs if below 1, else epochs; > 0, and before the learning rate falls",
@@ -128,7 +128,7 @@ class SmallLoss(Weighing):
         kept: Tensor = state.kept.of(batch.index).to(losses)
         return kept * len(kept) / kept.sum().clamp_min(1)
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """After the last epoch with all examples, decide who is kept."""
         assert isinstance(state, TrimmedState)
         if clock.epoch + 1 == self._epoch(clock):
@@ -140,9 +140,9 @@ class SmallLoss(Weighing):
             state.kept.values.copy_((mean <= threshold).to(state.kept.values))
         return {"kept": state.kept.values.mean()}
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Say so where nothing was left out."""
-        found = super().remarks(rows, batch_size)
+        found = super().notes(rows, batch_size)
         if not rows or rows[-1].get("kept") != 1.0:
             return found
         why = (

@@ -33,7 +33,7 @@ class TauNorm(Recipe):
         equations="w_c / ‖w_c‖^τ (eq. 3)",
         family="two stages",
         requires=(LAST_LAYER,),
-        limits=({"tau": 0.0, "bias": "keep"},),
+        reduces_to_erm=({"tau": 0.0, "bias": "keep"},),
         parameters={
             "first": "the method that trains the network, such as erm or absgd(lam=5)",
             "tau": "τ ≥ 0; 0 changes nothing, 1 gives all classes the same norm",

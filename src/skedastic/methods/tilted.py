@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from skedastic.core.tilted import DROObjective, log_mean_exp, single
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Batch, Card, Clock, Engine, Metrics, State, Task
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Weighing
+from skedastic.methods.bases.method import Batch, Card, Clock, Engine, Logs, State, Task
+from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
 
 
 def tilted_weights(losses: Tensor, t: float) -> Tensor:
@@ -37,7 +37,7 @@ class TiltedState(OneNetworkState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tilted(Weighing):
+class Tilted(Reweighting):
     """Weigh each example by the exponential of its loss, normalized within the batch."""
 
     t: float = 1.0
@@ -51,7 +51,7 @@ class Tilted(Weighing):
         equations="(1/t) log (1/B) Σ exp(t ℓ_i) (eq. 2)",
         family="instance weights",
         supports=frozenset({"classification", "regression"}),
-        limits=({"t": 0.0},),
+        reduces_to_erm=({"t": 0.0},),
         parameters={
             **AXES,
             "t": "in 1/units of the loss: above 0 for imbalance, below for label noise; 0 is plain training",
@@ -78,7 +78,7 @@ class Tilted(Weighing):
         """Return p_i B."""
         return tilted_weights(losses, self.t) if self.t else None
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs:
         """Return equation 2 over the epoch's examples, each at the network of its step."""
         assert isinstance(state, TiltedState)
         return {"objective": state.objective.taken()}

@@ -42,7 +42,7 @@ class TwoStage(Recipe):
     fresh_head: bool = True
     begins: float = 0.9
     lr_scale: float = 1.0
-    optimizer: Optimizer = "budget"
+    optimizer: Optimizer = "configured"
 
     card: ClassVar[Card] = Card(
         name="two-stage",
@@ -51,7 +51,7 @@ class TwoStage(Recipe):
         equations="stage 1: `first`; stage 2: `then`, on `train`",
         family="two stages",
         supports=frozenset({"classification", "regression"}),
-        no_limit="the optimizer and its schedule begin anew with the second stage",
+        never_erm="the optimizer and its schedule begin anew with the second stage",
         parameters={
             "first": "the method of the first stage, such as erm or absgd(lam=5)",
             "then": "the method of the second, one that trains a single network; erm(sampler=class-balanced) by default",
@@ -59,7 +59,7 @@ class TwoStage(Recipe):
             "fresh_head": "whether the second stage begins with a newly initialized last layer",
             "begins": "the fraction of the epochs after which the second stage begins, in (0, 1)",
             "lr_scale": "of the second stage's learning rate, > 0",
-            "optimizer": "of the second stage: the budget's, or sgd, adam or adamw, with the budget's learning rate converted",
+            "optimizer": "of the second stage: the training configuration's, or sgd, adam or adamw, with the training configuration's learning rate converted",
         },
         cost="1 × plain training; of the second stage only what it trains is backpropagated",
     )
@@ -83,9 +83,9 @@ class TwoStage(Recipe):
         return self.first.needs | self.then.needs
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """How neither stage can be wrapped."""
-        return {**super().refuses, **self.then.refuses}
+        return {**super().incompatible_with, **self.then.incompatible_with}
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class TwoStage(Recipe):
         second = replace(
             alone,
             name=own_name("second", first),
-            optimizer=alone.optimizer if self.optimizer == "budget" else self.optimizer,
+            optimizer=alone.optimizer if self.optimizer == "configured" else self.optimizer,
             epochs=1 - self.begins,
             reinit=False,
             enter=self._entered,

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.core.replay import RandomState, same_forward
+from skedastic.core.replay import RandomState, replay
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import PERTURBED, REAL_INPUTS, Batch, Card, Clock, Method, Objective, Out, State
 from skedastic.methods.bases.wrapper import BASE, Wrapper
@@ -94,7 +94,7 @@ class VAT(Wrapper):
         family="around another method",
         supports=frozenset({"classification", "regression"}),
         requires=(REAL_INPUTS,),
-        limits=({"alpha": 0.0}, {"epsilon": 0.0}),
+        reduces_to_erm=({"alpha": 0.0}, {"epsilon": 0.0}),
         parameters={
             "base": BASE,
             "alpha": "α ≥ 0, the weight of the divergence; 0 is `base` as it is, 1 the authors'",
@@ -125,7 +125,7 @@ class VAT(Wrapper):
         d = torch.randn(x.shape).to(x)
 
         def predict(at: Tensor) -> Tensor:
-            with same_forward(state, random_state):
+            with replay(state, random_state):
                 return self.base.predict(state, at)
 
         with torch.autocast(x.device.type, enabled=False):  # in half precision what ξ d moves is less than rounding

@@ -22,7 +22,7 @@ from torch import nn
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.row_input import Rows, vector_width
+from skedastic.models.row_input import RowInput, vector_width
 
 OF_THE_DATA = ("vocabulary", "beside")
 Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]
@@ -86,13 +86,13 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
         return Normalized(net, inputs.mean, inputs.deviation) if inputs.mean else net
     if getattr(module, "READS", "table") == "text":
         given = {"vocabulary": inputs.vocabulary, "beside": vector_width(inputs)}
-        return Rows(module.build((inputs.tokens,), classes, **given, **options), inputs)
+        return RowInput(module.build((inputs.tokens,), classes, **given, **options), inputs)
     if inputs.tokens:
         raise UserError(
             f"model {name} reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
         )
     net = module.build((vector_width(inputs),), classes, **options)
-    return Rows(net, inputs) if inputs.has_ids else net
+    return RowInput(net, inputs) if inputs.has_ids else net
 
 
 def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path | None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from skedastic.errors import UserError, check_choice, unknown
 from skedastic.models.inputs import PADDING, Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.row_input import Rows, vector_width
+from skedastic.models.row_input import RowInput, vector_width
 
 PREFIX = "hf"
 NEEDS_EXTRA = "models of Hugging Face need the package transformers; pip install 'skedastic[hf]'"
@@ -206,7 +206,7 @@ def _for_text(name: str, config: Any, inputs: Inputs, classes: int, options: Opt
     width, causal = _tried_on_text(name, body, vocabulary, padding)
     if options.pool is None:
         options = replace(options, pool="last" if causal else "mean")
-    return Rows(OfText(body, width + vector_width(inputs), classes, options, padding), inputs)
+    return RowInput(OfText(body, width + vector_width(inputs), classes, options, padding), inputs)
 
 
 def _check_length(name: str, config: Any, body: nn.Module, tokens: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["table", "text", "image"]
+InputKind = Literal["table", "text", "image"]
 PADDING = 0  # the token after a text's end
 
 
@@ -19,7 +19,7 @@ class Inputs:
     pixels are integers in 0..255, or reals in [0, 1].
     """
 
-    kind: Kind
+    kind: InputKind
     shape: tuple[int, ...]
     real: int = 0
     sizes: tuple[int, ...] = ()

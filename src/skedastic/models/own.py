@@ -18,7 +18,7 @@ from torch import nn
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.row_input import Rows
+from skedastic.models.row_input import RowInput
 
 PREFIX = "file"  # of names with a colon that have no other
 OF_THE_DATA = ("inputs", "classes")
@@ -37,7 +37,7 @@ def own_network(name: str) -> nn.Module:
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return what the named function gives, called with those of `inputs`, `classes` and the options that it takes by name.
 
-    Images come to it standardized, ids and tokens as `Rows` gives them. Raises UserError as `own_network` does, and for an
+    Images come to it standardized, ids and tokens as `RowInput` gives them. Raises UserError as `own_network` does, and for an
     option that the function does not take.
     """
     make = _find(name)
@@ -49,7 +49,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     net = _called(make, name, {**given, **options})
     if inputs.kind == "image":
         return Normalized(net, inputs.mean, inputs.deviation) if inputs.mean else net
-    return Rows(net, inputs) if inputs.has_ids else net
+    return RowInput(net, inputs) if inputs.has_ids else net
 
 
 def _find(name: str) -> nn.Module | Callable[..., Any]:

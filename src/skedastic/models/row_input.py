@@ -14,11 +14,11 @@ def embedding_width(size: int) -> int:
 
 
 def vector_width(inputs: Inputs) -> int:
-    """Return the size of the vector that `Rows` makes of the numbers and categories of a row."""
+    """Return the size of the vector that `RowInput` makes of the numbers and categories of a row."""
     return inputs.real + sum(map(embedding_width, inputs.sizes))
 
 
-class Rows(nn.Module):
+class RowInput(nn.Module):
     """A network that reads rows [B, d] as `Inputs` describes them.
 
     net: reads the vector [B, v] of numbers and embedded categories; or, where the row ends with a text, its tokens

@@ -62,7 +62,7 @@ class Clusters:
         return replace(dataset, group=self.of(dataset.x, dataset.y), groups=self.names, bins=None)
 
     @property
-    def remark(self) -> str:
+    def note(self) -> str:
         """What is to be said of them."""
         sure = "" if self.agreement >= LOW else ", so another estimate would find others: take fewer, or train longer"
         return (

@@ -29,11 +29,11 @@ from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.confident import NOT_COUNTED, confident_class, match_counts
 from skedastic.noise.group_noise import group_stats
 from skedastic.noise.group_variance import group_variance
-from skedastic.noise.label_issues import find_suspects
-from skedastic.noise.label_issues_regression import find_suspects_real
+from skedastic.noise.label_issues import find_label_issues
+from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.settings.config import Estimation
-from skedastic.training import Budget, Checkpoints, train
+from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import Progress, Trained
 
 
@@ -60,8 +60,8 @@ class Estimate:
         """The training examples, the most suspect label first (see `skedastic.noise.label_issues`)."""
         d = self.dataset
         if d.scale is not None:
-            return find_suspects_real(self.held_out, d.y, d.index, self.stats.noise[d.group])
-        return find_suspects(self.held_out, d.y, d.index, d.classes)
+            return find_label_issues_regression(self.held_out, d.y, d.index, self.stats.noise[d.group])
+        return find_label_issues(self.held_out, d.y, d.index, d.classes)
 
     @cached_property
     def measured(self) -> GroupStats | None:
@@ -73,7 +73,7 @@ class Estimate:
 def estimate_groups(
     dataset: Dataset,
     make_net: Callable[[], nn.Module],
-    budget: Budget,
+    training: TrainingConfig,
     how: Estimation,
     *,
     seed: int = 0,
@@ -94,7 +94,7 @@ def estimate_groups(
     else:
         fold = folds(dataset.group, dataset.strata, how.folds, seed, dataset.unit)
     models = int(fold.max()) + 1
-    short = replace(budget, epochs=how.epochs_of(budget))
+    short = replace(training, epochs=how.epochs_of(training))
     if dataset.scale is None:
         held_out = torch.full((len(dataset), len(dataset.classes)), torch.nan)
     else:

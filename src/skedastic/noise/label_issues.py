@@ -29,7 +29,7 @@ CHUNK = 65_536  # examples solved at a time
 TINY = 1e-9
 
 
-def find_suspects(
+def find_label_issues(
     probabilities: ArrayLike, labels: ArrayLike, index: ArrayLike, classes: Sequence[str]
 ) -> pd.DataFrame:
     """Return the held-out examples, the most suspect first.
@@ -75,7 +75,7 @@ def found_wrong(suspects: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
     among the first so many as are wrong, which is both. 0 where there is nothing to count.
 
     Args:
-        suspects: of `find_suspects`. wrong: whether the label at each row of the source is wrong, indexed by `index`.
+        suspects: of `find_label_issues`. wrong: whether the label at each row of the source is wrong, indexed by `index`.
     """
     is_wrong = np.asarray(wrong, dtype=bool)[suspects["index"].to_numpy()]
     issue = suspects["is_issue"].to_numpy()

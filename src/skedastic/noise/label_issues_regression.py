@@ -18,7 +18,9 @@ from skedastic.errors import UserError
 FALSE_SHARE = 0.05  # of those called an issue, were the noise normal
 
 
-def find_suspects_real(held_out: ArrayLike, targets: ArrayLike, index: ArrayLike, variance: ArrayLike) -> pd.DataFrame:
+def find_label_issues_regression(
+    held_out: ArrayLike, targets: ArrayLike, index: ArrayLike, variance: ArrayLike
+) -> pd.DataFrame:
     """Return the held-out examples, the most suspect first.
 
     Columns: `rank` from 1; `index`; `given`, the target; `suggested`, what was predicted; `score`, in [0, 1], the chance

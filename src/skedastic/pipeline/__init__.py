@@ -15,13 +15,13 @@ from skedastic.data.targets.groups import clusters_asked
 from skedastic.data.targets.reading import TaskName
 from skedastic.errors import UserError, unknown
 from skedastic.evaluation.classification import evaluate
-from skedastic.evaluation.regression import evaluate_real
+from skedastic.evaluation.regression import evaluate_regression
 from skedastic.methods.bases.method import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REAL_INPUTS, REFERENCE, MakeNet, Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.presets import presets
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups
-from skedastic.pipeline.dry_run import rehearse
+from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.runs.comparison import Comparison
@@ -37,7 +37,7 @@ from skedastic.settings.config import (
     the_method,
     to_toml,
 )
-from skedastic.training import Budget, Checkpoints, train
+from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import Progress, make_task
 
 ALL = "all"  # instead of the names of methods
@@ -55,7 +55,7 @@ def fit(
     test: Any = None,
     reference: Any = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
-    train: Budget | None = None,
+    train: TrainingConfig | None = None,
     estimate: Estimation | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -72,7 +72,7 @@ def fit(
     bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
     everything is trained on and nothing is evaluated. reference: trusted examples for the methods that learn from some, given
     as `test` is; a share is set apart from the training rows, as many of each class. model: a model's name, or {"name": …} with its options, or a
-    function without arguments that returns a fresh network for the encoded features. train, estimate: the budget, and
+    function without arguments that returns a fresh network for the encoded features. train, estimate: the training configuration, and
     how the noise is estimated. checkpoints: a folder to keep checkpoints in; the same call goes on from those that are
     there. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
 
@@ -103,7 +103,7 @@ def fit(
         "reference": None if reference is None else "given" if isinstance(reference, tuple) else str(reference),
         "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
         "method": method_table(method, name),
-        "train": train or Budget(),
+        "train": train or TrainingConfig(),
         "estimate": estimate or Estimation(),
         "seed": seed,
     }
@@ -142,7 +142,7 @@ def _fit(
     _check_reference(data, [method])
     _check_annotators(config, data)
     estimates = _estimates(config, [method])
-    rehearse([method], data.train, make_net, config.train, data.reference)
+    dry_run([method], data.train, make_net, config.train, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
     if tell is not None:
         tell(data)
@@ -201,7 +201,7 @@ def train_and_evaluate(
         if test.scale is None:
             metrics = evaluate(predicted, test.y, test.group, test.classes, test.groups, count)
         else:
-            metrics = evaluate_real(predicted, test.y, test.group, test.groups, count)
+            metrics = evaluate_regression(predicted, test.y, test.group, test.groups, count)
     return make_result(config, data, method, task, trained, estimated, metrics, predicted)
 
 
@@ -224,7 +224,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     _check_annotators(config, data)
     _estimates(config, methods)
     _check_reference(data, methods)
-    rehearse(methods, data.train, network(config, data), config.train, data.reference)
+    dry_run(methods, data.train, network(config, data), config.train, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, network(config, data))
     if tell is not None:
         tell(data)
@@ -290,7 +290,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     data = open_data(replace(config, test="none"))
     make_net = network(config, data)
     _check_annotators(config, data)
-    rehearse([ERM()], data.train, make_net, config.train)
+    dry_run([ERM()], data.train, make_net, config.train)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
     if tell is not None:
         tell(data)

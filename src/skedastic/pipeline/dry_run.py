@@ -16,20 +16,20 @@ from skedastic.methods.presets import presets
 from skedastic.noise.estimate import measure_variance
 from skedastic.noise.group_noise import group_stats
 from skedastic.settings.registry import family_of
-from skedastic.training.config import Budget
+from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
-from skedastic.training.loop import make_task, only_trainable, suited
-from skedastic.training.stage import made, train_mode
+from skedastic.training.loop import make_task, only_trainable, with_supported_labels
+from skedastic.training.stage import to_batch, train_mode
 
 ANOTHER = "leave it out, or take another method"
 WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
 
 
-def rehearse(
+def dry_run(
     methods: Iterable[Method],
     dataset: Dataset,
     make_net: MakeNet,
-    budget: Budget,
+    training: TrainingConfig,
     reference: Dataset | None = None,
 ) -> None:
     """Refuse networks, devices and settings of methods that would fail after the estimate, or in a worker.
@@ -37,7 +37,7 @@ def rehearse(
     Raises UserError. The caller's random state is left alone.
     """
     methods = list(methods)
-    find_device(budget.device)
+    find_device(training.device)
     for method in methods:
         _check_supports(method, dataset.task)
         if dataset.has_ids and REAL_INPUTS in method.requirements:
@@ -49,26 +49,32 @@ def rehearse(
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
-            _rehearse(
-                method, task, _first_batch(method, task, suited(dataset, method)[0], budget), make_net, budget.compile
+            _try_out(
+                method,
+                task,
+                _first_batch(method, task, with_supported_labels(dataset, method)[0], training),
+                make_net,
+                training.compile,
             )
 
 
-def _first_batch(method: Method, task: Task, dataset: Dataset, budget: Budget) -> Batch:
+def _first_batch(method: Method, task: Task, dataset: Dataset, training: TrainingConfig) -> Batch:
     """Return the smallest batch that the method takes."""
     least = method.least_batch(task)
-    if min(budget.batch_size, len(dataset)) < least:
-        what = "train.batch_size" if budget.batch_size < least else "the number of training examples"
+    if min(training.batch_size, len(dataset)) < least:
+        what = "train.batch_size" if training.batch_size < least else "the number of training examples"
         raise UserError(
-            f"{method.card.name}: {what} is {min(budget.batch_size, len(dataset))}, and it needs batches of at least {least}, one "
+            f"{method.card.name}: {what} is {min(training.batch_size, len(dataset))}, and it needs batches of at least {least}, one "
             "example for each class; better several times as many"
         )
     rows = torch.arange(least)
-    loader = Loader(dataset.subset(rows), batch_size=budget.batch_size, least=least, augment=budget.augment, workers=0)
-    return made(next(loader.epoch(0, rows)), loader)
+    loader = Loader(
+        dataset.subset(rows), batch_size=training.batch_size, least=least, augment=training.augment, workers=0
+    )
+    return to_batch(next(loader.epoch(0, rows)), loader)
 
 
-def _rehearse(method: Method, task: Task, batch: Batch, make_net: MakeNet, compiled: bool) -> None:
+def _try_out(method: Method, task: Task, batch: Batch, make_net: MakeNet, compiled: bool) -> None:
     """Take a step of every stage."""
     state: State | None = None
     for stage in method.stages(task):

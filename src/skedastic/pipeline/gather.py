@@ -57,11 +57,11 @@ def make_result(
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
         seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
-        known=data.source.known,
+        schema=data.source.schema,
         true_noise=true_noise(data),
         temperature=_temperature(data, predicted),
         found=data.source.found,
-        remarks=(*data.source.remarks, *data.remarks, *trained.remarks),
+        notes=(*data.source.notes, *data.notes, *trained.notes),
         shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
         clusters=data.clusters,
     )

@@ -11,7 +11,7 @@ from skedastic import models
 from skedastic.data import (
     Dataset,
     Encoder,
-    Known,
+    Schema,
     Source,
     Truth,
     corrupt,
@@ -46,7 +46,7 @@ class Data:
     test: Dataset | None
     truth: Truth | None
     reference: Dataset | None = None
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     test_labels: torch.Tensor | None = None
     clusters: Clusters | None = None
 
@@ -56,10 +56,8 @@ class Data:
             return self
         clusters = estimated.clusters
         test, reference = (None if d is None else clusters.regrouped(d) for d in (self.test, self.reference))
-        remarks = (*self.remarks, clusters.remark)
-        return replace(
-            self, train=estimated.dataset, test=test, reference=reference, remarks=remarks, clusters=clusters
-        )
+        notes = (*self.notes, clusters.note)
+        return replace(self, train=estimated.dataset, test=test, reference=reference, notes=notes, clusters=clusters)
 
 
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
@@ -87,8 +85,8 @@ def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config,
     if arrays is not None:
         if len(arrays) not in (2, 3):
             raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
-        return from_arrays(*arrays, like=source.known)
-    return None if named is None else open_named(config, named, source.known)
+        return from_arrays(*arrays, schema=source.schema)
+    return None if named is None else open_named(config, named, source.schema)
 
 
 def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
@@ -134,13 +132,13 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         given = test_from.dataset(test_rows, encoder, scale)
         test, test_labels = with_clean_labels(given, test_from.truth_of(test_rows)).in_memory(), given.y
     reference: Dataset | None = None
-    remarks = _cut_off(training)
+    notes = _cut_off(training)
     if trusted is not None or held_out is not None:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
         reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
-        remarks += (_described(reference, set_apart=trusted is None, truth=config.truth),)
-    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, remarks, test_labels)
+        notes += (_described(reference, set_apart=trusted is None, truth=config.truth),)
+    return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, notes, test_labels)
 
 
 def _cut_off(training: Dataset) -> tuple[str, ...]:
@@ -175,9 +173,9 @@ def network(config: Config, data: Data) -> MakeNet:
     return make_network(config, data.encoder, data.train.classes)
 
 
-def open_named(config: Config, source: str | None = None, like: Known | None = None) -> Source:
-    """Open the source that `config` names, or another of the same columns; `like`: the training data it must match."""
-    return open_source(source or config.source, like=like, **config.column_roles)
+def open_named(config: Config, source: str | None = None, schema: Schema | None = None) -> Source:
+    """Open the source that `config` names, or another of the same columns; `schema`: the training data it must match."""
+    return open_source(source or config.source, schema=schema, **config.column_roles)
 
 
 def _check_classes(config: Config, source: Source) -> None:

@@ -62,9 +62,9 @@ class Comparison:
         return measure_of(next(iter(self.outcomes[0].metrics.values())))
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """What is to be told of the data and of the training; of how many seeds, where it is not of all."""
-        count = Counter(remark for o in self.outcomes for remark in o.remarks)
+        count = Counter(note for o in self.outcomes for note in o.notes)
         seeds = len(self.outcomes)
         failed = [f"{name} is left out, since its training failed; {why}" for name, why in self.failed.items()]
         return (*failed, *(text if n == seeds else f"{text} ({n} of {seeds} seeds)" for text, n in count.items()))

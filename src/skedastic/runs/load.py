@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Encoder, Known
+from skedastic.data import Encoder, Schema
 from skedastic.data.encoders.saved import encoder_from_json
 from skedastic.data.targets.regression import Scale
 from skedastic.errors import UserError
@@ -105,11 +105,11 @@ def _read(path: Path, model: Callable[[], nn.Module] | None, figures_only: bool)
         metrics=metrics,
         predictions=predictions,
         seconds=state["seconds"],
-        known=Known.from_json(state["known"]),
+        schema=Schema.from_json(state["schema"]),
         true_noise=state["true_noise"],
         temperature=state["temperature"],
         found=state["found"],
-        remarks=tuple(state["remarks"]),
+        notes=tuple(state["notes"]),
         clusters=clusters,
     )
 
@@ -156,7 +156,7 @@ def _clusters(
     with torch.random.fork_rng(devices=[]):
         method, state = rebuild(ERM(), task, make_net, said["stages"])
     _fill(state, {name.removeprefix(NET): t for name, t in tensors.items() if name.startswith(NET)}, path.name)
-    trained = replace(like, method=method, stages=tuple(said["stages"]), state=state.eval(), history=[], remarks=())
+    trained = replace(like, method=method, stages=tuple(said["stages"]), state=state.eval(), history=[], notes=())
     return Clusters(trained, tensors["means"], tensors["of_class"], tuple(said["names"]), float(said["agreement"]))
 
 

@@ -62,11 +62,11 @@ def _data(result: Result) -> list[str]:
             f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
         )
         found.append(f"- The training labels were corrupted on purpose: {given}.")
-    if result.known.kinds:
-        columns = ", ".join(f"`{name}` ({kind})" for name, kind in result.known.kinds.items())
+    if result.schema.kinds:
+        columns = ", ".join(f"`{name}` ({kind})" for name, kind in result.schema.kinds.items())
         found.append(f"- It reads the columns {columns}.")
-    if result.known.images:
-        channels, height, width = result.known.images
+    if result.schema.images:
+        channels, height, width = result.schema.images
         found.append(f"- It reads images of {width} × {height} pixels in {channels} channels.")
     return ["\n".join(found)]
 

@@ -71,7 +71,7 @@ def fit_report(result: Result, folder: Path) -> Report:
         history={name: _curves([result.history])},
         suspects=result.shown_suspects,
         suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
-        notes=[*result.remarks, *group_notes(groups, result.group_stats), *metric_notes(result)],
+        notes=[*result.notes, *group_notes(groups, result.group_stats), *metric_notes(result)],
         environment=environment(),
         measure=measure,
     )
@@ -130,7 +130,7 @@ def comparison_report(comparison: Comparison) -> Report:
         suspects_total=first.suspects_total,
         notes=[
             *config.notes,
-            *comparison.remarks,
+            *comparison.notes,
             *comparison_notes(comparison),
             *group_notes(groups, stats[0] if stats else None),
         ],

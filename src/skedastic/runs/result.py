@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Encoder, Known
+from skedastic.data import Encoder, Schema
 from skedastic.data.targets.regression import Scale
 from skedastic.errors import UserError
 from skedastic.evaluation.metric import ACCURACY, ERROR, Measure
@@ -63,11 +63,11 @@ class Result:
     metrics: dict[str, Any] | None
     predictions: pd.DataFrame
     seconds: float
-    known: Known
+    schema: Schema
     true_noise: list[float | None] | None = None
     temperature: float | None = None
     found: str = ""
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     shown_suspects: tuple[Suspect, ...] = field(default=(), repr=False)
     clusters: Clusters | None = field(default=None, repr=False)
 
@@ -158,10 +158,10 @@ class Result:
             "density": self.density,
             "strengths": None if self.strengths is None else self.strengths.tolist(),
             "true_noise": self.true_noise,
-            "known": self.known.to_json(),
+            "schema": self.schema.to_json(),
             "temperature": self.temperature,
             "found": self.found,
-            "remarks": list(self.remarks),
+            "notes": list(self.notes),
             "seconds": self.seconds,
             "training_seconds": self.trained.seconds,
             "encoder": self.encoder.to_json(),

@@ -38,7 +38,7 @@ class SeedOutcome:
     seconds: dict[str, float]  # the estimate counted where the method needs it
     suspects: list[Suspect]
     suspects_total: int
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -59,7 +59,7 @@ class SeedOutcome:
             seconds={name: r.seconds for name, r in results.items()},
             suspects=list(first.shown_suspects),
             suspects_total=0 if table is None else int(table["is_issue"].sum()),
-            remarks=tuple(dict.fromkeys(remark for r in results.values() for remark in r.remarks)),
+            notes=tuple(dict.fromkeys(note for r in results.values() for note in r.notes)),
             failed=dict(failed or {}),
         )
 

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from skedastic.data import Roles, open_source, open_table
 from skedastic.data.dataset import with_clean_labels
-from skedastic.data.sources.unlabelled import Part, Unlabelled, open_unlabelled
+from skedastic.data.sources.unlabelled import Chunk, Unlabelled, open_unlabelled
 from skedastic.data.targets.groups import group_columns, group_names
 from skedastic.errors import UserError, check_choice
 from skedastic.evaluation.calibration import with_temperature
 from skedastic.evaluation.classification import evaluate
-from skedastic.evaluation.regression import evaluate_real
+from skedastic.evaluation.regression import evaluate_regression
 from skedastic.runs.result import Result
 from skedastic.runs.tables import writing
 from skedastic.settings.config import Config
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 CHECKED = 512  # rows that an exported network is checked on
 
 
@@ -38,7 +38,7 @@ def predict_source(
     calibrated: bool = False,
     keep: Sequence[str] = (),
     force: bool = False,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Write what `result` predicts of the rows of a source into a .csv, .parquet or .jsonl file; return how many rows.
 
@@ -49,7 +49,7 @@ def predict_source(
     roles = roles_of(result.config)
     if calibrated:
         _check_temperature(result)
-    rows = open_unlabelled(source, result.known, roles, keep)
+    rows = open_unlabelled(source, result.schema, roles, keep)
     done = 0
     with writing(out, force) as writer:
         for part in rows.parts():
@@ -65,15 +65,15 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> di
     """Return the figures of `result` on a labelled source, as in its metrics. Raises UserError as `open_source` does."""
     if calibrated:
         _check_temperature(result)
-    opened = open_source(source, like=result.known, **result.config.column_roles)
-    if opened.groups != result.known.groups:
+    opened = open_source(source, schema=result.schema, **result.config.column_roles)
+    if opened.groups != result.schema.groups:
         raise UserError("the training data has groups of its own, and this source has none; name them in the source")
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.scale)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)
     predicted = result.trained.predict(test.x)
     if result.scale is not None:
-        return evaluate_real(predicted, test.y, test.group, test.groups, result.train_count)
+        return evaluate_regression(predicted, test.y, test.group, test.groups, result.train_count)
     predicted = _at_temperature(result, predicted, calibrated)
     return evaluate(predicted, test.y, test.group, test.classes, test.groups, result.train_count)
 
@@ -84,7 +84,7 @@ def roles_of(config: Config) -> Roles:
 
 
 def _predicted(
-    result: Result, rows: Unlabelled, part: Part, roles: Roles, first: int, calibrated: bool, keep: Sequence[str]
+    result: Result, rows: Unlabelled, part: Chunk, roles: Roles, first: int, calibrated: bool, keep: Sequence[str]
 ) -> pd.DataFrame:
     features = part.features
     x = features if isinstance(features, Tensor) else result.encoder.transform(features)
@@ -98,7 +98,7 @@ def _predicted(
         answers = _at_temperature(result, answers, calibrated)
         columns["predicted"] = result.labels[answers.argmax(1).numpy()]
     if roles.groups is not None and (rows.beside or not group_columns(roles.groups, ())):
-        columns["group"] = group_names(roles.groups, part.cells, rows.known, [str(v) for v in columns["predicted"]])
+        columns["group"] = group_names(roles.groups, part.cells, rows.schema, [str(v) for v in columns["predicted"]])
     if result.clusters is not None:
         y = torch.zeros(n, dtype=torch.int64) if result.scale is not None else answers.argmax(1)
         columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, y).numpy()]
@@ -137,11 +137,11 @@ def suspects_with_rows(result: Result, top: int | None = None) -> pd.DataFrame:
     chosen = suspects[suspects["is_issue"]] if top is None else suspects.head(top)
     chosen = chosen.rename(columns={"index": "row"}).reset_index(drop=True)
     chosen.insert(list(chosen.columns).index("given") + 1, "corrected", "")
-    if not result.config.source or not result.known.kinds:
+    if not result.config.source or not result.schema.kinds:
         return chosen
     table = open_table(result.config.source)
     rows = chosen["row"].to_numpy()
-    for name in result.known.kinds:
+    for name in result.schema.kinds:
         if name in table.names and name not in chosen.columns:
             chosen[name] = table.read(name).take(rows).to_numpy()
     return chosen
@@ -160,7 +160,7 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
     source = rows or result.config.source
     if not source:
         raise UserError("the run's data was given in Python: name rows to check the file on with --rows SOURCE")
-    part = next(open_unlabelled(source, result.known, roles_of(result.config)).parts())
+    part = next(open_unlabelled(source, result.schema, roles_of(result.config)).parts())
     x = part.features if isinstance(part.features, Tensor) else result.encoder.transform(part.features)
     assert isinstance(x, Tensor)
     parity = export_network(result.net, x[:CHECKED], Path(out), form, force=force)

@@ -21,12 +21,12 @@ from skedastic.methods.presets import find_preset
 from skedastic.settings import presets as experiments
 from skedastic.settings.convert import build, build_method, name_and_settings, parse
 from skedastic.settings.registry import family_of
-from skedastic.training.config import Budget
+from skedastic.training.config import TrainingConfig
 
 EstimateKind = Literal["cross-fit", "paper", "annotators", "none"]
 Counted = Literal["confident", "all"]
 QUARTER = 0.25
-LEAST_EPOCHS = 5  # of an estimating model, where the training budget has as many
+LEAST_EPOCHS = 5  # of an estimating model, where the training configuration has as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class Estimation:
     each other (empirical Bayes); "paper" trains on one random half and counts all errors on the other (Algorithm 1);
     "annotators" takes the disagreement of annotators for it, and trains nothing; "none" is for methods that need no estimate. folds: ≥ 2. counted: of the predictions of "cross-fit", the
     "confident" ones (Northcutt et al. 2021), or "all", as the paper has it. epochs: of each estimating model, as a
-    fraction of the training budget's, > 0; by default all for "paper" and a quarter for "cross-fit", which leaves the ranking
-    of the groups as it is (benchmarks/estimate_budget.py), but never fewer than 5 where the budget has as many.
+    fraction of the training configuration's, > 0; by default all for "paper" and a quarter for "cross-fit", which leaves the ranking
+    of the groups as it is (benchmarks/estimate_budget.py), but never fewer than 5 where the training configuration has as many.
     """
 
     kind: EstimateKind = "cross-fit"
@@ -58,12 +58,14 @@ class Estimation:
                 f"estimate.folds={self.folds}: folds must be at least 2, since every example is held out once"
             )
         if self.epochs is not None and not 0 < self.epochs <= 10:
-            raise UserError(f"estimate.epochs={self.epochs}: a fraction of the training budget's epochs, in (0, 10]")
+            raise UserError(
+                f"estimate.epochs={self.epochs}: a fraction of the training configuration's epochs, in (0, 10]"
+            )
 
-    def epochs_of(self, budget: Budget) -> int:
+    def epochs_of(self, training: TrainingConfig) -> int:
         """Return the epochs of an estimating model."""
         fraction = self.epochs or (1.0 if self.kind == "paper" else QUARTER)
-        return max(min(LEAST_EPOCHS, budget.epochs), round(budget.epochs * fraction))
+        return max(min(LEAST_EPOCHS, training.epochs), round(training.epochs * fraction))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Config:
     method: Mapping[str, Any] = field(default_factory=lambda: {"name": "har"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "auto"})
     tokens: TextSettings = field(default_factory=TextSettings)
-    train: Budget = field(default_factory=Budget)
+    train: TrainingConfig = field(default_factory=TrainingConfig)
     estimate: Estimation = field(default_factory=Estimation)
     methods: tuple[str, ...] = ("erm", "unif", "har")
     seeds: int = 5

@@ -1,4 +1,4 @@
-"""The budget of a training run: epochs, batches, optimizer and learning-rate schedule, all configuration."""
+"""The configuration of a training run: epochs, batches, optimizer and learning-rate schedule, all configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class TrainingConfig:
     """What every method of a comparison gets alike. Defaults: HAR's appendix B, with a smaller learning rate.
 
     epochs, batch_size: ≥ 1. optimizer: sgd (with momentum), adam or adamw. lr: > 0. weight_decay: ≥ 0.
@@ -78,15 +78,15 @@ class Budget:
                 )
 
     def make_optimizer(
-        self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0, kind: Optimizer = "budget"
+        self, parameters: Iterable[nn.Parameter], lr_scale: float = 1.0, kind: Optimizer = "configured"
     ) -> torch.optim.Optimizer:
         """Return the optimizer of one parameter group.
 
-        kind: instead of the budget's own; where it takes another learning rate by its nature, the budget's is converted: Adam
+        kind: instead of the training configuration's own; where it takes another learning rate by its nature, the training configuration's is converted: Adam
         0.001 where SGD has 0.05.
         """
         lr, parameters = self.lr * lr_scale, list(parameters)
-        kind = self.optimizer if kind == "budget" else kind
+        kind = self.optimizer if kind == "configured" else kind
         if (kind == "sgd") != (self.optimizer == "sgd"):
             lr = lr / ADAM_RATE if kind == "sgd" else lr * ADAM_RATE
         fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them

@@ -16,7 +16,7 @@ from skedastic.data.loader import dead_workers_said
 from skedastic.data.targets.regression import Scale
 from skedastic.methods.bases.method import MIXED, Method, Stage, State, Task
 from skedastic.training.checkpoints import Checkpoints
-from skedastic.training.config import Budget
+from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
 from skedastic.training.stage import StageRun, Values
 
@@ -33,7 +33,7 @@ class Trained:
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
     scale: Scale | None = None  # the units of real targets
-    remarks: tuple[str, ...] = ()  # of the stages
+    notes: tuple[str, ...] = ()  # of the stages
     tokens: int = 0  # of the last columns of x, the ids of a text
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
@@ -76,11 +76,11 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
     )
 
 
-def suited(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
+def with_supported_labels(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
     """Return the data with the labels that a method takes, and a remark: annotators' votes as soft labels, or the majority's."""
-    if dataset.soft is None or MIXED not in method.refuses:
+    if dataset.soft is None or MIXED not in method.incompatible_with:
         return dataset, ()
-    why = f"{method.card.name} trains on the label of each row, not on the shares of the votes: {method.refuses[MIXED]}"
+    why = f"{method.card.name} trains on the label of each row, not on the shares of the votes: {method.incompatible_with[MIXED]}"
     return replace(dataset, soft=None), (why,)
 
 
@@ -89,7 +89,7 @@ def train(
     method: Method,
     dataset: Dataset,
     make_net: Callable[[], nn.Module],
-    budget: Budget,
+    training: TrainingConfig,
     *,
     seed: int = 0,
     task: Task | None = None,
@@ -106,8 +106,8 @@ def train(
     Raises UserError when the loss is no longer finite, or a checkpoint is of something else. The caller's random state
     is left alone.
     """
-    device = find_device(budget.device)
-    dataset, hardened = suited(dataset, method)
+    device = find_device(training.device)
+    dataset, hardened = with_supported_labels(dataset, method)
     task = task or make_task(dataset, reference)
     state: State | None = None
     trained: list[Stage] = []
@@ -116,35 +116,35 @@ def train(
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
-        for number, (stage, epochs) in enumerate(zip(stages, _epochs(stages, budget.epochs), strict=True), 1):
+        for number, (stage, epochs) in enumerate(zip(stages, _epochs(stages, training.epochs), strict=True), 1):
             if state is not None and stage.needed is not None and not stage.needed(state):
                 continue
             trained.append(stage)
             if state is None or stage.reinit:
                 torch.manual_seed(seed)
-                state = _placed(stage.method.init(task, make_net), budget, device)
+                state = _placed(stage.method.init(task, make_net), training, device)
             elif stage.enter is not None:
-                state = _placed(stage.enter(state, task), budget, device)
+                state = _placed(stage.enter(state, task), training, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with only_trainable(stage, state):
-                run = StageRun(stage, state, task, rows, budget, seed, device, epochs, dataset, reference)
+                run = StageRun(stage, state, task, rows, training, seed, device, epochs, dataset, reference)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
-    remarks = [*hardened, *(stage.remark for stage in trained if stage.remark)]
+    notes = [*hardened, *(stage.note for stage in trained if stage.note)]
     for stage in trained:
         course = [row for row in history if row["stage"] == stage.name]
-        remarks += [r for r in stage.method.remarks(course, budget.batch_size) if r not in remarks]
+        notes += [r for r in stage.method.notes(course, training.batch_size) if r not in notes]
     return Trained(
         trained[-1].method,
         tuple(s.name for s in trained),
-        _as_loaded(state, budget),
+        _as_loaded(state, training),
         history,
         seconds,
         dataset.scale,
-        tuple(remarks),
+        tuple(notes),
         dataset.tokens,
     )
 
@@ -187,23 +187,23 @@ def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
     return found
 
 
-def _placed(state: State, budget: Budget, device: torch.device) -> State:
-    """Return the state on its device, in the memory format and compiled as the budget has it."""
-    if budget.channels_last:
+def _placed(state: State, training: TrainingConfig, device: torch.device) -> State:
+    """Return the state on its device, in the memory format and compiled as the training configuration has it."""
+    if training.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if budget.compile:
+    if training.compile:
         torch.compiler.reset()  # else what was compiled for earlier networks counts against the limit of recompilations
         for network in state.children():
             network.compile()
     return state.to(device)
 
 
-def _as_loaded(state: State, budget: Budget) -> State:
+def _as_loaded(state: State, training: TrainingConfig) -> State:
     """Return the state without what `_placed` did to it but the device, as it is once loaded: the last digits depend on it."""
-    if budget.compile:
+    if training.compile:
         for network in state.children():
             network._compiled_call_impl = None
-    if budget.channels_last:
+    if training.channels_last:
         state.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return state
 

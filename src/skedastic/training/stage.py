@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from skedastic.core.samplers import Rows, Sampler
+from skedastic.core.samplers import RowLabels, Sampler
 from skedastic.data.dataset import Dataset
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Metrics, Stage, State, Task
+from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Logs, Stage, State, Task
 from skedastic.training.checkpoints import Snapshot
-from skedastic.training.config import Budget
+from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
 
 Values = dict[str, float | str]  # a row of the history
@@ -43,7 +43,7 @@ class StageRun:
         state: State,
         task: Task,
         dataset: Dataset,
-        budget: Budget,
+        training: TrainingConfig,
         seed: int,
         device: torch.device,
         epochs: int,
@@ -58,7 +58,7 @@ class StageRun:
                 f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give more data"
             )
         self.stage, self.state, self.task = stage, state, task
-        self.budget, self.seed, self.device = budget, seed, device
+        self.training, self.seed, self.device = training, seed, device
         self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
@@ -67,8 +67,8 @@ class StageRun:
             if group and (own := method.optimizers().get(name)) is not None:
                 self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
             elif group:
-                self.optimizers[name] = budget.make_optimizer(group, stage.lr_scale, stage.optimizer)
-                self.schedules.append(budget.make_schedule(self.optimizers[name], self.epochs))
+                self.optimizers[name] = training.make_optimizer(group, stage.lr_scale, stage.optimizer)
+                self.schedules.append(training.make_schedule(self.optimizers[name], self.epochs))
         self.loader = self._loader(dataset, least)
         self.whole, self.reference = whole or dataset, reference
         self.rows = rows_of(dataset)
@@ -76,22 +76,22 @@ class StageRun:
         self.sampler = samplers.pop("main")
         shares = method.batch_shares()
         self.streams = {
-            name: Endless(self._loader_of(name, shares.get(name, 1.0)), sampler, seed + 1 + i)
+            name: CyclingLoader(self._loader_of(name, shares.get(name, 1.0)), sampler, seed + 1 + i)
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
         self.engine = PlainEngine(
-            self.optimizers, device, lambda stream: next(self.streams[stream]), budget.precision, self._examples
+            self.optimizers, device, lambda stream: next(self.streams[stream]), training.precision, self._examples
         )
 
     def _loader(self, dataset: Dataset, least: int = 2, share: float = 1.0) -> Loader:
         return Loader(
             dataset,
-            batch_size=max(least, round(share * self.budget.batch_size)),
+            batch_size=max(least, round(share * self.training.batch_size)),
             least=least,
             seed=self.seed,
-            augment=self.budget.augment,
+            augment=self.training.augment,
             device=self.device,
-            workers=self.budget.workers,
+            workers=self.training.workers,
         )
 
     def _loader_of(self, stream: str, share: float) -> Loader:
@@ -113,7 +113,7 @@ class StageRun:
             ordered, order = names.sort()
             rows = order[torch.searchsorted(ordered, index.cpu())]
         for batch in self._whole.epoch(0, rows, augmented=False):
-            yield made(batch, self._whole)
+            yield to_batch(batch, self._whole)
 
     @property
     def done(self) -> bool:
@@ -124,12 +124,12 @@ class StageRun:
     def run_epoch(self) -> None:
         """Train for an epoch. Raises UserError when the loss, or a weight at the end, is no longer finite."""
         start, method = time.perf_counter(), self.stage.method
-        logged = Means()
+        logged = RunningMeans()
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
-                logged.add(method.step(self.state, made(batch, self.loader), self._clock, self.engine))
+                logged.add(method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine))
             self.step += 1
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         for schedule in self.schedules:
@@ -145,7 +145,7 @@ class StageRun:
         return Clock(self.epoch, self.epochs, self.step)
 
     def _check_finite(self, means: dict[str, float]) -> None:
-        name, lr = self.stage.method.card.name, self.budget.lr
+        name, lr = self.stage.method.card.name, self.training.lr
         if self.stage.name != "train":
             name = f"stage {self.stage.name} ({name})"
         if not means.get("loss", 0.0) < float("inf"):
@@ -231,7 +231,7 @@ class StageRun:
         }
 
 
-class Means:
+class RunningMeans:
     """The means of what the steps of an epoch log; summed up a few steps at a time, which costs a small step less."""
 
     def __init__(self) -> None:
@@ -239,7 +239,7 @@ class Means:
         self._sums: defaultdict[str, Tensor | float] = defaultdict(float)
         self._counts: defaultdict[str, int] = defaultdict(int)
 
-    def add(self, metrics: Metrics) -> None:
+    def add(self, metrics: Logs) -> None:
         """Take the values of a step, a scalar or [B] by name; these must not change afterwards."""
         for name, value in metrics.items():
             if value.dim() == 0:
@@ -265,7 +265,7 @@ class Means:
             waiting.clear()
 
 
-class Endless:
+class CyclingLoader:
     """The batches of a stream, starting over at its end; in a new order each time round."""
 
     def __init__(self, loader: Loader, sampler: Sampler, seed: int) -> None:
@@ -289,14 +289,14 @@ class Endless:
             drawn, epoch = drawn - steps, epoch + 1
         while True:
             for batch in islice(self.loader.epoch(epoch, self._order(epoch)), drawn, None):
-                yield made(batch, self.loader)
+                yield to_batch(batch, self.loader)
             drawn, epoch = 0, epoch + 1
 
     def _order(self, epoch: int) -> Tensor:
         return self.sampler.order(self.rows, self.seed, epoch, FOREVER)
 
 
-def made(batch: RawBatch, loader: Loader) -> Batch:
+def to_batch(batch: RawBatch, loader: Loader) -> Batch:
     """Return a batch of the loader as methods see it."""
     return Batch(*batch, classes=len(loader.dataset.classes))
 
@@ -326,9 +326,11 @@ def _freeze(module: nn.Module) -> None:
                 child.eval()
 
 
-def rows_of(dataset: Dataset) -> Rows:
+def rows_of(dataset: Dataset) -> RowLabels:
     """Return what a sampler may know of a data set."""
-    return Rows(dataset.y if dataset.scale is None else dataset.y[:0], dataset.group, dataset.classes, dataset.groups)
+    return RowLabels(
+        dataset.y if dataset.scale is None else dataset.y[:0], dataset.group, dataset.classes, dataset.groups
+    )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

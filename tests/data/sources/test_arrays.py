@@ -126,19 +126,19 @@ def test_labels_that_can_not_be() -> None:
 
 def test_a_test_set_like_the_training_set() -> None:
     training = from_arrays(X, ["a", "b"] * 6, groups=["u", "v", "w"] * 4)
-    test = from_arrays(X[:2], ["b", "b"], groups=["w", "w"], like=training.known)
+    test = from_arrays(X[:2], ["b", "b"], groups=["w", "w"], schema=training.schema)
     assert test.y.tolist() == [1, 1]
     assert test.group.tolist() == [2, 2]
     assert "y[1]: label 'c' does not occur in the training data" in refused(
-        X[:2], ["a", "c"], ["u", "u"], like=training.known
+        X[:2], ["a", "c"], ["u", "u"], schema=training.schema
     )
-    assert "group 'x' does not occur" in refused(X[:2], ["a", "a"], ["u", "x"], like=training.known)
-    assert "X has 2 features, the training data 3" in refused(X[:2, :2], ["a", "a"], ["u", "u"], like=training.known)
-    assert refused(X[:0], [], [], like=training.known) == "X has no rows"
+    assert "group 'x' does not occur" in refused(X[:2], ["a", "a"], ["u", "x"], schema=training.schema)
+    assert "X has 2 features, the training data 3" in refused(X[:2, :2], ["a", "a"], ["u", "u"], schema=training.schema)
+    assert refused(X[:0], [], [], schema=training.schema) == "X has no rows"
     digits = open_source("digits")
-    assert "holds images [1, 4, 4]" in refused(np.ones((2, 4, 4)), [0, 1], like=digits.known)
-    assert "is a table, and the training data are images" in refused(X, Y, like=digits.known)
-    assert "is a table, and the training data are images" in refused(pd.DataFrame(X), Y, like=digits.known)
+    assert "holds images [1, 4, 4]" in refused(np.ones((2, 4, 4)), [0, 1], schema=digits.schema)
+    assert "is a table, and the training data are images" in refused(X, Y, schema=digits.schema)
+    assert "is a table, and the training data are images" in refused(pd.DataFrame(X), Y, schema=digits.schema)
 
 
 def test_digits() -> None:

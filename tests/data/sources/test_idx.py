@@ -39,7 +39,7 @@ def test_images_and_the_labels_beside_them(zipped: bool, tmp_path: Path) -> None
     assert torch.equal(source.features, torch.from_numpy(expected).to(torch.uint8)[:, None])
     assert source.y.tolist() == [0, 1, 2] * 4
     assert source.classes == ("0", "1", "2")
-    assert open_source(tmp_path / source.name, like=source.known).classes == source.classes
+    assert open_source(tmp_path / source.name, schema=source.schema).classes == source.classes
 
 
 def test_files_that_can_not_be(tmp_path: Path) -> None:

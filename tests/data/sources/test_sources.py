@@ -131,7 +131,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     source = open_source(tmp_path / "pets")
     assert source.classes == ("cat", "dog")
     assert source.y.bincount().tolist() == [12, 12]
-    assert "left out: files of other kinds (1 .csv)" in source.remarks
+    assert "left out: files of other kinds (1 .csv)" in source.notes
     np.testing.assert_array_equal(
         source.features[torch.arange(N)].permute(0, 2, 3, 1), np.concatenate([images[1::2], images[::2]])
     )
@@ -142,7 +142,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "pets" / "dog" / "02.png").write_bytes(png(pixels(1, 20)[0]))
     resized = open_source(tmp_path / "pets")
     assert resized.features.shape == (N, 3, 8, 8)
-    assert "images of different sizes: cut to squares and resized to 8 × 8 (--image-size)" in resized.remarks
+    assert "images of different sizes: cut to squares and resized to 8 × 8 (--image-size)" in resized.notes
     assert open_source(tmp_path / "pets", image_size=5).features[torch.tensor([0])].shape == (1, 3, 5, 5)
 
 
@@ -216,8 +216,8 @@ def test_frames_of_polars_and_data_sets_of_torch() -> None:
         def __getitem__(self, i: int) -> tuple[Image.Image, int]:
             return pictures[i]
 
-    result = sk.fit(Pictures(), method="erm", train=sk.Budget(epochs=1), estimate=sk.Estimation(kind="none"))
-    assert result.known.images == (3, 8, 8)
+    result = sk.fit(Pictures(), method="erm", train=sk.TrainingConfig(epochs=1), estimate=sk.Estimation(kind="none"))
+    assert result.schema.images == (3, 8, 8)
     for wrong, words in (
         ([1, 2], "is a int"),
         ([(x[0], 1), (x[0, :2], 0)], r"item 1 .* has shape \[2\]"),
@@ -284,10 +284,10 @@ def test_what_the_user_says_of_columns_goes_first(tmp_path: Path) -> None:
 def test_a_feature_that_is_the_target_is_said(tmp_path: Path) -> None:
     frame = table().assign(told=np.where(table()["label"] == "yes", 1, 2), price=np.linspace(1, 2, N) ** 2)
     source = open_source(_csv(tmp_path, frame.assign(cents=frame["price"] * 100)), target="label")
-    assert any(r.startswith("column told is the target in other words") for r in source.remarks)
-    assert not any("price is the target" in r for r in source.remarks)
+    assert any(r.startswith("column told is the target in other words") for r in source.notes)
+    assert not any("price is the target" in r for r in source.notes)
     real = open_source(tmp_path / "t.csv", target="price")
-    assert any(r.startswith("column cents is the target in other words") for r in real.remarks)
+    assert any(r.startswith("column cents is the target in other words") for r in real.notes)
 
 
 def _csv(folder: Path, frame: pd.DataFrame) -> Path:

@@ -19,7 +19,7 @@ from skedastic.pipeline.prepare import open_data, prepare
 from skedastic.settings.config import Config
 
 N = 60
-QUICK = {"train": sk.Budget(epochs=1), "method": "erm"}
+QUICK = {"train": sk.TrainingConfig(epochs=1), "method": "erm"}
 
 
 def frame() -> pd.DataFrame:
@@ -49,7 +49,7 @@ def test_groups_of_several_columns() -> None:
     pairs = frame()["ward"] + ", " + frame()["sex"]
     assert [source.groups[g] for g in source.group] == pairs.tolist()
     assert list(source.features) == ["x", "age", "ward", "sex"]
-    test = open_source(frame().iloc[:3], target="label", groups="ward,sex", like=source.known)
+    test = open_source(frame().iloc[:3], target="label", groups="ward,sex", schema=source.schema)
     assert test.group.tolist() == source.group[:3].tolist()
     assert "unknown groups column 'sexe'; did you mean 'sex'?" in refused(
         open_source, frame(), target="label", groups="ward,sexe"
@@ -64,7 +64,7 @@ def test_groups_of_quantiles() -> None:
     assert source.group.bincount().min() > 10
     edges = source.quantiles.edges
     assert source.group.tolist() == np.searchsorted(edges, frame()["age"], side="right").tolist()
-    young = open_source(frame().assign(age=1), target="label", groups="quantiles:age:4", like=source.known)
+    young = open_source(frame().assign(age=1), target="label", groups="quantiles:age:4", schema=source.schema)
     assert young.group.unique().tolist() == [0]
     assert len(open_source(frame(), target="label", groups="quantiles:x").groups) == 10
     assert "regression needs numbers" in refused(open_source, frame(), target="label", groups="quantiles:ward:3")
@@ -95,7 +95,7 @@ def test_a_column_says_which_rows_are_for_testing() -> None:
     split = np.array(["train", "Test", "train", "valid"])[np.arange(N) % 4]
     source = open_source(frame().assign(split=split), target="label", split="split")
     assert "split" not in source.features.kinds
-    assert any("15 rows for validation" in r for r in source.remarks)
+    assert any("15 rows for validation" in r for r in source.notes)
     data = prepare(Config(split="split"), source, None)
     assert data.test.index.tolist() == list(range(1, N, 4))
     assert sorted(data.train.index.tolist()) == [i for i in range(N) if i % 4 in (0, 2)]
@@ -137,7 +137,7 @@ def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
     assert (new.y != source.y).nonzero().flatten().tolist() == [0]
     assert new.classes[new.y[0]] == "b"
     assert new.group.tolist() == new.y.tolist(), "the groups are the labels"
-    assert new.remarks[-1].endswith("c.csv: 1 labels corrected, 1 rows removed, 3 of 4 lines filled in")
+    assert new.notes[-1].endswith("c.csv: 1 labels corrected, 1 rows removed, 3 of 4 lines filled in")
     data = prepare(Config(test="none"), new, None)
     assert 4 not in data.train.index.tolist()
     assert len(data.train) == N - 1
@@ -197,9 +197,9 @@ def test_labels_of_annotators_that_are_numbers_are_not_positions(first: int) -> 
     source = open_source(rated, annotators=["said"], task="classification")
     assert source.classes == tuple(str(first + c) for c in range(3))
     assert source.y.tolist() == [i % 3 for i in range(N)]
-    assert source.remarks == ()
+    assert source.notes == ()
     torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 2 / 3, 1 / 3]))
-    again = open_source(rated.iloc[1:], annotators=["said"], task="classification", like=source.known)
+    again = open_source(rated.iloc[1:], annotators=["said"], task="classification", schema=source.schema)
     assert again.y.tolist() == [i % 3 for i in range(1, N)]
 
 
@@ -207,7 +207,7 @@ def test_votes_as_counts_and_as_lists() -> None:
     counts = [[3, 1, 0] if i % 2 else [0, 1, 1] for i in range(N)]
     source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])
     assert source.classes == ("0", "1")
-    assert "left out: 30 votes for 2, for which no row has the most" in source.remarks
+    assert "left out: 30 votes for 2, for which no row has the most" in source.notes
 
 
 def test_counts_name_their_classes() -> None:
@@ -261,7 +261,11 @@ def voted() -> pd.DataFrame:
 def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on() -> None:
     people = ["anna", "ben", "carl"]
     result = sk.fit(
-        voted(), target="label", annotators=people, estimate=sk.Estimation(kind="annotators"), train=sk.Budget(epochs=1)
+        voted(),
+        target="label",
+        annotators=people,
+        estimate=sk.Estimation(kind="annotators"),
+        train=sk.TrainingConfig(epochs=1),
     )
     np.testing.assert_allclose(result.group_stats.noise, [1 / 3, 0, 0], atol=1e-7)
     assert result.strengths.argmax() == 0
@@ -272,11 +276,11 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
         target="label",
         annotators=people,
         method="gce",
-        train=sk.Budget(epochs=1),
+        train=sk.TrainingConfig(epochs=1),
         estimate=sk.Estimation(kind="none"),
     )
     assert MIXED in gce.method.refuses
-    assert any("trains on the label of each row, not on the shares of the votes" in r for r in gce.remarks)
+    assert any("trains on the label of each row, not on the shares of the votes" in r for r in gce.notes)
     assert "there are none; name their columns with --annotators" in refused(
         sk.fit, frame(), target="label", estimate=sk.Estimation(kind="annotators"), **QUICK
     )
@@ -321,12 +325,12 @@ def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.
 def test_a_test_source_may_have_votes_for_labels_too() -> None:
     people = ["anna", "ben", "carl"]
     source = open_source(voted().drop(columns="label"), annotators=people)
-    test = open_source(voted().drop(columns="label").iloc[:7], annotators=people, like=source.known)
+    test = open_source(voted().drop(columns="label").iloc[:7], annotators=people, schema=source.schema)
     assert test.classes == source.classes
     assert test.y.tolist() == source.y[:7].tolist()
     given = open_source(voted(), target="label", annotators=people)
-    plain = open_source(frame(), target="label", annotators=people, like=given.known)
+    plain = open_source(frame(), target="label", annotators=people, schema=given.schema)
     assert plain.y.tolist() == given.y.tolist(), "a test set needs no votes"
     ratings = frame().drop(columns="label").assign(said=[[i, i + 2.5] for i in range(N)])
     real = open_source(ratings, annotators=["said"])
-    assert open_source(ratings, annotators=["said"], like=real.known).y.tolist() == real.y.tolist()
+    assert open_source(ratings, annotators=["said"], schema=real.schema).y.tolist() == real.y.tolist()

@@ -57,7 +57,7 @@ def test_a_csv_is_parsed_column_by_column(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame["age"], [31, 45, np.nan, 27, 62])
     assert frame["city"].tolist() == ["Rome", "Oslo", "Rome", "", "Oslo"]
     assert frame["member"].tolist() == [1, 0, 1, 0, 1]
-    assert source.remarks == (
+    assert source.notes == (
         "columns with missing cells, filled with the median of the training rows and marked, or kept as a category: "
         "age (1 of 5), city (1 of 5)",
     )
@@ -95,14 +95,14 @@ def test_the_index_that_pandas_saves_is_no_feature(tmp_path: Path) -> None:
     assert list(open_source(tmp_path / "t.parquet", target="label").features.columns) == ["x"]
     from_csv = open_source(tmp_path / "t.csv", target="label")
     assert list(from_csv.features.columns) == ["x"]
-    assert "left out: the column without a name" in from_csv.remarks
+    assert "left out: the column without a name" in from_csv.notes
 
 
 def test_constant_and_counting_columns_are_remarked(tmp_path: Path) -> None:
     rows = "".join(f"{i},same,{i % 7},{'ab'[i % 2]}\n" for i in range(40))
     source = open_source(write(tmp_path, f"id,fixed,x,label\n{rows}"), target="label")
     assert list(source.features.columns) == ["id", "x"]
-    assert source.remarks == (
+    assert source.notes == (
         "columns left out, since every cell is the same: fixed",
         "columns counting up row by row, so perhaps no feature but an index (--ignore it then): id",
     )
@@ -274,7 +274,7 @@ def training(tmp_path: Path) -> Source:
 
 def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: Source) -> None:
     text = "city,extra,label,age,member\nParis,9,no,50,False\nRome,9,no,n/a,True\n"
-    test = open_source(write(tmp_path, text, "test.csv"), target="label", like=training.known)
+    test = open_source(write(tmp_path, text, "test.csv"), target="label", schema=training.schema)
     assert test.classes == training.classes, "a class may be absent from the test set, and one example is enough"
     assert test.y.tolist() == [0, 0]
     assert list(test.features.columns) == list(training.features.columns)
@@ -286,7 +286,7 @@ def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: So
 
 def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
     def test_file(text: str, **options: object) -> str:
-        return refusal(write(tmp_path, text, "test.csv"), like=training.known, **options)
+        return refusal(write(tmp_path, text, "test.csv"), schema=training.schema, **options)
 
     header = "age,city,member,label\n"
     assert test_file(header + "3,Rome,true,yess\n") == (
@@ -300,9 +300,9 @@ def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
     grouped = open_source(tmp_path / "people.csv", target="label", groups="member")
     path = write(tmp_path, header + "3,Rome,maybe,yes\n", "test.csv")
     assert "line 2: group 'maybe' does not occur in the training data" in refusal(
-        path, groups="member", like=grouped.known
+        path, groups="member", schema=grouped.schema
     )
-    assert "holds images [1, 8, 8]" not in refusal(path, like=open_source("digits").known)
+    assert "holds images [1, 8, 8]" not in refusal(path, schema=open_source("digits").schema)
 
 
 def test_names_and_numbers_of_every_kind_of_column() -> None:

@@ -81,8 +81,8 @@ def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say():
 
 def test_measurements_are_regression_by_default_and_classes_are_not():
     assert from_arrays(X, Y).classes == ()
-    assert "trained as regression" in from_arrays(X, Y).remarks[-1]
-    assert from_arrays(X, Y, task="regression").remarks == ()
+    assert "trained as regression" in from_arrays(X, Y).notes[-1]
+    assert from_arrays(X, Y, task="regression").notes == ()
     assert from_arrays(X, np.arange(200) % 3).classes == ("0", "1", "2")
     whole = from_arrays(X, np.arange(200) % 3, task="regression")
     assert (whole.classes, whole.groups) == ((), ("0", "1", "2"))
@@ -91,14 +91,14 @@ def test_measurements_are_regression_by_default_and_classes_are_not():
 
 def test_a_test_source_is_binned_as_the_training_source_is():
     training = from_arrays(X, Y, task="regression")
-    test = from_arrays(X[:5], Y[:5] * 10, like=training.known)
+    test = from_arrays(X[:5], Y[:5] * 10, schema=training.schema)
     assert test.groups == training.groups
     assert torch.equal(test.group, training.bins.of(torch.from_numpy(Y[:5] * 10)))
     assert test.y.tolist() == (Y[:5] * 10).tolist()
-    few = from_arrays(X[:3], [1, 2, 1], like=training.known)
+    few = from_arrays(X[:3], [1, 2, 1], schema=training.schema)
     assert few.classes == ()
     assert "give (X, y, groups)" in refused(
-        from_arrays, X[:3], Y[:3], like=from_arrays(X, Y, np.arange(200) % 3, task="regression").known
+        from_arrays, X[:3], Y[:3], schema=from_arrays(X, Y, np.arange(200) % 3, task="regression").schema
     )
 
 

@@ -35,23 +35,23 @@ class Trouble:
 
     world: Any
     measure: Any = accuracy
-    budget: Any = BUDGET
+    training: Any = BUDGET
 
 
 QUICK = replace(BUDGET, epochs=12, batch_size=128)
 NOISY = Trouble(
-    Blobs(noise="uniform:0.4", trusted=20), budget=replace(BUDGET, batch_size=128)
+    Blobs(noise="uniform:0.4", trusted=20), training=replace(BUDGET, batch_size=128)
 )  # plain training learns the wrong labels by heart
-FLIPPED = Trouble(Blobs(noise="c0->c1:0.45,c2->c3:0.45", n=4000, apart=2.5), budget=QUICK)
+FLIPPED = Trouble(Blobs(noise="c0->c1:0.45,c2->c3:0.45", n=4000, apart=2.5), training=QUICK)
 TAIL = Trouble(Blobs(imbalance="longtail:50", n=4000, classes=8), rare(4), QUICK)
-TAIL_ADAM = replace(TAIL, budget=replace(QUICK, optimizer="adamw", lr=0.003))
+TAIL_ADAM = replace(TAIL, training=replace(QUICK, optimizer="adamw", lr=0.003))
 NOISY_AND_RARE = Trouble(
     Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1200), spoiled, replace(BUDGET, epochs=30, batch_size=128)
 )
 OVERLAPPING = Trouble(
     Blobs(apart=2.0), calibration
 )  # few examples of classes that can't be told apart: plain training is too sure
-HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), budget=replace(BUDGET, epochs=2, batch_size=128, lr=0.01))
+HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), training=replace(BUDGET, epochs=2, batch_size=128, lr=0.01))
 HIDDEN = Trouble(Occluded(plain=0.5, faint=0.3, square=9, n=200))
 
 ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Trouble, float, str, str]] = {
@@ -140,7 +140,7 @@ def test_it_beats_plain_training(name):
         make_method(method, {}),
         trouble.world,
         measure=trouble.measure,
-        budget=trouble.budget,
+        training=trouble.training,
         against=make_method(against, {}),
     )
     print(f"{name}: {found['mean']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})")  # `-rP` shows it

@@ -17,11 +17,11 @@ from torch import Tensor
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.text import TextEncoder, TextSettings
-from skedastic.data.on_disk import FLOAT, LARGE, StoredRows
+from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.sources.arrays import as_tensor
-from skedastic.data.tables.columns import FEW_CATEGORIES, Kind
+from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
 from skedastic.data.tables.roles import check_columns
-from skedastic.data.tables.table import Columns, FrameCells, Table, frame_columns
+from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
@@ -142,9 +142,9 @@ class RowEncoder(Encoder):
         )
 
     @property
-    def columns(self) -> dict[str, Kind]:
+    def columns(self) -> dict[str, ColumnKind]:
         """Return the columns that it reads, and what they hold."""
-        kinds: dict[str, Kind] = {n.name: "number" for n in self.numbers if not n.part}
+        kinds: dict[str, ColumnKind] = {n.name: "number" for n in self.numbers if not n.part}
         kinds |= dict.fromkeys(self.dates, "date")
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
@@ -156,9 +156,9 @@ class RowEncoder(Encoder):
         if n * self.inputs.shape[0] * FLOAT <= LARGE:
             return self.in_memory(columns, rows)
         if rows is None or _ascends(rows):
-            return StoredRows.written(self._parts(columns, rows), self.inputs.shape[0])
+            return OnDiskFeatures.written(self._parts(columns, rows), self.inputs.shape[0])
         wanted, order = rows.sort()
-        return StoredRows.written(self._parts(columns, wanted), self.inputs.shape[0]).take(order.argsort())
+        return OnDiskFeatures.written(self._parts(columns, wanted), self.inputs.shape[0]).take(order.argsort())
 
     def _parts(self, columns: Columns, wanted: Tensor | None) -> Iterator[NDArray[np.float32]]:
         """Yield the encoded rows `wanted` [m], which ascend, or all, a part at a time."""
@@ -204,7 +204,7 @@ class RowEncoder(Encoder):
         A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
         an array is refused, as in training.
         """
-        table = Table("X", FrameCells(self.as_frame(X)))
+        table = Table("X", FrameReader(self.as_frame(X)))
         check_columns(table, self.columns)
         return self.in_memory(Columns(table, self.columns, self.dates))
 

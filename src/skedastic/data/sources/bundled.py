@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.table import FrameCells, Table
+from skedastic.data.tables.table import FrameReader, Table
 
 IMAGES = "digits"
 TABLES = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
@@ -22,7 +22,7 @@ def bundled_table(name: str) -> tuple[Table, str]:
     target = bunch.target
     if "target_names" in bunch:
         target = pd.Series(np.asarray(bunch.target_names, dtype=object)[bunch.target.to_numpy()], dtype=object)
-    return Table(name, FrameCells(bunch.data.assign(**{TABLES[name]: target.to_numpy()}))), TABLES[name]
+    return Table(name, FrameReader(bunch.data.assign(**{TABLES[name]: target.to_numpy()}))), TABLES[name]
 
 
 def digits() -> Source:

@@ -28,7 +28,7 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
 from skedastic.data.images import parquet_bytes
-from skedastic.data.tables.table import ArrowCells, ArrowFileCells, Cells, ParquetCells, Table, arrow_reader
+from skedastic.data.tables.table import ArrowFileReader, ArrowReader, ColumnReader, ParquetReader, Table, arrow_reader
 from skedastic.errors import UserError
 
 LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
@@ -100,8 +100,8 @@ def _read_csv(paths: Sequence[Path], name: str) -> Table:
     names = [h.strip() for h in first[0]]
     kept = [n for n in names if n]
     cells, files = _gathered(tables, paths, names, kept)
-    remarks = ("left out: the column without a name",) if len(kept) < len(names) else ()
-    return _whole(Table(name, cells, lines=True, remarks=remarks, files=files))
+    notes = ("left out: the column without a name",) if len(kept) < len(names) else ()
+    return _whole(Table(name, cells, lines=True, notes=notes, files=files))
 
 
 def _header(path: Path) -> tuple[list[str], str]:
@@ -149,7 +149,7 @@ def _read_json(paths: Sequence[Path], name: str) -> Table:
         tables.append(_json_array(path) if is_array else _json_lines(path))
     _check_columns([t.schema for t in tables], paths)
     whole = _concatenated(tables, paths)
-    return _whole(Table(name, ArrowCells(whole), files=_files(paths, [t.num_rows for t in tables])))
+    return _whole(Table(name, ArrowReader(whole), files=_files(paths, [t.num_rows for t in tables])))
 
 
 def _json_lines(path: Path) -> pa.Table:
@@ -187,7 +187,7 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     return _whole(
         Table(
             name,
-            _Shown(ParquetCells(tuple(files))),
+            _Shown(ParquetReader(tuple(files))),
             label_names=class_labels(declared),
             images={n: partial(parquet_bytes, paths, n) for n in images},
             files=_files(paths, [f.metadata.num_rows for f in files]),
@@ -205,7 +205,7 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
     _check_columns(schemas, paths)
     with readable(paths[0]):
         schema = pa.unify_schemas(schemas, promote_options="permissive")
-    cells = _Shown(ArrowFileCells(paths, schema, rows))
+    cells = _Shown(ArrowFileReader(paths, schema, rows))
     names = class_labels(hugging_face(schemas[0]))
     return _whole(Table(name, cells, label_names=names, files=_files(paths, rows)))
 
@@ -213,7 +213,7 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
 class _Shown:
     """Cells without the index that pandas saved."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: ColumnReader) -> None:
         self.cells = cells
         self.names = tuple(n for n in cells.names if not re.fullmatch(HIDDEN, n))
 
@@ -229,18 +229,18 @@ class _Shown:
 
 def _gathered(
     tables: Sequence[Callable[[], Iterator[pa.RecordBatch]]], paths: Sequence[Path], names: list[str], kept: list[str]
-) -> tuple[Cells, tuple[tuple[str, int], ...]]:
+) -> tuple[ColumnReader, tuple[tuple[str, int], ...]]:
     """Return the cells of all files: in memory, or where they are large in Parquet files that vanish with the cells."""
     if sum(path.stat().st_size for path in paths) <= LARGE:
         parts = [pa.Table.from_batches(batches) if (batches := list(t())) else None for t in tables]
         whole = [p.rename_columns(names).select(kept) for p in parts if p is not None]
-        cells: Cells = ArrowCells(
+        cells: ColumnReader = ArrowReader(
             pa.concat_tables(whole) if whole else pa.table({n: pa.array([], pa.string()) for n in kept})
         )
         return cells, _files(paths, [0 if p is None else p.num_rows for p in parts])
     folder = Path(tempfile.mkdtemp(prefix="skedastic-"))
     written: list[pq.ParquetFile] = []
-    cells = ParquetCells(written)
+    cells = ParquetReader(written)
     weakref.finalize(cells, shutil.rmtree, folder, ignore_errors=True)
     for i, table in enumerate(tables):
         target = folder / f"{i}.parquet"

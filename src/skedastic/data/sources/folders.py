@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from skedastic.data.images import FileBytes
-from skedastic.data.tables.table import FrameCells, Table
+from skedastic.data.tables.table import FrameReader, Table
 from skedastic.errors import UserError
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -44,13 +44,13 @@ def read_folder(folder: Path) -> Table:
         raise UserError(f"{alone} is in no sub-folder; put each file into a folder named as its class")
     labels = [p.relative_to(folder).parts[0] for p in taken]
     others = [f"{n} {e or 'without ending'}" for e, n in endings.items() if e not in known]
-    remarks = (f"left out: files of other kinds ({', '.join(others)})",) if others else ()
+    notes = (f"left out: files of other kinds ({', '.join(others)})",) if others else ()
     if not images:
         frame = pd.DataFrame({"text": pd.Series([_text(p) for p in taken], dtype=object), LABEL: labels})
-        return Table(folder.name, FrameCells(frame), remarks=remarks)
+        return Table(folder.name, FrameReader(frame), notes=notes)
     frame = pd.DataFrame({LABEL: labels})
     paths = tuple(map(str, taken))
-    return Table(folder.name, FrameCells(frame), images={"image": partial(FileBytes, paths)}, remarks=remarks)
+    return Table(folder.name, FrameReader(frame), images={"image": partial(FileBytes, paths)}, notes=notes)
 
 
 def _text(path: Path) -> str:

@@ -13,15 +13,15 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from skedastic.data.images import as_images
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.data.sources.files import readable
 from skedastic.data.sources.source import Source, check_like, columns_like
-from skedastic.data.tables.columns import Place, encodable, is_text
+from skedastic.data.tables.columns import CellLocation, encodable, is_text
 from skedastic.data.tables.roles import Roles, find_columns
-from skedastic.data.tables.table import Columns, FrameCells, Table, frame_columns
+from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
 from skedastic.data.targets.labels import are_whole_numbers
-from skedastic.data.targets.reading import Column, TaskName, read_answers
+from skedastic.data.targets.reading import Column, TaskName, read_targets
 from skedastic.errors import UserError, unknown
 
 
@@ -33,7 +33,7 @@ def from_arrays(
     truth: Any = None,
     task: TaskName = "auto",
     bins: int | None = None,
-    like: Known | None = None,
+    schema: Schema | None = None,
     name: str = "arrays",
     **roles: Any,
 ) -> Source:
@@ -41,13 +41,13 @@ def from_arrays(
 
     X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
     labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
-    `read_answers`. like: of the training source, when this is its test set. name: of the source. roles: which columns of a frame are what (`Roles`).
+    `read_targets`. like: of the training source, when this is its test set. name: of the source. roles: which columns of a frame are what (`Roles`).
     Raises UserError for everything that can't be used.
     """
     columns = {"y": y, "groups": groups, "truth": truth}
-    source = _from_columns(name, X, "X", columns, task, bins, like, Roles(**roles))
-    if like is not None:
-        check_like(source, like)
+    source = _from_columns(name, X, "X", columns, task, bins, schema, Roles(**roles))
+    if schema is not None:
+        check_like(source, schema)
     return source
 
 
@@ -90,14 +90,14 @@ def from_npz(
     target: str,
     groups: str | None,
     truth: str | None,
-    like: Known | None,
+    schema: Schema | None,
     *,
     task: TaskName = "auto",
     bins: int | None = None,
 ) -> Source:
     """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
     arrays = _arrays(path, {"X": "X", "y": target, "groups": groups, "truth": truth})
-    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, like, Roles())
+    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, schema, Roles())
 
 
 def npz_features(path: Path) -> Tensor:
@@ -137,10 +137,10 @@ def _from_columns(
     columns: dict[str, Any],
     task: TaskName,
     bins: int | None,
-    like: Known | None,
+    schema: Schema | None,
     roles: Roles,
 ) -> Source:
-    features, remarks = _features(X, x_name, like, roles)
+    features, notes = _features(X, x_name, schema, roles)
     if len(features) == 0:
         raise UserError(f"{x_name} has no rows")
     prefix = x_name.removesuffix("X")
@@ -151,19 +151,19 @@ def _from_columns(
     }
     if "y" not in series:
         raise UserError("y is missing; give a label for each example")
-    answers = read_answers(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, like=like)
+    answers = read_targets(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, schema=schema)
     whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
-    return Source(name, features, **answers | {"remarks": (*remarks, *answers["remarks"])}, integer_labels=whole)
+    return Source(name, features, **answers | {"notes": (*notes, *answers["notes"])}, integer_labels=whole)
 
 
-def _features(X: Any, name: str, like: Known | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
+def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
     if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
         X = X.to_pandas()
     if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
         X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
         roles = Roles(text=("text",))
     if isinstance(X, pd.DataFrame):
-        return _of_frame(X, name, like, roles)
+        return _of_frame(X, name, schema, roles)
     if roles.ignore or roles.given or roles.image:
         raise UserError(
             f"{name} has no columns with names: leave ignore, text, numeric, categorical and image out, or give a frame"
@@ -173,10 +173,10 @@ def _features(X: Any, name: str, like: Known | None, roles: Roles) -> tuple[Colu
         return as_images(values, name), ()
     if values.shape[1] == 0:
         raise UserError(f"{name} has shape {list(values.shape)}: there is no feature")
-    if like is not None and like.kinds and values.shape[1] != len(like.kinds):
-        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(like.kinds)}")
+    if schema is not None and schema.kinds and values.shape[1] != len(schema.kinds):
+        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(schema.kinds)}")
     frame = numbered(values)
-    return (columns_like(Table(name, FrameCells(frame)), like) if like else frame_columns(frame, name)), ()
+    return (columns_like(Table(name, FrameReader(frame)), schema) if schema else frame_columns(frame, name)), ()
 
 
 def numbered(values: Tensor) -> pd.DataFrame:
@@ -200,15 +200,15 @@ def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
     return frame
 
 
-def _of_frame(X: pd.DataFrame, name: str, like: Known | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
-    table = Table(name, FrameCells(as_frame(X, name)))
-    if like is not None:
-        return columns_like(table, like), ()
+def _of_frame(X: pd.DataFrame, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+    table = Table(name, FrameReader(as_frame(X, name)))
+    if schema is not None:
+        return columns_like(table, schema), ()
     roles.check(table)
     return find_columns(table, roles, ())
 
 
-def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:
+def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
     """Return n labels or groups as a column, and how errors call it."""
     column = values
     if not isinstance(values, pd.Series):
@@ -221,4 +221,4 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, Place]:
         column = pd.Series(array).infer_objects()
     if len(column) != n:
         raise UserError(f"{name} has {len(column)} entries and X {n} rows; give one entry for each example")
-    return column.reset_index(drop=True), Place(name, f"{name}[{{}}]")
+    return column.reset_index(drop=True), CellLocation(name, f"{name}[{{}}]")

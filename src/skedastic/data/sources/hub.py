@@ -20,7 +20,7 @@ SHARDS = (".tar",)
 
 
 @dataclass(frozen=True, eq=False)
-class DatasetCells:
+class DatasetReader:
     """The cells of a `datasets.Dataset`, memory-mapped, one column at a time."""
 
     data: Any
@@ -77,7 +77,7 @@ def from_dataset(data: Any, name: str) -> Table:
     labels = {n: tuple(f.names) for n, f in data.features.items() if isinstance(f, datasets.ClassLabel)}
     names = tuple(n for n in data.column_names if n not in images)
     opened = {n: partial(_bytes, data, n, name) for n in images}
-    return Table(name, DatasetCells(data, names), label_names=labels, images=opened)
+    return Table(name, DatasetReader(data, names), label_names=labels, images=opened)
 
 
 def _bytes(data: Any, column: str, name: str) -> ArrowBytes:

@@ -12,27 +12,27 @@ from torch import Tensor
 
 from skedastic.data.dataset import Features
 from skedastic.data.images import FileBytes, encoded_images
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders, hub
 from skedastic.data.sources.files import endings, find_files, read_files
 from skedastic.data.sources.from_python import as_frame, from_arrays, from_npz, is_frame, npz_features, numbered
 from skedastic.data.sources.idx import is_idx, read_idx_pair
 from skedastic.data.sources.source import Source, check_like, columns_like
-from skedastic.data.split_columns import with_parts
+from skedastic.data.split_columns import with_split_columns
 from skedastic.data.tables.columns import column_place
 from skedastic.data.tables.roles import Roles, find_columns
-from skedastic.data.tables.table import Columns, FrameCells, Table
+from skedastic.data.tables.table import Columns, FrameReader, Table
 from skedastic.data.targets.annotators import Votes, annotator_columns, read_annotators
 from skedastic.data.targets.groups import group_columns, read_group_spec
 from skedastic.data.targets.labels import are_whole_numbers
-from skedastic.data.targets.reading import read_answers
+from skedastic.data.targets.reading import read_targets
 from skedastic.errors import UserError, suggestion
 
 FIRST_ROWS = 20  # that are looked at before anything is decoded
 USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
-def open_source(source: str | Path | Any, *, like: Known | None = None, **roles: Any) -> Source:
+def open_source(source: str | Path | Any, *, schema: Schema | None = None, **roles: Any) -> Source:
     """Open a source by its name.
 
     source: a file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder of images
@@ -44,9 +44,9 @@ def open_source(source: str | Path | Any, *, like: Known | None = None, **roles:
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in roles.items()}
     wanted = Roles(**given)
     if is_frame(source):
-        opened = from_table(Table("frame", FrameCells(as_frame(source))), wanted, like)
-        if like is not None:
-            check_like(opened, like)
+        opened = from_table(Table("frame", FrameReader(as_frame(source))), wanted, schema)
+        if schema is not None:
+            check_like(opened, schema)
         return opened
     name = str(source)
     if name == bundled.IMAGES:
@@ -54,14 +54,14 @@ def open_source(source: str | Path | Any, *, like: Known | None = None, **roles:
     elif is_idx(Path(name)):
         _refuse_columns(name, wanted)
         x, y = read_idx_pair(Path(name))
-        opened = from_arrays(x, y, task=wanted.task, bins=wanted.bins, like=like, name=Path(name).name)
+        opened = from_arrays(x, y, task=wanted.task, bins=wanted.bins, schema=schema, name=Path(name).name)
     elif (paths := _files(name)) is not None and paths[0].suffix.lower() == ".npz":
-        opened = _npz(paths, wanted, like)
+        opened = _npz(paths, wanted, schema)
     else:
         table, target = _table(name, paths)
-        opened = from_table(table, wanted, like, target)
-    if like is not None:
-        check_like(opened, like)
+        opened = from_table(table, wanted, schema, target)
+    if schema is not None:
+        check_like(opened, schema)
     return opened
 
 
@@ -69,7 +69,7 @@ def open_table(source: str | Path) -> Table:
     """Open a source as a table, with every column it has; of a .npz file those of X [n, d]. Raises UserError."""
     paths = _files(str(source))
     if paths is not None and paths[0].suffix.lower() == ".npz":
-        return Table(paths[0].name, FrameCells(numbered(npz_features(paths[0]))))
+        return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
     return _table(str(source), paths)[0]
 
 
@@ -79,17 +79,17 @@ def _files(name: str) -> list[Path] | None:
         return None if not Path(name).suffix or name.startswith(hub.PREFIX) or _is_folder(Path(name)) else [Path(name)]
     paths = find_files(name)
     ending = paths[0].suffix.lower()
-    known = (*endings(), ".npz", *hub.SHARDS)
-    if ending in known:
+    schema = (*endings(), ".npz", *hub.SHARDS)
+    if ending in schema:
         return paths
     what = f"a file that ends in {ending!r}" if ending else "a file without ending"
     if not paths[0].exists():
         near = suggestion(name, bundled.NAMES)
         raise UserError(
-            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(known)}, a folder of images or texts by "
+            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(schema)}, a folder of images or texts by "
             f"class, hf:NAME, or one of {', '.join(bundled.NAMES)}"
         )
-    raise UserError(f"{name} is {what}; this reads files that end in {', '.join(known)}, and folders by class")
+    raise UserError(f"{name} is {what}; this reads files that end in {', '.join(schema)}, and folders by class")
 
 
 def _is_folder(path: Path) -> bool:
@@ -122,38 +122,38 @@ def _digits(roles: Roles) -> Source:
     return bundled.digits()
 
 
-def _npz(paths: list[Path], roles: Roles, like: Known | None) -> Source:
+def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if len(paths) > 1:
         raise UserError(f"{paths[0]}, …: name one .npz file, not {len(paths)}")
     if roles.ignore or roles.given or roles.image:
         raise UserError(
             f"{paths[0]}: --ignore, --numeric and the like are for tables; the arrays of a .npz file have no names"
         )
-    read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, like)
+    read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
     return read(task=roles.task, bins=roles.bins)
 
 
-def from_table(table: Table, roles: Roles, like: Known | None = None, usual: str | None = None) -> Source:
+def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: str | None = None) -> Source:
     """Return the source that a table holds. usual: its target, where none is named. Raises UserError."""
     votes = None
-    if roles.annotators and (like is None or _voted(table, roles)):
-        target, answers, votes = _of_annotators(table, roles, like)
+    if roles.annotators and (schema is None or _voted(table, roles)):
+        target, answers, votes = _of_annotators(table, roles, schema)
     else:
-        target, answers = _answers(table, roles, like, usual)
+        target, answers = _answers(table, roles, schema, usual)
     if roles.groups is not None:
-        answers |= _groups(table, roles, answers, like)
-    features, remarks = _features(table, roles, target, like, answers["y"])
-    remarks = (*table.remarks, *remarks, *answers.pop("remarks"))
+        answers |= _groups(table, roles, answers, schema)
+    features, notes = _features(table, roles, target, schema, answers["y"])
+    notes = (*table.notes, *notes, *answers.pop("notes"))
     whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"])
-    opened = Source(table.file, features, **answers, remarks=remarks, integer_labels=whole, target=target, votes=votes)
-    return opened if like is not None else with_parts(opened, table, roles)
+    opened = Source(table.file, features, **answers, notes=notes, integer_labels=whole, target=target, votes=votes)
+    return opened if schema is not None else with_split_columns(opened, table, roles)
 
 
-def _answers(table: Table, roles: Roles, like: Known | None, usual: str | None) -> tuple[str, dict[str, Any]]:
-    """Return the target's name, and what `read_answers` says of it."""
-    target = _target(table, roles, like, usual)
-    known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
-    answers = read_answers(
+def _answers(table: Table, roles: Roles, schema: Schema | None, usual: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the target's name, and what `read_targets` says of it."""
+    target = _target(table, roles, schema, usual)
+    known_truth = roles.truth is not None and (schema is None or roles.truth in table.names)
+    answers = read_targets(
         table.column(target, "target column"),
         None,
         table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None,
@@ -161,7 +161,7 @@ def _answers(table: Table, roles: Roles, like: Known | None, usual: str | None) 
         bins=roles.bins,
         names=table.label_names.get(target, ()),
         truth_names=table.label_names.get(roles.truth or "", ()),
-        like=like,
+        schema=schema,
         grouped=roles.groups is not None,
     )
     return target, answers
@@ -172,10 +172,10 @@ def _voted(table: Table, roles: Roles) -> bool:
     return roles.target is None and all(n in table.names for n in annotator_columns(roles.annotators))
 
 
-def _of_annotators(table: Table, roles: Roles, like: Known | None) -> tuple[str, dict[str, Any], Votes]:
+def _of_annotators(table: Table, roles: Roles, schema: Schema | None) -> tuple[str, dict[str, Any], Votes]:
     """Return the target's name, the answers and the votes: the majority's label, or the mean rating, where no target is named."""
     if roles.target is not None:
-        target, answers = _answers(table, roles, like, None)
+        target, answers = _answers(table, roles, schema, None)
         votes = read_annotators(table, roles.annotators, not answers["classes"], answers["classes"])
         if votes.classes != answers["classes"]:
             raise UserError(
@@ -185,18 +185,18 @@ def _of_annotators(table: Table, roles: Roles, like: Known | None) -> tuple[str,
         return target, answers, votes
     regression = {"auto": None, "regression": True, "classification": False}[roles.task]
     truth = table.label_names.get(roles.truth or "", ())
-    if like is not None:
-        regression = not like.classes
-    votes = read_annotators(table, roles.annotators, regression, like.classes if like else truth)
+    if schema is not None:
+        regression = not schema.classes
+    votes = read_annotators(table, roles.annotators, regression, schema.classes if schema else truth)
     name = ", ".join(annotator_columns(roles.annotators))
     if votes.votes is None:
         assert votes.mean is not None
         made = pd.Series(votes.mean.numpy())
     else:
         made = pd.Series(votes.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
-    known_truth = roles.truth is not None and (like is None or roles.truth in table.names)
+    known_truth = roles.truth is not None and (schema is None or roles.truth in table.names)
     clean = table.column(roles.truth, "truth column") if roles.truth is not None and known_truth else None
-    answers = read_answers(
+    answers = read_targets(
         (made, column_place(table.file, name, table.lines, table.files)),
         None,
         clean,
@@ -204,28 +204,28 @@ def _of_annotators(table: Table, roles: Roles, like: Known | None) -> tuple[str,
         bins=roles.bins,
         names=votes.classes,
         truth_names=truth,
-        like=like,
+        schema=schema,
         grouped=roles.groups is not None,
     )
     if votes.votes is not None:
         votes, lost = votes.only(answers["classes"])
-        answers["remarks"] = (*answers["remarks"], *lost)
+        answers["notes"] = (*answers["notes"], *lost)
     return name, answers, votes
 
 
-def _groups(table: Table, roles: Roles, answers: dict[str, Any], like: Known | None) -> dict[str, Any]:
+def _groups(table: Table, roles: Roles, answers: dict[str, Any], schema: Schema | None) -> dict[str, Any]:
     assert roles.groups is not None
     if roles.bins is not None:
         raise UserError(f"bins={roles.bins}: the groups are {roles.groups}; leave one of the two out")
-    found = read_group_spec(roles.groups, table, answers["y"], answers["classes"], like)
+    found = read_group_spec(roles.groups, table, answers["y"], answers["classes"], schema)
     return {"group": found.group, "groups": found.names, "quantiles": found.quantiles, "bins": None}
 
 
-def _target(table: Table, roles: Roles, like: Known | None, usual: str | None) -> str:
+def _target(table: Table, roles: Roles, schema: Schema | None, usual: str | None) -> str:
     if roles.target is None and usual is not None:
         return usual
-    if roles.target is None and like is not None and like.target in table.names:
-        return like.target
+    if roles.target is None and schema is not None and schema.target in table.names:
+        return schema.target
     if roles.target is None:
         found = [n for n in table.names if n.lower() in USUAL_TARGETS]
         near = f"; is it {found[0]!r}?" if len(found) == 1 else ""
@@ -234,34 +234,34 @@ def _target(table: Table, roles: Roles, like: Known | None, usual: str | None) -
         raise UserError(f"{table.file}: which column holds the labels? name it with --target (columns: {listed}){near}")
     if roles.target in roles.ignore:
         raise UserError(f"{table.file}: column {roles.target!r} can't be the target and be ignored at once")
-    if like is not None and roles.target not in table.names and roles.truth in table.names:
+    if schema is not None and roles.target not in table.names and roles.truth in table.names:
         return roles.truth
     return roles.target
 
 
 def _features(
-    table: Table, roles: Roles, target: str, like: Known | None, y: Tensor
+    table: Table, roles: Roles, target: str, schema: Schema | None, y: Tensor
 ) -> tuple[Columns | Features, tuple[str, ...]]:
-    if like is None:
+    if schema is None:
         roles.check(table)
     column = find_image_column(table, roles)
     if column is not None:
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, remarks = encoded_images(encoded, _like_size(like, roles))
+        images, notes = encoded_images(encoded, _like_size(schema, roles))
         groups = group_columns(roles.groups, table.names)
         beside = [n for n in table.names if n not in (target, column, *roles.answers, *groups, *roles.ignore)]
         if beside:
-            remarks = (*remarks, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
-        return images, remarks
-    if like is not None:
-        return columns_like(table, like), ()
+            notes = (*notes, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
+        return images, notes
+    if schema is not None:
+        return columns_like(table, schema), ()
     answers = roles.answers | {target}
     return find_columns(table, roles, answers, y.numpy())
 
 
-def _like_size(like: Known | None, roles: Roles) -> int | None:
+def _like_size(schema: Schema | None, roles: Roles) -> int | None:
     """Return the size that images get: of a test source that of the training source, where these were resized."""
-    return like.images[-1] if like is not None and like.resized else roles.image_size
+    return schema.images[-1] if schema is not None and schema.resized else roles.image_size
 
 
 def find_image_column(table: Table, roles: Roles) -> str | None:

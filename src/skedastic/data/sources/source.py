@@ -17,7 +17,7 @@ from skedastic.data.encoders.images import ImageEncoder
 from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.encoders.text import TextSettings
 from skedastic.data.images import picture
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotators import Votes
@@ -48,7 +48,7 @@ class Source:
     group: Tensor
     groups: tuple[str, ...]
     truth: Tensor | None = None
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     integer_labels: bool = False
     bins: Bins | None = None
     target: str = "y"
@@ -66,11 +66,11 @@ class Source:
         return "text" if "text" in self.features.kinds.values() else "table"
 
     @property
-    def known(self) -> Known:
+    def schema(self) -> Schema:
         """What a test source must match."""
         table = isinstance(self.features, Columns)
         shape = () if isinstance(self.features, Columns) else tuple(self.features.shape[1:])
-        return Known(
+        return Schema(
             classes=self.classes,
             groups=self.groups,
             target=self.target,
@@ -158,7 +158,7 @@ class Source:
         return picture(self.features[torch.tensor([index])][0])
 
 
-def columns_like(table: Table, training: Known) -> Columns:
+def columns_like(table: Table, training: Schema) -> Columns:
     """Return the feature columns of training as another table has them, parsed alike.
 
     Raises UserError for a missing column, and for cells that can't be parsed so.
@@ -172,14 +172,14 @@ def columns_like(table: Table, training: Known) -> Columns:
     return columns
 
 
-def check_like(source: Source, training: Known) -> None:
+def check_like(source: Source, training: Schema) -> None:
     """Check that a test source's features are of the kind of the training source's. Raises UserError."""
-    here = source.known
+    here = source.schema
     if bool(here.images) != bool(training.images):
-        what, trained = ("images" if known.images else "a table" for known in (here, training))
+        what, trained = ("images" if schema.images else "a table" for schema in (here, training))
         raise UserError(f"{source.name} holds {what}, the training data {trained}; give the same kind")
     if here.images != training.images or here.integers != training.integers:
-        pixels, trained = ("integers" if known.integers else "real numbers" for known in (here, training))
+        pixels, trained = ("integers" if schema.integers else "real numbers" for schema in (here, training))
         raise UserError(
             f"{source.name} holds images {list(here.images)} of {pixels}, the training data "
             f"{list(training.images)} of {trained}; give images of the same size and type"

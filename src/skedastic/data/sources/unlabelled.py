@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from skedastic.data.images import EncodedImages, as_images, encoded_images
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled
 from skedastic.data.sources.files import find_files
 from skedastic.data.sources.from_python import npz_features
 from skedastic.data.sources.idx import is_idx, read_idx
 from skedastic.data.sources.opening import find_image_column, image_files, open_table
 from skedastic.data.tables.roles import Roles, check_columns
-from skedastic.data.tables.table import Columns, FrameCells, Table
+from skedastic.data.tables.table import Columns, FrameReader, Table
 from skedastic.data.targets.groups import group_columns
 from skedastic.errors import UserError
 
@@ -27,7 +27,7 @@ ROWS, IMAGES = 8192, 512  # that are read at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Chunk:
     """Some rows: their features, as an encoder reads them, and the cells of the columns that were asked for."""
 
     features: Columns | Tensor
@@ -40,7 +40,7 @@ class Unlabelled:
 
     name: str
     table: Table | None
-    known: Known
+    schema: Schema
     images: EncodedImages | Tensor | None = None
     beside: tuple[str, ...] = ()
 
@@ -50,59 +50,59 @@ class Unlabelled:
         assert self.table is not None
         return len(self.table)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[Chunk]:
         """Yield the rows in order, a part at a time. Raises UserError for a cell that can't be read as in training."""
         if self.images is None:
             assert self.table is not None
-            for table in self.table.batches([*dict.fromkeys((*self.known.kinds, *self.beside))], ROWS):
-                yield Part(Columns(table, self.known.kinds, self.known.day_first), table)
+            for table in self.table.batches([*dict.fromkeys((*self.schema.kinds, *self.beside))], ROWS):
+                yield Chunk(Columns(table, self.schema.kinds, self.schema.day_first), table)
             return
         cells = None if self.table is None or not self.beside else self.table.batches(self.beside, IMAGES)
         for rows in torch.split(torch.arange(len(self)), IMAGES):
-            empty = Table(self.name, FrameCells(pd.DataFrame(index=np.arange(len(rows)))))
-            yield Part(self.images[rows], empty if cells is None else next(cells))
+            empty = Table(self.name, FrameReader(pd.DataFrame(index=np.arange(len(rows)))))
+            yield Chunk(self.images[rows], empty if cells is None else next(cells))
 
 
-def open_unlabelled(source: str, known: Known, roles: Roles, keep: Sequence[str] = ()) -> Unlabelled:
+def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[str] = ()) -> Unlabelled:
     """Open a source to predict from. roles: as the model was trained with. keep: columns that are handed on.
 
     Raises UserError, with what is missing and what is there instead, where the columns are not those of training.
     """
     if source == bundled.IMAGES:
-        return _of_pixels(source, bundled.digits().features, known, keep)
+        return _of_pixels(source, bundled.digits().features, schema, keep)
     if is_idx(Path(source)):
-        return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), known, keep)
+        return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), schema, keep)
     if Path(source).suffix.lower() == ".npz":
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:
-            return _of_pixels(source, as_images(values, f"{source}: X"), known, keep)
-    return _of_table(open_table(source), known, roles, keep)
+            return _of_pixels(source, as_images(values, f"{source}: X"), schema, keep)
+    return _of_table(open_table(source), schema, roles, keep)
 
 
-def _of_pixels(source: str, pixels: object, known: Known, keep: Sequence[str]) -> Unlabelled:
+def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str]) -> Unlabelled:
     assert isinstance(pixels, Tensor)
     if keep:
         raise UserError(f"{source} has no columns with names: leave --keep out")
-    if tuple(pixels.shape[1:]) != known.images:
-        here, there = list(pixels.shape[1:]), list(known.images) or "a table"
+    if tuple(pixels.shape[1:]) != schema.images:
+        here, there = list(pixels.shape[1:]), list(schema.images) or "a table"
         raise UserError(f"{source} holds images {here}, and the model was trained on {there}; give the same")
-    return Unlabelled(source, None, known, pixels)
+    return Unlabelled(source, None, schema, pixels)
 
 
-def _of_table(table: Table, known: Known, roles: Roles, keep: Sequence[str]) -> Unlabelled:
+def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -> Unlabelled:
     for name in keep:
         table.column(name, "column to keep")
     groups = group_columns(roles.groups, table.names)
     beside = tuple(dict.fromkeys((*keep, *(g for g in groups if g in table.names))))
-    if known.images:
+    if schema.images:
         column = find_image_column(table, roles)
         if column is None:
             raise UserError(f"{table.file} holds no images, and the model was trained on some; give the same kind")
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, _ = encoded_images(encoded, known.images[-1] if known.resized else None)
-        if images.size != known.images:
-            here, there = list(images.size), list(known.images)
+        images, _ = encoded_images(encoded, schema.images[-1] if schema.resized else None)
+        if images.size != schema.images:
+            here, there = list(images.size), list(schema.images)
             raise UserError(f"{table.file} holds images {here}, and the model was trained on {there}; resize them")
-        return Unlabelled(table.file, table, known, images, beside)
-    check_columns(table, known.kinds)
-    return Unlabelled(table.file, table, known, None, beside)
+        return Unlabelled(table.file, table, schema, images, beside)
+    check_columns(table, schema.kinds)
+    return Unlabelled(table.file, table, schema, None, beside)

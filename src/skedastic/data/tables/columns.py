@@ -24,8 +24,8 @@ from pandas.api.types import (
 
 from skedastic.errors import UserError
 
-Kind = Literal["number", "category", "date", "text"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+ColumnKind = Literal["number", "category", "date", "text"]
+COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
 LARGEST = float(np.finfo(np.float32).max)
@@ -36,7 +36,7 @@ SAMPLE = 1000  # cells that are looked at to tell
 
 
 @dataclass(frozen=True)
-class Place:
+class CellLocation:
     """Where a column comes from, in the user's words; `cell` has a slot for the row, counted from `first`.
 
     files: name and rows of each, where there are several.
@@ -56,11 +56,11 @@ class Place:
         return f"{self.cell.format(row - starts[part] + self.first)} of {self.files[part][0]}"
 
 
-def column_place(file: str, column: str, lines: bool, files: tuple[tuple[str, int], ...] = ()) -> Place:
+def column_place(file: str, column: str, lines: bool, files: tuple[tuple[str, int], ...] = ()) -> CellLocation:
     """Name a column of a file; with `lines` its cells are named by line, the header being line 1, else by row."""
     text = f"{file}: column {column!r}"
     cell = text.replace("{", "{{").replace("}", "}}")
-    return Place(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0, files)
+    return CellLocation(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0, files)
 
 
 def leave_out(column: str) -> str:
@@ -144,7 +144,7 @@ def _numbers_of(names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.b
     return numbers, np.isnan(numbers) & words.notna().to_numpy()
 
 
-def kind_of(column: pd.Series, name: str, place: Place) -> Kind | None:
+def kind_of(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
     """Tell what a feature column holds; None for names, such as a person's or a number plate, which tell nothing.
 
     Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
@@ -161,14 +161,14 @@ def kind_of(column: pd.Series, name: str, place: Place) -> Kind | None:
     return _kind_of_text(column, name, place)
 
 
-def _refuse_nested(column: pd.Series, name: str, place: Place) -> None:
+def _refuse_nested(column: pd.Series, name: str, place: CellLocation) -> None:
     cells = column if column.dtype == object else ()
     nested = next((v for v in cells if isinstance(v, list | dict | bytes | np.ndarray)), None)
     if nested is not None:
         raise UserError(f"{place.column} holds nested values ({type(nested).__name__}); {leave_out(name)}")
 
 
-def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
+def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
     codes, names = coded(column)
     cells_of = np.bincount(codes, minlength=len(names))  # of each name
     numbers, unparsable = _numbers_of(names)
@@ -193,7 +193,7 @@ def _kind_of_text(column: pd.Series, name: str, place: Place) -> Kind | None:
     return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
 
 
-def parse(column: pd.Series, kind: Kind, place: Place, day_first: bool | None = None) -> pd.Series:
+def parse(column: pd.Series, kind: ColumnKind, place: CellLocation, day_first: bool | None = None) -> pd.Series:
     """Return a feature column in the type of its kind.
 
     number: float64, NaN where missing. category: a pandas category of strings, "" where missing. date: datetime64, NaT
@@ -209,7 +209,7 @@ def parse(column: pd.Series, kind: Kind, place: Place, day_first: bool | None = 
     return _dates(column, place, day_first) if kind == "date" else _numbers(column, place)
 
 
-def _numbers(column: pd.Series, place: Place) -> pd.Series:
+def _numbers(column: pd.Series, place: CellLocation) -> pd.Series:
     numbers, unparsable = as_numbers(column)
     if unparsable.any():
         row = int(unparsable.argmax())
@@ -241,7 +241,7 @@ def _read_dates(words: pd.Series, day_first: bool) -> pd.Series:
     return read.dt.tz_localize(None)
 
 
-def _dates(column: pd.Series, place: Place, day_first: bool | None) -> pd.Series:
+def _dates(column: pd.Series, place: CellLocation, day_first: bool | None) -> pd.Series:
     if is_datetime64_any_dtype(column.dtype):
         return pd.Series(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
     codes, names = coded(column)
@@ -257,7 +257,7 @@ def _dates(column: pd.Series, place: Place, day_first: bool | None) -> pd.Series
     return pd.Series(dates.to_numpy("datetime64[us]")[codes])
 
 
-def kind_of_parsed(column: pd.Series) -> Kind:
+def kind_of_parsed(column: pd.Series) -> ColumnKind:
     """Return the kind of a column that `parse` gave: its type tells."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category"

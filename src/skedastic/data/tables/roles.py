@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skedastic.data.tables.columns import FEW_CATEGORIES, Kind, is_constant, kind_of, missing
+from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotators import annotator_columns
 from skedastic.data.targets.reading import TaskName
 from skedastic.errors import UserError, suggestion, unknown
 
-NOUNS: dict[Kind, tuple[str, str]] = {
+NOUNS: dict[ColumnKind, tuple[str, str]] = {
     "number": ("numeric", "numeric"),
     "category": ("categorical", "categorical"),
     "date": ("date", "dates"),
@@ -34,7 +34,7 @@ class Roles:
     target: with the labels or numbers. groups: with the groups; None takes the labels, or bins of real targets. truth: with
     clean labels, for evaluation only. ignore: no features. text, numeric, categorical: to be taken so, whatever they look
     like. image: of several columns of images, or of paths to images in a table of text, the one. task, bins: as in
-    `read_answers`. image_size: pixels of each side that images are resized to.
+    `read_targets`. image_size: pixels of each side that images are resized to.
     annotators: several people's answers, as in `annotators`; they make the target where none is named.
     split: with train, test or validation for each row. group_by: rows with the same cell there stay together in every split.
     """
@@ -53,11 +53,11 @@ class Roles:
     annotators: tuple[str, ...] = ()
     split: str | None = None
     group_by: str | None = None
-    given: Mapping[str, Kind] = field(init=False, repr=False)
+    given: Mapping[str, ColumnKind] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        given: dict[str, Kind] = {}
-        kinds: tuple[tuple[Kind, Sequence[str]], ...] = (
+        given: dict[str, ColumnKind] = {}
+        kinds: tuple[tuple[ColumnKind, Sequence[str]], ...] = (
             ("text", self.text),
             ("number", self.numeric),
             ("category", self.categorical),
@@ -134,20 +134,20 @@ def find_columns(
             f"{table.file}: no column is left to learn from{f' ({why})' if why else ''}; a feature needs at least two "
             "different values"
         )
-    remarks = {
+    notes = {
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row anew (--categorical or --text takes them)": names,
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
-    found = [f"columns {what}: {_listed(c)}" for what, c in remarks.items() if c]
+    found = [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
     found += [
         f"column {n} is the target in other words: what is learned from it may be of no use (--ignore it)" for n in same
     ]
     return columns, tuple(found)
 
 
-def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
+def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
     """Raise UserError, with the difference, where a table lacks a column that the model was trained on."""
     lacks = [n for n in kinds if n not in table.names]
     if not lacks:
@@ -165,7 +165,7 @@ def check_columns(table: Table, kinds: Mapping[str, Kind]) -> None:
     )
 
 
-def _gives_away(column: pd.Series, kind: Kind, y: NDArray[Any]) -> bool:
+def _gives_away(column: pd.Series, kind: ColumnKind, y: NDArray[Any]) -> bool:
     """Whether a feature is the target y [n] in other words: a class for each class, or real targets but for their units."""
     if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
         return False
@@ -191,7 +191,7 @@ def _counts_up(values: NDArray[np.float64]) -> bool:
     return bool((np.diff(values[:FIRST_ROWS]) == 1).all() and (np.diff(values) == 1).all())
 
 
-def described(kinds: Collection[Kind]) -> str:
+def described(kinds: Collection[ColumnKind]) -> str:
     """Return what was found, such as "12 numeric, 3 categorical, 1 text"."""
     counts = {kind: sum(k == kind for k in kinds) for kind in NOUNS}
     return ", ".join(f"{n} {NOUNS[kind][n > 1]}" for kind, n in counts.items() if n)

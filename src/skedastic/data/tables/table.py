@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skedastic.data.images import Bytes
-from skedastic.data.tables.columns import Kind, Place, column_place, is_day_first, kind_of_parsed, parse
+from skedastic.data.tables.columns import CellLocation, ColumnKind, column_place, is_day_first, kind_of_parsed, parse
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.allocator import give_back
 
@@ -24,7 +24,7 @@ LONG = 1_000_000  # rows, of which a column takes memory that is worth giving ba
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 
 
-class Cells(Protocol):
+class ColumnReader(Protocol):
     """Named columns of one length."""
 
     @property
@@ -46,7 +46,7 @@ class Cells(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class FrameCells:
+class FrameReader:
     """The cells of a frame in memory."""
 
     frame: pd.DataFrame
@@ -71,7 +71,7 @@ class FrameCells:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrowCells:
+class ArrowReader:
     """The cells of an Arrow table in memory."""
 
     table: pa.Table
@@ -97,7 +97,7 @@ class ArrowCells:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrowFileCells:
+class ArrowFileReader:
     """The cells of Arrow files (or streams, as Hugging Face datasets write them), one column at a time.
 
     A file is mapped only while it is read, so that what was read of it does not stay in memory. rows: of each file.
@@ -171,7 +171,7 @@ def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[pd.DataFrame]:
 
 
 @dataclass(frozen=True, eq=False)
-class ParquetCells:
+class ParquetReader:
     """The cells of Parquet files, one column at a time."""
 
     files: Sequence[pq.ParquetFile]
@@ -208,11 +208,11 @@ class Table:
     """
 
     file: str
-    cells: Cells
+    cells: ColumnReader
     lines: bool = False
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, Callable[[], Bytes]] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     files: tuple[tuple[str, int], ...] = ()
     first: int = 0
     folder: Path | None = None
@@ -230,7 +230,7 @@ class Table:
         """Return the names of all columns."""
         return tuple(dict.fromkeys((*self.cells.names, *self.images)))
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> CellLocation:
         """Return how errors call a column."""
         place = column_place(self.file, name, self.lines, self.files)
         return replace(place, first=place.first + self.first)
@@ -239,10 +239,10 @@ class Table:
         """Yield the rows, at most `size` at a time, as tables with these columns."""
         first = 0
         for frame in self.cells.batches(names, size):
-            yield replace(self, cells=FrameCells(frame), images={}, files=(), first=first)
+            yield replace(self, cells=FrameReader(frame), images={}, files=(), first=first)
             first += len(frame)
 
-    def column(self, name: str, role: str) -> tuple[pd.Series, Place]:
+    def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
         if name not in self.names:
             raise UserError(f"{self.file}: {unknown(role, name, self.names)}")
@@ -261,7 +261,9 @@ class Columns:
     kinds: what each holds. day_first: of columns of dates, how they are written. `columns[name]` has the type that `parse` gives the kind.
     """
 
-    def __init__(self, table: Table, kinds: Mapping[str, Kind], day_first: Mapping[str, bool] | None = None) -> None:
+    def __init__(
+        self, table: Table, kinds: Mapping[str, ColumnKind], day_first: Mapping[str, bool] | None = None
+    ) -> None:
         self.table, self.kinds, self.day_first = table, dict(kinds), dict(day_first or {})
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
         self._bytes = 0  # of them
@@ -283,7 +285,7 @@ class Columns:
             return self._kept[name]
         return self._parsed(name, self.table.read(name))
 
-    def add(self, name: str, kind: Kind, cells: pd.Series) -> pd.Series:
+    def add(self, name: str, kind: ColumnKind, cells: pd.Series) -> pd.Series:
         """Take a column of these cells among the features, and return it parsed."""
         self.kinds[name] = kind
         return self._parsed(name, cells)
@@ -320,4 +322,4 @@ def _size(column: pd.Series) -> int:
 
 def frame_columns(frame: pd.DataFrame, name: str = "frame") -> Columns:
     """Return the columns of a frame whose types tell what they hold, as `parse` gives them."""
-    return Columns(Table(name, FrameCells(frame)), {str(c): kind_of_parsed(frame[c]) for c in frame.columns})
+    return Columns(Table(name, FrameReader(frame)), {str(c): kind_of_parsed(frame[c]) for c in frame.columns})

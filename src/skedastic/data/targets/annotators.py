@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import Place, as_numbers, coded
+from skedastic.data.tables.columns import CellLocation, as_numbers, coded
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.labels import natural_order, to_ids
-from skedastic.data.targets.regression import is_real
+from skedastic.data.targets.regression import holds_measurements
 from skedastic.errors import UserError
 
 COUNTS = "counts:"
@@ -52,8 +52,8 @@ class Votes:
         lost = [c for c in self.classes if c not in classes]
         kept = self.votes[:, [self.classes.index(c) for c in classes]]
         number = int((self.votes.sum() - kept.sum()).round())
-        remark = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
-        return replace(self, classes=tuple(classes), votes=kept), (remark,) * bool(lost)
+        note = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
+        return replace(self, classes=tuple(classes), votes=kept), (note,) * bool(lost)
 
     def disagreement(self, y: Tensor) -> Tensor:
         """Return how noisy each row is, [n] float64: the share of votes against y [n], or the variance of the mean rating."""
@@ -81,13 +81,15 @@ def read_annotators(table: Table, specs: Sequence[str], regression: bool | None,
         names = next((n for n in (classes, *table.label_names.values()) if n), ())
         return _of_counts(*columns[0], tuple(names))
     row, answers, place = _long(columns, len(table))
-    real = is_real(answers) if regression is None else regression
+    real = holds_measurements(answers) if regression is None else regression
     return (
         _of_ratings(row, answers, place, len(table)) if real else _of_labels(row, answers, place, len(table), classes)
     )
 
 
-def _long(columns: Sequence[tuple[pd.Series, Place]], n: int) -> tuple[NDArray[np.int64], pd.Series, Place]:
+def _long(
+    columns: Sequence[tuple[pd.Series, CellLocation]], n: int
+) -> tuple[NDArray[np.int64], pd.Series, CellLocation]:
     """Return one line for each answer: its row [m], and what it is [m]."""
     rows, parts = list[NDArray[Any]](), list[pd.Series]()
     for column, _ in columns:
@@ -112,7 +114,9 @@ def _long(columns: Sequence[tuple[pd.Series, Place]], n: int) -> tuple[NDArray[n
     return row, pd.concat(parts, ignore_index=True), place
 
 
-def _of_labels(row: NDArray[np.int64], answers: pd.Series, place: Place, n: int, classes: Sequence[str]) -> Votes:
+def _of_labels(
+    row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int, classes: Sequence[str]
+) -> Votes:
     codes, names = coded(answers)
     known = tuple(classes) or natural_order(names)
     ids = to_ids(names, known).numpy()
@@ -130,7 +134,7 @@ def _of_labels(row: NDArray[np.int64], answers: pd.Series, place: Place, n: int,
     return Votes(known, torch.from_numpy(votes))
 
 
-def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: Place, n: int) -> Votes:
+def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int) -> Votes:
     ratings, unparsable = as_numbers(answers)
     if unparsable.any() or not np.isfinite(ratings).all():
         wrong = int((unparsable | ~np.isfinite(ratings)).argmax())
@@ -146,7 +150,7 @@ def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: Place, n: int
     return Votes((), None, *parts)
 
 
-def _of_counts(column: pd.Series, place: Place, names: tuple[str, ...]) -> Votes:
+def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:
     first = next(iter(column.dropna()), None)
     if not isinstance(first, (list, np.ndarray)):
         raise UserError(f"{place.column}: counts are a list in each cell, one number for each class")

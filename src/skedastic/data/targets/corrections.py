@@ -12,11 +12,11 @@ import torch
 
 from skedastic.data.sources.files import read_files
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.columns import Place, as_names, as_numbers
+from skedastic.data.tables.columns import CellLocation, as_names, as_numbers
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.annotators import Votes
 from skedastic.data.targets.labels import to_ids
-from skedastic.data.targets.regression import read_targets
+from skedastic.data.targets.regression import read_numbers
 from skedastic.errors import UserError, suggestion
 
 ROW = ("row", "index")
@@ -42,14 +42,14 @@ def with_corrections(source: Source, file: str) -> Source:
     if source.classes:
         y[at[~removed]] = _labels(names, right, place, source.classes)
     elif len(right):
-        y[at[~removed]] = read_targets(cells.iloc[right].reset_index(drop=True), place)
+        y[at[~removed]] = read_numbers(cells.iloc[right].reset_index(drop=True), place)
     changed = int((y != source.y).sum())
     by_label = source.groups == source.classes and torch.equal(source.group, source.y)
     group = y if by_label else source.bins.of(y) if source.bins is not None else source.group
     said = f"{file}: {changed:,} labels corrected, {int(removed.sum()):,} rows removed, {len(filled):,} of {len(table):,} lines filled in"
     votes = _without_votes(source, at[~removed], y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
-    return replace(source, y=y, group=group, removed=gone, votes=votes, remarks=(*source.remarks, said))
+    return replace(source, y=y, group=group, removed=gone, votes=votes, notes=(*source.notes, said))
 
 
 def _without_votes(source: Source, rows: torch.Tensor, y: torch.Tensor) -> Votes | None:
@@ -61,7 +61,7 @@ def _without_votes(source: Source, rows: torch.Tensor, y: torch.Tensor) -> Votes
     return replace(source.votes, votes=votes)
 
 
-def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, Place]:
+def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, CellLocation]:
     for name in names:
         if name in table.names:
             return table.column(name, "column")
@@ -71,7 +71,7 @@ def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, Place]:
     )
 
 
-def _rows(cells: pd.Series, place: Place, filled: np.ndarray, n: int) -> torch.Tensor:
+def _rows(cells: pd.Series, place: CellLocation, filled: np.ndarray, n: int) -> torch.Tensor:
     numbers, _ = as_numbers(cells)
     found = numbers[filled]
     wrong = ~((found >= 0) & (found < n) & (found == np.round(found)))
@@ -87,7 +87,7 @@ def _rows(cells: pd.Series, place: Place, filled: np.ndarray, n: int) -> torch.T
     return torch.from_numpy(found.astype(np.int64))
 
 
-def _labels(names: np.ndarray, right: np.ndarray, place: Place, classes: Sequence[str]) -> torch.Tensor:
+def _labels(names: np.ndarray, right: np.ndarray, place: CellLocation, classes: Sequence[str]) -> torch.Tensor:
     ids = to_ids(names[right], classes)
     if (ids < 0).any():
         row = int(right[int((ids < 0).int().argmax())])

@@ -23,12 +23,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.schema import Known
+from skedastic.data.schema import Schema
 from skedastic.data.sources.files import read_files
-from skedastic.data.tables.columns import Place, as_names, as_numbers, coded
+from skedastic.data.tables.columns import CellLocation, as_names, as_numbers, coded
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.labels import read_groups
-from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_targets
+from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers
 from skedastic.errors import UserError, unknown
 
 QUANTILES, SUPERCLASS, CLUSTER = "quantiles:", "superclass:", "cluster:"
@@ -74,23 +74,23 @@ def _quantiles(spec: str) -> tuple[str, int]:
     return column, int(bins)
 
 
-def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], known: Known | None = None) -> Groups:
+def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], schema: Schema | None = None) -> Groups:
     """Return the groups of a table's rows. y: [n] ids of `classes`. known: of the training set, when this is its test set.
 
     Raises UserError where a column is not there, a group is missing or unknown, or a label has no super-class.
     """
     if spec.startswith(SUPERCLASS) and spec not in table.names:
-        return _superclasses(spec.removeprefix(SUPERCLASS), y, classes, known)
+        return _superclasses(spec.removeprefix(SUPERCLASS), y, classes, schema)
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
     if spec.startswith(QUANTILES) and spec not in table.names:
-        numbers = read_targets(*columns[0], "group")
-        own = (known.quantiles if known else None) or Bins.fit(numbers, _quantiles(spec)[1])
+        numbers = read_numbers(*columns[0], "group")
+        own = (schema.quantiles if schema else None) or Bins.fit(numbers, _quantiles(spec)[1])
         return Groups(own.of(numbers), own.names, own)
     column = columns[0] if len(columns) == 1 else _crossed(columns)
-    return Groups(*read_groups(*column, known.groups if known else ()))
+    return Groups(*read_groups(*column, schema.groups if schema else ()))
 
 
-def group_names(spec: str, table: Table, known: Known, predicted: Sequence[str]) -> list[str]:
+def group_names(spec: str, table: Table, schema: Schema, predicted: Sequence[str]) -> list[str]:
     """Return the group of each row to predict from, as it is written; new ones are none of the training set's.
 
     predicted: the predicted label of each, which tells the super-class.
@@ -99,14 +99,14 @@ def group_names(spec: str, table: Table, known: Known, predicted: Sequence[str])
         of = _mapping(spec.removeprefix(SUPERCLASS))
         return [of.get(p, "") for p in predicted]
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
-    if known.quantiles is not None:
+    if schema.quantiles is not None:
         numbers, _ = as_numbers(columns[0][0])
-        ids = known.quantiles.of(torch.from_numpy(np.nan_to_num(numbers)))
-        return ["" if m else known.groups[i] for i, m in zip(ids.tolist(), np.isnan(numbers), strict=True)]
+        ids = schema.quantiles.of(torch.from_numpy(np.nan_to_num(numbers)))
+        return ["" if m else schema.groups[i] for i, m in zip(ids.tolist(), np.isnan(numbers), strict=True)]
     return [", ".join(cells) for cells in zip(*(as_names(c) for c, _ in columns), strict=True)]
 
 
-def _crossed(columns: Sequence[tuple[pd.Series, Place]]) -> tuple[pd.Series, Place]:
+def _crossed(columns: Sequence[tuple[pd.Series, CellLocation]]) -> tuple[pd.Series, CellLocation]:
     """Return the pairs, triples, … of cells as one column."""
     for column, place in columns:
         cells = as_names(column)
@@ -121,18 +121,18 @@ def _crossed(columns: Sequence[tuple[pd.Series, Place]]) -> tuple[pd.Series, Pla
         pairs, code = np.unique(code * len(names) + more, return_inverse=True)
         written = tuple(f"{written[p // len(names)]}, {names[p % len(names)]}" for p in pairs.tolist())
     place = columns[0][1]
-    together = Place(f"{place.column} and {len(columns) - 1} more", place.cell, place.first, place.files)
+    together = CellLocation(f"{place.column} and {len(columns) - 1} more", place.cell, place.first, place.files)
     return pd.Series(pd.Categorical.from_codes(code, pd.Index(written))), together
 
 
-def _superclasses(file: str, y: Tensor, classes: Sequence[str], known: Known | None) -> Groups:
+def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema | None) -> Groups:
     if not classes:
         raise UserError(f"groups={SUPERCLASS}{file}: the targets are numbers, and only classes have super-classes")
     of = _mapping(file)
     without = [c for c in classes if c not in of]
     if without:
         raise UserError(f"{file}: {unknown('label in it', without[0], list(of))}; name the super-class of every label")
-    names = known.groups if known else tuple(sorted({of[c] for c in classes}))
+    names = schema.groups if schema else tuple(sorted({of[c] for c in classes}))
     return Groups(torch.tensor([names.index(of[c]) for c in classes])[y], names)
 
 

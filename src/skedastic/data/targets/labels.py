@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import Place, as_numbers, coded
-from skedastic.data.targets.regression import MOST_NUMBERS, is_real
+from skedastic.data.tables.columns import CellLocation, as_numbers, coded
+from skedastic.data.targets.regression import MOST_NUMBERS, holds_measurements
 from skedastic.errors import UserError, suggestion
 
 
@@ -39,7 +39,7 @@ def to_ids(names: Sequence[str] | NDArray[np.object_], known: Sequence[str]) -> 
 
 
 def read_labels(
-    column: pd.Series, place: Place, *, names: Sequence[str] = (), classes: Sequence[str] = ()
+    column: pd.Series, place: CellLocation, *, names: Sequence[str] = (), classes: Sequence[str] = ()
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Return the class ids [n] int64 of a column, and the classes in natural order.
 
@@ -66,7 +66,7 @@ def read_labels(
 
 
 def read_truth(
-    column: pd.Series, place: Place, classes: Sequence[str], own: Sequence[str] = (), target: Sequence[str] = ()
+    column: pd.Series, place: CellLocation, classes: Sequence[str], own: Sequence[str] = (), target: Sequence[str] = ()
 ) -> Tensor:
     """Return the clean label ids [n] of a column in terms of `classes`.
 
@@ -84,7 +84,7 @@ def read_truth(
     raise UserError(f"{place.at(row)}: true label {name!r} is no class of the target (known: {_listed(classes)})")
 
 
-def read_groups(column: pd.Series, place: Place, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
+def read_groups(column: pd.Series, place: CellLocation, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
     """Return the group ids [n] int64 of a column, and the groups' names in natural order.
 
     known: the groups of a training set, which the ids then refer to.
@@ -109,7 +109,9 @@ def _named(plain: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(by_number.get(name, name) for name in plain)
 
 
-def _refuse_missing(codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, way_out: str) -> None:
+def _refuse_missing(
+    codes: NDArray[np.int64], names: Sequence[str], place: CellLocation, what: str, way_out: str
+) -> None:
     missing = np.isin(names, ("", "nan", "NaN"))[codes]
     if missing.any():
         total = int(missing.sum())
@@ -118,7 +120,7 @@ def _refuse_missing(codes: NDArray[np.int64], names: Sequence[str], place: Place
 
 
 def _refuse_unknown(
-    ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: Place, what: str, known: Sequence[str]
+    ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: CellLocation, what: str, known: Sequence[str]
 ) -> None:
     """Raise UserError for the first cell whose name has no id; ids, names: of the distinct cells."""
     unknown = (ids.numpy() < 0)[codes]
@@ -131,8 +133,8 @@ def _refuse_unknown(
         )
 
 
-def _refuse_measurements(column: pd.Series, place: Place) -> None:
-    if not is_real(column):
+def _refuse_measurements(column: pd.Series, place: CellLocation) -> None:
+    if not holds_measurements(column):
         return
     numbers, _ = as_numbers(column)
     fractions = (numbers != np.round(numbers)).any()
@@ -142,7 +144,7 @@ def _refuse_measurements(column: pd.Series, place: Place) -> None:
     )
 
 
-def _check_counts(ids: Tensor, classes: Sequence[str], place: Place) -> None:
+def _check_counts(ids: Tensor, classes: Sequence[str], place: CellLocation) -> None:
     if len(classes) < 2:
         raise UserError(f"{place.column}: every label is {classes[0]!r}; a classifier needs at least two classes")
     single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]

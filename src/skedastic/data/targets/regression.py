@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import Place, as_numbers, parse
+from skedastic.data.tables.columns import CellLocation, as_numbers, parse
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10
@@ -82,7 +82,7 @@ class Bins:
         return torch.bucketize(y.double(), torch.tensor(self.edges, dtype=torch.float64), right=True)
 
 
-def is_real(column: pd.Series) -> bool:
+def holds_measurements(column: pd.Series) -> bool:
     """Tell whether a column of labels holds measurements: numbers that are not all whole, or a great many of them."""
     numbers, unparsable = as_numbers(column)
     if unparsable.any() or not np.isfinite(numbers).all():
@@ -91,7 +91,7 @@ def is_real(column: pd.Series) -> bool:
     return bool((numbers != np.round(numbers)).any() or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20))
 
 
-def read_targets(column: pd.Series, place: Place, what: str = "target") -> Tensor:
+def read_numbers(column: pd.Series, place: CellLocation, what: str = "target") -> Tensor:
     """Return the numbers [n] float64 of a column. Raises UserError for a cell that is missing or is no number."""
     numbers, unparsable = as_numbers(column)
     if unparsable.any():

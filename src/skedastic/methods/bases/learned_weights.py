@@ -1,7 +1,7 @@
 """What methods that learn the examples' weights from a reference set have in common.
 
 A step runs the batch, finds weights by how the reference set's loss would move, and minimizes the weighted losses of that same
-forward. The reference set comes in batches of its own, as large as the budget's where `reference_batch` does not say otherwise; a
+forward. The reference set comes in batches of its own, as large as the training configuration's where `reference_batch` does not say otherwise; a
 smaller set is taken whole.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from skedastic.core.lookahead import products, run_with
-from skedastic.core.replay import RandomState, same_forward
+from skedastic.core.replay import RandomState, replay
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
@@ -27,7 +27,7 @@ from skedastic.methods.bases.method import (
     Batch,
     Clock,
     Engine,
-    Metrics,
+    Logs,
     Objective,
     Out,
     State,
@@ -43,7 +43,7 @@ SETTINGS = {
 }
 
 
-class Look:
+class Lookahead:
     """A step's batch, and what the network makes of it as it is: it runs when that is first asked for, once."""
 
     def __init__(self, method: LearnedWeights, state: State, batch: Batch, clock: Clock, engine: Engine) -> None:
@@ -68,7 +68,7 @@ class Look:
         before = self._before or RandomState.now(state)  # from where the forward began, or will
 
         def losses_of(parameters: Mapping[str, Tensor]) -> Tensor:
-            with same_forward(state, before):
+            with replay(state, before):
                 found = outputs(functional_call(state.net, dict(parameters), (batch.x,)))
             return method.with_weight(method.losses(state, found, batch.y), weight, found, batch.y)
 
@@ -92,7 +92,7 @@ class LearnedWeights(OneNetwork):
             )
 
     @abstractmethod
-    def learned(self, state: Any, look: Look) -> Tensor:
+    def learned(self, state: Any, look: Lookahead) -> Tensor:
         """Return the weights v [B] of the batch's losses, detached. Keeps their graph."""
 
     def streams(self, task: Task) -> dict[str, Sampler]:
@@ -109,9 +109,9 @@ class LearnedWeights(OneNetwork):
         """Return the mean of the losses as they are; a step weighs them."""
         return Objective(self.weighted(state, batch, out, clock).mean(), out.extra.detach())
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Learn the weights of the batch, and take the weighted step."""
-        look = Look(self, state, batch, clock, engine)
+        look = Lookahead(self, state, batch, clock, engine)
         weights = self.learned(state, look).detach()
         engine.update("main", (weights * look.losses).mean())
         logs = {"effective_size": effective_size(weights), "largest_weight": weights.max()}

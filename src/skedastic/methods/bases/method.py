@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.strengths import GroupStats
 
-Metrics = dict[
+Logs = dict[
     str, Tensor
 ]  # scalars and [B] tensors, detached and not changed later; the loop averages them over the epoch
 MakeNet = Callable[[], nn.Module]  # gives a newly initialized network each time
 OptimizerName = Literal["sgd", "adam", "adamw"]
-Optimizer = Literal["budget", OptimizerName]  # what a stage may step by
+Optimizer = Literal["configured", OptimizerName]  # what a stage may step by
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,11 @@ class Card:
     needs: frozenset[str] = frozenset()  # GROUP_STATS, REFERENCE
     supports: frozenset[str] = frozenset({"classification"})  # and "regression", or that alone
     requires: tuple[str, ...] = ()  # what else it takes, in words, such as LAST_LAYER
-    refuses: Mapping[str, str] = field(default_factory=dict)  # how it can't be wrapped, PERTURBED or MIXED -> why
-    limits: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
-    no_limit: str = ""  # why there are none, where there are none
+    incompatible_with: Mapping[str, str] = field(
+        default_factory=dict
+    )  # how it can't be wrapped, PERTURBED or MIXED -> why
+    reduces_to_erm: tuple[Mapping[str, Any], ...] = ()  # settings in which the method equals plain training to the bit
+    never_erm: str = ""  # why there are none, where there are none
     parameters: Mapping[str, str] = field(default_factory=dict)  # field -> meaning, range, unit
     cost: str = ""
     memory: str = ""  # what it keeps of each example, in words
@@ -124,7 +126,7 @@ class State(nn.Module):
         self.net = net
 
 
-def accuracy(logits: Tensor, y: Tensor) -> Metrics:
+def accuracy(logits: Tensor, y: Tensor) -> Logs:
     """Return who is classified as labelled, [B] bool, to log; nothing where targets are real."""
     if y.dim() == 2:
         y = y.argmax(1)
@@ -184,7 +186,7 @@ class Engine(Protocol):
 
 
 class OwnOptimizer(NamedTuple):
-    """An optimizer that is a method's, not the budget's: Adam at one rate throughout."""
+    """An optimizer that is a method's, not the training configuration's: Adam at one rate throughout."""
 
     lr: float
     weight_decay: float = 0.0
@@ -196,7 +198,7 @@ class Stage:
 
     name: str
     method: Method
-    epochs: float = 1.0  # as a fraction of the budget's epochs
+    epochs: float = 1.0  # as a fraction of the training configuration's epochs
     passes: int | None = None  # instead, so many passes over the data; 0 trains nothing, and `enter` is all there is
     data: Callable[[Task], Tensor] | None = None  # rows of the task to train on, [m]; None takes all
     reinit: bool = True  # start from a new state; else go on from the stage before
@@ -204,11 +206,11 @@ class Stage:
     trainable: Callable[[State], Iterable[nn.Parameter]] | None = None  # None: all of the method's parameters.
     # What is frozen whole is in evaluation mode, and so are layers without parameters before what is trained.
     lr_scale: float = 1.0
-    optimizer: Optimizer = "budget"
+    optimizer: Optimizer = "configured"
     after: Callable[[State, Task], Task] | None = None  # hands the next stage an enriched task
     until: Callable[[State], bool] | None = None  # asked after each epoch; the stage ends where it is true
     needed: Callable[[State], bool] | None = None  # asked of the state before; the stage is left out where it is false
-    remark: str = ""  # what whoever trained it should be told, in a sentence
+    note: str = ""  # what whoever trained it should be told, in a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,9 +235,9 @@ class Method(ABC):
         return self.card.requires
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """How this method, with its settings, can't be wrapped: PERTURBED or MIXED, and why, as a clause."""
-        return self.card.refuses
+        return self.card.incompatible_with
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of the recipe, under names of their own; by default one, this method itself."""
@@ -253,7 +255,7 @@ class Method(ABC):
         return {"main": Shuffle()}
 
     def batch_shares(self) -> Mapping[str, float]:
-        """Return the size of the batches of streams beside "main", over the budget's, in (0, 1]; 1 where nothing is said."""
+        """Return the size of the batches of streams beside "main", over the training configuration's, in (0, 1]; 1 where nothing is said."""
         return {}
 
     def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
@@ -261,7 +263,7 @@ class Method(ABC):
         return {"main": list(state.parameters())}
 
     def optimizers(self) -> Mapping[str, OwnOptimizer]:
-        """Return the optimizers of those parameter groups that the budget's is not for, by their names."""
+        """Return the optimizers of those parameter groups that the training configuration's is not for, by their names."""
         return {}
 
     def forward(self, state: State, batch: Batch) -> Out:
@@ -276,7 +278,7 @@ class Method(ABC):
     def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
         """Return what to minimize; changes nothing."""
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Metrics:
+    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take one training step and return what to log."""
         out = self.forward(state, batch)
         with torch.no_grad():
@@ -285,7 +287,7 @@ class Method(ABC):
         engine.update("main", objective.total)
         return {"loss": objective.per_example, **accuracy(out.logits, batch.y), **objective.logs}
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Called after the last step of each epoch; what it returns is logged beside the epoch's means."""
         return None
 
@@ -293,7 +295,7 @@ class Method(ABC):
         """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it."""
         return 2
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Return what whoever trained it should be told of how it went, in sentences that are the same for every seed.
 
         rows: the history of a stage, an epoch each.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skedastic.core.class_weights import ClassWeights
 from skedastic.core.epochs import epoch_of
 from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
-from skedastic.core.samplers import Rows, Sampler, Shuffle
+from skedastic.core.samplers import RowLabels, Sampler, Shuffle
 from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
@@ -81,10 +81,14 @@ class OneNetwork(Method):
         return (*super().requirements, *self.loss.requires, *([LAST_LAYER] if own_head else []))
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """How the method, and its loss, can't be wrapped."""
         soft = self.loss.soft or "classification" not in self.loss.supports
-        return super().refuses if soft else {MIXED: INTEGERS.format(loss=type(self.loss).__name__), **super().refuses}
+        return (
+            super().incompatible_with
+            if soft
+            else {MIXED: INTEGERS.format(loss=type(self.loss).__name__), **super().incompatible_with}
+        )
 
     def least_batch(self, task: Task) -> int:
         """Return what the loss takes."""
@@ -93,7 +97,7 @@ class OneNetwork(Method):
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the sampler; refuses one that is asked for a class without examples."""
         if len(task.group):
-            self.sampler.check(Rows(task.y, task.group, task.classes, task.groups))
+            self.sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {"main": self.sampler}
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> OneNetworkState:
@@ -161,7 +165,7 @@ FEW = 0.05  # of the examples of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighing(OneNetwork):
+class Reweighting(OneNetwork):
     """A method that weighs examples by their losses: minimize (1/B) Σ_i p_i ℓ_i, where ℓ has the classes' weights in it."""
 
     weighs: ClassVar[bool] = True
@@ -193,7 +197,7 @@ class Weighing(OneNetwork):
         }
         return Objective((weights * losses).mean(), out.extra.detach(), logs)
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Say so where nearly all weight was on a few examples at the end, and where losses were negative."""
         found = []
         if self.milder and rows and rows[-1].get("effective_size", batch_size) < FEW * batch_size:

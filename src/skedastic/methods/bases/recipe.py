@@ -62,9 +62,9 @@ class Recipe(Method):
         return self.card.supports & self.first.supports
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """How the first stages can't be wrapped."""
-        return {**self.first.refuses, **self.card.refuses}
+        return {**self.first.incompatible_with, **self.card.incompatible_with}
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
         """Return the state that the first stage begins with."""

@@ -1,6 +1,6 @@
 """What methods that go around another method have in common: all that they do not change is the other's.
 
-`sam(base=har)` is HAR whose steps are SAM's. A method says on its card how it can't be wrapped, and why (`refuses`); what it can
+`sam(base=har)` is HAR whose steps are SAM's. A method says on its card how it can't be wrapped, and why (`incompatible_with`); what it can
 be is tried in the contract tests. Of a recipe of several stages, each that bears it is wrapped.
 """
 
@@ -18,8 +18,8 @@ from skedastic.methods.bases.method import (
     Batch,
     Clock,
     Engine,
+    Logs,
     Method,
-    Metrics,
     Objective,
     Out,
     OwnOptimizer,
@@ -44,13 +44,17 @@ class Wrapper(Method):
         name, inside = self.card.name, self.base.card.name
         if any(method.card.name == name for method in wrapped(self.base)):
             raise UserError(f"{name}(base={inside}): it is wrapped in {name} twice; once is enough")
-        if self.way in self.base.refuses:
-            raise UserError(f"{name}(base={inside}): {inside} can't be trained so: {self.base.refuses[self.way]}")
+        if self.way in self.base.incompatible_with:
+            raise UserError(
+                f"{name}(base={inside}): {inside} can't be trained so: {self.base.incompatible_with[self.way]}"
+            )
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
         return tuple(
-            stage if self.way in stage.method.refuses else replace(stage, method=replace(self, base=stage.method))
+            stage
+            if self.way in stage.method.incompatible_with
+            else replace(stage, method=replace(self, base=stage.method))
             for stage in self.base.stages(task)
         )
 
@@ -70,9 +74,9 @@ class Wrapper(Method):
         return (*super().requirements, *self.base.requirements)
 
     @property
-    def refuses(self) -> Mapping[str, str]:
+    def incompatible_with(self) -> Mapping[str, str]:
         """How neither of both can be wrapped."""
-        return {**self.base.refuses, **self.card.refuses}
+        return {**self.base.incompatible_with, **self.card.incompatible_with}
 
     def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
         """As `base` does."""
@@ -106,7 +110,7 @@ class Wrapper(Method):
         """As `base` does."""
         return self.base.objective(state, batch, out, clock)
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Metrics | None:
+    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """As `base` does."""
         return self.base.end_epoch(state, task, clock, engine)
 
@@ -114,9 +118,9 @@ class Wrapper(Method):
         """As `base` does."""
         return self.base.least_batch(task)
 
-    def remarks(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """As `base` does."""
-        return self.base.remarks(rows, batch_size)
+        return self.base.notes(rows, batch_size)
 
     def group_strengths(self, task: Task) -> Tensor | None:
         """As `base` does."""

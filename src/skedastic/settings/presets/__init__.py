@@ -1,7 +1,7 @@
 """The papers' tables as settings of a comparison, one TOML file each, for data of one's own or for the papers'.
 
 A file holds what a table says, which classes are spoiled and how, and which methods are its rows; classes are named by position, so
-that it fits any data with enough of them. The model, the budget and the seeds are the user's.
+that it fits any data with enough of them. The model, the training configuration and the seeds are the user's.
 """
 
 from __future__ import annotations
