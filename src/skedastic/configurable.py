@@ -92,7 +92,7 @@ class Configurable:
     A subclass with a rule across several fields overrides `__post_init__`, and calls this one first.
     """
 
-    section: ClassVar[str] = ""  # of the configuration, such as "train"; else settings are shown as name(setting=value)
+    section: ClassVar[str] = ""  # of the configuration, such as "train"; by default the name of what is configured
 
     def __post_init__(self) -> None:
         """Check every setting. Raises UserError for the first that is out of its range, or none of its choices."""
@@ -102,7 +102,7 @@ class Configurable:
     @classmethod
     def place(cls, name: str) -> str:
         """Return how a message names the setting `name`."""
-        return f"{cls.section}.{name}" if cls.section else f"{cls.shown_name()}({name})"
+        return f"{cls.section or cls.shown_name()}.{name}"
 
     @classmethod
     def shown_name(cls) -> str:
