@@ -9,13 +9,17 @@ the slope of log seconds on log n: 1 is O(n).
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import hardware, show
-from skedastic.smoothing import Loss, smooth
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+from smoothing import Loss, smooth  # noqa: E402
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 

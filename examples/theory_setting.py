@@ -23,7 +23,7 @@ from scipy.linalg import solveh_banded
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 
-from skedastic.smoothing import L_0, Loss, predicted_mse, smooth
+from smoothing import L_0, Loss, predicted_mse, smooth
 
 Floats = NDArray[np.float64]
 GRID = (np.arange(1500) + 0.5) / 1500  # where errors are averaged over [0, 1]
@@ -154,7 +154,7 @@ class Setting:
         return predicted_mse(*local, 1.0, self.n, score_variance=v).mse
 
     def layers(self, rho: Floats) -> float:
-        """Return what steep ends and jumps of ρ add to it (the docstring of `skedastic.smoothing`)."""
+        """Return what steep ends and jumps of ρ add to it (the docstring of `smoothing.py`)."""
         b, ends = 2 * np.asarray(rho), np.array([0.0, *self.cuts, 1.0])
         first, last = (self.density * self.information_at(x) for x in (ends[:-1] + 1e-9, ends[1:] - 1e-9))
         steep = self.truth.at(ends, 1) ** 2

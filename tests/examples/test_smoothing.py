@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from skedastic.errors import UserError
-from skedastic.smoothing import predicted_mse, smooth
+from smoothing import predicted_mse, smooth
 from tests.reference import smoothing as literal
 
 LOSSES = ("logistic", "squared")
