@@ -14,7 +14,7 @@ from skedastic.errors import UserError
 from skedastic.models import choose, make
 from skedastic.models.bilstm import BiLSTM
 from skedastic.models.inputs import Inputs
-from skedastic.models.row_input import Rows, embedding_width, vector_width
+from skedastic.models.row_input import RowInput, embedding_width, vector_width
 
 WIDTH, LENGTHS = 5, [7, 1, 4, 6, 0]
 TEXTS = ["a small film of great joy", "what a waste of a good evening", "joy, and then none 😀", ""] * 5
@@ -88,7 +88,7 @@ def test_rows_give_a_network_what_is_in_them() -> None:
             self.words, self.vector = words, vector
             return vector
 
-    net = Rows(Seen(), inputs)
+    net = RowInput(Seen(), inputs)
     x = torch.cat([torch.randn(5, 2), torch.tensor([[3.0, 199.0]] * 5), tokens().float()], 1)
     net(x)
     assert torch.equal(net.net.words, tokens())
