@@ -2,7 +2,7 @@
 
     import skedastic as sk
     result = sk.fit(X, y, method=sk.HAR(strength=0.1))
-    result.group_stats, result.strengths, result.suspects
+    result.group_stats, result.strengths, result.label_issues
     result.predict(X_new)
 
 Names are imported when they are first used, so that importing the package costs nothing.
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline import fit as fit
     from skedastic.runs.load import load as load
+    from skedastic.runs.load import load_summary as load_summary
     from skedastic.settings.config import Config as Config
     from skedastic.settings.config import Estimation as Estimation
     from skedastic.training.config import TrainingConfig as TrainingConfig
@@ -59,6 +60,7 @@ _HOME = {
     "fit": "skedastic.pipeline",
     "compare": "skedastic.pipeline",
     "load": "skedastic.runs.load",
+    "load_summary": "skedastic.runs.load",
     "ABSGD": "skedastic.methods.absgd",
     "CoTeaching": "skedastic.methods.co_teaching",
     "ELR": "skedastic.methods.elr",
@@ -134,6 +136,7 @@ __all__ = [
     "compare",
     "fit",
     "load",
+    "load_summary",
 ]
 
 

@@ -95,7 +95,7 @@ def test_training_on_stored_rows_is_training_on_a_tensor(columns: list[str], mon
     for a, b in zip(in_memory.net.parameters(), on_disk.net.parameters(), strict=True):
         assert torch.equal(a, b)
     pd.testing.assert_frame_equal(in_memory.predictions, on_disk.predictions)
-    pd.testing.assert_frame_equal(in_memory.suspects, on_disk.suspects)
+    pd.testing.assert_frame_equal(in_memory.label_issues, on_disk.label_issues)
     assert np.array_equal(on_disk.predict_proba(data), in_memory.predict_proba(data))
 
 

@@ -23,8 +23,9 @@ from skedastic.data import TextSettings
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.errors import UserError
 from skedastic.noise.clusters import _by_size, _matched
-from skedastic.runs.load import load
-from skedastic.runs.serving import evaluate_source, predict_source
+from skedastic.runs.evaluate import evaluate_source
+from skedastic.runs.load import load, load_summary
+from skedastic.runs.predict import predict_source
 from skedastic.settings.config import Config, read
 
 QUICK = sk.TrainingConfig(epochs=10)
@@ -94,7 +95,7 @@ def test_a_saved_run_says_the_same_of_other_rows(run: sk.Result, table: str, tmp
     assert rows["group"].str.split("/").str[0].eq(rows["predicted"]).all(), "of the predicted class"
     assert evaluate_source(run, table) == evaluate_source(again, table)
     assert {g["name"] for g in evaluate_source(again, table)["groups"]} == set(run.groups)
-    assert load(tmp_path / "run", figures_only=True).groups == run.groups
+    assert load_summary(tmp_path / "run").groups == run.groups
     run.save(tmp_path / "run", force=True)
     assert len(x) == len(rows)
 

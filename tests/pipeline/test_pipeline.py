@@ -42,7 +42,7 @@ def test_fit_takes_arrays_of_every_kind(kind):
     assert result.metrics["overall"]["n"] == 60
     assert result.group_stats.names == result.groups == ("0", "1", "2")
     assert float(result.strengths.max()) == pytest.approx(0.1)
-    assert len(result.suspects) == 60
+    assert len(result.label_issues) == 60
     assert set(result.history[0]) >= {"epoch", "loss", "accuracy", "lr", "jacobian_norm"}
 
 
@@ -58,7 +58,7 @@ def test_a_share_is_held_out_and_without_one_all_is_trained_on():
     result = sk.fit(x, y, test=0.3, **QUICK)
     assert result.metrics["overall"]["n"] == 18
     assert sum(result.train_count) == 42
-    assert set(result.predictions["index"]).isdisjoint(result.suspects["index"])
+    assert set(result.predictions["index"]).isdisjoint(result.label_issues["index"])
     result = sk.fit(x, y, method="erm", **QUICK)
     assert result.metrics is None
     assert sum(result.train_count) == 60

@@ -89,7 +89,7 @@ def test_a_fit_is_in_the_targets_units(fitted):
 
 
 def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted):
-    found = fitted.suspects
+    found = fitted.label_issues
     assert len(found) == 240
     deviation = fitted.group_stats.noise.sqrt()[[fitted.groups.index(GROUPS[i]) for i in found["index"]]].numpy()
     np.testing.assert_allclose(found["residual"], (found["given"] - found["suggested"]) / deviation)
@@ -114,7 +114,7 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path):
     assert loaded.metrics == fitted.metrics
     assert loaded.group_stats.to_dict() == fitted.group_stats.to_dict()
     assert loaded.density == fitted.density
-    pd.testing.assert_frame_equal(loaded.suspects, fitted.suspects)
+    pd.testing.assert_frame_equal(loaded.label_issues, fitted.label_issues)
     loaded.save(tmp_path / "again")
     for name in ("state.json", "model.safetensors", "metrics.json", "group_stats.json", "config.toml"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
@@ -198,7 +198,7 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted):
 
 def test_the_papers_half_split_and_its_raw_variance():
     result = sk.fit(X, Y, groups=GROUPS, task="regression", estimate=sk.Estimation(kind="paper"), **QUICK)
-    seen = result.suspects
+    seen = result.label_issues
     assert len(seen) == int(result.group_stats.counted.sum()) == 120
     for g, name in enumerate(result.groups):
         rows = seen[GROUPS[seen["index"]] == name]

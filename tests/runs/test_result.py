@@ -13,6 +13,8 @@ from torch import nn
 import skedastic as sk
 from skedastic.methods.har import HAR
 from skedastic.runs.folder import RUN_FILES
+from skedastic.runs.sentences import fit_sentence
+from skedastic.runs.summary import RunSummary
 
 BUDGET = sk.TrainingConfig(epochs=2, batch_size=32, device="cpu")
 
@@ -69,16 +71,25 @@ def test_a_loaded_result_is_the_saved_one(fitted, folder):
     assert loaded.group_stats.to_dict() == result.group_stats.to_dict()
     assert loaded.metrics == result.metrics
     assert loaded.history == result.history
-    pd.testing.assert_frame_equal(loaded.suspects, result.suspects)
+    pd.testing.assert_frame_equal(loaded.label_issues, result.label_issues)
     pd.testing.assert_frame_equal(loaded.predictions, result.predictions)
     for name in ("classes", "groups", "train_count", "seconds", "notes", "true_noise", "integer_labels"):
         assert getattr(loaded, name) == getattr(result, name), name
 
 
-def test_a_loaded_result_can_be_saved_again(folder, tmp_path):
-    sk.load(folder).save(tmp_path / "again")
-    for name in set(RUN_FILES) - {"README.md", "report.html", "predictions.parquet", "suspects.parquet"}:
-        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch):
+    _, result = fitted
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(nn.Module, "__init__", lambda *_: pytest.fail("a network was built"))
+    summary = sk.load_summary(folder)
+    assert type(summary) is RunSummary
+    assert not hasattr(summary, "predict")
+    assert not hasattr(summary, "save")
+    assert summary.metrics == result.metrics
+    assert summary.shown_issues == result.shown_issues
+    assert summary.issue_count == result.label_issues["is_issue"].sum()
+    assert fit_sentence(summary) == fit_sentence(result)
+    pd.testing.assert_frame_equal(summary.predictions, result.predictions)
 
 
 def test_predictions_agree_with_the_metrics(fitted):
@@ -150,6 +161,10 @@ def edit(name, change):
     return edited
 
 
+def edit_state(part, change):
+    return edit("state.json", lambda state: state | {part: change(state[part])})
+
+
 def other_network(folder):
     tensors = load_file(folder / "model.safetensors")
     name = next(k for k in tensors if k.endswith("weight"))
@@ -168,14 +183,16 @@ DAMAGE = [
     ("binary state", write("state.json", b"\xff\xfe\0"), "damaged run folder"),
     ("cut state", write("state.json", b"{"), "damaged run folder"),
     ("state of another kind", write("state.json", b"[]"), "damaged run folder"),
-    ("state without encoder", edit("state.json", lambda s: s | {"encoder": {}}), "encoder is damaged"),
-    ("state without classes", edit("state.json", lambda s: s | {"classes": None}), "damaged run folder"),
-    ("state without seconds", edit("state.json", lambda s: {k: v for k, v in s.items() if k != "seconds"}), "KeyError"),
+    ("state without encoder", edit_state("network", lambda s: s | {"encoder": {}}), "encoder is damaged"),
+    ("state without classes", edit_state("summary", lambda s: s | {"classes": None}), "damaged run folder"),
+    ("state without seconds", edit_state("summary", lambda s: s.pop("seconds") and s), "KeyError"),
+    ("state of another version", edit("state.json", lambda s: s | {"format": 3}), "(format 3, and here 4); fit again"),
     ("statistics of another kind", write("group_stats.json", b"[1]"), "can't be loaded"),
     ("statistics out of range", edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}), "can't be loaded"),
     ("cut metrics", write("metrics.json", b""), "damaged run folder"),
     ("cut history", write("history.jsonl", b'{"epoch"'), "damaged run folder"),
-    ("another stage", edit("state.json", lambda s: s | {"stages": ["none"]}), "has no stage 'none', only train"),
+    ("another stage", edit_state("network", lambda s: s | {"stages": ["none"]}), "has no stage 'none', only train"),
+    ("shown issues of another kind", write("suspects_shown.jsonl", b'{"index": 1}'), "damaged run folder"),
     ("cut table", write("predictions.parquet", b"PAR1"), "damaged run folder"),
     ("configuration of another kind", write("config.toml", b"== no TOML"), "is not TOML"),
     ("unknown method", write("config.toml", b'[method]\nname = "haar"'), "did you mean 'har'?"),

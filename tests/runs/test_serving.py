@@ -16,8 +16,11 @@ import torch
 import skedastic as sk
 from skedastic.errors import UserError
 from skedastic.evaluation.calibration import fit_temperature, with_temperature
-from skedastic.runs.load import load
-from skedastic.runs.serving import evaluate_source, export_run, predict_source, suspects_with_rows
+from skedastic.runs.evaluate import evaluate_source
+from skedastic.runs.export import export_run
+from skedastic.runs.label_issues import issues_with_rows
+from skedastic.runs.load import load, load_summary
+from skedastic.runs.predict import predict_source
 from tests.support.paths import SOURCE
 
 N = 300
@@ -177,8 +180,7 @@ def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
     )
     assert "checked.csv: 5 labels corrected, 0 rows removed" in said
     run(here, "suspects", "run", "--out", "check.parquet", "--force")
-    issues = load(here / "run").suspects["is_issue"].sum()
-    assert len(pd.read_parquet(here / "check.parquet")) == issues
+    assert len(pd.read_parquet(here / "check.parquet")) == load_summary(here / "run").issue_count
 
 
 def test_the_summary_and_the_card_say_what_the_run_says(here: Path) -> None:
@@ -219,7 +221,7 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
     np.savez("rows.npz", X=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
     sk.fit("rows.npz", target="y", test=0.2, train=sk.TrainingConfig(epochs=1)).save("rows")
-    assert list(suspects_with_rows(load("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
+    assert list(issues_with_rows(load_summary("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
     assert "equal to the network on 60 rows" in export_run(load("rows"), "safetensors", "rows.safetensors")
     np.savez("few.npz", X=rng.random((5, 8, 8)))
     assert predict_source(load("digits-run"), "few.npz", "few.csv") == 5
@@ -256,7 +258,7 @@ BAD = [
     ("evaluate run elsewhere.csv", "group 'x' does not occur"),
     ("suspects nowhere", "is not a run folder"),
     ("suspects run --out s.txt", "the name must end in"),
-    ("suspects plain", "this run has no suspects"),
+    ("suspects plain", "this run has no label issues"),
     ("predict plain new.csv --out p2.csv --calibrated", "no temperature, since there was no test set"),
     ("export run --format onxx --out m.onnx", "did you mean 'onnx'?"),
     ("export run --out data.csv", "is there already"),

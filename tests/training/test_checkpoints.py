@@ -158,7 +158,7 @@ def test_fit_goes_on_with_the_estimate_too(tmp_path, stage, epoch):
     resumed = sk.fit(x, y, **settings, checkpoints=tmp_path)
     assert same(tensors(resumed.trained.state), tensors(whole.trained.state))
     assert resumed.group_stats.to_dict() == whole.group_stats.to_dict()
-    assert resumed.suspects.equals(whole.suspects)
+    assert resumed.label_issues.equals(whole.label_issues)
     assert resumed.metrics == whole.metrics
     with pytest.raises(UserError, match="other settings"):
         sk.fit(x, y, **settings, method=sk.HAR(strength=0.3), checkpoints=tmp_path)

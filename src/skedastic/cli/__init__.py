@@ -256,7 +256,7 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     """Predict the rows of SOURCE with the model of the folder RUN: label, group and probabilities into a file."""
     from skedastic.cli import console
     from skedastic.runs.load import load
-    from skedastic.runs.serving import predict_source
+    from skedastic.runs.predict import predict_source
 
     result = load(run)
     with console.progress() as progress:
@@ -271,8 +271,8 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
 def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     from skedastic.cli import console
+    from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
-    from skedastic.runs.serving import evaluate_source
 
     result = load(run)
     console.show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
@@ -288,16 +288,15 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
 def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     """List the labels of the folder RUN to check, the most suspect first; corrected ones go into `fit --labels FILE`."""
     from skedastic.cli import console
-    from skedastic.runs.load import load
-    from skedastic.runs.serving import suspects_with_rows
+    from skedastic.runs.label_issues import issues_with_rows
+    from skedastic.runs.load import load_summary
     from skedastic.runs.tables import write_frame
 
-    result = load(run, figures_only=True)
-    frame = suspects_with_rows(result, top)
+    summary = load_summary(run)
+    frame = issues_with_rows(summary, top)
     if out is not None:
         write_frame(frame, out, force)
-    assert result.suspects is not None
-    console.show_suspects(frame.head(top or console.MOST_GROUPS), int(result.suspects["is_issue"].sum()))
+    console.show_suspects(frame.head(top or console.MOST_GROUPS), summary.issue_count)
     if out is not None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"
@@ -313,8 +312,8 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
 def export(run: str, form: str, out: str, rows: str | None, force: bool) -> None:
     """Write the network of the folder RUN as a file that others can run, and check it on real rows."""
     from skedastic.cli import console
+    from skedastic.runs.export import export_run
     from skedastic.runs.load import load
-    from skedastic.runs.serving import export_run
 
     console.say(export_run(load(run), form, out, rows, force))
 
@@ -324,9 +323,9 @@ def export(run: str, form: str, out: str, rows: str | None, force: bool) -> None
 def show(run: str) -> None:
     """Print the summary of the folder RUN."""
     from skedastic.cli import console
-    from skedastic.runs.load import load
+    from skedastic.runs.load import load_summary
 
-    console.show_run(load(run, figures_only=True), Path(run))
+    console.show_run(load_summary(run), Path(run))
 
 
 @app.command()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
     from skedastic.runs.comparison import Comparison
-    from skedastic.runs.result import Result
+    from skedastic.runs.summary import RunSummary
     from skedastic.training.loop import Progress as Report
 
 out = Console(highlight=False)
@@ -77,28 +77,28 @@ def show_data(data: Data) -> None:
     err.print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
 
 
-def show_fit(result: Result, folder: Path) -> None:
+def show_fit(result: RunSummary, folder: Path) -> None:
     """Print a row for each group, what came out, and where it was written."""
     _notes(result.notes)
     show_groups(result)
-    if result.suspects is not None:
+    if result.label_issues is not None:
         answers = "labels" if result.scale is None else "targets"
-        say(f"{int(result.suspects['is_issue'].sum())} {answers} look wrong: {folder / 'suspects.parquet'}")
+        say(f"{result.issue_count} {answers} look wrong: {folder / 'suspects.parquet'}")
     say(f"Report: {folder / 'report.html'}")
 
 
-def show_run(result: Result, folder: Path) -> None:
+def show_run(result: RunSummary, folder: Path) -> None:
     """Print the summary of a run folder."""
     config = result.config
     name, model = config.method.get("name", result.method.card.name), config.model.get("name", "auto")
     say(
         f"{name} with model {model}, {config.train.epochs} epochs, seed {config.seed}, on {config.source or 'your data'}"
     )
-    say(result.found)
+    say(result.source_summary)
     show_fit(result, folder)
 
 
-def show_groups(result: Result) -> None:
+def show_groups(result: RunSummary) -> None:
     """Print a row for each group, and what came out."""
     from skedastic.runs.sentences import fit_sentence, unlearned
 
@@ -136,7 +136,7 @@ def show_groups(result: Result) -> None:
     say(fit_sentence(result))
 
 
-def show_evaluation(result: Result, metrics: dict[str, Any], as_json: bool) -> None:
+def show_evaluation(result: RunSummary, metrics: dict[str, Any], as_json: bool) -> None:
     """Print the figures of a labelled source."""
     if as_json:
         print(json.dumps(_finite(metrics), indent=2, ensure_ascii=False))

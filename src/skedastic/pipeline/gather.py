@@ -1,4 +1,4 @@
-"""From what each part of the pipeline gave to the result of a fit."""
+"""The result of a fit, gathered from the parts of the pipeline."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from skedastic.methods.bases.method import GROUP_STATS, Method, Task
 from skedastic.noise.estimate import Estimate
 from skedastic.report.content import Suspect
 from skedastic.runs.result import Result
+from skedastic.runtime.environment import environment
 from skedastic.settings.config import Config
 from skedastic.training.loop import Trained
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from skedastic.data import Dataset
     from skedastic.pipeline.prepare import Data
 
-SHOWN_SUSPECTS = 24
+SHOWN_ISSUES = 24
 
 
 def make_result(
@@ -39,30 +40,35 @@ def make_result(
     predicted: Tensor | None,
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
-    suspects = None if estimated is None else estimated.suspects
+    strengths = trained.method.enforced(trained.state, task)
+    issues = None if estimated is None else estimated.suspects
     return Result(
         config=config,
-        recipe=method,
-        trained=trained,
-        encoder=data.encoder,
+        method=method,
+        kind=data.encoder.kind,
+        schema=data.source.schema,
+        source_summary=data.source.found,
         classes=data.train.classes,
-        groups=data.train.groups,
         integer_labels=data.source.integer_labels,
+        scale=trained.scale,
+        groups=data.train.groups,
         train_count=data.train.group_counts().tolist(),
         class_count=task.class_count.long().tolist(),
         density=data.train.density().tolist(),
+        true_noise=true_noise(data),
         group_stats=None if estimated is None else estimated.stats,
-        strengths=trained.method.enforced(trained.state, task),
-        suspects=suspects,
+        strengths=None if strengths is None else strengths.float(),
+        label_issues=issues,
+        shown_issues=() if issues is None else tuple(_shown(data, issues)),
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
-        seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
-        schema=data.source.schema,
-        true_noise=true_noise(data),
         temperature=_temperature(data, predicted),
-        found=data.source.found,
+        history=trained.history,
+        seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
         notes=(*data.source.notes, *data.notes, *trained.notes),
-        shown_suspects=() if suspects is None else tuple(_shown(data, suspects)),
+        environment=environment(),
+        trained=trained,
+        encoder=data.encoder,
         clusters=data.clusters,
     )
 
@@ -120,8 +126,9 @@ def wrong_labels(data: Data) -> Tensor | None:
     return wrong
 
 
-def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
-    rows = suspects.head(SHOWN_SUSPECTS)
+def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
+    """Return the first label issues as the report shows them."""
+    rows = issues.head(SHOWN_ISSUES)
     clean = None if data.truth is None else data.truth.of(torch.tensor(rows["index"].to_numpy()))
     shown = []
     for i, row in enumerate(rows.to_dict("records")):
@@ -140,8 +147,8 @@ def _shown(data: Data, suspects: pd.DataFrame) -> list[Suspect]:
     return shown
 
 
-def _written(answer: str | float) -> str:
-    return answer if isinstance(answer, str) else to_digits(answer, 4)
+def _written(target: str | float) -> str:
+    return target if isinstance(target, str) else to_digits(target, 4)
 
 
 def _true(data: Data, clean: Tensor) -> str:

@@ -1,180 +1,53 @@
-"""A comparison: several methods, the same splits, several seeds; means, intervals and paired differences."""
+"""The result of a comparison: its figures, and the folder that they are written to."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import torch
-
-from skedastic.core.strengths import GroupStats
-from skedastic.data import affected_classes
-from skedastic.errors import UserError
-from skedastic.evaluation.classification import mean_of_groups
-from skedastic.evaluation.intervals import mean_interval, paired
-from skedastic.evaluation.metric import Measure, measure_of
+from skedastic.report.html import render
+from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.folder import written
+from skedastic.runs.reports import comparison_report
 from skedastic.runs.seeds import SeedOutcome
-from skedastic.runtime.environment import environment
-from skedastic.settings.config import Config, to_toml
-
-if TYPE_CHECKING:
-    pass
-
-MOST_PAIRED = 6  # methods, of which every pair is shown
-PARTS = ("overall", "focus", "rest", "worst_group")
+from skedastic.settings.config import to_toml
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """The outcome of `compare`. All accuracies are on the test set, in [0, 1], averaged within groups first.
-
-    Where targets are real, errors (`rmse`, in the target's units) stand for accuracies, and lower is better.
-    A method whose training failed with some seed is left out of all figures, and named in the remarks.
-    Raises UserError where that leaves none.
-    """
-
-    config: Config
-    outcomes: list[SeedOutcome]
-
-    def __post_init__(self) -> None:
-        if not self.methods:
-            raise UserError(next(iter(self.failed.values())))
-
-    @cached_property
-    def methods(self) -> tuple[str, ...]:
-        """The methods that every seed trained to the end."""
-        return tuple(name for name in self.config.methods if name not in self.failed)
-
-    @cached_property
-    def failed(self) -> dict[str, str]:
-        """The methods whose training failed, and with which seed and why it first did."""
-        first = {name: f"seed {o.seed}: {why}" for o in reversed(self.outcomes) for name, why in o.failed.items()}
-        return {name: first[name] for name in self.config.methods if name in first}
-
-    @cached_property
-    def measure(self) -> Measure:
-        """What is compared: accuracy, or error."""
-        return measure_of(next(iter(self.outcomes[0].metrics.values())))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be told of the data and of the training; of how many seeds, where it is not of all."""
-        count = Counter(note for o in self.outcomes for note in o.notes)
-        seeds = len(self.outcomes)
-        failed = [f"{name} is left out, since its training failed; {why}" for name, why in self.failed.items()]
-        return (*failed, *(text if n == seeds else f"{text} ({n} of {seeds} seeds)" for text, n in count.items()))
-
-    @cached_property
-    def focus(self) -> tuple[str, ...]:
-        """The groups whose mean accuracy is the headline; none where the test set of a seed has none of them.
-
-        Those that were named; else those that `noise` and `imbalance` touch; else the quarter of the groups with the
-        largest estimated τ. How well a method does has no say in it.
-        """
-        focus = self.config.focus or self._touched() or self._most_regularized()
-        return focus if self._tested(focus) else ()
-
-    def _touched(self) -> tuple[str, ...]:
-        first = self.outcomes[0]
-        if self.config.groups is not None:
-            return ()
-        touched = affected_classes(self.config.noise, self.config.imbalance, first.classes)
-        return touched if len(touched) < len(first.groups) else ()
-
-    def _most_regularized(self) -> tuple[str, ...]:
-        first = self.outcomes[0]
-        stats = [GroupStats.from_dict(o.stats) for o in self.outcomes if o.stats is not None]
-        if not stats or len(first.groups) < 2 or self.config.clusters is not None:  # which differ from seed to seed
-            return ()
-        tau = torch.stack([s.strengths for s in stats]).mean(0)
-        most = tau.argsort(descending=True, stable=True)[: max(1, len(tau) // 4)]
-        return tuple(first.groups[g] for g in most.sort().values.tolist())
-
-    def _tested(self, names: tuple[str, ...]) -> bool:
-        rows = [[g["n"] for g in m["groups"] if g["name"] in names] for o in self.outcomes for m in o.metrics.values()]
-        return all(sum(n) for n in rows)
-
-    @cached_property
-    def values(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy, or error, by method and part, one value a seed; none where a seed's test set has no group of the part."""
-        rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
-        rest = rest if self._tested(rest) else ()
-        values: dict[str, dict[str, list[float]]] = {}
-        for name in self.methods:
-            metrics = [o.metrics[name] for o in self.outcomes]
-            values[name] = {
-                "overall": [m["overall"][self.measure.key] for m in metrics],
-                "focus": [mean_of_groups(m, self.focus) for m in metrics] if self.focus else [],
-                "rest": [mean_of_groups(m, rest) for m in metrics] if rest else [],
-                "worst_group": [m["worst_group"][self.measure.key] for m in metrics],
-            }
-        return values
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """Return the pairs of methods to hold against each other, the later named minus the earlier.
-
-        All of them, or where there are many methods each against the first.
-        """
-        names = self.methods  # the last against the first comes first: the headline
-        first = 1 if len(names) > MOST_PAIRED else len(names)
-        return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[: min(i, first)]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `compare.json` holds."""
-        methods: dict[str, Any] = {}
-        for name, parts in self.values.items():
-            methods[name] = {part: mean_interval(v) if v else None for part, v in parts.items()}
-            seconds = [o.seconds[name] for o in self.outcomes]
-            methods[name]["seconds"] = sum(seconds) / len(seconds)
-        differences = {
-            f"{b}-{a}": {
-                part: _difference(self.values[b][part], self.values[a][part]) for part in ("focus", "rest", "overall")
-            }
-            for b, a in self.pairs()
-        }
-        return {
-            "source": self.config.source,
-            "seeds": [o.seed for o in self.outcomes],
-            "focus": list(self.focus),
-            **({} if self.measure.higher_is_better else {"measure": self.measure.key}),
-            "methods": methods,
-            "paired": differences,
-            "failed": self.failed,
-            "environment": environment(),
-        }
+class Comparison(ComparisonSummary):
+    """The result of `compare`: a `ComparisonSummary` that can be saved."""
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write `config.toml`, `compare.json`, `seeds.jsonl` and `report.html` to a new folder, all or nothing."""
-        from skedastic.report.html import render
-        from skedastic.runs.reports import comparison_report
+        """Write `config.toml`, `compare.json`, `seeds.jsonl` and `report.html`, all or nothing.
 
+        Parameters
+        ----------
+        folder : str or Path
+            The folder to write. One that holds something is refused.
+        force : bool, optional
+            Whether to replace the folder where skedastic wrote it.
+
+        Raises
+        ------
+        UserError
+            The folder can't be written.
+        """
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
             (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", "utf-8")
-            lines = [
-                json.dumps(
-                    {
-                        "seed": o.seed,
-                        "metrics": o.metrics,
-                        "group_stats": o.stats,
-                        "strengths": o.strengths,
-                        "seconds": o.seconds,
-                        "failed": o.failed,
-                    }
-                )
-                for o in self.outcomes
-            ]
-            (new / "seeds.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+            lines = [json.dumps(_figures(outcome)) + "\n" for outcome in self.outcomes]
+            (new / "seeds.jsonl").write_text("".join(lines), "utf-8")
             (new / "report.html").write_text(render(comparison_report(self)), "utf-8")
 
 
-def _difference(values: list[float], base: list[float]) -> dict[str, float | None] | None:
-    if not values:
-        return None
-    difference = paired(values, base)
-    return {key: difference[key] for key in ("mean", "low", "high")}
+def _figures(outcome: SeedOutcome) -> dict[str, object]:
+    """Return the line of a seed in `seeds.jsonl`."""
+    return {
+        "seed": outcome.seed,
+        "metrics": outcome.metrics,
+        "group_stats": outcome.stats,
+        "strengths": outcome.strengths,
+        "seconds": outcome.seconds,
+        "failed": outcome.failed,
+    }

@@ -1,148 +1,50 @@
-"""A trained network as a file that others can run, checked on real rows before it is there.
-
-    torch-export   a .pt2 file: `torch.export.load(FILE).module()(x)`, without this package
-    onnx           a .onnx file with one input `x` and one output `output`: onnxruntime and many others
-    safetensors    the weights alone, by the names of the network's parameters
-
-x is what the run's encoder makes of a row: standardized numbers, ids and tokens, or pixels. The number of rows is free.
-"""
+"""The network of a run as a file that others can run, checked on rows of a source."""
 
 from __future__ import annotations
 
-import copy
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from skedastic.data.sources.unlabelled import open_unlabelled
 from skedastic.errors import UserError, check_choice
-from skedastic.runs.folder import written_file
+from skedastic.runs.network_file import FORMATS, export_network
+from skedastic.runs.predict import encoded
+from skedastic.runs.result import Result
 
-Format = Literal["torch-export", "onnx", "safetensors"]
-FORMATS: tuple[str, ...] = get_args(Format)
-NEEDS_EXTRA = "an ONNX file needs the packages onnx, onnxscript and onnxruntime; pip install 'skedastic[onnx]'"
-OPSET = 20
-ENDINGS = {"torch-export": ".pt2", "onnx": ".onnx", "safetensors": ".safetensors"}
-Run = Callable[[Tensor], Tensor]
+CHECKED = 512  # rows that an exported network is checked on
 
 
-@dataclass(frozen=True)
-class Parity:
-    """How near the file is to the network: the largest difference of an output, relative where outputs are above 1."""
+def export_run(result: Result, form: str, out: str | Path, rows: str | None = None, force: bool = False) -> str:
+    """Write the network of a run as a file that others can run.
 
-    rows: int
-    difference: float
+    Parameters
+    ----------
+    result : Result
+    form : str
+        "onnx", "torch-export" or "safetensors".
+    out : str or Path
+        The file to write.
+    rows : str, optional
+        A source to check the file on; by default the run's own.
+    force : bool, optional
+        Whether to replace the file.
 
+    Returns
+    -------
+    str
+        A sentence: the file, its format, and how near it is to the network.
 
-def export_network(
-    net: nn.Module, x: Tensor, path: Path, form: str, *, tolerance: float = 1e-4, force: bool = False
-) -> Parity:
-    """Write a network as a file of format `form`, and return how near it is on the rows x [n, ...].
-
-    The file is run on all rows at once and on one alone; it is there only if no output differs by more than `tolerance`
-    (relative to outputs above 1). The network is left as it is. Raises UserError for an unknown format, no rows, a
-    file that is there (unless `force`), a missing package, a network that can't be written so, and one that differs.
+    Raises
+    ------
+    UserError
+        There are no rows, the network can't be written so, or an output of the file differs by more than 1e-4.
     """
     check_choice("--format", form, FORMATS)
-    if len(x) == 0:
-        raise UserError("export: there are no rows to check the file on; give a source with some")
-    still = copy.deepcopy(net).to("cpu").eval()
-    with written_file(path, force) as whole, _quiet():
-        temporary = whole.with_name(f"net{ENDINGS[form]}")  # torch goes by the ending
-        run = {"torch-export": _torch_export, "onnx": _onnx, "safetensors": _safetensors}[form](still, x, temporary)
-        parity = _parity(still, run, x)
-        if not parity.difference <= tolerance:
-            raise UserError(
-                f"{form}: an output differs by {parity.difference:.2g} from the network's, and {tolerance:g} is allowed; nothing "
-                "was written: take another format"
-            )
-        temporary.rename(whole)
-    return parity
-
-
-def _torch_export(net: nn.Module, x: Tensor, path: Path) -> Run:
-    try:
-        program = torch.export.export(net, (_two(x),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-        torch.export.save(program, path)
-    except Exception as error:  # the exporter raises of all kinds
-        raise _not_exported("torch-export", error) from None
-    module: Run = torch.export.load(path).module()
-    return module
-
-
-def _onnx(net: nn.Module, x: Tensor, path: Path) -> Run:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  # torch asks for it
-    except ImportError:
-        raise UserError(NEEDS_EXTRA) from None
-    try:
-        program: Any = torch.onnx.export(
-            net,
-            (_two(x),),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-            input_names=["x"],
-            output_names=["output"],
-            opset_version=OPSET,
-            verbose=False,
-        )
-        program.save(path, external_data=False)
-        onnx.checker.check_model(str(path))
-    except Exception as error:  # as above
-        raise _not_exported("onnx", error) from None
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda rows: torch.from_numpy(session.run(None, {"x": rows.numpy()})[0])
-
-
-def _safetensors(net: nn.Module, x: Tensor, path: Path) -> Run:
-    save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in net.state_dict().items()}, path)
-    again = copy.deepcopy(net)
-    for parameter in again.parameters():
-        torch.nn.init.zeros_(parameter)
-    again.load_state_dict(load_file(path))
-    return again
-
-
-def _parity(net: nn.Module, run: Run, x: Tensor) -> Parity:
-    worst = 0.0
-    with torch.inference_mode():
-        for rows in (x, x[:1]):
-            wanted, got = net(rows).double(), run(rows).double()
-            if wanted.shape != got.shape:
-                return Parity(len(x), float("inf"))
-            same = torch.isclose(wanted, got, rtol=0, atol=0, equal_nan=True)
-            difference = torch.where(same, 0.0, (wanted - got).abs() / wanted.abs().clamp_min(1))
-            worst = max(worst, float(difference.nan_to_num(nan=float("inf")).max()))
-    return Parity(len(x), worst)
-
-
-def _two(x: Tensor) -> Tensor:
-    """Return two rows: the exporter takes a dimension of one for fixed."""
-    return x[:2] if len(x) > 1 else torch.cat([x, x])
-
-
-def _not_exported(form: str, error: Exception) -> UserError:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return UserError(f"the network can't be written as {form}: {reason[:200]}; take --format safetensors")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters from talking."""
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(before)
+    source = rows or result.config.source
+    if not source:
+        raise UserError("the run's data was given in Python: name rows to check the file on with --rows SOURCE")
+    x = encoded(result, next(open_unlabelled(source, result.schema, result.roles).parts()))
+    assert isinstance(x, Tensor)
+    parity = export_network(result.net, x[:CHECKED], Path(out), form, force=force)
+    return f"{out}: {form}, equal to the network on {parity.rows:,} rows but for {parity.difference:.2g}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from skedastic.errors import UserError
 
+FORMAT = 4  # of a run folder
 RUN_FILES = (
     "config.toml",
     "model.safetensors",
@@ -19,6 +20,7 @@ RUN_FILES = (
     "history.jsonl",
     "predictions.parquet",
     "suspects.parquet",
+    "suspects_shown.jsonl",
     "report.html",
     "README.md",
 )

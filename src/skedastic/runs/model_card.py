@@ -1,4 +1,4 @@
-"""The model card of a run, `README.md`: what it is, what it was trained on, how good it is for whom, and how to use it.
+"""The model card of a run, `README.md`: its data, its training, its figures for each group, its use and its limits.
 
 Every figure is one of the run's; where there is none, the card says so.
 """
@@ -6,29 +6,25 @@ Every figure is one of the run's; where there is none, the card says so.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import to_digits
 from skedastic.report.content import GroupRow, Report
 from skedastic.runs.reports import fit_report
-from skedastic.version import __version__
-
-if TYPE_CHECKING:
-    from skedastic.runs.result import Result
+from skedastic.runs.summary import RunSummary
 
 MOST_GROUPS = 50
 
 
-def model_card(result: Result, folder: Path) -> str:
+def model_card(summary: RunSummary, folder: Path) -> str:
     """Return the card as Markdown, with the front matter that model hubs read."""
-    report = fit_report(result, folder)
+    report = fit_report(summary, folder)
     parts = [
-        _front_matter(result),
+        _front_matter(summary),
         f"# {report.title}",
         report.sentence,
         "## Data",
-        *_data(result),
+        *_data(summary),
         "## How it was trained",
         "\n".join(f"- {what}: {value}" for what, value in report.asked),
         f"To do it again: `{report.command}`",
@@ -36,43 +32,43 @@ def model_card(result: Result, folder: Path) -> str:
         _figures(report),
         *[f"- {note}" for note in report.notes],
         "## Use",
-        _use(result, folder),
+        _use(summary, folder),
         "## Limits",
-        *_limits(result),
-        f"Written by skedastic {__version__}; {report.environment}.",
+        *_limits(summary),
+        f"Trained with {', '.join(f'{name} {value}' for name, value in report.environment.items())}.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(result: Result) -> str:
-    task = "regression" if result.scale is not None else "classification"
-    what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[result.encoder.kind]
-    tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", result.method.card.name))
+def _front_matter(summary: RunSummary) -> str:
+    task = "regression" if summary.scale is not None else "classification"
+    what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[summary.kind]
+    tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", summary.method.card.name))
     return f"---\nlibrary_name: skedastic\npipeline_tag: {what}\ntags:\n{tags}\n---"
 
 
-def _data(result: Result) -> list[str]:
-    config = result.config
-    found = [f"- Source: {config.source or 'given in Python'}: {result.found}."]
-    found.append(f"- Trained on {sum(result.train_count):,} rows.")
-    if result.metrics is not None:
-        found.append(f"- Tested on {result.metrics['overall']['n']:,} rows ({_tested_on(result)}).")
+def _data(summary: RunSummary) -> list[str]:
+    config = summary.config
+    lines = [f"- Source: {config.source or 'given in Python'}: {summary.source_summary}."]
+    lines.append(f"- Trained on {sum(summary.train_count):,} rows.")
+    if summary.metrics is not None:
+        lines.append(f"- Tested on {summary.metrics['overall']['n']:,} rows ({_tested_on(summary)}).")
     if config.noise or config.imbalance:
         given = ", ".join(
             f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
         )
-        found.append(f"- The training labels were corrupted on purpose: {given}.")
-    if result.schema.kinds:
-        columns = ", ".join(f"`{name}` ({kind})" for name, kind in result.schema.kinds.items())
-        found.append(f"- It reads the columns {columns}.")
-    if result.schema.images:
-        channels, height, width = result.schema.images
-        found.append(f"- It reads images of {width} × {height} pixels in {channels} channels.")
-    return ["\n".join(found)]
+        lines.append(f"- The training labels were corrupted on purpose: {given}.")
+    if summary.schema.kinds:
+        columns = ", ".join(f"`{name}` ({kind})" for name, kind in summary.schema.kinds.items())
+        lines.append(f"- It reads the columns {columns}.")
+    if summary.schema.images:
+        channels, height, width = summary.schema.images
+        lines.append(f"- It reads images of {width} × {height} pixels in {channels} channels.")
+    return ["\n".join(lines)]
 
 
-def _tested_on(result: Result) -> str:
-    config = result.config
+def _tested_on(summary: RunSummary) -> str:
+    config = summary.config
     share = config.test_fraction
     where = f"{share:.0%} of the source, held out" if share is not None else f"{config.test}"
     return f"{where}, with the clean labels of `{config.truth}`" if config.truth else where
@@ -116,7 +112,7 @@ def _written(interval: Interval, report: Report) -> str:
     return f"{interval.mean * 100:.1f} %{between}"
 
 
-def _use(result: Result, folder: Path) -> str:
+def _use(summary: RunSummary, folder: Path) -> str:
     lines = [
         "```python",
         "import skedastic as sk",
@@ -134,16 +130,16 @@ def _use(result: Result, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _limits(result: Result) -> list[str]:
+def _limits(summary: RunSummary) -> list[str]:
     limits = ["- It knows its test set only: on rows of another kind nothing is known of it."]
-    if result.metrics is None:
+    if summary.metrics is None:
         limits = ["- It was never tested."]
-    few = [g for g, n in zip(result.groups, result.train_count, strict=True) if n < 30]
+    few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < 30]
     if few:
         limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
-    if result.scale is None and result.temperature is not None:
+    if summary.scale is None and summary.temperature is not None:
         limits.append(
-            f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {result.temperature:.3g}, "
+            f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {summary.temperature:.3g}, "
             "fitted on the labels of the test rows as they were given."
         )
     return ["\n".join(limits)]

@@ -1,4 +1,4 @@
-"""From results to what the report shows."""
+"""From the figures of a run, or of a comparison, to the plain values of its report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,35 +16,31 @@ from skedastic.evaluation.intervals import Interval, mean_interval
 from skedastic.evaluation.metric import Measure
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.report.words import strength as in_digits
+from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
+from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 
-if TYPE_CHECKING:
-    from skedastic.runs.comparison import Comparison
-    from skedastic.runs.result import Result
 
-
-def fit_report(result: Result, folder: Path) -> Report:
+def fit_report(summary: RunSummary, folder: Path) -> Report:
     """Return the report of one trained model."""
-    from skedastic.runtime.environment import environment
-
-    name, metrics = str(result.config.method.get("name", result.method.card.name)), result.metrics
-    measure = result.measure
-    noise = _noise(result.group_stats, measure)
+    name, metrics = str(summary.config.method.get("name", summary.method.card.name)), summary.metrics
+    measure = summary.measure
+    noise = _noise(summary.group_stats, measure)
     score = {g["name"]: _interval(g, measure) for g in metrics["groups"] if g["n"]} if metrics else {}
     tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
     groups = [
         GroupRow(
             name=group,
-            train=result.train_count[i],
+            train=summary.train_count[i],
             test=tested.get(group, 0),
             noise=noise.get(group),
-            true_noise=_shown_noise(result.true_noise[i], measure) if result.true_noise else None,
-            strength=None if result.strengths is None else float(result.strengths[i]),
+            true_noise=_shown_noise(summary.true_noise[i], measure) if summary.true_noise else None,
+            strength=None if summary.strengths is None else float(summary.strengths[i]),
             score={name: score[group]} if group in score else {},
             focus=False,
         )
-        for i, group in enumerate(result.groups)
+        for i, group in enumerate(summary.groups)
     ]
     methods = []
     if metrics:
@@ -56,28 +52,28 @@ def fit_report(result: Result, folder: Path) -> Report:
                 focus=None,
                 rest=None,
                 worst_group=score[worst],
-                seconds=result.seconds,
+                seconds=summary.seconds,
             )
         ]
     rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
     return Report(
-        title=f"{name} on {result.config.source or 'your data'}",
-        sentence=fit_sentence(result),
-        asked=_asked(result.config, [name], result.history),
-        command=rerun if result.config.source else "sk.fit(X, y, …) with the settings in config.toml",
+        title=f"{name} on {summary.config.source or 'your data'}",
+        sentence=fit_sentence(summary),
+        asked=_asked(summary.config, [name], summary.history),
+        command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
         groups=groups,
-        history={name: _curves([result.history])},
-        suspects=result.shown_suspects,
-        suspects_total=0 if result.suspects is None else int(result.suspects["is_issue"].sum()),
-        notes=[*result.notes, *group_notes(groups, result.group_stats), *metric_notes(result)],
-        environment=environment(),
+        history={name: _curves([summary.history])},
+        suspects=summary.shown_issues,
+        suspects_total=summary.issue_count,
+        notes=[*summary.notes, *group_notes(groups, summary.group_stats), *metric_notes(summary)],
+        environment=summary.environment,
         measure=measure,
     )
 
 
-def comparison_report(comparison: Comparison) -> Report:
+def comparison_report(comparison: ComparisonSummary) -> Report:
     """Return the report of a comparison over seeds."""
     config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
     first, table, measure = outcomes[0], comparison.to_dict(), comparison.measure
@@ -126,8 +122,8 @@ def comparison_report(comparison: Comparison) -> Report:
         ],
         groups=groups,
         history={m: _curves([o.history[m] for o in outcomes]) for m in methods},
-        suspects=first.suspects,
-        suspects_total=first.suspects_total,
+        suspects=first.shown_issues,
+        suspects_total=first.issue_count,
         notes=[
             *config.notes,
             *comparison.notes,
@@ -168,12 +164,12 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
 
 
 def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
-    """What was asked for; where it was found while training, what came of it."""
-    found = [row for row in history if "strength" in row]
-    if not found:
+    """Return the strength that was asked for; where training chose it, the course that it took."""
+    chosen = [row for row in history if "strength" in row]
+    if not chosen:
         return None if asked is None else str(asked)
-    course = [row["strength"] for row in found if row["stage"] == history[-1]["stage"]]
-    before = f"{len(found) - len(course)} epochs were spent on too much; " if len(found) > len(course) else ""
+    course = [row["strength"] for row in chosen if row["stage"] == history[-1]["stage"]]
+    before = f"{len(chosen) - len(course)} epochs were spent on too much; " if len(chosen) > len(course) else ""
     if not course:
         return f"{asked}: none; {before}then it was left out"
     held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)

@@ -5,47 +5,70 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from skedastic.errors import UserError
+from skedastic.report.content import Suspect
+from skedastic.runs.summary import RunSummary
 from skedastic.runtime.processes import mapped
 from skedastic.settings.config import Config
 from skedastic.training.loop import Progress
 
-if TYPE_CHECKING:
-    from skedastic.report.content import Suspect
-    from skedastic.runs.result import Result
-
 
 @dataclass(frozen=True, eq=False)
 class SeedOutcome:
-    """What one seed gave: plain data, since it crosses processes. Dictionaries are keyed by method.
+    """The outcome of one seed: plain data, since it crosses processes. Dictionaries are keyed by method.
 
-    failed: the methods whose training failed, and why; they are in no other dictionary.
+    Parameters
+    ----------
+    seed : int
+    classes, groups : tuple of str
+        Names of the C classes (none for regression) and of the G groups.
+    train_count : list of int
+        Training examples of each group, [G].
+    true_noise : list or None
+        Noise of each group, [G], as in `RunSummary`; None where the truth is not known.
+    stats : dict or None
+        Estimated noise and density, as of `GroupStats.to_dict`; None where nothing was estimated.
+    metrics : dict
+        Figures on the test set.
+    strengths : dict
+        Enforced strength of each group, [G]; None for methods without.
+    history : dict
+        A row for each epoch.
+    seconds : dict
+        Seconds of training; those of the estimate count where the method needs one.
+    shown_issues : list of Suspect
+        The label issues that the report shows.
+    issue_count : int
+        How many labels are called an issue.
+    notes : tuple of str
+        Notes on the data and on the training.
+    failed : dict
+        The methods whose training failed, and why; they are in no other dictionary.
     """
 
     seed: int
     classes: tuple[str, ...]
     groups: tuple[str, ...]
-    train_count: list[int]  # [G]
-    true_noise: list[float | None] | None  # [G] as in Result, where the truth is known
-    stats: dict[str, Any] | None  # GroupStats
+    train_count: list[int]
+    true_noise: list[float | None] | None
+    stats: dict[str, Any] | None
     metrics: dict[str, dict[str, Any]]
     strengths: dict[str, list[float] | None]
     history: dict[str, list[dict[str, Any]]]
-    seconds: dict[str, float]  # the estimate counted where the method needs it
-    suspects: list[Suspect]
-    suspects_total: int
+    seconds: dict[str, float]
+    shown_issues: list[Suspect]
+    issue_count: int
     notes: tuple[str, ...]
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seed: int, results: Mapping[str, Result], failed: Mapping[str, str] | None = None) -> SeedOutcome:
-        """Keep what a comparison needs of the results of one seed, at least one."""
-        first = next(iter(results.values()))
-        table = first.suspects
+    def of(cls, seed: int, runs: Mapping[str, RunSummary], failed: Mapping[str, str] | None = None) -> SeedOutcome:
+        """Return the outcome of a seed from its runs by method, at least one, and the methods that failed, and why."""
+        first = next(iter(runs.values()))
         return cls(
             seed=seed,
             classes=first.classes,
@@ -53,13 +76,13 @@ class SeedOutcome:
             train_count=first.train_count,
             true_noise=first.true_noise,
             stats=first.group_stats.to_dict() if first.group_stats else None,
-            metrics={name: r.metrics for name, r in results.items() if r.metrics is not None},
-            strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in results.items()},
-            history={name: r.history for name, r in results.items()},
-            seconds={name: r.seconds for name, r in results.items()},
-            suspects=list(first.shown_suspects),
-            suspects_total=0 if table is None else int(table["is_issue"].sum()),
-            notes=tuple(dict.fromkeys(note for r in results.values() for note in r.notes)),
+            metrics={name: r.metrics for name, r in runs.items() if r.metrics is not None},
+            strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in runs.items()},
+            history={name: r.history for name, r in runs.items()},
+            seconds={name: r.seconds for name, r in runs.items()},
+            shown_issues=list(first.shown_issues),
+            issue_count=first.issue_count,
+            notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
             failed=dict(failed or {}),
         )
 

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import paired
 from skedastic.report.content import GroupRow
-
-if TYPE_CHECKING:
-    from skedastic.runs.comparison import Comparison
-    from skedastic.runs.result import Result
+from skedastic.runs.comparison_summary import ComparisonSummary
+from skedastic.runs.summary import RunSummary
 
 FEW = 30  # counted examples below which a group's estimate is remarked on
 
 
-def fit_sentence(result: Result) -> str:
+def fit_sentence(summary: RunSummary) -> str:
     """Say in one sentence what came out of a fit."""
     parts = []
-    if result.metrics:
-        overall, worst = result.metrics["overall"], result.metrics["worst_group"]
-        if result.scale is None:
+    if summary.metrics:
+        overall, worst = summary.metrics["overall"], summary.metrics["worst_group"]
+        if summary.scale is None:
             all_rows = f"{overall['accuracy']:.1%} of the {overall['n']} test rows are right"
             worst_group = f"is at {worst['accuracy']:.1%}"
         else:
-            all_rows = (
-                f"the root mean squared error on the {overall['n']} test rows is {result.measure.text(overall['rmse'])}"
-            )
-            worst_group = f"has {result.measure.text(worst['rmse'])}"
+            all_rows = f"the root mean squared error on the {overall['n']} test rows is {summary.measure.text(overall['rmse'])}"
+            worst_group = f"has {summary.measure.text(worst['rmse'])}"
         parts.append(f"{all_rows}; the worst group, {worst['name']}, {worst_group}")
-    if result.group_stats is not None:
-        g = int(result.group_stats.noise.argmax())
-        noise = float(result.group_stats.noise[g])
+    if summary.group_stats is not None:
+        g = int(summary.group_stats.noise.argmax())
+        noise = float(summary.group_stats.noise[g])
         words = (
             f"an estimated {noise:.0%} of its labels wrong"
-            if result.scale is None
-            else f"an estimated deviation of {result.measure.text(noise**0.5)}"
+            if summary.scale is None
+            else f"an estimated deviation of {summary.measure.text(noise**0.5)}"
         )
-        parts.append(f"the noisiest group, {result.groups[g]}, has {words}")
-    sentence = "; ".join(parts) or f"trained on {sum(result.train_count)} rows; there is no test set"
+        parts.append(f"the noisiest group, {summary.groups[g]}, has {words}")
+    sentence = "; ".join(parts) or f"trained on {sum(summary.train_count)} rows; there is no test set"
     return sentence[0].upper() + sentence[1:] + "."
 
 
-def comparison_sentence(comparison: Comparison) -> str:
+def comparison_sentence(comparison: ComparisonSummary) -> str:
     """Say in one sentence how the last method compares with the first."""
     methods = comparison.methods
     part = "focus" if comparison.focus else "overall"
@@ -71,7 +66,7 @@ def comparison_sentence(comparison: Comparison) -> str:
     return words + "."
 
 
-def _error_sentence(comparison: Comparison, part: str, where: str) -> str:
+def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str:
     """Say the same of errors: lower is better."""
     methods, values, measure = comparison.methods, comparison.values, comparison.measure
     own = measure.text(float(np.mean(values[methods[-1]][part])))
@@ -131,20 +126,20 @@ def unlearned(stats: GroupStats) -> list[str]:
     ]
 
 
-def metric_notes(result: Result) -> list[str]:
+def metric_notes(summary: RunSummary) -> list[str]:
     """Say what the accuracy of a fit is, or is not."""
-    if result.metrics is None:
-        return [f"There was no test set: nothing is known of the {result.measure.name}."]
-    if result.true_noise is None and result.config.test_fraction is not None:
+    if summary.metrics is None:
+        return [f"There was no test set: nothing is known of the {summary.measure.name}."]
+    if summary.true_noise is None and summary.config.test_fraction is not None:
         return [
             "The test rows were held out of the same source: where its labels are wrong, so is the accuracy."
-            if result.scale is None
+            if summary.scale is None
             else "The test rows were held out of the same source: their error holds the noise of their own targets too."
         ]
     return []
 
 
-def comparison_notes(comparison: Comparison) -> list[str]:
+def comparison_notes(comparison: ComparisonSummary) -> list[str]:
     """Say what a comparison holds alike, what its intervals are, and whose suspects are shown."""
     notes = []
     if comparison.config.focus and not comparison.focus:

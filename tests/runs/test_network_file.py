@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from skedastic.errors import UserError
 from skedastic.models import make
 from skedastic.models.inputs import Inputs
-from skedastic.runs.export import ENDINGS, FORMATS, export_network
+from skedastic.runs.network_file import ENDINGS, FORMATS, export_network
 
 LENGTH = 12
 

@@ -1,0 +1,48 @@
+"""The label issues of a run as a table for a person to correct."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from skedastic.data import open_table
+from skedastic.errors import UserError
+from skedastic.runs.summary import RunSummary
+
+
+def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFrame:
+    """Return the label issues of a run with the cells of their rows and an empty column `corrected`.
+
+    A label that a person writes into that column goes into `fit --labels FILE`.
+
+    Parameters
+    ----------
+    summary : RunSummary
+    top : int, optional
+        How many, at least 0; by default all labels that are called an issue.
+
+    Returns
+    -------
+    DataFrame
+        A row each, the label that is most probably wrong first.
+
+    Raises
+    ------
+    UserError
+        Nothing was estimated, or the source is no longer there.
+    """
+    issues = summary.label_issues
+    if issues is None:
+        raise UserError(
+            "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
+        )
+    chosen = issues[issues["is_issue"]] if top is None else issues.head(top)
+    chosen = chosen.rename(columns={"index": "row"}).reset_index(drop=True)
+    chosen.insert(list(chosen.columns).index("given") + 1, "corrected", "")
+    if not summary.config.source or not summary.schema.kinds:
+        return chosen
+    table = open_table(summary.config.source)
+    rows = chosen["row"].to_numpy()
+    for name in summary.schema.kinds:
+        if name in table.names and name not in chosen.columns:
+            chosen[name] = table.read(name).take(rows).to_numpy()
+    return chosen

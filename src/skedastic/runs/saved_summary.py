@@ -1,0 +1,120 @@
+"""The figures of a run as files of its folder, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Schema
+from skedastic.data.targets.regression import Scale
+from skedastic.report.content import Suspect
+from skedastic.runs.summary import RunSummary
+from skedastic.settings.config import read, the_method, to_toml
+
+
+def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
+    """Write the figures of a run into its folder.
+
+    Parameters
+    ----------
+    summary : RunSummary
+    folder : Path
+        An empty folder.
+
+    Returns
+    -------
+    dict
+        Plain values for `state.json`, which `read_summary` needs beside the files.
+    """
+    (folder / "config.toml").write_text(to_toml(summary.config), "utf-8")
+    stats, issues = summary.group_stats, summary.label_issues
+    write_json(folder / "group_stats.json", None if stats is None else stats.to_dict())
+    write_json(folder / "metrics.json", summary.metrics)
+    _write_lines(folder / "history.jsonl", summary.history)
+    summary.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    (pd.DataFrame() if issues is None else issues).to_parquet(folder / "suspects.parquet", index=False)
+    _write_lines(folder / "suspects_shown.jsonl", [asdict(issue) for issue in summary.shown_issues])
+    return {
+        "kind": summary.kind,
+        "schema": summary.schema.to_json(),
+        "source_summary": summary.source_summary,
+        "classes": list(summary.classes),
+        "integer_labels": summary.integer_labels,
+        "scale": None if summary.scale is None else asdict(summary.scale),
+        "groups": list(summary.groups),
+        "train_count": summary.train_count,
+        "class_count": summary.class_count,
+        "density": summary.density,
+        "true_noise": summary.true_noise,
+        "strengths": None if summary.strengths is None else summary.strengths.tolist(),
+        "temperature": summary.temperature,
+        "seconds": summary.seconds,
+        "notes": list(summary.notes),
+        "environment": dict(summary.environment),
+    }
+
+
+def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
+    """Return the figures that `write_summary` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the run.
+    state : dict
+        The values that `write_summary` returned.
+
+    Raises
+    ------
+    UserError, OSError, LookupError, TypeError, ValueError, AttributeError
+        A file is damaged, or is not there.
+    """
+    config = read(folder / "config.toml", {})
+    stats, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
+    predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
+    scale, strengths = state["scale"], state["strengths"]
+    return RunSummary(
+        config=config,
+        method=the_method(config),
+        kind=state["kind"],
+        schema=Schema.from_json(state["schema"]),
+        source_summary=state["source_summary"],
+        classes=tuple(state["classes"]),
+        integer_labels=state["integer_labels"],
+        scale=None if scale is None else Scale(**scale),
+        groups=tuple(state["groups"]),
+        train_count=state["train_count"],
+        class_count=state["class_count"],
+        density=state["density"],
+        true_noise=state["true_noise"],
+        group_stats=None if stats is None else GroupStats.from_dict(stats),
+        strengths=None if strengths is None else torch.tensor(strengths),
+        label_issues=None if stats is None else issues,
+        shown_issues=tuple(Suspect(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
+        metrics=metrics,
+        predictions=predictions,
+        temperature=state["temperature"],
+        history=_read_lines(folder / "history.jsonl"),
+        seconds=state["seconds"],
+        notes=tuple(state["notes"]),
+        environment=state["environment"],
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as a file of JSON; no number may be NaN or infinite."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
