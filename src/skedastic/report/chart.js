@@ -1,4 +1,4 @@
-// Says what the mark nearest to the pointer is; the legend's buttons hide and show its series, and a double click all others.
+// Says what the mark nearest to the pointer is. A button of the legend hides and shows a series, twice all others.
 (() => {
   const REACH = 20, GAP = 10; // pixels: how far a mark may be from the pointer, and what is said of it from the mark
   const tip = document.createElement("div");

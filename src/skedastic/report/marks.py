@@ -76,7 +76,7 @@ class Chart:
     """A plot `height` pixels high, with what is drawn in it and what stands beside it.
 
     series: in the order of the legend; first_on_top: whether they are drawn from the last to the first. x_ticks: from
-    the left. y_ticks: from the bottom, of a chart without rows. rows: names from the top, of rows that are equally high.
+    the left. y_ticks: from the bottom, of a chart without rows. rows: names from the top, of rows of equal height.
     names_above: whether a name stands in its row, above the marks, and not beside it.
     """
 

@@ -53,7 +53,10 @@ class Logarithmic:
         return self.decades.at(math.log10(value))
 
     def ticks(self) -> list[Tick]:
-        """Return ticks at powers of ten; where fewer than two are on the axis, at their doubles and fives, or at multiples."""
+        """Return ticks at powers of ten.
+
+        Where fewer than two are on the axis, their doubles and fives are added; where that is too few, it is multiples.
+        """
         low, high = 10.0**self.decades.low, 10.0**self.decades.high
         powers = [10.0**i for i in range(math.floor(self.decades.low), math.ceil(self.decades.high) + 1)]
         step = _nice((high - low) / MOST_MULTIPLES)
