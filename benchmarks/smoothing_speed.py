@@ -19,7 +19,7 @@ import numpy as np
 from common import hardware, show
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
-from smoothing import Loss, smooth  # noqa: E402
+from smoothing import Loss, smooth
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 

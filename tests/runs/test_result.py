@@ -1,5 +1,7 @@
 """Results: what a run folder holds, what is read back from it, and what is refused."""
 
+import base64
+import io
 import json
 import shutil
 
@@ -7,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 import skedastic as sk
 from skedastic.methods.har import HAR
+from skedastic.pipeline.gather import _data_uri
 from skedastic.runs.folder import RUN_FILES
 from skedastic.runs.sentences import fit_sentence
 from skedastic.runs.summary import RunSummary
@@ -223,3 +227,19 @@ def test_nothing_pickled_is_read(folder):
 def test_a_saved_folder_can_be_moved(folder, fitted):
     shutil.move(folder, folder.parent / "moved")
     assert np.array_equal(sk.load(folder.parent / "moved").predict(fitted[0]), fitted[1].predict(fitted[0]))
+
+
+def test_a_small_suspect_image_is_shown_as_it_is_and_a_large_one_reduced():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)  # of all images the largest files
+
+    def shown(pixels):
+        kind, encoded = _data_uri(Image.fromarray(pixels)).removeprefix("data:image/").split(";base64,")
+        return kind, len(encoded), Image.open(io.BytesIO(base64.b64decode(encoded)))
+
+    kind, _, small = shown(noise[:64, :40])
+    assert kind == "png"
+    np.testing.assert_array_equal(np.asarray(small), noise[:64, :40])
+    kind, size, large = shown(noise)
+    assert (kind, large.size) == ("jpeg", (107, 160))
+    assert size < 16_000
+    assert shown(noise[..., 0])[2].mode == "L"

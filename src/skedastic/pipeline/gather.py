@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from skedastic.pipeline.prepare import Data
 
 SHOWN_ISSUES = 24
+EXACT = 64  # pixels of the longer side of an image up to which it is shown as it is
+REDUCED = 160  # pixels that this side has at most, where an image is reduced
 
 
 def make_result(
@@ -156,6 +158,8 @@ def _true(data: Data, clean: Tensor) -> str:
 
 
 def _data_uri(image: Any) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    """Return an image that a page can hold: a PNG; of a large one a small JPEG, since 24 large PNGs are megabytes."""
+    buffer, kind = io.BytesIO(), "png" if max(image.size) <= EXACT else "jpeg"
+    image.thumbnail((REDUCED, REDUCED))
+    image.save(buffer, kind)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-
-from skedastic.report.style import FOCUS, plain, text
-from skedastic.report.words import thousands
+from skedastic.report.marks import RowName
+from skedastic.report.words import shortened, thousands
 
 if TYPE_CHECKING:
     from skedastic.report.content import GroupRow
@@ -19,7 +17,7 @@ HEAD = 20  # pixels above a row that a name takes
 
 
 @dataclass(frozen=True)
-class Rows:
+class ChartRows:
     """Groups in rows from the top, equally high in the charts that stand side by side.
 
     Short names stand left of the axis; long ones above their row, where they do not take its width.
@@ -27,45 +25,42 @@ class Rows:
 
     groups: Sequence[GroupRow]
     methods: int
-    unit: str = " %"
+
+    @property
+    def named_above(self) -> bool:
+        """Whether names stand above their rows."""
+        return any(len(g.name) > SHORT for g in self.groups)
 
     @property
     def head(self) -> int:
         """Pixels above a row that its name takes."""
-        return HEAD if any(len(g.name) > SHORT for g in self.groups) else 0
+        return HEAD if self.named_above else 0
 
     @property
     def height(self) -> int:
         """Pixels of a row."""
         return self.head + 16 + 8 * max(2, self.methods)
 
+    @property
+    def total(self) -> int:
+        """Pixels of all rows."""
+        return len(self.groups) * self.height
+
     def y(self, row: int, shift: float = 0.0) -> float:
-        """Return where a mark of a row stands, shifted by a part, in [-0.5, 0.5], of the row below its name."""
-        return row + (self.head / 2 + shift * (self.height - self.head)) / self.height
+        """Return where a mark of a row stands, in percent of all rows.
 
-    def lay_out(self, figure: go.Figure, sizes: bool = False) -> go.Figure:
-        """Name the rows and shade the focus groups'."""
-        for row, group in enumerate(self.groups):
-            if group.focus:
-                figure.add_hrect(row - 0.5, row + 0.5, fillcolor=FOCUS, opacity=0.07, line_width=0, layer="below")
-        figure.update_xaxes(ticksuffix=self.unit, nticks=5, tickangle=0)
-        labels = [self._label(group, sizes) for group in self.groups]
-        if self.head:
-            place = {"xref": "paper", "x": 0, "xanchor": "left", "yanchor": "top", "showarrow": False}
-            figure.update_layout(annotations=[{"text": t, "y": i - 0.5, **place} for i, t in enumerate(labels)])
-        figure.update_yaxes(
-            tickvals=list(range(len(labels))),
-            ticktext=labels,
-            showticklabels=not self.head,
-            range=[len(labels) - 0.5, -0.5],
-            showgrid=False,
-        )
-        return plain(figure, 96 + len(self.groups) * self.height)
+        shift: from the middle of what is below the row's name, as a part of that, in [-0.5, 0.5].
+        """
+        below = self.height - self.head
+        return round(100 * (row * self.height + self.head + below * (0.5 + shift)) / self.total, 2)
 
-    def _label(self, group: GroupRow, size: bool) -> str:
-        name = group.name
-        if len(name) > LONGEST:
-            # Long names often differ at their end alone.
-            name = f"{name[: LONGEST - 12]}…{name[-11:]}"
-        label = f"<b>{text(name)}</b>" if group.focus else text(name)
-        return f"{label} <span style='font-size:11px'>n {thousands(group.train)}</span>" if size else label
+    def names(self, sizes: bool = False) -> list[RowName]:
+        """Return the names of the rows, with the sizes of the groups where asked for."""
+        return [
+            RowName(
+                name=shortened(group.name, LONGEST),
+                size=f"n {thousands(group.train)}" if sizes else "",
+                focus=group.focus,
+            )
+            for group in self.groups
+        ]

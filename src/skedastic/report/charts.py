@@ -1,23 +1,27 @@
-"""The report's charts, by plotly: noise and accuracy, or error, in rows of groups, noise against size, training curves."""
+"""The report's charts: noise and accuracy, or error, in rows of groups, noise against size, training curves."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-from plotly.io import to_json as figure_to_json
-
-from skedastic.report.chart_rows import Rows
-from skedastic.report.style import FOCUS, KNOWN, NOISE, Look, bars, looks, plain, text
-from skedastic.report.words import strength, thousands
+from skedastic.report.chart_rows import ChartRows
+from skedastic.report.marks import TICK, Chart, Curve, Mark, Points
+from skedastic.report.scales import Linear, linear, logarithmic
+from skedastic.report.style import FOCUS, KNOWN, NOISE, SeriesStyle, series_styles
+from skedastic.report.words import shortened, strength, thousands
 
 if TYPE_CHECKING:
+    from skedastic.evaluation.intervals import Interval
     from skedastic.evaluation.metric import Measure
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
+LONGEST = 120  # characters of a name in a legend, and where a mark says what it is
+CLOUD, CURVES = 336, 215  # pixels of the height of a plot
+MOST_ACROSS, MOST_EPOCHS = 5, 8  # ticks below a plot; beside one there is about one for every
+PIXELS = 40  # of its height
 
 
 def order(groups: Sequence[GroupRow]) -> list[GroupRow]:
@@ -25,135 +29,171 @@ def order(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return sorted(groups, key=lambda g: (-(g.strength or 0), -(g.noise.mean if g.noise else 0)))
 
 
-def method_looks(report: Report) -> dict[str, Look]:
+def method_looks(report: Report) -> dict[str, SeriesStyle]:
     """Return how each method looks."""
-    return looks([*(method.name for method in report.methods), *report.history])
+    return series_styles([*(method.name for method in report.methods), *report.history])
 
 
-def figures(report: Report) -> dict[str, go.Figure]:
-    """Return the figures that the report has something for: "noise", "score", "loss", "fit"."""
+def figures(report: Report) -> dict[str, Chart]:
+    """Return the charts that the report has something for: "noise", "score", "loss", "fit"."""
     measure, methods = report.measure, method_looks(report)
     chosen = _most_telling(report.groups)
-    measured = {name: look for name, look in methods.items() if any(name in g.score for g in chosen)}
-    rows = Rows(chosen, len(measured), measure.unit)
+    measured = {name: look for name, look in methods.items() if any(_drawn(g.score.get(name)) for g in chosen)}
+    rows = ChartRows(chosen, len(measured))
     found = {}
-    if any(g.noise for g in report.groups):
+    if any(_drawn(g.noise) for g in report.groups):
         few = len(report.groups) <= MOST_ROWS
         found["noise"] = noise_by_group(rows, measure) if few else noise_by_size(report.groups, measure)
     if measured:
         found["score"] = score_by_group(rows, measured, measure)
-    for name, key, scale, suffix in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
+    for name, key, scale, unit in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
         curves = {m: [scale * v for v in c.get(key, ())] for m, c in report.history.items()}
         curves = {m: values for m, values in curves.items() if len(values) > 1}
         if curves:
-            found[name] = training_curves(curves, methods, suffix)
+            found[name] = training_curves(curves, methods, unit)
     return found
 
 
-def to_json(found: Mapping[str, go.Figure]) -> str:
-    """Return the figures as one JSON object by name; NaN becomes null."""
-    return "{" + ",".join(f"{json.dumps(name)}:{figure_to_json(f)}" for name, f in found.items()) + "}"
-
-
-def noise_by_group(rows: Rows, measure: Measure) -> go.Figure:
-    """Return the estimated noise of each group with its interval, and the known noise as a tick."""
-    known = [(i, g, g.true_noise) for i, g in enumerate(rows.groups) if g.true_noise is not None]
-    estimated = [(i, g, g.noise) for i, g in enumerate(rows.groups) if g.noise]
-    figure = go.Figure()
+def noise_by_group(rows: ChartRows, measure: Measure) -> Chart:
+    """Return the estimated noise of each group with its interval; the known noise is a tick behind it."""
+    estimated = [(i, g, noise) for i, g in enumerate(rows.groups) if (noise := _drawn(g.noise))]
+    known = [(i, g, n) for i, g in enumerate(rows.groups) if (n := g.true_noise) is not None and math.isfinite(n)]
+    values = [*_ends((noise for *_, noise in estimated), measure), *(measure.factor * noise for *_, noise in known)]
+    x = linear(values, from_zero=True)
+    marks = [_in_row(x, rows.y(i), n, 9, _describe(g, measure), measure) for i, g, n in estimated]
+    series = [Points(name="estimated", colour=NOISE, symbol="circle", size=9, marks=marks)]
     if known:
-        figure.add_scatter(
-            name="known",
-            mode="markers",
-            x=[measure.factor * noise for _, _, noise in known],
-            y=[rows.y(i) for i, _, _ in known],
-            marker={"symbol": "line-ns-open", "size": 18, "color": KNOWN, "line": {"width": 3}},
-            hovertemplate="%{customdata}<br>known noise "
-            + ("%{x:.1f} %" if measure.percent else "%{x:.4~g}")
-            + "<extra></extra>",
-            customdata=[text(g.name) for _, g, _ in known],
-        )
-    figure.add_scatter(
-        name="estimated",
-        mode="markers",
-        x=[measure.factor * noise.mean for _, _, noise in estimated],
-        y=[rows.y(i) for i, _, _ in estimated],
-        error_x=bars([noise for _, _, noise in estimated], NOISE, measure.factor),
-        marker={"symbol": "circle", "size": 9, "color": NOISE},
-        hovertemplate="%{customdata}<extra></extra>",
-        customdata=[_describe(g, measure) for _, g, _ in estimated],
+        ticks = [
+            Mark(
+                x=x.at(measure.factor * noise),
+                y=rows.y(i),
+                size=18,
+                hover=f"{shortened(group.name, LONGEST)}\nknown noise {measure.text(noise)}",
+            )
+            for i, group, noise in known
+        ]
+        series.append(Points(name="known", colour=KNOWN, symbol=TICK, size=18, marks=ticks))
+    return Chart(
+        height=rows.total,
+        series=series,
+        first_on_top=True,
+        x_ticks=x.ticks(MOST_ACROSS, measure.unit),
+        rows=rows.names(sizes=True),
+        names_above=rows.named_above,
     )
-    figure.update_traces(cliponaxis=False)
-    figure.update_xaxes(rangemode="tozero")
-    figure.update_layout(legend_traceorder="reversed")
-    return rows.lay_out(figure, sizes=True)
 
 
-def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> go.Figure:
+def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> Chart:
     """Return noise against size, a point for each group, larger where the strength is."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
-    figure = go.Figure()
-    for name, focus, colour in (("other groups", False, NOISE), ("focus groups", True, FOCUS)):
-        some = [(g, g.noise) for g in groups if g.noise and g.focus == focus and g.train > 0]
-        if not some:
-            continue
-        figure.add_scatter(
-            name=name,
-            mode="markers",
-            x=[g.train for g, _ in some],
-            y=[measure.factor * noise.mean for _, noise in some],
-            error_y=bars([noise for _, noise in some], colour, measure.factor) | {"thickness": 0.6},
-            marker={
-                "symbol": "diamond" if focus else "circle",
-                "size": [6 + 10 * ((g.strength or 0) / strongest) ** 0.5 for g, _ in some],
-                "color": colour,
-                "opacity": 0.75,
-                "line": {"width": 0},
-            },
-            hovertemplate="%{customdata}<extra></extra>",
-            customdata=[_describe(g, measure) for g, _ in some],
+    shown = [(g, noise) for g in groups if (noise := _drawn(g.noise)) and g.train > 0]
+    x = logarithmic(g.train for g, _ in shown)
+    y = linear(_ends((noise for _, noise in shown), measure), from_zero=True)
+
+    def mark(group: GroupRow, noise: Interval) -> Mark:
+        across = x.at(group.train)
+        low, mean, high = (100 - y.at(measure.factor * v) for v in _values(noise))
+        return Mark(
+            x=across,
+            y=round(mean, 2),
+            bar=(across, round(low, 2), across, round(high, 2)) if noise.known else None,
+            size=6 + 10 * ((group.strength or 0) / strongest) ** 0.5,
+            hover=_describe(group, measure),
         )
-    figure.update_xaxes(title="training rows (logarithmic)", type="log", dtick=1)
-    figure.update_yaxes(ticksuffix=measure.unit, rangemode="tozero")
-    return plain(figure, 420)
+
+    series = [
+        Points(
+            name=name,
+            colour=colour,
+            symbol=symbol,
+            size=9,
+            marks=[mark(g, noise) for g, noise in shown if g.focus == focus],
+            thickness=0.6,
+            opacity=0.75,
+        )
+        for name, focus, colour, symbol in (
+            ("other groups", False, NOISE, "circle"),
+            ("focus groups", True, FOCUS, "diamond"),
+        )
+    ]
+    return Chart(
+        height=CLOUD,
+        series=[points for points in series if points.marks],
+        x_ticks=x.ticks(),
+        x_title="training rows (logarithmic)",
+        y_ticks=y.ticks(CLOUD / PIXELS + 1, measure.unit),
+    )
 
 
-def score_by_group(rows: Rows, methods: Mapping[str, Look], measure: Measure) -> go.Figure:
+def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], measure: Measure) -> Chart:
     """Return the accuracy, or error, of each method in each group, with intervals."""
     step = 0.7 / max(len(methods), 2)
-    figure = go.Figure()
-    for k, (method, look) in enumerate(methods.items()):
-        found = [(i, g, g.score[method]) for i, g in enumerate(rows.groups) if method in g.score]
-        shift = step * (k - (len(methods) - 1) / 2)
-        figure.add_scatter(
-            name=text(method),
-            mode="markers",
-            x=[measure.factor * score.mean for _, _, score in found],
-            y=[rows.y(i, shift) for i, _, _ in found],
-            error_x=bars([score for _, _, score in found], look.colour, measure.factor),
-            marker={"symbol": look.symbol, "size": 8, "color": look.colour},
-            hovertemplate="%{customdata}<extra></extra>",
-            customdata=[f"{text(g.name)}<br>{text(method)} {measure.with_span(s)}" for _, g, s in found],
-        )
-    return rows.lay_out(figure)
+    scores = {m: [(i, g, s) for i, g in enumerate(rows.groups) if (s := _drawn(g.score.get(m)))] for m in methods}
+    x = linear(_ends((score for found in scores.values() for *_, score in found), measure))
+    series = []
+    for k, (method, found) in enumerate(scores.items()):
+        name, look, shift = shortened(method, LONGEST), methods[method], step * (k - (len(methods) - 1) / 2)
+        marks = []
+        for i, group, score in found:
+            hover = f"{shortened(group.name, LONGEST)}\n{name} {measure.with_span(score)}"
+            marks.append(_in_row(x, rows.y(i, shift), score, 8, hover, measure))
+        series.append(Points(name=name, colour=look.colour, symbol=look.symbol, size=8, marks=marks))
+    return Chart(
+        height=rows.total,
+        series=series,
+        x_ticks=x.ticks(MOST_ACROSS, measure.unit),
+        rows=rows.names(),
+        names_above=rows.named_above,
+    )
 
 
-def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str, Look], suffix: str) -> go.Figure:
+def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str, SeriesStyle], unit: str) -> Chart:
     """Return one line for each method, over epochs from 1."""
-    figure = go.Figure()
-    for method, values in curves.items():
-        look = methods[method]
-        figure.add_scatter(
-            name=text(method),
-            mode="lines",
-            x=list(range(1, len(values) + 1)),
-            y=list(values),
-            line={"color": look.colour, "dash": look.dash, "width": 2},
-            hovertemplate=f"%{{fullData.name}}, epoch %{{x}}: %{{y:.3~g}}{suffix}<extra></extra>",
+    x = Linear(1, max(map(len, curves.values())))
+    y = linear((v for values in curves.values() for v in values), from_zero=not unit)
+    series = [
+        Curve(
+            name=shortened(method, LONGEST),
+            colour=methods[method].colour,
+            dash=methods[method].dash,
+            places=[
+                (x.at(epoch), round(100 - y.at(v), 2)) if math.isfinite(v) else None
+                for epoch, v in enumerate(values, start=1)
+            ],
+            values=[f"{v:.3g}{unit}" if math.isfinite(v) else "" for v in values],
         )
-    longest = max(map(len, curves.values()))
-    figure.update_xaxes(title="epoch", nticks=8, dtick=1 if longest <= 8 else None)
-    figure.update_yaxes(ticksuffix=suffix, rangemode="normal" if suffix else "tozero")
-    return plain(figure, 300)
+        for method, values in curves.items()
+    ]
+    return Chart(
+        height=CURVES,
+        series=series,
+        x_ticks=x.ticks(MOST_EPOCHS, least=1),
+        x_title="epoch",
+        y_ticks=y.ticks(CURVES / PIXELS + 1, unit),
+    )
+
+
+def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, measure: Measure) -> Mark:
+    """Return a mark at the mean of an interval, with a bar from end to end. y: in percent of the plot."""
+    low, mean, high = (x.at(measure.factor * v) for v in _values(interval))
+    return Mark(x=mean, y=y, bar=(low, y, high, y) if interval.known else None, size=size, hover=hover)
+
+
+def _drawn(interval: Interval | None) -> Interval | None:
+    """Return an interval whose mean has a place in a chart, else None."""
+    return interval if interval and math.isfinite(interval.mean) else None
+
+
+def _values(interval: Interval) -> tuple[float, float, float]:
+    """Return low end, mean and high end of an interval; the mean for an end that is unknown."""
+    if not interval.known:
+        return interval.mean, interval.mean, interval.mean
+    return interval.low, interval.mean, interval.high
+
+
+def _ends(intervals: Iterable[Interval], measure: Measure) -> list[float]:
+    """Return all values that intervals hold, as they are shown."""
+    return [measure.factor * value for interval in intervals for value in _values(interval)]
 
 
 def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
@@ -162,9 +202,9 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
 
 
 def _describe(group: GroupRow, measure: Measure) -> str:
-    lines = [text(group.name), f"{thousands(group.train)} training rows"]
+    lines = [shortened(group.name, LONGEST), f"{thousands(group.train)} training rows"]
     if group.noise:
         lines.append(f"estimated {measure.noise} {measure.with_span(group.noise)}")
     if group.strength is not None:
         lines.append(f"strength {strength(group.strength)}")
-    return "<br>".join(lines)
+    return "\n".join(lines)

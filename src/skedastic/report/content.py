@@ -54,7 +54,7 @@ class Suspect:
     suggested: str
     score: float  # label quality, or chance of so large a residual, in [0, 1]; low is suspect
     truth: str | None  # known only in simulations
-    image: str | None  # "data:image/png;base64,…"
+    image: str | None  # "data:image/png;base64,…", or jpeg
     row: Mapping[str, str]  # a few columns of the table, where there is no image
 
 

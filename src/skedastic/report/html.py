@@ -1,7 +1,7 @@
 """The page that shows a report.
 
-The page asks for nothing outside itself: styles, scripts and images are inside, and a content security policy
-forbids the rest. All that a table can show is in a table, so that only the charts need JavaScript.
+The page asks for nothing outside itself: styles, images and a small script are inside, and a content security policy
+forbids the rest. Charts are drawn here, so that they need no script; it says what the mark below the pointer is.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from skedastic.report import charts, words
+from skedastic.report import charts, marks, style, words
 from skedastic.report.content import Report, Suspect
 
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
@@ -35,12 +33,10 @@ def render(report: Report) -> str:
             figures=figures,
             shown=min(len(ordered), charts.MOST_ROWS),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
-            looks=charts.method_looks(report),
+            series_styles=charts.method_looks(report),
             pictured=[s for s in report.suspects if s.image],
             tabled=tabled,
             columns=_columns(tabled),
-            figures_json=_in_script(charts.to_json(figures)),
-            plotly=Markup(get_plotlyjs()),
         )
     )
 
@@ -56,6 +52,7 @@ def _environment() -> Environment:
     filters = (words.duration, words.strength, words.thousands)
     for write in filters:
         environment.filters[write.__name__] = write
+    environment.globals.update(outline=marks.outline, path=marks.path, focus_colour=style.FOCUS)
     return environment
 
 
@@ -91,10 +88,3 @@ def _columns(suspects: Sequence[Suspect]) -> dict[str, bool]:
         for name, value in suspect.row.items():
             columns[name] = columns.get(name, True) and bool(NUMBER.fullmatch(value))
     return columns
-
-
-def _in_script(json: str) -> Markup:
-    """Return JSON that may stand in a script element: no name can close it or open a comment."""
-    for character in "<>&\u2028\u2029":
-        json = json.replace(character, f"\\u{ord(character):04x}")
-    return Markup(json)

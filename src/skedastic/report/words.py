@@ -20,3 +20,8 @@ def strength(value: float | None) -> str:
 def thousands(value: int) -> str:
     """Return a number of things."""
     return f"{value:,}"
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name in at most `most` characters; long names often differ at their end alone, so that is kept."""
+    return name if len(name) <= most else f"{name[: most - 12]}…{name[-11:]}"
