@@ -93,7 +93,7 @@ def expected(hint: Any, within: Range | None = None) -> str:
     """Return how a message says what fits, such as "a number in [0, 1], or auto"."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in UNIONS:
-        kinds = sorted((k for k in inner if k is not NONE), key=lambda k: get_origin(k) is Literal)
+        kinds = sorted((k for k in inner if k is not NONE), key=_is_literal)
         return ", or ".join(expected(k, within).removeprefix("one of " if len(kinds) > 1 else "") for k in kinds)
     if origin is Literal:
         return f"{'one of ' if len(inner) > 1 else ''}{', '.join(map(str, inner))}"
@@ -143,6 +143,10 @@ def _is_list_of(kinds: tuple[Any, ...], value: Any, within: Range | None) -> boo
     if not isinstance(value, (tuple, list)) or len(value) != len(kinds):
         return False
     return all(fits(kind, item, within) for kind, item in zip(kinds, value, strict=True))
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
 
 
 def _is_mapping(kind: Any) -> bool:
