@@ -99,7 +99,6 @@ def test_what_fits_is_taken(name, value):
         ("marks", (0.5, "x"), "must be a list, each a number in (0, 1]"),
         ("marks", 0.5, "must be a list"),
         ("pair", (1, 2, 3), "must be a list, each a whole number of at least 0"),
-        ("weights", {"a": -1.0}, "must be a table, each a number of at least 0"),
         ("weights", [1.0], "must be a table"),
         ("name", 3, "must be text"),
         ("inner", {"depth": 1}, "must be an Inner"),
@@ -114,6 +113,12 @@ def test_what_does_not_fit_is_refused_in_one_line(name, value, rule):
     assert (error.value.setting, error.value.rule[: len(rule)]) == (f"example.{name}", rule)
     assert str(error.value) == f"{shown}: {error.value.rule}"
     assert "\n" not in str(error.value)
+
+
+def test_of_a_table_the_key_is_named():
+    with pytest.raises(UserError) as error:
+        Example(weights={"a": 1.0, "b": -1.0})
+    assert str(error.value) == "example.weights.b=-1.0: must be a number of at least 0; how much each weighs"
 
 
 def test_numbers_of_numpy_are_kept_and_shown_as_pythons_own():

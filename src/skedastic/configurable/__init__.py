@@ -18,7 +18,7 @@ from dataclasses import MISSING, Field, dataclass, field
 from functools import cache
 from typing import Any, ClassVar, get_type_hints
 
-from skedastic.configurable.kinds import Range, choices, expected, fits, plain, type_text
+from skedastic.configurable.kinds import Range, choices, culprit, expected, fits, plain, type_text
 from skedastic.errors import UserError, suggestion
 
 __all__ = ["Configurable", "Range", "Setting", "described", "markdown_table", "setting"]
@@ -155,10 +155,12 @@ def _fits(value: Any, field_: Field[Any], hint: Any) -> bool:
 
 
 def _refused(place: str, value: Any, field_: Field[Any], hint: Any) -> UserError:
-    said, known = _said(field_), choices(hint)
-    near = suggestion(value, known) if isinstance(value, str) else ""
-    finite = " and finite" if isinstance(value, float) and math.isinf(value) and fits(hint, 1.0) else ""
-    return UserError(f"must be {expected(hint, said.range)}{finite}{near}; {said.meaning}", setting=place, value=value)
+    said = _said(field_)
+    key, value, hint = culprit(hint, value, said.range)
+    near = suggestion(value, choices(hint)) if isinstance(value, str) else ""
+    infinite = isinstance(value, float) and math.isinf(value) and said.range is not None and math.isinf(said.range.high)
+    rule = f"must be {expected(hint, said.range)}{' and finite' if infinite else ''}{near}; {said.meaning}"
+    return UserError(rule, setting=f"{place}{key}", value=value)
 
 
 def _fields_of(base: type[Any]) -> Iterator[tuple[str, Field[Any]]]:

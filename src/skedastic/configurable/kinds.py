@@ -89,6 +89,14 @@ def fits(hint: Any, value: Any, within: Range | None = None) -> bool:
     return isinstance(value, kind)
 
 
+def culprit(hint: Any, value: Any, within: Range | None) -> tuple[str, Any, Any]:
+    """Return what of a value does not fit: its key in a table, such as ".cat", else an empty one; it; and its type."""
+    inner = get_args(hint)
+    if _is_mapping(get_origin(hint)) and isinstance(value, Mapping):
+        return next((f".{key}", v, inner[1]) for key, v in value.items() if not fits(inner[1], v, within))
+    return "", value, hint
+
+
 def expected(hint: Any, within: Range | None = None) -> str:
     """Return how a message says what fits, such as "a number in [0, 1], or auto"."""
     origin, inner = get_origin(hint), get_args(hint)
