@@ -4,13 +4,13 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 
-from skedastic.configurable import Configurable, Range, described, markdown_table, setting
+from skedastic.configurable import Configurable, Range, Written, described, markdown_table, setting
 from skedastic.errors import UserError
 
 Order = Literal["ascending", "descending"]
@@ -85,7 +85,7 @@ def test_what_fits_is_taken(name, value):
         ("rate", math.inf, "must be a number above 0 and finite"),
         ("rate", "x", "must be a number above 0"),
         ("rate", True, "must be a number above 0"),
-        ("share", 1.5, "must be a number in [0, 1]"),
+        ("share", 1.5, "must be a number in [0, 1], or none; which part it takes"),
         ("scale", 0, "must be a number above 0, or auto; by how much it is multiplied; 16 is usual"),
         ("scale", "autos", "must be a number above 0, or auto; did you mean 'auto'?"),
         (
@@ -179,6 +179,32 @@ def test_the_docstring_has_a_parameter_a_line_in_numpydoc_form():
         "free : Any, default None",
         "real : float, default 0.0",
     ]
+
+
+def test_none_is_written_as_a_word_where_no_text_can_stand():
+    assert Example(share="none").share is None
+    assert Example(name="none").name == "none"
+
+
+def test_a_value_with_a_form_of_its_own_is_taken_as_it_is_written():
+    @dataclass(frozen=True)
+    class Seconds(Written):
+        number: float
+
+        @classmethod
+        def read(cls, plain, place):
+            if not str(plain).endswith("s"):
+                raise UserError("must be seconds, such as 3s", setting=place, value=plain)
+            return cls(float(plain[:-1]))
+
+        def written(self):
+            return f"{self.number:g}s"
+
+    Waiting = make_dataclass("Waiting", [("pause", Seconds, setting(Seconds(1), "how long"))], bases=(Configurable,))
+    assert Waiting(pause="3s").pause == Waiting(pause=Seconds(3.0)).pause == Seconds(3.0)
+    with pytest.raises(UserError) as error:
+        Waiting(pause="3")
+    assert error.value.setting == "waiting.pause"
 
 
 def test_a_subclass_describes_and_checks_what_it_inherits():

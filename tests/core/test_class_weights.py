@@ -17,7 +17,7 @@ from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.method import Batch, Clock
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.reference import losses
 from tests.support.methods import dataset, make_net, observed, same, start, task, weights

@@ -29,7 +29,7 @@ from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.losses.ldam import LDAM
 from skedastic.methods.erm import ERM
 from skedastic.models.inputs import Inputs
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 from tests.support.methods import dataset, make_net, task
 
 

@@ -31,7 +31,8 @@ from skedastic.losses.sce import SCE
 from skedastic.losses.squared import Squared
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.settings.config import build_config, make_method, method_table, read, to_toml
+from skedastic.settings.methods import make_method, method_table
+from skedastic.settings.reading import build_config, read, to_toml
 from tests.reference import losses as literal
 
 COUNT = torch.tensor([40, 16, 3, 1])

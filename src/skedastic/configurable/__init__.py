@@ -13,15 +13,16 @@ import dataclasses
 import inspect
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, field
 from functools import cache
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
-from skedastic.configurable.kinds import Range, choices, culprit, expected, fits, plain, type_text
+from skedastic.configurable.kinds import Range, choices, culprit, expected, fits, may_be_none, plain, type_text
 from skedastic.errors import UserError, suggestion
 
-__all__ = ["Configurable", "Range", "Setting", "described", "markdown_table", "setting"]
+__all__ = ["Configurable", "Range", "Setting", "Written", "described", "markdown_table", "setting"]
 
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # between the words of a class's name
 
@@ -67,11 +68,25 @@ def setting(
     return field(default=default, metadata=said) if factory is None else field(default_factory=factory, metadata=said)
 
 
+class Written(ABC):
+    """The base of values that a configuration writes in a form of their own, such as `test = 0.2` or `test = "a.csv"`."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, plain: Any, place: str) -> Self:
+        """Return the value that plain data writes. Raises UserError that names the setting `place`."""
+
+    @abstractmethod
+    def written(self) -> Any:
+        """Return the plain data that `read` understands."""
+
+
 class Configurable:
     """The base of dataclasses whose fields are settings: they are checked when an instance is made.
 
-    Every setting must be of its field's type, and its numbers within its range; NumPy's numbers become Python's, and a
-    list a tuple. A subclass with a rule across several fields overrides `__post_init__`, and calls this one first.
+    Every setting must be of its field's type, and its numbers within its range. NumPy's numbers become Python's, a list a
+    tuple, and "none" None where a setting is no text. A `Written` may be given as it is written. A subclass with a rule
+    across several fields overrides `__post_init__`, and calls this one first.
     """
 
     section: ClassVar[str | None] = None  # of the configuration, such as "train"; by default the name of the class
@@ -80,7 +95,7 @@ class Configurable:
         """Check every setting. Raises UserError for the first that does not fit."""
         for field_, hint in _settings(type(self)):
             given = getattr(self, field_.name)
-            value = given if hint is Any else plain(given)
+            value = _read(given, hint, self.place(field_.name))
             if not _fits(value, field_, hint):
                 raise _refused(self.place(field_.name), given, field_, hint)
             if value is not given:
@@ -148,6 +163,15 @@ def _read_settings(cls: Any) -> tuple[tuple[Field[Any], Any], ...]:
 def _said(field_: Field[Any]) -> Setting:
     said: Setting = field_.metadata["setting"]
     return said
+
+
+def _read(given: Any, hint: Any, place: str) -> Any:
+    """Return a value in its field's own form."""
+    if hint is Any:
+        return given
+    if isinstance(hint, type) and issubclass(hint, Written) and not isinstance(given, hint):
+        return hint.read(given, place)
+    return None if isinstance(given, str) and given == "none" and may_be_none(hint) else plain(given)
 
 
 def _fits(value: Any, field_: Field[Any], hint: Any) -> bool:

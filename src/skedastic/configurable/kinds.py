@@ -102,7 +102,8 @@ def expected(hint: Any, within: Range | None = None) -> str:
     origin, inner = get_origin(hint), get_args(hint)
     if origin in UNIONS:
         kinds = sorted((k for k in inner if k is not NONE), key=_is_literal)
-        return ", or ".join(expected(k, within).removeprefix("one of " if len(kinds) > 1 else "") for k in kinds)
+        said = [expected(k, within).removeprefix("one of " if len(kinds) > 1 else "") for k in kinds]
+        return ", or ".join([*said, *["none"] * may_be_none(hint)])
     if origin is Literal:
         return f"{'one of ' if len(inner) > 1 else ''}{', '.join(map(str, inner))}"
     if hint in (int, float):
@@ -130,6 +131,11 @@ def type_text(hint: Any) -> str:
     if _is_mapping(origin or hint):
         return "mapping"
     return getattr(hint, "__name__", str(hint)) if isinstance(hint, type) or hint is Any else "callable"
+
+
+def may_be_none(hint: Any) -> bool:
+    """Return whether None is of a type that no text is of, so that "none" can stand for it."""
+    return get_origin(hint) in UNIONS and NONE in get_args(hint) and str not in get_args(hint)
 
 
 def choices(hint: Any) -> tuple[str, ...]:
