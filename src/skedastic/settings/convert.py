@@ -111,14 +111,15 @@ def _one_of(hint: Any, value: Any, place: str) -> Any:
         return value
     first: UserError | None = None
     for kind in get_args(hint):
-        if kind is not type(None):
+        if kind is not type(None) and get_origin(kind) is not Literal:
             try:
                 return convert(kind, value, place)
             except UserError as error:
                 first = first or error
     if isinstance(first, _WrongType) and first.setting == place:
         raise _WrongType(f"must be {expected(hint)}", setting=place, value=value)
-    assert first is not None
+    if first is None:  # of words alone: the dataclass itself checks its choices, and suggests
+        return value
     raise first from None
 
 
