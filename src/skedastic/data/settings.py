@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError
 
+Augment = Literal["auto", "none", "crop-flip"]
 TaskName = Literal["auto", "classification", "regression"]
 CLUSTER = "cluster:"
 FEWEST_CLUSTERS, MOST_CLUSTERS = 2, 1000

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from skedastic.configurable import Configurable, setting
+from skedastic.data.settings import Augment
 from skedastic.methods.bases.method import OptimizerName
 
 ScheduleName = Literal["steps", "cosine", "constant"]
-Augment = Literal["auto", "none", "crop-flip"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
