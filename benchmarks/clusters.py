@@ -23,7 +23,7 @@ from sklearn.metrics import adjusted_rand_score
 from common import CIFAR, hardware, show
 from skedastic.evaluation.intervals import mean_interval
 from skedastic.pipeline import estimate
-from skedastic.settings.config import read
+from skedastic.settings.reading import read
 
 VEHICLES = (0, 1, 8, 9)
 

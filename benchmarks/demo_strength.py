@@ -21,7 +21,8 @@ from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.seeds import SeedOutcome, run_seeds
-from skedastic.settings.config import Config, read
+from skedastic.settings.config import Config
+from skedastic.settings.reading import read
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.toml"
 

@@ -28,7 +28,8 @@ from skedastic.methods.erm import ERM
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.gather import true_noise
 from skedastic.pipeline.prepare import network, open_data
-from skedastic.settings.config import Config, read
+from skedastic.settings.config import Config
+from skedastic.settings.reading import read
 from skedastic.training import train
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

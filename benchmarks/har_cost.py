@@ -16,7 +16,7 @@ import time
 
 from common import CIFAR, hardware, show
 from skedastic.pipeline import fit_config
-from skedastic.settings.config import read
+from skedastic.settings.reading import read
 
 KINDS = {
     "erm": {"method.name": "erm", "estimate.kind": "none"},

@@ -45,7 +45,8 @@ from skedastic.evaluation.intervals import mean_interval, paired
 from skedastic.noise.estimate import Estimate
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
-from skedastic.settings.config import Config, make_method
+from skedastic.settings.config import Config
+from skedastic.settings.methods import make_method
 from skedastic.training import TrainingConfig
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"

@@ -37,7 +37,8 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR, CoolingState
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
-from skedastic.settings.config import Config, read
+from skedastic.settings.config import Config
+from skedastic.settings.reading import read
 from skedastic.training import train
 from skedastic.training.loop import make_task
 

@@ -33,9 +33,10 @@ from skedastic.methods import discover
 from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Task
 from skedastic.models import make
 from skedastic.runtime.allocator import keep_freed_memory
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, TrainingConfig
 from skedastic.training.loop import make_task
+from skedastic.training.optimizers import make_optimizer
 
 EXAMPLES, CLASSES = 5000, 10
 STEPS = 10  # of a method in a row, on a GPU
@@ -66,7 +67,7 @@ def step_of(name: str, size: int, device: torch.device) -> Callable[[], None]:
     state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train().to(device)
     training, own = TrainingConfig(lr=0.01), method.optimizers()
     optimizers = {
-        n: torch.optim.Adam(p, own[n].lr) if n in own else training.make_optimizer(p)
+        n: torch.optim.Adam(p, own[n].lr) if n in own else make_optimizer(training, p)
         for n, p in method.param_groups(state).items()
     }
     engine = PlainEngine(optimizers, device, draw=lambda stream: reference)

@@ -25,7 +25,7 @@ from skedastic.noise.estimate import count_errors
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.gather import true_noise
 from skedastic.pipeline.prepare import network, open_data
-from skedastic.settings.config import read
+from skedastic.settings.reading import read
 
 ONE_WAY = "1->8:0.3,2->7:0.2,3->9:0.4,0->6:0.1"
 DIGITS: dict[str, dict[str, Any]] = {

@@ -33,7 +33,9 @@ from skedastic.methods.bases.method import GROUP_STATS
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.runtime.processes import mapped
-from skedastic.settings.config import Config, compared_methods, read
+from skedastic.settings.config import Config
+from skedastic.settings.methods import compared_methods
+from skedastic.settings.reading import read
 
 LONGEST = ("incv", "mw-net", "l2rw", "har-auto", "har", "co-teaching", "unif", "mentornet")  # of a seed, begun first
 

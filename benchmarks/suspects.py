@@ -23,7 +23,7 @@ from common import CIFAR, hardware, show
 from skedastic.evaluation.intervals import mean_interval
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.prepare import network, open_data
-from skedastic.settings.config import read
+from skedastic.settings.reading import read
 
 PEOPLE = {
     "truth": "label",

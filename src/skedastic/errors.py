@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from numbers import Number
 from typing import Any
+
+LONGEST = 200  # characters that are shown of a value
 
 
 class UserError(ValueError):
-    """Something the user gave can't be used. The message is one line: what was given, where, the rule it breaks, the way out.
+    """Something the user gave can't be used. Its message is one line: where and what was given, the rule, the way out.
 
     Parameters
     ----------
@@ -23,13 +26,24 @@ class UserError(ValueError):
     """
 
     def __init__(self, rule: str, *, setting: str = "", value: object = None) -> None:
-        given = setting if value is None else f"{setting}={value!r}"
+        value = _plain(value)
+        given = setting if value is None else f"{setting}={_one_line(repr(value))}"
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule = setting, value, rule
 
     def __reduce__(self) -> tuple[Callable[..., UserError], tuple[Any, ...]]:
         """Let it cross from a process to another with its fields."""
         return _rebuilt, (type(self), self.rule, self.setting, self.value)
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's own, which are shown without their type."""
+    return value.item() if isinstance(value, Number) and hasattr(value, "item") else value
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object) -> UserError:

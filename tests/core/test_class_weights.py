@@ -17,7 +17,7 @@ from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.method import Batch, Clock
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.reference import losses
 from tests.support.methods import dataset, make_net, observed, same, start, task, weights
@@ -130,25 +130,25 @@ def test_a_class_without_examples_has_no_weight_and_is_named(name):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: EffectiveNumber(beta=1), "effective-number(beta=1): beta must be in [0, 1)"),
-        (lambda: EffectiveNumber(beta=-0.1), "effective-number(beta=-0.1)"),
-        (lambda: EffectiveNumber(beta=math.nan), "effective-number(beta=nan)"),
-        (lambda: EffectiveNumber(beta=math.inf), "effective-number(beta=inf)"),
-        (lambda: Inverse(power=2), "inverse(power=2): power must be in [0, 1]"),
-        (lambda: Inverse(power=-0.5), "inverse(power=-0.5)"),
-        (lambda: Inverse(power=math.nan), "inverse(power=nan)"),
+        (lambda: EffectiveNumber(beta=1), "effective-number.beta=1: must be a number in [0, 1)"),
+        (lambda: EffectiveNumber(beta=-0.1), "effective-number.beta=-0.1: must be"),
+        (lambda: EffectiveNumber(beta=math.nan), "effective-number.beta=nan: must be"),
+        (lambda: EffectiveNumber(beta=math.inf), "effective-number.beta=inf: must be"),
+        (lambda: Inverse(power=2), "inverse.power=2: must be a number in [0, 1]"),
+        (lambda: Inverse(power=-0.5), "inverse.power=-0.5: must be"),
+        (lambda: Inverse(power=math.nan), "inverse.power=nan: must be"),
         (
             lambda: Deferred(start=-1),
-            "deferred(start=-1): start must be a fraction of the epochs in [0, 1), or an epoch",
+            "deferred.start=-1: must be a number of at least 0; when they begin: a fraction of the epochs below 1",
         ),
-        (lambda: Deferred(start=math.nan), "deferred(start=nan)"),
-        (lambda: Deferred(start=math.inf), "deferred(start=inf)"),
+        (lambda: Deferred(start=math.nan), "deferred.start=nan: must be"),
+        (lambda: Deferred(start=math.inf), "deferred.start=inf: must be"),
         (lambda: Deferred(of=Deferred()), "weights can be deferred once"),
         (lambda: Given(), "name the classes and their weights"),
         (lambda: Given(weights_of={}), "name the classes and their weights"),
-        (lambda: Given(weights_of={"a": -1}), "given(weights_of.a=-1): a weight must be finite and at least 0"),
-        (lambda: Given(weights_of={"a": math.inf}), "given(weights_of.a=inf)"),
-        (lambda: Given(weights_of={"a": math.nan}), "given(weights_of.a=nan)"),
+        (lambda: Given(weights_of={"a": -1}), "given.weights_of.a=-1: must be a number of at least 0"),
+        (lambda: Given(weights_of={"a": math.inf}), "given.weights_of.a=inf: must be"),
+        (lambda: Given(weights_of={"a": math.nan}), "given.weights_of.a=nan: must be"),
         (
             lambda: Given(weights_of={"horze": 2})(torch.tensor([1, 2]), ("cat", "horse")),
             "unknown class in class_weights 'horze'; did you mean 'horse'?",

@@ -213,8 +213,9 @@ def test_bad_strength_is_refused():
         ({"affine": "both"}, "affine='both': must be one of after, before"),
         ({"reduction": "none"}, "reduction='none': must be one of sum, mean"),
         ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
-        ({"step": -1.0}, "gradient=finite: a step of -1.0 must be above 0"),
-        ({"step": float("nan")}, "must be above 0 and finite"),
+        ({"step": -1.0}, "step=-1.0: must be a number above 0"),
+        ({"step": float("inf")}, "must be a number above 0 and finite"),
+        ({"step": float("nan")}, "step=nan: must be a number above 0"),
     ],
 )
 def test_a_penalty_of_no_kind_is_refused(settings, message):

@@ -11,7 +11,7 @@ from skedastic.core.samplers import SAMPLERS, ClassBalanced, GroupBalanced, RowL
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 from skedastic.training import TrainingConfig, train
 from tests.support.methods import dataset, make_net, net_of, same, task, weights
 

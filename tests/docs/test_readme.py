@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from skedastic.core import regularized_loss
 from skedastic.models import make
 from skedastic.pipeline import ALL
-from skedastic.settings.config import compared_methods, make_method, read
 from skedastic.settings.expression import split
+from skedastic.settings.methods import compared_methods, make_method
+from skedastic.settings.reading import read
 from tests.support.paths import ROOT
 
 

@@ -20,7 +20,8 @@ from skedastic.methods.har import HAR, CoolingState
 from skedastic.pipeline import compare, estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.reports import comparison_report, fit_report
-from skedastic.settings.config import build_config, method_table, read, the_method, to_toml
+from skedastic.settings.methods import method_table, the_method
+from skedastic.settings.reading import build_config, read, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
 

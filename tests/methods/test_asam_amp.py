@@ -10,7 +10,7 @@ from skedastic.errors import UserError
 from skedastic.methods.amp import AMP, ascended
 from skedastic.methods.asam import ASAM, adaptive_climb, are_biases, extents
 from skedastic.methods.sam import SAM, climb
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import perturbing as reference
 from tests.support.methods import BUDGET, batch_of, dataset, make_net, same, start, task, weights

@@ -11,7 +11,7 @@ from skedastic.methods.bases.method import MIXED, PERTURBED, Clock, outputs
 from skedastic.methods.bbn import BBN, Branches, share_of_first
 from skedastic.methods.sam import SAM
 from skedastic.models import make
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import bbn as literal

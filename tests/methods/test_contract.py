@@ -16,8 +16,8 @@ from skedastic.methods.bases.method import GROUP_STATS, MIXED, PERTURBED, REFERE
 from skedastic.methods.bases.wrapper import Wrapper
 from skedastic.methods.erm import ERM
 from skedastic.methods.presets import presets
-from skedastic.settings.config import make_method, method_table
 from skedastic.settings.convert import build
+from skedastic.settings.methods import make_method, method_table
 from skedastic.training import Checkpoints, train
 from skedastic.training.loop import make_task, rebuild
 from tests.support.methods import (

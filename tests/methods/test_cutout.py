@@ -8,7 +8,7 @@ from skedastic.errors import UserError
 from skedastic.methods.cutout import Cutout, covered, cut_out
 from skedastic.methods.erm import ERM
 from skedastic.methods.mixup import Mixup
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.support.methods import BUDGET, CLOCK, Batch, data_for, make_net, same, task, weights
 

@@ -6,7 +6,7 @@ import torch
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Clock
 from skedastic.methods.decoupling import Decoupling, mean_over
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import decoupling as literal
 from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, same, task, weights

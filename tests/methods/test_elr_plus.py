@@ -10,7 +10,7 @@ from skedastic.core.ema import ema_copy, ramp_up, update_ema
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Clock
 from skedastic.methods.elr_plus import ELRPlus
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from tests.reference import elr_plus as literal
 from tests.support.methods import CLOCK, batch_of, dataset, engine_for, make_net, task
 

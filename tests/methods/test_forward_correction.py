@@ -9,7 +9,7 @@ import torch
 from skedastic.data import corrupt
 from skedastic.errors import UserError
 from skedastic.methods.forward_correction import TRANSITION, ForwardCorrection, anchored, corrected
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import forward_correction as literal

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.support.methods import BOTH, BUDGET, data_for, net_of, reference, task
 

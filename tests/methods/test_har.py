@@ -15,7 +15,7 @@ from skedastic.core.strengths import inverse_strengths, random_strengths
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Batch, Clock
 from skedastic.methods.har import HAR
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 from skedastic.training import TrainingConfig, train
 from tests.support.methods import dataset, make_net, task
 

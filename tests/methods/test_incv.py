@@ -20,7 +20,7 @@ from skedastic.methods.incv import (
     noise_rate,
     smallest_of,
 )
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import incv as literal

@@ -20,7 +20,7 @@ from skedastic.methods.eg import EG
 from skedastic.methods.erm import ERM
 from skedastic.methods.group_dro import GroupDRO
 from skedastic.methods.tilted import Tilted, tilted_weights
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, TrainingConfig, train
 from tests.reference import weights as literal
 from tests.support.methods import dataset, make_net, observed, run, same, start, task, weights

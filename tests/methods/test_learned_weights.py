@@ -14,7 +14,7 @@ from skedastic.methods.bases.learned_weights import Lookahead
 from skedastic.methods.bases.method import REFERENCE, Clock
 from skedastic.methods.l2rw import L2RW, rectified
 from skedastic.methods.mw_net import MWNet
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, train
 from skedastic.training.loop import make_task
 from tests.support.lookahead import engine_of, in_double, looked_ahead, losses_of, smooth_net

@@ -16,7 +16,7 @@ from skedastic.methods.mentornet import (
     moved_percentile,
     self_paced,
 )
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import mentornet as literal

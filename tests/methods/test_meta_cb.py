@@ -9,7 +9,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.learned_weights import Lookahead
 from skedastic.methods.bases.method import REFERENCE, Clock
 from skedastic.methods.meta_cb import MetaCB
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.support.lookahead import engine_of, in_double, looked_ahead, losses_of, smooth_net

@@ -14,7 +14,7 @@ from skedastic.methods.bases.method import Clock
 from skedastic.methods.co_teaching import CoTeaching
 from skedastic.methods.elr import ELR, Targets, early_learning, moved_target, probabilities
 from skedastic.methods.erm import ERM
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import noise_cleaning as literal

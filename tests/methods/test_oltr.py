@@ -11,7 +11,7 @@ from skedastic.core.heads import run_with_features
 from skedastic.errors import UserError
 from skedastic.methods.oltr import OLTR, MemoryHead, ModulatedAttention, centroid_loss, class_means, last_maps
 from skedastic.models import make
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import oltr as literal
 from tests.support.methods import BUDGET, CLOCK, batch_of, data_for, dataset, make_net, observed, task

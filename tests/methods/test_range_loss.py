@@ -8,7 +8,7 @@ from torch import nn
 from skedastic.core.heads import run_with_features
 from skedastic.errors import UserError
 from skedastic.methods.range_loss import RangeLoss, nearest_means, ranges
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import range_loss as literal
 from tests.support.methods import BUDGET, CLOCK, batch_of, dataset, make_net, observed, task

@@ -9,7 +9,7 @@ from skedastic.data import corrupt
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import LAST_LAYER, Clock
 from skedastic.methods.small_loss import SmallLoss
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import small_loss as literal

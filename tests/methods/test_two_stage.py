@@ -21,7 +21,9 @@ from skedastic.methods.lws import LWS
 from skedastic.methods.ncm import NCM
 from skedastic.methods.tau_norm import TauNorm
 from skedastic.methods.two_stage import TwoStage
-from skedastic.settings.config import Config, make_method, method_table, read, the_method, to_toml
+from skedastic.settings.config import Config
+from skedastic.settings.methods import make_method, method_table, the_method
+from skedastic.settings.reading import read, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import make_task
 from tests.support.methods import dataset, make_net, net_of

@@ -7,7 +7,7 @@ from torch import nn
 
 from skedastic.errors import UserError
 from skedastic.methods.vat import VAT, adversarial, divergence, real, unit
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference.vat import kullback_leibler, softmax, vat_direction
 from tests.support.methods import BUDGET, CLOCK, batch_of, dataset, make_net, observed, same, task, weights

@@ -13,7 +13,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.mixup import Mixup, mixed
 from skedastic.methods.sam import SAM
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.support.methods import BUDGET, batch_of, data_for, dataset, make_net, same, task, weights
 from tests.support.wrappers import plain_net, step_of

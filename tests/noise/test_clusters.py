@@ -26,7 +26,8 @@ from skedastic.noise.clusters import _by_size, _matched
 from skedastic.runs.evaluate import evaluate_source
 from skedastic.runs.load import load, load_summary
 from skedastic.runs.predict import predict_source
-from skedastic.settings.config import Config, read
+from skedastic.settings.config import Config
+from skedastic.settings.reading import read
 
 QUICK = sk.TrainingConfig(epochs=10)
 

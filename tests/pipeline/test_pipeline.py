@@ -1,5 +1,8 @@
 """The Python entry points: what `fit` takes, what it gives, and what it refuses before anything is trained."""
 
+import inspect
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from torch import nn
 
 import skedastic as sk
 from skedastic import pipeline
+from skedastic.configurable import described
 from skedastic.settings.config import Config
 
 QUICK = {
@@ -130,14 +134,11 @@ def test_progress_is_told():
 REFUSED = [
     ({"y": None}, "fit needs labels"),
     ({"y": [0, 1, 2]}, "3 entries and X 60 rows"),
-    ({"test": 1}, "must be in (0, 1)"),
-    ({"test": [1, 2]}, "test=list: give (X, y)"),
+    ({"test": 1}, "test=1: must be a share of the rows in (0, 1)"),
+    ({"test": [1, 2]}, "test: is a list; give (X, y)"),
     ({"test": (1, 2, 3, 4)}, "test has 4 parts"),
     ({"groups": ["a"]}, "1 entries"),
     ({"method": "haar"}, "did you mean 'har'?"),
-    ({"strength": 3}, "unknown setting 'strength'"),
-    ({"epochs": 3}, "unknown setting 'epochs'"),
-    ({"limti": 3}, "did you mean 'limit'?"),
     ({"limit": "few"}, "limit='few': must be a whole number"),
     ({"seed": 0.5}, "seed=0.5: must be a whole number"),
     ({"estimate": sk.Estimation(kind="none")}, "har needs each group's noise"),
@@ -168,6 +169,24 @@ def test_what_can_not_be_is_one_clear_line_before_anything_is_trained(settings, 
         sk.fit(x, **({"y": y, **QUICK} | settings))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_setting_that_there_is_not_is_pythons_own_error():
+    for name in ("strength", "epochs", "limti"):
+        with pytest.raises(TypeError, match=name):
+            sk.fit(*arrays(), **{name: 3})
+
+
+def test_the_signature_of_fit_names_every_setting_that_one_fit_has():
+    parameters = inspect.signature(sk.fit).parameters
+    of_comparisons = {"methods", "seeds", "first_seed", "focus", "notes"}
+    assert {field.name for field, _ in described(Config)} - of_comparisons <= set(parameters)
+    assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+    documented = re.findall(r"^    ([a-z_, ]+) : ", sk.fit.__doc__, re.MULTILINE)
+    assert {name for names in documented for name in names.split(", ")} == set(parameters)
+    defaults = {field.name: field.default for field, _ in described(Config)}
+    plain = [n for n, p in parameters.items() if isinstance(p.default, (int, tuple, float)) or n == "task"]
+    assert {n: parameters[n].default for n in plain} == {n: defaults[n] for n in plain}
 
 
 def test_a_test_set_of_two_classes_when_three_were_trained():

@@ -88,11 +88,11 @@ def test_arrays_and_files_are_taken_as_they_are(tmp_path):
     ("reference", "said"),
     [
         (None, "l2rw learns from a reference set.*there is none.*--reference"),
-        (1.5, r"reference=1.5: a fraction of the training rows must be in \(0, 1\)"),
+        (1.5, r"reference=1.5: must be a share of the rows in \(0, 1\)"),
         (0, r"reference=0: "),
         (float("nan"), "reference=nan"),
         ("nowhere.csv", "nowhere.csv: no such file"),
-        ([1, 2], r"reference=list: give \(X, y\)"),
+        ([1, 2], r"reference: is a list; give \(X, y\)"),
         ((1, 2, 3, 4), "reference has 4 parts"),
         (table((4, 4)), "reference: it has no example of class 'c2'.*add some"),
         ((np.zeros((3, 4)), ["c0", "c1", "no such"]), "no such"),

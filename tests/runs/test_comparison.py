@@ -153,7 +153,7 @@ def test_one_method_without_an_estimate(tmp_path):
 
 
 def test_what_was_compared_can_be_compared_again(comparison, tmp_path):
-    from skedastic.settings.config import read
+    from skedastic.settings.reading import read
 
     comparison.save(tmp_path / "both")
     again = sk.compare(read(tmp_path / "both" / "config.toml", {}))

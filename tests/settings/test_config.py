@@ -1,25 +1,22 @@
 """The configuration: read, overridden, written, read again."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from skedastic.configurable import described, markdown_table
+from skedastic.data.settings import TextSettings
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.settings.config import (
-    Config,
-    Estimation,
-    build_config,
-    compared_methods,
-    make_method,
-    method_table,
-    read,
-    the_method,
-    to_toml,
-)
+from skedastic.settings.config import Config, Estimation, help_of
+from skedastic.settings.data_apart import FromPython, FromSource, HoldOut, Nothing
+from skedastic.settings.methods import compared_methods, make_method, method_table, the_method
+from skedastic.settings.model_choice import NamedModel, OwnModel
+from skedastic.settings.reading import build_config, read, to_toml
 from skedastic.training import TrainingConfig
 from tests.support.paths import ROOT
 
@@ -35,12 +32,13 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
         source='a "quoted" name\\with.csv',
         target="größe",
         ignore=("a,b", "c"),
-        test="0.3333333333333333",
+        test=HoldOut(0.3333333333333333),
+        reference=FromSource("trusted.csv"),
         noise="1<->8:0.4,3<->9:0.4",
         limit=100,
         seed=3,
         method=method_table(HAR(strength=0.5, gradient="exact", taps=("layer*.bn?", "bn1")), "har"),
-        model={"name": "mlp", "width": 32},
+        model=NamedModel("mlp", {"width": 32}),
         train=TrainingConfig(epochs=2, lr=1e-3, milestones=(0.5,), optimizer="adam"),
         estimate=Estimation(kind="paper", epochs=0.5),
         methods=("erm", "har"),
@@ -55,6 +53,70 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
     assert default == Config()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"test": Nothing()},
+        {"test": FromPython(), "reference": FromPython()},
+        {"test": FromSource("0.2.csv")},
+        {"reference": HoldOut(0.1)},
+        {"model": OwnModel()},
+        {"model": NamedModel("auto", {"width": 3, "norm": "batch"})},
+        {"estimate": Estimation(kind=None)},
+    ],
+    ids=str,
+)
+def test_every_kind_of_test_set_model_and_estimate_is_read_back(tmp_path, settings):
+    config = Config(**settings)
+    assert config != Config()
+    assert read(written(tmp_path, to_toml(config)), {}) == config
+
+
+def test_toml_stays_readable():
+    lines = to_toml(
+        Config(test=HoldOut(0.3), reference=FromSource("a.csv"), estimate=Estimation(kind=None))
+    ).splitlines()
+    assert {"test = 0.3", 'reference = "a.csv"', 'kind = "none"', 'name = "auto"'} <= set(lines)
+    assert not any(line.startswith("source") for line in lines)
+
+
+@pytest.mark.parametrize("cls", [Config, Estimation, TrainingConfig, TextSettings])
+def test_every_setting_has_a_meaning_and_stands_in_docstring_help_and_reference(cls):
+    said = dict(described(cls))
+    assert {f.name for f in said} == {f.name for f in dataclasses.fields(cls)}
+    table = markdown_table(cls)
+    for field, setting in said.items():
+        assert len(setting.meaning) > 10
+        assert not setting.meaning.endswith(".")
+        assert not setting.meaning[0].isupper()
+        assert re.search(rf"^{field.name} : .+\n    \S", cls.__doc__, re.MULTILINE)
+        assert f"| `{cls.place(field.name)}` |" in table
+        assert setting.meaning.replace("|", "\\|") in table
+    assert all(line.count("|") - line.count("\\|") == 6 for line in table.splitlines())
+
+
+def test_help_says_what_a_setting_means():
+    assert help_of("train.epochs") == "Passes over the training data."
+    assert help_of("estimate.folds") == "Folds of cross-fit; every example is held out once."
+    assert help_of("seed").startswith("Seed of the split")
+
+
+def test_errors_carry_where_and_what_was_given():
+    for item, where, value in (
+        ("train.batch_size=1", "train.batch_size", 1),
+        ("tokens.vocabulary=10", "tokens.vocabulary", 10),
+        ("estimate.folds=1", "estimate.folds", 1),
+        ("bins=0", "bins", 0),
+        ("method.loss=gce(q=2)", "method.loss", None),
+    ):
+        with pytest.raises(UserError) as error:
+            the_method(read(None, {}, [item]))
+        assert error.value.setting.startswith(where)
+        assert value is None or error.value.value == value
+    assert error.value.setting == "method.loss.q"
+    assert "BatchNorm" in TrainingConfig.said("batch_size").meaning
+
+
 def test_options_go_over_the_file_and_set_over_both(tmp_path):
     path = written(tmp_path, 'source = "a"\nseed = 1\n[train]\nepochs = 10\nlr = 0.5\n')
     config = read(path, {"train.epochs": 20, "seed": None, "source": "b"}, ["train.epochs=30", "method.strength=2"])
@@ -67,8 +129,16 @@ def test_options_go_over_the_file_and_set_over_both(tmp_path):
     [
         ("train.lr=1", "train.lr", 1.0),
         ("train.epochs = 3", "train.epochs", 3),
-        ("test=0.5", "test", "0.5"),
-        ("test=other.csv", "test", "other.csv"),
+        ("test=0.5", "test", HoldOut(0.5)),
+        ("test=none", "test", Nothing()),
+        ("test=given", "test", FromPython()),
+        ("reference=0.05", "reference", HoldOut(0.05)),
+        ("model=mlp", "model", NamedModel("mlp")),
+        ("model.width=3", "model", NamedModel("auto", {"width": 3})),
+        ("model=own", "model", OwnModel()),
+        ("estimate.kind=none", "estimate.kind", None),
+        ("source=none.csv", "source", "none.csv"),
+        ("test=other.csv", "test", FromSource("other.csv")),
         ("target=3", "target", "3"),
         ("limit=none", "limit", None),
         ("focus=8", "focus", ("8",)),
@@ -94,24 +164,24 @@ def test_set_understands(item, path, value):
     [
         ("train.lr=abc", "train.lr='abc': must be a number"),
         ("train.lr=true", "train.lr=True: must be a number"),
-        ("train.lr=nan", "train.lr=nan: lr must be above 0"),
-        ("train.lr=[1]", "train.lr=a list: must be a number"),
+        ("train.lr=nan", "train.lr=nan: must be a number above 0; learning rate; 0.05 is a good start"),
+        ("train.lr=[1]", "train.lr=[1]: must be a number above 0"),
         ("train.epochs=1.5", "train.epochs=1.5: must be a whole number"),
-        ("train.milestones=0.5,x", "train.milestones='x': must be a number"),
+        ("train.milestones=0.5,x", "train.milestones='0.5,x': must be a list, each a number in (0, 1]"),
         ("train.schedule=3", "train.schedule=3: must be one of steps, cosine, constant"),
         ("train=1", "train=1: must be a table; set one of its keys, such as train.epochs"),
         ("model=3", "model=3: must be a table; set one of its keys, such as model.name"),
         ("target=true", "target=True: must be text"),
-        ("target.x=1", "target=a dict: must be text"),
+        ("target.x=1", "target={'x': 1}: must be text; column with the labels"),
         ("sead=1", "unknown setting 'sead'; did you mean 'seed'?"),
-        ("train.lr.deep=1", "train.lr=a dict: must be a number"),
+        ("train.lr.deep=1", "train.lr={'deep': 1}: must be a number"),
         ("=3", "write key=value"),
         ("seed", "write key=value"),
-        ("seed=2147483648", "must be a whole number from 0 to 2147483647"),
-        ("methods=[]", "methods is empty"),
+        ("seed=2147483648", "must be a whole number in [0, 2147483647]"),
+        ("methods=[]", "methods: is empty"),
         ("methods=har,har", "the same name stands twice"),
-        ("test=1", "test=1: a fraction to hold out must be in (0, 1)"),
-        ("test=-0.1", "test=-0.1: a fraction"),
+        ("test=1", "test=1: must be a share of the rows in (0, 1)"),
+        ("test=-0.1", "test=-0.1: must be a share"),
         ("method.name=3", "method.name=3: must be text"),
     ],
 )
@@ -136,7 +206,10 @@ def test_numbers_of_numpy_are_numbers():
 
 @pytest.mark.parametrize("test", ["none", "other.csv", "0.2"])
 def test_a_test_set_is_a_share_or_a_name(test):
-    assert Config(test=test).test_fraction == (0.2 if test == "0.2" else None)
+    assert (
+        Config(test=test).test == {"none": Nothing(), "other.csv": FromSource("other.csv"), "0.2": HoldOut(0.2)}[test]
+    )
+    assert str(Config(test=test).test) == test
 
 
 def test_a_setting_goes_to_every_compared_method_that_has_it():

@@ -10,7 +10,8 @@ from skedastic.data import affected_classes
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
 from skedastic.errors import UserError
 from skedastic.settings import presets as experiments
-from skedastic.settings.config import compared_methods, read
+from skedastic.settings.methods import compared_methods
+from skedastic.settings.reading import read
 from tests.support.command_line import TINY, run
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -66,7 +67,7 @@ def test_a_comparison_of_a_table(tmp_path, capsys):
     assert "gce" in printed
     assert json.loads((out / "compare.json").read_text())["focus"] == ["1", "3", "5", "9"]
     written = tomllib.loads((out / "config.toml").read_text())
-    assert written["reference"] == "0.05"
+    assert written["reference"] == 0.05
 
 
 def test_what_is_no_table_is_one_line(capsys, tmp_path):

@@ -16,6 +16,7 @@ from skedastic.methods.har import HAR
 from skedastic.models import make
 from skedastic.runs.load import load
 from skedastic.training import PlainEngine, TrainingConfig, train
+from skedastic.training.optimizers import make_optimizer
 from tests.support.methods import dataset, make_net, task
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -204,7 +205,7 @@ def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
 def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind():
     """torch 2.13's fused SGD takes its momentum from uninitialized memory then."""
     parameter = nn.Parameter(torch.ones(1000))
-    optimizer = TrainingConfig(precision="fp16", lr=0.1, device="cpu").make_optimizer([parameter])
+    optimizer = make_optimizer(TrainingConfig(precision="fp16", lr=0.1, device="cpu"), [parameter])
     engine = PlainEngine({"main": optimizer}, torch.device("cpu"), precision="fp16")
     engine.update("main", (parameter * float("inf")).sum())
     assert torch.equal(parameter, torch.ones(1000)), "the step is skipped"

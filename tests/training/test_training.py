@@ -14,6 +14,7 @@ from skedastic.methods.bases.method import Card, Stage, State
 from skedastic.methods.erm import ERM
 from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
+from skedastic.training.optimizers import make_optimizer, make_schedule
 from skedastic.training.stage import RunningMeans
 from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
 
@@ -21,7 +22,7 @@ from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_n
 def rates(training, epochs=None):
     """The learning rate of each epoch."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], training.lr)
-    schedule = training.make_schedule(optimizer, epochs or training.epochs)
+    schedule = make_schedule(training, optimizer, epochs or training.epochs)
     seen = []
     for _ in range(epochs or training.epochs):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -63,8 +64,8 @@ def test_warmup_alone_is_a_whole_schedule():
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
 def test_optimizers(name, kind):
-    made = TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2).make_optimizer(
-        make_net().parameters(), lr_scale=0.1
+    made = make_optimizer(
+        TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2), make_net().parameters(), lr_scale=0.1
     )
     assert type(made).__name__ == kind
     assert made.param_groups[0]["lr"] == pytest.approx(0.05)

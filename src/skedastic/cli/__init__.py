@@ -117,10 +117,10 @@ def _config(
     config_file: str | None, sets: tuple[str, ...], renamed: dict[str, str], preset: str | None = None, **given: Any
 ) -> Config:
     """Return the configuration; `renamed` says which setting an option means where the names differ."""
-    from skedastic.settings import config
+    from skedastic.settings.reading import read
 
     overrides = {renamed.get(name, name): value if value != () else None for name, value in given.items()}
-    result = config.read(config_file, overrides, sets, preset)
+    result = read(config_file, overrides, sets, preset)
     if not result.source:
         raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
     return result
@@ -165,7 +165,7 @@ def fit(
     from skedastic import pipeline
     from skedastic.cli import console
 
-    folder = free_folder(out or f"runs/fit-{Path(config.source).stem}", force)
+    folder = free_folder(out or f"runs/fit-{Path(config.source or '').stem}", force)
     with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
         with console.progress() as progress:
             result = pipeline.fit_config(config, progress, kept, console.show_data)
@@ -213,7 +213,7 @@ def compare(
     from skedastic import pipeline
     from skedastic.cli import console
 
-    folder = free_folder(out or f"runs/compare-{Path(config.source).stem}", force)
+    folder = free_folder(out or f"runs/compare-{Path(config.source or '').stem}", force)
     with console.progress() as progress:
         comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.show_data)
     comparison.save(folder, force=force)

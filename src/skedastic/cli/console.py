@@ -90,7 +90,7 @@ def show_fit(result: RunSummary, folder: Path) -> None:
 def show_run(result: RunSummary, folder: Path) -> None:
     """Print the summary of a run folder."""
     config = result.config
-    name, model = config.method.get("name", result.method.card.name), config.model.get("name", "auto")
+    name, model = config.method.get("name", result.method.card.name), config.model.name
     say(
         f"{name} with model {model}, {config.train.epochs} epochs, seed {config.seed}, on {config.source or 'your data'}"
     )
@@ -353,7 +353,7 @@ def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[A
 
 
 def _describe(name: str, preset: Any) -> dict[str, Any]:
-    from skedastic.settings.config import method_table, settings_table
+    from skedastic.settings.methods import method_table, settings_table
 
     card, method = preset.cls.card, preset.make()
     defaults, own = method_table(method), settings_table(preset.settings)

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassWeights(ABC):
+class ClassWeights(Configurable, ABC):
     """How much the losses of each class count."""
 
     @property
@@ -38,7 +39,7 @@ class ClassWeights(ABC):
             absent = (count <= 0).nonzero().flatten().tolist()
             shown = ", ".join(repr(classes[c]) if classes else str(c) for c in absent[:5])
             raise UserError(
-                f"class_weights={_name(self)}: no training example of class {shown}{', …' * (len(absent) > 5)}, so that it "
+                f"class_weights={self.shown_name()}: no training example of class {shown}{', …' * (len(absent) > 5)}, so that it "
                 "has no weight; leave the class out of the data, or the weights (class_weights=none)"
             )
         return self.weights(count.to(torch.float64), classes).float()
@@ -50,13 +51,9 @@ class ClassWeights(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Inverse(ClassWeights):
-    """w_c ∝ n_c^-power, with the mean over classes 1. power: in [0, 1]; 0 weighs all alike, 1/2 is the square root."""
+    """w_c ∝ n_c^-power, with the mean over classes 1."""
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.power <= 1:
-            raise UserError(f"inverse(power={self.power}): power must be in [0, 1]; 1 is 1/n, 0.5 its square root")
+    power: float = setting(1.0, "0 weighs all classes alike, 1 is 1/n, 0.5 its square root", "[0, 1]")
 
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
         """Return n_c^-power, scaled to mean 1."""
@@ -65,15 +62,11 @@ class Inverse(ClassWeights):
 
 @dataclass(frozen=True, kw_only=True)
 class EffectiveNumber(ClassWeights):
-    """w_c ∝ (1 − β) / (1 − β^{n_c}), with the mean over classes 1. beta: in [0, 1); 0 weighs all alike, → 1 is 1/n_c."""
+    """w_c ∝ (1 − β) / (1 − β^{n_c}), with the mean over classes 1."""
 
-    beta: float = 0.9999
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.beta < 1:
-            raise UserError(
-                f"effective-number(beta={self.beta}): beta must be in [0, 1); the limit 1 is class_weights=inverse"
-            )
+    beta: float = setting(
+        0.9999, "0 weighs all classes alike; the limit 1 is 1/n, which is class_weights=inverse", "[0, 1)"
+    )
 
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
         """Return the inverse effective numbers, scaled to mean 1."""
@@ -91,18 +84,18 @@ class Balanced(ClassWeights):
 
 @dataclass(frozen=True, kw_only=True)
 class Given(ClassWeights):
-    """Weights that the user gives, by class; classes that are not named weigh 1. weights_of: each ≥ 0 and finite."""
+    """Weights that the user gives, by class; classes that are not named weigh 1."""
 
-    weights_of: Mapping[str, float] = field(default_factory=dict)
+    weights_of: Mapping[str, float] = setting(
+        meaning="weight of each class by its name, such as weights_of={cat=2, dog=0.5}", range="[0, inf)", factory=dict
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "weights_of", {str(name): weight for name, weight in self.weights_of.items()})
-        for name, weight in self.weights_of.items():
-            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-            if not (number and 0 <= weight < float("inf")):
-                raise UserError(f"given(weights_of.{name}={weight}): a weight must be finite and at least 0")
         if not self.weights_of:
-            raise UserError("given(): name the classes and their weights, such as weights_of={cat=2, dog=0.5}")
+            rule = "name the classes and their weights, such as weights_of={cat=2, dog=0.5}"
+            raise UserError(rule, setting=self.place("weights_of"))
 
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
         """Return the weights by name. Raises UserError for a class that there is not."""
@@ -111,26 +104,24 @@ class Given(ClassWeights):
                 raise unknown("class in class_weights", name, classes)
         weights = torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
         if not weights.any():
-            raise UserError(
-                "given(weights_of={…}): all weights are 0; one at least must be above, or nothing is trained"
-            )
+            rule = "all weights are 0; one at least must be above, or nothing is trained"
+            raise UserError(rule, setting=self.place("weights_of"))
         return weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deferred(ClassWeights):
-    """Other weights, from later on (DRW). start: a fraction of the epochs, in [0, 1), or from 1 on an epoch."""
+    """Other weights, from later on (DRW)."""
 
-    of: ClassWeights = field(default_factory=EffectiveNumber)
-    start: float = 0.8
+    of: ClassWeights = setting(meaning="the weights that are deferred", factory=EffectiveNumber)
+    start: float = setting(
+        0.8, "when they begin: a fraction of the epochs below 1, or from 1 on an epoch, counted from 0", "[0, inf)"
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < float("inf"):
-            raise UserError(
-                f"deferred(start={self.start}): start must be a fraction of the epochs in [0, 1), or an epoch"
-            )
+        super().__post_init__()
         if isinstance(self.of, Deferred):
-            raise UserError("deferred(deferred(…)): weights can be deferred once; leave one out")
+            raise UserError("weights can be deferred once; leave one deferred(…) out", setting=self.place("of"))
 
     @property
     def begins(self) -> float:
@@ -153,7 +144,3 @@ CLASS_WEIGHTS: Mapping[str, type[ClassWeights]] = {
 
 def _mean_one(raw: Tensor) -> Tensor:
     return raw / raw.mean()
-
-
-def _name(weights: ClassWeights) -> str:
-    return next((name for name, cls in CLASS_WEIGHTS.items() if type(weights) is cls), type(weights).__name__)

@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
 
 SCALE = 16.0  # of cosines, where the loss does not scale them itself (Kang et al.'s and OLTR's code)
@@ -207,7 +208,7 @@ def _size(head: nn.Module) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head(ABC):
+class Head(Configurable, ABC):
     """Which last layer a network gets."""
 
     @abstractmethod
@@ -231,13 +232,15 @@ class LinearHead(Head):
 
 @dataclass(frozen=True, kw_only=True)
 class CosineHead(Head):
-    """scale · cos(w_c, x). scale: > 0, or auto: 1 where the loss scales cosines itself (LDAM), else 16."""
+    """scale · cos(w_c, x)."""
 
-    scale: float | Literal["auto"] = "auto"
+    section: ClassVar[str | None] = "cosine"
 
-    def __post_init__(self) -> None:
-        if self.scale != "auto" and not (not isinstance(self.scale, str) and 0 < self.scale < float("inf")):
-            raise UserError(f"cosine(scale={self.scale!r}): scale must be above 0, or auto; 16 is usual")
+    scale: float | Literal["auto"] = setting(
+        "auto",
+        "by how much cosines are multiplied; auto is 1 where the loss does so itself (LDAM), else 16",
+        "(0, inf)",
+    )
 
     def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
         """Return a cosine head; one that has learned keeps its weights."""

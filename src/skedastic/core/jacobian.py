@@ -32,17 +32,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skedastic.configurable import Configurable, setting
 from skedastic.core.compiled import is_compiled, record_compiled, uncompiled
 from skedastic.core.selection import SelectedRows, Selection, Share, select
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
 from skedastic.core.trace import Trace, record
-from skedastic.errors import UserError, check_choice
+from skedastic.errors import UserError
 
 Gradient = Literal["implicit", "exact", "finite"]
 Norm = Literal["joint", "layers"]
@@ -62,44 +63,41 @@ class Penalized(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JacobianPenalty:
-    """How R is defined and how its gradient is found.
+class JacobianPenalty(Configurable):
+    """How R is defined and how its gradient is found."""
 
-    gradient: "implicit" (default; no double backward), "exact" (double backward) or "finite".
-    norm: "joint" R = (Σ_j ‖J_j‖²)^{1/2} (the paper), or "layers" R = Σ_j ‖J_j‖ (the authors' code).
-    affine: measure "after" (default) or "before" the affine part of normalization layers (the authors' code).
-    reduction: J of the batch's "sum" (default; R_i does not depend on B) or "mean" (the authors' code; R_i / B).
-    step: ε of "finite", > 0.
-    select: of "implicit", who takes the second pass: "auto" (whose strength is above 0) or a share in (0, 1] of the
-    batch; 1.0 is everyone. selection: which share, the "largest" strengths or "drawn" in proportion to them (unbiased).
-    Raises UserError where a value is none of these.
-    """
+    section: ClassVar[str | None] = ""
 
-    gradient: Gradient = "implicit"
-    norm: Norm = "joint"
-    affine: Affine = "after"
-    reduction: Reduction = "sum"
-    step: float = 0.01
-    select: Share = "auto"
-    selection: Selection = "largest"
+    gradient: Gradient = setting(
+        "implicit", "how the penalty's gradient is found; exact takes a double backward, implicit and finite take none"
+    )
+    norm: Norm = setting("joint", "joint is R = (Σ_j ‖J_j‖²)^{1/2} (the paper's), layers R = Σ_j ‖J_j‖ (the code's)")
+    affine: Affine = setting(
+        "after", "whether J is measured after or before the affine part of normalization layers (before: the code's)"
+    )
+    reduction: Reduction = setting(
+        "sum", "J is of the batch's sum, so that R_i does not depend on B, or of its mean, R_i / B (the code's)"
+    )
+    step: float = setting(0.01, "ε of gradient=finite; 0.01 is a good one", "(0, inf)")
+    select: Share = setting(
+        "auto",
+        "who takes the second pass of gradient=implicit: auto is whose strength is above 0, a number a share of the batch; "
+        "1.0 is everyone",
+        "(0, 1]",
+    )
+    selection: Selection = setting(
+        "largest", "which share: the largest strengths, or drawn in proportion to them, which is unbiased"
+    )
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("gradient", Gradient),
-            ("norm", Norm),
-            ("affine", Affine),
-            ("reduction", Reduction),
-            ("selection", Selection),
-        ):
-            check_choice(name, getattr(self, name), get_args(choices))
-        if not 0 < self.step < float("inf"):
-            raise UserError(f"gradient=finite: a step of {self.step} must be above 0 and finite; 0.01 is a good one")
-        if self.select != "auto" and (isinstance(self.select, str) or not 0 < self.select <= 1):
-            raise UserError(f"select={self.select!r}: must be auto, or a share of the batch in (0, 1]; 1.0 is everyone")
+        super().__post_init__()
         if self.selection == "drawn" and self.select == "auto":
-            raise UserError("selection=drawn needs the share of the batch to draw, such as select=0.1")
+            raise UserError(
+                "needs the share of the batch to draw, such as select=0.1", setting="selection", value="drawn"
+            )
         if self.gradient != "implicit" and self.select not in ("auto", 1.0):
-            raise UserError(f"select={self.select!r} is for gradient=implicit, not for {self.gradient}; leave it out")
+            rule = f"is for gradient=implicit, not for {self.gradient}; leave it out"
+            raise UserError(rule, setting="select", value=self.select)
 
     def record(self, net: nn.Module, x: Any, taps: Mapping[str, nn.Module], strength: Tensor) -> tuple[Any, Trace]:
         """Run the first forward of a batch, recorded for this penalty; return the network's outputs and the `Trace`.

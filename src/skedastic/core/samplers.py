@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from skedastic.configurable import Configurable
 from skedastic.errors import UserError
 
 
@@ -33,7 +34,7 @@ class RowLabels(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler(ABC):
+class Sampler(Configurable, ABC):
     """The order of an epoch."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification"})
@@ -81,7 +82,7 @@ class _Shared(Sampler):
         if empty:
             shown = ", ".join(repr(names[c]) for c in empty[:5])
             raise UserError(
-                f"sampler={_name(self)}: no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave "
+                f"sampler={self.shown_name()}: no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave "
                 f"it out of the data, or use sampler=shuffle"
             )
 
@@ -194,7 +195,3 @@ def _dealt(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """Return n of `rows`, in turns: every row once before any comes again."""
     turns = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(-(-n // len(rows)))]
     return torch.cat(turns)[:n] if turns else rows[:0]
-
-
-def _name(sampler: Sampler) -> str:
-    return next((name for name, cls in SAMPLERS.items() if type(sampler) is cls), type(sampler).__name__)

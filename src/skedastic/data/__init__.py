@@ -5,9 +5,9 @@ from skedastic.data.dataset import Dataset, Features, Stream, Truth
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.images import ImageEncoder
 from skedastic.data.encoders.rows import RowEncoder
-from skedastic.data.encoders.text import TextSettings
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.data.schema import Schema
+from skedastic.data.settings import TextSettings
 from skedastic.data.sources.from_python import from_arrays, from_torch, is_frame, is_torch
 from skedastic.data.sources.opening import open_source, open_table
 from skedastic.data.sources.source import Source

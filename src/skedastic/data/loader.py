@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from skedastic.core.samplers import seeded
 from skedastic.data.dataset import Dataset, Stream, without_padding
 from skedastic.data.on_disk import OnDiskFeatures
+from skedastic.data.settings import Augment
 from skedastic.errors import UserError, unknown
 
-Augment = Literal["auto", "none", "crop-flip"]
 PADDING = 4  # pixels of black around an image before it is cropped
 MOST_WORKERS = 8
 AUGMENTATION = 0x5EED  # keeps the stream of random numbers apart from that of the sampler

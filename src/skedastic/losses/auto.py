@@ -18,7 +18,7 @@ class Auto(PerExampleLoss):
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
     soft: ClassVar[bool] = True
-    limits = ({},)
+    reduces_to_cross_entropy = ({},)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

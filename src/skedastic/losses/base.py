@@ -9,18 +9,19 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from skedastic.configurable import Configurable
 from skedastic.core.tilted import single
 from skedastic.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerExampleLoss(ABC):
+class PerExampleLoss(Configurable, ABC):
     """A loss, with its parameters. What a subclass says of itself:
 
     supports: "classification" (outputs are logits), "regression", or both. soft: it takes labels [B, C] that sum to 1 too.
     of_batch: it is one number of the whole batch, and can't be weighted example by example. cosines: it reads cosines, and
     scales them itself. outputs: how many numbers a network gives for each class, or for each real target. requires: what else
-    it takes, in words. limits: settings in which it equals cross entropy.
+    it takes, in words. reduces_to_cross_entropy: settings in which it equals cross entropy.
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification"})
@@ -29,7 +30,7 @@ class PerExampleLoss(ABC):
     cosines: ClassVar[bool] = False
     outputs: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
-    limits: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    reduces_to_cross_entropy: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __call__(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None = None) -> Tensor:
         """Return the losses [B] of network outputs against targets y.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
 
@@ -21,16 +21,14 @@ def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(PerExampleLoss):
-    """Cross entropy of logits [B, C] against labels y, [B] integer or [B, C] soft. smoothing: in [0, 1)."""
+    """Cross entropy of logits [B, C] against labels y, [B] integer or [B, C] soft."""
 
-    smoothing: float = 0.0
+    smoothing: float = setting(
+        0.0, "share of each label that is spread evenly over all classes; 0.1 is usual", "[0, 1)"
+    )
 
     soft: ClassVar[bool] = True
-    limits = ({"smoothing": 0.0},)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.smoothing < 1:
-            raise UserError(f"cross-entropy(smoothing={self.smoothing}): smoothing must be in [0, 1); 0.1 is usual")
+    reduces_to_cross_entropy = ({"smoothing": 0.0},)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the cross entropies [B], each ≥ 0."""

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.errors import UserError
 from skedastic.losses.base import PerExampleLoss
 
@@ -56,16 +57,12 @@ def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class DMI(PerExampleLoss):
-    """The determinant-based mutual information of a batch. offset: ≥ 0, added to |det B U|; 0 the paper, 0.001 the code."""
+    """The determinant-based mutual information of a batch."""
 
-    offset: float = 0.0
+    offset: float = setting(0.0, "what is added to |det B U|; 0 is the paper's, 0.001 the code's", "[0, inf)")
 
     of_batch: ClassVar[bool] = True
     requires = ("batches of as many as classes",)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.offset < float("inf"):
-            raise UserError(f"dmi(offset={self.offset}): offset must be finite and at least 0; 0 is the paper's")
 
     def least_batch(self, classes: int) -> int:
         """Return C: with fewer examples the matrix has no inverse."""

@@ -11,13 +11,13 @@ ABSGD's code) gives NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.core.tilted import single
-from skedastic.errors import UserError, check_choice
 from skedastic.losses.base import PerExampleLoss, log_probability, log_rest
 
 
@@ -42,19 +42,18 @@ Weights = Literal["outside", "inside"]
 
 @dataclass(frozen=True, kw_only=True)
 class Focal(PerExampleLoss):
-    """The focal loss. gamma: ≥ 0; 0 is cross entropy, 2 the paper's, 1 LDAM's and ABSGD's. weights: of classes, where there
-    are any: "outside", w times the loss; "inside", of the cross entropy that p is taken from (LDAM's and ABSGD's code).
-    """
+    """The focal loss."""
 
-    gamma: float = 2.0
-    weights: Weights = "outside"
+    gamma: float = setting(
+        2.0, "how much less easy examples count; 0 is cross entropy, 2 the paper's, 1 LDAM's and ABSGD's", "[0, inf)"
+    )
+    weights: Weights = setting(
+        "outside",
+        "where class weights enter: outside multiplies the loss, inside the cross entropy that p is taken from (LDAM's and "
+        "ABSGD's code)",
+    )
 
-    limits = ({"gamma": 0.0},)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.gamma < float("inf"):
-            raise UserError(f"focal(gamma={self.gamma}): gamma must be at least 0; 0 is cross entropy, 2 is usual")
-        check_choice("weights", self.weights, get_args(Weights))
+    reduces_to_cross_entropy = ({"gamma": 0.0},)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

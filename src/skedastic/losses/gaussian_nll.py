@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
 LARGEST = 100.0  # variance, in squared deviations of the target
@@ -37,21 +37,13 @@ def gaussian_nll(outputs: Tensor, y: Tensor, floor: float, beta: float = 0.0) ->
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianNLL(PerExampleLoss):
-    """Mean and variance of each target. floor: of the variance, > 0, in squared deviations of the target; beta: in [0, 1]."""
+    """Mean and variance of each target."""
 
-    floor: float = 1e-3
-    beta: float = 1.0
+    floor: float = setting(1e-3, "least variance, in squared deviations of the target; 0.001 is usual", "(0, inf)")
+    beta: float = setting(1.0, "0 is the likelihood itself, 1 fits the mean as squared error does", "[0, 1]")
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
     outputs: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        if not 0 < self.floor < float("inf"):
-            raise UserError(f"gaussian-nll(floor={self.floor}): floor must be finite and above 0; 0.001 is usual")
-        if not 0 <= self.beta <= 1:
-            raise UserError(
-                f"gaussian-nll(beta={self.beta}): beta must be in [0, 1]; 0 is the likelihood itself, 1 fits the mean as squared error does"
-            )
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B]; they may be negative."""

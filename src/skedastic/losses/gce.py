@@ -17,7 +17,7 @@ from math import log
 
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss, log_probability
 
 
@@ -31,20 +31,14 @@ def gce(logits: Tensor, y: Tensor, q: float, truncation: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class GCE(PerExampleLoss):
-    """Generalized cross entropy. q: in [0, 1]; truncation: k in [0, 1), 0 is none and 0.5 the paper's."""
+    """Generalized cross entropy."""
 
-    q: float = 0.7
-    truncation: float = 0.0
+    q: float = setting(0.7, "0 is cross entropy, 1 the absolute error; 0.7 is usual", "[0, 1]")
+    truncation: float = setting(
+        0.0, "examples whose label is at most as probable are left out (k); 0 is none, 0.5 the paper's", "[0, 1)"
+    )
 
-    limits = ({"q": 0.0}, {"q": 1e-7})
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.q <= 1:
-            raise UserError(
-                f"gce(q={self.q}): q must be in [0, 1]; 0 is cross entropy, 1 the absolute error, 0.7 usual"
-            )
-        if not 0 <= self.truncation < 1:
-            raise UserError(f"gce(truncation={self.truncation}): truncation must be in [0, 1); 0 is none, 0.5 usual")
+    reduces_to_cross_entropy = ({"q": 0.0}, {"q": 1e-7})
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], in [0, 1/q]."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
 
@@ -22,17 +22,16 @@ def huber(outputs: Tensor, y: Tensor, delta: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Huber(PerExampleLoss):
-    """Huber's loss. delta: in deviations of the target, > 0; small is near the absolute error, large the squared one."""
+    """Huber's loss."""
 
-    delta: float = 1.0
+    delta: float = setting(
+        1.0,
+        "error from which on the loss is absolute, in deviations of the target; small is near the absolute error, large the "
+        "squared one; 1 is usual",
+        "(0, inf)",
+    )
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
-
-    def __post_init__(self) -> None:
-        if not 0 < self.delta < float("inf"):
-            raise UserError(
-                f"Huber(delta={self.delta}): delta must be above 0, in deviations of the target; 1 is usual"
-            )
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
 
@@ -36,19 +36,13 @@ def ldam(cosines: Tensor, y: Tensor, margin: Tensor, scale: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class LDAM(PerExampleLoss):
-    """Label-distribution-aware margins. margin: of the rarest class, ≥ 0; scale: s > 0, of the cosines."""
+    """Label-distribution-aware margins."""
 
-    margin: float = 0.5
-    scale: float = 30.0
+    margin: float = setting(0.5, "margin of the rarest class, in cosines; 0.5 is usual", "[0, inf)")
+    scale: float = setting(30.0, "by how much cosines are multiplied before the softmax (s); 30 is usual", "(0, inf)")
 
     cosines: ClassVar[bool] = True
-    limits = ({"margin": 0.0, "scale": 1.0},)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.margin < float("inf"):
-            raise UserError(f"ldam(margin={self.margin}): margin must be finite and at least 0; 0.5 is usual")
-        if not 0 < self.scale < float("inf"):
-            raise UserError(f"ldam(scale={self.scale}): scale must be finite and above 0; 30 is usual")
+    reduces_to_cross_entropy = ({"margin": 0.0, "scale": 1.0},)
 
     def of_classes(self, count: Tensor) -> Tensor:
         """Return the margins [C]."""

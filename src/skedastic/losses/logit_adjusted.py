@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
 
@@ -21,15 +21,13 @@ def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class LogitAdjusted(PerExampleLoss):
-    """Logit adjustment. tau: ≥ 0; 0 is cross entropy, 1 fits balanced error."""
+    """Logit adjustment."""
 
-    tau: float = 1.0
+    tau: float = setting(
+        1.0, "how much the classes' shares are made up for; 0 is cross entropy, 1 fits balanced error", "[0, inf)"
+    )
 
-    limits = ({"tau": 0.0},)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.tau < float("inf"):
-            raise UserError(f"logit-adjusted(tau={self.tau}): tau must be finite and at least 0; 1 is usual")
+    reduces_to_cross_entropy = ({"tau": 0.0},)
 
     def of_classes(self, count: Tensor) -> Tensor:
         """Return τ log π_c, [C]; −inf for a class without examples, which is then never a rival."""

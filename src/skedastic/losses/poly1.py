@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss, log_probability
 
 
@@ -20,15 +20,13 @@ def poly1(logits: Tensor, y: Tensor, epsilon: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Poly1(PerExampleLoss):
-    """Cross entropy with its first polynomial coefficient moved. epsilon: ≥ -1; 0 is cross entropy, 2 the paper's."""
+    """Cross entropy with its first polynomial coefficient moved."""
 
-    epsilon: float = 2.0
+    epsilon: float = setting(
+        2.0, "what is added to the first polynomial coefficient; 0 is cross entropy, 2 the paper's", "[-1, inf)"
+    )
 
-    limits = ({"epsilon": 0.0},)
-
-    def __post_init__(self) -> None:
-        if not -1 <= self.epsilon < float("inf"):
-            raise UserError(f"poly1(epsilon={self.epsilon}): epsilon must be finite and at least -1; 2 is usual")
+    reduces_to_cross_entropy = ({"epsilon": 0.0},)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.errors import UserError
 from skedastic.losses.base import PerExampleLoss, log_probability
 
@@ -23,22 +24,20 @@ def sce(logits: Tensor, y: Tensor, alpha: float, beta: float, log_zero: float) -
 
 @dataclass(frozen=True, kw_only=True)
 class SCE(PerExampleLoss):
-    """Symmetric cross entropy. alpha, beta: ≥ 0, not both 0 (CIFAR-10: 0.1 and 1); log_zero: A < 0."""
+    """Symmetric cross entropy. One of `alpha` and `beta` must be above 0."""
 
-    alpha: float = 0.1
-    beta: float = 1.0
-    log_zero: float = -4.0
+    alpha: float = setting(0.1, "weight of the cross entropy; 0.1 for CIFAR-10", "[0, inf)")
+    beta: float = setting(1.0, "weight of the reverse cross entropy; 1 for CIFAR-10", "[0, inf)")
+    log_zero: float = setting(-4.0, "what log 0 is taken for (A), such as -4", "(-inf, 0)")
 
-    limits = ({"alpha": 1.0, "beta": 0.0},)
+    reduces_to_cross_entropy = ({"alpha": 1.0, "beta": 0.0},)
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"sce({name}={getattr(self, name)}): {name} must be finite and at least 0")
+        super().__post_init__()
         if self.alpha == self.beta == 0:
-            raise UserError("sce(alpha=0, beta=0): nothing would be trained; one of them must be above 0")
-        if not float("-inf") < self.log_zero < 0:
-            raise UserError(f"sce(log_zero={self.log_zero}): log_zero must be finite and below 0, such as -4")
+            raise UserError(
+                "must be above 0 where beta is 0; nothing would be trained", setting=self.place("alpha"), value=0
+            )
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

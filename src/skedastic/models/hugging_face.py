@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.errors import UserError, check_choice, unknown
+from skedastic.configurable import Configurable, setting
+from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import PADDING, Inputs
 from skedastic.models.normalized import Normalized
 from skedastic.models.row_input import RowInput, vector_width
@@ -35,29 +36,21 @@ SAME = 1e-5  # states that differ by less, relative to the largest, have read th
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What can be set of a model.
+class Options(Configurable):
+    """What can be set of a model."""
 
-    pretrained: None is with weights where there are some. pool: the token whose state is read, or "mean" of all; None is "last"
-    where a token sees only those before it, else "mean"; of images the model's own way, else "mean". dropout: in [0, 1), before
-    the last layer. freeze: only the last layer is trained, and the model stays in evaluation mode. Raises UserError on
-    anything else.
-    """
+    section: ClassVar[str | None] = "model"
 
-    pretrained: bool | None = None
-    pool: Pool | None = None
-    dropout: float = 0.1
-    freeze: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value in (("pretrained", self.pretrained), ("freeze", self.freeze)):
-            if not isinstance(value, bool) and not (name == "pretrained" and value is None):
-                raise UserError(f"model.{name}={value!r}: must be true or false")
-        if self.pool is not None:
-            check_choice("model.pool", self.pool, get_args(Pool))
-        number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
-        if not number or not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout={self.dropout!r}: must be in [0, 1)")
+    pretrained: bool | None = setting(
+        None, "whether to begin with pretrained weights; by default where there are some, false for random ones"
+    )
+    pool: Pool | None = setting(
+        None,
+        "token whose state is read, or the mean of all; by default last where a token sees only those before it, and of "
+        "images the model's own way, else mean",
+    )
+    dropout: float = setting(0.1, "dropout before the last layer", "[0, 1)")
+    freeze: bool = setting(False, "whether only the last layer is trained, and the model stays in evaluation mode")
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:

@@ -11,68 +11,81 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
-from skedastic.models import whole
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
 
 PREFIX = "timm"
-OPTIONS = ("pretrained", "checkpoint", "drop_rate", "drop_path_rate", "img_size")
 ON_THE_HUB = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Configurable):
+    """What can be set of a model."""
+
+    section: ClassVar[str | None] = "model"
+
+    pretrained: bool = setting(True, "whether to begin with pretrained weights, of the cache or the hub")
+    checkpoint: str | Path | None = setting(
+        None, "a .safetensors file of the model's weights, in place of the hub's; pickles are never read"
+    )
+    drop_rate: float | None = setting(None, "dropout before the last layer", "[0, 1)")
+    drop_path_rate: float | None = setting(None, "share of the paths that are dropped (stochastic depth)", "[0, 1)")
+    img_size: int | None = setting(
+        None, "pixels of a side; by default those of the images, where the model has a fixed size", "[1, inf)"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.checkpoint is None:
+            return
+        path = Path(self.checkpoint)
+        if path.suffix != ".safetensors" or not path.is_file():
+            rule = "must be a .safetensors file; pickles are never read"
+            raise UserError(rule, setting="model.checkpoint", value=str(path))
+        if not self.pretrained:
+            rule = "model.checkpoint gives weights; leave one of the two out"
+            raise UserError(rule, setting="model.pretrained", value=False)
+
+    def of_timm(self) -> dict[str, Any]:
+        """Return the arguments of `timm.create_model`."""
+        names = ("drop_rate", "drop_path_rate", "img_size")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return the network of a model's name, with a new last layer.
 
-    options: pretrained (default true: from the cache or the hub), checkpoint (a .safetensors file of its weights instead),
-    drop_rate and drop_path_rate in [0, 1), img_size (pixels of a side; default: that of the images, where the model has a
-    fixed one). Raises UserError where timm can't be imported, has no such model, can't load its weights whole, or can't read
-    the images.
+    options: as `Options` has them. Raises UserError where timm can't be imported, has no such model, can't load its weights
+    whole, or can't read the images.
     """
+    known = [field.name for field in fields(Options)]
     for option in options:
-        if option not in OPTIONS:
-            raise unknown(f"option of model '{PREFIX}:{name}'", option, OPTIONS)
+        if option not in known:
+            raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
     if inputs.kind != "image":
         raise UserError(f"model {PREFIX}:{name} reads images, and the data is a {inputs.kind}")
-    pretrained = options.get("pretrained", True)
-    if not isinstance(pretrained, bool):
-        raise UserError(f"model.pretrained={pretrained!r}: must be true or false")
-    for option in ("drop_rate", "drop_path_rate"):
-        rate = options.get(option, 0)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise UserError(f"model.{option}={rate!r}: must be in [0, 1)")
-    if "img_size" in options:
-        whole("img_size", options["img_size"])
-    if "checkpoint" in options:
-        _check_file(options["checkpoint"], pretrained)
+    chosen = Options(**options)
     timm = _timm()
     if not timm.is_model(name):
         raise unknown("model of timm", name, timm.list_models())
-    net = _made(timm, name, inputs, classes, options, pretrained)
+    net = _made(timm, name, inputs, classes, chosen)
     if not inputs.mean:  # then x is no pixels
         return net
-    mean, deviation = _pixels(net, inputs) if pretrained else (inputs.mean, inputs.deviation)
+    mean, deviation = _pixels(net, inputs) if chosen.pretrained else (inputs.mean, inputs.deviation)
     return Normalized(net, mean, deviation)
 
 
-def _check_file(checkpoint: Any, pretrained: bool) -> None:
-    path = Path(checkpoint) if isinstance(checkpoint, (str, Path)) else None
-    if path is None or path.suffix != ".safetensors" or not path.is_file():
-        raise UserError(f"model.checkpoint={str(checkpoint)!r}: must be a .safetensors file; pickles are never read")
-    if not pretrained:
-        raise UserError("model.pretrained=false: model.checkpoint gives weights; leave one of the two out")
-
-
-def _made(
-    timm: Any, name: str, inputs: Inputs, classes: int, options: Mapping[str, Any], pretrained: bool
-) -> nn.Module:
-    given = {k: v for k, v in options.items() if k not in ("pretrained", "checkpoint")}
+def _made(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
+    given = options.of_timm()
     try:
         with _quiet():
             config = timm.get_pretrained_cfg(name)
@@ -80,17 +93,17 @@ def _made(
                 given = {"img_size": tuple(inputs.shape[-2:]), **given}
             net: Any = timm.create_model(
                 name,
-                pretrained=pretrained,
-                pretrained_cfg_overlay=_source(config, options.get("checkpoint")) if pretrained else {},
+                pretrained=options.pretrained,
+                pretrained_cfg_overlay=_source(config, options.checkpoint) if options.pretrained else {},
                 num_classes=classes,
                 in_chans=inputs.shape[0],
                 **given,
             )
     except Exception as error:  # the package and the hub raise of all kinds
-        way_out = "; for random weights: --set model.pretrained=false" if pretrained else ""
+        way_out = "; for random weights: --set model.pretrained=false" if options.pretrained else ""
         raise UserError(f"model {PREFIX}:{name} can't be made: {_line(error)}{way_out}") from None
-    if "checkpoint" in options:
-        _check_whole(options["checkpoint"], net)
+    if options.checkpoint is not None:
+        _check_whole(options.checkpoint, net)
     _try(net, name, inputs)
     return net.train()  # type: ignore[no-any-return]
 

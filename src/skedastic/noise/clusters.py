@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import run_with_features
 from skedastic.data import Dataset
 from skedastic.data.dataset import Features
-from skedastic.data.targets.groups import CLUSTER
+from skedastic.data.settings import CLUSTER
 from skedastic.errors import UserError
 from skedastic.training.loop import Trained
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from skedastic.data import Dataset, from_arrays, from_torch, is_frame, is_torch, open_source
-from skedastic.data.targets.groups import clusters_asked
-from skedastic.data.targets.reading import TaskName
+from skedastic.data.settings import TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError, unknown
 from skedastic.evaluation.classification import evaluate
 from skedastic.evaluation.regression import evaluate_regression
@@ -27,21 +26,17 @@ from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome, check_jobs, run_seeds
-from skedastic.settings.config import (
-    Config,
-    Estimation,
-    build_config,
-    compared_methods,
-    make_method,
-    method_table,
-    the_method,
-    to_toml,
-)
+from skedastic.settings.config import Config, Estimation
+from skedastic.settings.data_apart import DataApart, FromPython, Nothing
+from skedastic.settings.methods import compared_methods, make_method, method_table, the_method
+from skedastic.settings.model_choice import OwnModel
+from skedastic.settings.reading import build_config, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import Progress, make_task
 
 ALL = "all"  # instead of the names of methods
 OF_FRAMES = ("task", "bins", "text", "numeric", "categorical", "ignore")  # what is said of X where y comes beside it
+ColumnNames = str | Sequence[str]  # names, or several in one text by comma
 Tell = Callable[[Data], None]
 
 
@@ -50,64 +45,149 @@ def fit(
     y: Any = None,
     *,
     method: Method | str = "har",
-    task: TaskName = "auto",
-    groups: Any = None,
-    test: Any = None,
-    reference: Any = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
     train: TrainingConfig | None = None,
     estimate: Estimation | None = None,
+    tokens: TextSettings | None = None,
+    test: Any = None,
+    reference: Any = None,
+    target: str | None = None,
+    task: TaskName = "auto",
+    groups: Any = None,
+    bins: int | None = None,
+    ignore: ColumnNames = (),
+    text: ColumnNames = (),
+    numeric: ColumnNames = (),
+    categorical: ColumnNames = (),
+    image: str | None = None,
+    image_size: int | None = None,
+    annotators: ColumnNames = (),
+    split: str | None = None,
+    group_by: str | None = None,
+    truth: str | None = None,
+    labels: str | Path | None = None,
+    noise: str | None = None,
+    imbalance: str | None = None,
+    limit: int | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
     checkpoints: str | Path | None = None,
-    **settings: Any,
+    checkpoint_every: float = 60.0,
+    progress: Progress | None = None,
 ) -> Result:
     """Train one model and return it with everything that was found out on the way.
 
-    source: features X [n, ...] (NumPy, torch, pandas, Polars, lists, texts) with labels y [n]; or, without y, a map-style torch data
-    set of pairs (x, label), or a frame or what the command line takes (a file, the name of a built-in set) with
-    `target="column"`, and the other columns by name: `text=["review"]`, `ignore=["id"]`, `annotators=[…]`, …. method: a method such as
-    `sk.HAR(strength=0.1)`, or a preset's name. task: "classification", "regression", or "auto": regression where y holds
-    measurements. groups: [n] group of each example, or with a file the name of a column, or "cluster:K"; by default its label, or ten
-    bins of real targets (`bins=N`). test: (X, y), or (X, y, groups), or a share in (0, 1) to hold out, or a file; by default
-    everything is trained on and nothing is evaluated. reference: trusted examples for the methods that learn from some, given
-    as `test` is; a share is set apart from the training rows, as many of each class. model: a model's name, or {"name": …} with its options, or a
-    function without arguments that returns a fresh network for the encoded features. train, estimate: the training configuration, and
-    how the noise is estimated. checkpoints: a folder to keep checkpoints in; the same call goes on from those that are
-    there. settings: further fields of `skedastic.Config`, such as noise="uniform:0.2".
+    Parameters
+    ----------
+    source : array [n, ...], frame, data set, str or Path
+        Features X, with labels `y` beside them: NumPy, torch, pandas, Polars, lists or texts. Without `y`, a map-style torch
+        data set of pairs (x, label), a frame, a file, or the name of a built-in set; columns are then given by name.
+    y : array [n], optional
+        Labels of any kind, or numbers.
+    method : Method or str
+        Such as `sk.HAR(strength=0.1)`, or the name of a preset.
+    model : str, mapping or callable
+        A model's name, a table {"name": …} with its options, or a function without arguments that returns a fresh network
+        for the encoded features.
+    train : TrainingConfig, optional
+        Epochs, batches, optimizer and learning rate.
+    estimate : Estimation, optional
+        How the noise of the groups is estimated.
+    tokens : TextSettings, optional
+        How text becomes tokens.
+    test : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
+        Arrays, a share to hold out, or a file. By default everything is trained on, and nothing is evaluated.
+    reference : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
+        Trusted examples for the methods that learn from some. A share is set apart from the training rows, as many of each
+        class.
+    target : str, optional
+        Column with the labels, or numbers.
+    task : {'auto', 'classification', 'regression'}
+        "auto" is regression where the target holds measurements.
+    groups : array [n], or str, optional
+        Group of each example; of a file or a frame the name of a column; or "cluster:K". By default each label, or bins of
+        numbers.
+    bins : int, at least 1, optional
+        Bins of a target of numbers that are the groups; by default 10.
+    ignore, text, numeric, categorical : sequence of str
+        ColumnNames to leave out, and those to read as text, numbers or categories, whatever they look like.
+    image : str, optional
+        Column of images, or of paths to images.
+    image_size : int, at least 4, optional
+        Pixels of each side that images are resized to.
+    annotators : sequence of str
+        ColumnNames of one person's labels each; they make the target where none is named.
+    split : str, optional
+        Column that names each row train, test or validation.
+    group_by : str, optional
+        Column whose equal cells stay together in every split.
+    truth : str, optional
+        Column with clean labels, for evaluation only and never for training.
+    labels : str or Path, optional
+        File of corrected labels, which take the place of the source's.
+    noise, imbalance : str, optional
+        What to corrupt the training rows with, such as "uniform:0.2" and "longtail:100".
+    limit : int, at least 2, optional
+        Training examples to use, drawn by seed.
+    seed : int in [0, 2147483647]
+        Of the split, the initial weights and the batches.
+    checkpoints : str or Path, optional
+        Folder to keep checkpoints in. The same call goes on from those that are there.
+    checkpoint_every : float, at least 0
+        Least seconds between two checkpoints; inf is at the end of each stage only.
+    progress : callable, optional
+        Is told of every epoch.
 
-    Raises UserError, in one line, on whatever can't be used.
+    Returns
+    -------
+    Result
+        The model with its figures.
+
+    Raises
+    ------
+    UserError
+        In one line, for whatever can't be used.
     """
     if y is None and is_torch(source):
         source, y = from_torch(source)
-    if (
-        y is None
-        and not isinstance(source, (str, Path))
-        and not (is_frame(source) and {"target", "annotators"} & settings.keys())
-    ):
+    named = y is None and isinstance(source, (str, Path))
+    if y is None and not named and not (is_frame(source) and (target is not None or annotators)):
         raise UserError("fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…")
-    for what, given_as in (("test", test), ("reference", reference)):
-        if not isinstance(given_as, (tuple, str, Path, int, float, np.floating, type(None))):
-            raise UserError(
-                f"{what}={type(given_as).__name__}: give (X, y), a share in (0, 1), the name of a file, or None"
-            )
     own_net = None if isinstance(model, (str, Mapping)) else model
     name = method if isinstance(method, str) else None
     method = make_method(method, {}) if isinstance(method, str) else method
     asks_for_clusters = isinstance(groups, str) and clusters_asked(groups) is not None
-    given = {
-        "source": str(source) if isinstance(source, (str, Path)) and y is None else "",
-        "task": task,
-        "groups": groups if y is None or asks_for_clusters else None,
-        "test": "none" if test is None else "given" if isinstance(test, tuple) else str(test),
-        "reference": None if reference is None else "given" if isinstance(reference, tuple) else str(reference),
-        "model": model if isinstance(model, Mapping) else {"name": "own" if own_net else model},
-        "method": method_table(method, name),
-        "train": train or TrainingConfig(),
-        "estimate": estimate or Estimation(),
-        "seed": seed,
-    }
-    config = build_config(settings | given)
+    config = build_config(
+        {
+            "source": str(source) if named else None,
+            "target": target,
+            "task": task,
+            "groups": groups if y is None or asks_for_clusters else None,
+            "bins": bins,
+            "ignore": ignore,
+            "text": text,
+            "numeric": numeric,
+            "categorical": categorical,
+            "image": image,
+            "image_size": image_size,
+            "annotators": annotators,
+            "split": split,
+            "group_by": group_by,
+            "truth": truth,
+            "labels": None if labels is None else str(labels),
+            "test": _apart("test", test),
+            "reference": _apart("reference", reference),
+            "noise": noise,
+            "imbalance": imbalance,
+            "limit": limit,
+            "seed": seed,
+            "checkpoint_every": checkpoint_every,
+            "method": method_table(method, name),
+            "model": model if own_net is None else OwnModel(),
+            "train": train or TrainingConfig(),
+            "estimate": estimate or Estimation(),
+            "tokens": tokens or TextSettings(),
+        }
+    )
     if y is None:
         opened = open_source(source, **config.column_roles)
     else:
@@ -115,6 +195,17 @@ def fit(
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return _fit(config, data, method, own_net, progress, checkpoints)
+
+
+def _apart(name: str, given: Any) -> DataApart:
+    """Return where the test or reference data that `fit` was given comes from."""
+    if isinstance(given, tuple):
+        return FromPython()
+    if not isinstance(given, (str, Path, int, float, np.floating, type(None))):
+        rule = f"is a {type(given).__name__}; give (X, y), a share in (0, 1), the name of a file, or None"
+        raise UserError(rule, setting=name)
+    found: DataApart = DataApart.read(given, name)
+    return found
 
 
 def fit_config(
@@ -253,7 +344,7 @@ def _why_not(method: Method, config: Config, data: Data) -> str:
         return f"not for {data.train.task}"
     if REFERENCE in method.needs and data.reference is None:
         return "no reference set"
-    if GROUP_STATS in method.needs and config.estimate.kind == "none":
+    if GROUP_STATS in method.needs and config.estimate.kind is None:
         return "no estimate of the noise"
     if IMAGES in method.requirements and data.train.kind != "image":
         return "for images"
@@ -285,9 +376,9 @@ def compare_seed(config: Config) -> SeedOutcome:
 
 def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:
     """Estimate noise and density per group of the whole source, and train no final model."""
-    if config.estimate.kind == "none":
+    if config.estimate.kind is None:
         raise UserError("estimate.kind=none leaves nothing to do; use cross-fit or paper")
-    data = open_data(replace(config, test="none"))
+    data = open_data(replace(config, test=Nothing()))
     make_net = network(config, data)
     _check_annotators(config, data)
     dry_run([ERM()], data.train, make_net, config.train)
@@ -301,11 +392,11 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
 def _estimates(config: Config, methods: Iterable[Method]) -> bool:
     """Whether the noise is estimated; refuses to do without where a method can't."""
     for method in methods:
-        if config.estimate.kind == "none" and GROUP_STATS in method.needs:
+        if config.estimate.kind is None and GROUP_STATS in method.needs:
             raise UserError(
                 f"estimate.kind=none, but {method.card.name} needs each group's noise; use cross-fit or paper"
             )
-    return config.estimate.kind != "none"
+    return config.estimate.kind is not None
 
 
 def _check_annotators(config: Config, data: Data) -> None:

@@ -29,6 +29,8 @@ from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
+from skedastic.settings.data_apart import DataApart, FromPython, FromSource, HoldOut
+from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 
 
@@ -71,22 +73,22 @@ def open_data(
     if config.labels is not None:
         source = with_corrections(source, config.labels)
     give_back()
-    split = config.test == "none" or config.test_fraction is not None
-    test_source = _beside("test", test, None if split else config.test, config, source)
-    within = config.reference is None or config.reference_fraction is not None
-    trusted = _beside("reference", reference, None if within else config.reference, config, source)
+    test_source = _beside("test", test, config.test, config, source)
+    trusted = _beside("reference", reference, config.reference, config, source)
     ready = prepare(config, source, test_source, trusted)
     give_back()
     return ready
 
 
-def _beside(name: str, arrays: Arrays | None, named: str | None, config: Config, source: Source) -> Source | None:
+def _beside(name: str, arrays: Arrays | None, asked: DataApart, config: Config, source: Source) -> Source | None:
     """Return the source of test or reference examples that was given or named; None where there is neither."""
     if arrays is not None:
         if len(arrays) not in (2, 3):
             raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
         return from_arrays(*arrays, schema=source.schema)
-    return None if named is None else open_named(config, named, source.schema)
+    if isinstance(asked, FromPython):
+        raise UserError("the data was given in Python; name a file, or a share", setting=name, value=str(asked))
+    return open_named(config, asked.name, source.schema) if isinstance(asked, FromSource) else None
 
 
 def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
@@ -97,9 +99,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     """
     rows, test_rows = source.rows, None
     if config.split is not None and test_source is not None:
-        raise UserError(
-            f"test={config.test}: the column {config.split!r} says which rows are for testing; leave one out"
-        )
+        rule = f"the column {config.split!r} says which rows are for testing; leave one out"
+        raise UserError(rule, setting="test", value=config.test.written())
     if test_source is not None:
         if test_source.groups != source.groups:
             raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
@@ -107,13 +108,13 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     elif source.test_rows is not None:
         for_test = torch.isin(source.rows, source.test_rows)
         rows, test_rows = source.rows[~for_test], source.rows[for_test]
-    elif config.test_fraction is not None:
-        rows, test_rows = split_rows(source, config.test_fraction, config.seed)
+    elif isinstance(config.test, HoldOut):
+        rows, test_rows = split_rows(source, config.test.share, config.seed)
     held_out = None
-    if config.reference_fraction is not None:
-        rows, held_out = reference_rows(source, rows, config.reference_fraction, config.seed)
-    named = str(config.model.get("name", "auto"))
-    own_tokens = models.tokenizer_file(named, config.model) if source.kind == "text" else None
+    if isinstance(config.reference, HoldOut):
+        rows, held_out = reference_rows(source, rows, config.reference.share, config.seed)
+    named = config.model if isinstance(config.model, NamedModel) and source.kind == "text" else None
+    own_tokens = models.tokenizer_file(named.name, named.options) if named else None
     encoder, scale = source.encode(rows, config.tokens, own_tokens), source.scale(rows)
     training = source.dataset(rows, encoder, scale)
     if config.limit is not None:
@@ -175,7 +176,10 @@ def network(config: Config, data: Data) -> MakeNet:
 
 def open_named(config: Config, source: str | None = None, schema: Schema | None = None) -> Source:
     """Open the source that `config` names, or another of the same columns; `schema`: the training data it must match."""
-    return open_source(source or config.source, schema=schema, **config.column_roles)
+    named = source or config.source
+    if named is None:
+        raise UserError("name a file, a folder or a built-in set to learn from", setting="source")
+    return open_source(named, schema=schema, **config.column_roles)
 
 
 def _check_classes(config: Config, source: Source) -> None:

@@ -11,7 +11,7 @@ from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.folder import written
 from skedastic.runs.reports import comparison_report
 from skedastic.runs.seeds import SeedOutcome
-from skedastic.settings.config import to_toml
+from skedastic.settings.reading import to_toml
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from skedastic.evaluation.metric import to_digits
 from skedastic.report.content import GroupRow, Report
 from skedastic.runs.reports import fit_report
 from skedastic.runs.summary import RunSummary
+from skedastic.settings.data_apart import HoldOut
 
 MOST_GROUPS = 50
 
@@ -69,8 +70,8 @@ def _data(summary: RunSummary) -> list[str]:
 
 def _tested_on(summary: RunSummary) -> str:
     config = summary.config
-    share = config.test_fraction
-    where = f"{share:.0%} of the source, held out" if share is not None else f"{config.test}"
+    test = config.test
+    where = f"{test.share:.0%} of the source, held out" if isinstance(test, HoldOut) else str(test)
     return f"{where}, with the clean labels of `{config.truth}`" if config.truth else where
 
 

@@ -20,6 +20,7 @@ from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
+from skedastic.settings.data_apart import HoldOut
 
 
 def fit_report(summary: RunSummary, folder: Path) -> Report:
@@ -142,11 +143,11 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
         ("Task", None if config.task == "auto" else config.task),
         ("Bins of the target", None if config.bins is None else str(config.bins)),
         ("Groups", config.groups),
-        ("Test", f"{float(config.test):.0%} held out" if _is_number(config.test) else config.test),
+        ("Test", f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)),
         ("Label noise added", config.noise),
         ("Imbalance added", config.imbalance),
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
-        ("Model", str(config.model.get("name", "auto"))),
+        ("Model", config.model.name),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
         ("Strength", _strength(config.method.get("strength"), history)),
         (
@@ -157,7 +158,7 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
             "Noise estimate",
             f"{config.estimate.kind}, {config.estimate.folds} folds"
             if config.estimate.kind == "cross-fit"
-            else config.estimate.kind,
+            else config.estimate.kind or "none",
         ),
     ]
     return [(name, value) for name, value in rows if value]
@@ -213,14 +214,6 @@ def _of(row: dict[str, Any]) -> Interval:
 
 def _mean(values: list[float]) -> Interval:
     return _of(mean_interval(values))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -21,6 +21,7 @@ from skedastic.methods.erm import ERM
 from skedastic.noise.clusters import NET, Clusters
 from skedastic.runs.folder import CHECKPOINTS, CLUSTERS
 from skedastic.runs.summary import RunSummary
+from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.network import make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
@@ -122,7 +123,7 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
 
 
 def _make_net(summary: RunSummary, encoder: Encoder, model: MakeNet | None) -> MakeNet:
-    if model is None and summary.config.model.get("name") == "own":
+    if model is None and isinstance(summary.config.model, OwnModel):
         raise UserError(
             "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
         )

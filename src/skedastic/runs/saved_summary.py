@@ -15,7 +15,8 @@ from skedastic.data import Schema
 from skedastic.data.targets.regression import Scale
 from skedastic.report.content import Suspect
 from skedastic.runs.summary import RunSummary
-from skedastic.settings.config import read, the_method, to_toml
+from skedastic.settings.methods import the_method
+from skedastic.settings.reading import read, to_toml
 
 
 def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from skedastic.evaluation.intervals import paired
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
+from skedastic.settings.data_apart import HoldOut
 
 FEW = 30  # counted examples below which a group's estimate is remarked on
 
@@ -130,7 +131,7 @@ def metric_notes(summary: RunSummary) -> list[str]:
     """Say what the accuracy of a fit is, or is not."""
     if summary.metrics is None:
         return [f"There was no test set: nothing is known of the {summary.measure.name}."]
-    if summary.true_noise is None and summary.config.test_fraction is not None:
+    if summary.true_noise is None and isinstance(summary.config.test, HoldOut):
         return [
             "The test rows were held out of the same source: where its labels are wrong, so is the accuracy."
             if summary.scale is None

@@ -13,6 +13,8 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from skedastic.configurable import Configurable, Written
+from skedastic.configurable.kinds import choices, expected, may_be_none
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
@@ -20,24 +22,60 @@ from skedastic.settings.expression import parse_expression, split
 from skedastic.settings.registry import Family, family_of
 
 
+class _WrongType(UserError):
+    """A value is of another type than the setting."""
+
+
 def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
-    """Return the dataclass `cls` made of `data`; `where` is the dotted place of `data` in the configuration."""
-    hints = get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls) if f.init]
-    arguments = {}
+    """Return a dataclass made of plain data.
+
+    Parameters
+    ----------
+    cls : type
+        The dataclass.
+    data : mapping
+        The values of its fields, in the form that TOML gives them.
+    where : str
+        The dotted place of `data` in the configuration, such as "train"; empty for the whole.
+
+    Raises
+    ------
+    UserError
+        For a key that is no field, with the nearest one, and for a value that does not fit; it names the place.
+    """
+    hints, fields = get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls) if f.init}
+    known, arguments = list(fields), {}
     for key, value in data.items():
         place = f"{where}.{key}" if where else key
         if key not in known:
             raise unknown("setting", place, [f"{where}.{k}" if where else k for k in known])
-        arguments[key] = convert(hints[key], value, place)
-    return cls(**arguments)
+        try:
+            arguments[key] = convert(hints[key], value, place)
+        except _WrongType:
+            if "setting" not in fields[key].metadata:
+                raise
+            arguments[key] = value  # the class refuses it, and says what it means
+    try:
+        return cls(**arguments)
+    except UserError as error:
+        raise _placed(error, cls, where) from None
+
+
+def _placed(error: UserError, cls: type[Any], where: str) -> UserError:
+    """Return an error of a setting, named by its place in the configuration in place of its class."""
+    own = cls.place("") if issubclass(cls, Configurable) else ""
+    if not where or not own or not error.setting.startswith(own):
+        return error
+    return UserError(error.rule, setting=f"{where}.{error.setting.removeprefix(own)}", value=error.value)
 
 
 def convert(hint: Any, value: Any, place: str) -> Any:
     """Return `value` as the type `hint`, or raise UserError saying what `place` takes."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return _one_of(inner, value, place)
+        return _one_of(hint, value, place)
+    if isinstance(hint, type) and issubclass(hint, Written):
+        return value if isinstance(value, hint) else hint.read(value, place)
     family = family_of(hint)
     if family is not None and isinstance(value, (str, Mapping)):
         return _named(family, value, place)
@@ -58,30 +96,31 @@ def convert(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):
         return value
     if family is None and (dataclasses.is_dataclass(hint) or (origin and issubclass(origin, Mapping))):
-        raise UserError(
-            f"{place}={_shown(value)}: must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
-        )
-    names = {float: "a number", int: "a whole number", bool: "true or false"}
-    what = names.get(hint, "text") if family is None else f"the name of a {family.what}"
-    raise UserError(f"{place}={_shown(value)}: must be {what}")
+        rule = f"must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
+        raise UserError(rule, setting=place, value=value)
+    if family is not None:
+        raise UserError(f"must be the name of a {family.what}", setting=place, value=value)
+    raise _WrongType(f"must be {expected(hint)}", setting=place, value=value)
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+def _one_of(hint: Any, value: Any, place: str) -> Any:
     """Return `value` as the first of several types that takes it."""
-    words = [w for kind in kinds if get_origin(kind) is Literal for w in get_args(kind)]
-    if value is None or (isinstance(value, str) and value == "none" and str not in kinds):
+    if value is None or (value == "none" and may_be_none(hint)):
         return None
-    if value in words:
+    if value in choices(hint):
         return value
     first: UserError | None = None
-    for kind in kinds:
+    for kind in get_args(hint):
         if kind is not type(None) and get_origin(kind) is not Literal:
             try:
                 return convert(kind, value, place)
             except UserError as error:
                 first = first or error
-    assert first is not None
-    raise UserError(f"{first}, or {' or '.join(words)}") if words else first from None
+    if isinstance(first, _WrongType) and first.setting == place:
+        raise _WrongType(f"must be {expected(hint)}", setting=place, value=value)
+    if first is None:  # of words alone: the dataclass itself checks its choices, and suggests
+        return value
+    raise first from None
 
 
 def _named(family: Family, value: Any, place: str) -> Any:
@@ -92,9 +131,9 @@ def _named(family: Family, value: Any, place: str) -> Any:
     name = settings.pop("name", None)
     if name is None:
         example = _first_with(family, settings)
-        raise UserError(f"{place}: which {family.what}? name it too, with {place}.name={example}")
+        raise UserError(f"which {family.what}? name it too, with {place}.name={example}", setting=place)
     if not isinstance(name, str):
-        raise UserError(f"{place}.name={name!r}: must be text, the name of a {family.what}")
+        raise UserError(f"must be text, the name of a {family.what}", setting=f"{place}.name", value=name)
     if name not in family.names():
         raise unknown(family.what, str(name), family.names())
     if family.base is Method:
@@ -103,7 +142,9 @@ def _named(family: Family, value: Any, place: str) -> Any:
     if "" in settings:
         fields = [f.name for f in dataclasses.fields(cls)]
         if not fields or fields[0] in settings:
-            raise UserError(f"{place}: {name}(…) {'takes no settings' if not fields else f'has {fields[0]} twice'}")
+            raise UserError(
+                f"{name}(…) {'takes no settings' if not fields else f'has {fields[0]} twice'}", setting=place
+            )
         settings[fields[0]] = settings.pop("")
     return build(cls, settings, place)
 
@@ -116,7 +157,8 @@ def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
     name, own = name_and_settings(name, place)
     for key in settings:
         if key in own:
-            raise UserError(f"{place}.{key} is given twice, in {name}({key}=…) and beside it; leave one out")
+            rule = f"given twice, in {name}({key}=…) and beside it; leave one out"
+            raise UserError(rule, setting=f"{place}.{key}", value=settings[key])
     if "" in (given := {**own, **settings}):
         raise UserError(f"{place}={name}(…): settings of a method have names, such as {name}(loss=focal)")
     preset = find_preset(name)
@@ -130,12 +172,9 @@ def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
         return name, {}
     found = parse_expression(name, place)
     if not isinstance(found, dict) or not isinstance(found.get("name"), str):
-        raise UserError(f"{place}={name!r}: must be the name of a method, with settings in brackets: absgd(lam=5)")
+        rule = "must be the name of a method, with settings in brackets: absgd(lam=5)"
+        raise UserError(rule, setting=place, value=name)
     return found.pop("name"), found
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, (str, numbers.Number)) else f"a {type(value).__name__}"
 
 
 def _first_with(family: Family, settings: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from torch import nn
 
 from skedastic import models
 from skedastic.data import Encoder
+from skedastic.errors import UserError
 from skedastic.settings.config import Config
+from skedastic.settings.model_choice import NamedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,5 +21,7 @@ def make_network(config: Config, encoder: Encoder, classes: Sequence[str]) -> Ca
 
     It has an output for each of the classes, and one where there are none: the targets are real.
     """
-    options = {key: value for key, value in config.model.items() if key != "name"}
-    return models.factory(str(config.model.get("name", "auto")), encoder.inputs, len(classes) or 1, options)
+    model = config.model
+    if not isinstance(model, NamedModel):
+        raise UserError("was made in Python; give the function that makes it", setting="model", value=model.name)
+    return models.factory(model.name, encoder.inputs, len(classes) or 1, model.options)

@@ -23,6 +23,7 @@ from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Logs, Stage,
 from skedastic.training.checkpoints import Snapshot
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
+from skedastic.training.optimizers import make_optimizer, make_schedule
 
 Values = dict[str, float | str]  # a row of the history
 SUMMED_AT_ONCE = 64  # steps
@@ -67,8 +68,8 @@ class StageRun:
             if group and (own := method.optimizers().get(name)) is not None:
                 self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
             elif group:
-                self.optimizers[name] = training.make_optimizer(group, stage.lr_scale, stage.optimizer)
-                self.schedules.append(training.make_schedule(self.optimizers[name], self.epochs))
+                self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer)
+                self.schedules.append(make_schedule(training, self.optimizers[name], self.epochs))
         self.loader = self._loader(dataset, least)
         self.whole, self.reference = whole or dataset, reference
         self.rows = rows_of(dataset)

@@ -130,7 +130,7 @@ def test_tokens_are_the_same_each_time_and_hold_every_character() -> None:
 
 
 def test_settings_that_can_not_be() -> None:
-    for settings, words in (({"vocabulary": 20}, "at least 300"), ({"length": 0}, "from 1 to 100000")):
+    for settings, words in (({"vocabulary": 20}, "at least 300"), ({"length": 0}, "in .1, 100000.")):
         with pytest.raises(UserError, match=words):
             TextSettings(**settings)
     for options, words in (

@@ -153,4 +153,4 @@ def test_targets_that_can_not_be_are_one_line(tmp_path):
     for spec in ({"noise": "uniform:0.2"}, {"imbalance": "step:10"}):
         assert "it is made for classes" in refused(prepare, Config(**spec), from_arrays(X, Y), None)
     assert "did you mean 'regression'?" in refused(Config, task="regresion")
-    assert "bins=0: must be at least 1" in refused(Config, bins=0)
+    assert "bins=0: must be a whole number of at least 1" in refused(Config, bins=0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from skedastic.methods.presets import presets
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from tests.support.worlds import BUDGET, Blobs, Occluded, gain, rare
 
 

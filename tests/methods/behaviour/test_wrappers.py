@@ -1,6 +1,6 @@
 """Methods around methods that help by themselves."""
 
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 from tests.support.worlds import Blobs, gain
 
 NOISY = Blobs(noise="uniform:0.4")

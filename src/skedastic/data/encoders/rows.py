@@ -16,8 +16,9 @@ from torch import Tensor
 
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
-from skedastic.data.encoders.text import TextEncoder, TextSettings
+from skedastic.data.encoders.text import TextEncoder
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
+from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
 from skedastic.data.tables.roles import check_columns

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skedastic.data.settings import TextSettings
 from skedastic.errors import UserError
 from skedastic.models.inputs import PADDING
 
@@ -19,27 +20,6 @@ NEEDS_EXTRA = "text needs the package tokenizers; pip install 'skedastic[text]'"
 CHUNK = 4096  # texts that are tokenized at a time
 LENGTH_SHARE = 0.9  # of the training texts are whole where no length is given
 MOST_TOKENS = 256  # of a text where no length is given
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextSettings:
-    """How text becomes tokens.
-
-    vocabulary: most tokens of a tokenizer trained here, ≥ 300. length: most tokens of a text, the rest is cut off; None is
-    what nine in ten training texts need, at most 256. lowercase: upper case makes no difference.
-    """
-
-    vocabulary: int = 10_000
-    length: int | None = None
-    lowercase: bool = True
-
-    def __post_init__(self) -> None:
-        if self.vocabulary < 300:
-            raise UserError(
-                f"tokens.vocabulary={self.vocabulary}: must be at least 300 tokens; 256 of them are the bytes"
-            )
-        if self.length is not None and not 1 <= self.length <= 100_000:
-            raise UserError(f"tokens.length={self.length}: must be from 1 to 100000 tokens")
 
 
 @dataclass(frozen=True)

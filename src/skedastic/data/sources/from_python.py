@@ -14,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from skedastic.data.images import as_images
 from skedastic.data.schema import Schema
+from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.data.sources.files import readable
 from skedastic.data.sources.source import Source, check_like, columns_like
@@ -21,7 +22,7 @@ from skedastic.data.tables.columns import CellLocation, encodable, is_text
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
 from skedastic.data.targets.labels import are_whole_numbers
-from skedastic.data.targets.reading import Column, TaskName, read_targets
+from skedastic.data.targets.reading import Column, read_targets
 from skedastic.errors import UserError, unknown
 
 

@@ -15,9 +15,9 @@ from skedastic.data.dataset import Dataset, Features, Truth
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.images import ImageEncoder
 from skedastic.data.encoders.rows import RowEncoder
-from skedastic.data.encoders.text import TextSettings
 from skedastic.data.images import picture
 from skedastic.data.schema import Schema
+from skedastic.data.settings import TextSettings
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotators import Votes

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skedastic.data.settings import ColumnSettings
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotators import annotator_columns
-from skedastic.data.targets.reading import TaskName
 from skedastic.errors import UserError, suggestion, unknown
 
 NOUNS: dict[ColumnKind, tuple[str, str]] = {
@@ -28,34 +28,13 @@ ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
 
 
 @dataclass(frozen=True, kw_only=True)
-class Roles:
-    """What the user says of the columns of a source.
+class Roles(ColumnSettings):
+    """What the user says of the columns of a source, and which of them is to be read as what."""
 
-    target: with the labels or numbers. groups: with the groups; None takes the labels, or bins of real targets. truth: with
-    clean labels, for evaluation only. ignore: no features. text, numeric, categorical: to be taken so, whatever they look
-    like. image: of several columns of images, or of paths to images in a table of text, the one. task, bins: as in
-    `read_targets`. image_size: pixels of each side that images are resized to.
-    annotators: several people's answers, as in `annotators`; they make the target where none is named.
-    split: with train, test or validation for each row. group_by: rows with the same cell there stay together in every split.
-    """
-
-    target: str | None = None
-    groups: str | None = None
-    truth: str | None = None
-    ignore: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    image: str | None = None
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    task: TaskName = "auto"
-    bins: int | None = None
-    image_size: int | None = None
-    annotators: tuple[str, ...] = ()
-    split: str | None = None
-    group_by: str | None = None
     given: Mapping[str, ColumnKind] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given: dict[str, ColumnKind] = {}
         kinds: tuple[tuple[ColumnKind, Sequence[str]], ...] = (
             ("text", self.text),

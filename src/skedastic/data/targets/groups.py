@@ -31,17 +31,7 @@ from skedastic.data.targets.labels import read_groups
 from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers
 from skedastic.errors import UserError, unknown
 
-QUANTILES, SUPERCLASS, CLUSTER = "quantiles:", "superclass:", "cluster:"
-
-
-def clusters_asked(groups: str | None) -> int | None:
-    """Return K of "cluster:K", None where the groups are something else. Raises UserError where K is no number above 1."""
-    if groups is None or not groups.startswith(CLUSTER):
-        return None
-    number = groups.removeprefix(CLUSTER)
-    if not number.isdecimal() or not 2 <= int(number) <= 1000:
-        raise UserError(f"groups={groups}: write how many clusters each class is put into, from 2 to 1000: {CLUSTER}4")
-    return int(number)
+QUANTILES, SUPERCLASS = "quantiles:", "superclass:"
 
 
 @dataclass(frozen=True, eq=False)

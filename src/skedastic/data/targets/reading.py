@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from skedastic.data.schema import Schema
+from skedastic.data.settings import TaskName
 from skedastic.data.tables.columns import CellLocation
 from skedastic.data.targets.labels import read_groups, read_labels, read_truth
 from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers
 from skedastic.errors import UserError
 
-TaskName = Literal["auto", "classification", "regression"]
 Column = tuple[pd.Series, CellLocation]
 
 

@@ -1,0 +1,72 @@
+"""From the configuration to methods, and from methods to their tables in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from skedastic.errors import unknown
+from skedastic.methods.bases.method import Method
+from skedastic.methods.presets import find_preset
+from skedastic.settings.config import Config
+from skedastic.settings.convert import build_method, name_and_settings
+from skedastic.settings.registry import family_of
+
+
+def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+    """Return the method of a preset's name, such as "gce" or "absgd(lam=5)", with `settings` on top of the preset's own."""
+    return build_method(name, settings, "method")
+
+
+def the_method(config: Config) -> Method:
+    """Return the method that the configuration names."""
+    return make_method(config.method.get("name", "har"), _settings(config.method))
+
+
+def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
+    """Return the `[method]` table of `method` with all of its settings, under the name of its card or a preset."""
+    table = settings_table({f.name: getattr(method, f.name) for f in dataclasses.fields(method)})
+    return {"name": name_and_settings(name, "method")[0] if name else method.card.name} | table
+
+
+def settings_table(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they stand in a configuration: losses, samplers and methods by name, with theirs."""
+    return {name: "none" if value is None else _named(value) for name, value in settings.items()}
+
+
+def compared_methods(config: Config) -> dict[str, Method]:
+    """Return the methods of a comparison by name. A setting in `[method]` goes to every method that has it.
+
+    What a preset's name stands for is not overridden: har-auto keeps its own strength.
+    """
+    settings = _settings(config.method)
+    fields, own = {}, {}
+    for name in config.methods:
+        base, given = name_and_settings(name, "methods")
+        preset = find_preset(base)
+        fields[name] = {f.name for f in dataclasses.fields(preset.cls)}
+        own[name] = {*given, *preset.settings}
+    for key in settings:
+        if not any(key in known for known in fields.values()):
+            raise unknown(f"setting of {', '.join(config.methods)}", key, sorted(set().union(*fields.values())))
+    return {
+        name: make_method(name, {k: v for k, v in settings.items() if k in fields[name] and k not in own[name]})
+        for name in config.methods
+    }
+
+
+def _named(value: Any) -> Any:
+    """What stands for a setting in a configuration: a name, or a table with its settings; a function's name."""
+    family = family_of(type(value))
+    if family is None:
+        return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
+    if isinstance(value, Method):
+        return method_table(value)
+    name = family.name_of(value)
+    settings = {f.name: _named(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {"name": name, **settings} if settings else name
+
+
+def _settings(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != "name"}
