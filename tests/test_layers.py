@@ -16,9 +16,9 @@ EVERYWHERE = {"errors", "configurable", "version"}  # modules that every package
 LAYERS = {  # the packages that each may import, besides itself
     "runtime": set(),
     "core": set(),
-    "losses": {"core"},
-    "methods": {"core", "losses"},
-    "models": set(),
+    "losses": {"core", "runtime"},
+    "methods": {"core", "losses", "runtime"},
+    "models": {"runtime"},
     "data": {"core", "models", "runtime"},
     "training": {"core", "data", "losses", "methods", "models", "runtime"},
     "settings": {"core", "data", "losses", "methods", "models", "training"},
@@ -46,7 +46,7 @@ LAYERS = {  # the packages that each may import, besides itself
 THIRD_PARTY = {  # where it is limited
     "core": {"torch"},
     "losses": {"torch"},
-    "methods": {"torch"},
+    "methods": {"torch", "typing_extensions"},
     "models": {"torch", "transformers", "timm", "safetensors"},
     "report": {"jinja2", "markupsafe"},
 }
