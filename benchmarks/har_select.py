@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -28,7 +27,6 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network
-from skedastic.training.loop import make_task
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3)
 Runs = dict[str, dict[str, list[float]]]  # way of training -> figure -> one value a seed
@@ -45,7 +43,7 @@ def run_seed(name: str, seed: int, method: HAR, runs: Runs) -> None:
     for way, (trained, fraction) in ways.items():
         with patch.object(har, "NOT_ENFORCED_BELOW", fraction):
             result = train_and_evaluate(config, data, trained, make_net, estimated)
-            enforced = trained.group_strengths(replace(make_task(data.train), stats=estimated.stats))
+        enforced = result.strengths
         assert result.metrics is not None
         groups = {g["name"]: g["accuracy"] for g in result.metrics["groups"]}
         values = runs[way]

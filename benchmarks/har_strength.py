@@ -32,9 +32,11 @@ from PIL import Image
 
 from common import CIFAR, hardware, show
 from skedastic.data import affected_classes, folds, from_arrays
-from skedastic.methods.bases.method import Method, Stage, State, Task
+from skedastic.methods.bases.method import Method, Stage
+from skedastic.methods.bases.step import State
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
-from skedastic.methods.har import HAR, CoolingState
+from skedastic.methods.har import HAR, AnnealingState
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.settings.config import Config
@@ -66,7 +68,7 @@ class Falling(HAR):
     def init(self, task: Task, make_net: Callable[[], torch.nn.Module]) -> State:  # type: ignore[override]
         """Return the state of HAR, with no error allowed."""
         state = super().init(task, make_net)
-        assert isinstance(state, CoolingState)
+        assert isinstance(state, AnnealingState)
         state.allowed.fill_(-1.0)
         return state
 

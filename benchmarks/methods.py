@@ -30,7 +30,9 @@ from common import hardware, show
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.methods import discover
-from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Task
+from skedastic.methods.bases.card import REFERENCE
+from skedastic.methods.bases.step import Batch, Clock
+from skedastic.methods.bases.task import Task
 from skedastic.models import make
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.settings.methods import make_method

@@ -29,7 +29,7 @@ from skedastic.data import affected_classes
 from skedastic.errors import UserError
 from skedastic.evaluation.classification import mean_of_groups
 from skedastic.evaluation.intervals import mean_interval, paired
-from skedastic.methods.bases.method import GROUP_STATS
+from skedastic.methods.bases.card import GROUP_STATS
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
 from skedastic.runtime.processes import mapped
@@ -78,7 +78,7 @@ def train(folder: Path, job: Job) -> Line:
     line = {"preset": preset, "seed": config.seed, "method": name, "epochs": config.train.epochs, "touched": touched}
     make_net = network(config, data)
     try:
-        estimated = estimate_noise(config, data, make_net) if GROUP_STATS in method.needs else None
+        estimated = estimate_noise(config, data, make_net) if GROUP_STATS in method.capabilities.needs else None
         result = train_and_evaluate(config, data, method, make_net, estimated)
     except UserError as error:
         return {**line, "failed": str(error)}

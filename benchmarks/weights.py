@@ -21,7 +21,8 @@ import torch
 
 from common import hardware, show
 from skedastic.methods import discover
-from skedastic.methods.bases.method import Batch, Clock, Method, State
+from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.step import Batch, Clock, State, Step
 from skedastic.methods.erm import ERM
 from skedastic.models import make
 from skedastic.training import PlainEngine
@@ -58,8 +59,8 @@ def alone(method: Method, state: State, batch: Batch) -> float:
         seconds = []
         for _ in range(200):
             start = time.perf_counter()
-            method.observe(state, batch, out, Clock(0, 1, 0))
-            method.objective(state, batch, out, Clock(0, 1, 0))
+            method.observe(Step(state, batch, out, Clock(0, 1, 0)))
+            method.objective(Step(state, batch, out, Clock(0, 1, 0)))
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds) * 1e6
 

@@ -17,9 +17,9 @@ LAYERS = {  # the packages that each may import, besides itself
     "configurable": set(),
     "runtime": set(),
     "core": set(),
-    "losses": {"core"},
-    "methods": {"core", "losses"},
-    "models": set(),
+    "losses": {"core", "runtime"},
+    "methods": {"core", "losses", "runtime"},
+    "models": {"runtime"},
     "data": {"core", "models", "runtime"},
     "training": {"core", "data", "losses", "methods", "models", "runtime"},
     "settings": {"core", "data", "losses", "methods", "models", "training"},
@@ -47,7 +47,7 @@ LAYERS = {  # the packages that each may import, besides itself
 THIRD_PARTY = {  # where it is limited
     "core": {"torch"},
     "losses": {"torch"},
-    "methods": {"torch"},
+    "methods": {"torch", "typing_extensions"},
     "models": {"torch", "transformers", "timm", "safetensors"},
     "report": {"jinja2", "markupsafe"},
 }

@@ -14,7 +14,7 @@ from skedastic.core.epochs import epoch_of
 from skedastic.errors import UserError
 from skedastic.losses.focal import Focal
 from skedastic.methods.absgd import ABSGD
-from skedastic.methods.bases.method import Batch, Clock
+from skedastic.methods.bases.step import Batch, Clock, Step
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.settings.methods import make_method, method_table
@@ -227,7 +227,7 @@ def test_the_loss_is_the_mean_of_weighted_losses(name):
     data, method = long_tail(), ERM(class_weights=weight)
     state = method.init(task(data), make_net).eval()
     batch = Batch(data.x, data.y, data.index, data.group)
-    objective = method.objective(state, batch, method.forward(state, batch), Clock(0, 1, 0))
+    objective = method.objective(Step(state, batch, method.forward(state, batch), Clock(0, 1, 0)))
     plain = F.cross_entropy(state.net(data.x), data.y, reduction="none")
     w = weight(torch.bincount(data.y), data.classes)[data.y]
     torch.testing.assert_close(objective.total, (w * plain).mean())
@@ -295,7 +295,7 @@ def test_an_epoch_is_meant_from_one_on():
 
 
 def test_weights_of_real_targets_are_refused():
-    assert ERM(class_weights=Inverse()).supports == {"classification"}
+    assert ERM(class_weights=Inverse()).capabilities.tasks == {"classification"}
 
 
 def test_a_training_set_without_a_class_is_refused_before_it_is_trained():
@@ -314,10 +314,10 @@ INSIDE = {"class_weights": Given(weights_of={"a": 4.0, "b": 0.25}), "loss": Foca
 def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method):
     method = replace(method, **INSIDE)
     state, batch = start(method)
-    out = observed(method, state, batch)
+    step = observed(method, state, batch)
     weight = np.array([{"a": 4.0, "b": 0.25}.get("abc"[label], 1.0) for label in batch.y])
-    expected = losses.focal_of_weighted(out.logits.detach().double().numpy(), batch.y.numpy(), 1.0, weight).mean()
-    assert method.objective(state, batch, out, Clock(0, 1, 0)).total.item() == pytest.approx(expected, rel=1e-5)
+    expected = losses.focal_of_weighted(step.out.logits.detach().double().numpy(), batch.y.numpy(), 1.0, weight).mean()
+    assert method.objective(step).total.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("select", ["auto", 0.25, 1.0])
@@ -327,7 +327,7 @@ def test_har_gives_weights_inside_to_its_part_of_the_batch(select):
     for where in ("inside", "outside"):
         method = HAR(strength=0.5, select=select, **INSIDE | {"loss": Focal(gamma=0.0, weights=where)})
         state, batch = start(method)
-        total = method.objective(state, batch, observed(method, state, batch), Clock(0, 1, 0)).total
+        total = method.objective(observed(method, state, batch)).total
         total.backward()
         gradients[where] = [total.detach(), *(p.grad for p in state.parameters())]
     for a, b in zip(gradients["inside"], gradients["outside"], strict=True):

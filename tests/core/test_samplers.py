@@ -240,8 +240,8 @@ SEEN: list[tuple[int, torch.Tensor]] = []
 
 @dataclass(frozen=True, kw_only=True)
 class Watching(ERM):
-    def observe(self, state, batch, out, clock):
-        SEEN.append((clock.epoch, batch.index))
+    def observe(self, step):
+        SEEN.append((step.clock.epoch, step.batch.index))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -271,10 +271,10 @@ def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
 def test_real_targets_have_no_classes_to_balance(name):
     method, data = ERM(sampler=SAMPLERS[name]()), dataset(kind="regression")
     if "regression" in SAMPLERS[name].supports:
-        assert "regression" in method.supports
+        assert "regression" in method.capabilities.tasks
         assert len(train(method, data, net_of("regression"), BUDGET, task=task(data)).history) == 2
         return
-    assert method.supports == {"classification"}
+    assert method.capabilities.tasks == {"classification"}
     with pytest.raises(UserError) as error:
         dry_run([method], data, net_of("regression"), BUDGET)
     assert f"erm with sampler={name} is not for regression; samplers that are: shuffle, group-balanced" in str(

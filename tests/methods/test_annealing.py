@@ -14,9 +14,9 @@ from skedastic.core.annealing import FALL, START, WITHIN, annealed, exhausted, o
 from skedastic.core.class_weights import Deferred
 from skedastic.errors import UserError
 from skedastic.evaluation.classification import mean_of_groups
-from skedastic.methods.bases.method import Clock
+from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.erm import ERM
-from skedastic.methods.har import HAR, CoolingState
+from skedastic.methods.har import HAR, AnnealingState
 from skedastic.pipeline import compare, estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.reports import comparison_report, fit_report
@@ -108,11 +108,11 @@ def test_groups_without_noise_are_not_regularized_and_still_have_a_say():
 def test_the_errors_are_counted_by_group_over_an_epoch():
     method, data = HAR(strength="auto"), dataset()
     state = method.init(task(data), make_net)
-    assert isinstance(state, CoolingState)
+    assert isinstance(state, AnnealingState)
     logits = torch.nn.functional.one_hot(torch.zeros(50, dtype=torch.int64), 3).float()  # class 0 for everyone
-    batch = sk.methods.base.Batch(data.x, data.y, data.index, data.group)
+    batch = Batch(data.x, data.y, data.index, data.group)
     for _ in range(2):
-        method.observe(state, batch, sk.methods.base.Out(logits), Clock(0, 6, 0))
+        method.observe(Step(state, batch, Out(logits), Clock(0, 6, 0)))
     assert state.wrong.tolist() == [0, 34, 32]
     assert state.seen.tolist() == [34, 34, 32]
     method.end_epoch(state, task(data), Clock(0, 6, 0), None)
@@ -158,7 +158,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
     assert [row["loss"] for row in trained.history[10:]] == [row["loss"] for row in plain.history]
     assert trained.method.enforced(trained.state, t).tolist() == [0.0] * 3
     assert [r.split(":")[0] for r in trained.notes] == [
-        "strength=auto began anew with a tenth of the strength",
+        "strength=auto began from scratch with a tenth of the strength",
         "strength=auto found none",
     ]
     allowed = train(
@@ -189,13 +189,14 @@ def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path, stage, epoch):
     assert again.history == whole.history
 
 
-def test_a_network_that_learns_slowly_is_begun_anew_with_less():
+def test_a_network_that_learns_slowly_begins_from_scratch_with_less():
     """What is too much for all of the first attempt and not for the second: 0.05 is allowed, 0.1 is not."""
 
     class Slow(HAR):
         """HAR whose groups err on everything above a strength, and on nothing below."""
 
-        def observe(self, state, batch, out, clock):
+        def observe(self, step):
+            state, batch = step.state, step.batch
             state.wrong.index_add_(0, batch.group, (state.level > 0.05) * torch.ones_like(batch.y, dtype=torch.float))
             state.seen.index_add_(0, batch.group, torch.ones_like(batch.y, dtype=torch.float))
 
@@ -274,7 +275,7 @@ def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path):
 def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting):
     data = dataset()
     method, t = HAR(strength="auto", weighting=weighting), with_noise([0.1, 0.3, 0.2], [1.0, 0.8, 0.8])
-    assert method.needs == {"group_stats"}
+    assert method.capabilities.needs == {"group_stats"}
     trained = train(method, data, make_net, BUDGET, task=t)
     course = [row["strength"] for row in trained.history]
     assert course[0] == trained.method.start
@@ -312,8 +313,8 @@ def test_the_configuration_holds_it():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: HAR(strength="autos"), "strength must be a number, or auto; did you mean 'auto'?"),
-        (lambda: HAR(strength=""), "strength must be a number, or auto"),
+        (lambda: HAR(strength="autos"), "har.strength='autos': must be one of auto; did you mean 'auto'?"),
+        (lambda: HAR(strength=""), "har.strength='': must be one of auto"),
         (
             lambda: the_method(read(None, {}, ["method.strength=autos"])),
             "method.strength='autos': must be a number, or",

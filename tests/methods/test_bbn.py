@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import MIXED, PERTURBED, Clock, outputs
+from skedastic.methods.bases.card import MIXED, PERTURBED
+from skedastic.methods.bases.step import Clock, Step, outputs
 from skedastic.methods.bbn import BBN, Branches, share_of_first
 from skedastic.methods.sam import SAM
 from skedastic.models import make
@@ -55,7 +56,7 @@ def test_it_is_its_equations(epoch):
     first, second = batch_of(data, slice(16)), batch_of(data, slice(20, 36))
     x, other = first.x.double(), second.x.double()
     out = method._forward(state, x, other, second.y)
-    objective = method.objective(state, first, out, Clock(epoch, 10, 0))
+    objective = method.objective(Step(state, first, out, Clock(epoch, 10, 0)))
     one, two = state.net.first, state.net.second
     found = features(one, x).detach().numpy(), features(two, other).detach().numpy()
     heads = tuple(p.detach().numpy() for p in (one[-1].weight, two[-1].weight, one[-1].bias))
@@ -150,7 +151,9 @@ def test_a_second_batch_of_another_size_is_cut_or_repeated(n):
     _, again = begun()
     out = method._forward(again, batch.x, other.x[rows], other.y[rows])
     assert engine.drawn == ["second"]
-    assert engine.loss == pytest.approx(float(method.objective(again, batch, out, Clock(5, 10, 0)).total.detach()))
+    assert engine.loss == pytest.approx(
+        float(method.objective(Step(again, batch, out, Clock(5, 10, 0))).total.detach())
+    )
 
 
 def test_batch_statistics_of_shared_layers_follow_both_batches():
@@ -167,7 +170,7 @@ def test_at_first_the_second_branch_does_not_learn_and_later_it_does():
     for epoch, learns in ((0, False), (5, True)):
         state.zero_grad()
         out = method.forward(state, batch)
-        method.objective(state, batch, out, Clock(epoch, 10, 0)).total.backward()
+        method.objective(Step(state, batch, out, Clock(epoch, 10, 0))).total.backward()
         assert bool(state.net.second[3].weight.grad.any()) == learns
 
 
@@ -178,7 +181,7 @@ def test_class_weights_are_those_of_both_labels():
     batch = batch_of(dataset(), slice(16))
     plain, _ = begun()
     out = method.forward(state, batch)
-    twice, once = (m.objective(state, batch, out, Clock(3, 10, 0)) for m in (method, plain))
+    twice, once = (m.objective(Step(state, batch, out, Clock(3, 10, 0))) for m in (method, plain))
     torch.testing.assert_close(twice.total, 2 * once.total)
     torch.testing.assert_close(twice.per_example, once.per_example)
 
@@ -196,7 +199,7 @@ def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"branch": " "}, "branch must name a part"),
+        ({"branch": " "}, r"bbn\.branch=' ': must name a part"),
         ({"second_sampler": "reverse"}, "did you mean 'reversed'"),
         ({"second_sampler": "group-balanced", "sampler": "x"}, "unknown"),
     ],
@@ -224,11 +227,11 @@ def test_a_class_without_examples_is_refused_before_anything_is_trained():
 
 
 def test_it_says_why_it_cant_be_wrapped():
-    assert set(BBN().incompatible_with) == {PERTURBED, MIXED}
+    assert set(BBN().capabilities.incompatible_with) == {PERTURBED, MIXED}
     with pytest.raises(UserError, match="second batch"):
         SAM(base=BBN())
 
 
 def test_it_is_for_classes_alone():
-    assert BBN().supports == {"classification"}
+    assert BBN().capabilities.tasks == {"classification"}
     assert start(BBN())[0].net(dataset().x).shape == outputs(torch.zeros(50, 3)).shape

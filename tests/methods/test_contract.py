@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -10,9 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from skedastic.configurable import Range, described
+from skedastic.core.per_example import PerExampleBuffer
 from skedastic.errors import UserError
 from skedastic.methods import discover
-from skedastic.methods.bases.method import GROUP_STATS, MIXED, PERTURBED, REFERENCE, Method
+from skedastic.methods.bases.card import GROUP_STATS, MIXED, PERTURBED, REFERENCE
+from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.wrapper import Wrapper
 from skedastic.methods.erm import ERM
 from skedastic.methods.presets import presets
@@ -45,8 +49,15 @@ LIMITS = [
     pytest.param(name, limit, kind, id=f"{name}-{dict(limit)}-{kind}")
     for name, cls in discover().items()
     for limit in cls.card.reduces_to_erm
-    for kind in sorted(cls.card.supports)
+    for kind in sorted(cls.card.capabilities.tasks)
 ]
+
+
+def outside(allowed: Range):
+    """No number, and the first numbers below and above a range."""
+    yield math.nan
+    yield math.nextafter(allowed.low, -math.inf) if allowed.low_in else allowed.low
+    yield math.nextafter(allowed.high, math.inf) if allowed.high_in else allowed.high
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -67,8 +78,25 @@ def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
     for field in dataclasses.fields(method):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(method, field.name, None)
-        assert field.name in cls.card.parameters, f"the card does not explain {field.name}"
-    assert set(cls.card.parameters) <= {f.name for f in dataclasses.fields(cls)}
+    meanings = {field.name: said.meaning for field, said in described(cls)}
+    for field in dataclasses.fields(method):
+        assert meanings.get(field.name), f"nothing says what {field.name} means"
+
+
+@pytest.mark.parametrize("name", discover())
+def test_every_number_outside_of_its_range_is_refused(name):
+    cls = discover()[name]
+    for field, said in described(cls):
+        for wrong in () if said.range is None else outside(said.range):
+            with pytest.raises(UserError) as error:
+                cls(**{field.name: wrong})
+            assert error.value.setting == f"{name}.{field.name}"
+
+
+def test_a_comparison_of_all_has_one_baseline_and_one_headline():
+    roles = [preset.role for preset in presets().values() if preset.role != "other"]
+    assert sorted(roles) == ["baseline", "headline"]
+    assert presets()["erm"].role == "baseline"
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -95,9 +123,9 @@ def test_the_loss_is_pure(name, kind):
     method = make_method(name, {})
     state, batch = start(method, kind)
     torch.manual_seed(5)
-    out = observed(method, state, batch)
+    step = observed(method, state, batch)
     after_forward, random = weights(state), torch.get_rng_state()
-    loss = method.objective(state, batch, out, CLOCK)
+    loss = method.objective(step)
     assert same(weights(state), after_forward)
     assert torch.equal(torch.get_rng_state(), random)
     assert loss.total.dim() == 0
@@ -188,7 +216,7 @@ def test_a_batch_without_some_groups_is_no_trouble(name, kind):
     state, _ = start(method, kind)
     data = data_for(method, kind)
     batch = batch_of(data, (data.group == 1).nonzero().flatten()[:8])
-    loss = method.objective(state, batch, observed(method, state, batch), CLOCK)
+    loss = method.objective(observed(method, state, batch))
     assert torch.isfinite(loss.total)
 
 
@@ -196,12 +224,12 @@ def test_a_batch_without_some_groups_is_no_trouble(name, kind):
 def test_what_it_needs_is_asked_for_clearly(name):
     method = make_method(name, {})
     bare = make_task(dataset())
-    if GROUP_STATS in method.needs:
+    if GROUP_STATS in method.capabilities.needs:
         with pytest.raises(UserError, match="estimate"):
             method.init(bare, make_net)
     else:
         method.init(bare, make_net)
-    if REFERENCE in method.needs:
+    if REFERENCE in method.capabilities.needs:
         with pytest.raises(UserError, match="reference set"):
             method.streams(bare)
     else:
@@ -226,9 +254,9 @@ def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_s
 def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
     method = make_method(name, {})
     if type(method).step is not Method.step and "forward" in vars(type(method)):
-        assert PERTURBED in method.incompatible_with
-    if any(type(part).__name__ == "Memory" for part in method.init(task(data_for(method)), make_net).modules()):
-        assert MIXED in method.incompatible_with
+        assert PERTURBED in method.capabilities.incompatible_with
+    if any(isinstance(part, PerExampleBuffer) for part in method.init(task(data_for(method)), make_net).modules()):
+        assert MIXED in method.capabilities.incompatible_with
         assert presets()[name].cls.card.memory
 
 
@@ -236,13 +264,13 @@ def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
 @pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
 def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
     method, around = make_method(name, {}), discover()[wrapper]
-    if around.way in method.incompatible_with or wrapper == name:
+    if around.way in method.capabilities.incompatible_with or wrapper == name:
         with pytest.raises(UserError, match=rf"{wrapper}\(base=.*\)"):
             around(base=method)
         return
     whole = around(base=method)
-    if kind not in whole.supports:
-        assert kind not in around.card.supports
+    if kind not in whole.capabilities.tasks:
+        assert kind not in around.card.capabilities.tasks
         return
     data = data_for(whole, kind)
     trained = train(whole, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))

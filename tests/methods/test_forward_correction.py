@@ -13,7 +13,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import forward_correction as literal
-from tests.support.methods import BUDGET, CLOCK, batch_of, dataset, make_net, observed, task
+from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, task
 
 NOISE = ((0.6, 0.4, 0.0), (0.0, 1.0, 0.0), (0.1, 0.2, 0.7))
 
@@ -22,11 +22,11 @@ def test_the_loss_is_the_theorem():
     torch.manual_seed(0)
     method, data = ForwardCorrection(transition=NOISE), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
-    out = observed(method, state, batch)
-    logits = out.logits.detach().double().numpy()
+    step = observed(method, state, batch)
+    logits = step.out.logits.detach().double().numpy()
     expected = [literal.loss(logits[i], int(batch.y[i]), np.array(NOISE)) for i in range(16)]
-    np.testing.assert_allclose(out.extra.detach().numpy(), expected, rtol=1e-5)
-    objective = method.objective(state, batch, out, CLOCK)
+    np.testing.assert_allclose(step.out.extra.detach().numpy(), expected, rtol=1e-5)
+    objective = method.objective(step)
     assert float(objective.total.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_a_transition_that_is_given_is_not_estimated():
     trained = train(ForwardCorrection(transition=NOISE), data, make_net, BUDGET, task=task(data))
     assert trained.stages == ("corrected",)
     torch.testing.assert_close(trained.state.transition, torch.tensor(NOISE))
-    known = replace(task(data), found={TRANSITION: torch.full((3, 3), 1 / 3)})
+    known = replace(task(data), handed_on={TRANSITION: torch.full((3, 3), 1 / 3)})
     torch.testing.assert_close(
         ForwardCorrection(transition=NOISE).init(known, make_net).transition, torch.tensor(NOISE)
     )
@@ -100,8 +100,8 @@ def test_a_transition_of_another_size_is_refused():
     ("text", "says"),
     [
         ("forward-correction(loss=gce)", "it corrects cross entropy"),
-        ("forward-correction(estimate=0)", "estimate must be in"),
-        ("forward-correction(percentile=97)", r"percentile must be in \(0, 1\]"),
+        ("forward-correction(estimate=0)", r"forward-correction\.estimate="),
+        ("forward-correction(percentile=97)", r"forward-correction\.percentile="),
         ("forward-correction(transition=[[0.5, 0.4], [0, 1]])", "rows probabilities that sum to 1"),
         ("forward-correction(transition=[[1, 0]])", "must be square"),
     ],

@@ -13,7 +13,7 @@ from skedastic.core import strengths
 from skedastic.core.class_weights import Deferred, EffectiveNumber
 from skedastic.core.strengths import inverse_strengths, random_strengths
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Batch, Clock
+from skedastic.methods.bases.step import Batch, Clock, Step
 from skedastic.methods.har import HAR
 from skedastic.settings.methods import make_method, method_table
 from skedastic.training import TrainingConfig, train
@@ -79,7 +79,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select):
     r = torch.autograd.grad(plain.sum(), hidden)[0].norm(dim=1)
     s = state.strength[data.group]
     for epoch, weight in ((0, torch.ones_like(w)), (1, torch.ones_like(w)), (2, w)):
-        loss = method.objective(state, batch, method.forward(state, batch), Clock(epoch, 3, 0))
+        loss = method.objective(Step(state, batch, method.forward(state, batch), Clock(epoch, 3, 0)))
         expected = (weight * (plain + s * r)).mean()
         assert float(loss.total.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
         torch.testing.assert_close(loss.per_example, plain.detach())  # as they are, unweighted
@@ -124,9 +124,9 @@ def test_taps_by_function_train_too():
         ({"select": 2}, "select=2.0: must be auto"),
         ({"select": "all"}, "select='all': must be a number, or auto"),
         ({"select": 0.5, "gradient": "exact"}, "select=0.5 is for gradient=implicit"),
-        ({"start": 0}, r"start=0.0\): start must be above 0 and finite; 10 is a good one"),
-        ({"start": float("inf")}, "start must be above 0 and finite"),
-        ({"start": float("nan")}, "start must be above 0 and finite"),
+        ({"start": 0}, r"har\.start=0\.0: must be above 0"),
+        ({"start": float("inf")}, r"har\.start="),
+        ({"start": float("nan")}, r"har\.start="),
         ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
         ({"selection": "drawn"}, "selection=drawn needs the share of the batch to draw, such as select=0.1"),
         ({"weighting": "inverted"}, "did you mean 'inverse'"),

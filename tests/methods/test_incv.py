@@ -8,7 +8,7 @@ import torch
 
 from skedastic.data import corrupt
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Clock
+from skedastic.methods.bases.step import Clock
 from skedastic.methods.incv import (
     DROPPED,
     INCV,
@@ -80,7 +80,7 @@ def test_the_halves_are_apart_and_together_all_candidates():
     assert torch.equal(one[1], other[0])
     status = torch.zeros(51, dtype=torch.int8)
     status[:20], status[20:25] = SELECTED, DROPPED
-    trained, held = stages[2].method.halves(replace(current, found={STATUS: status}))
+    trained, held = stages[2].method.halves(replace(current, handed_on={STATUS: status}))
     assert set(range(20)) <= set(trained.tolist())
     assert set(trained.tolist()) | set(held.tolist()) == set(range(51)) - set(range(20, 25))
     other_seed = stages[0].method.halves(replace(current, seed=1))
@@ -108,20 +108,20 @@ def test_of_asymmetric_noise_nothing_is_dropped():
     assert len(trained.state.selected.of(data.index)) == len(data)
     assert bool((trained.state.selected.of(data.index) == 0).any())
     status = torch.tensor([SELECTED, DROPPED, 0])
-    assert kept_rows(replace(make_task(dataset(3)), found={STATUS: status})).tolist() == [0, 2]
+    assert kept_rows(replace(make_task(dataset(3)), handed_on={STATUS: status})).tolist() == [0, 2]
 
 
 def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later():
     data = dataset(40)
     status = torch.zeros(40, dtype=torch.int8)
     status[::2] = SELECTED
-    done = replace(task(data), found={STATUS: status, "rate": torch.tensor(0.4, dtype=torch.float64)})
+    done = replace(task(data), handed_on={STATUS: status, "rate": torch.tensor(0.4, dtype=torch.float64)})
     method = INCV(gradual=0, warmup=2.0)
     torch.manual_seed(0)
     state = method.init(done, make_net).train()
     batch = batch_of(data, slice(20))
-    out = observed(method, state, batch)
-    first, other = out.extra.losses
+    step = observed(method, state, batch)
+    first, other = step.out.extra.losses
     kept = round((1 - left_wrong(0.4, 3)) * 10)
     chosen_by = {}
     for epoch, among in ((0, batch.index % 2 == 0), (2, torch.ones(20, dtype=torch.bool))):
@@ -131,7 +131,7 @@ def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later():
             ].mean()
             for a, b in ((first, other), (other, first))
         )
-        chosen_by[epoch] = method.objective(state, batch, out, Clock(epoch, 10, 0)).total
+        chosen_by[epoch] = method.objective(replace(step, clock=Clock(epoch, 10, 0))).total
         torch.testing.assert_close(chosen_by[epoch], expected)
     assert not torch.equal(chosen_by[2], chosen_by[0])
 
@@ -144,11 +144,11 @@ def test_the_smallest_of_some():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("incv(rounds=0)", "rounds must be at least 1"),
-        ("incv(search=0)", r"search must be in \(0, 1\]"),
+        ("incv(rounds=0)", r"incv\.rounds="),
+        ("incv(search=0)", r"incv\.search="),
         ("incv(pattern=symetric)", "did you mean 'symmetric'|symmetric, asymmetric"),
-        ("incv(warmup=-1)", "warmup must be at least 0"),
-        ("incv(gradual=inf)", "gradual must be at least 0"),
+        ("incv(warmup=-1)", r"incv\.warmup="),
+        ("incv(gradual=inf)", r"incv\.gradual="),
         ("sam(base=incv)", "incv can't be trained so"),
         ("mixup(base=incv)", "a mixture has two labels"),
     ],

@@ -14,7 +14,7 @@ from torch import nn
 from skedastic.core.tilted import DROObjective, attentional_weights, effective_size, log_mean_exp
 from skedastic.errors import UserError
 from skedastic.methods.absgd import ABSGD
-from skedastic.methods.bases.method import Batch, Clock
+from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.cvar import cvar_weights
 from skedastic.methods.eg import EG
 from skedastic.methods.erm import ERM
@@ -73,10 +73,10 @@ def test_the_methods_steps_have_these_weights(kind):
     found = []
     for chosen in rows:
         batch = Batch(data.x[chosen], data.y[chosen], data.index[chosen], data.group[chosen])
-        out = observed(method, state, batch)
-        losses = out.extra.detach().requires_grad_()
-        out = out._replace(extra=losses)
-        method.objective(state, batch, out, Clock(0, 1, 0)).total.backward()
+        step = observed(method, state, batch)
+        losses = step.out.extra.detach().requires_grad_()
+        step = replace(step, out=step.out._replace(extra=losses))
+        method.objective(step).total.backward()
         found.append((losses.detach().double().numpy(), losses.grad.numpy() * len(chosen)))
     seen = [losses for losses, _ in found]
     expected = {
@@ -104,7 +104,7 @@ def test_group_dro_moves_its_weights_and_bears_absent_groups():
     expected = literal.group_dro([(x.numpy(), g) for x, g in losses], 3, 0.3, np.zeros(3))
     for (x, group), (q, _) in zip(losses, expected, strict=True):
         batch = Batch(x, torch.tensor(group), torch.tensor(group), torch.tensor(group))
-        method.take(state, batch, x, Clock(0, 1, 0))
+        method.take(Step(state, batch, Out(None), Clock(0, 1, 0)), x)
         np.testing.assert_allclose(state.log_q.exp().numpy(), q, rtol=1e-5)
 
 
@@ -116,9 +116,9 @@ def test_absgd_equals_the_authors_package_where_that_is_safe(lam):
     method = ABSGD(lam=lam, gamma=0.6, start="zero")
     state, batch = start(method)
     for _ in range(4):
-        out = observed(method, state, batch)
-        ours = method.objective(state, batch, out, Clock(0, 1, 0)).total
-        expected = theirs(out.logits, batch.y)
+        step = observed(method, state, batch)
+        ours = method.objective(step).total
+        expected = theirs(step.out.logits, batch.y)
         torch.testing.assert_close(ours, expected)
         gradients = [torch.autograd.grad(x, list(state.net.parameters()), retain_graph=True) for x in (ours, expected)]
         for a, b in zip(*gradients, strict=True):
@@ -267,7 +267,7 @@ def test_the_schedule_begins_plainly_and_s_begins_anew_with_each_lambda():
     assert state.log_s == -INF
     out = method.forward(state, batch)
     with torch.no_grad():
-        method.observe(state, batch, out, Clock(1, 3, 4))
+        method.observe(Step(state, batch, out, Clock(1, 3, 4)))
     losses = out.extra.detach()
     assert float(state.log_s) == pytest.approx(float(log_mean_exp(losses / -0.1)), rel=1e-5)
     assert before > 0 > float(state.log_s)
@@ -278,12 +278,12 @@ def test_class_weights_are_inside_the_loss():
     data = dataset().subset(torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 9), torch.arange(2, 50, 3)]))
     state = method.init(task(data), make_net)
     batch = Batch(data.x, data.y, data.index, data.group)
-    out = observed(method, state, batch)
-    losses = (out.extra * state.class_weight[data.y]).detach()
+    step = observed(method, state, batch)
+    losses = (step.out.extra * state.class_weight[data.y]).detach()
     assert state.class_weight.std() > 0.1
     p = literal.absgd([losses.double().numpy()], 0.5, 1.0, None)[0]
     expected = np.mean(p * losses.double().numpy())
-    assert method.objective(state, batch, out, Clock(0, 1, 0)).total.item() == pytest.approx(expected, rel=1e-5)
+    assert method.objective(step).total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_abadam_is_adamw_on_weighted_gradients():
@@ -392,10 +392,10 @@ def test_the_mean_is_over_all_processes():
     [
         ("absgd(lam=0)", "λ must not be 0"),
         ("absgd(lam=five)", "must be a number"),
-        ("absgd(gamma=0)", r"gamma, .*must be in \(0, 1\]"),
-        ("absgd(gamma=1.5)", r"must be in \(0, 1\]"),
-        ("absgd(alpha=0)", r"alpha must be in \(0, 1\]"),
-        ("absgd(uniform=-1)", "uniform must be finite and at least 0"),
+        ("absgd(gamma=0)", r"absgd\.gamma="),
+        ("absgd(gamma=1.5)", r"absgd\.gamma="),
+        ("absgd(alpha=0)", r"absgd\.alpha="),
+        ("absgd(uniform=-1)", r"absgd\.uniform="),
         ("absgd(start=one)", "start='one': must be one of first-batch, zero"),
         ("absgd(optimizer=adan)", "did you mean 'adam'"),
         ("absgd(lam=[[0, 5], [0.5, 0]])", "λ must not be 0"),
@@ -406,13 +406,13 @@ def test_the_mean_is_over_all_processes():
         ("absgd(lam=[])", r"a list of \[from, λ\]"),
         ("absgd(loss=dmi)", "absgd with loss=DMI: that loss is one number of a whole batch"),
         ("erm(loss=dmi, class_weights=inverse)", "class_weights with loss=DMI"),
-        ("tilted(t=inf)", "t must be finite"),
-        ("cvar(alpha=0)", r"must be in \(0, 1\]"),
-        ("cvar(alpha=1.1)", r"must be in \(0, 1\]"),
-        ("eg(eta=-1)", "eta must be finite and at least 0"),
-        ("eg(memory=2)", r"memory must be in \[0, 1\]"),
-        ("group-dro(step_size=-0.1)", "step_size must be finite and at least 0"),
-        ("group-dro(adjustment=inf)", "adjustment must be finite and at least 0"),
+        ("tilted(t=inf)", r"tilted\.t="),
+        ("cvar(alpha=0)", r"cvar\.alpha="),
+        ("cvar(alpha=1.1)", r"cvar\.alpha="),
+        ("eg(eta=-1)", r"eg\.eta="),
+        ("eg(memory=2)", r"eg\.memory="),
+        ("group-dro(step_size=-0.1)", r"group-dro\.step_size="),
+        ("group-dro(adjustment=inf)", r"group-dro\.adjustment="),
     ],
 )
 def test_settings_that_can_not_be_are_refused_in_one_line(expression, words):

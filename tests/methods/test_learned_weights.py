@@ -10,8 +10,9 @@ from torch import nn
 
 from skedastic.core.lookahead import products, run_with, stepped
 from skedastic.errors import UserError
+from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.learned_weights import Lookahead
-from skedastic.methods.bases.method import REFERENCE, Clock
+from skedastic.methods.bases.step import Clock
 from skedastic.methods.l2rw import L2RW, rectified
 from skedastic.methods.mw_net import MWNet
 from skedastic.settings.methods import make_method
@@ -112,7 +113,7 @@ def test_l2rw_weighs_by_the_agreement_of_gradients():
     u = np.array([sum(float((a * b).sum().detach()) for a, b in zip(g, toward, strict=True)) for g in of_each])
     expected = np.maximum(u, 0) / np.maximum(u, 0).sum()
     state = method.init(task(data), lambda: state.net)
-    found = method.learned(state, Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted)))
+    found = method.learned(Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted)))
     np.testing.assert_allclose(found.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
     assert 0 < (expected > 0).sum() < 8
 
@@ -149,7 +150,7 @@ def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
             expected.append((values[0] - values[1]) / 2e-5)
     before = torch.cat([p.detach().view(-1).clone() for p in state.weighter.parameters()])
     engine = engine_of(state, method, trusted, rate)
-    found = method.learned(state, Lookahead(method, state, batch, CLOCK, engine))
+    found = method.learned(Lookahead(method, state, batch, CLOCK, engine))
     after = torch.cat([p.detach().view(-1) for p in state.weighter.parameters()])
     np.testing.assert_allclose(((before - after) / rate).numpy(), expected, rtol=2e-4, atol=1e-9)
     torch.testing.assert_close(found, state.weighter(seen).detach())
@@ -192,7 +193,7 @@ def test_there_must_be_a_reference_set(name):
     method = make_method(name, {})
     with pytest.raises(UserError, match=f"{name} learns from a reference set.*--reference"):
         train(method, dataset(), smooth_float, BUDGET, task=make_task(dataset()))
-    assert REFERENCE in method.needs
+    assert REFERENCE in method.capabilities.needs
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from torch import nn
 from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.small_loss import forget_rate, smallest
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Clock
 from skedastic.methods.co_teaching import CoTeaching
 from skedastic.methods.elr import ELR, Targets, early_learning, moved_target, probabilities
 from skedastic.methods.erm import ERM
@@ -47,12 +46,12 @@ def test_the_forget_rate_rises_to_its_end_and_stays():
 def test_co_teaching_is_its_algorithm(rate):
     method = CoTeaching(forget_rate=rate, gradual=0)
     state, batch = start(method)
-    out = observed(method, state, batch)
-    objective = method.objective(state, batch, out, Clock(0, 1, 0))
-    first, other = (losses.detach().double().numpy() for losses in out.extra.losses)
+    step = observed(method, state, batch)
+    objective = method.objective(step)
+    first, other = (losses.detach().double().numpy() for losses in step.out.extra.losses)
     assert float(objective.total.detach()) == pytest.approx(sum(literal.co_teaching(first, other, rate)), rel=1e-6)
     objective.total.backward()
-    alone = nn.functional.cross_entropy(out.logits, batch.y, reduction="none")
+    alone = nn.functional.cross_entropy(step.out.logits, batch.y, reduction="none")
     torch.testing.assert_close(objective.per_example, alone.detach())
 
 
@@ -60,10 +59,10 @@ def test_each_network_learns_from_what_the_other_keeps():
     """An example that only the first finds easy moves the second alone."""
     method = CoTeaching(forget_rate=0.5, gradual=0)
     state, batch = start(method)
-    out = observed(method, state, batch)
+    step = observed(method, state, batch)
     losses = tuple(torch.rand(16, generator=torch.Generator().manual_seed(k)).requires_grad_() for k in (1, 2))
-    out = out._replace(extra=out.extra._replace(losses=losses))
-    method.objective(state, batch, out, Clock(0, 1, 0)).total.backward()
+    out = step.out._replace(extra=step.out.extra._replace(losses=losses))
+    method.objective(replace(step, out=out)).total.backward()
     for mine, peer in (losses, losses[::-1]):
         assert set(mine.grad.nonzero().flatten().tolist()) == literal.kept(peer.detach().numpy(), 0.5)
         np.testing.assert_allclose(mine.grad[mine.grad != 0], 1 / 8)
@@ -92,14 +91,14 @@ def test_elr_is_its_equations_over_several_visits():
     g = torch.Generator().manual_seed(1)
     for _ in range(4):
         batch = batch_of(data, torch.randperm(50, generator=g)[:20])
-        out = observed(method, state, batch)
-        objective = method.objective(state, batch, out, Clock(0, 1, 0))
-        visits += zip(batch.index.tolist(), out.logits.detach().double().softmax(1).numpy(), strict=True)
+        step = observed(method, state, batch)
+        objective = method.objective(step)
+        visits += zip(batch.index.tolist(), step.out.logits.detach().double().softmax(1).numpy(), strict=True)
         found += objective.logs["early_learning"].tolist()
         losses.append(
             (
                 float(objective.total.detach()),
-                float(out.extra.detach().mean()),
+                float(step.out.extra.detach().mean()),
                 float(objective.logs["early_learning"].mean()),
             )
         )
@@ -186,6 +185,6 @@ def test_one_network_where_two_are_needed():
 
 
 def test_regression_takes_a_rate_that_is_given():
-    assert "regression" in CoTeaching(forget_rate=0.2).supports
-    assert "regression" not in CoTeaching().supports
-    assert replace(CoTeaching(), forget_rate=0.0).needs == frozenset()
+    assert "regression" in CoTeaching(forget_rate=0.2).capabilities.tasks
+    assert "regression" not in CoTeaching().capabilities.tasks
+    assert replace(CoTeaching(), forget_rate=0.0).capabilities.needs == frozenset()

@@ -14,7 +14,7 @@ from skedastic.models import make
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import oltr as literal
-from tests.support.methods import BUDGET, CLOCK, batch_of, data_for, dataset, make_net, observed, task
+from tests.support.methods import BUDGET, batch_of, data_for, dataset, make_net, observed, task
 
 
 def arrays(layer):
@@ -93,7 +93,7 @@ def test_the_objective_is_the_loss_and_the_centroids():
     method, data = OLTR(lam=0.5, margin=200.0), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
     torch.manual_seed(1)
-    objective = method.objective(state, batch, observed(method, state, batch), CLOCK)
+    objective = method.objective(observed(method, state, batch))
     torch.manual_seed(1)
     logits, x = run_with_features(state.net, 3, batch.x)
     term = literal.centroid_loss(
@@ -132,10 +132,10 @@ def test_a_table_goes_without_attention_and_images_without_maps_too():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("oltr(begins=1)", r"begins must be a fraction of the epochs, in \(0, 1\)"),
-        ("oltr(lr_scale=0)", "lr_scale must be finite and above 0"),
-        ("oltr(lam=-1)", "lam must be finite and at least 0"),
-        ("oltr(margin=inf)", "margin must be finite"),
+        ("oltr(begins=1)", r"oltr\.begins="),
+        ("oltr(lr_scale=0)", r"oltr\.lr_scale="),
+        ("oltr(lam=-1)", r"oltr\.lam="),
+        ("oltr(margin=inf)", r"oltr\.margin="),
         ("mixup(base=oltr)", "a mixture is of two"),
     ],
 )

@@ -7,7 +7,8 @@ import torch
 
 from skedastic.data import corrupt
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import LAST_LAYER, Clock
+from skedastic.methods.bases.card import LAST_LAYER
+from skedastic.methods.bases.step import Clock, Out, Step
 from skedastic.methods.small_loss import SmallLoss
 from skedastic.settings.methods import make_method
 from skedastic.training import train
@@ -24,7 +25,7 @@ def test_who_is_kept_is_the_definition():
     losses = torch.rand(50, 6) * 3
     batch = batch_of(data, torch.arange(50))
     for epoch in range(7):
-        method.take(state, batch, losses[:, min(epoch, 5)] + 100 * (epoch == 6), Clock(epoch, 10, 0))
+        method.take(Step(state, batch, Out(None), Clock(epoch, 10, 0)), losses[:, min(epoch, 5)] + 100 * (epoch == 6))
         if epoch == 5:
             method.end_epoch(state, task(data), Clock(5, 10, 0), engine_for(method, state))
     head = state.net[4]
@@ -66,13 +67,13 @@ def test_what_is_left_out_has_no_part_in_the_objective():
     torch.manual_seed(0)
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
     state.kept.put(data.index[:4], torch.zeros(4))
-    out = observed(method, state, batch)
-    after = method.objective(state, batch, out, Clock(1, 4, 0))
-    torch.testing.assert_close(after.total, out.extra[4:].mean())
-    before = method.objective(state, batch, out, Clock(0, 4, 0))
-    torch.testing.assert_close(before.total, out.extra.mean())
+    step = observed(method, state, batch)
+    after = method.objective(replace(step, clock=Clock(1, 4, 0)))
+    torch.testing.assert_close(after.total, step.out.extra[4:].mean())
+    before = method.objective(replace(step, clock=Clock(0, 4, 0)))
+    torch.testing.assert_close(before.total, step.out.extra.mean())
     state.kept.put(data.index, torch.zeros(50))
-    assert float(method.objective(state, batch, out, Clock(1, 4, 0)).total.detach()) == 0
+    assert float(method.objective(replace(step, clock=Clock(1, 4, 0))).total.detach()) == 0
 
 
 def test_it_leaves_out_wrong_labels():
@@ -102,9 +103,9 @@ def test_before_it_begins_it_is_plain_training():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("small-loss(begins=0)", "begins must be above 0"),
-        ("small-loss(percentile=101)", r"percentile must be in \[0, 100\]"),
-        ("small-loss(history=0)", "history must be at least 1"),
+        ("small-loss(begins=0)", r"small-loss\.begins="),
+        ("small-loss(percentile=101)", r"small-loss\.percentile="),
+        ("small-loss(history=0)", r"small-loss\.history="),
         ("small-loss(simulated=gausian)", "gaussian"),
         ("mixup(base=small-loss)", "a mixture is of two"),
         ("small-loss(loss=dmi)", "nothing in it to weigh"),
@@ -116,5 +117,5 @@ def test_bad_settings_are_one_line(text, says):
 
 
 def test_only_drawn_features_need_a_last_layer():
-    assert LAST_LAYER in SmallLoss().requirements
-    assert LAST_LAYER not in SmallLoss(simulated="predictions").requirements
+    assert LAST_LAYER in SmallLoss().capabilities.takes
+    assert LAST_LAYER not in SmallLoss(simulated="predictions").capabilities.takes

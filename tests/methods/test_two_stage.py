@@ -11,11 +11,11 @@ from torch import nn
 
 import skedastic as sk
 from skedastic.core.heads import Cosine, NearestMean, Scaled, find_head
-from skedastic.core.samplers import ClassBalanced, Rows
+from skedastic.core.samplers import ClassBalanced, RowLabels
 from skedastic.errors import UserError
 from skedastic.losses.ldam import LDAM
 from skedastic.methods.absgd import ABSGD
-from skedastic.methods.bases.method import State
+from skedastic.methods.bases.step import State
 from skedastic.methods.erm import ERM
 from skedastic.methods.lws import LWS
 from skedastic.methods.ncm import NCM
@@ -142,12 +142,12 @@ def test_absgds_second_stage_trains_the_last_block_by_absgd():
 def test_real_targets_have_two_stages_too():
     data = dataset(kind="regression")
     method = make_method("two-stage(then=erm)", {})
-    assert "regression" in method.supports
+    assert "regression" in method.capabilities.tasks
     whole = train(method, data, net_of("regression"), BUDGET)
     alone = train(ERM(), data, net_of("regression"), replace(BUDGET, epochs=9))
     same = kept(alone.state, whole.state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == {"4"}
-    assert "regression" not in make_method("crt", {}).supports
+    assert "regression" not in make_method("crt", {}).capabilities.tasks
 
 
 def test_a_nested_recipe_has_its_own_settings_in_each_stage():
@@ -219,7 +219,7 @@ def test_lws_learns_its_factors_as_the_equation_says():
     net = run("erm", flat_net, epochs=8, **training).state.net.eval()
     logits, y = net(data.x).detach().double().numpy(), data.y.numpy()
     factor, velocity = np.ones(3), np.zeros(3)
-    known = Rows(data.y, data.group, data.classes, data.groups)
+    known = RowLabels(data.y, data.group, data.classes, data.groups)
     for epoch in range(2):
         order = ClassBalanced().order(known, 1, epoch, 2).numpy()
         for batch in (order[i : i + 16] for i in range(0, 60, 16)):
@@ -498,26 +498,26 @@ def test_what_can_not_be_trained_is_refused_before_training_in_one_line(no_train
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: TwoStage(begins=0), "TwoStage(begins=0): begins must be a fraction of the epochs, in (0, 1)"),
-        (lambda: TwoStage(begins=1), "TwoStage(begins=1)"),
-        (lambda: TwoStage(begins=math.nan), "TwoStage(begins=nan)"),
-        (lambda: TwoStage(lr_scale=0), "TwoStage(lr_scale=0): lr_scale must be finite and above 0"),
-        (lambda: TwoStage(lr_scale=-1), "TwoStage(lr_scale=-1)"),
-        (lambda: TwoStage(lr_scale=math.inf), "TwoStage(lr_scale=inf)"),
+        (lambda: TwoStage(begins=0), "two-stage.begins=0: must be "),
+        (lambda: TwoStage(begins=1), "two-stage.begins=1: must be "),
+        (lambda: TwoStage(begins=math.nan), "two-stage.begins=nan: must be "),
+        (lambda: TwoStage(lr_scale=0), "two-stage.lr_scale=0: must be "),
+        (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale=-1: must be "),
+        (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale=inf: must be "),
         (lambda: TwoStage(then=TwoStage()), "the second stage goes on with one network; take a method such as erm"),
-        (lambda: TwoStage(then=NCM()), "TwoStage(then=ncm): the second stage goes on with one network"),
-        (lambda: LWS(begins=0), "LWS(begins=0): begins must be a fraction of the epochs, in (0, 1)"),
-        (lambda: LWS(begins=1.0), "LWS(begins=1.0)"),
-        (lambda: LWS(lr_scale=0), "LWS(lr_scale=0): lr_scale must be finite and above 0"),
-        (lambda: LWS(lr_scale=math.nan), "LWS(lr_scale=nan)"),
-        (lambda: TauNorm(tau=-1), "TauNorm(tau=-1): tau must be in [0, 10]; 0.7 is usual"),
-        (lambda: TauNorm(tau=math.inf), "TauNorm(tau=inf)"),
-        (lambda: TauNorm(tau=math.nan), "TauNorm(tau=nan)"),
+        (lambda: TwoStage(then=NCM()), "two-stage.then=ncm: the second stage goes on with one network"),
+        (lambda: LWS(begins=0), "lws.begins=0: must be "),
+        (lambda: LWS(begins=1.0), "lws.begins=1.0: must be "),
+        (lambda: LWS(lr_scale=0), "lws.lr_scale=0: must be "),
+        (lambda: LWS(lr_scale=math.nan), "lws.lr_scale=nan: must be "),
+        (lambda: TauNorm(tau=-1), "tau-norm.tau=-1: must be "),
+        (lambda: TauNorm(tau=math.inf), "tau-norm.tau=inf: must be "),
+        (lambda: TauNorm(tau=math.nan), "tau-norm.tau=nan: must be "),
         (lambda: TauNorm(bias="maybe"), "bias='maybe': must be one of drop, keep"),
         (lambda: TauNorm(bias="kep"), "bias='kep': must be one of drop, keep; did you mean 'keep'?"),
-        (lambda: NCM(scale=0), "NCM(scale=0): scale must be finite and above 0; 16 is usual"),
-        (lambda: NCM(scale=-2), "NCM(scale=-2)"),
-        (lambda: NCM(scale=math.inf), "NCM(scale=inf)"),
+        (lambda: NCM(scale=0), "ncm.scale=0: must be "),
+        (lambda: NCM(scale=-2), "ncm.scale=-2: must be "),
+        (lambda: NCM(scale=math.inf), "ncm.scale=inf: must be "),
         (lambda: make_method("crt(begin=0.5)", {}), "did you mean 'method.begins'?"),
         (lambda: make_method("crt(first=absgdd)", {}), "unknown method 'absgdd'; did you mean 'absgd'?"),
         (lambda: make_method("crt(first=absgd(lam=0))", {}), "lam"),

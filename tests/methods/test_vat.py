@@ -10,7 +10,7 @@ from skedastic.methods.vat import VAT, adversarial, divergence, real, unit
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference.vat import kullback_leibler, softmax, vat_direction
-from tests.support.methods import BUDGET, CLOCK, batch_of, dataset, make_net, observed, same, task, weights
+from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, same, task, weights
 
 
 def test_the_direction_is_the_equations():
@@ -95,9 +95,9 @@ def test_the_objective_is_that_of_the_base_and_the_divergence():
     method, plain = VAT(alpha=2.5, epsilon=0.5), make_method("erm", {})
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
     torch.manual_seed(1)
-    objective = method.objective(state, batch, observed(method, state, batch), CLOCK)
+    objective = method.objective(observed(method, state, batch))
     torch.manual_seed(1)
-    alone = plain.objective(state, batch, observed(plain, state, batch), CLOCK)
+    alone = plain.objective(observed(plain, state, batch))
     extra = objective.logs["divergence"]
     assert extra.shape == (16,)
     assert (extra > 0).all()
@@ -137,10 +137,10 @@ def test_with_another_method_both_do_their_part(text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("vat(alpha=-1)", "alpha must be finite and at least 0"),
-        ("vat(epsilon=inf)", "epsilon must be finite"),
-        ("vat(xi=0)", "xi must be finite and above 0"),
-        ("vat(iterations=0)", "iterations must be at least 1"),
+        ("vat(alpha=-1)", r"vat\.alpha="),
+        ("vat(epsilon=inf)", r"vat\.epsilon="),
+        ("vat(xi=0)", r"vat\.xi="),
+        ("vat(iterations=0)", r"vat\.iterations="),
         ("vat(base=co-teaching)", "co-teaching can't be trained so"),
         ("vat(base=mixup)", "turn them round"),
         ("vat(base=vat)", "twice"),

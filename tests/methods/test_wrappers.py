@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Clock
+from skedastic.methods.bases.group_strengths import enforced_strengths
+from skedastic.methods.bases.step import Clock
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.mixup import Mixup, mixed
@@ -150,6 +151,9 @@ def test_what_cant_be_is_refused_with_the_reason(method, said):
 
 def test_har_inside_a_wrapper_still_asks_for_its_estimate():
     method = SAM(base=HAR())
-    assert "group_stats" in method.needs
-    assert torch.equal(method.group_strengths(task(dataset())), HAR().group_strengths(task(dataset())))
+    assert "group_stats" in method.capabilities.needs
+    whole = task(dataset())
+    strengths = enforced_strengths(method, method.init(whole, make_net), whole)
+    assert torch.equal(strengths, HAR().group_strengths(whole))
+    assert enforced_strengths(SAM(), SAM().init(whole, make_net), whole) is None
     assert data_for(method).kind == "table"

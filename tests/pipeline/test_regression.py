@@ -16,7 +16,8 @@ from skedastic.core import GroupStats, strengths
 from skedastic.core.jacobian import JacobianPenalty, regularized_loss
 from skedastic.errors import UserError
 from skedastic.losses.squared import Squared
-from skedastic.methods.bases.method import Card, Method
+from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
+from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
 from tests.reference import regression as literal
@@ -185,7 +186,7 @@ def test_networks_of_ones_own_may_give_one_column_or_none():
 class OnlyClasses(ERM):
     """A method that is not for real targets."""
 
-    card = replace(ERM.card, name="only-classes", supports=frozenset({"classification"}))
+    card = replace(ERM.card, name="only-classes", capabilities=Capabilities(tasks=CLASSIFICATION))
 
 
 def test_a_method_that_is_not_for_the_task_is_refused(fitted):

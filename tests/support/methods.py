@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from skedastic.core import GroupStats
 from skedastic.data import Dataset, Scale
-from skedastic.methods.bases.method import IMAGES, REFERENCE, Batch, Clock, Method, Task
+from skedastic.methods.bases.card import IMAGES, REFERENCE
+from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.step import Batch, Clock, Step
+from skedastic.methods.bases.task import Task
 from skedastic.methods.presets import presets
 from skedastic.training import PlainEngine, TrainingConfig, train
 from skedastic.training.loop import make_task
@@ -21,7 +24,7 @@ BOTH = [
     pytest.param(name, kind, id=f"{name}-{kind}")
     for name, preset in presets().items()
     for kind in ("classification", "regression")
-    if kind in preset.make().supports
+    if kind in preset.make().capabilities.tasks
 ]
 BUDGET = TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu")
 CLOCK = Clock(0, 1, 0)
@@ -83,7 +86,7 @@ def data_for(method: Method, kind: str = "classification", n: int = 50) -> Datas
     """A table, or for methods that need images, images of 2 × 3 pixels."""
     data = dataset(n, kind)
     assert isinstance(data.x, Tensor)
-    return replace(data, x=data.x.view(-1, 1, 2, 3), kind="image") if IMAGES in method.requirements else data
+    return replace(data, x=data.x.view(-1, 1, 2, 3), kind="image") if IMAGES in method.capabilities.takes else data
 
 
 def batch_of(data: Dataset, rows) -> Batch:
@@ -117,11 +120,12 @@ def start(method: Method, kind: str = "classification"):
     return state, batch_of(data, slice(16))
 
 
-def observed(method: Method, state, batch: Batch):
-    out = method.forward(state, batch)
+def observed(method: Method, state, batch: Batch, clock: Clock = CLOCK) -> Step:
+    """The forward of a step that the method has seen."""
+    step = Step(state, batch, method.forward(state, batch), clock)
     with torch.no_grad():
-        method.observe(state, batch, out, CLOCK)
-    return out
+        method.observe(step)
+    return step
 
 
 def run(method: Method, seed: int = 0, kind: str = "classification"):

@@ -8,7 +8,9 @@ from torch import nn
 
 from skedastic.core.samplers import Shuffle
 from skedastic.data import Dataset
-from skedastic.methods.bases.method import Card, Method, Objective, Stage
+from skedastic.methods.bases.card import Card
+from skedastic.methods.bases.method import Method, Stage
+from skedastic.methods.bases.step import Objective
 from skedastic.methods.erm import ERM
 from skedastic.training import TrainingConfig
 
@@ -83,5 +85,5 @@ class TwoStages(Method):
         SEEN["first"] = tensors(state)
         return replace(task, stats="enriched")
 
-    def objective(self, state, batch, out, clock) -> Objective:
+    def objective(self, step) -> Objective:
         raise AssertionError("its stages train, not it itself")

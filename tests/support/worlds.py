@@ -17,7 +17,8 @@ from torch import nn
 from skedastic.data import Dataset, corrupt
 from skedastic.evaluation.classification import evaluate
 from skedastic.evaluation.intervals import paired
-from skedastic.methods.bases.method import GROUP_STATS, Method
+from skedastic.methods.bases.card import GROUP_STATS
+from skedastic.methods.bases.method import Method
 from skedastic.methods.cutout import cut_out
 from skedastic.methods.erm import ERM
 from skedastic.models import make
@@ -98,7 +99,7 @@ def outcome(
         return net(shape, classes)
 
     task = make_task(data.train, data.reference)
-    if GROUP_STATS in method.needs:
+    if GROUP_STATS in method.capabilities.needs:
         stats = estimate_groups(data.train, make_net, training, Estimation(), seed=seed).stats
         task = replace(task, stats=stats)
     trained = train(method, data.train, make_net, training, seed=seed, task=task, reference=data.reference)

@@ -10,7 +10,9 @@ from torch import nn
 
 from skedastic.core.samplers import seeded
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Card, Stage, State
+from skedastic.methods.bases.card import Card
+from skedastic.methods.bases.method import Stage
+from skedastic.methods.bases.step import State
 from skedastic.methods.erm import ERM
 from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
@@ -85,8 +87,8 @@ def test_a_remainder_of_one_joins_the_batch_before_it():
 
     @dataclass(frozen=True, kw_only=True)
     class Counting(ERM):
-        def observe(self, state, batch, out, clock):
-            counted.append(len(batch.y))
+        def observe(self, step):
+            counted.append(len(step.batch.y))
 
     train(Counting(), dataset(33), make_net, replace(QUICK, epochs=1))
     assert counted == [8, 8, 8, 9]
@@ -99,8 +101,8 @@ def test_every_epoch_sees_every_example_once_in_another_order():
 
     @dataclass(frozen=True, kw_only=True)
     class Watching(ERM):
-        def observe(self, state, batch, out, clock):
-            seen.append((clock.epoch, clock.step, batch.index))
+        def observe(self, step):
+            seen.append((step.clock.epoch, step.clock.step, step.batch.index))
 
     data = dataset()
     train(Watching(), data, make_net, replace(QUICK, epochs=2))

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from skedastic.configurable import Setting, described
 from skedastic.errors import UserError
 from skedastic.evaluation.metric import ACCURACY, ERROR, Measure, to_digits
 
@@ -356,9 +357,10 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
     from skedastic.settings.methods import method_table, settings_table
 
     card, method = preset.cls.card, preset.make()
+    able = method.capabilities
     defaults, own = method_table(method), settings_table(preset.settings)
-    targets = " or ".join(words for task, words in TARGETS.items() if task in method.supports)
-    needed = [words for need, words in NEEDS.items() if need in method.needs]
+    targets = " or ".join(words for task, words in TARGETS.items() if task in able.tasks)
+    needed = [words for need, words in NEEDS.items() if need in able.needs]
     return {
         "name": name,
         "family": preset.family,
@@ -368,15 +370,19 @@ def _describe(name: str, preset: Any) -> dict[str, Any]:
         "stands_for": _as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
         "memory": card.memory,
-        "not_wrapped": [f"{WRAPPED[way]}: {why}" for way, why in method.incompatible_with.items()],
-        "needs": [targets, *needed, *dict.fromkeys(method.requirements)],
-        "supports": sorted(method.supports),
+        "not_wrapped": [f"{WRAPPED[way]}: {why}" for way, why in able.incompatible_with.items()],
+        "needs": [targets, *needed, *dict.fromkeys(able.takes)],
+        "supports": sorted(able.tasks),
         "limits": [settings_table(limit) for limit in card.reduces_to_erm],
         "parameters": {
-            f.name: {"default": defaults.get(f.name), "meaning": card.parameters.get(f.name, "")}
-            for f in dataclasses.fields(preset.cls)
+            field.name: {"default": defaults.get(field.name), "meaning": _meaning(said)}
+            for field, said in described(preset.cls)
         },
     }
+
+
+def _meaning(said: Setting) -> str:
+    return said.meaning if said.range is None else f"{said.meaning}; {said.range}"
 
 
 def _as_expression(value: Any) -> str:

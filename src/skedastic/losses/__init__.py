@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
 from skedastic.losses.base import PerExampleLoss
+from skedastic.runtime.discovery import classes_of, file_name
 
 __all__ = ["PerExampleLoss", "discover"]
 
@@ -25,9 +23,5 @@ def __getattr__(name: str) -> type[PerExampleLoss]:
 @cache
 def discover() -> Mapping[str, type[PerExampleLoss]]:
     """Return every loss of this package by its file's name, such as "cross-entropy"."""
-    found = {}
-    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        for _, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if cls.__module__ == module.name and issubclass(cls, PerExampleLoss) and not inspect.isabstract(cls):
-                found[module.name.rpartition(".")[2].replace("_", "-")] = cls
-    return found
+    classes = classes_of(__name__, PerExampleLoss)  # type: ignore[type-abstract]
+    return {file_name(module): cls for module, cls in classes}

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 
 from skedastic.methods.bases.method import Method
+from skedastic.runtime.discovery import classes_of
 
 
 @cache
 def discover() -> Mapping[str, type[Method]]:
-    """Return every method class of this package by the name on its card."""
-    found: dict[str, type[Method]] = {}
-    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        for _, cls in inspect.getmembers(import_module(module.name), inspect.isclass):
-            if cls.__module__ != module.name or cls.__name__.startswith("_") or not issubclass(cls, Method):
-                continue
-            if "card" in vars(cls) and not inspect.isabstract(cls):
-                found[cls.card.name] = cls
-    return dict(sorted(found.items()))
+    """Return every method class of this package that has a card of its own, by the name on it."""
+    classes = (cls for _, cls in classes_of(__name__, Method))  # type: ignore[type-abstract]
+    named = {cls.card.name: cls for cls in classes if "card" in vars(cls) and not cls.__name__.startswith("_")}
+    return dict(sorted(named.items()))

@@ -1,44 +1,39 @@
 """ABSGD: attentional-biased stochastic gradient descent.
 
-Source: Qi, Xu, Yin, Jin, Yang, "Attentional-Biased Stochastic Gradient Descent", Algorithm 1: every example of a batch is
-weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 looks to large losses (imbalance), λ < 0 to small ones
-(label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. It goes to a stationary
-point of F_λ (equation 6), which the history shows as `objective`. What steps is the training configuration's optimizer: sgd is ABSGD, adam
-or adamw ABAdam (equation 9).
+Source: Qi, Xu, Yin, Jin, Yang, "Attentional-Biased Stochastic Gradient Descent", Algorithm 1: every example of a batch
+is weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 looks to large losses (imbalance), λ < 0 to
+small ones (label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. It
+goes to a stationary point of F_λ (equation 6), which the history shows as `objective`. What steps is the training
+configuration's optimizer: sgd is ABSGD, adam or adamw ABAdam (equation 9).
 
-All of it is in the log domain (`core.tilted`), where no loss overflows; the authors' package (absgd 0.0.1) takes exp of the
-loss, and gives NaN from losses of 88 λ in fp32. Where their code differs, the paper is the default and the code an option:
-`start="zero"` begins with s = 0 (both versions), so that the first weights are 1/γ too large; `alpha` scales what goes into s
-(their `abAlpha`); `uniform=1` adds 1 to every weight (the version for label noise, `noisy_label/loss.py`). Class weights
-multiply the losses before the exponential, as they have it. When λ changes, s begins anew.
+All of it is in the log domain (`core.tilted`), where no loss overflows; the authors' package (absgd 0.0.1) takes exp
+of the loss, and gives NaN from losses of 88 λ in fp32. Where their code differs, the paper is the default and the code
+an option: `start="zero"` begins with s = 0 (both versions), so that the first weights are 1/γ too large; `alpha`
+scales what goes into s (their `abAlpha`); `uniform=1` adds 1 to every weight (the version for label noise,
+`noisy_label/loss.py`). Class weights multiply the losses before the exponential, as they have it. When λ changes, s
+begins again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.epochs import epoch_of
-from skedastic.core.tilted import UNSET, DROObjective, check_gamma, check_scale, log_mean_exp, moved, single
-from skedastic.errors import UserError, check_choice
-from skedastic.methods.bases.method import (
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Objective,
-    Optimizer,
-    Out,
-    Stage,
-    State,
-    Task,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
+from skedastic.core.tilted import UNSET, DROObjective, check_scale, log_mean_exp, moved, single
+from skedastic.errors import UserError
+from skedastic.methods.bases.card import Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet, Optimizer, Stage
+from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
+from skedastic.methods.bases.reweighting import Reweighting
+from skedastic.methods.bases.step import Clock, Logs, Objective, Step
+from skedastic.methods.bases.task import Task
 
 Start = Literal["first-batch", "zero"]
 Schedule = tuple[tuple[float, float], ...]
@@ -51,22 +46,36 @@ class ABSGDState(OneNetworkState):
     log_s: Tensor
     objective: DROObjective
 
-    def __init__(self, net: nn.Module, of_classes: Tensor | None = None, class_weight: Tensor | None = None) -> None:
-        super().__init__(net, of_classes, class_weight)
+    def __init__(self, net: nn.Module, constants: ClassConstants) -> None:
+        super().__init__(net, constants)
         self.register_buffer("log_s", torch.tensor(UNSET))
         self.objective = DROObjective(1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ABSGD(Reweighting):
+class ABSGD(Reweighting[ABSGDState]):
     """Weigh each example by the exponential of its loss, normalized by a moving average over the batches."""
 
-    lam: float | Schedule = 5.0
-    gamma: float = 0.9
-    start: Start = "first-batch"
-    alpha: float = 1.0
-    uniform: float = 0.0
-    optimizer: Optimizer = "configured"
+    lam: float | Schedule = setting(
+        5.0,
+        "λ, in units of the loss: above 0 for imbalance, below 0 for label noise, not 0; inf is plain training; or a "
+        "schedule [[from, λ], …], from being a fraction of the epochs below 1, else an epoch, the first 0",
+    )
+    gamma: float = setting(
+        0.9, "γ, the share of the newest batch in s; 1 looks at no other batch, and is biased", "(0, 1]"
+    )
+    start: Start = setting("first-batch", "s at the outset: first-batch, or zero (the authors' code)")
+    alpha: float = setting(
+        1.0, "what goes into s is alpha times the batch's mean (the authors' code; 1 is the paper's)", "(0, 1]"
+    )
+    uniform: float = setting(
+        0.0, "added to every weight (the authors' code for label noise: 1; 0 is the paper's)", "[0, inf)"
+    )
+    optimizer: Optimizer = setting(
+        "configured",
+        "what steps: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training "
+        "configuration's learning rate converted)",
+    )
 
     milder: ClassVar[str] = "take a larger |λ|, or begin with it later, lam=[[0, inf], [0.8, λ]]"
 
@@ -76,32 +85,14 @@ class ABSGD(Reweighting):
         paper="Qi et al., Attentional-Biased Stochastic Gradient Descent, TMLR 2023",
         equations="p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ mean exp(ℓ/λ) (Algorithm 1)",
         family="instance weights",
-        supports=frozenset({"classification", "regression"}),
         reduces_to_erm=({"lam": INFINITE}, {"lam": -INFINITE}, {"lam": ((0.0, INFINITE),)}),
-        parameters={
-            **AXES,
-            "lam": "λ, in units of the loss: above 0 for imbalance, below 0 for label noise, not 0; inf is plain training; or a "
-            "schedule [[from, λ], …], from being a fraction of the epochs below 1, else an epoch, the first 0",
-            "gamma": "γ in (0, 1], the share of the newest batch in s; 1 looks at no other batch, and is biased",
-            "start": "s at the outset: first-batch, or zero (the authors' code)",
-            "alpha": "in (0, 1]: what goes into s is alpha times the batch's mean (the authors' code; 1 is the paper)",
-            "optimizer": "what steps: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training configuration's learning rate converted)",
-            "uniform": "≥ 0, added to every weight (the authors' code for label noise: 1)",
-        },
         cost="1.0 × the step of plain training",
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not isinstance(self.lam, (int, float)):  # a list of pairs, from Python
             object.__setattr__(self, "lam", tuple(tuple(pair) for pair in self.lam))
-        for name, choices in (("start", Start), ("optimizer", Optimizer)):
-            check_choice(name, getattr(self, name), get_args(choices))
-        check_gamma("ABSGD", self.gamma)
-        if not 0 < self.alpha <= 1:
-            raise UserError(f"ABSGD(alpha={self.alpha}): alpha must be in (0, 1]; 1 is the paper's")
-        if not 0 <= self.uniform < INFINITE:
-            raise UserError(f"ABSGD(uniform={self.uniform}): uniform must be finite and at least 0; 0 is the paper's")
+        super().__post_init__()
         _check_schedule(self._schedule)
 
     @property
@@ -116,13 +107,14 @@ class ABSGD(Reweighting):
         """Return one stage, under the optimizer that was asked for."""
         return (Stage(name="train", method=self, optimizer=self.optimizer),)
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> ABSGDState:
+    def init(self, task: Task, make_net: MakeNet) -> ABSGDState:
         """Return a fresh network, with s unset."""
-        return ABSGDState(self.network(task, make_net), *self.known(task))
+        return ABSGDState(self.network(task, make_net), self.class_constants(task))
 
-    def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
+    def take(self, step: Step[ABSGDState], losses: Tensor) -> None:
         """Move log s (steps 3 and 4), and take the losses into F_λ."""
-        lam = self.lam_at(clock.epoch, clock.epochs)
+        state = step.state
+        lam = self.lam_at(step.clock.epoch, step.clock.epochs)
         if abs(lam) == INFINITE:
             return
         log_g = log_mean_exp(losses / lam)
@@ -131,23 +123,22 @@ class ABSGD(Reweighting):
         state.objective.lam = lam
         state.objective.update(losses)
 
-    def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
+    def instance_weights(self, step: Step[ABSGDState], losses: Tensor) -> Tensor | None:
         """Return p_i (step 5)."""
-        lam = self.lam_at(clock.epoch, clock.epochs)
+        lam = self.lam_at(step.clock.epoch, step.clock.epochs)
         if abs(lam) == INFINITE:
             return None
-        weights: Tensor = (single(losses) / lam - state.log_s).exp() + self.uniform
+        weights: Tensor = (single(losses) / lam - step.state.log_s).exp() + self.uniform
         return weights
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[ABSGDState]) -> Objective:
         """Return (1/B) Σ p_i ℓ_i, whose gradient estimates that of F_λ; logs log s."""
-        assert isinstance(state, ABSGDState)
-        found = super().objective(state, batch, out, clock)
-        return found._replace(logs={**found.logs, "log_s": state.log_s.clone()}) if found.logs else found
+        objective = super().objective(step)
+        logs = {**objective.logs, "log_s": step.state.log_s.clone()}
+        return objective._replace(logs=logs) if objective.logs else objective
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
-        """Return F_λ over the epoch; where λ changes with the next, s begins anew."""
-        assert isinstance(state, ABSGDState)
+    def end_epoch(self, state: ABSGDState, task: Task, clock: Clock, engine: Engine) -> Logs | None:
+        """Return F_λ over the epoch; where λ changes with the next, s begins again."""
         lam = self.lam_at(clock.epoch, clock.epochs)
         if self.lam_at(clock.epoch + 1, clock.epochs) != lam:
             state.log_s.fill_(UNSET)

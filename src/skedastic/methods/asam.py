@@ -16,16 +16,16 @@ forward alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from skedastic.methods.bases.method import PERTURBED, Batch, Card, Clock, Method, Objective, State
-from skedastic.methods.bases.wrapper import BASE
-from skedastic.methods.erm import ERM
-from skedastic.methods.sam import TINY, Again, Perturbing, check_radius, together
+from skedastic.configurable import setting
+from skedastic.methods.bases.card import PERTURBED, Capabilities, Card
+from skedastic.methods.bases.step import Objective
+from skedastic.methods.sam import TINY, Perturbing, ReplayedStep, together
 
 
 def extents(parameters: Sequence[Tensor], biases: Sequence[bool], eta: float) -> list[Tensor]:
@@ -50,34 +50,28 @@ def are_biases(module: nn.Module, parameters: Sequence[Tensor]) -> list[bool]:
 class ASAM(Perturbing):
     """Step by the gradient at w + ρ T² g/‖T g‖, T = |w| + η."""
 
-    rho: float = 0.5
-    eta: float = 0.01
-    base: Method = field(default_factory=ERM)
-
+    rho: float = setting(
+        0.5,
+        "ρ, the length of the shift, each weight measured by its own size; 0 is `base` as it is, 0.5 the authors' "
+        "for CIFAR-10, 1 for CIFAR-100",
+        "[0, inf)",
+    )
+    eta: float = setting(0.01, "η, added to the size of each weight, so that small ones move too", "[0, inf)")
     card: ClassVar[Card] = Card(
         name="asam",
         title="Adaptive sharpness-aware minimization, around any method",
         paper="Kwon et al., ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning, ICML 2021",
         equations="∇L(w + ρ T² ∇L(w)/‖T ∇L(w)‖), T = |w| + η (Algorithm 1)",
         family="around another method",
-        supports=frozenset({"classification", "regression"}),
-        incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        capabilities=Capabilities(
+            incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        ),
         reduces_to_erm=({"rho": 0.0},),
-        parameters={
-            "base": BASE,
-            "rho": "ρ ≥ 0, the length of the shift, each weight measured by its own size; 0 is `base` as it is, 0.5 "
-            "the authors' for CIFAR-10, 1 for CIFAR-100",
-            "eta": "η ≥ 0, added to the size of each weight, so that small ones move too",
-        },
         cost="2 × the step of `base`",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_radius("ASAM", "rho", self.rho, "0.5 is usual")
-        check_radius("ASAM", "eta", self.eta, "0.01 is usual")
-
-    def shifts(self, state: State, batch: Batch, first: Objective, clock: Clock, again: Again) -> list[Tensor]:
+    def shifts(self, first: Objective, replayed: ReplayedStep) -> list[Tensor]:
         """Return ρ T² g/‖T g‖."""
-        extent = extents(again.parameters, are_biases(state, again.parameters), self.eta)
-        return adaptive_climb(again.gradients(first), extent, self.rho)
+        parameters = replayed.parameters
+        extent = extents(parameters, are_biases(replayed.step.state, parameters), self.eta)
+        return adaptive_climb(replayed.gradients(first), extent, self.rho)

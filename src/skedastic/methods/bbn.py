@@ -1,51 +1,43 @@
-"""BBN: two branches, one fed with the data as they are, one mostly with rare classes, and a shift from the first to the second.
+"""BBN: one branch for the data as they are, one mostly for rare classes, and a shift from the first to the second.
 
-Source: Zhou, Cui, Wei, Chen, "BBN: Bilateral-Branch Network with Cumulative Learning for Long-Tailed Visual Recognition", CVPR
-2020, equations 1 and 3 and Algorithm 1. The branches share all layers but the last residual block. With the features f_c of an
-example of the uniform sampler and f_r of one of the reversed sampler, the logits are z = α W_c f_c + (1 − α) W_r f_r, the loss is
-α ℓ(z, y_c) + (1 − α) ℓ(z, y_r), and α = 1 − (T/T_max)² in epoch T. It predicts with both branches at α = 1/2.
+Source: Zhou, Cui, Wei, Chen, "BBN: Bilateral-Branch Network with Cumulative Learning for Long-Tailed Visual
+Recognition", CVPR 2020, equations 1 and 3 and Algorithm 1. The branches share all layers but the last residual block.
+With the features f_c of an example of the uniform sampler and f_r of one of the reversed sampler, the logits are z = α
+W_c f_c + (1 − α) W_r f_r, the loss is α ℓ(z, y_c) + (1 − α) ℓ(z, y_r), and α = 1 − (T/T_max)² in epoch T. It predicts
+with both branches at α = 1/2.
 
-W_c f_c + b is a whole network's output. So the state has two networks whose lower layers are the same modules, and z is the weighted
-mean of what they give, for any network with a last block. What a branch has for itself (`branch`) may be chosen.
+W_c f_c + b is a whole network's output. So the state has two networks whose lower layers are the same modules, and z
+is the weighted mean of what they give, for any network with a last block. What a branch has for itself (`branch`) may
+be chosen.
 
-Compared with github.com/megvii-research/BBN (commit 7992e90), on its ResNet-32: the same loss and gradients, where W_c and W_r here
-are twice its halves of one classifier; it multiplies z by 2, in training and so in prediction, and the paper does not. As there:
-the two batches are run one after the other, so that BatchNorm normalizes each by itself, and running statistics of shared layers
-follow both; the heads have one bias for both; T counts from 0. It takes 100 for T_max where there are 90 epochs and 200 where there
-are 180, an exception that is not in the paper, and not here. The reversed batches repeat a class's examples in turns; there, each
-is drawn anew.
+Compared with github.com/megvii-research/BBN (commit 7992e90), on its ResNet-32: the same loss and gradients, where W_c
+and W_r here are twice its halves of one classifier; it multiplies z by 2, in training and so in prediction, and the
+paper does not. As there: the two batches are run one after the other, so that BatchNorm normalizes each by itself, and
+running statistics of shared layers follow both; the heads have one bias for both; T counts from 0. It takes 100 for
+T_max where there are 90 epochs and 200 where there are 180, an exception that is not in the paper, and not here. The
+reversed batches repeat a class's examples in turns; there, each is drawn again.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.heads import find_head, part
 from skedastic.core.samplers import Reversed, RowLabels, Sampler
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    LAST_LAYER,
-    MIXED,
-    PERTURBED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Objective,
-    Out,
-    State,
-    Task,
-    accuracy,
-    outputs,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, PERTURBED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, Step, accuracy, outputs
+from skedastic.methods.bases.task import Task
 
 SECOND = "second"  # the stream of the second branch
 
@@ -56,7 +48,7 @@ def share_of_first(epoch: int, epochs: int) -> float:
 
 
 def share_modules(net: nn.Module, other: nn.Module, own: set[int]) -> None:
-    """Give `other`, built as `net` is, the modules and parameters of `net` itself, but for the parameters named in `own`.
+    """Give `other`, built as `net` is, the modules and parameters of `net` itself, but for those in `own`.
 
     own: the `id` of parameters of `net`. A module all of whose parameters are own keeps its buffers.
     """
@@ -79,8 +71,14 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, ...] to logits [B, C] at α = 1/2."""
-        found: Tensor = (self.first(x) + self.second(x)) / 2
-        return found
+        mean: Tensor = (self.first(x) + self.second(x)) / 2
+        return mean
+
+
+class BranchesState(OneNetworkState):
+    """Both branches as one network, and the constants of the classes in their loss."""
+
+    net: Branches
 
 
 class Both(NamedTuple):
@@ -92,43 +90,46 @@ class Both(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BBN(OneNetwork):
+class BBN(OneNetwork[BranchesState]):
     """Train two branches, and move from what the first is fed with to what the second is fed with."""
 
-    second_sampler: Sampler = field(default_factory=Reversed)
-    branch: str = "last-block"
+    second_sampler: Sampler = setting(
+        factory=Reversed, meaning="of the second branch: reversed, or class-balanced, which the authors compare"
+    )
+    branch: str = setting(
+        "last-block",
+        "what each branch has for itself, always with the head: last-block, head, all, or patterns of module names",
+    )
 
     card: ClassVar[Card] = Card(
         name="bbn",
         title="Two branches, on uniform and on reversed batches",
-        paper="Zhou et al., BBN: Bilateral-Branch Network with Cumulative Learning for Long-Tailed Visual Recognition, CVPR 2020",
+        paper="Zhou et al., BBN: Bilateral-Branch Network with Cumulative Learning for Long-Tailed Visual "
+        "Recognition, CVPR 2020",
         equations="α ℓ(z, y_c) + (1 − α) ℓ(z, y_r), z = α W_c f_c + (1 − α) W_r f_r, α = 1 − (T/T_max)² (eq. 1 and 3)",
         family="long tail",
-        requires=(LAST_LAYER,),
-        incompatible_with={
-            PERTURBED: "its step draws a second batch, which would not be there at other weights",
-            MIXED: "its step draws a second batch, which would not be mixed",
-        },
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            takes=(LAST_LAYER,),
+            incompatible_with={
+                PERTURBED: "its step draws a second batch, which would not be there at other weights",
+                MIXED: "its step draws a second batch, which would not be mixed",
+            },
+        ),
         never_erm="half of what it predicts comes from the second branch",
-        parameters={
-            **AXES,
-            "second_sampler": "of the second branch: reversed, or class-balanced, which the authors compare",
-            "branch": "what each branch has for itself, always with the head: last-block, head, all, or patterns of module names",
-        },
         cost="2.0 × the step of plain training on ResNet-32 (two cores), and in prediction 2 × its forward",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.branch.strip():
-            raise UserError(
-                "BBN(branch=''): branch must name a part of the network: last-block, head, all, or patterns"
-            )
+            rule = "must name a part of the network: last-block, head, all, or patterns"
+            raise UserError(rule, setting=self.place("branch"), value=self.branch)
 
     @property
-    def supports(self) -> frozenset[str]:
-        """The tasks that the method and all of its parts are for."""
-        return super().supports & self.second_sampler.supports
+    def capabilities(self) -> Capabilities:
+        """What the method and all of its parts can do."""
+        return super().capabilities & Capabilities(tasks=self.second_sampler.supports)
 
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the samplers of both branches; refuses one that is asked for a class without examples."""
@@ -136,7 +137,7 @@ class BBN(OneNetwork):
             self.second_sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {**super().streams(task), SECOND: self.second_sampler}
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> OneNetworkState:
+    def init(self, task: Task, make_net: MakeNet) -> BranchesState:
         """Return two fresh branches. Raises UserError where the network has no such part."""
         first = self.network(task, make_net)
         second = self.network(task, make_net)
@@ -148,44 +149,47 @@ class BBN(OneNetwork):
         bias = getattr(heads[0], "bias", None)
         if isinstance(bias, nn.Parameter):
             heads[1].register_parameter("bias", bias)
-        return OneNetworkState(Branches(first, second), *self.known(task))
+        return BranchesState(Branches(first, second), self.class_constants(task))
 
     def _own(self, net: nn.Module, wanted: int) -> set[int]:
         try:
             chosen = part(net, wanted, self.branch)
         except UserError as error:
             raise UserError(
-                f"bbn(branch={self.branch}): the network can't be parted so ({error}); branch=head parts the last layer alone"
+                f"bbn(branch={self.branch}): the network can't be parted so ({error}); branch=head parts the last "
+                f"layer alone"
             ) from None
         return {id(p) for p in (*chosen, *part(net, wanted, "head"))}
 
-    def forward(self, state: State, batch: Batch) -> Out:
+    def forward(self, state: BranchesState, batch: Batch) -> Out:
         """Run both branches on one batch; `extra` is a `Both`."""
         return self._forward(state, batch.x, batch.x, batch.y)
 
-    def _forward(self, state: State, x: Tensor, other: Tensor, y: Tensor) -> Out:
-        assert isinstance(state.net, Branches)
-        found = Both(outputs(state.net.first(x)), outputs(state.net.second(other)), y)
-        return Out((found.first + found.second) / 2, found)
+    def _forward(self, state: BranchesState, x: Tensor, other: Tensor, y: Tensor) -> Out:
+        both = Both(outputs(state.net.first(x)), outputs(state.net.second(other)), y)
+        return Out((both.first + both.second) / 2, both)
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[BranchesState]) -> Objective:
         """Return the mean of α ℓ(z, y_c) + (1 − α) ℓ(z, y_r)."""
+        clock, out = step.clock, step.out
         alpha = share_of_first(clock.epoch, clock.epochs)
         z = alpha * out.extra.first + (1 - alpha) * out.extra.second
-        parts = [(share, y, self.losses(state, z, y)) for share, y in ((alpha, batch.y), (1 - alpha, out.extra.y))]
+        parts = [
+            (share, y, self.losses(step.state, z, y)) for share, y in ((alpha, step.batch.y), (1 - alpha, out.extra.y))
+        ]
         total: Any = sum(
-            share * self.with_weight(losses, self.class_weight(state, y, clock), z, y).mean()
+            share * self.with_weight(losses, self.class_weight(step.state, y, clock), z, y).mean()
             for share, y, losses in parts
         )
         seen: Any = sum(share * losses.detach() for share, _, losses in parts)
         return Objective(total, seen, {"share_of_first": torch.tensor(alpha)})
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
+    def step(self, state: BranchesState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Draw the second branch's batch, and step by both."""
         other = engine.draw(SECOND)
         rows = torch.arange(len(batch.y), device=batch.y.device) % len(other.y)  # as many as the first branch's
         out = self._forward(state, batch.x, other.x[rows], other.y[rows])
-        objective = self.objective(state, batch, out, clock)
+        objective = self.objective(Step(state, batch, out, clock))
         engine.update("main", objective.total)
         return {"loss": objective.per_example, **accuracy(out.extra.first, batch.y), **objective.logs}
 

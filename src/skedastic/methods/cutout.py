@@ -12,16 +12,18 @@ whole numbers). The square is cut after cropping and flipping, as there. Of a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import IMAGES, PERTURBED, Batch, Card, Clock, Engine, Logs, Method, State
-from skedastic.methods.bases.wrapper import BASE, Wrapper
-from skedastic.methods.erm import ERM
+from skedastic.methods.bases.card import IMAGES, PERTURBED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.step import Batch, Clock, Logs, State
+from skedastic.methods.bases.wrapper import Wrapper
 
 
 def covered(centre: Tensor, size: int, length: int) -> Tensor:
@@ -32,7 +34,7 @@ def covered(centre: Tensor, size: int, length: int) -> Tensor:
 
 
 def cut_out(x: Tensor, rows: Tensor, columns: Tensor, length: int) -> Tensor:
-    """Return images x [B, C, H, W], a square of each around pixel (rows [B], columns [B]) at the mean of its channel."""
+    """Return images x [B, C, H, W] whose square around pixel (rows [B], columns [B]) is the mean of its channel."""
     square = covered(rows, x.shape[2], length)[:, :, None] & covered(columns, x.shape[3], length)[:, None, :]
     mean = x.to(torch.promote_types(x.dtype, torch.float32)).mean((0, 2, 3), keepdim=True)
     fill = mean if x.is_floating_point() else mean.round()
@@ -43,34 +45,31 @@ def cut_out(x: Tensor, rows: Tensor, columns: Tensor, length: int) -> Tensor:
 class Cutout(Wrapper):
     """Train `base` on images with a square left out."""
 
-    length: float = 0.5
-    base: Method = field(default_factory=ERM)
-
+    length: float = setting(
+        0.5,
+        "side of the square: a fraction of the image's shorter side if below 1, else whole pixels; 0 is `base` as it "
+        "is, 0.5 the authors' for CIFAR-10 (16 of 32), 0.25 for CIFAR-100",
+        "[0, inf)",
+    )
     card: ClassVar[Card] = Card(
         name="cutout",
         title="Images with a square left out, around any method",
         paper="DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, 2017",
         equations="x ⊙ mask, one square of side `length` around a pixel drawn uniformly (section 3)",
         family="around another method",
-        supports=frozenset({"classification", "regression"}),
-        requires=(IMAGES,),
-        incompatible_with={PERTURBED: "its steps cut anew each time; turn them round, as in cutout(base=sam)"},
+        capabilities=Capabilities(
+            takes=(IMAGES,),
+            incompatible_with={PERTURBED: "its steps cut again each time; turn them round, as in cutout(base=sam)"},
+        ),
         reduces_to_erm=({"length": 0.0},),
-        parameters={
-            "base": BASE,
-            "length": "side of the square: a fraction of the image's shorter side if below 1, else pixels; 0 is `base` as it "
-            "is, 0.5 the authors' for CIFAR-10 (16 of 32), 0.25 for CIFAR-100",
-        },
         cost="1.0 × the step of `base`",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.length < float("inf") or (self.length > 1 and self.length % 1):
-            raise UserError(
-                f"Cutout(length={self.length}): length must be a fraction of the image's side below 1, or a whole number of "
-                "pixels"
-            )
+        if self.length > 1 and self.length % 1:
+            rule = "must be a fraction of the image's side below 1, or a whole number of pixels"
+            raise UserError(rule, setting=self.place("length"), value=self.length)
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` with a square of each image left out."""
@@ -84,7 +83,8 @@ class Cutout(Wrapper):
             length = int(self.length) if self.length >= 1 else max(round(self.length * min(height, width)), 1)
             if length >= 2 * max(height, width) - 1:
                 raise UserError(
-                    f"Cutout(length={self.length}): that leaves nothing of images of {height} × {width} pixels; length=0.5 is half "
+                    f"Cutout(length={self.length}): that leaves nothing of images of {height} × {width} pixels; "
+                    f"length=0.5 is half "
                     "of their side"
                 )
             rows, columns = (torch.randint(size, (len(x),)).to(x.device) for size in (height, width))

@@ -1,13 +1,14 @@
 """Decoupling: two networks, each trained on the examples on which they disagree.
 
-Source: Malach, Shalev-Shwartz, "Decoupling 'when to update' from 'how to update'", NeurIPS 2017, Algorithm 1: of every batch, both
-networks take a step on those examples that they predict differently, and on no others. They agree on most of what is wrongly
-labelled, once they have learned the classes. Both begin with plain training.
+Source: Malach, Shalev-Shwartz, "Decoupling 'when to update' from 'how to update'", NeurIPS 2017, Algorithm 1: of every
+batch, both networks take a step on those examples that they predict differently, and on no others. They agree on most
+of what is wrongly labelled, once they have learned the classes. Both begin with plain training.
 
-Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed over those that differ
-and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no single example makes a whole step; a
-batch on which all agree has a loss of 0, by which weight decay and momentum go on. It can fill whole batches with those that
-differ, too; here a batch is what it is. The optimizer is the training configuration's, and the networks predict by the first.
+Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed
+over those that differ and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no
+single example makes a whole step; a batch on which all agree has a loss of 0, by which weight decay and momentum go
+on. It can fill whole batches with those that differ, too; here a batch is what it is. The optimizer is the training
+configuration's, and the networks predict by the first.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.core.epochs import epoch_of
-from skedastic.errors import UserError
-from skedastic.methods.bases.method import MIXED, PERTURBED, Batch, Card, Clock, Objective, Out, State
-from skedastic.methods.bases.one_network import AXES
-from skedastic.methods.bases.two_networks import TwoNetworks
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card
+from skedastic.methods.bases.step import Objective, Step
+from skedastic.methods.bases.two_networks import TwoNetworks, TwoNetworksState
 
 
 def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:
@@ -30,11 +31,15 @@ def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoupling(TwoNetworks):
+class Decoupling(TwoNetworks[TwoNetworksState]):
     """Train two networks on what they disagree on."""
 
-    warmup: float = 0.2
-    least: float = 0.1
+    warmup: float = setting(
+        0.2,
+        "how long both are trained on everything first: a fraction of the epochs if below 1, else epochs",
+        "[0, inf)",
+    )
+    least: float = setting(0.1, "of a batch, by which losses are divided at least; 0.1 is the authors'", "(0, 1]")
 
     card: ClassVar[Card] = Card(
         name="decoupling",
@@ -42,37 +47,26 @@ class Decoupling(TwoNetworks):
         paper="Malach and Shalev-Shwartz, Decoupling 'when to update' from 'how to update', NeurIPS 2017",
         equations="Σ ℓ over argmax f(x) ≠ argmax g(x) (Algorithm 1)",
         family="noise cleaning",
-        incompatible_with={
-            PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
-            MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
-        },
-        never_erm="two networks draw their dropout from one stream; without dropout, warmup=1000000 is plain training to the bit",
-        parameters={
-            **AXES,
-            "warmup": "how long both are trained on everything first: a fraction of the epochs if below 1, else epochs; ≥ 0",
-            "least": "of a batch, by which losses are divided at least, in (0, 1]; 0.1 is the authors'",
-        },
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            incompatible_with={
+                PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
+                MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
+            },
+        ),
+        never_erm="two networks draw their dropout from one stream; without dropout, warmup=1000000 is plain "
+        "training to the bit",
         cost="2.0 × the step of plain training on ResNet-32 (two cores)",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.warmup < float("inf"):
-            raise UserError(
-                f"Decoupling(warmup={self.warmup}): warmup must be at least 0: a fraction of the epochs if below 1, else epochs"
-            )
-        if not 0 < self.least <= 1:
-            raise UserError(
-                f"Decoupling(least={self.least}): least must be in (0, 1], a share of the batch; 0.1 is usual"
-            )
-
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[TwoNetworksState]) -> Objective:
         """Return the sum of both networks' means over what they disagree on."""
-        first, other = self.both_weighted(state, batch, out.extra, clock)
+        out = step.out
+        first, other = self.both_weighted(step)
         seen = out.extra.losses[0].detach()
         differ = out.extra.logits[0].argmax(1) != out.extra.logits[1].argmax(1)
         logs = {"disagreed": differ.float()}
-        if clock.epoch < epoch_of(self.warmup, clock.epochs):
+        if step.clock.epoch < epoch_of(self.warmup, step.clock.epochs):
             return Objective(first.mean() + other.mean(), seen, logs)
         total = mean_over(first, differ, self.least) + mean_over(other, differ, self.least)
         return Objective(total, seen, logs)

@@ -1,28 +1,30 @@
 """ELR: early-learning regularization, which holds the network to what it predicted before it learned wrong labels.
 
-Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy Labels",
-NeurIPS 2020, equations 6 and 9: minimize ℓ + λ log(1 − ⟨p, t⟩), where the target t of an example is a moving average of what was
-predicted for it, t ← β t + (1 − β) p, from 0.
+Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy
+Labels", NeurIPS 2020, equations 6 and 9: minimize ℓ + λ log(1 − ⟨p, t⟩), where the target t of an example is a moving
+average of what was predicted for it, t ← β t + (1 − β) p, from 0.
 
-Compared with github.com/shengliuzi/ELR (commit 934af53), the same to the digit: probabilities are kept in [1e-4, 1 − 1e-4],
-those that go into t are made to sum to 1 again, and t is moved before the loss is taken.
+Compared with github.com/shengliuzi/ELR (commit 934af53), the same to the digit: probabilities are kept in [1e-4, 1 −
+1e-4], those that go into t are made to sum to 1 again, and t is moved before the loss is taken.
 
 Ours: `top_k` keeps the k largest entries of each target, and takes the others for 0. With k = C it is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.per_example import PerExampleBuffer
-from skedastic.errors import UserError
-from skedastic.methods.bases.method import MIXED, Batch, Card, Clock, Objective, Out, State, Task
-from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, Capabilities, Card
+from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Objective, Step
+from skedastic.methods.bases.task import Task
 
 LEAST = 1e-4  # probability
 
@@ -70,18 +72,25 @@ class Targets(nn.Module):
 class ELRState(OneNetworkState):
     """The network, and the target of each example."""
 
-    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], targets: Targets) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, targets: Targets) -> None:
+        super().__init__(net, constants)
         self.targets = targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class ELR(OneNetwork):
+class ELR(OneNetwork[ELRState]):
     """Minimize the loss plus λ log(1 − ⟨p, t⟩), t a moving average of the example's predictions."""
 
-    lam: float = 3.0
-    beta: float = 0.7
-    top_k: int | None = None
+    lam: float = setting(
+        3.0,
+        "λ; 0 is plain training, 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a "
+        "similar class",
+        "[0, inf)",
+    )
+    beta: float = setting(
+        0.7, "β, how much of a target stays; 0.7 is usual, 0.9 where labels are flipped to a similar class", "[0, 1)"
+    )
+    top_k: int | None = setting(None, "how many of a target's entries are kept; none keeps all", "[1, inf)")
 
     card: ClassVar[Card] = Card(
         name="elr",
@@ -89,54 +98,34 @@ class ELR(OneNetwork):
         paper="Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
         equations="ℓ + λ log(1 − ⟨p, t⟩), t ← β t + (1 − β) p (eq. 6 and 9)",
         family="noise cleaning",
-        incompatible_with={
-            MIXED: "it keeps a target of each example, and a mixture is of two; elr-plus mixes targets too"
-        },
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            incompatible_with={
+                MIXED: "it keeps a target of each example, and a mixture is of two; elr-plus mixes targets too"
+            },
+        ),
         reduces_to_erm=({"lam": 0.0},),
-        parameters={
-            **AXES,
-            "lam": "λ ≥ 0; 0 is plain training, 3 the authors' for CIFAR-10, 7 for CIFAR-100, 1 where labels are flipped to a "
-            "similar class",
-            "beta": "β in [0, 1), how much of a target stays; 0.9 where labels are flipped to a similar class",
-            "top_k": "how many of a target's entries are kept, ≥ 1; none keeps all",
-        },
         cost="1.0 × the step of plain training",
-        memory="C numbers for each example: 4 GB for a million examples of 1,000 classes; top_k=10 keeps 10 and their places, 96 MB",
+        memory="C numbers for each example: 4 GB for a million examples of 1,000 classes; top_k=10 keeps 10 and "
+        "their places, 96 MB",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_elr("ELR", self.lam, self.beta, self.top_k)
-
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> ELRState:
+    def init(self, task: Task, make_net: MakeNet) -> ELRState:
         """Return a fresh network, and targets of 0."""
         return ELRState(
-            self.network(task, make_net), self.known(task), Targets(task.index, len(task.classes), self.top_k)
+            self.network(task, make_net), self.class_constants(task), Targets(task.index, len(task.classes), self.top_k)
         )
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+    def observe(self, step: Step[ELRState]) -> None:
         """Move the batch's targets."""
-        assert isinstance(state, ELRState)
-        p = probabilities(self.loss.predicted(out.logits))
-        state.targets.put(batch.index, moved_target(state.targets.of(batch.index), p, self.beta))
+        p = probabilities(self.loss.predicted(step.out.logits))
+        step.state.targets.put(step.batch.index, moved_target(step.state.targets.of(step.batch.index), p, self.beta))
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[ELRState]) -> Objective:
         """Return eq. 6 on the batch."""
-        assert isinstance(state, ELRState)
-        plain = self.weighted(state, batch, out, clock).mean()
+        out = step.out
+        plain = self.weighted(step).mean()
         if self.lam == 0:
             return Objective(plain, out.extra.detach())
-        term = early_learning(state.targets.of(batch.index), probabilities(self.loss.predicted(out.logits)))
+        term = early_learning(step.state.targets.of(step.batch.index), probabilities(self.loss.predicted(out.logits)))
         return Objective(plain + self.lam * term.mean(), out.extra.detach(), {"early_learning": term.detach()})
-
-
-def check_elr(cls: str, lam: float, beta: float, top_k: int | None) -> None:
-    """Raise UserError where ELR can't have such parameters."""
-    if not 0 <= lam < float("inf"):
-        raise UserError(
-            f"{cls}(lam={lam}): lam must be finite and at least 0; 0 is plain training, 3 the authors' for CIFAR-10"
-        )
-    if not 0 <= beta < 1:
-        raise UserError(f"{cls}(beta={beta}): beta must be in [0, 1), how much of a target stays; 0.7 is usual")
-    if top_k is not None and top_k < 1:
-        raise UserError(f"{cls}(top_k={top_k}): top_k must be at least 1, or none to keep all")

@@ -11,8 +11,8 @@ the code is an option: norm="layers", affine="before", reduction="mean", taps=("
 size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
-noise allows; where that never ends, training begins anew with a tenth of it, and then without (`skedastic.core.annealing`,
-docs/strength.md).
+noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
+(`skedastic.core.annealing`, docs/strength.md).
 
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
 others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
@@ -20,63 +20,58 @@ others take the second pass (`skedastic.core.selection`); `select=1.0` is the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.annealing import START, WEAKER, annealed, exhausted
 from skedastic.core.compiled import uncompiled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
-from skedastic.errors import UserError, check_choice, suggestion
-from skedastic.methods.bases.method import (
-    GROUP_STATS,
-    MIXED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Objective,
-    Out,
-    Stage,
-    State,
-    Task,
-    outputs,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
+from skedastic.errors import UserError, check_choice
+from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet, Stage
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Batch, Clock, Objective, Out, Step, outputs
+from skedastic.methods.bases.task import Task
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]
+BY_ESTIMATE = Capabilities(needs=frozenset({GROUP_STATS}))
+COUNTING = BY_ESTIMATE & Capabilities(
+    tasks=CLASSIFICATION,
+    incompatible_with={MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"},
+)
 NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
-BEGUN_ANEW = (
-    "strength=auto began anew with a tenth of the strength: with more, some group was fit worse than its noise allows for "
+BEGUN_FROM_SCRATCH = (
+    "strength=auto began from scratch with a tenth of the strength: with more, some group was fit worse than its "
+    "noise allows for "
     "too long. More epochs, or a network that learns faster, would spare that."
 )
 NONE_FOUND = (
-    "strength=auto found none: at every one that it tried, some group was fit worse than its noise allows. The network was "
+    "strength=auto found none: at every one that it tried, some group was fit worse than its noise allows. The "
+    "network was "
     "trained without; with more epochs, or a network that learns faster, there may be one."
 )
 
 
-ClassKnowledge = tuple[Tensor | None, Tensor | None]  # what the loss knows of each class, and its weight
-
-
 class HARState(OneNetworkState):
-    """The network, what its loss knows of the classes, and the enforced strength λτ_g of each group."""
+    """The network, the constants of its loss, and the enforced strength λτ_g of each group."""
 
     strength: Tensor
 
-    def __init__(self, net: nn.Module, known: ClassKnowledge, strength: Tensor) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, strength: Tensor) -> None:
+        super().__init__(net, constants)
         self.register_buffer("strength", strength)  # [G]
 
 
-class CoolingState(HARState):
+class AnnealingState(HARState):
     """A state whose strengths fall, as long as a group errs on more of its labels than is allowed."""
 
     level: Tensor
@@ -85,8 +80,10 @@ class CoolingState(HARState):
     wrong: Tensor
     seen: Tensor
 
-    def __init__(self, net: nn.Module, known: ClassKnowledge, strength: Tensor, start: float, allowed: Tensor) -> None:
-        super().__init__(net, known, strength)
+    def __init__(
+        self, net: nn.Module, constants: ClassConstants, strength: Tensor, start: float, allowed: Tensor
+    ) -> None:
+        super().__init__(net, constants, strength)
         self.register_buffer("level", torch.tensor(float(start)))  # λ
         self.register_buffer("relative", strength / start)  # τ [G]
         self.register_buffer("allowed", allowed.float())  # [G]
@@ -95,21 +92,51 @@ class CoolingState(HARState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HAR(OneNetwork):
+class HAR(OneNetwork[HARState]):
     """Regularize each group by the noise and the rarity that were estimated for it."""
 
-    strength: float | Literal["auto"] = 0.1
-    start: float = START
-    weighting: Weighting = "adaptive"
-    noise: Noise = "estimated"
-    gradient: Gradient = "implicit"
-    norm: Norm = "joint"
-    affine: Affine = "after"
-    reduction: Reduction = "sum"
-    step_size: float = 0.01
-    select: Share = "auto"
-    selection: Selection = "largest"
-    taps: tuple[str, ...] | Choice | None = None
+    strength: float | Literal["auto"] = setting(
+        0.1,
+        "largest enforced λτ_g, in units of the loss's gradient norm; 0 is plain training; or auto: it falls until "
+        "every group is fit as well as its noise allows, and then stays",
+        "[0, inf)",
+    )
+    start: float = setting(
+        START,
+        "of strength=auto, λ at the outset; where it falls below a hundredth, training begins from scratch with a "
+        "tenth of it, and if that is too much as well, without",
+        "(0, inf)",
+    )
+    weighting: Weighting = setting(
+        "adaptive",
+        "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: ablations that "
+        "regularize the wrong groups, as much on average (appendix C.4)",
+    )
+    noise: Noise = setting(
+        "estimated", "estimated: of each group; unit: the same everywhere, so that rarity alone counts, τ ∝ q^(-2/5)"
+    )
+    gradient: Gradient = setting(
+        "implicit", "implicit (no double backward), exact (double backward) or finite (difference of step_size)"
+    )
+    norm: Norm = setting("joint", "joint: (Σ_j ‖J_j‖²)^(1/2), the paper; layers: Σ_j ‖J_j‖, the authors' code")
+    affine: Affine = setting(
+        "after", "measure after or before the affine part of normalization layers (the authors' code: before)"
+    )
+    reduction: Reduction = setting("sum", "J of the batch's sum (R does not depend on B) or mean (the authors' code)")
+    step_size: float = setting(0.01, "ε of gradient=finite", "(0, inf)")
+    select: Share = setting(
+        "auto",
+        "of gradient=implicit, who takes the second pass: auto, the groups with at least a fifth of the strength; or "
+        "a share of the batch in (0, 1], 1.0 being everyone",
+    )
+    selection: Selection = setting(
+        "largest", "which share: largest strengths, or drawn in proportion to them (unbiased)"
+    )
+    taps: tuple[str, ...] | Choice | None = setting(
+        None,
+        "names or patterns of the modules to measure at, or a function (name, module) -> bool; default all "
+        "normalization and recurrent layers, else every hidden layer",
+    )
 
     weighs: ClassVar[bool] = True
 
@@ -119,73 +146,34 @@ class HAR(OneNetwork):
         paper="Cao et al., Heteroskedastic and Imbalanced Deep Learning with Adaptive Regularization, ICLR 2021",
         equations="(1/B) Σ (ℓ_i + λ τ_g R_i), τ_g ∝ I_g^(3/5) q_g^(-2/5) (eq. 5-7, Algorithm 1)",
         family="regularization",
-        needs=frozenset({GROUP_STATS}),
-        supports=frozenset({"classification", "regression"}),
         reduces_to_erm=(
             {"strength": 0.0},
             {"strength": 0.0, "gradient": "exact"},
             {"strength": 0.0, "weighting": "uniform"},
         ),
-        parameters={
-            **AXES,
-            "strength": "largest enforced λτ_g, in units of the loss's gradient norm; ≥ 0, and 0 is plain training; or "
-            "auto: it falls until every group is fit as well as its noise allows, and then stays",
-            "start": "of strength=auto, λ at the outset, > 0; where it falls below a hundredth, training begins anew with a tenth "
-            "of it, and if that is too much as well, without",
-            "weighting": "adaptive: λτ_g by noise and rarity; uniform: the same strength on everyone; random, inverse: "
-            "ablations that regularize the wrong groups, as much on average (appendix C.4)",
-            "noise": "estimated: of each group; unit: the same everywhere, so that rarity alone counts, τ ∝ q^(-2/5)",
-            "gradient": "implicit (no double backward), exact (double backward) or finite (difference of step_size)",
-            "norm": "joint: (Σ_j ‖J_j‖²)^(1/2), the paper; layers: Σ_j ‖J_j‖, the authors' code",
-            "affine": "measure after or before the affine part of normalization layers (the authors' code: before)",
-            "reduction": "J of the batch's sum (R does not depend on B) or mean (the authors' code)",
-            "step_size": "ε of gradient=finite, > 0",
-            "select": "of gradient=implicit, who takes the second pass: auto, the groups with at least a fifth of the "
-            "strength; or a share of the batch in (0, 1], 1.0 being everyone",
-            "selection": "which share: largest strengths, or drawn in proportion to them (unbiased)",
-            "taps": "names or patterns of the modules to measure at, or a function (name, module) -> bool; default all "
-            "normalization and recurrent layers, else every hidden layer",
-        },
         cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
-        "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and where "
-        "it begins anew two thirds of one more, or 2⅓",
+        "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and "
+        "where "
+        "it begins from scratch two thirds of one more, or 2⅓",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.strength, str):
-            if self.strength != "auto":
-                hint = suggestion(self.strength, ["auto"])
-                raise UserError(f"HAR(strength={self.strength!r}): strength must be a number, or auto{hint}")
-        elif not 0 <= self.strength < float("inf"):
-            raise UserError(
-                f"HAR(strength={self.strength}): strength must be finite and at least 0; 0 is plain training"
-            )
-        if not 0 < self.start < float("inf"):
-            raise UserError(f"HAR(start={self.start}): start must be above 0 and finite; {START:g} is a good one")
-        for name, choices in (
-            ("weighting", Weighting),
-            ("noise", Noise),
-        ):
-            check_choice(name, getattr(self, name), get_args(choices))
+            check_choice(self.place("strength"), self.strength, ["auto"])
         _ = self.penalty  # refuses what does not go together
 
     @property
-    def needs(self) -> frozenset[str]:
-        """Group statistics, unless everyone is regularized alike, or by rarity alone, with a strength that is given."""
-        given = self.strength != "auto" and (self.weighting == "uniform" or self.noise == "unit")
-        return frozenset() if given else self.card.needs
+    def capabilities(self) -> Capabilities:
+        """Those of its parts, and group statistics.
 
-    @property
-    def supports(self) -> frozenset[str]:
-        """Those of its parts; classification alone where errors are counted."""
-        return super().supports & {"classification"} if self.strength == "auto" else super().supports
-
-    @property
-    def incompatible_with(self) -> Mapping[str, str]:
-        """Mixtures, where errors are counted; and what its loss refuses."""
-        counted = {MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"}
-        return {**super().incompatible_with, **(counted if self.strength == "auto" else {})}
+        A given strength needs none where everyone is regularized alike, or by rarity alone; one to be found counts
+        errors.
+        """
+        if self.strength == "auto":
+            return COUNTING & super().capabilities
+        alike = self.weighting == "uniform" or self.noise == "unit"
+        return super().capabilities if alike else BY_ESTIMATE & super().capabilities
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -201,7 +189,7 @@ class HAR(OneNetwork):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or if auto `start`."""
+        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or `start` if auto."""
         largest = self.start if isinstance(self.strength, str) else self.strength
         if self.weighting == "uniform":
             return torch.full((len(task.groups),), float(largest))
@@ -230,64 +218,64 @@ class HAR(OneNetwork):
         too_much, still_too_much = self._exhausted, weaker._exhausted
         return (
             Stage(name="train", method=self, until=too_much),
-            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, note=BEGUN_ANEW),
+            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, note=BEGUN_FROM_SCRATCH),
             Stage(name="plain", method=plain, needed=still_too_much, note=NONE_FOUND),
         )
 
-    def _exhausted(self, state: State) -> bool:
-        return isinstance(state, CoolingState) and exhausted(state.level, self.start)
+    def _exhausted(self, state: HARState) -> bool:
+        return isinstance(state, AnnealingState) and exhausted(state.level, self.start)
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> HARState:
+    def init(self, task: Task, make_net: MakeNet) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
-        net, known, enforced = self.network(task, make_net), self.known(task), self.group_strengths(task)
+        net, enforced = self.network(task, make_net), self.group_strengths(task)
+        constants = self.class_constants(task)
         if self.strength != "auto":
-            return HARState(net, known, enforced)
-        return CoolingState(net, known, enforced, self.start, _estimate(task).noise_high)
+            return HARState(net, constants, enforced)
+        return AnnealingState(net, constants, enforced, self.start, _estimate(task).noise_high)
 
-    def enforced(self, state: State, task: Task) -> Tensor:
+    def enforced(self, state: HARState, task: Task) -> Tensor:
         """Return λτ_g of each group, [G], as it stands."""
-        assert isinstance(state, HARState)
         return state.strength.cpu().clone()
 
-    def forward(self, state: State, batch: Batch) -> Out:
+    def forward(self, state: HARState, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
-        assert isinstance(state, HARState)
         taps = find_taps(uncompiled(state.net), self.taps)
-        found, trace = self.penalty.record(state.net, batch.x, taps, state.strength[batch.group])
-        return Out(outputs(found), trace)
+        raw, trace = self.penalty.record(state.net, batch.x, taps, state.strength[batch.group])
+        return Out(outputs(raw), trace)
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+    def observe(self, step: Step[HARState]) -> None:
         """Count the errors of each group, where the strength depends on them."""
-        if isinstance(state, CoolingState):
-            wrong = (out.logits.argmax(1) != batch.y).to(state.wrong)
+        state, batch = step.state, step.batch
+        if isinstance(state, AnnealingState):
+            wrong = (step.out.logits.argmax(1) != batch.y).to(state.wrong)
             state.wrong.index_add_(0, batch.group, wrong)
             state.seen.index_add_(0, batch.group, torch.ones_like(wrong))
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+    def end_epoch(self, state: HARState, task: Task, clock: Clock, engine: Engine) -> None:
         """Lower the strength, where it is to be found and is still too much for some group."""
-        if isinstance(state, CoolingState):
+        if isinstance(state, AnnealingState):
             state.level.copy_(annealed(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
             if clock.epoch + 1 < clock.epochs:  # after the last, the strength stays as it was enforced
                 state.strength.copy_(state.level * state.relative)
             state.wrong.zero_()
             state.seen.zero_()
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[HARState]) -> Objective:
         """Return eq. 6 on the batch."""
-        assert isinstance(state, HARState)
-        weight = self.class_weight(state, batch.y, clock)
+        state, batch, out = step.state, step.batch, step.out
+        weight = self.class_weight(state, batch.y, step.clock)
 
-        def losses(found: Tensor, rows: Tensor | None) -> Tensor:
-            found, y, of_rows = outputs(found), batch.y, weight
+        def losses(raw: Tensor, rows: Tensor | None) -> Tensor:
+            logits, y, of_rows = outputs(raw), batch.y, weight
             if rows is not None:
                 y, of_rows = y[rows], None if weight is None else weight[rows]
-            return self.with_weight(self.losses(state, found, y), of_rows, found, y)
+            return self.with_weight(self.losses(state, logits, y), of_rows, logits, y)
 
         plain = self.losses(state, out.logits, batch.y)
         penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
         measured = penalized.norm[~penalized.norm.isnan()]
         logs = {"jacobian_norm": measured}
-        if isinstance(state, CoolingState):
+        if isinstance(state, AnnealingState):
             logs["strength"] = state.level.clone()
         return Objective(penalized.total, plain.detach(), logs)
 

@@ -1,64 +1,56 @@
-"""INCV: cross-validation, again and again, finds the labels that a network agrees with; co-teaching is trained on those.
+"""INCV: cross-validation, repeatedly, finds the labels that a network agrees with; co-teaching is trained on those.
 
-Source: Chen, Liao, Chen, Zhang, "Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels", ICML 2019, Algorithms 1 and 2:
-candidates are halved at random; a network trained on what is selected and one half selects of the other half the examples that it
-predicts as they are labelled, and drops those with the largest losses; then the halves change places. From the first half's
-agreement a follows the noise rate ε, by a = (1 − ε)² + ε²/(C − 1) where labels are flipped to any class, and a = (1 − ε)² + ε² where each
-class is flipped to one other (Theorem 1); of labels selected, ε²/(ε² + (C − 1)(1 − ε)²) are wrong. After N rounds, co-teaching learns
-from what is selected, and from epoch E_0 on from the remaining candidates too; the dropped are never seen.
+Source: Chen, Liao, Chen, Zhang, "Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels", ICML
+2019, Algorithms 1 and 2: candidates are halved at random; a network trained on what is selected and one half selects
+of the other half the examples that it predicts as they are labelled, and drops those with the largest losses; then the
+halves change places. From the first half's agreement a follows the noise rate ε, by a = (1 − ε)² + ε²/(C − 1) where
+labels are flipped to any class, and a = (1 − ε)² + ε² where each class is flipped to one other (Theorem 1); of labels
+selected, ε²/(ε² + (C − 1)(1 − ε)²) are wrong. After N rounds, co-teaching learns from what is selected, and from epoch
+E_0 on from the remaining candidates too; the dropped are never seen.
 
-Compared with github.com/chenpf1025/noisy_label_understanding_utilizing (commit a6c8e0d): the same selection from the same predictions.
-ε is its search's, solved exactly. Where ε is small, it drops int(r · selected) = 0 examples as [-0:], which is all of them: a fault.
-Its networks are those of the epoch with the best agreement in the first rounds, and of the last epoch later; here, of the best epoch in
-all. Its batches of the second part are B of those selected and up to B/2 candidates; here both come as the epoch has them, and as there as
-many are kept as there would be of the selected alone. The theorem is for networks that predict as labels are made; one that does
-better agrees with 1 − ε of them, and ε comes out too small, there as here.
+Compared with github.com/chenpf1025/noisy_label_understanding_utilizing (commit a6c8e0d): the same selection from the
+same predictions. ε is its search's, solved exactly. Where ε is small, it drops int(r · selected) = 0 examples as
+[-0:], which is all of them: a fault. Its networks are those of the epoch with the best agreement in the first rounds,
+and of the last epoch later; here, of the best epoch in all. Its batches of the second part are B of those selected and
+up to B/2 candidates; here both come as the epoch has them, and as there as many are kept as there would be of the
+selected alone. The theorem is for networks that predict as labels are made; one that does better agrees with 1 − ε of
+them, and ε comes out too small, there as here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.epochs import epoch_of
 from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.samplers import seeded
 from skedastic.core.small_loss import forget_rate
-from skedastic.errors import UserError, suggestion
-from skedastic.methods.bases.method import (
-    MIXED,
-    PERTURBED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Objective,
-    Out,
-    Stage,
-    State,
-    Task,
-    evaluating,
-    outputs,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetworkState
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet, Stage
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Clock, Logs, Objective, Step, evaluating, outputs
+from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.two_networks import TwoNetworks
-from skedastic.methods.co_teaching import GRADUAL, ForgettingState
+from skedastic.methods.co_teaching import ForgettingState
 from skedastic.methods.erm import ERM
 
 Pattern = Literal["symmetric", "asymmetric"]
 CANDIDATE, SELECTED, DROPPED = 0, 1, 2
 MOST = 0.9  # the largest noise rate that is believed
-STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: what earlier stages found
+STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: what earlier stages handed on
 
 
 def noise_rate(agreement: float, labels: int) -> float:
-    """Return ε of (1 − ε)² + ε²/(labels − 1) = agreement, the smaller root, in [0, 0.9]; labels: to how many one may go, and its own.
+    """Return ε of (1 − ε)² + ε²/(labels − 1) = agreement, the smaller root, in [0, 0.9].
+
+    labels: how many a label may be flipped to, and its own.
 
     Less agreement than any ε has is the most noise.
     """
@@ -68,15 +60,16 @@ def noise_rate(agreement: float, labels: int) -> float:
 
 
 def chosen(agrees: Tensor, losses: Tensor, rate: float) -> Tensor:
-    """Return what becomes of held-out examples [m]: selected if the network agrees with the label, else dropped or a candidate.
+    """Return the fates of held-out examples [m]: selected where the network agrees, else dropped or a candidate.
 
-    Of the largest losses [m], min(2, ε/(1 − ε)) times as many as are selected are dropped, of which some may be selected.
+    Of the largest losses [m], min(2, ε/(1 − ε)) times as many as are selected are dropped, of which some may be
+    selected.
     """
-    found = torch.full_like(agrees, CANDIDATE, dtype=torch.int8)
+    fates = torch.full_like(agrees, CANDIDATE, dtype=torch.int8)
     dropped = min(int(min(2.0, rate / (1 - rate)) * int(agrees.sum())), len(losses))
-    found[losses.argsort(descending=True, stable=True)[:dropped]] = DROPPED
-    found[agrees] = SELECTED
-    return found
+    fates[losses.argsort(descending=True, stable=True)[:dropped]] = DROPPED
+    fates[agrees] = SELECTED
+    return fates
 
 
 def left_wrong(rate: float, labels: int) -> float:
@@ -93,17 +86,17 @@ class _HalfState(OneNetworkState):
     rate: Tensor
     best: Tensor
 
-    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], task: Task) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, task: Task) -> None:
+        super().__init__(net, constants)
         none = torch.zeros(len(task.index), dtype=torch.int8)
-        self.register_buffer(STATUS, task.found.get(STATUS, none).clone())  # [n]
-        self.register_buffer(PENDING, task.found.get(PENDING, none).clone())  # [n], of the round that is under way
-        self.register_buffer(RATE, task.found.get(RATE, torch.zeros((), dtype=torch.float64)).clone())
+        self.register_buffer(STATUS, task.handed_on.get(STATUS, none).clone())  # [n]
+        self.register_buffer(PENDING, task.handed_on.get(PENDING, none).clone())  # [n], of the round that is under way
+        self.register_buffer(RATE, task.handed_on.get(RATE, torch.zeros((), dtype=torch.float64)).clone())
         self.register_buffer("best", torch.tensor(-1.0, dtype=torch.float64))  # agreement, over epochs
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Half(ERM):
+class _Half(OneNetwork[_HalfState]):
     """Train on what is selected and on one half of the candidates, and choose from the other half."""
 
     round: int = 0
@@ -112,13 +105,13 @@ class _Half(ERM):
 
     card: ClassVar[Card] = replace(ERM.card, name="incv")
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> _HalfState:
+    def init(self, task: Task, make_net: MakeNet) -> _HalfState:
         """Return a fresh network, and what is known so far."""
-        return _HalfState(self.network(task, make_net), self.known(task), task)
+        return _HalfState(self.network(task, make_net), self.class_constants(task), task)
 
     def halves(self, task: Task) -> tuple[Tensor, Tensor]:
         """Return the rows to train on, and the rows held out."""
-        status = task.found.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
+        status = task.handed_on.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
         candidates = (status == CANDIDATE).nonzero().flatten()
         candidates = candidates[torch.randperm(len(candidates), generator=seeded(task.seed, self.round))]
         middle = len(candidates) // 2
@@ -131,9 +124,8 @@ class _Half(ERM):
         """Return the rows to train on."""
         return self.halves(task)[0]
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
+    def end_epoch(self, state: _HalfState, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Choose from those held out, where the network agrees with more of them than after earlier epochs."""
-        assert isinstance(state, _HalfState)
         held = self.halves(task)[1].to(state.status.device)
         agreement = torch.tensor(0.0)
         if len(held):
@@ -151,25 +143,24 @@ class _Half(ERM):
         agrees, losses = [], []
         with evaluating(state):
             for batch in engine.examples(index):
-                found = outputs(state.net(batch.x))
-                agrees.append(found.argmax(1) == batch.y)
-                losses.append(self.losses(state, found, batch.y))
+                logits = outputs(state.net(batch.x))
+                agrees.append(logits.argmax(1) == batch.y)
+                losses.append(self.losses(state, logits, batch.y))
         return torch.cat(agrees), torch.cat(losses)
 
     def _choose(self, state: _HalfState, held: Tensor, agrees: Tensor, losses: Tensor, classes: int) -> None:
         state.best.copy_(agrees.double().mean())
         if self.round == 0 and self.first:
             state.rate.fill_(noise_rate(float(state.best), classes if self.pattern == "symmetric" else 2))
-        found = chosen(agrees, losses, float(state.rate))
+        fates = chosen(agrees, losses, float(state.rate))
         if self.pattern == "asymmetric":
-            found[found == DROPPED] = CANDIDATE
-        state.pending[held] = found
+            fates[fates == DROPPED] = CANDIDATE
+        state.pending[held] = fates
 
-    def handed_on(self, state: State, task: Task) -> Task:
-        """Return the task with what was found."""
-        assert isinstance(state, _HalfState)
-        found = {name: getattr(state, name).cpu().clone() for name in (STATUS, PENDING, RATE)}
-        return replace(task, found={**task.found, **found})
+    def hand_on(self, state: _HalfState, task: Task) -> Task:
+        """Return the task with the fates of the examples so far."""
+        fates = {name: getattr(state, name).cpu().clone() for name in (STATUS, PENDING, RATE)}
+        return replace(task, handed_on={**task.handed_on, **fates})
 
 
 class INCVState(ForgettingState):
@@ -179,75 +170,65 @@ class INCVState(ForgettingState):
         self,
         net: nn.Module,
         other: nn.Module,
-        known: tuple[Tensor | None, Tensor | None],
+        constants: ClassConstants,
         rate: float,
         selected: PerExampleBuffer,
     ) -> None:
-        super().__init__(net, other, known, rate)
+        super().__init__(net, other, constants, rate)
         self.selected = selected
 
 
 @dataclass(frozen=True, kw_only=True)
-class INCV(TwoNetworks):
+class INCV(TwoNetworks[INCVState]):
     """Select labels by cross-validation, and train two networks on them by co-teaching."""
 
-    rounds: int = 4
-    search: float = 0.25
-    pattern: Pattern = "symmetric"
-    gradual: float = 0.05
-    warmup: float = 0.2
+    rounds: int = setting(4, "N, of cross-validation, two trainings each; 4 is the authors'", "[1, inf)")
+    search: float = setting(
+        0.25,
+        "the epochs of each of those trainings, as a fraction of the epochs; 0.25 is the authors' (50 of 200)",
+        "(0, 1]",
+    )
+    pattern: Pattern = setting(
+        "symmetric",
+        "how labels are wrong: symmetric, to any other class; asymmetric, each class to one other, and then none are "
+        "dropped",
+    )
+    gradual: float = setting(
+        0.05,
+        "T_k, over how long the share rises from 0 to τ: a fraction of the epochs if below 1, else epochs; 0 begins "
+        "with τ",
+        "[0, inf)",
+    )
+    warmup: float = setting(
+        0.2,
+        "how long co-teaching sees the selected alone: a fraction of the epochs if below 1, else epochs; 0.2 is the "
+        "authors', 0.4 where more than 0.6 of the labels are wrong",
+        "[0, inf)",
+    )
 
     card: ClassVar[Card] = Card(
         name="incv",
         title="Iterative cross-validation, and co-teaching on what it selects",
         paper="Chen et al., Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels, ICML 2019",
-        equations="select y = argmax f(x) of the held-out half; (1 − ε)² + ε²/(C − 1) = agreement (Theorem 1, Algorithms 1 and 2)",
+        equations="select y = argmax f(x) of the held-out half; (1 − ε)² + ε²/(C − 1) = agreement (Theorem 1, "
+        "Algorithms 1 and 2)",
         family="noise cleaning",
-        incompatible_with={
-            PERTURBED: "it chooses examples by their losses, and at other weights would choose others",
-            MIXED: "it chooses labels one by one, and a mixture has two labels",
-        },
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            incompatible_with={
+                PERTURBED: "it chooses examples by their losses, and at other weights would choose others",
+                MIXED: "it chooses labels one by one, and a mixture has two labels",
+            },
+        ),
         never_erm="what its networks disagree with is left out, also where nothing is noisy",
-        parameters={
-            **AXES,
-            "rounds": "N ≥ 1, of cross-validation, two trainings each; 4 is the authors'",
-            "search": "the epochs of each of those trainings, > 0, as a fraction of the epochs; 0.25 is the authors' (50 of 200)",
-            "pattern": "how labels are wrong: symmetric, to any other class; asymmetric, each class to one other, and then none are dropped",
-            "gradual": GRADUAL,
-            "warmup": "how long co-teaching sees the selected alone: a fraction of the epochs if below 1, else epochs; ≥ 0. 0.2 is the "
-            "authors', 0.4 where more than 0.6 of the labels are wrong",
-        },
-        cost="3 to 4 × plain training with the defaults: 2 N trainings of a quarter of the epochs on half to all of the data, and two networks",
+        cost="3 to 4 × plain training with the defaults: 2 N trainings of a quarter of the epochs on half to all of "
+        "the data, and two networks",
         memory="a byte for each example, and while it selects two",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rounds < 1:
-            raise UserError(f"INCV(rounds={self.rounds}): rounds must be at least 1; 4 is the authors'")
-        if not 0 < self.search <= 1:
-            raise UserError(
-                f"INCV(search={self.search}): search must be in (0, 1], a fraction of the epochs; 0.25 is usual"
-            )
-        if self.pattern not in get_args(Pattern):
-            raise UserError(
-                f"INCV(pattern={self.pattern!r}): pattern must be one of {', '.join(get_args(Pattern))}"
-                f"{suggestion(str(self.pattern), get_args(Pattern))}"
-            )
-        for name in ("gradual", "warmup"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(
-                    f"INCV({name}={getattr(self, name)}): {name} must be at least 0: a fraction of the epochs if below 1, else epochs"
-                )
-
-    @property
-    def supports(self) -> frozenset[str]:
-        """Classification alone."""
-        return super().supports & {"classification"}
-
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return two trainings for each round, and that on what they selected."""
-        found = []
+        stages = []
         for round_ in range(self.rounds):
             for first in (True, False):
                 half = _Half(
@@ -260,33 +241,33 @@ class INCV(TwoNetworks):
                     head=self.head,
                 )
                 name = f"round-{round_ + 1}-{'first' if first else 'second'}"
-                found.append(Stage(name=name, method=half, epochs=self.search, data=half.trained, after=half.handed_on))
-        return (*found, Stage(name="train", method=self, data=kept_rows))
+                stages.append(Stage(name=name, method=half, epochs=self.search, data=half.trained, after=half.hand_on))
+        return (*stages, Stage(name="train", method=self, data=kept_rows))
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> INCVState:
+    def init(self, task: Task, make_net: MakeNet) -> INCVState:
         """Return two fresh networks, and who is selected: all, where nobody was chosen yet."""
-        fresh = super().init(task, make_net)
+        net, other = self.two_networks(task, make_net)
         selected = PerExampleBuffer(task.index, fill=1, dtype=torch.int8)
-        status = task.found.get(STATUS)
+        status = task.handed_on.get(STATUS)
         if status is not None and bool((status == SELECTED).any()):
             selected.put(task.index, (status == SELECTED).to(torch.int8))
-        rate = left_wrong(float(task.found.get(RATE, torch.tensor(0.0))), self._labels(task))
-        return INCVState(fresh.net, fresh.other, self.known(task), rate, selected)
+        rate = left_wrong(float(task.handed_on.get(RATE, torch.tensor(0.0))), self._labels(task))
+        return INCVState(net, other, self.class_constants(task), rate, selected)
 
     def _labels(self, task: Task) -> int:
         return len(task.classes) if self.pattern == "symmetric" else 2
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[INCVState]) -> Objective:
         """Return the sum of both networks' means over what the other keeps."""
-        assert isinstance(state, INCVState)
-        selected = state.selected.of(batch.index) == 1
-        forgotten = forget_rate(float(state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))
+        clock = step.clock
+        selected = step.state.selected.of(step.batch.index) == 1
+        forgotten = forget_rate(float(step.state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))
         count = max(round((1 - forgotten) * int(selected.sum())), 1)
         warm = clock.epoch < epoch_of(self.warmup, clock.epochs)
-        first, other = self.both_weighted(state, batch, out.extra, clock)
+        first, other = self.both_weighted(step)
         among = selected if warm and bool(selected.any()) else torch.ones_like(selected)
         total = first[smallest_of(other, among, count)].mean() + other[smallest_of(first, among, count)].mean()
-        return Objective(total, out.extra.losses[0].detach(), {"kept": torch.tensor(count / len(batch.y))})
+        return Objective(total, step.out.extra.losses[0].detach(), {"kept": torch.tensor(count / len(step.batch.y))})
 
 
 def smallest_of(losses: Tensor, among: Tensor, count: int) -> Tensor:
@@ -297,5 +278,5 @@ def smallest_of(losses: Tensor, among: Tensor, count: int) -> Tensor:
 
 def kept_rows(task: Task) -> Tensor:
     """Return the rows that were not dropped."""
-    status = task.found.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
+    status = task.handed_on.get(STATUS, torch.zeros(len(task.index), dtype=torch.int8))
     return (status != DROPPED).nonzero().flatten()

@@ -1,62 +1,57 @@
 """MentorNet: a curriculum, predefined or learned by a second small network, that weighs examples by their losses.
 
-Source: Jiang, Zhou, Leung, Li, Fei-Fei, "MentorNet: Learning Data-Driven Curriculum for Very Deep Neural Networks on Corrupted
-Labels", ICML 2018. Minimize (1/B) Σ v_i ℓ_i, v_i from the difference d_i = ℓ_i − λ₁ of the loss from a moving average λ₁ of the
-batches' p-percentile. The predefined curriculum (of eq. 5 and 6) is v = 1(d ≤ 0), and in the last tenth of the epochs
-min(max(1 − d/λ₂, 0), 1). The mentor has loss, difference, label and share of the epochs for features, a bidirectional LSTM and
-two layers, and imitates that curriculum on features drawn at random. The data-driven one goes on to learn whether a label
-is right, from trusted examples. In a burn-in all v are 1; a share of each batch, drawn at random, is left out.
+Source: Jiang, Zhou, Leung, Li, Fei-Fei, "MentorNet: Learning Data-Driven Curriculum for Very Deep Neural Networks on
+Corrupted Labels", ICML 2018. Minimize (1/B) Σ v_i ℓ_i, v_i from the difference d_i = ℓ_i − λ₁ of the loss from a
+moving average λ₁ of the batches' p-percentile. The predefined curriculum (of eq. 5 and 6) is v = 1(d ≤ 0), and in the
+last tenth of the epochs min(max(1 − d/λ₂, 0), 1). The mentor has loss, difference, label and share of the epochs for
+features, a bidirectional LSTM and two layers, and imitates that curriculum on features drawn at random. The
+data-driven one goes on to learn whether a label is right, from trusted examples. In a burn-in all v are 1; a share of
+each batch, drawn at random, is left out.
 
-Compared with github.com/google/mentornet (commit 76d6be2; TensorFlow 1, compared function by function with NumPy versions): the same
-curriculum (its `vstar_mentornet_pd`), λ₁ from 0 by the nearest rank, selection at random, and shares left out (0.5, and from 17 of
-100 epochs on 0.05; here the first ends with the burn-in, at 18). As there the LSTM reads one step, the loss of now, and what is read of it
-is its cell, and the epochs' embedding is random and stays. Its mentor has label 0 throughout; ours has the label, which counts
-for nothing until the mentor is refined, as the curriculum does not go by it. Its mentor is trained for 30,000 steps
-of 32 on a grid of features, ours for 1,000 of 512 on features between; its last layer lacks a bias, which it adds to the
-weights. It learns the burn-in too; here that is v = 1 itself.
+Compared with github.com/google/mentornet (commit 76d6be2; TensorFlow 1, compared function by function with NumPy
+versions): the same curriculum (its `vstar_mentornet_pd`), λ₁ from 0 by the nearest rank, selection at random, and
+shares left out (0.5, and from 17 of 100 epochs on 0.05; here the first ends with the burn-in, at 18). As there the
+LSTM reads one step, the loss of now, and what is read of it is its cell, and the epochs' embedding is random and
+stays. Its mentor has label 0 throughout; ours has the label, which counts for nothing until the mentor is refined, as
+the curriculum does not go by it. Its mentor is trained for 30,000 steps of 32 on a grid of features, ours for 1,000 of
+512 on features between; its last layer lacks a bias, which it adds to the weights. It learns the burn-in too; here
+that is v = 1 itself.
 
-Its data-driven mentor is learned beforehand, from a network's losses on training examples whose clean labels are known, and
-then fixed. Ours is refined at the end of each epoch on a reference set that the network does not train on: on its labels, which
-are right, and on as many others drawn at random, which are wrong. As there, the epoch it sees stays that of the burn-in's end.
-Its ResNet's weight decay is multiplied by the mean of v; here that is the optimizer's.
+Its data-driven mentor is learned beforehand, from a network's losses on training examples whose clean labels are
+known, and then fixed. Ours is refined at the end of each epoch on a reference set that the network does not train on:
+on its labels, which are right, and on as many others drawn at random, which are wrong. As there, the epoch it sees
+stays that of the burn-in's end. Its ResNet's weight decay is multiplied by the mean of v; here that is the
+optimizer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.epochs import epoch_of
 from skedastic.core.replay import buffers_kept
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import single
-from skedastic.errors import UserError, check_choice
-from skedastic.methods.bases.method import (
-    MIXED,
-    NEEDS_REFERENCE,
-    REFERENCE,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Objective,
-    Out,
-    OwnOptimizer,
-    State,
-    Task,
-    outputs,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetworkState, Reweighting
+from skedastic.errors import UserError
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, NEEDS_REFERENCE, REFERENCE, Capabilities, Card
+from skedastic.methods.bases.engine import Engine, OwnOptimizer
+from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
+from skedastic.methods.bases.reweighting import Reweighting
+from skedastic.methods.bases.step import Clock, Logs, Objective, Step, outputs
+from skedastic.methods.bases.task import Task
 
 Curriculum = Literal["predefined", "learned", "refined"]
+REFINED = Capabilities(tasks=CLASSIFICATION, needs=frozenset({REFERENCE}))
 PERCENT = 100  # epochs as the mentor counts them
 LINEAR_FROM = 90  # of them
 STEPS, SIZE, RATE = 1000, 512, 0.1  # of imitating the curriculum: steps, features in each, the first learning rate
@@ -66,8 +61,8 @@ REFINEMENTS = 20  # steps at the end of an epoch
 def self_paced(difference: Tensor, percent: Tensor | int, width: float) -> Tensor:
     """Return the predefined curriculum's weights [B] of losses that are λ₁ + difference [B].
 
-    percent: of the epochs that have passed, 0..99, one number or [B]. width: λ₂, over which weights fall from 1 to 0 in the last
-    tenth of the epochs; 0 is a step there too.
+    percent: of the epochs that have passed, 0..99, one number or [B]. width: λ₂, over which weights fall from 1 to 0
+    in the last tenth of the epochs; 0 is a step there too.
     """
     step = (difference <= 0).to(difference.dtype)
     if width == 0:
@@ -82,7 +77,7 @@ def moved_percentile(average: Tensor, losses: Tensor, percentile: float, decay: 
 
 
 def kept_at_random(n: int, rate: float) -> Tensor:
-    """Return 1 for ⌊(1 − rate) n⌋ of n examples, at least one, drawn from torch's generator, and 0 for the others, [n]."""
+    """Return 1 for ⌊(1 − rate) n⌋ of n examples, at least one, by torch's generator, and 0 for the others, [n]."""
     kept = torch.zeros(n)
     kept[torch.randperm(n)[: max(int((1 - rate) * n + 1e-9), 1)]] = 1
     return kept
@@ -102,7 +97,7 @@ class Mentor(nn.Module):
         self.layers = nn.Sequential(nn.Linear(2 + 5 + 2, hidden), nn.Tanh(), nn.Linear(hidden, 1))
 
     def forward(self, losses: Tensor, difference: Tensor, label: Tensor, percent: Tensor) -> Tensor:
-        """Map losses [B], differences [B], labels [B] and percents of the epochs [B] to logits [B], in single precision."""
+        """Map losses, differences, labels and percents of the epochs, each [B], to logits [B], in single precision."""
         with torch.autocast(losses.device.type, enabled=False):
             read = torch.stack([losses, difference], 1).to(self.of_epoch.dtype)
             cells = self.gate(read).sigmoid() * self.candidate(read).tanh()
@@ -113,7 +108,7 @@ class Mentor(nn.Module):
 
 @lru_cache(maxsize=8)
 def imitating(width: float, seed: int) -> Mentor:
-    """Return a mentor of one label that has learned the predefined curriculum; the caller's random state is left alone."""
+    """Return a mentor of one label that has learned the predefined curriculum; the random state is left alone."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         mentor = Mentor(1)
@@ -134,8 +129,8 @@ def imitating(width: float, seed: int) -> Mentor:
 def drawn_features(n: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return n losses, differences and percents of the epochs, each [n], from torch's generator.
 
-    From the authors' ranges: losses up to 10, and every sixth from 10 to 30; differences within ±5, and half of them within ±1,
-    where weights change; all epochs, and half of them the last tenth, where the rule is another.
+    From the authors' ranges: losses up to 10, and every sixth from 10 to 30; differences within ±5, and half of them
+    within ±1, where weights change; all epochs, and half of them the last tenth, where the rule is another.
     """
     losses = torch.where(torch.rand(n) < 1 / 6, 10 + 20 * torch.rand(n), 10 * torch.rand(n))
     difference = (2 * torch.rand(n) - 1) * torch.where(torch.rand(n) < 1 / 2, 1, 5)
@@ -151,100 +146,82 @@ class MentorState(OneNetworkState):
     average: Tensor
     weights: Tensor | None  # [B]; None where all are 1. Not kept: each step has its own
 
-    def __init__(
-        self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], mentor: Mentor | None = None
-    ) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, mentor: Mentor | None = None) -> None:
+        super().__init__(net, constants)
         self.register_buffer("average", torch.zeros(()))
         self.mentor = mentor
         self.weights = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class MentorNet(Reweighting):
+class MentorNet(Reweighting[MentorState]):
     """Weigh each example by a curriculum, from how far its loss is above a moving percentile."""
 
-    curriculum: Curriculum = "learned"
-    percentile: float = 0.75
-    decay: float = 0.5
-    burn_in: float = 0.18
-    dropout: float = 0.05
-    burn_in_dropout: float = 0.5
-    width: float = 1.0
-    mentor_lr: float = 0.01
+    curriculum: Curriculum = setting(
+        "learned",
+        "predefined: the weights of its equation; learned: of a small network that has learned to imitate it; "
+        "refined: and that goes on to learn from a reference set what right labels look like",
+    )
+    percentile: float = setting(
+        0.75,
+        "p of the losses of a batch, where the weights fall; about the share of right labels, such as the authors' "
+        "0.75 for 20 and 40 % of wrong ones, and 0.5 for 80 %",
+        "(0, 1)",
+    )
+    decay: float = setting(0.5, "of the moving average of that percentile", "[0, 1)")
+    burn_in: float = setting(
+        0.18, "until when all weigh the same: a fraction of the epochs if below 1, else epochs", "[0, inf)"
+    )
+    dropout: float = setting(0.05, "the share of a batch that is left out at random after the burn-in", "[0, 1)")
+    burn_in_dropout: float = setting(0.5, "and in it", "[0, 1)")
+    width: float = setting(
+        1.0,
+        "λ₂, in units of the loss: over which weights fall from 1 to 0 in the last tenth of the epochs; 0 is a step, "
+        "1 the authors'",
+        "[0, inf)",
+    )
+    mentor_lr: float = setting(0.01, "learning rate (Adam) of the network that is refined", "(0, inf)")
 
     card: ClassVar[Card] = Card(
         name="mentornet",
         title="MentorNet: a curriculum, predefined or learned, of examples' losses",
-        paper="Jiang et al., MentorNet: Learning Data-Driven Curriculum for Very Deep Neural Networks on Corrupted Labels, ICML 2018",
-        equations="(1/B) Σ v_i ℓ_i, v = 1(ℓ ≤ λ₁), late min(max(1 − (ℓ − λ₁)/λ₂, 0), 1), λ₁ a moving percentile (eq. 5 and 6)",
+        paper="Jiang et al., MentorNet: Learning Data-Driven Curriculum for Very Deep Neural Networks on Corrupted "
+        "Labels, ICML 2018",
+        equations="(1/B) Σ v_i ℓ_i, v = 1(ℓ ≤ λ₁), late min(max(1 − (ℓ − λ₁)/λ₂, 0), 1), λ₁ a moving percentile (eq. "
+        "5 and 6)",
         family="reweighting by learning",
-        supports=frozenset({"classification", "regression"}),
-        incompatible_with={
-            MIXED: "it tells by its loss whether a label is right, and a mixture's is large for being one"
-        },
+        capabilities=Capabilities(
+            incompatible_with={
+                MIXED: "it tells by its loss whether a label is right, and a mixture's is large for being one"
+            },
+        ),
         reduces_to_erm=({"burn_in": 1000.0, "burn_in_dropout": 0.0},),
-        parameters={
-            **AXES,
-            "curriculum": "predefined: the weights of its equation; learned: of a small network that has learned to imitate it; "
-            "refined: and that goes on to learn from a reference set what right labels look like",
-            "percentile": "p in (0, 1), of the losses of a batch, where the weights fall; about the share of right labels, such "
-            "as the authors' 0.75 for 20 and 40 % of wrong ones, and 0.5 for 80 %",
-            "decay": "of the moving average of that percentile, in [0, 1)",
-            "burn_in": "until when all weigh the same: a fraction of the epochs if below 1, else epochs",
-            "dropout": "the share of a batch that is left out at random after the burn-in, in [0, 1)",
-            "burn_in_dropout": "and in it, in [0, 1)",
-            "width": "λ₂ ≥ 0, in units of the loss: over which weights fall from 1 to 0 in the last tenth of the epochs; 0 is a step",
-            "mentor_lr": "learning rate (Adam) of the network that is refined, > 0",
-        },
         cost="1.0 × the step of plain training; learning to imitate takes a few seconds before it",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("curriculum", self.curriculum, get_args(Curriculum))
-        if not 0 < self.percentile < 1:
-            raise UserError(
-                f"MentorNet(percentile={self.percentile}): percentile must be in (0, 1); about the share of right labels"
-            )
-        for name in ("decay", "dropout", "burn_in_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"MentorNet({name}={getattr(self, name)}): {name} must be in [0, 1)")
-        if not 0 <= self.burn_in < float("inf"):
-            raise UserError(
-                f"MentorNet(burn_in={self.burn_in}): burn_in must be at least 0: a fraction of the epochs if below 1, else epochs"
-            )
-        if not 0 <= self.width < float("inf"):
-            raise UserError(f"MentorNet(width={self.width}): width must be finite and at least 0; 1 is the authors'")
-        if not 0 < self.mentor_lr < float("inf"):
-            raise UserError(f"MentorNet(mentor_lr={self.mentor_lr}): mentor_lr must be finite and above 0")
 
     @property
     def _refined(self) -> bool:
         return self.curriculum == "refined"
 
     @property
-    def needs(self) -> frozenset[str]:
-        """A reference set, where the mentor is refined on one."""
-        return frozenset({REFERENCE}) if self._refined else self.card.needs
-
-    @property
-    def supports(self) -> frozenset[str]:
-        """Those of its parts; classification alone where it learns from wrong labels."""
-        return super().supports & {"classification"} if self._refined else super().supports
+    def capabilities(self) -> Capabilities:
+        """Those of its parts; classification and a reference set where the mentor learns from wrong labels."""
+        return super().capabilities & REFINED if self._refined else super().capabilities
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the sampler, and that of the reference set, where it is needed. Raises UserError where there is none."""
+        """Return the sampler, and that of the reference set where one is needed. Raises UserError where there is none."""
         if not self._refined:
             return super().streams(task)
         if task.reference is None:
             raise UserError(f"{self.card.name}(curriculum=refined) {NEEDS_REFERENCE}")
         return {**super().streams(task), REFERENCE: Shuffle()}
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> MentorState:
+    def init(self, task: Task, make_net: MakeNet) -> MentorState:
         """Return a fresh network, and a mentor; one that imitates the curriculum, but where a file is to fill it."""
         net = self.network(task, make_net)
-        return MentorState(net, self.known(task), None if self.curriculum == "predefined" else self._mentor(task))
+        return MentorState(
+            net, self.class_constants(task), None if self.curriculum == "predefined" else self._mentor(task)
+        )
 
     def _mentor(self, task: Task) -> Mentor:
         with torch.random.fork_rng(devices=[]):
@@ -254,9 +231,8 @@ class MentorNet(Reweighting):
             mentor.load_state_dict({**learned, "of_label.weight": mentor.of_label.weight})
         return mentor
 
-    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+    def param_groups(self, state: MentorState) -> Mapping[str, list[nn.Parameter]]:
         """Return the network's parameters, and apart from them the mentor's, where it is refined."""
-        assert isinstance(state, MentorState)
         groups = {"main": list(state.net.parameters())}
         if self._refined and state.mentor is not None:
             groups["mentor"] = list(state.mentor.parameters())
@@ -271,7 +247,7 @@ class MentorNet(Reweighting):
         return clock.epoch < epoch_of(self.burn_in, clock.epochs)
 
     def percent(self, clock: Clock) -> int:
-        """Return the epoch in percent of all, 0..99; where the mentor is refined, no later than the end of the burn-in."""
+        """Return the epoch in percent of all, 0..99; for a refined mentor, no later than the end of the burn-in."""
         epoch = min(clock.epoch, int(epoch_of(self.burn_in, clock.epochs))) if self._refined else clock.epoch
         return min(PERCENT * epoch // clock.epochs, PERCENT - 1)
 
@@ -283,8 +259,9 @@ class MentorNet(Reweighting):
         logits: Tensor = state.mentor(losses, losses - state.average, named, percent)
         return logits
 
-    def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
+    def take(self, step: Step[MentorState], losses: Tensor) -> None:
         """Move λ₁, and weigh the batch."""
+        clock, state = step.clock, step.state
         losses = single(losses)
         state.average.copy_(moved_percentile(state.average, losses, self.percentile, self.decay))
         if self.burning_in(clock):
@@ -292,28 +269,27 @@ class MentorNet(Reweighting):
         elif state.mentor is None:
             rate, weights = self.dropout, self_paced(losses - state.average, self.percent(clock), self.width)
         else:
-            rate, weights = self.dropout, self.judged(state, losses, batch.y, clock).sigmoid()
+            rate, weights = self.dropout, self.judged(state, losses, step.batch.y, clock).sigmoid()
         if rate > 0:
             kept = kept_at_random(len(losses), rate).to(losses)
             weights = kept if weights is None else kept * weights
         state.weights = weights
 
-    def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
+    def instance_weights(self, step: Step[MentorState], losses: Tensor) -> Tensor | None:
         """Return the weights that the batch got as it was seen, wherever the network has been shifted to since."""
-        weights: Tensor | None = state.weights
+        weights: Tensor | None = step.state.weights
         return weights
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[MentorState]) -> Objective:
         """Return the weighted mean; logs λ₁."""
-        assert isinstance(state, MentorState)
-        found = super().objective(state, batch, out, clock)
-        return found._replace(logs={**found.logs, "percentile": state.average.clone()}) if found.logs else found
+        objective = super().objective(step)
+        logs = {**objective.logs, "percentile": step.state.average.clone()}
+        return objective._replace(logs=logs) if objective.logs else objective
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
+    def end_epoch(self, state: MentorState, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Refine the mentor on the trusted examples, with their labels and with wrong ones; logs its loss."""
         if not self._refined:
             return None
-        assert isinstance(state, MentorState)
         assert task.reference is not None
         features: list[tuple[Tensor, Tensor, Tensor]] = []  # of each batch: losses, labels, whether these are right
         seen = 0
@@ -321,11 +297,11 @@ class MentorNet(Reweighting):
             while seen < len(task.reference):
                 batch = engine.draw(REFERENCE)
                 seen += len(batch.y)
-                found = outputs(state.net(batch.x))
+                logits = outputs(state.net(batch.x))
                 off = torch.randint(1, batch.classes, batch.y.shape).to(batch.y.device)
                 for label, is_right in ((batch.y, 1.0), ((batch.y + off) % batch.classes, 0.0)):
                     losses = self.with_weight(
-                        self.losses(state, found, label), self.class_weight(state, label, clock), found, label
+                        self.losses(state, logits, label), self.class_weight(state, label, clock), logits, label
                     )
                     features.append((single(losses), label, torch.full_like(losses, is_right, dtype=torch.float32)))
         losses, label, right = (torch.cat(parts) for parts in zip(*features, strict=True))

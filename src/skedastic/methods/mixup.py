@@ -1,36 +1,27 @@
 """Mixup: training on mixtures of two examples and of their labels, around any method that takes them.
 
-Source: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 2 and Figure 1a:
-x̃ = λ x_i + (1 − λ) x_j, ỹ = λ y_i + (1 − λ) y_j, with λ ~ Beta(α, α) drawn once for a batch, and j from a permutation of it.
-The authors' code (github.com/facebookresearch/mixup-cifar10) minimizes λ ℓ(ŷ, y_i) + (1 − λ) ℓ(ŷ, y_j), which for cross entropy is the
-loss of ỹ; here labels are mixed, so that any loss of soft labels will do, and real targets are mixed as numbers.
-The name and the group of a mixture are those of its larger part.
+Source: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 2 and Figure
+1a: x̃ = λ x_i + (1 − λ) x_j, ỹ = λ y_i + (1 − λ) y_j, with λ ~ Beta(α, α) drawn once for a batch, and j from a
+permutation of it. The authors' code (github.com/facebookresearch/mixup-cifar10) minimizes λ ℓ(ŷ, y_i) + (1 − λ) ℓ(ŷ,
+y_j), which for cross entropy is the loss of ỹ; here labels are mixed, so that any loss of soft labels will do, and
+real targets are mixed as numbers. The name and the group of a mixture are those of its larger part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    MIXED,
-    PERTURBED,
-    REAL_INPUTS,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Method,
-    State,
-)
-from skedastic.methods.bases.wrapper import BASE, Wrapper
-from skedastic.methods.erm import ERM
+from skedastic.methods.bases.card import MIXED, PERTURBED, REAL_INPUTS, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.step import Batch, Clock, Logs, State
+from skedastic.methods.bases.wrapper import Wrapper
 
 
 def mixture(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
@@ -62,9 +53,11 @@ def mixed(batch: Batch, other: Tensor, share: Tensor) -> Batch:
 class Mixup(Wrapper):
     """Train `base` on mixtures of two examples."""
 
-    alpha: float = 1.0
-    base: Method = field(default_factory=ERM)
-
+    alpha: float = setting(
+        1.0,
+        "α: 0 is `base` as it is, small values mix little, 1 draws λ uniformly (the authors' for CIFAR-10)",
+        "[0, inf)",
+    )
     way: ClassVar[str] = MIXED
 
     card: ClassVar[Card] = Card(
@@ -73,24 +66,16 @@ class Mixup(Wrapper):
         paper="Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018",
         equations="x̃ = λ x_i + (1 − λ) x_j, ỹ = λ y_i + (1 − λ) y_j, λ ~ Beta(α, α) (eq. 2)",
         family="around another method",
-        supports=frozenset({"classification", "regression"}),
-        requires=(REAL_INPUTS,),
-        incompatible_with={
-            MIXED: "its batches are mixtures already",
-            PERTURBED: "its steps mix anew each time; turn them round, as in mixup(base=sam)",
-        },
+        capabilities=Capabilities(
+            takes=(REAL_INPUTS,),
+            incompatible_with={
+                MIXED: "its batches are mixtures already",
+                PERTURBED: "its steps mix again each time; turn them round, as in mixup(base=sam)",
+            },
+        ),
         reduces_to_erm=({"alpha": 0.0},),
-        parameters={
-            "base": BASE,
-            "alpha": "α ≥ 0: 0 is `base` as it is, small values mix little, 1 draws λ uniformly (the authors' for CIFAR-10)",
-        },
         cost="1.0 × the step of `base`",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < float("inf"):
-            raise UserError(f"Mixup(alpha={self.alpha}): alpha must be finite and at least 0; 0.2 to 1 are usual")
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` on mixtures."""

@@ -1,10 +1,11 @@
 """NCM: the nearest class mean, after training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed
 Recognition", ICLR 2020, section 4.2).
 
-The features of the training examples are brought to length 1 and averaged by class; an example is of the class whose mean is
-nearest (the authors' code, `l2n`; the paper's text also names cosines of unnormalized means). `centred` first takes the mean of
-all features off (the authors' code, `cl2n`). Nothing is trained: one pass over the data, augmented as in training, gives the
-means (two where they are centred). The logits are −scale · distance², so that softmax gives probabilities.
+The features of the training examples are brought to length 1 and averaged by class; an example is of the class whose
+mean is nearest (the authors' code, `l2n`; the paper's text also names cosines of unnormalized means). `centred` first
+takes the mean of all features off (the authors' code, `cl2n`). Nothing is trained: one pass over the data, augmented
+as in training, gives the means (two where they are centred). The logits are −scale · distance², so that softmax gives
+probabilities.
 """
 
 from __future__ import annotations
@@ -16,26 +17,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    LAST_LAYER,
-    MIXED,
-    PERTURBED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Method,
-    Objective,
-    Out,
-    Stage,
-    State,
-    Task,
-)
+from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, PERTURBED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.one_network import OneNetworkState
 from skedastic.methods.bases.recipe import Recipe, own_name
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step
+from skedastic.methods.bases.task import Task
 
 
 class _MeansState(OneNetworkState):
@@ -51,7 +42,7 @@ class _MeansState(OneNetworkState):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Means(Method):
+class _Means(Method[_MeansState]):
     """The stage that averages: a pass over the data without a step, or two where features are centred."""
 
     centred: bool
@@ -61,10 +52,13 @@ class _Means(Method):
         name="ncm",
         title="Class means",
         paper="Kang et al. 2020",
-        incompatible_with={PERTURBED: "it trains nothing", MIXED: "it averages examples as they are"},
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            incompatible_with={PERTURBED: "it trains nothing", MIXED: "it averages examples as they are"},
+        ),
     )
 
-    def entered(self, state: State, task: Task) -> State:
+    def entered(self, state: _MeansState, task: Task) -> State:
         """Return a state whose head is class means, all 0 so far."""
         classes = len(task.classes)
         features = features_of(find_head(state.net, classes)[2])
@@ -72,17 +66,16 @@ class _Means(Method):
         replace_head(state.net, classes, lambda _: head)
         return _MeansState(state.net, head)
 
-    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+    def param_groups(self, state: _MeansState) -> Mapping[str, list[nn.Parameter]]:
         """Return none: nothing is trained."""
         return {}
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[_MeansState]) -> Objective:
         """Refuse: there is nothing to minimize."""
         raise UserError("ncm averages features; it minimizes nothing")
 
-    def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
+    def step(self, state: _MeansState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Add the batch's features to the sums."""
-        assert isinstance(state, _MeansState)
         head = find_head(state.net, len(state.count))[2]
         assert isinstance(head, NearestMean)
         kept: list[Tensor] = []
@@ -98,9 +91,8 @@ class _Means(Method):
         state.count.index_add_(0, batch.y, torch.ones_like(batch.y, dtype=state.count.dtype))
         return {}
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> None:
+    def end_epoch(self, state: _MeansState, task: Task, clock: Clock, engine: Engine) -> None:
         """Set the centre, or the means."""
-        assert isinstance(state, _MeansState)
         head = find_head(state.net, len(state.count))[2]
         assert isinstance(head, NearestMean)
         if self._centring(clock):
@@ -118,8 +110,10 @@ class _Means(Method):
 class NCM(Recipe):
     """Train, and then classify by the nearest mean of the classes' features."""
 
-    centred: bool = False
-    scale: float = SCALE
+    centred: bool = setting(False, "take the mean of all features off first (the authors' code)")
+    scale: float = setting(
+        SCALE, "of the squared distances; moves probabilities, not predicted classes; 16 is usual", "(0, inf)"
+    )
 
     card: ClassVar[Card] = Card(
         name="ncm",
@@ -127,19 +121,13 @@ class NCM(Recipe):
         paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020",
         equations="argmin ‖x/‖x‖ − μ_c‖ (section 4.2)",
         family="two stages",
-        requires=(LAST_LAYER,),
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            takes=(LAST_LAYER,),
+        ),
         never_erm="another classifier takes the place of the trained one",
-        parameters={
-            "first": "the method that trains the network, such as erm or absgd(lam=5)",
-            "centred": "take the mean of all features off first (the authors' code)",
-            "scale": "of the squared distances, > 0; moves probabilities, not what is predicted",
-        },
         cost="1 × plain training, and a forward pass over the data",
     )
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale < float("inf"):
-            raise UserError(f"NCM(scale={self.scale}): scale must be finite and above 0; 16 is usual")
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, and that of the means."""

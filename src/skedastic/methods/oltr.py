@@ -1,49 +1,39 @@
-"""OLTR: features are joined with a memory of the classes, so that rare classes borrow from frequent ones; and a cosine classifier.
+"""OLTR: features joined with a memory of the classes, so that rare ones borrow from frequent ones; a cosine classifier.
 
-Source: Liu, Miao, Zhan, Wang, Gong, Yu, "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019, equations 2 to 5: after plain training,
-a feature v becomes v_meta = γ (v + e ⊗ o M), with M a centroid of each class, o = softmax of a hallucinator, e = tanh of a concept selector, and γ =
-10 / the distance to the nearest centroid; logits are 16 · cos after a squashing of v_meta; centroids are learned to be near features of
-their class and far from others; batches are class-balanced; and feature maps pass a modulated attention, x + softmax(W x) ⊗ mask, mask a
-self-attention of x.
+Source: Liu, Miao, Zhan, Wang, Gong, Yu, "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019, equations 2
+to 5: after plain training, a feature v becomes v_meta = γ (v + e ⊗ o M), with M a centroid of each class, o = softmax
+of a hallucinator, e = tanh of a concept selector, and γ = 10 / the distance to the nearest centroid; logits are 16 ·
+cos after a squashing of v_meta; centroids are learned to be near features of their class and far from others; batches
+are class-balanced; and feature maps pass a modulated attention, x + softmax(W x) ⊗ mask, mask a self-attention of x.
 
-Compared with github.com/zhmiao/OpenLongTailRecognition-OLTR (commit f50e375): the same head, attention, losses and gradients (those of centroids
-too, which are divided by 1 + how many of the batch are of the class), the same beginnings: centroids are the class means of the plainly
-trained network's features, the hallucinator is its last layer, the attention adds nothing at first. There, features learn at a tenth of the rate
-of the head; here all have the training configuration's, times `lr_scale`. The attention is put behind the last feature maps that the network has; one without,
-such as of tables, goes without. Open classes, which it rejects by a threshold on probabilities, are not looked for.
+Compared with github.com/zhmiao/OpenLongTailRecognition-OLTR (commit f50e375): the same head, attention, losses and
+gradients (those of centroids too, which are divided by 1 + how many of the batch are of the class), the same
+beginnings: centroids are the class means of the plainly trained network's features, the hallucinator is its last
+layer, the attention adds nothing at first. There, features learn at a tenth of the rate of the head; here all have the
+training configuration's, times `lr_scale`. The attention is put behind the last feature maps that the network has; one
+without, such as of tables, goes without. Open classes, which it rejects by a threshold on probabilities, are not
+looked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.heads import features_of, find_head, put_head, run_with_features
 from skedastic.core.samplers import ClassBalanced, Sampler
-from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    LAST_LAYER,
-    MIXED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Objective,
-    Out,
-    Stage,
-    State,
-    Task,
-    evaluating,
-    outputs,
-)
-from skedastic.methods.bases.one_network import AXES, OneNetwork, OneNetworkState
-from skedastic.methods.bases.recipe import check_second
+from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet, Stage
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, Step, evaluating, outputs
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 
 REACH, SCALE, REPEL, TINY = 10.0, 16.0, 0.01, 1e-12
@@ -119,13 +109,13 @@ def class_means(x: Tensor, y: Tensor, classes: int) -> Tensor:
 
 
 def last_maps(net: nn.Module, example: Tensor) -> tuple[str, torch.Size] | None:
-    """Return the name of the last module that gives feature maps of more than one place, and their shape; None if none does."""
+    """Return the name of the last module that gives feature maps of more than one place, and their shape, or None."""
     seen: list[tuple[str, torch.Size]] = []
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, found: object) -> None:
-            if isinstance(found, Tensor) and found.dim() == 4 and found.shape[2] * found.shape[3] > 1:
-                seen.append((name, found.shape))
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] * output.shape[3] > 1:
+                seen.append((name, output.shape))
 
         return hook
 
@@ -144,24 +134,27 @@ class _PlainState(OneNetworkState):
 
     means: Tensor
 
-    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], classes: int) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, classes: int) -> None:
+        super().__init__(net, constants)
         self.register_buffer("means", torch.zeros(classes, features_of(find_head(net, classes)[2])))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plain(ERM):
+class _Plain(OneNetwork[_PlainState]):
     """Plain training, at the end of which the class means of the features are taken."""
 
-    card: ClassVar[Card] = replace(ERM.card, name="oltr", incompatible_with={MIXED: "it takes the means of classes"})
+    card: ClassVar[Card] = replace(
+        ERM.card,
+        name="oltr",
+        capabilities=Capabilities(incompatible_with={MIXED: "it takes the means of classes"}),
+    )
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> _PlainState:
+    def init(self, task: Task, make_net: MakeNet) -> _PlainState:
         """Return a fresh network."""
-        return _PlainState(self.network(task, make_net), self.known(task), len(task.classes))
+        return _PlainState(self.network(task, make_net), self.class_constants(task), len(task.classes))
 
-    def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
+    def end_epoch(self, state: _PlainState, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """After the last epoch, take the means."""
-        assert isinstance(state, _PlainState)
         if clock.epoch + 1 == clock.epochs:
             classes = len(task.classes)
             with evaluating(state):
@@ -179,15 +172,17 @@ class WithFeatures(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OLTR(OneNetwork):
+class OLTR(OneNetwork[OneNetworkState]):
     """Train plainly, and go on with a memory of the classes."""
 
-    sampler: Sampler = field(default_factory=ClassBalanced)
-    begins: float = 1 / 3
-    lr_scale: float = 0.1
-    lam: float = 0.01
-    margin: float = 10.0
-    attention: bool = True
+    sampler: Sampler = setting(factory=ClassBalanced, meaning="of the second stage; class-balanced by default")
+    begins: float = setting(1 / 3, "the fraction of the epochs after which the memory is there", "(0, 1)")
+    lr_scale: float = setting(0.1, "of the learning rate from then on", "(0, inf)")
+    lam: float = setting(0.01, "λ, the weight of the centroid loss; 0.01 is the authors'", "[0, inf)")
+    margin: float = setting(
+        10.0, "of its second term, in squared units of the features; 10 is the authors'", "[0, inf)"
+    )
+    attention: bool = setting(True, "whether the last feature maps pass the modulated attention, where there are some")
 
     card: ClassVar[Card] = Card(
         name="oltr",
@@ -195,32 +190,14 @@ class OLTR(OneNetwork):
         paper="Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019",
         equations="v_meta = (10/γ)(v + tanh(T v) ⊗ softmax(H v) M) (eq. 2 to 4), + λ centroid loss (eq. 5)",
         family="long tail",
-        requires=(LAST_LAYER,),
-        incompatible_with={MIXED: "it draws features to the centroid of their class, and a mixture is of two"},
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            takes=(LAST_LAYER,),
+            incompatible_with={MIXED: "it draws features to the centroid of their class, and a mixture is of two"},
+        ),
         never_erm="another classifier takes the place of the trained one",
-        parameters={
-            **AXES,
-            "sampler": "of the second stage; class-balanced by default",
-            "begins": "the fraction of the epochs after which the memory is there, in (0, 1)",
-            "lr_scale": "of the learning rate from then on, > 0",
-            "lam": "λ ≥ 0, the weight of the centroid loss; 0.01 is the authors'",
-            "margin": "of its second term, ≥ 0, in squared units of the features; 10 is the authors'",
-            "attention": "whether the last feature maps pass the modulated attention, where there are some",
-        },
         cost="1.05 × the step of plain training",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_second("OLTR", self.begins, self.lr_scale)
-        for name in ("lam", "margin"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"OLTR({name}={getattr(self, name)}): {name} must be finite and at least 0")
-
-    @property
-    def supports(self) -> frozenset[str]:
-        """Classification alone."""
-        return super().supports & {"classification"}
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return plain training, and the stage with the memory."""
@@ -235,13 +212,12 @@ class OLTR(OneNetwork):
         )
         return (Stage(name="plain", method=plain, epochs=self.begins), memory)
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> OneNetworkState:
+    def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh network with a memory that knows nothing yet."""
         return self.with_memory(self.network(task, make_net), task, None)
 
-    def entered(self, state: State, task: Task) -> OneNetworkState:
+    def entered(self, state: _PlainState, task: Task) -> OneNetworkState:
         """Return the trained network with a memory of its class means."""
-        assert isinstance(state, _PlainState)
         return self.with_memory(state.net, task, state.means)
 
     def with_memory(self, net: nn.Module, task: Task, means: Tensor | None) -> OneNetworkState:
@@ -259,29 +235,31 @@ class OLTR(OneNetwork):
         put_head(parent, name, head)
         if self.attention and len(task.input_shape) == 3:
             self._attend(net, task)
-        return OneNetworkState(net, *self.known(task))
+        return OneNetworkState(net, self.class_constants(task))
 
     def _attend(self, net: nn.Module, task: Task) -> None:
         place = next(net.parameters())
-        found = last_maps(net, torch.zeros(2, *task.input_shape).to(place))
-        if found is not None:
-            parent, _, own = found[0].rpartition(".")
-            module = net.get_submodule(found[0])
-            attention = ModulatedAttention(*found[1][1:]).to(place)
+        maps = last_maps(net, torch.zeros(2, *task.input_shape).to(place))
+        if maps is not None:
+            name, shape = maps
+            parent, _, own = name.rpartition(".")
+            module = net.get_submodule(name)
+            attention = ModulatedAttention(*shape[1:]).to(place)
             net.get_submodule(parent).add_module(own, nn.Sequential(module, attention))
 
-    def forward(self, state: State, batch: Batch) -> Out:
+    def forward(self, state: OneNetworkState, batch: Batch) -> Out:
         """Run the network, and keep its features."""
-        found, features = run_with_features(state.net, batch.classes, batch.x)
-        found = outputs(found)
-        return Out(found, WithFeatures(self.losses(state, found, batch.y), features))
+        raw, features = run_with_features(state.net, batch.classes, batch.x)
+        logits = outputs(raw)
+        return Out(logits, WithFeatures(self.losses(state, logits, batch.y), features))
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step[OneNetworkState]) -> Objective:
         """Return the mean loss and the centroid loss."""
-        losses, features = out.extra
-        weight = self.class_weight(state, batch.y, clock)
-        total = self.with_weight(losses, weight, out.logits, batch.y).mean()
-        head = next(module for module in state.net.modules() if isinstance(module, MemoryHead))
+        batch = step.batch
+        losses, features = step.out.extra
+        weight = self.class_weight(step.state, batch.y, step.clock)
+        total = self.with_weight(losses, weight, step.out.logits, batch.y).mean()
+        head = next(module for module in step.state.net.modules() if isinstance(module, MemoryHead))
         with torch.autocast(features.device.type, enabled=False):
             term = centroid_loss(features.to(head.centroids), batch.y, head.centroids, self.margin)
         return Objective(total + self.lam * term, losses.detach(), {"centroid_loss": term.detach()})

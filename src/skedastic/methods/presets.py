@@ -24,6 +24,7 @@ from skedastic.losses.poly1 import Poly1
 from skedastic.losses.sce import SCE
 from skedastic.methods import discover
 from skedastic.methods.absgd import ABSGD
+from skedastic.methods.bases.card import Role
 from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 
@@ -37,6 +38,7 @@ class Named(NamedTuple):
     title: str
     paper: str
     equations: str
+    role: Role = "other"  # in a comparison of all methods
 
 
 ABSGD_PAPER = "Qi et al., Attentional-Biased Stochastic Gradient Descent, TMLR 2023"
@@ -57,7 +59,8 @@ NAMED: Mapping[str, Named] = {
     # losses
     "label-smoothing": Named(
         "erm", {"loss": CrossEntropy(smoothing=0.1)}, "losses", "Cross entropy of smoothed labels",
-        "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016", "−Σ t_c log p_c, t = 0.9 y + 0.1/C (sec. 7)",
+        "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016",
+        "−Σ t_c log p_c, t = 0.9 y + 0.1/C (sec. 7)",
     ),
     "focal": Named(
         "erm", {"loss": Focal(gamma=1.0)}, "losses", "Focal loss",
@@ -68,12 +71,14 @@ NAMED: Mapping[str, Named] = {
         "two-stage",
         {"first": ERM(loss=GCE()), "then": ERM(loss=TRUNCATED), "train": "all", "fresh_head": False, "begins": 1 / 3,
          "lr_scale": 0.1},
-        "losses", "Truncated generalized cross entropy, after it untruncated", GCE_PAPER, "(1 − max(p, k)^q)/q (eq. 9)",
+        "losses", "Truncated generalized cross entropy, after it untruncated", GCE_PAPER,
+        "(1 − max(p, k)^q)/q (eq. 9)",
     ),
     "sce": Named("erm", {"loss": SCE()}, "losses", "Symmetric cross entropy", SCE_PAPER, "α CE + β RCE (eq. 7)"),
     "dmi": Named(
         "two-stage",
-        {"first": ERM(), "then": ERM(loss=DMI()), "train": "all", "fresh_head": False, "begins": 0.7, "lr_scale": 0.1, "optimizer": "adam"},
+        {"first": ERM(), "then": ERM(loss=DMI()), "train": "all", "fresh_head": False, "begins": 0.7, "lr_scale": 0.1,
+         "optimizer": "adam"},
         "losses", "Determinant-based mutual information, after cross entropy",
         "Xu et al., L_DMI: A Novel Information-theoretic Loss Function, NeurIPS 2019", "−log |det U| (eq. 7)",
     ),
@@ -98,11 +103,13 @@ NAMED: Mapping[str, Named] = {
         "w_c ∝ (1 − β)/(1 − β^n_c) (eq. 2)",
     ),
     "cb-focal": Named(
-        "erm", {"loss": Focal(gamma=1.0), "class_weights": EffectiveNumber()}, "class weights", "Focal loss, class-balanced",
+        "erm", {"loss": Focal(gamma=1.0), "class_weights": EffectiveNumber()}, "class weights",
+        "Focal loss, class-balanced",
         CUI, "w_c ∝ (1 − β)/(1 − β^n_c) (eq. 2)",
     ),
     "ldam-drw": Named(
-        "erm", {"loss": LDAM(), "class_weights": LATE_WEIGHTS}, "class weights", "LDAM with deferred class weights", LDAM_PAPER,
+        "erm", {"loss": LDAM(), "class_weights": LATE_WEIGHTS}, "class weights", "LDAM with deferred class weights",
+        LDAM_PAPER,
         "Algorithm 1",
     ),
     "cb-ldam": Named(
@@ -115,21 +122,25 @@ NAMED: Mapping[str, Named] = {
     ),
     # instance weights
     "absgd-focal": Named(
-        "absgd", {"lam": LATER_LAM, "loss": Focal(gamma=1.0)}, "instance weights", "ABSGD (Focal)", ABSGD_PAPER, "Table 1"
+        "absgd", {"lam": LATER_LAM, "loss": Focal(gamma=1.0)}, "instance weights", "ABSGD (Focal)", ABSGD_PAPER,
+        "Table 1"
     ),
     "absgd-cb-ce": Named(
-        "absgd", {"lam": LATER_LAM, "class_weights": LATE_WEIGHTS}, "instance weights", "ABSGD (CB-CE)", ABSGD_PAPER, "Table 2"
+        "absgd", {"lam": LATER_LAM, "class_weights": LATE_WEIGHTS}, "instance weights", "ABSGD (CB-CE)", ABSGD_PAPER,
+        "Table 2"
     ),
     "absgd-cb-focal": Named(
         "absgd", {"lam": LATER_LAM, "loss": Focal(gamma=1.0), "class_weights": LATE_WEIGHTS}, "instance weights",
         "ABSGD (CB-Focal)", ABSGD_PAPER, "Table 2",
     ),
     "absgd-cb-ldam": Named(
-        "absgd", {"lam": LATER_LAM, "loss": LDAM(), "class_weights": LATE_WEIGHTS}, "instance weights", "ABSGD (CB-LDAM)",
+        "absgd", {"lam": LATER_LAM, "loss": LDAM(), "class_weights": LATE_WEIGHTS}, "instance weights",
+        "ABSGD (CB-LDAM)",
         ABSGD_PAPER, "Table 2",
     ),
     "absgd-sce": Named(
-        "absgd", {"lam": NOISE_LAM, "loss": SCE(), "uniform": 1.0}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER,
+        "absgd", {"lam": NOISE_LAM, "loss": SCE(), "uniform": 1.0}, "instance weights",
+        "ABSGD (SCE), for label noise", ABSGD_PAPER,
         "Table 6",
     ),
     "absgd-tce": Named(
@@ -142,11 +153,13 @@ NAMED: Mapping[str, Named] = {
         "absgd", {"optimizer": "adamw"}, "instance weights", "Attentional-biased Adam", ABSGD_PAPER, "eq. 9"
     ),
     "absgd-two-stage": Named(
-        "two-stage", {"first": ERM(), "then": ABSGD(lam=10.0), "train": "last-block", "fresh_head": False, "begins": 0.5},
+        "two-stage", {"first": ERM(), "then": ABSGD(lam=10.0), "train": "last-block", "fresh_head": False,
+        "begins": 0.5},
         "instance weights", "Plain training, then ABSGD on the last layers", ABSGD_PAPER, "section 3.6, Table 3",
     ),
     "eg-sce": Named(
-        "eg", {"loss": SCE()}, "instance weights", "EG (SCE), for label noise", "Majidi et al., arXiv 2104.01493, 2021",
+        "eg", {"loss": SCE()}, "instance weights", "EG (SCE), for label noise",
+        "Majidi et al., arXiv 2104.01493, 2021",
         "w_i ∝ w_i^r exp(−η ℓ_i)",
     ),
     # two stages
@@ -154,26 +167,32 @@ NAMED: Mapping[str, Named] = {
         "two-stage", {}, "two stages", "Classifier re-training on class-balanced batches", DECOUPLING, "section 4.2"
     ),
     "joint": Named(
-        "two-stage", {"train": "all", "fresh_head": False}, "two stages", "A second stage of class-balanced batches on everything",
+        "two-stage", {"train": "all", "fresh_head": False}, "two stages",
+        "A second stage of class-balanced batches on everything",
         DECOUPLING, "Qi et al., Table 3",
     ),
     # regularization
     "unif": Named(
-        "har", {"weighting": "uniform"}, "regularization", "The same penalty on everyone", HAR_PAPER, "eq. 7, λ constant"
+        "har", {"weighting": "uniform"}, "regularization", "The same penalty on everyone", HAR_PAPER,
+        "eq. 7, λ constant"
     ),
-    "har-unit": Named("har", {"noise": "unit"}, "regularization", "HAR by rarity alone", HAR_PAPER, "τ_g ∝ q_g^(−2/5)"),
+    "har-unit": Named("har", {"noise": "unit"}, "regularization", "HAR by rarity alone", HAR_PAPER,
+    "τ_g ∝ q_g^(−2/5)"),
     "har-auto": Named(
-        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/strength.md", "—"
+        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/strength.md", "—",
+        role="headline",
     ),
     "har-drw": Named(
         "har", {"class_weights": Deferred(of=EffectiveNumber(), start=2 / 3)}, "regularization",
         "HAR with deferred class weights", HAR_PAPER, "Table 3",
     ),
     "har-random": Named(
-        "har", {"weighting": "random"}, "regularization", "An ablation: the strengths of random groups", HAR_PAPER, "appendix C.4"
+        "har", {"weighting": "random"}, "regularization", "An ablation: the strengths of random groups", HAR_PAPER,
+        "appendix C.4"
     ),
     "har-inverse": Named(
-        "har", {"weighting": "inverse"}, "regularization", "An ablation: the strengths turned round", HAR_PAPER, "appendix C.4"
+        "har", {"weighting": "inverse"}, "regularization", "An ablation: the strengths inverted", HAR_PAPER,
+        "appendix C.4"
     ),
 }  # fmt: skip
 
@@ -187,6 +206,7 @@ class Preset(NamedTuple):
     title: str
     paper: str
     equations: str
+    role: Role
 
     def make(self) -> Method:
         """Return the method."""
@@ -197,12 +217,9 @@ class Preset(NamedTuple):
 def presets() -> Mapping[str, Preset]:
     """Return every name that a user may ask for: those on the cards, and the published ones of the table `NAMED`."""
     classes = discover()
-    own = {n: Preset(cls, {}, cls.card.family, *_told(cls)) for n, cls in classes.items()}
-    more = {
-        name: Preset(classes[n.method], n.settings, n.family, n.title, n.paper, n.equations)
-        for name, n in NAMED.items()
-    }
-    return dict(sorted({**own, **more}.items()))
+    own = {name: _of_card(cls) for name, cls in classes.items()}
+    published = {name: Preset(classes[named.method], *named[1:]) for name, named in NAMED.items()}
+    return dict(sorted({**own, **published}.items()))
 
 
 def find_preset(name: str) -> Preset:
@@ -213,5 +230,6 @@ def find_preset(name: str) -> Preset:
         raise unknown("method", name, presets()) from None
 
 
-def _told(cls: type[Method]) -> tuple[str, str, str]:
-    return cls.card.title, cls.card.paper, cls.card.equations
+def _of_card(cls: type[Method]) -> Preset:
+    card = cls.card
+    return Preset(cls, {}, card.family, card.title, card.paper, card.equations, card.role)

@@ -1,10 +1,10 @@
 """SAM: sharpness-aware minimization, around any method with one objective.
 
-Source: Foret, Kleiner, Mobahi, Neyshabur, "Sharpness-Aware Minimization for Efficiently Improving Generalization", ICLR 2021,
-equations 2 and 3, Algorithm 1: the step's gradient is taken at w + ε̂, ε̂ = ρ ∇L(w)/‖∇L(w)‖, the norm over all parameters
-together. Compared with github.com/davda54/sam (commit 3c3afdb), the usual PyTorch code: the same perturbation, and as there
-BatchNorm's running statistics follow the first forward alone. Ours: both forwards have the same dropout masks (there, each
-its own), so that ρ = 0 is plain training to the bit.
+Source: Foret, Kleiner, Mobahi, Neyshabur, "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+ICLR 2021, equations 2 and 3, Algorithm 1: the step's gradient is taken at w + ε̂, ε̂ = ρ ∇L(w)/‖∇L(w)‖, the norm over
+all parameters together. Compared with github.com/davda54/sam (commit 3c3afdb), the usual PyTorch code: the same
+perturbation, and as there BatchNorm's running statistics follow the first forward alone. Ours: both forwards have the
+same dropout masks (there, each its own), so that ρ = 0 is plain training to the bit.
 """
 
 from __future__ import annotations
@@ -12,28 +12,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.core.replay import RandomState, replay
-from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    PERTURBED,
-    Batch,
-    Card,
-    Clock,
-    Engine,
-    Logs,
-    Method,
-    Objective,
-    State,
-    accuracy,
-)
-from skedastic.methods.bases.wrapper import BASE, Wrapper
-from skedastic.methods.erm import ERM
+from skedastic.methods.bases.card import PERTURBED, Capabilities, Card
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step, accuracy
+from skedastic.methods.bases.wrapper import Wrapper
 
 TINY = 1e-12
 
@@ -72,38 +63,36 @@ class Perturbing(Wrapper):
     way: ClassVar[str] = PERTURBED
 
     @abstractmethod
-    def shifts(self, state: State, batch: Batch, first: Objective, clock: Clock, again: Again) -> list[Tensor]:
-        """Return what is added to each parameter, given the objective at the weights as they are."""
+    def shifts(self, first: Objective, replayed: ReplayedStep) -> list[Tensor]:
+        """Return the shift of each parameter, given the objective `first` at the weights as they are."""
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of the gradient at the shifted weights."""
         random_state = RandomState.now(state)
-        out = self.base.forward(state, batch)
+        step = Step(state, batch, self.base.forward(state, batch), clock)
         with torch.no_grad():
-            self.base.observe(state, batch, out, clock)
-        first = self.base.objective(state, batch, out, clock)
-        again = Again(self.base, state, batch, clock, engine, random_state)
-        with again.at(self.shifts(state, batch, first, clock, again)) as objective:
+            self.base.observe(step)
+        first = self.base.objective(step)
+        replayed = ReplayedStep(self.base, step, engine, random_state)
+        with replayed.at(self.shifts(first, replayed)) as objective:
             engine.backward(objective.total)
         engine.step("main")
-        return {"loss": first.per_example, **accuracy(out.logits, batch.y), **first.logs}
+        return {"loss": first.per_example, **accuracy(step.out.logits, batch.y), **first.logs}
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
+class ReplayedStep:
     """The objective of a step, to be taken once more at other weights: same batch, same dropout, state as it is."""
 
     base: Method
-    state: State
-    batch: Batch
-    clock: Clock
+    step: Step
     engine: Engine
     random_state: RandomState
 
     @property
     def parameters(self) -> list[Tensor]:
         """The parameters that are trained."""
-        return [p for p in self.base.param_groups(self.state)["main"] if p.requires_grad]
+        return [p for p in self.base.param_groups(self.step.state)["main"] if p.requires_grad]
 
     def gradients(self, objective: Objective) -> list[Tensor]:
         """Return the gradients of an objective, one for each parameter."""
@@ -112,16 +101,16 @@ class Again:
     @contextmanager
     def at(self, shifts: Sequence[Tensor]) -> Iterator[Objective]:
         """Within this context the weights are shifted; yields the objective there."""
-        with moved(self.parameters, shifts), replay(self.state, self.random_state):
-            yield self.base.objective(self.state, self.batch, self.base.forward(self.state, self.batch), self.clock)
+        state, batch = self.step.state, self.step.batch
+        with moved(self.parameters, shifts), replay(state, self.random_state):
+            yield self.base.objective(replace(self.step, out=self.base.forward(state, batch)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SAM(Perturbing):
     """Step by the gradient at w + ρ g/‖g‖."""
 
-    rho: float = 0.05
-    base: Method = field(default_factory=ERM)
+    rho: float = setting(0.05, "ρ, the length of the shift; 0 is `base` as it is, 0.05 to 0.2 are usual", "[0, inf)")
 
     card: ClassVar[Card] = Card(
         name="sam",
@@ -129,23 +118,13 @@ class SAM(Perturbing):
         paper="Foret et al., Sharpness-Aware Minimization, ICLR 2021",
         equations="∇L(w + ρ ∇L(w)/‖∇L(w)‖) (eq. 2 and 3)",
         family="around another method",
-        supports=frozenset({"classification", "regression"}),
-        incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        capabilities=Capabilities(
+            incompatible_with={PERTURBED: "it takes the objective at other weights itself"},
+        ),
         reduces_to_erm=({"rho": 0.0},),
-        parameters={"base": BASE, "rho": "ρ ≥ 0, the length of the shift; 0 is `base` as it is, 0.05 to 0.2 are usual"},
         cost="2 × the step of `base`",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_radius("SAM", "rho", self.rho, "0.05 is usual")
-
-    def shifts(self, state: State, batch: Batch, first: Objective, clock: Clock, again: Again) -> list[Tensor]:
+    def shifts(self, first: Objective, replayed: ReplayedStep) -> list[Tensor]:
         """Return ρ g/‖g‖."""
-        return climb(again.gradients(first), self.rho)
-
-
-def check_radius(cls: str, name: str, value: float, usual: str) -> None:
-    """Raise UserError where the length of a shift can't be `value`."""
-    if not 0 <= value < float("inf"):
-        raise UserError(f"{cls}({name}={value}): {name} must be finite and at least 0; {usual}")
+        return climb(replayed.gradients(first), self.rho)

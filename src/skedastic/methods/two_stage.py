@@ -1,35 +1,31 @@
 """Two stages: one method learns the network, another goes on with it, with all of it or with its last layers alone.
 
-Sources: cRT, classifier re-training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR
-2020, section 4.2): plain training, then a newly initialized classifier on class-balanced batches, the rest frozen. Joint (Qi
-et al., Table 3): the second stage trains everything. ABSGD's second stage (Qi et al., section 3.6) trains the classifier, or
-with the last block, by ABSGD. DMI (Xu et al. 2019) and truncated GCE (Zhang and Sabuncu 2018) need a network that has
-learned, too. All are presets of this recipe.
+Sources: cRT, classifier re-training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed
+Recognition", ICLR 2020, section 4.2): plain training, then a newly initialized classifier on class-balanced batches,
+the rest frozen. Joint (Qi et al., Table 3): the second stage trains everything. ABSGD's second stage (Qi et al.,
+section 3.6) trains the classifier, or with the last block, by ABSGD. DMI (Xu et al. 2019) and truncated GCE (Zhang and
+Sabuncu 2018) need a network that has learned, too. All are presets of this recipe.
 
-Kang et al.'s code (github.com/facebookresearch/classifier-balancing) freezes weights but lets the statistics of BatchNorm
-follow the balanced batches; here what is frozen is in evaluation mode, and does not move. Its second stage has 10 epochs
-after 90, the default share here.
+Kang et al.'s code (github.com/facebookresearch/classifier-balancing) freezes weights but lets the statistics of
+BatchNorm follow the balanced batches; here what is frozen is in evaluation mode, and does not move. Its second stage
+has 10 epochs after 90, the default share here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, get_args
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
+from skedastic.configurable import setting
 from skedastic.core.heads import fresh, part, replace_head
 from skedastic.core.samplers import ClassBalanced
-from skedastic.errors import UserError, check_choice
-from skedastic.methods.bases.method import (
-    LAST_LAYER,
-    Card,
-    Optimizer,
-    Stage,
-    State,
-    Task,
-)
-from skedastic.methods.bases.one_network import OneNetwork
-from skedastic.methods.bases.recipe import Recipe, check_second, last_stage, own_name
+from skedastic.errors import UserError
+from skedastic.methods.bases.card import LAST_LAYER, Capabilities, Card
+from skedastic.methods.bases.method import Optimizer, Stage
+from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.recipe import Recipe, last_stage, own_name
+from skedastic.methods.bases.step import State
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 
 
@@ -37,12 +33,21 @@ from skedastic.methods.erm import ERM
 class TwoStage(Recipe):
     """Train by one method, and go on by another."""
 
-    then: OneNetwork = field(default_factory=lambda: ERM(sampler=ClassBalanced()))
-    train: str = "head"
-    fresh_head: bool = True
-    begins: float = 0.9
-    lr_scale: float = 1.0
-    optimizer: Optimizer = "configured"
+    then: OneNetwork = setting(
+        factory=lambda: ERM(sampler=ClassBalanced()),
+        meaning="the method of the second, one that trains a single network; erm(sampler=class-balanced) by default",
+    )
+    train: str = setting(
+        "head", "what the second stage trains: head, last-block (with the head), all, or patterns of module names"
+    )
+    fresh_head: bool = setting(True, "whether the second stage begins with a newly initialized last layer")
+    begins: float = setting(0.9, "the fraction of the epochs after which the second stage begins", "(0, 1)")
+    lr_scale: float = setting(1.0, "of the second stage's learning rate", "(0, inf)")
+    optimizer: Optimizer = setting(
+        "configured",
+        "of the second stage: the training configuration's, or sgd, adam or adamw, with the training configuration's "
+        "learning rate converted",
+    )
 
     card: ClassVar[Card] = Card(
         name="two-stage",
@@ -50,48 +55,22 @@ class TwoStage(Recipe):
         paper="Kang et al., Decoupling Representation and Classifier, ICLR 2020; Qi et al., ABSGD, section 3.6",
         equations="stage 1: `first`; stage 2: `then`, on `train`",
         family="two stages",
-        supports=frozenset({"classification", "regression"}),
-        never_erm="the optimizer and its schedule begin anew with the second stage",
-        parameters={
-            "first": "the method of the first stage, such as erm or absgd(lam=5)",
-            "then": "the method of the second, one that trains a single network; erm(sampler=class-balanced) by default",
-            "train": "what the second stage trains: head, last-block (with the head), all, or patterns of module names",
-            "fresh_head": "whether the second stage begins with a newly initialized last layer",
-            "begins": "the fraction of the epochs after which the second stage begins, in (0, 1)",
-            "lr_scale": "of the second stage's learning rate, > 0",
-            "optimizer": "of the second stage: the training configuration's, or sgd, adam or adamw, with the training configuration's learning rate converted",
-        },
+        never_erm="the optimizer and its schedule begin again with the second stage",
         cost="1 × plain training; of the second stage only what it trains is backpropagated",
     )
 
     def __post_init__(self) -> None:
-        check_second("TwoStage", self.begins, self.lr_scale)
-        check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        super().__post_init__()
         if not isinstance(self.then, OneNetwork):
-            raise UserError(
-                f"TwoStage(then={self.then.card.name}): the second stage goes on with one network; take a method such as erm"
-            )
+            rule = "the second stage goes on with one network; take a method such as erm"
+            raise UserError(rule, setting=f"{self.place('then')}={self.then.card.name}")
 
     @property
-    def supports(self) -> frozenset[str]:
-        """The tasks that both stages are for."""
-        return super().supports & self.then.supports
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What both stages need."""
-        return self.first.needs | self.then.needs
-
-    @property
-    def incompatible_with(self) -> Mapping[str, str]:
-        """How neither stage can be wrapped."""
-        return {**super().incompatible_with, **self.then.incompatible_with}
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What both stages need, in words, and a last layer where it is to be found."""
-        found = self.fresh_head or self.train in ("head", "last-block")
-        return (*super().requirements, *self.then.requirements, *([LAST_LAYER] if found else []))
+    def capabilities(self) -> Capabilities:
+        """What both stages can do; they take a last layer where it is replaced or trained alone."""
+        able = super().capabilities & self.then.capabilities
+        own_head = self.fresh_head or self.train in ("head", "last-block")
+        return able & Capabilities(takes=(LAST_LAYER,)) if own_head else able
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `first`, shortened, and the second."""
@@ -118,7 +97,9 @@ class TwoStage(Recipe):
         net, last = state.net, last_stage(self.first, task)
         if isinstance(last, OneNetwork) and last.outputs_for(task) != self.then.outputs_for(task):
             net = self.then.with_head(net, task, last.outputs_for(task))
-        entered = self.then.init(task, lambda: net)  # with the head that `then` asks for, where it has another
+        entered: OneNetworkState = self.then.init(
+            task, lambda: net
+        )  # with the head that `then` asks for, where it has another
         if self.fresh_head:
             replace_head(entered.net, self.then.outputs_for(task), fresh)
         return entered

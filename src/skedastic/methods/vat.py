@@ -7,29 +7,30 @@ most, by the power method: r = ε g/‖g‖, g = ∇_r D(r) at r = ξ d, d a ran
 targets, p is a normal distribution around the prediction, and D half a square.
 
 Compared with github.com/takerum/vat_tf (commit c5125d2): the same direction and the same loss, but for ξ. There ξ is
-1e-6: in single precision the predictions at x and at x + ξ d then differ by no more than rounding, and what comes out is
-noise: its r has a cosine with that of double precision of 0.2 on a small network, and of 0 on a convolutional one of
-images; at ξ = 0.01 it is above 0.99 on both (tests/test_vat.py). In half precision no ξ will do, so that all of this is
-computed in single. As there, BatchNorm takes the batch's own statistics in every forward, and its running ones follow
-the clean batch alone. Ours: all forwards have the same dropout, and p(x) is what the method would predict (`predict`).
+1e-6: in single precision the predictions at x and at x + ξ d then differ by no more than rounding, and what comes out
+is noise: its r has a cosine with that of double precision of 0.2 on a small network, and of 0 on a convolutional one
+of images; at ξ = 0.01 it is above 0.99 on both (tests/methods/test_vat.py). In half precision no ξ will do, so that
+all of this is computed in single. As there, BatchNorm takes the batch's own statistics in every forward, and its
+running ones follow the clean batch alone. Ours: all forwards have the same dropout, and p(x) is what the method would
+predict (`predict`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skedastic.configurable import setting
 from skedastic.core.replay import RandomState, replay
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import PERTURBED, REAL_INPUTS, Batch, Card, Clock, Method, Objective, Out, State
-from skedastic.methods.bases.wrapper import BASE, Wrapper
-from skedastic.methods.erm import ERM
-from skedastic.methods.sam import check_radius
+from skedastic.methods.bases.card import PERTURBED, REAL_INPUTS, Capabilities, Card
+from skedastic.methods.bases.step import Batch, Objective, Out, State, Step
+from skedastic.methods.bases.wrapper import Wrapper
 
 TINY = 1e-12
 
@@ -78,12 +79,16 @@ class Smoothed(NamedTuple):
 class VAT(Wrapper):
     """Train `base`, and hold its predictions still around each example."""
 
-    alpha: float = 1.0
-    epsilon: float = 1.0
-    xi: float = 0.01
-    iterations: int = 1
-    base: Method = field(default_factory=ERM)
-
+    alpha: float = setting(1.0, "α, the weight of the divergence; 0 is `base` as it is, 1 the authors'", "[0, inf)")
+    epsilon: float = setting(
+        1.0,
+        "ε, the length of r in the units of the inputs (of pixels, in [0, 1]); the authors tune it alone",
+        "[0, inf)",
+    )
+    xi: float = setting(
+        0.01, "ξ, at which length the direction is looked for; well below ε, and above rounding", "(0, inf)"
+    )
+    iterations: int = setting(1, "of the power method; 1 is the authors'", "[1, inf)")
     way: ClassVar[str] = PERTURBED
 
     card: ClassVar[Card] = Card(
@@ -92,28 +97,14 @@ class VAT(Wrapper):
         paper="Miyato et al., Virtual Adversarial Training, TPAMI 2018",
         equations="ℓ + α D(p(x), p(x + r)), r = ε g/‖g‖, g = ∇_r D at ξ d (eq. 5 to 8)",
         family="around another method",
-        supports=frozenset({"classification", "regression"}),
-        requires=(REAL_INPUTS,),
+        capabilities=Capabilities(
+            takes=(REAL_INPUTS,),
+        ),
         reduces_to_erm=({"alpha": 0.0}, {"epsilon": 0.0}),
-        parameters={
-            "base": BASE,
-            "alpha": "α ≥ 0, the weight of the divergence; 0 is `base` as it is, 1 the authors'",
-            "epsilon": "ε ≥ 0, the length of r in the units of the inputs (of pixels, in [0, 1]); the authors tune it alone",
-            "xi": "ξ > 0, at which length the direction is looked for; well below ε, and above rounding",
-            "iterations": "of the power method, ≥ 1; 1 is the authors'",
-        },
-        cost="3.1 × the step of `base` with one iteration, on ResNet-32 (two cores): two forwards for r, with a backward to the inputs, and one of the "
+        cost="3.1 × the step of `base` with one iteration, on ResNet-32 (two cores): two forwards for r, with a "
+        "backward to the inputs, and one of the "
         "divergence; in mixed precision these are in single, and take longer",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_radius("VAT", "alpha", self.alpha, "1 is the authors'")
-        check_radius("VAT", "epsilon", self.epsilon, "1 is a beginning")
-        if not 0 < self.xi < float("inf"):
-            raise UserError(f"VAT(xi={self.xi}): xi must be finite and above 0; 0.01 is usual")
-        if self.iterations < 1:
-            raise UserError(f"VAT(iterations={self.iterations}): iterations must be at least 1; 1 is the authors'")
 
     def forward(self, state: State, batch: Batch) -> Out:
         """Run `base`, and the divergence of the adversarial examples."""
@@ -134,14 +125,14 @@ class VAT(Wrapper):
             r = adversarial(predict, x, fixed, d, xi=self.xi, epsilon=self.epsilon, iterations=self.iterations)
             return Out(out.logits, Smoothed(out, divergence(fixed, predict(x + r))))
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+    def observe(self, step: Step) -> None:
         """As `base` does."""
-        self.base.observe(state, batch, out.extra.out, clock)
+        self.base.observe(replace(step, out=step.out.extra.out))
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step) -> Objective:
         """Return the objective of `base`, and α times the mean divergence."""
-        plain = self.base.objective(state, batch, out.extra.out, clock)
-        moved = out.extra.divergence
+        plain = self.base.objective(replace(step, out=step.out.extra.out))
+        moved = step.out.extra.divergence
         if moved is None:
             return plain
         logs = {**plain.logs, "divergence": moved.detach()}

@@ -8,9 +8,7 @@ models of names such as `timm:…`, `hf:…` and `file.py:function`.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,6 +21,7 @@ from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
 from skedastic.models.row_input import RowInput, vector_width
+from skedastic.runtime.discovery import modules_of
 
 OF_THE_DATA = ("vocabulary", "beside")
 Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]
@@ -30,8 +29,7 @@ Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]
 
 @cache
 def _modules() -> Mapping[str, ModuleType]:
-    modules = (importlib.import_module(m.name) for m in pkgutil.iter_modules(__path__, f"{__name__}."))
-    return {m.__name__.rpartition(".")[2]: m for m in modules}
+    return {m.__name__.rpartition(".")[2]: m for m in modules_of(__name__)}
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from skedastic.data.settings import TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError, unknown
 from skedastic.evaluation.classification import evaluate
 from skedastic.evaluation.regression import evaluate_regression
-from skedastic.methods.bases.method import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REAL_INPUTS, REFERENCE, MakeNet, Method
+from skedastic.methods.bases.card import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REAL_INPUTS, REFERENCE, Role
+from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.presets import presets
 from skedastic.noise.clusters import check_clusters
@@ -325,7 +326,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
 def _with_all_methods(config: Config, data: Data) -> Config:
     """Name every method that the data can be used with; a note says which it can't, and why.
 
-    Plain training comes first and har-auto last, so that the headline is about these, and was chosen before anything was trained.
+    The baseline comes first and the headline's method last, so that the headline was chosen before anything was trained.
     """
     names, left_out = list[str](), list[str]()
     for name, preset in presets().items():
@@ -334,21 +335,22 @@ def _with_all_methods(config: Config, data: Data) -> Config:
             left_out.append(f"{name} ({why})")
         else:
             names.append(name)
-    names.sort(key=lambda name: (name != "erm", name == "har-auto"))
+    names.sort(key=lambda name: get_args(Role).index(presets()[name].role))
     notes = (f"methods=all leaves out {', '.join(left_out)}.",) if left_out else ()
     return replace(config, methods=tuple(names), notes=(*config.notes, *notes))
 
 
 def _why_not(method: Method, config: Config, data: Data) -> str:
-    if data.train.task not in method.supports:
+    able = method.capabilities
+    if data.train.task not in able.tasks:
         return f"not for {data.train.task}"
-    if REFERENCE in method.needs and data.reference is None:
+    if REFERENCE in able.needs and data.reference is None:
         return "no reference set"
-    if GROUP_STATS in method.needs and config.estimate.kind is None:
+    if GROUP_STATS in able.needs and config.estimate.kind is None:
         return "no estimate of the noise"
-    if IMAGES in method.requirements and data.train.kind != "image":
+    if IMAGES in able.takes and data.train.kind != "image":
         return "for images"
-    if REAL_INPUTS in method.requirements and data.train.has_ids:
+    if REAL_INPUTS in able.takes and data.train.has_ids:
         return f"for {REAL_INPUTS}"
     least = method.least_batch(make_task(data.train))
     return f"needs batches of {least}" if least > config.train.batch_size else ""
@@ -392,7 +394,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
 def _estimates(config: Config, methods: Iterable[Method]) -> bool:
     """Whether the noise is estimated; refuses to do without where a method can't."""
     for method in methods:
-        if config.estimate.kind is None and GROUP_STATS in method.needs:
+        if config.estimate.kind is None and GROUP_STATS in method.capabilities.needs:
             raise UserError(
                 f"estimate.kind=none, but {method.card.name} needs each group's noise; use cross-fit or paper"
             )
@@ -406,7 +408,7 @@ def _check_annotators(config: Config, data: Data) -> None:
 
 def _check_reference(data: Data, methods: Iterable[Method]) -> None:
     for method in methods:
-        if data.reference is None and REFERENCE in method.needs:
+        if data.reference is None and REFERENCE in method.capabilities.needs:
             raise UserError(f"{method.card.name} {NEEDS_REFERENCE}")
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import REAL_INPUTS, Batch, Clock, MakeNet, Method, State, Task
-from skedastic.methods.presets import presets
+from skedastic.methods.bases.card import REAL_INPUTS
+from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.bases.step import Batch, Clock, State
+from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import measure_variance
 from skedastic.noise.group_noise import group_stats
-from skedastic.settings.registry import family_of
+from skedastic.pipeline.task_check import check_task
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
 from skedastic.training.loop import make_task, only_trainable, with_supported_labels
 from skedastic.training.stage import to_batch, train_mode
 
-ANOTHER = "leave it out, or take another method"
 WAY_OUT = "give a function that makes a fresh network each time, such as model=lambda: Net()"
 
 
@@ -39,10 +40,11 @@ def dry_run(
     methods = list(methods)
     find_device(training.device)
     for method in methods:
-        _check_supports(method, dataset.task)
-        if dataset.has_ids and REAL_INPUTS in method.requirements:
+        check_task(method, dataset.task)
+        if dataset.has_ids and REAL_INPUTS in method.capabilities.takes:
             raise UserError(
-                f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; --ignore these columns, or "
+                f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; "
+                f"--ignore these columns, or "
                 "take another method"
             )
     task = _task(dataset, reference)
@@ -64,7 +66,8 @@ def _first_batch(method: Method, task: Task, dataset: Dataset, training: Trainin
     if min(training.batch_size, len(dataset)) < least:
         what = "train.batch_size" if training.batch_size < least else "the number of training examples"
         raise UserError(
-            f"{method.card.name}: {what} is {min(training.batch_size, len(dataset))}, and it needs batches of at least {least}, one "
+            f"{method.card.name}: {what} is {min(training.batch_size, len(dataset))}, and it needs batches of at "
+            f"least {least}, one "
             "example for each class; better several times as many"
         )
     rows = torch.arange(least)
@@ -87,46 +90,6 @@ def _try_out(method: Method, task: Task, batch: Batch, make_net: MakeNet, compil
         with only_trainable(stage, state), torch.enable_grad():
             train_mode(stage, state)
             _train(stage.method, state, batch, compiled)
-
-
-def _check_supports(method: Method, task: str) -> None:
-    if task in method.supports:
-        return
-    against = _against(method, task)
-    if not against:
-        able = [name for name, preset in presets().items() if task in preset.make().supports]
-        raise UserError(f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}")
-    place, value, instead = against[0]
-    also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
-    raise UserError(f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}")
-
-
-def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
-    """Return the settings that are not for the task: their place, their name, and what is instead."""
-    if task not in method.card.supports:
-        return []
-    found = []
-    for field in fields(method):
-        value, family = getattr(method, field.name), family_of(type(getattr(method, field.name)))
-        if isinstance(value, Method):
-            inner = [(f"{field.name}.{place}", name, able) for place, name, able in _against(value, task)]
-            if task not in value.supports:
-                found += inner or [(field.name, value.card.name, "")]
-        elif family is not None and hasattr(value, "supports") and task not in value.supports:
-            able = ", ".join(n for n, cls in family.names().items() if task in cls.supports)
-            found.append((field.name, family.name_of(value), f"{family.many} that are: {able}"))
-        elif task == "regression" and field.name == "class_weights" and family is not None:
-            found.append((field.name, family.name_of(value), ""))
-    return found or _without(method, task)
-
-
-def _without(method: Method, task: str) -> list[tuple[str, str, str]]:
-    """Return the plain settings without any one of which the method would be for the task."""
-    usual = type(method)()
-    names = [f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)]
-    return [
-        (n, str(getattr(method, n)), "") for n in names if task in replace(method, **{n: getattr(usual, n)}).supports
-    ]
 
 
 def _check_fresh(make_net: MakeNet) -> None:
@@ -169,10 +132,10 @@ class _Backward:
         return
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
         )
-        return list(found)
+        return list(gradients)
 
     def rate(self, name: str) -> float:
         return 0.1
@@ -185,7 +148,7 @@ class _Backward:
 
 
 def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
-    if compiled:  # as far as methods see; compiling takes too long to be rehearsed
+    if compiled:  # as far as methods see; compiling takes too long for a dry run
         for network in state.children():
             network.compile()
     try:

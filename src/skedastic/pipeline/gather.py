@@ -12,7 +12,10 @@ from torch import Tensor
 
 from skedastic.evaluation.calibration import fit_temperature
 from skedastic.evaluation.metric import to_digits
-from skedastic.methods.bases.method import GROUP_STATS, Method, Task
+from skedastic.methods.bases.card import GROUP_STATS
+from skedastic.methods.bases.group_strengths import enforced_strengths
+from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import Estimate
 from skedastic.report.content import Suspect
 from skedastic.runs.result import Result
@@ -42,7 +45,7 @@ def make_result(
     predicted: Tensor | None,
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
-    strengths = trained.method.enforced(trained.state, task)
+    strengths = enforced_strengths(trained.method, trained.state, task)
     issues = None if estimated is None else estimated.suspects
     return Result(
         config=config,
@@ -66,7 +69,8 @@ def make_result(
         predictions=_predictions(data.test, predicted),
         temperature=_temperature(data, predicted),
         history=trained.history,
-        seconds=trained.seconds + (estimated.seconds if estimated and GROUP_STATS in method.needs else 0.0),
+        seconds=trained.seconds
+        + (estimated.seconds if estimated and GROUP_STATS in method.capabilities.needs else 0.0),
         notes=(*data.source.notes, *data.notes, *trained.notes),
         environment=environment(),
         trained=trained,

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from skedastic.data import Encoder
 from skedastic.data.encoders.saved import encoder_from_json
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import State, Task
+from skedastic.methods.bases.step import State
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.noise.clusters import NET, Clusters
 from skedastic.runs.folder import CHECKPOINTS, CLUSTERS

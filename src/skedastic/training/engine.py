@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Batch
+from skedastic.methods.bases.step import Batch
 
 
 def find_device(name: str) -> torch.device:
@@ -59,7 +59,7 @@ class PlainEngine:
         return self._full() if self._dtype is None else torch.autocast(self.device.type, self._dtype)
 
     def _full(self) -> AbstractContextManager[Any]:
-        """Return a context in full precision: none where there is nothing to leave, since one costs a small step 1 %."""
+        """Return a context in full precision; none in full precision, since one costs a small step 1 %."""
         mixed = torch.is_autocast_enabled(self.device.type)
         return torch.autocast(self.device.type, enabled=False) if mixed else nullcontext()
 
@@ -84,11 +84,11 @@ class PlainEngine:
         """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
         with self._full():
             scaled = self.scaler.scale(loss)
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 scaled, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
             )
         scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-        return list(found) if scale == 1.0 else [g / scale for g in found]
+        return list(gradients) if scale == 1.0 else [g / scale for g in gradients]
 
     def rate(self, name: str) -> float:
         """Return the learning rate of parameter group `name` as it stands."""
@@ -102,7 +102,7 @@ class PlainEngine:
         return self._draw(stream)
 
     def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
-        """Return the training examples in batches as they are, not augmented; all, or those named by `index` [m], in order."""
+        """Return the training examples in batches, not augmented; all, or those named by `index` [m], in order."""
         if self._examples is None:
             raise RuntimeError("this engine has no examples")
         return self._examples(index)

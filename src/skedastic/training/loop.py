@@ -14,7 +14,10 @@ from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.targets.regression import Scale
-from skedastic.methods.bases.method import MIXED, Method, Stage, State, Task
+from skedastic.methods.bases.card import MIXED
+from skedastic.methods.bases.method import Method, Stage
+from skedastic.methods.bases.step import State
+from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import Checkpoints
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
@@ -50,7 +53,9 @@ class Trained:
         return torch.cat(parts)
 
     def features(self, x: Features, outputs: int, batch_size: int = 1024) -> Tensor:
-        """Return what the last layer reads of n examples, [n, d] float32, on the CPU; outputs: how many numbers it gives.
+        """Return the features that the last layer reads of n examples, [n, d] float32, on the CPU.
+
+        outputs: how many numbers that layer gives.
 
         Of methods whose state is one network, such as plain training. Raises UserError where there is no such layer.
         """
@@ -77,11 +82,12 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
 
 
 def with_supported_labels(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
-    """Return the data with the labels that a method takes, and a remark: annotators' votes as soft labels, or the majority's."""
-    if dataset.soft is None or MIXED not in method.incompatible_with:
+    """Return the data with the labels that a method takes, and a note: soft labels of votes, or the majority's."""
+    reason = method.capabilities.incompatible_with.get(MIXED)
+    if dataset.soft is None or reason is None:
         return dataset, ()
-    why = f"{method.card.name} trains on the label of each row, not on the shares of the votes: {method.incompatible_with[MIXED]}"
-    return replace(dataset, soft=None), (why,)
+    note = f"{method.card.name} trains on the label of each row, not on the shares of the votes: {reason}"
+    return replace(dataset, soft=None), (note,)
 
 
 @dead_workers_said()
@@ -99,12 +105,39 @@ def train(
 ) -> Trained:
     """Train `method` on `dataset` through all of its stages.
 
-    make_net: gives a newly initialized network; methods that train several call it several times. seed: of the initial
-    weights, the order of the examples, their augmentation and dropout: the same seed gives every method, and every
-    stage that starts anew, the same start and the same batches. task: what the method may know beyond the data, such as
-    the groups' statistics. reference: trusted examples, for methods that need them. checkpoints: kept as training goes on, and gone on from where there are some.
-    Raises UserError when the loss is no longer finite, or a checkpoint is of something else. The caller's random state
-    is left alone.
+    The same seed gives every method, and every stage that starts from scratch, the same start and the same batches. The
+    caller's random state is left alone.
+
+    Parameters
+    ----------
+    method : Method
+        The method, with its settings.
+    dataset : Dataset
+        The training examples.
+    make_net : callable
+        Gives a newly initialized network; it is called once for each network that the method trains.
+    training : TrainingConfig
+        Epochs, batches, optimizer and schedule.
+    seed : int
+        Of the initial weights, the order of the examples, their augmentation and dropout.
+    task : Task, optional
+        What the method may know beyond the data, such as the groups' statistics.
+    reference : Dataset, optional
+        Trusted examples, for methods that need them.
+    progress : callable, optional
+        Told the stage, the epochs done and the epochs of the stage, after each epoch.
+    checkpoints : Checkpoints, optional
+        Kept as training goes on; training resumes from those that are there.
+
+    Returns
+    -------
+    Trained
+        The trained state, the history and the notes.
+
+    Raises
+    ------
+    UserError
+        The loss is no longer finite, or a checkpoint is of something else.
     """
     device = find_device(training.device)
     dataset, hardened = with_supported_labels(dataset, method)
@@ -152,7 +185,7 @@ def train(
 def rebuild(
     method: Method, task: Task, make_net: Callable[[], nn.Module], trained: Sequence[str]
 ) -> tuple[Method, State]:
-    """Return the method of the recipe's last trained stage, and a state as the trained stages build it, yet to be filled.
+    """Return the method of the recipe's last trained stage, and its state as the stages build it, yet to be filled.
 
     trained: their names. Raises LookupError where the recipe has no such stage, or none was trained.
     """
@@ -175,16 +208,16 @@ def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
     """Return the epochs of each stage, at least one each; rounded so that they sum to what their fractions sum to."""
     counted = [stage for stage in stages if stage.passes is None]
     total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
-    found, done, fraction, left = [], 0, 0.0, len(counted)
+    lengths, done, fraction, left = [], 0, 0.0, len(counted)
     for stage in stages:
         if stage.passes is None:
             fraction, left = fraction + stage.epochs, left - 1
             end = min(max(done + 1, round(fraction * epochs)), total - left)
-            found.append(end - done)
+            lengths.append(end - done)
             done = end
         else:
-            found.append(stage.passes)
-    return found
+            lengths.append(stage.passes)
+    return lengths
 
 
 def _placed(state: State, training: TrainingConfig, device: torch.device) -> State:
@@ -199,7 +232,7 @@ def _placed(state: State, training: TrainingConfig, device: torch.device) -> Sta
 
 
 def _as_loaded(state: State, training: TrainingConfig) -> State:
-    """Return the state without what `_placed` did to it but the device, as it is once loaded: the last digits depend on it."""
+    """Return the state as it is once loaded, without the layout of `_placed`: the last digits depend on it."""
     if training.compile:
         for network in state.children():
             network._compiled_call_impl = None

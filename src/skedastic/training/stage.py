@@ -19,7 +19,10 @@ from skedastic.core.samplers import RowLabels, Sampler
 from skedastic.data.dataset import Dataset
 from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import REFERENCE, Batch, Clock, Logs, Stage, State, Task
+from skedastic.methods.bases.card import REFERENCE
+from skedastic.methods.bases.method import Stage
+from skedastic.methods.bases.step import Batch, Clock, Logs, State
+from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import Snapshot
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
@@ -33,9 +36,42 @@ FOREVER = 2**31  # epochs of a stream that is not the main one: it has no end to
 class StageRun:
     """Everything that changes while a stage is trained, so that it can be kept and gone on from.
 
-    dataset: what the stage is trained on, `whole` or a part of it. reference: the trusted examples.
-    epoch: epochs done. history: one row for each. seconds: spent so far, in interrupted runs too.
-    Raises UserError where there are fewer than two examples.
+    Parameters
+    ----------
+    stage : Stage
+        The stage, with its method.
+    state : State
+        Its state, on the device.
+    task : Task
+        What the method may know of the data.
+    dataset : Dataset
+        The examples that the stage is trained on, `whole` or a part of it.
+    training : TrainingConfig
+        Batches, optimizer and schedule.
+    seed : int
+        Of the order of the examples and their augmentation.
+    device : torch.device
+        Where it computes.
+    epochs : int
+        How long the stage is.
+    whole : Dataset, optional
+        All training examples, where the stage has a part of them.
+    reference : Dataset, optional
+        The trusted examples.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    history : list of dict
+        A row for each of them.
+    seconds : float
+        Spent so far, in interrupted runs too.
+
+    Raises
+    ------
+    UserError
+        There are fewer examples than the method takes in a batch.
     """
 
     def __init__(
@@ -56,7 +92,8 @@ class StageRun:
         if len(dataset) < least:
             reason = "and BatchNorm needs 2" if least == 2 else f"and {method.card.name} needs {least} in a batch"
             raise UserError(
-                f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give more data"
+                f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give "
+                f"more data"
             )
         self.stage, self.state, self.task = stage, state, task
         self.training, self.seed, self.device = training, seed, device
@@ -221,9 +258,9 @@ class StageRun:
         """What must be the same for the stage to go on."""
         data = self.loader.dataset
         digest = hashlib.blake2b(digest_size=8)
-        for known in (data, self.reference):
-            for part in () if known is None else (known.y, known.index, known.group):
-                digest.update(part.numpy().tobytes())
+        for dataset in (data, self.reference):
+            for tensor in () if dataset is None else (dataset.y, dataset.index, dataset.group):
+                digest.update(tensor.numpy().tobytes())
         return {
             "stage": self.stage.name,
             "epochs": self.epochs,

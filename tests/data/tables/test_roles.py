@@ -14,7 +14,7 @@ import skedastic as sk
 from skedastic.cli import main
 from skedastic.data import Source, folds, open_source, split_rows, with_corrections
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import MIXED
+from skedastic.methods.bases.card import MIXED
 from skedastic.pipeline.prepare import open_data, prepare
 from skedastic.settings.config import Config
 

@@ -1,94 +1,108 @@
 """What methods that train one network have in common: the axes that a user chooses independently of the method.
 
-The loss, the weights of classes in it, the sampler and the network's last layer. A method that weighs examples has
-`instance_weights` besides, and minimizes (1/B) Σ_i p_i w_{y_i} ℓ_i, p detached.
+The loss, the weights of classes in it, the sampler and the network's last layer. By itself it minimizes the mean of the
+losses, (1/B) Σ_i w_{y_i} ℓ_i: plain training.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
+from skedastic.configurable import setting
 from skedastic.core.class_weights import ClassWeights
 from skedastic.core.epochs import epoch_of
 from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
 from skedastic.core.samplers import RowLabels, Sampler, Shuffle
-from skedastic.core.tilted import effective_size
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.bases.method import LAST_LAYER, MIXED, Batch, Clock, Method, Objective, Out, State, Task, outputs
-
-AXES = {
-    "loss": "of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its parameters, "
-    "such as focal(gamma=1) or ldam",
-    "class_weights": "of the classes in the loss: inverse, effective-number(beta=0.9999), balanced, given(weights_of={…}), or any "
-    "of them deferred(…, start=0.8) to a fraction of the epochs, or an epoch",
-    "sampler": "which examples an epoch visits, always as many as there are: shuffle, class-balanced, square-root, "
-    "progressively-balanced, reversed or group-balanced",
-    "head": "the network's last layer: linear, cosine(scale=16), or auto: the one that the loss was made for",
-}
-
+from skedastic.methods.bases.card import ANY_TASK, CLASSIFICATION, LAST_LAYER, MIXED, Capabilities
+from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.bases.step import Batch, Clock, Objective, Out, State, Step, outputs
+from skedastic.methods.bases.task import Task
 
 INTEGERS = "loss={loss} takes whole-number labels, and a mixture's are soft; take loss=cross-entropy"
 
 
+class ClassConstants(NamedTuple):
+    """What the loss has of each class."""
+
+    of_classes: Tensor | None = None  # [C], as the loss has it
+    weight: Tensor | None = None  # [C]
+
+
+NOTHING = ClassConstants()
+
+
 class OneNetworkState(State):
-    """A network, and what its loss knows of the classes."""
+    """A network, and the constants of the classes in its loss."""
 
     of_classes: Tensor | None
     class_weight: Tensor | None
 
-    def __init__(self, net: nn.Module, of_classes: Tensor | None = None, class_weight: Tensor | None = None) -> None:
+    def __init__(self, net: nn.Module, constants: ClassConstants = NOTHING) -> None:
         super().__init__(net)
-        self.register_buffer("of_classes", of_classes)  # [C], as the loss has it
-        self.register_buffer("class_weight", class_weight)  # [C]
+        self.register_buffer("of_classes", constants.of_classes)
+        self.register_buffer("class_weight", constants.weight)
+
+
+N = TypeVar("N", bound=OneNetworkState, default=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneNetwork(Method):
+class OneNetwork(Method[N]):
     """A method that trains one network on losses of single examples."""
 
-    loss: PerExampleLoss = field(default_factory=Auto)
-    class_weights: ClassWeights | None = None
-    sampler: Sampler = field(default_factory=Shuffle)
-    head: Head = field(default_factory=AutoHead)
+    loss: PerExampleLoss = setting(
+        factory=Auto,
+        meaning="of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its "
+        "parameters, "
+        "such as focal(gamma=1) or ldam",
+    )
+    class_weights: ClassWeights | None = setting(
+        None,
+        "of the classes in the loss: inverse, effective-number(beta=0.9999), balanced, given(weights_of={…}), or any "
+        "of them "
+        "deferred(…, start=0.8) to a fraction of the epochs, or an epoch",
+    )
+    sampler: Sampler = setting(
+        factory=Shuffle,
+        meaning="which examples an epoch visits, always as many as there are: shuffle, class-balanced, square-root, "
+        "progressively-balanced, reversed or group-balanced",
+    )
+    head: Head = setting(
+        factory=AutoHead,
+        meaning="the network's last layer: linear, cosine(scale=16), or auto: the one that the loss was made for",
+    )
 
     weighs: ClassVar[bool] = False  # whether it looks at single examples' losses
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.loss.of_batch and (self.weighs or self.class_weights is not None):
             what = "class_weights" if self.class_weights is not None else self.card.name
             raise UserError(
-                f"{what} with loss={type(self.loss).__name__}: that loss is one number of a whole batch, and there is nothing "
+                f"{what} with loss={type(self.loss).__name__}: that loss is one number of a whole batch, and there "
+                f"is nothing "
                 "in it to weigh; take another loss, or erm without class_weights"
             )
 
     @property
-    def supports(self) -> frozenset[str]:
-        """The tasks that the method and all of its parts are for."""
-        able = self.card.supports & self.loss.supports & self.sampler.supports
-        return able if self.class_weights is None else able & {"classification"}
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What the method and all of its parts need, in words."""
-        own_head = not isinstance(self.head, AutoHead) or self.loss.cosines or self.loss.outputs != 1
-        return (*super().requirements, *self.loss.requires, *([LAST_LAYER] if own_head else []))
-
-    @property
-    def incompatible_with(self) -> Mapping[str, str]:
-        """How the method, and its loss, can't be wrapped."""
-        soft = self.loss.soft or "classification" not in self.loss.supports
-        return (
-            super().incompatible_with
-            if soft
-            else {MIXED: INTEGERS.format(loss=type(self.loss).__name__), **super().incompatible_with}
+    def capabilities(self) -> Capabilities:
+        """What the method and all of its parts can do."""
+        loss = self.loss
+        own_head = not isinstance(self.head, AutoHead) or loss.cosines or loss.outputs != 1
+        hard = not loss.soft and "classification" in loss.supports
+        parts = Capabilities(
+            tasks=loss.supports & self.sampler.supports & (ANY_TASK if self.class_weights is None else CLASSIFICATION),
+            takes=(*loss.requires, *([LAST_LAYER] if own_head else [])),
+            incompatible_with={MIXED: INTEGERS.format(loss=type(loss).__name__)} if hard else {},
         )
+        return super().capabilities & parts
 
     def least_batch(self, task: Task) -> int:
         """Return what the loss takes."""
@@ -100,11 +114,11 @@ class OneNetwork(Method):
             self.sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {"main": self.sampler}
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> OneNetworkState:
-        """Return a fresh network, and what the loss knows of the classes."""
-        return OneNetworkState(self.network(task, make_net), *self.known(task))
+    def init(self, task: Task, make_net: MakeNet) -> N:
+        """Return a fresh network, and the loss's constants. A method with a state of its own overrides it."""
+        return cast(N, OneNetworkState(self.network(task, make_net), self.class_constants(task)))
 
-    def network(self, task: Task, make_net: Callable[[], nn.Module]) -> nn.Module:
+    def network(self, task: Task, make_net: MakeNet) -> nn.Module:
         """Return a fresh network with the head that was asked for."""
         net = make_net()
         made, wanted = len(task.classes) or 1, self.outputs_for(task)
@@ -122,93 +136,43 @@ class OneNetwork(Method):
         return net
 
     def outputs_for(self, task: Task) -> int:
-        """Return how many numbers the network gives: one for each class, or what the loss takes of each real target."""
+        """Return how many numbers the network gives: one for each class, or what the loss takes of each number."""
         return len(task.classes) or self.loss.outputs
 
-    def known(self, task: Task) -> tuple[Tensor | None, Tensor | None]:
+    def class_constants(self, task: Task) -> ClassConstants:
         """Return what the loss needs to know of the classes, and their weights."""
         weights = None if self.class_weights is None else self.class_weights(task.class_count, task.classes)
-        return self.loss.of_classes(task.class_count) if task.classes else None, weights
+        return ClassConstants(self.loss.of_classes(task.class_count) if task.classes else None, weights)
 
-    def forward(self, state: State, batch: Batch) -> Out:
+    def forward(self, state: N, batch: Batch) -> Out:
         """Run the network and the loss on a batch; `extra` is the losses [B]."""
-        found = outputs(state.net(batch.x))
-        return Out(found, self.losses(state, found, batch.y))
+        logits = outputs(state.net(batch.x))
+        return Out(logits, self.losses(state, logits, batch.y))
 
-    def losses(self, state: State, found: Tensor, y: Tensor) -> Tensor:
+    def objective(self, step: Step[N]) -> Objective:
+        """Return the mean of the losses, weighted by class where weights are in force."""
+        return Objective(self.weighted(step).mean(), step.out.extra.detach())
+
+    def losses(self, state: N, logits: Tensor, y: Tensor) -> Tensor:
         """Return the losses [B], unweighted."""
-        assert isinstance(state, OneNetworkState)
-        return self.loss(found, y, state.of_classes)
+        return self.loss(logits, y, state.of_classes)
 
-    def class_weight(self, state: State, y: Tensor, clock: Clock) -> Tensor | None:
+    def class_weight(self, state: N, y: Tensor, clock: Clock) -> Tensor | None:
         """Return the weights [B] of the classes of y, None where none are in force."""
-        assert isinstance(state, OneNetworkState)
         if self.class_weights is None or clock.epoch < epoch_of(self.class_weights.begins, clock.epochs):
             return None
         assert state.class_weight is not None
         return y.to(state.class_weight.dtype) @ state.class_weight if y.dim() == 2 else state.class_weight[y]
 
-    def weighted(self, state: State, batch: Batch, out: Out, clock: Clock) -> Tensor:
-        """Return the losses [B] of a forward with the weights of their classes in them."""
-        return self.with_weight(out.extra, self.class_weight(state, batch.y, clock), out.logits, batch.y)
+    def weighted(self, step: Step[N]) -> Tensor:
+        """Return the losses [B] of a forward, whose `extra` they are, with the weights of their classes in them."""
+        y, out = step.batch.y, step.out
+        return self.with_weight(out.extra, self.class_weight(step.state, y, step.clock), out.logits, y)
 
-    def with_weight(self, losses: Tensor, weight: Tensor | None, found: Tensor, y: Tensor) -> Tensor:
-        """Return the losses [B] of outputs `found` with weights [B] in them, where there are any."""
-        return losses if weight is None else self.loss.weighted(losses, weight, found, y)
+    def with_weight(self, losses: Tensor, weight: Tensor | None, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the losses [B] of `logits` with weights [B] in them, where there are any."""
+        return losses if weight is None else self.loss.weighted(losses, weight, logits, y)
 
-    def predict(self, state: State, x: Tensor) -> Tensor:
+    def predict(self, state: N, x: Tensor) -> Tensor:
         """Return the logits [B, C] whose softmax the loss fits, or standardized numbers [B]."""
         return self.loss.predicted(outputs(state.net(x)))
-
-
-FEW = 0.05  # of the examples of a batch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reweighting(OneNetwork):
-    """A method that weighs examples by their losses: minimize (1/B) Σ_i p_i ℓ_i, where ℓ has the classes' weights in it."""
-
-    weighs: ClassVar[bool] = True
-    milder: ClassVar[str] = ""  # what to do where it weighs harder than was meant
-
-    @abstractmethod
-    def instance_weights(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> Tensor | None:
-        """Return the weights p [B] ≥ 0 of losses [B], detached; None where all are 1. Pure: `observe` has run."""
-
-    def take(self, state: Any, batch: Batch, losses: Tensor, clock: Clock) -> None:
-        """Change the state by the losses [B] of a batch; without gradients."""
-        return
-
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
-        """Let the method take the losses, with the classes' weights."""
-        self.take(state, batch, self.weighted(state, batch, out, clock), clock)
-
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
-        """Return the weighted mean, and what is to be known of the weights."""
-        losses = self.weighted(state, batch, out, clock)
-        seen = losses.detach()
-        weights = self.instance_weights(state, batch, seen, clock)
-        if weights is None:
-            return Objective(losses.mean(), out.extra.detach())
-        logs = {
-            "effective_size": effective_size(weights),
-            "largest_weight": weights.max(),
-            "negative_losses": (seen < 0).float(),
-        }
-        return Objective((weights * losses).mean(), out.extra.detach(), logs)
-
-    def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
-        """Say so where nearly all weight was on a few examples at the end, and where losses were negative."""
-        found = []
-        if self.milder and rows and rows[-1].get("effective_size", batch_size) < FEW * batch_size:
-            found.append(
-                f"{self.card.name}: in the last epoch the weights of a batch rested on fewer than a twentieth of its examples "
-                "(effective_size in the history), and the others were hardly trained. Its losses are too large for this "
-                f"setting: {self.milder}."
-            )
-        if any(row.get("negative_losses", 0) > 0 for row in rows):
-            found.append(
-                f"{self.card.name}: some losses were below 0. Its weights go by differences of losses, and are as meant; but an "
-                "objective below 0 is no error, and weights that multiply losses make a negative one smaller, not larger."
-            )
-        return tuple(found)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    Batch,
-    Clock,
-    Method,
-    Objective,
-    Out,
-    Stage,
-    State,
-    Task,
-)
+from skedastic.configurable import setting
+from skedastic.methods.bases.card import Capabilities
+from skedastic.methods.bases.method import MakeNet, Method, Stage
+from skedastic.methods.bases.step import Batch, Objective, Out, State, Step
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 
 
@@ -32,43 +26,23 @@ def own_name(name: str, stages: Sequence[Stage]) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 100))) if n not in taken)
 
 
-def check_second(name: str, begins: float, lr_scale: float) -> None:
-    """Raise UserError where a second stage can't begin then, or learn at that rate."""
-    if not 0 < begins < 1:
-        raise UserError(f"{name}(begins={begins}): begins must be a fraction of the epochs, in (0, 1)")
-    if not 0 < lr_scale < float("inf"):
-        raise UserError(f"{name}(lr_scale={lr_scale}): lr_scale must be finite and above 0")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Method):
     """A method that is only its stages: those of `first`, and then others."""
 
-    first: Method = field(default_factory=ERM)
+    first: Method = setting(
+        factory=ERM, meaning="the method that trains the network first, such as erm or absgd(lam=5)"
+    )
 
     @property
-    def needs(self) -> frozenset[str]:
-        """What the first stages need."""
-        return self.first.needs
+    def capabilities(self) -> Capabilities:
+        """What the recipe and its first stages can do."""
+        return super().capabilities & self.first.capabilities
 
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What the recipe and its first stages need, in words."""
-        return (*super().requirements, *self.first.requirements)
-
-    @property
-    def supports(self) -> frozenset[str]:
-        """The tasks that the recipe and its first stages are for."""
-        return self.card.supports & self.first.supports
-
-    @property
-    def incompatible_with(self) -> Mapping[str, str]:
-        """How the first stages can't be wrapped."""
-        return {**self.first.incompatible_with, **self.card.incompatible_with}
-
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
+    def init(self, task: Task, make_net: MakeNet) -> State:
         """Return the state that the first stage begins with."""
-        return self.first.init(task, make_net)
+        state: State = self.first.init(task, make_net)
+        return state
 
     def shortened(self, task: Task, share: float) -> tuple[Stage, ...]:
         """Return the stages of `first`, for a share of their epochs."""
@@ -82,13 +56,13 @@ class Recipe(Method):
         """As the first stage does."""
         return self.first.forward(state, batch)
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+    def observe(self, step: Step) -> None:
         """As the first stage does."""
-        self.first.observe(state, batch, out, clock)
+        self.first.observe(step)
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step) -> Objective:
         """As the first stage does."""
-        return self.first.objective(state, batch, out, clock)
+        return self.first.objective(step)
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """As the first stage does."""

@@ -1,31 +1,36 @@
 """What methods that train two networks beside each other have in common.
 
-The objective is the sum of both networks' losses, and each parameter is in one of them: one optimizer over all of them takes
-the same steps as two would. The first network predicts.
+The objective is the sum of both networks' losses, and each parameter is in one of them: one optimizer over all of them
+takes the same steps as two would. The first network predicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import Batch, Clock, Out, State, Task, outputs
-from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import Batch, Out, Step, outputs
+from skedastic.methods.bases.task import Task
 
 ALIKE = "and two that are alike stay alike; give a function that makes a newly initialized one each time, without seeding it"
 
 
 class TwoNetworksState(OneNetworkState):
-    """Two networks, `net` and `other`, and what the loss knows of the classes."""
+    """Two networks, `net` and `other`, and the constants of the classes in their loss."""
 
-    def __init__(self, net: nn.Module, other: nn.Module, known: tuple[Tensor | None, Tensor | None]) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, other: nn.Module, constants: ClassConstants) -> None:
+        super().__init__(net, constants)
         self.other = other
+
+
+T = TypeVar("T", bound=TwoNetworksState, default=Any)
 
 
 class Pair(NamedTuple):
@@ -36,34 +41,37 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoNetworks(OneNetwork):
+class TwoNetworks(OneNetwork[T]):
     """A method that trains two networks, initialized apart, on the same batches."""
 
     weighs: ClassVar[bool] = True
 
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> TwoNetworksState:
+    def init(self, task: Task, make_net: MakeNet) -> T:
         """Return two fresh networks. Raises UserError where they are one, or begin alike."""
-        return TwoNetworksState(*two_of(lambda: self.network(task, make_net), self.card.name), self.known(task))
+        return cast(T, TwoNetworksState(*self.two_networks(task, make_net), self.class_constants(task)))
 
-    def forward(self, state: State, batch: Batch) -> Out:
+    def two_networks(self, task: Task, make_net: MakeNet) -> tuple[nn.Module, nn.Module]:
+        """Return two fresh networks with the head asked for. Raises UserError where they are one, or begin alike."""
+        return two_of(lambda: self.network(task, make_net), self.card.name)
+
+    def forward(self, state: T, batch: Batch) -> Out:
         """Run both networks; `extra` is a `Pair`."""
-        assert isinstance(state, TwoNetworksState)
-        found = outputs(state.net(batch.x)), outputs(state.other(batch.x))
-        losses = self.losses(state, found[0], batch.y), self.losses(state, found[1], batch.y)
-        return Out(found[0], Pair(losses, found))
+        logits = outputs(state.net(batch.x)), outputs(state.other(batch.x))
+        losses = self.losses(state, logits[0], batch.y), self.losses(state, logits[1], batch.y)
+        return Out(logits[0], Pair(losses, logits))
 
-    def both_weighted(self, state: State, batch: Batch, pair: Pair, clock: Clock) -> tuple[Tensor, Tensor]:
+    def both_weighted(self, step: Step[T]) -> tuple[Tensor, Tensor]:
         """Return both networks' losses, each [B], with the classes' weights in them."""
-        weight = self.class_weight(state, batch.y, clock)
+        y, pair = step.batch.y, step.out.extra
+        weight = self.class_weight(step.state, y, step.clock)
         first, other = (
-            self.with_weight(losses, weight, logits, batch.y)
-            for losses, logits in zip(pair.losses, pair.logits, strict=True)
+            self.with_weight(losses, weight, logits, y) for losses, logits in zip(pair.losses, pair.logits, strict=True)
         )
         return first, other
 
 
-def two_of(make_net: Callable[[], nn.Module], name: str) -> tuple[nn.Module, nn.Module]:
-    """Return two networks of their own. Raises UserError, naming method `name`, where `make_net` gives one, or two alike."""
+def two_of(make_net: MakeNet, name: str) -> tuple[nn.Module, nn.Module]:
+    """Return two networks. Raises UserError, naming method `name`, where `make_net` gives one, or two alike."""
     net, other = make_net(), make_net()
     parameters = list(zip(net.parameters(), other.parameters(), strict=False))
     if net is other or any(p is q for p, q in parameters):

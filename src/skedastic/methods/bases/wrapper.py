@@ -1,86 +1,64 @@
 """What methods that go around another method have in common: all that they do not change is the other's.
 
-`sam(base=har)` is HAR whose steps are SAM's. A method says on its card how it can't be wrapped, and why (`incompatible_with`); what it can
+`sam(base=har)` is HAR whose steps are SAM's. A method's capabilities say how it can't be wrapped, and why; how it can
 be is tried in the contract tests. Of a recipe of several stages, each that bears it is wrapped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.samplers import Sampler
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import (
-    Batch,
-    Clock,
-    Engine,
-    Logs,
-    Method,
-    Objective,
-    Out,
-    OwnOptimizer,
-    Stage,
-    State,
-    Task,
-)
+from skedastic.methods.bases.card import Capabilities
+from skedastic.methods.bases.engine import Engine, OwnOptimizer
+from skedastic.methods.bases.method import MakeNet, Method, Stage
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, State, Step
+from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
-
-BASE = "the method that is trained so, with its settings, such as har(strength=0.5)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wrapper(Method):
-    """A method around another, `base`."""
+    """A method around another, `base`, whatever its state is."""
 
-    base: Method = field(default_factory=ERM)
+    base: Method = setting(
+        factory=ERM, meaning="the method that is trained so, with its settings, such as har(strength=0.5)"
+    )
 
     way: ClassVar[str] = ""  # PERTURBED, MIXED, or nothing that a method could refuse
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         name, inside = self.card.name, self.base.card.name
         if any(method.card.name == name for method in wrapped(self.base)):
             raise UserError(f"{name}(base={inside}): it is wrapped in {name} twice; once is enough")
-        if self.way in self.base.incompatible_with:
-            raise UserError(
-                f"{name}(base={inside}): {inside} can't be trained so: {self.base.incompatible_with[self.way]}"
-            )
+        if (reason := self.base.capabilities.incompatible_with.get(self.way)) is not None:
+            raise UserError(f"{name}(base={inside}): {inside} can't be trained so: {reason}")
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
         return tuple(
             stage
-            if self.way in stage.method.incompatible_with
+            if self.way in stage.method.capabilities.incompatible_with
             else replace(stage, method=replace(self, base=stage.method))
             for stage in self.base.stages(task)
         )
 
     @property
-    def needs(self) -> frozenset[str]:
-        """What `base` needs."""
-        return self.card.needs | self.base.needs
+    def capabilities(self) -> Capabilities:
+        """What both can do."""
+        return super().capabilities & self.base.capabilities
 
-    @property
-    def supports(self) -> frozenset[str]:
-        """The tasks that both are for."""
-        return self.card.supports & self.base.supports
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What both need, in words."""
-        return (*super().requirements, *self.base.requirements)
-
-    @property
-    def incompatible_with(self) -> Mapping[str, str]:
-        """How neither of both can be wrapped."""
-        return {**self.base.incompatible_with, **self.card.incompatible_with}
-
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> State:
+    def init(self, task: Task, make_net: MakeNet) -> State:
         """As `base` does."""
-        return self.base.init(task, make_net)
+        state: State = self.base.init(task, make_net)
+        return state
 
     def streams(self, task: Task) -> Mapping[str, Sampler]:
         """As `base` does."""
@@ -102,13 +80,13 @@ class Wrapper(Method):
         """As `base` does."""
         return self.base.forward(state, batch)
 
-    def observe(self, state: State, batch: Batch, out: Out, clock: Clock) -> None:
+    def observe(self, step: Step) -> None:
         """As `base` does."""
-        self.base.observe(state, batch, out, clock)
+        self.base.observe(step)
 
-    def objective(self, state: State, batch: Batch, out: Out, clock: Clock) -> Objective:
+    def objective(self, step: Step) -> Objective:
         """As `base` does."""
-        return self.base.objective(state, batch, out, clock)
+        return self.base.objective(step)
 
     def end_epoch(self, state: State, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """As `base` does."""
@@ -121,14 +99,6 @@ class Wrapper(Method):
     def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """As `base` does."""
         return self.base.notes(rows, batch_size)
-
-    def group_strengths(self, task: Task) -> Tensor | None:
-        """As `base` does."""
-        return self.base.group_strengths(task)
-
-    def enforced(self, state: State, task: Task) -> Tensor | None:
-        """As `base` does."""
-        return self.base.enforced(state, task)
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """As `base` does."""

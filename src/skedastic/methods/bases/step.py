@@ -1,0 +1,123 @@
+"""What a training step is about: the batch, the state, the forward, the clock, and the objective that comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import TypeVar
+
+# Scalars and [B] tensors, detached and not changed later; the loop averages them over the epoch.
+Logs = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch of B examples.
+
+    Parameters
+    ----------
+    x : Tensor
+        The inputs, [B, ...].
+    y : Tensor
+        Integer labels [B], soft labels [B, C], or standardized targets of regression [B].
+    index : Tensor
+        The examples' stable names, [B], for state per example.
+    group : Tensor
+        The examples' groups, [B] in 0..G-1.
+    classes : int
+        C; 0 for regression.
+    """
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+    group: Tensor
+    classes: int = 0
+
+
+class Clock(NamedTuple):
+    """Where training stands."""
+
+    epoch: int  # 0..epochs-1 of this stage
+    epochs: int
+    step: int  # steps taken in this stage
+
+
+class Out(NamedTuple):
+    """What a forward gives; `extra` carries what the method's loss needs of it."""
+
+    logits: Tensor  # [B, C]; for regression the predictions [B]
+    extra: Any = None
+
+
+class Objective(NamedTuple):
+    """What a step minimizes."""
+
+    total: Tensor  # scalar
+    per_example: Tensor  # [B] the unregularized, unweighted losses, detached
+    logs: Mapping[str, Tensor] = {}  # what the method wants to see in the history
+
+
+class State(nn.Module):
+    """The networks and everything else that a method changes while it trains."""
+
+    net: nn.Module
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+S = TypeVar("S", bound=State, default=Any)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step(Generic[S]):
+    """A training step after its forward.
+
+    Parameters
+    ----------
+    state : State
+        The networks as they are, and all else that the method changes.
+    batch : Batch
+        The examples of the step.
+    out : Out
+        What the forward gave of them.
+    clock : Clock
+        Where training stands.
+    """
+
+    state: S
+    batch: Batch
+    out: Out
+    clock: Clock
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Logs:
+    """Return who is classified as labelled, [B] bool, to log; nothing for regression."""
+    if y.dim() == 2:
+        y = y.argmax(1)
+    return {} if y.is_floating_point() else {"accuracy": logits.detach().argmax(1) == y}
+
+
+def outputs(raw: Tensor) -> Tensor:
+    """Return a network's output as methods see it: logits [B, C] as they are, numbers [B, 1] as [B]."""
+    return raw.squeeze(1) if raw.dim() == 2 and raw.shape[1] == 1 else raw
+
+
+@contextmanager
+def evaluating(state: nn.Module) -> Iterator[None]:
+    """Put a state in evaluation mode, without gradients; afterwards each module is in the mode in which it was."""
+    modes = [(module, module.training) for module in state.modules()]
+    state.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

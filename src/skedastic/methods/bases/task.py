@@ -1,0 +1,56 @@
+"""What a method may know of the data before it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from skedastic.core.strengths import GroupStats
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a method may know of the data before it trains: shapes, group statistics and no clean label.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        The shape of one example.
+    classes : tuple of str
+        The names of the C classes; none for regression.
+    index : Tensor
+        The stable names of the training examples, [n].
+    y : Tensor
+        Their labels as given, or standardized targets of regression, [n].
+    group : Tensor
+        Their groups, [n] in 0..G-1.
+    groups : tuple of str
+        The names of the G groups.
+    density : Tensor
+        The density of each group, [G], as in `GroupStats`.
+    class_count : Tensor
+        The training examples of each class, [C].
+    seed : int
+        The seed of the run.
+    stats : GroupStats, optional
+        Noise and density of each group, where they were estimated.
+    reference : Tensor, optional
+        The labels of the trusted examples, [m], where there are some.
+    handed_on : Mapping of str to Tensor
+        The tensors that earlier stages handed on, by names of the method's own.
+    """
+
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    index: Tensor
+    y: Tensor
+    group: Tensor
+    groups: tuple[str, ...]
+    density: Tensor
+    class_count: Tensor
+    seed: int = 0
+    stats: GroupStats | None = None
+    reference: Tensor | None = None
+    handed_on: Mapping[str, Tensor] = field(default_factory=dict)

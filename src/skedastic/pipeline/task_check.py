@@ -1,0 +1,55 @@
+"""Whether a method is for a task, and which of its settings are not."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import Method
+from skedastic.methods.presets import presets
+from skedastic.settings.registry import family_of
+
+ANOTHER = "leave it out, or take another method"
+
+
+def check_task(method: Method, task: str) -> None:
+    """Raise UserError where a method, with its settings, is not for a task; it names the settings that are not."""
+    if task in method.capabilities.tasks:
+        return
+    against = _against(method, task)
+    if not against:
+        able = [name for name, preset in presets().items() if task in preset.make().capabilities.tasks]
+        raise UserError(f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}")
+    place, value, instead = against[0]
+    also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
+    raise UserError(f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}")
+
+
+def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the settings that are not for the task: their place, their name, and what is instead."""
+    if task not in method.card.capabilities.tasks:
+        return []
+    settings = []
+    for field in fields(method):
+        value, family = getattr(method, field.name), family_of(type(getattr(method, field.name)))
+        if isinstance(value, Method):
+            inner = [(f"{field.name}.{place}", name, able) for place, name, able in _against(value, task)]
+            if task not in value.capabilities.tasks:
+                settings += inner or [(field.name, value.card.name, "")]
+        elif family is not None and hasattr(value, "supports") and task not in value.supports:
+            able = ", ".join(n for n, cls in family.names().items() if task in cls.supports)
+            settings.append((field.name, family.name_of(value), f"{family.many} that are: {able}"))
+        elif task == "regression" and field.name == "class_weights" and family is not None:
+            settings.append((field.name, family.name_of(value), ""))
+    return settings or _without(method, task)
+
+
+def _without(method: Method, task: str) -> list[tuple[str, str, str]]:
+    """Return the plain settings without any one of which the method would be for the task."""
+    usual = type(method)()
+    names = [f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)]
+    return [
+        (n, str(getattr(method, n)), "")
+        for n in names
+        if task in replace(method, **{n: getattr(usual, n)}).capabilities.tasks
+    ]
