@@ -19,7 +19,7 @@ from skedastic.cli import console
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.training import Checkpoints, train
-from tests import test_training
+from tests.support import training as support
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.training import QUICK, TwoStages, dataset, make_net, same, tensors
 
@@ -29,7 +29,7 @@ def seen(monkeypatch):
     monkeypatch.setattr(
         test_training, "SEEN", {"classes": [], "drawn": [], "enriched": [], "stats": [], "rates": [], "first": []}
     )
-    return test_training.SEEN
+    return support.SEEN
 
 
 @pytest.mark.parametrize("reinit", [False, True])
