@@ -27,7 +27,7 @@ from tests.support.training import QUICK, TwoStages, dataset, make_net, same, te
 @pytest.fixture(autouse=True)
 def seen(monkeypatch):
     monkeypatch.setattr(
-        test_training, "SEEN", {"classes": [], "drawn": [], "enriched": [], "stats": [], "rates": [], "first": []}
+        support, "SEEN", {"classes": [], "drawn": [], "enriched": [], "stats": [], "rates": [], "first": []}
     )
     return support.SEEN
 
