@@ -90,8 +90,6 @@ class ABSGD(Reweighting[ABSGDState]):
     )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lam, (int, float)):  # a list of pairs, from Python
-            object.__setattr__(self, "lam", tuple(tuple(pair) for pair in self.lam))
         super().__post_init__()
         _check_schedule(self._schedule)
 
