@@ -15,7 +15,7 @@ from skedastic.methods.bases.card import (
     REFERENCE,
     Capabilities,
 )
-from skedastic.settings.config import make_method
+from skedastic.settings.methods import make_method
 
 
 def test_of_two_parts_limits_add_up_and_the_first_ones_reason_counts() -> None:
