@@ -107,8 +107,8 @@ BAD = [
     (f"estimate {CSV} --model mpl", "did you mean 'mlp'?"),
     ("methods haar", "did you mean 'har'?"),
     # values
-    (f"fit {CSV} --strength -1", "strength must be finite and at least 0"),
-    (f"fit {CSV} --strength nan", "strength must be finite and at least 0"),
+    (f"fit {CSV} --strength -1", "method.strength="),
+    (f"fit {CSV} --strength nan", "method.strength="),
     (f"fit {CSV} --strength strong", "method.strength='strong': must be a number"),
     (f"fit {CSV} --set method.strength=autos", "method.strength='autos': must be a number"),
     (f"fit {CSV} --method erm --strength 1", "unknown setting 'method.strength'"),

@@ -183,7 +183,7 @@ def test_a_gradient_of_zero_shifts_nothing():
         ("amp(base=mixup)", r"mixup\(base=sam\)"),
         ("asam(base=l2rw)", "takes gradients"),
         ("amp(base=co-teaching)", "chooses examples"),
-        ("asam(rho=-1)", r"asam\.rho="),
+        ("asam(rho=-1)", r"method\.rho="),
         ("asam(rho=inf)", "rho=inf"),
         ("asam(eta=-0.1)", "eta=-0.1"),
         ("amp(epsilon=-0.5)", "epsilon=-0.5"),

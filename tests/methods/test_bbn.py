@@ -199,7 +199,7 @@ def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"branch": " "}, r"bbn\.branch=' ': must name a part"),
+        ({"branch": " "}, r"method\.branch=' ': must name a part"),
         ({"second_sampler": "reverse"}, "did you mean 'reversed'"),
         ({"second_sampler": "group-balanced", "sampler": "x"}, "unknown"),
     ],

@@ -55,8 +55,8 @@ def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("decoupling(warmup=-1)", r"decoupling\.warmup="),
-        ("decoupling(least=0)", r"decoupling\.least="),
+        ("decoupling(warmup=-1)", r"method\.warmup="),
+        ("decoupling(least=0)", r"method\.least="),
         ("sam(base=decoupling)", "at other weights would choose others"),
         ("mixup(base=decoupling)", "a mixture is of two"),
     ],

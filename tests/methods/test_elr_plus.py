@@ -113,12 +113,12 @@ def test_averages_and_ramps():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("elr-plus(lam=-1)", r"elr-plus\.lam="),
-        ("elr-plus(beta=1)", r"elr-plus\.beta="),
-        ("elr-plus(decay=1)", r"elr-plus\.decay="),
-        ("elr-plus(alpha=-1)", r"elr-plus\.alpha="),
-        ("elr-plus(ramp=inf)", r"elr-plus\.ramp="),
-        ("elr-plus(top_k=0)", r"elr-plus\.top_k="),
+        ("elr-plus(lam=-1)", r"method\.lam="),
+        ("elr-plus(beta=1)", r"method\.beta="),
+        ("elr-plus(decay=1)", r"method\.decay="),
+        ("elr-plus(alpha=-1)", r"method\.alpha="),
+        ("elr-plus(ramp=inf)", r"method\.ramp="),
+        ("elr-plus(top_k=0)", r"method\.top_k="),
         ("elr-plus(loss=gce)", "takes whole-number labels, and a mixture's are soft"),
         ("mixup(base=elr-plus)", "it mixes examples itself"),
         ("sam(base=elr-plus)", "moves averages of the weights"),

@@ -100,8 +100,8 @@ def test_a_transition_of_another_size_is_refused():
     ("text", "says"),
     [
         ("forward-correction(loss=gce)", "it corrects cross entropy"),
-        ("forward-correction(estimate=0)", r"forward-correction\.estimate="),
-        ("forward-correction(percentile=97)", r"forward-correction\.percentile="),
+        ("forward-correction(estimate=0)", r"method\.estimate="),
+        ("forward-correction(percentile=97)", r"method\.percentile="),
         ("forward-correction(transition=[[0.5, 0.4], [0, 1]])", "rows probabilities that sum to 1"),
         ("forward-correction(transition=[[1, 0]])", "must be square"),
     ],

@@ -144,11 +144,11 @@ def test_the_smallest_of_some():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("incv(rounds=0)", r"incv\.rounds="),
-        ("incv(search=0)", r"incv\.search="),
+        ("incv(rounds=0)", r"method\.rounds="),
+        ("incv(search=0)", r"method\.search="),
         ("incv(pattern=symetric)", "did you mean 'symmetric'|symmetric, asymmetric"),
-        ("incv(warmup=-1)", r"incv\.warmup="),
-        ("incv(gradual=inf)", r"incv\.gradual="),
+        ("incv(warmup=-1)", r"method\.warmup="),
+        ("incv(gradual=inf)", r"method\.gradual="),
         ("sam(base=incv)", "incv can't be trained so"),
         ("mixup(base=incv)", "a mixture has two labels"),
     ],

@@ -85,7 +85,7 @@ def test_without_a_correction_it_is_class_weights(text, alike):
     ("text", "says"),
     [
         ("meta-cb(class_weights=none)", "it corrects the weights of classes"),
-        ("meta-cb(meta_lr=-1)", r"meta-cb\.meta_lr="),
+        ("meta-cb(meta_lr=-1)", r"method\.meta_lr="),
         ("sam(base=meta-cb)", "meta-cb can't be trained so"),
         ("mixup(base=meta-cb)", "a mixture has two"),
     ],

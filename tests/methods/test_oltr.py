@@ -132,10 +132,10 @@ def test_a_table_goes_without_attention_and_images_without_maps_too():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("oltr(begins=1)", r"oltr\.begins="),
-        ("oltr(lr_scale=0)", r"oltr\.lr_scale="),
-        ("oltr(lam=-1)", r"oltr\.lam="),
-        ("oltr(margin=inf)", r"oltr\.margin="),
+        ("oltr(begins=1)", r"method\.begins="),
+        ("oltr(lr_scale=0)", r"method\.lr_scale="),
+        ("oltr(lam=-1)", r"method\.lam="),
+        ("oltr(margin=inf)", r"method\.margin="),
         ("mixup(base=oltr)", "a mixture is of two"),
     ],
 )

@@ -74,10 +74,10 @@ def test_a_head_that_reads_something_else_is_refused():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("range-loss(lam=-1)", r"range-loss\.lam="),
-        ("range-loss(beta=inf)", r"range-loss\.beta="),
-        ("range-loss(margin=-3)", r"range-loss\.margin="),
-        ("range-loss(k=0)", r"range-loss\.k="),
+        ("range-loss(lam=-1)", r"method\.lam="),
+        ("range-loss(beta=inf)", r"method\.beta="),
+        ("range-loss(margin=-3)", r"method\.margin="),
+        ("range-loss(k=0)", r"method\.k="),
         ("mixup(base=range-loss)", "a mixture is of two"),
     ],
 )

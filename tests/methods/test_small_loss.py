@@ -103,9 +103,9 @@ def test_before_it_begins_it_is_plain_training():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("small-loss(begins=0)", r"small-loss\.begins="),
-        ("small-loss(percentile=101)", r"small-loss\.percentile="),
-        ("small-loss(history=0)", r"small-loss\.history="),
+        ("small-loss(begins=0)", r"method\.begins="),
+        ("small-loss(percentile=101)", r"method\.percentile="),
+        ("small-loss(history=0)", r"method\.history="),
         ("small-loss(simulated=gausian)", "gaussian"),
         ("mixup(base=small-loss)", "a mixture is of two"),
         ("small-loss(loss=dmi)", "nothing in it to weigh"),

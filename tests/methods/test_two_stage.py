@@ -505,7 +505,7 @@ def test_what_can_not_be_trained_is_refused_before_training_in_one_line(no_train
         (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale=-1: must be "),
         (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale=inf: must be "),
         (lambda: TwoStage(then=TwoStage()), "the second stage goes on with one network; take a method such as erm"),
-        (lambda: TwoStage(then=NCM()), "two-stage.then=ncm: the second stage goes on with one network"),
+        (lambda: TwoStage(then=NCM()), "two-stage.then='ncm': the second stage goes on with one network"),
         (lambda: LWS(begins=0), "lws.begins=0: must be "),
         (lambda: LWS(begins=1.0), "lws.begins=1.0: must be "),
         (lambda: LWS(lr_scale=0), "lws.lr_scale=0: must be "),

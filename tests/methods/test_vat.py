@@ -137,10 +137,10 @@ def test_with_another_method_both_do_their_part(text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("vat(alpha=-1)", r"vat\.alpha="),
-        ("vat(epsilon=inf)", r"vat\.epsilon="),
-        ("vat(xi=0)", r"vat\.xi="),
-        ("vat(iterations=0)", r"vat\.iterations="),
+        ("vat(alpha=-1)", r"method\.alpha="),
+        ("vat(epsilon=inf)", r"method\.epsilon="),
+        ("vat(xi=0)", r"method\.xi="),
+        ("vat(iterations=0)", r"method\.iterations="),
         ("vat(base=co-teaching)", "co-teaching can't be trained so"),
         ("vat(base=mixup)", "turn them round"),
         ("vat(base=vat)", "twice"),

@@ -128,7 +128,7 @@ def test_of_a_recipe_each_stage_is_wrapped_that_bears_it():
     ("method", "said"),
     [
         ("sam(base=sam)", "wrapped in sam twice"),
-        ("mixup(base=sam(base=mixup))", "wrapped in mixup twice|mix anew"),
+        ("mixup(base=sam(base=mixup))", "wrapped in mixup twice|mix again"),
         ("mixup(base=mixup)", "wrapped in mixup twice"),
         ("sam(base=mixup)", r"mixup\(base=sam\)"),
         ("mixup(base=gce)", "loss=GCE takes whole-number labels"),

@@ -146,17 +146,13 @@ class ABSGD(Reweighting[ABSGDState]):
 
 
 def _check_schedule(schedule: Sequence[tuple[float, float]]) -> None:
-    if any(len(pair) != 2 for pair in schedule) or not schedule:
-        raise UserError("ABSGD(lam=…): a schedule is a list of [from, λ], such as [[0, inf], [0.8, 5]]")
     for at, lam in schedule:
-        check_scale(f"ABSGD(lam={lam})", lam)
+        check_scale(f"absgd.lam={lam}", lam)
         if not 0 <= at < INFINITE:
-            raise UserError(
-                f"ABSGD(lam=[[{at}, {lam}], …]): a time must be a fraction of the epochs in [0, 1), or an epoch"
-            )
+            rule = "a time must be a fraction of the epochs in [0, 1), or an epoch"
+            raise UserError(rule, setting=f"absgd.lam=[[{at}, {lam}], …]")
     times = [at for at, _ in schedule]
     fractions = [at for at in times if at < 1]
-    if times[0] != 0 or times != fractions + [at for at in times if at >= 1] or times != sorted(set(times)):
-        raise UserError(
-            f"ABSGD(lam=…): the times of a schedule must begin at 0 and rise, and are {', '.join(map(str, times))}"
-        )
+    if not times or times[0] != 0 or times != sorted(set(times)) or times != fractions + [t for t in times if t >= 1]:
+        rule = f"the times of a schedule [[from, λ], …] must begin at 0 and rise, and are {', '.join(map(str, times)) or 'none'}"
+        raise UserError(rule, setting="absgd.lam")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from skedastic.configurable import setting
 from skedastic.core.epochs import epoch_of
 from skedastic.core.small_loss import forget_rate, smallest
-from skedastic.errors import UserError, check_choice
+from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, PERTURBED, Capabilities, Card
 from skedastic.methods.bases.method import MakeNet
 from skedastic.methods.bases.one_network import ClassConstants
@@ -83,11 +83,6 @@ class CoTeaching(TwoNetworks[ForgettingState]):
         "to the bit",
         cost="2.0 × the step of plain training on ResNet-32 (two cores), and with forget_rate=auto the estimate",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.forget_rate, str):
-            check_choice(self.place("forget_rate"), self.forget_rate, ["auto"])
 
     @property
     def capabilities(self) -> Capabilities:

@@ -124,7 +124,7 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         super().__post_init__()
         if not (isinstance(self.loss, Auto) or self.loss == CrossEntropy()):
             rule = "it corrects cross entropy; leave the loss out"
-            raise UserError(rule, setting=f"{self.place('loss')}={type(self.loss).__name__}")
+            raise UserError(rule, setting=self.place("loss"), value=type(self.loss).__name__)
         rows = self.transition or ()
         if any(len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6 for row in rows):
             rule = "must be square, and each of its rows probabilities that sum to 1, a class's chances of each label"

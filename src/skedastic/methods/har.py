@@ -33,7 +33,7 @@ from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
-from skedastic.errors import UserError, check_choice
+from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Stage
@@ -159,8 +159,6 @@ class HAR(OneNetwork[HARState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.strength, str):
-            check_choice(self.place("strength"), self.strength, ["auto"])
         _ = self.penalty  # refuses what does not go together
 
     @property

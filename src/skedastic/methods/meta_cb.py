@@ -64,7 +64,7 @@ class MetaCB(LearnedWeights[OneNetworkState]):
         super().__post_init__()
         if self.class_weights is None:
             rule = "it corrects the weights of classes; take effective-number, or mw-net"
-            raise UserError(rule, setting=f"{self.place('class_weights')}=none")
+            raise UserError(rule, setting=self.place("class_weights"), value="none")
 
     def learned(self, lookahead: Lookahead[OneNetworkState]) -> Tensor:
         """Return (w + ε)/w: the losses have w in them already. All 1 while training is plain."""

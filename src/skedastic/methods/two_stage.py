@@ -21,7 +21,7 @@ from skedastic.core.heads import fresh, part, replace_head
 from skedastic.core.samplers import ClassBalanced
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import LAST_LAYER, Capabilities, Card
-from skedastic.methods.bases.method import Optimizer, Stage
+from skedastic.methods.bases.method import Method, Optimizer, Stage
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
 from skedastic.methods.bases.recipe import Recipe, last_stage, own_name
 from skedastic.methods.bases.step import State
@@ -60,10 +60,10 @@ class TwoStage(Recipe):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.then, OneNetwork):
+        if isinstance(self.then, Method) and not isinstance(self.then, OneNetwork):
             rule = "the second stage goes on with one network; take a method such as erm"
-            raise UserError(rule, setting=f"{self.place('then')}={self.then.card.name}")
+            raise UserError(rule, setting=self.place("then"), value=self.then.card.name)
+        super().__post_init__()
 
     @property
     def capabilities(self) -> Capabilities:
