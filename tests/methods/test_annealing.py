@@ -349,7 +349,7 @@ def test_the_report_says_what_was_found_and_why():
     assert said.startswith(f"auto: {spent} epochs were spent on too much; from 1.00 to ")
     held = int(re.search(r"(\d+) of 20 epochs; then every group was fit as well as its noise allows$", said).group(1))
     assert last[held - 2] > last[held - 1] == last[-1]
-    without_more = replace(result, trained=replace(result.trained, history=result.history[spent:]))
+    without_more = replace(result, history=result.history[spent:])
     assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.00 to ")
 
 
