@@ -27,7 +27,6 @@ from skedastic.settings.network import make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
 
-MODEL = "model.safetensors"
 MakeNet = Callable[[], nn.Module]
 
 
