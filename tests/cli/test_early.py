@@ -130,7 +130,7 @@ def test_columns_of_parquet_are_known_without_pandas_or_torch(files):
 
 
 def test_the_first_line_says_what_is_read_before_torch_is_imported(files):
-    answer = python("", "-m", "skedastic", *"fit good.csv --target quality --set train.lr=0".split())
+    answer = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
     reading, error = answer.stderr.splitlines()
     assert reading == "reading good.csv: 4 columns"
     assert error.startswith("error: train.lr=0")
@@ -146,7 +146,7 @@ def idx(folder):
 def shards(folder):
     with tarfile.open(folder / "shard.tar", "w") as tar:
         for i in range(4):
-            for ending, text in (("txt", f"{'good bad'.split()[i % 2]} words {i}"), ("cls", str(i % 2))):
+            for ending, text in (("txt", f"{('good', 'bad')[i % 2]} words {i}"), ("cls", str(i % 2))):
                 (folder / "part").write_text(text)
                 tar.add(folder / "part", f"{i}.{ending}")
 

@@ -74,20 +74,22 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     console.notes(comparison.notes)
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
-    parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
+    scopes = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
     measure = comparison.measure
-    what = (
+    figure = (
         "accuracy on the test set, %" if measure.percent else "root mean squared error on the test set, lower is better"
     )
-    table = console.table("", *[p.replace("_", " ") for p in parts], "seconds", title=f"{what} (95 % over seeds)")
+    table = console.table("", *[p.replace("_", " ") for p in scopes], "seconds", title=f"{figure} (95 % over seeds)")
     table.columns[0].min_width = min(LONGEST_NAME, max(len(name) for name in figures["methods"]))
     for name, row in figures["methods"].items():
-        table.add_row(name, *[over_seeds(row[p], measure) for p in parts], f"{row['seconds']:.1f}")
-    differences = [p for p in parts if p != "worst_group"]
+        table.add_row(console.plain(name), *[over_seeds(row[p], measure) for p in scopes], f"{row['seconds']:.1f}")
+    differences = [p for p in scopes if p != "worst_group"]
     for b, a in comparison.pairs():
         row = figures["paired"][f"{b}-{a}"]
         table.add_row(
-            f"{b} − {a}", *[over_seeds(row[p], measure, signed=True) if p in differences else "" for p in parts], ""
+            console.plain(f"{b} − {a}"),
+            *[over_seeds(row[p], measure, signed=True) if p in differences else "" for p in scopes],
+            "",
         )
     console.out().print(table)
     if has_focus:

@@ -14,6 +14,7 @@ from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setti
 from skedastic.evaluation.metric import ACCURACY, ERROR
 
 if TYPE_CHECKING:
+    from skedastic.core.strengths import GroupStats
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
 
@@ -44,43 +45,60 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     from skedastic.runs.sentences import unlearned
 
     estimate, data = estimated
-    stats, truth = estimate.stats, true_noise(data)
-    measured = None if estimate.measured is None else estimate.measured.noise.tolist()
-    measure = ACCURACY if data.train.scale is None else ERROR
-    tau = stats.strengths
     wrong = wrong_labels(data)
-    found = None if wrong is None else found_wrong(estimate.suspects, wrong)
+    truth = true_noise(data)
+    measured = None if estimate.measured is None else estimate.measured.noise.tolist()
+    accuracy = None if wrong is None else found_wrong(estimate.suspects, wrong)
     if as_json:
-        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured, "suspects": found}
-        print(json.dumps(stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
+        beside = {
+            "strengths": estimate.stats.strengths.tolist(),
+            "true_noise": truth,
+            "measured_noise": measured,
+            "suspects": accuracy,
+        }
+        print(json.dumps(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
         return
+    _show_groups(estimate.stats, data, truth, measured)
+    if accuracy is not None:
+        console.say(_accuracy_of_issues(accuracy))
+    console.notes(tuple(unlearned(estimate.stats)))
+
+
+def _show_groups(
+    stats: GroupStats, data: Data, true_noise: list[float | None] | None, measured_noise: list[float] | None
+) -> None:
+    """Print a row for each group, the largest strength first."""
+    measure = ACCURACY if data.train.scale is None else ERROR
     console.notes(data.source.notes)
     table = console.table(
         "group",
         "rows",
         "share" if data.train.bins is None else "density",
         f"{measure.noise} (95 %)",
-        *[f"true {measure.noise}"] * bool(truth),
-        *["annotators disagree"] * bool(measured),
+        *[f"true {measure.noise}"] * bool(true_noise),
+        *["annotators disagree"] * bool(measured_noise),
         "τ",
         title="estimated on held-out rows",
     )
-    for g in tau.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
-        row = [
-            stats.names[g],
+    for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
+        table.add_row(
+            console.plain(stats.names[g]),
             str(int(stats.count[g])),
             percent(float(stats.density[g])),
             estimated_noise(stats, g, measure),
-        ]
-        others = [noise(values[g], measure) for values in (truth, measured) if values]
-        table.add_row(*row, *others, f"{float(tau[g]):.3f}")
+            *(noise(values[g], measure) for values in (true_noise, measured_noise) if values),
+            f"{float(stats.strengths[g]):.3f}",
+        )
     console.out().print(table)
     left_out(len(stats.names))
-    rank_correlation(stats, truth)
-    rank_correlation(stats, measured, "annotators' disagreement")
-    if found is not None:
-        console.say(
-            f"{found['issues']:,} labels look wrong, and {found['precision']:.0%} of these are: {found['recall']:.0%} of all "
-            f"{found['wrong']:,} that are. Of the {found['wrong']:,} most suspect, {found['first']:.0%} are."
-        )
-    console.notes(tuple(unlearned(stats)))
+    rank_correlation(stats, true_noise)
+    rank_correlation(stats, measured_noise, "annotators' disagreement")
+
+
+def _accuracy_of_issues(figures: dict[str, Any]) -> str:
+    """Return how well the label issues agree with the labels that are known to be wrong."""
+    wrong = f"{figures['wrong']:,}"
+    return (
+        f"{figures['issues']:,} labels look wrong, and {figures['precision']:.0%} of these are: {figures['recall']:.0%} of all "
+        f"{wrong} that are. Of the {wrong} most suspect, {figures['first']:.0%} are."
+    )

@@ -25,8 +25,4 @@ def as_expression(value: Any) -> str:
         return f"[{', '.join(map(as_expression, value))}]"
     if isinstance(value, float):
         return f"{value:g}"
-    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not _is_whole(value) else str(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
