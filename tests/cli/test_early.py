@@ -18,8 +18,9 @@ from PIL import Image
 from skedastic.cli import early
 from skedastic.data import open_source
 from skedastic.errors import UserError
-from skedastic.settings.config import build_config, compared_methods, the_method
 from skedastic.settings.layers import layered
+from skedastic.settings.methods import compared_methods, the_method
+from skedastic.settings.reading import build_config
 from tests.support.paths import SOURCE
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "transformers", "PIL")
@@ -57,6 +58,13 @@ AT_ONCE = [
     ("estimate good.csv --target qualty", "did you mean 'quality'?"),
     ("methods haar", "did you mean 'har'?"),
     ("fit good.csv --target quality --set train.lr", "write key=value"),
+    (
+        "fit good.csv --target quality --set train.epcohs=3",
+        "unknown setting 'train.epcohs'; did you mean 'train.epochs'?",
+    ),
+    ("fit good.csv --target quality --set trian.lr=3", "unknown setting 'trian'; did you mean 'train'?"),
+    ("fit --config unknown.toml", "unknown setting 'train.epcohs'; did you mean 'train.epochs'?"),
+    ("fit good.csv --target quality --test 1.5", "test=1.5: must be a share of the rows in (0, 1)"),
     ("fit --config nowhere.toml", "No such file"),
     ("fit --config broken.toml", "is not TOML"),
     ("fit good.csv --target quality --out mine", "exists and is not empty"),
@@ -220,7 +228,7 @@ def test_only_the_sources_that_a_verb_reads_are_looked_for(here):
     early.check_data(settings, beside=("reference",))
     with pytest.raises(UserError, match="no such file"):
         early.check_data(settings)
-    for test in ("none", "0.2", 0.2, "nan"):
+    for test in ("none", "0.2", 0.2):
         early.check_data(settings | {"test": test})
 
 

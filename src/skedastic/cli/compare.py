@@ -16,6 +16,7 @@ from skedastic.cli.options import (
     TRAINING_OPTIONS,
     number_or_word,
     options,
+    setting_option,
     settings_of,
 )
 from skedastic.runs.folder import free_folder
@@ -32,9 +33,9 @@ LONGEST_NAME = 24  # of a method that is not broken, in columns
 @click.option(
     "--strength", type=number_or_word, help="Largest enforced strength, or auto, for every method that has one."
 )
-@click.option("--seeds", type=int, help="How many seeds: splits, corruptions and initial weights (default 5).")
-@click.option("--first-seed", type=int, help="The first seed (default 0).")
-@click.option("--focus", metavar="GROUPS", help="Groups whose mean accuracy, or error, is the headline, by comma.")
+@setting_option("seeds", type=int)
+@setting_option("first-seed", type=int)
+@setting_option("focus", metavar="A,B,…")
 @click.option(
     "--preset",
     metavar="NAME",

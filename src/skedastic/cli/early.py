@@ -13,8 +13,8 @@ from skedastic.data.sources.headers import column_names, no_target
 from skedastic.data.sources.names import check_file, is_idx, named_files, shown_name
 from skedastic.errors import UserError, unknown
 from skedastic.methods.catalogue import method_names
+from skedastic.settings.data_apart import DataApart, FromSource
 from skedastic.settings.expression import name_and_settings, split
-from skedastic.settings.layers import number
 
 ROLES = {
     "target": "target column",
@@ -58,9 +58,9 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
         if not _columns("target", settings.get("target")) and not _columns("annotators", settings.get("annotators")):
             raise no_target(shown_name(check_source(source)), columns)
         _check_groups(source, settings.get("groups"), columns)
-    for other in (settings.get(name) for name in beside):
-        if isinstance(other, str) and other != "none" and number(other) is None:
-            check_source(other)
+    for name in beside:
+        if isinstance(apart := DataApart.read(settings.get(name), name), FromSource):
+            check_source(apart.name)
     if isinstance(labels := settings.get("labels"), str):
         check_file(Path(labels))
     return columns

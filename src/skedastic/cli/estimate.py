@@ -10,7 +10,7 @@ import click
 from skedastic.cli import console, early
 from skedastic.cli.figures import estimated_noise, noise, percent
 from skedastic.cli.groups import left_out, rank_correlation
-from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, settings_of
+from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setting_option, settings_of
 from skedastic.evaluation.metric import ACCURACY, ERROR
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options(DATA_OPTIONS)
-@click.option("--seed", type=int, help="Seed (default 0).")
+@setting_option("seed", type=int)
 @options(TRAINING_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
 def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **given: Any) -> None:

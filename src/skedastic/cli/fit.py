@@ -18,6 +18,7 @@ from skedastic.cli.options import (
     TRAINING_OPTIONS,
     number_or_word,
     options,
+    setting_option,
     settings_of,
 )
 from skedastic.errors import Interrupted, UserError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     type=number_or_word,
     help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto.",
 )
-@click.option("--seed", type=int, help="Seed of the split, the initial weights and the batches (default 0).")
+@setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
 def fit(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from skedastic.methods.presets import Preset
 
 TARGETS = {"classification": "classes", "regression": "numbers"}
-PLAIN = "plain"  # the family of plain training
 NEEDS = {"group_stats": "an estimate of noise", "reference": "a reference set"}
 
 
@@ -62,7 +61,8 @@ def _show_all(cards: dict[str, dict[str, Any]]) -> None:
     for column in table.columns:
         column.justify, column.overflow = "left", "fold"
     table.columns[0].no_wrap = True
-    for family in sorted({card["family"] for card in cards.values()}, key=lambda name: (name != PLAIN, name)):
+    plain = {card["family"] for card in cards.values() if card["role"] == "baseline"}
+    for family in sorted({card["family"] for card in cards.values()}, key=lambda name: (name not in plain, name)):
         table.add_row(f"[bold]{family}[/bold]")
         for name, card in cards.items():
             if card["family"] == family:
@@ -103,6 +103,7 @@ def _card(name: str, preset: Preset) -> dict[str, Any]:
     return {
         "name": name,
         "family": preset.family,
+        "role": preset.role,
         "title": preset.title,
         "paper": preset.paper,
         "equations": preset.equations,

@@ -7,59 +7,70 @@ from typing import Any
 
 import click
 
+from skedastic.configurable import described
 from skedastic.errors import UserError
-from skedastic.settings.layers import layered
+from skedastic.settings.config import Config
+from skedastic.settings.data_apart import NOTHING, DataApart
+from skedastic.settings.layers import check_keys, layered
+from skedastic.training.config import TrainingConfig
+
+SETTINGS = {
+    f"{table}{field.name}": (field, said)
+    for table, cls in (("", Config), ("train.", TrainingConfig))
+    for field, said in described(cls)
+}
+
+
+def setting_option(name: str, place: str = "", *, multiple: bool = False, **more: Any) -> Callable[[Any], Any]:
+    """Return the option of a setting, whose help is what the setting says of itself.
+
+    Parameters
+    ----------
+    name : str
+        Of the option, without its dashes.
+    place : str
+        Of the setting, where it is another name, such as "train.epochs".
+    multiple : bool
+        Whether the option may be repeated.
+    **more
+        As `click.option` takes it.
+    """
+    field, said = SETTINGS[place or name.replace("-", "_")]
+    shown = isinstance(field.default, (int, float, str, DataApart)) and str(field.default) != NOTHING
+    words = [f"{said.meaning[:1].upper()}{said.meaning[1:]}"]
+    words += [str(said.range)] * (said.range is not None) + ["may be repeated"] * multiple
+    text = f"{'; '.join(words)}{f' (default {field.default})' if shown else ''}."
+    return click.option(f"--{name}", help=text, multiple=multiple, **more)
+
 
 DATA_OPTIONS = [
     click.argument("source", required=False),
-    click.option("--target", help="Column with the labels, or numbers."),
-    click.option("--task", metavar="NAME", help="classification, regression, or auto (default): as the target looks."),
-    click.option(
-        "--annotators",
-        metavar="COL",
-        multiple=True,
-        help="Column of one person's labels or ratings, or of lists, or counts:COL; repeat it.",
-    ),
-    click.option(
-        "--groups",
-        metavar="COL|A,B|quantiles:COL:N|superclass:FILE|cluster:K",
-        help="What the groups are; by default each label, or bins of numbers.",
-    ),
-    click.option("--bins", metavar="N", type=int, help="Bins of a target of numbers that are the groups (default 10)."),
-    click.option("--ignore", metavar="COL", multiple=True, help="Column to leave out; may be repeated."),
-    click.option("--text", metavar="COL", multiple=True, help="Column to read as text; may be repeated."),
-    click.option("--numeric", metavar="COL", multiple=True, help="Column to read as numbers; may be repeated."),
-    click.option("--categorical", metavar="COL", multiple=True, help="Column to read as categories; may be repeated."),
-    click.option("--image", metavar="COL", help="Column of images, or of paths to images."),
-    click.option("--image-size", metavar="N", type=int, help="Pixels of each side that images are resized to."),
-    click.option("--truth", metavar="COL", help="Column with clean labels: for evaluation only, never for training."),
-    click.option("--group-by", metavar="COL", help="Rows with the same cell there stay together in every split."),
-    click.option(
-        "--labels", metavar="FILE", help="Corrected labels, as `skedastic suspects` writes the file to fill in."
-    ),
-    click.option(
-        "--noise",
-        metavar="SPEC",
-        help='Corrupt training labels: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2"; #3 is the class at position 3, from 0.',
-    ),
-    click.option("--imbalance", metavar="SPEC", help='Remove training examples: "step:10:1,3,8", "longtail:100".'),
-    click.option("--limit", metavar="N", type=int, help="Use N training examples, drawn by seed."),
+    setting_option("target", metavar="COL"),
+    setting_option("task", metavar="NAME"),
+    setting_option("annotators", metavar="COL", multiple=True),
+    setting_option("groups", metavar="COL|A,B|quantiles:COL:N|superclass:FILE|cluster:K"),
+    setting_option("bins", metavar="N", type=int),
+    setting_option("ignore", metavar="COL", multiple=True),
+    setting_option("text", metavar="COL", multiple=True),
+    setting_option("numeric", metavar="COL", multiple=True),
+    setting_option("categorical", metavar="COL", multiple=True),
+    setting_option("image", metavar="COL"),
+    setting_option("image-size", metavar="N", type=int),
+    setting_option("truth", metavar="COL"),
+    setting_option("group-by", metavar="COL"),
+    setting_option("labels", metavar="FILE"),
+    setting_option("noise", metavar="SPEC"),
+    setting_option("imbalance", metavar="SPEC"),
+    setting_option("limit", metavar="N", type=int),
 ]
 TEST_OPTIONS = [
-    click.option(
-        "--test", metavar="SOURCE|FRACTION", help="Test file, or the share to hold out (default 0.2), or none."
-    ),
-    click.option("--split", metavar="COL", help="Column that names each row train, test or validation."),
-    click.option(
-        "--reference",
-        metavar="SOURCE|FRACTION",
-        help="Trusted examples, which mw-net, l2rw and their kin learn from: a file, or a share of the training rows to set "
-        "apart, as many of each class.",
-    ),
+    setting_option("test", metavar="SOURCE|FRACTION"),
+    setting_option("split", metavar="COL"),
+    setting_option("reference", metavar="SOURCE|FRACTION"),
 ]
 TRAINING_OPTIONS = [
-    click.option("--model", metavar="NAME", help="auto, mlp, cnn or resnet32."),
-    click.option("--epochs", type=int, help="Passes over the training data (default 60)."),
+    setting_option("model", metavar="NAME"),
+    setting_option("epochs", "train.epochs", type=int),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
 ]
@@ -67,8 +78,6 @@ OUT_OPTIONS = [
     click.option("--out", metavar="DIR", help="Folder to write."),
     click.option("--force", is_flag=True, help="Replace the folder if it is one that skedastic wrote."),
 ]
-
-
 RUN = click.argument("run")
 CALIBRATED = click.option(
     "--calibrated",
@@ -102,10 +111,11 @@ def settings_of(
 ) -> dict[str, Any]:
     """Return what the options say, over the file and the preset that they name, as plain settings.
 
-    Raises UserError where these can't be read, or name no source.
+    Raises UserError where these can't be read, one is unknown, or they name no source.
     """
     overrides = {RENAMED.get(name, name): value if value != () else None for name, value in given.items()}
     settings = layered(config_file, overrides, sets, preset)
+    check_keys(Config, settings)
     if not settings.get("source"):
         raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
     return settings

@@ -18,7 +18,7 @@ from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
 from skedastic.settings.expression import name_and_settings, parse_expression, split
-from skedastic.settings.layers import parse
+from skedastic.settings.layers import parse, unknown_setting
 from skedastic.settings.registry import Family, family_of
 
 
@@ -44,11 +44,11 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
         For a key that is no field, with the nearest one, and for a value that does not fit; it names the place.
     """
     hints, fields = get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls) if f.init}
-    known, arguments = list(fields), {}
+    arguments = {}
     for key, value in data.items():
         place = f"{where}.{key}" if where else key
-        if key not in known:
-            raise unknown("setting", place, [f"{where}.{k}" if where else k for k in known])
+        if key not in fields:
+            raise unknown_setting(cls, place)
         try:
             arguments[key] = convert(hints[key], value, place)
         except _WrongType:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from skedastic.errors import UserError
+from skedastic.errors import UserError, unknown
 from skedastic.settings import presets
 
 
@@ -49,20 +50,31 @@ def layered(
     return data
 
 
+def check_keys(cls: type[Any], data: Mapping[str, Any], where: str = "") -> None:
+    """Raise UserError for a key that is no setting of a dataclass, or of the dataclasses that are its tables."""
+    hints, names = get_type_hints(cls), {f.name for f in dataclasses.fields(cls) if f.init}
+    for key, value in data.items():
+        place = f"{where}.{key}" if where else key
+        if key not in names:
+            raise unknown_setting(cls, place)
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
+            check_keys(hints[key], value, place)
+
+
+def unknown_setting(cls: type[Any], place: str) -> UserError:
+    """Return the error for a place that is no setting of a dataclass, with the nearest that is one."""
+    where = place.rpartition(".")[0]
+    return unknown(
+        "setting", place, [f"{where}.{f.name}" if where else f.name for f in dataclasses.fields(cls) if f.init]
+    )
+
+
 def parse(text: str) -> Any:
     """Return what TOML makes of `text`; bare words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def number(text: str | None) -> float | None:
-    """Return the number that a setting such as `test` gives; None where it gives a name, or nothing."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
 
 
 def _file(path: str | Path) -> dict[str, Any]:
