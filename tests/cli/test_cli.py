@@ -171,7 +171,7 @@ def test_methods_are_listed_and_shown(capsys):
     assert needs["ldam"] == needs["crt"] == ["classes", "a last nn.Linear"]
     assert needs["dmi"] == ["classes", "batches of as many as classes"]
     assert needs["group-dro"][1:] == ["groups: a column, or the classes"]
-    assert out.split()[:6] == ["name", "what", "it", "is", "needs", "paper"]
+    assert out.split()[:4] == ["name", "method", "needs", "paper"]
 
 
 def test_an_error_of_a_worker_crosses_as_one_line(here, capsys, monkeypatch):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,16 +26,6 @@ Shapes = list[tuple[Tap, torch.dtype, bool]]  # the last: whether a trained para
 # of each network the tapped tensors that it has for an input of these shapes
 _KNOWN: WeakKeyDictionary[nn.Module, dict[Any, Shapes]] = WeakKeyDictionary()
 _WAITING: list[list[Tensor]] = [[]]  # the δ of the forward under way, in the order in which they are added
-
-
-def is_compiled(net: nn.Module) -> bool:
-    """Whether a network, or a part of it, was compiled."""
-    return any(getattr(m, "_compiled_call_impl", None) is not None or hasattr(m, "_orig_mod") for m in net.modules())
-
-
-def uncompiled(net: nn.Module) -> nn.Module:
-    """Return the network that `torch.compile(net)` wraps; any other as it is."""
-    return cast(nn.Module, getattr(net, "_orig_mod", net))
 
 
 @dataclass

@@ -39,10 +39,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.configurable import Configurable, setting
-from skedastic.core.compiled import is_compiled, record_compiled, uncompiled
 from skedastic.core.selection import SelectedRows, Selection, Share, select
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
 from skedastic.core.trace import Trace, record
+from skedastic.core.unwrap import is_compiled, uncompiled
 from skedastic.errors import UserError
 
 Gradient = Literal["implicit", "exact", "finite"]
@@ -109,6 +109,8 @@ class JacobianPenalty(Configurable):
         if self.gradient == "implicit" and self.select != 1.0:
             chosen = select(strength, self.select, self.selection)
         if is_compiled(net) and (chosen is None or len(chosen.rows)):
+            from skedastic.core.compiled import record_compiled  # torch._dynamo takes a second to import
+
             self._check_compiled()
             return record_compiled(uncompiled(net), x, taps, _only(strength, chosen))
         if chosen is not None and self.selection == "largest" and len(chosen.rows) > WHOLE * len(strength):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import recall_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from skedastic.errors import UserError, unknown
@@ -60,6 +59,8 @@ def evaluate(
         UserError: the test set is empty, shapes do not fit together, a label or group has no name, rows are
             not probabilities.
     """
+    from sklearn.metrics import recall_score  # a second to import, and only needed once a model is trained
+
     p, y, g, train = (np.asarray(a) for a in (probabilities, labels, group, train_count))
     p = p.astype(np.float64)
     _check(p, y, g, train, len(classes), len(groups))

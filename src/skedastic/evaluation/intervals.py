@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from skedastic.errors import UserError
 
@@ -51,7 +50,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any
     mean = float(x.mean())
     if len(x) == 1:
         return {"mean": mean, "low": None, "high": None, "values": x.tolist()}
-    half = float(student.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+    half = float(stdtrit(len(x) - 1, (1 + level) / 2) * x.std(ddof=1) / len(x) ** 0.5)
     return {"mean": mean, "low": mean - half, "high": mean + half, "values": x.tolist()}
 
 

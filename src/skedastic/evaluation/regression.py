@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from skedastic.errors import UserError
 from skedastic.evaluation.classification import Floats, by_size
@@ -70,7 +70,7 @@ def _mean_of_positive(values: Floats) -> tuple[float, float | None, float | None
         return mean, None, None
     if mean == 0:
         return 0.0, 0.0, 0.0
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5 / mean
+    half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / len(values) ** 0.5 / mean
     return mean, mean * float(np.exp(-half)), mean * float(np.exp(half))
 
 

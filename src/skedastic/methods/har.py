@@ -28,11 +28,11 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.annealing import START, WEAKER, annealed, exhausted
-from skedastic.core.compiled import uncompiled
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
 from skedastic.core.taps import Affine, Choice, find_taps
+from skedastic.core.unwrap import uncompiled
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, Capabilities, Card
 from skedastic.methods.bases.engine import Engine

@@ -11,10 +11,11 @@ from pathlib import Path
 from skedastic.errors import UserError
 
 FORMAT = 4  # of a run folder
+STATE, MODEL = "state.json", "model.safetensors"
 RUN_FILES = (
     "config.toml",
-    "model.safetensors",
-    "state.json",
+    MODEL,
+    STATE,
     "group_stats.json",
     "metrics.json",
     "history.jsonl",
@@ -26,6 +27,7 @@ RUN_FILES = (
 )
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
+TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
@@ -57,6 +59,27 @@ def free_folder(folder: str | Path, force: bool) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         raise UserError(f"--out {str(path)!r} can't be written ({_reason(error)}); name another folder") from None
     return path
+
+
+def check_run(folder: str | Path, *needed: str) -> None:
+    """Raise UserError where a folder is no run: one of the files that are needed of it is not there."""
+    if not all((Path(folder) / name).is_file() for name in needed):
+        raise UserError(
+            f"{str(folder)!r} is not a run folder: it has no {' and '.join(needed)}; name one that fit wrote"
+        )
+
+
+def check_new_file(path: Path, force: bool) -> None:
+    """Raise UserError where something is at `path`, unless it is a file that may be replaced."""
+    if path.is_dir() or (path.exists() and not force):
+        raise UserError(f"--out {str(path)!r} is there already; name another file, or replace it with --force")
+
+
+def check_new_table(path: Path, force: bool) -> None:
+    """Raise UserError as `check_new_file` does, and where the ending is of no table that is written here."""
+    if path.suffix.lower() not in TABLES:
+        raise UserError(f"--out {str(path)!r}: the name must end in {', '.join(TABLES)}")
+    check_new_file(path, force)
 
 
 @contextmanager
@@ -101,8 +124,7 @@ def written_file(path: Path, force: bool = False) -> Iterator[Path]:
 
     Raises UserError where something is there (unless it is a file and `force`), and where nothing can be written.
     """
-    if path.is_dir() or (path.exists() and not force):
-        raise UserError(f"--out {str(path)!r} is there already; name another file, or replace it with --force")
+    check_new_file(path, force)
     try:
         with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=f".{path.name[:40]}-") as folder:
             temporary = Path(folder) / f"new{path.suffix}"

@@ -11,9 +11,9 @@ from typing import Any
 from torch import nn
 
 from skedastic.errors import UserError
-from skedastic.runs.folder import CHECKPOINTS, FORMAT
+from skedastic.runs.folder import CHECKPOINTS, FORMAT, MODEL, STATE, check_run
 from skedastic.runs.result import Result
-from skedastic.runs.saved_network import MODEL, read_network
+from skedastic.runs.saved_network import read_network
 from skedastic.runs.saved_summary import read_summary
 from skedastic.runs.summary import RunSummary
 
@@ -39,7 +39,7 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
         The folder is no run, another version wrote it, or one of its files is damaged.
     """
     path = Path(folder)
-    with _one_line(path, "state.json", MODEL):
+    with _one_line(path, STATE, MODEL):
         state = _state(path)
         summary = read_summary(path, state["summary"])
         trained, encoder, clusters = read_network(path, state["network"], summary, model)
@@ -61,12 +61,12 @@ def load_summary(folder: str | Path) -> RunSummary:
         The folder is no run, another version wrote it, or a file with its figures is damaged.
     """
     path = Path(folder)
-    with _one_line(path, "state.json"):
+    with _one_line(path, STATE):
         return read_summary(path, _state(path)["summary"])
 
 
 def _state(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((path / "state.json").read_text("utf-8"))
+    state: dict[str, Any] = json.loads((path / STATE).read_text("utf-8"))
     if state.get("format") != FORMAT:
         raise UserError(
             f"it was written by another version (format {state.get('format')}, and here {FORMAT}); fit again"
@@ -77,8 +77,7 @@ def _state(path: Path) -> dict[str, Any]:
 @contextmanager
 def _one_line(path: Path, *needed: str) -> Iterator[None]:
     """Say in one line what is wrong with a folder, within this context; first, whether the files it needs are there."""
-    if not all((path / name).is_file() for name in needed):
-        raise UserError(f"{str(path)!r} is not a run folder: it has no {' and '.join(needed)}; name one that fit wrote")
+    check_run(path, *needed)
     try:
         yield
     except UserError as error:

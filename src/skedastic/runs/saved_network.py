@@ -20,14 +20,13 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.noise.clusters import NET, Clusters
-from skedastic.runs.folder import CHECKPOINTS, CLUSTERS
+from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, MODEL
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.network import make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
 
-MODEL = "model.safetensors"
 MakeNet = Callable[[], nn.Module]
 
 

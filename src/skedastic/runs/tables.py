@@ -12,10 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from skedastic.errors import UserError
-from skedastic.runs.folder import written_file
-
-FORMATS = (".csv", ".parquet", ".jsonl")
+from skedastic.runs.folder import check_new_table, written_file
 
 
 class TableWriter:
@@ -51,11 +48,9 @@ def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
     can be written.
     """
     path = Path(out)
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
-        raise UserError(f"--out {str(out)!r}: the name must end in {', '.join(FORMATS)}")
+    check_new_table(path, force)
     with written_file(path, force) as temporary:
-        writer = TableWriter(temporary, ending)
+        writer = TableWriter(temporary, path.suffix.lower())
         try:
             yield writer
         finally:

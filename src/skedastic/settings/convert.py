@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,7 +17,8 @@ from skedastic.configurable.kinds import choices, expected, may_be_none
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
-from skedastic.settings.expression import parse_expression, split
+from skedastic.settings.expression import name_and_settings, parse_expression, split
+from skedastic.settings.layers import parse, unknown_setting
 from skedastic.settings.registry import Family, family_of
 
 
@@ -44,11 +44,11 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
         For a key that is no field, with the nearest one, and for a value that does not fit; it names the place.
     """
     hints, fields = get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls) if f.init}
-    known, arguments = list(fields), {}
+    arguments = {}
     for key, value in data.items():
         place = f"{where}.{key}" if where else key
-        if key not in known:
-            raise unknown("setting", place, [f"{where}.{k}" if where else k for k in known])
+        if key not in fields:
+            raise unknown_setting(cls, place)
         try:
             arguments[key] = convert(hints[key], value, place)
         except _WrongType:
@@ -166,17 +166,6 @@ def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
     return method
 
 
-def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the settings of a text such as "absgd(lam=5)"."""
-    if "(" not in name:
-        return name, {}
-    found = parse_expression(name, place)
-    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
-        rule = "must be the name of a method, with settings in brackets: absgd(lam=5)"
-        raise UserError(rule, setting=place, value=name)
-    return found.pop("name"), found
-
-
 def _first_with(family: Family, settings: Mapping[str, Any]) -> str:
     fits = (
         n for n, cls in family.names().items()
@@ -187,19 +176,3 @@ def _first_with(family: Family, settings: Mapping[str, Any]) -> str:
 
 def _first_key(hint: Any) -> str:
     return dataclasses.fields(hint)[0].name if dataclasses.is_dataclass(hint) else "name"
-
-
-def whole_numbers(name: str, text: str) -> tuple[int, ...]:
-    """Return the whole numbers ≥ 1 of a text such as "3,32,32". Raises UserError that names `name`."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise UserError(f"{name} {text!r}: must be whole numbers, 1 or more, such as 3,32,32")
-    return tuple(map(int, parts))
-
-
-def parse(text: str) -> Any:
-    """Return what TOML makes of `text`; bare words need no quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -43,6 +43,17 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in (*parts, text[start:])]
 
 
+def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of a text such as "absgd(lam=5)"."""
+    if "(" not in name:
+        return name, {}
+    value = parse_expression(name, place)
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        rule = "must be the name of a method, with settings in brackets: absgd(lam=5)"
+        raise UserError(rule, setting=place, value=name)
+    return value.pop("name"), value
+
+
 class _Reader:
     """Reads one token ahead."""
 

@@ -10,7 +10,8 @@ from skedastic.errors import unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
 from skedastic.settings.config import Config
-from skedastic.settings.convert import build_method, name_and_settings
+from skedastic.settings.convert import build_method
+from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,38 +10,16 @@ from typing import Any
 import tomli_w
 
 from skedastic.configurable import Written
-from skedastic.errors import UserError
-from skedastic.settings import presets as experiments
 from skedastic.settings.config import Config
-from skedastic.settings.convert import build, parse
+from skedastic.settings.convert import build
+from skedastic.settings.layers import layered
 
 
 def read(
     path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = (), preset: str | None = None
 ) -> Config:
-    """Return the configuration of a preset of `experiments`, with a TOML file, `overrides` and `--set key=value` on top.
-
-    Each may be left out; an override that is None is not given. Raises UserError where one can't be read.
-    """
-    data: dict[str, Any] = {} if preset is None else dict(experiments.settings(preset))
-    if path is not None:
-        try:
-            data |= tomllib.loads(Path(path).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"can't read the configuration {str(path)!r}: {getattr(error, 'strerror', None) or error}"
-            ) from None
-        except tomllib.TOMLDecodeError as error:
-            raise UserError(f"{str(path)!r} is not TOML: {error}") from None
-    for key, value in overrides.items():
-        if value is not None:
-            _put(data, key, value)
-    for item in sets:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set {item!r}: write key=value, for example --set train.lr=0.1")
-        _put(data, key.strip(), parse(text.strip()))
-    return build_config(data)
+    """Return the configuration of the settings that `settings.layers.layered` gives. Raises UserError as that does, and `build_config`."""
+    return build_config(layered(path, overrides, sets, preset))
 
 
 def to_toml(config: Config) -> str:
@@ -55,15 +32,6 @@ def build_config(data: Mapping[str, Any]) -> Config:
     named = {"method": {"name": data["method"]}} if isinstance(data.get("method"), str) else {}
     config: Config = build(Config, {**data, **named}, "")
     return config
-
-
-def _put(data: dict[str, Any], key: str, value: Any) -> None:
-    *tables, last = key.split(".")
-    for table in tables:
-        data = data.setdefault(table, {})
-        if not isinstance(data, dict):
-            raise UserError(f"{key}: {table!r} is already a value, and must be a table; leave {table}=… out")
-    data[last] = value
 
 
 def _table(settings: Any) -> dict[str, Any]:

@@ -1,8 +1,14 @@
 """Training: its configuration, the engine that steps optimizers, and the loop over stages."""
 
-from skedastic.training.checkpoints import Checkpoints
-from skedastic.training.config import TrainingConfig
-from skedastic.training.engine import PlainEngine
-from skedastic.training.loop import Trained, train
+from typing import TYPE_CHECKING
 
-__all__ = ["Checkpoints", "PlainEngine", "Trained", "TrainingConfig", "train"]
+from skedastic.runtime.lazy import lazy
+
+if TYPE_CHECKING:
+    from skedastic.training.checkpoints import Checkpoints as Checkpoints
+    from skedastic.training.config import TrainingConfig as TrainingConfig
+    from skedastic.training.engine import PlainEngine as PlainEngine
+    from skedastic.training.loop import Trained as Trained
+    from skedastic.training.loop import train as train
+
+__getattr__, __dir__ = lazy(__name__)

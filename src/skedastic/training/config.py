@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from skedastic.configurable import Configurable, setting
 from skedastic.data.settings import Augment
-from skedastic.methods.bases.method import OptimizerName
 
+OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from skedastic.data.sources.names import BUNDLED_TARGETS
 from skedastic.data.sources.source import Source
 from skedastic.data.tables.table import FrameReader, Table
-
-IMAGES = "digits"
-TABLES = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
-NAMES = (IMAGES, *TABLES)
 
 
 def bundled_table(name: str) -> tuple[Table, str]:
@@ -22,7 +19,9 @@ def bundled_table(name: str) -> tuple[Table, str]:
     target = bunch.target
     if "target_names" in bunch:
         target = pd.Series(np.asarray(bunch.target_names, dtype=object)[bunch.target.to_numpy()], dtype=object)
-    return Table(name, FrameReader(bunch.data.assign(**{TABLES[name]: target.to_numpy()}))), TABLES[name]
+    return Table(name, FrameReader(bunch.data.assign(**{BUNDLED_TARGETS[name]: target.to_numpy()}))), BUNDLED_TARGETS[
+        name
+    ]
 
 
 def digits() -> Source:

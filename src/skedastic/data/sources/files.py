@@ -6,16 +6,13 @@ and would guess what the cells mean before a user can be told where one is wrong
 
 from __future__ import annotations
 
-import csv
-import glob
 import json
-import re
 import shutil
 import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,30 +25,13 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
 from skedastic.data.images import parquet_bytes
+from skedastic.data.sources.headers import HIDDEN, csv_header
+from skedastic.data.sources.names import check_file, readable, shown_name
 from skedastic.data.tables.table import ArrowFileReader, ArrowReader, ColumnReader, ParquetReader, Table, arrow_reader
 from skedastic.errors import UserError
 
 LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
 BLOCK = 16 * 2**20
-HIDDEN = r"__index_level_\d+__"  # what pandas saves its index as
-
-
-def endings() -> tuple[str, ...]:
-    """Return the endings of the files that are read here."""
-    return tuple(_READERS)
-
-
-def find_files(source: str) -> list[Path]:
-    """Return the files that a name, or a pattern such as "part-*.csv", means, in the order of their names.
-
-    Raises UserError where a pattern matches none, or files of different endings.
-    """
-    if Path(source).exists() or not re.search(r"[*?\[]", source):
-        return [Path(source)]
-    found = sorted(Path(p) for p in glob.glob(source, recursive=True) if Path(p).is_file())
-    if not found:
-        raise UserError(f"{source}: no file matches the pattern")
-    return found
 
 
 def read_files(paths: Sequence[Path]) -> Table:
@@ -65,38 +45,21 @@ def read_files(paths: Sequence[Path]) -> Table:
     if kinds[0] not in _READERS:
         raise UserError(f"{paths[0]}: a table must end in {', '.join(_READERS)}")
     for path in paths:
-        _check_file(path)
-    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return replace(_READERS[kinds[0]](paths, name), folder=paths[0].parent)
+        check_file(path)
+    return replace(_READERS[kinds[0]](paths, shown_name(paths)), folder=paths[0].parent)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
+def arrow_readable(path: Path) -> AbstractContextManager[None]:
     """Say in one line that `path` can't be read as what its name says. Raises UserError."""
-    try:
-        yield
-    except PermissionError:
-        raise UserError(f"{path} may not be read (permission denied)") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise UserError(f"{path} can't be read as a {path.suffix[1:].lower()} table: {reason}") from None
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; name one file, such as a .csv or .parquet table")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty")
+    return readable(path, pa.ArrowException)
 
 
 def _read_csv(paths: Sequence[Path], name: str) -> Table:
     """Read comma- or tab-separated files (also ; and |) with a header; every cell is text."""
-    first = _header(paths[0])
+    first = csv_header(paths[0])
     for path in paths[1:]:
-        _check_same([h.strip() for h in first[0]], [h.strip() for h in _header(path)[0]], path)
-    tables = [partial(_open_csv, path, *_header(path)) for path in paths]
+        _check_same([h.strip() for h in first[0]], [h.strip() for h in csv_header(path)[0]], path)
+    tables = [partial(_open_csv, path, *csv_header(path)) for path in paths]
     names = [h.strip() for h in first[0]]
     kept = [n for n in names if n]
     cells, files = _gathered(tables, paths, names, kept)
@@ -104,29 +67,9 @@ def _read_csv(paths: Sequence[Path], name: str) -> Table:
     return _whole(Table(name, cells, lines=True, notes=notes, files=files))
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    """Return the names of the columns, as they are written, and the separator."""
-    try:
-        with readable(path), path.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
-    try:
-        header = next(csv.reader([first], delimiter=separator), [])
-    except csv.Error as error:
-        raise UserError(f"{path}: the first line can't be read as the names of the columns: {error}") from None
-    twice = [n for n, count in Counter(map(str.strip, header)).items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: column name {twice[0]!r} occurs twice in the header; rename one")
-    if not header or all(n.strip() == "" for n in header):
-        raise UserError(f"{path}: the first line must name the columns")
-    return header, separator
-
-
 def _open_csv(path: Path, header: list[str], separator: str) -> Iterator[pa.RecordBatch]:
     try:
-        with readable(path):
+        with arrow_readable(path):
             reader = arrow_csv.open_csv(
                 path,
                 read_options=arrow_csv.ReadOptions(block_size=BLOCK),
@@ -144,7 +87,7 @@ def _read_json(paths: Sequence[Path], name: str) -> Table:
     """Read JSON lines, one object a line, or a file that is one array of objects."""
     tables = []
     for path in paths:
-        with readable(path), path.open("rb") as file:
+        with arrow_readable(path), path.open("rb") as file:
             is_array = file.read(64).lstrip()[:1] == b"["
         tables.append(_json_array(path) if is_array else _json_lines(path))
     _check_columns([t.schema for t in tables], paths)
@@ -153,7 +96,7 @@ def _read_json(paths: Sequence[Path], name: str) -> Table:
 
 
 def _json_lines(path: Path) -> pa.Table:
-    with readable(path):
+    with arrow_readable(path):
         options = arrow_json.ReadOptions(block_size=max(BLOCK, _longest_line(path)))
         return arrow_json.read_json(path, read_options=options)
 
@@ -165,7 +108,7 @@ def _longest_line(path: Path) -> int:
 
 def _json_array(path: Path) -> pa.Table:
     try:
-        with readable(path):
+        with arrow_readable(path):
             rows = json.loads(path.read_text("utf-8"))
             if not all(isinstance(row, dict) for row in rows):
                 raise UserError(f"{path}: a JSON array must hold objects, one for each row")
@@ -178,7 +121,7 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     """Read Parquet files one column at a time; columns of images, as Hugging Face datasets keep them, stay encoded."""
     files = []
     for path in paths:
-        with readable(path):
+        with arrow_readable(path):
             files.append(pq.ParquetFile(path, memory_map=True))
     schemas = [f.schema_arrow for f in files]
     _check_columns(schemas, paths)
@@ -199,11 +142,11 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
     """Read Arrow files (or streams, as Hugging Face datasets write them) one column at a time."""
     schemas, rows = [], []
     for path in paths:
-        with readable(path), arrow_reader(path) as reader:
+        with arrow_readable(path), arrow_reader(path) as reader:
             schemas.append(reader.schema)
             rows.append(reader.read_all().num_rows)  # mapped: no cell is read
     _check_columns(schemas, paths)
-    with readable(paths[0]):
+    with arrow_readable(paths[0]):
         schema = pa.unify_schemas(schemas, promote_options="permissive")
     cells = _Shown(ArrowFileReader(paths, schema, rows))
     names = class_labels(hugging_face(schemas[0]))
@@ -215,7 +158,7 @@ class _Shown:
 
     def __init__(self, cells: ColumnReader) -> None:
         self.cells = cells
-        self.names = tuple(n for n in cells.names if not re.fullmatch(HIDDEN, n))
+        self.names = tuple(n for n in cells.names if not HIDDEN.fullmatch(n))
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -256,7 +199,7 @@ def _gathered(
 
 
 def _concatenated(tables: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table:
-    with readable(paths[0]):
+    with arrow_readable(paths[0]):
         return pa.concat_tables(tables, promote_options="permissive")
 
 

@@ -16,7 +16,7 @@ from skedastic.data.images import as_images
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor
-from skedastic.data.sources.files import readable
+from skedastic.data.sources.names import readable
 from skedastic.data.sources.source import Source, check_like, columns_like
 from skedastic.data.tables.columns import CellLocation, encodable, is_text
 from skedastic.data.tables.roles import Roles, find_columns

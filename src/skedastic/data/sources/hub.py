@@ -12,11 +12,9 @@ from typing import Any
 import pandas as pd
 
 from skedastic.data.images import ArrowBytes, quiet_datasets
+from skedastic.data.sources.names import HUB, shown_name
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
-
-PREFIX = "hf:"
-SHARDS = (".tar",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ def read_hub(name: str) -> Table:
     NAME: a folder that `save_to_disk` wrote, or the name of a data set in the cache or on the hub.
     Raises UserError where there is none, or it has no such split.
     """
-    named, _, split = name.removeprefix(PREFIX).partition("#")
+    named, _, split = name.removeprefix(HUB).partition("#")
     with _readable(name) as datasets:
         loaded = datasets.load_from_disk(named) if Path(named).is_dir() else datasets.load_dataset(named)
     return from_dataset(_split_of(loaded, split, name), name)
@@ -61,7 +59,7 @@ def read_shards(paths: Sequence[Path]) -> Table:
             raise UserError(f"{path}: no such file")
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty")
-    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    name = shown_name(paths)
     with _readable(name) as datasets:
         data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
     return from_dataset(data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name)
@@ -92,9 +90,7 @@ def _split_of(loaded: Any, split: str, name: str) -> Any:
     if not split and "train" not in loaded and len(loaded) == 1:
         return next(iter(loaded.values()))
     if (split or "train") not in loaded:
-        raise UserError(
-            f"{name}: {unknown('split', split or 'train', list(loaded))}; name one as in {PREFIX}NAME#SPLIT"
-        )
+        raise UserError(f"{name}: {unknown('split', split or 'train', list(loaded))}; name one as in {HUB}NAME#SPLIT")
     return loaded[split or "train"]
 
 

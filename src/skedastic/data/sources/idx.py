@@ -7,7 +7,6 @@ train-labels-idx1-ubyte.gz    beside it, found by its name
 from __future__ import annotations
 
 import gzip
-import re
 import zlib
 from pathlib import Path
 
@@ -16,20 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skedastic.data.sources.names import IDX
 from skedastic.errors import UserError
 
-PATTERN = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-
-
-def is_idx(path: Path) -> bool:
-    """Whether a file is named as idx images are."""
-    return PATTERN.search(path.name) is not None
 
 
 def read_idx_pair(path: Path) -> tuple[Tensor, NDArray[np.int64]]:
     """Return the images [n, H, W] of a file, and the labels [n] of the one beside it. Raises UserError."""
-    beside = path.with_name(PATTERN.sub(r"labels\1idx1-ubyte\2", path.name))
+    beside = path.with_name(IDX.sub(r"labels\1idx1-ubyte\2", path.name))
     if not beside.is_file():
         raise UserError(f"{path}: its labels are not there: {beside.name} must be beside it")
     images, labels = read_idx(path), read_idx(beside)

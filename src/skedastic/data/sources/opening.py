@@ -14,9 +14,11 @@ from skedastic.data.dataset import Features
 from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders, hub
-from skedastic.data.sources.files import endings, find_files, read_files
+from skedastic.data.sources.files import read_files
 from skedastic.data.sources.from_python import as_frame, from_arrays, from_npz, is_frame, npz_features, numbered
-from skedastic.data.sources.idx import is_idx, read_idx_pair
+from skedastic.data.sources.headers import no_target
+from skedastic.data.sources.idx import read_idx_pair
+from skedastic.data.sources.names import ARRAYS, BUNDLED_TARGETS, DIGITS, HUB, SHARDS, is_idx, named_files
 from skedastic.data.sources.source import Source, check_like, columns_like
 from skedastic.data.split_columns import with_split_columns
 from skedastic.data.tables.columns import column_place
@@ -26,10 +28,9 @@ from skedastic.data.targets.annotators import Votes, annotator_columns, read_ann
 from skedastic.data.targets.groups import group_columns, read_group_spec
 from skedastic.data.targets.labels import are_whole_numbers
 from skedastic.data.targets.reading import read_targets
-from skedastic.errors import UserError, suggestion
+from skedastic.errors import UserError
 
 FIRST_ROWS = 20  # that are looked at before anything is decoded
-USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
 def open_source(source: str | Path | Any, *, schema: Schema | None = None, **roles: Any) -> Source:
@@ -49,13 +50,13 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
             check_like(opened, schema)
         return opened
     name = str(source)
-    if name == bundled.IMAGES:
+    if name == DIGITS:
         opened = _digits(wanted)
     elif is_idx(Path(name)):
         _refuse_columns(name, wanted)
         x, y = read_idx_pair(Path(name))
         opened = from_arrays(x, y, task=wanted.task, bins=wanted.bins, schema=schema, name=Path(name).name)
-    elif (paths := _files(name)) is not None and paths[0].suffix.lower() == ".npz":
+    elif (paths := named_files(name)) is not None and paths[0].suffix.lower() == ARRAYS:
         opened = _npz(paths, wanted, schema)
     else:
         table, target = _table(name, paths)
@@ -67,44 +68,21 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
 
 def open_table(source: str | Path) -> Table:
     """Open a source as a table, with every column it has; of a .npz file those of X [n, d]. Raises UserError."""
-    paths = _files(str(source))
-    if paths is not None and paths[0].suffix.lower() == ".npz":
+    paths = named_files(str(source))
+    if paths is not None and paths[0].suffix.lower() == ARRAYS:
         return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
     return _table(str(source), paths)[0]
 
 
-def _files(name: str) -> list[Path] | None:
-    """Return the files that a name means; None where it means none. Raises UserError for what can't be read."""
-    if name in bundled.NAMES or name.startswith(hub.PREFIX) or Path(name).is_dir():
-        return None if not Path(name).suffix or name.startswith(hub.PREFIX) or _is_folder(Path(name)) else [Path(name)]
-    paths = find_files(name)
-    ending = paths[0].suffix.lower()
-    schema = (*endings(), ".npz", *hub.SHARDS)
-    if ending in schema:
-        return paths
-    what = f"a file that ends in {ending!r}" if ending else "a file without ending"
-    if not paths[0].exists():
-        near = suggestion(name, bundled.NAMES)
-        raise UserError(
-            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(schema)}, a folder of images or texts by "
-            f"class, hf:NAME, or one of {', '.join(bundled.NAMES)}"
-        )
-    raise UserError(f"{name} is {what}; this reads files that end in {', '.join(schema)}, and folders by class")
-
-
-def _is_folder(path: Path) -> bool:
-    return path.suffix.lower() not in (*endings(), ".npz", *hub.SHARDS)
-
-
 def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
     """Return a source's table, and its target where it is known."""
-    if name in bundled.TABLES:
+    if name in BUNDLED_TARGETS:
         return bundled.bundled_table(name)
-    if name.startswith(hub.PREFIX):
+    if name.startswith(HUB):
         return hub.read_hub(name), None
     if paths is None:
         return folders.read_folder(Path(name)), folders.LABEL
-    if paths[0].suffix.lower() in hub.SHARDS:
+    if paths[0].suffix.lower() in SHARDS:
         return hub.read_shards(paths), None
     return read_files(paths), None
 
@@ -116,7 +94,7 @@ def _refuse_columns(name: str, roles: Roles) -> None:
 
 
 def _digits(roles: Roles) -> Source:
-    _refuse_columns(bundled.IMAGES, roles)
+    _refuse_columns(DIGITS, roles)
     if roles.task == "regression" or roles.bins is not None:
         raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
     return bundled.digits()
@@ -227,11 +205,7 @@ def _target(table: Table, roles: Roles, schema: Schema | None, usual: str | None
     if roles.target is None and schema is not None and schema.target in table.names:
         return schema.target
     if roles.target is None:
-        found = [n for n in table.names if n.lower() in USUAL_TARGETS]
-        near = f"; is it {found[0]!r}?" if len(found) == 1 else ""
-        names = table.names
-        listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise UserError(f"{table.file}: which column holds the labels? name it with --target (columns: {listed}){near}")
+        raise no_target(table.file, table.names)
     if roles.target in roles.ignore:
         raise UserError(f"{table.file}: column {roles.target!r} can't be the target and be ignored at once")
     if schema is not None and roles.target not in table.names and roles.truth in table.names:

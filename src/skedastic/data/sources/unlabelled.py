@@ -14,9 +14,9 @@ from torch import Tensor
 from skedastic.data.images import EncodedImages, as_images, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled
-from skedastic.data.sources.files import find_files
 from skedastic.data.sources.from_python import npz_features
-from skedastic.data.sources.idx import is_idx, read_idx
+from skedastic.data.sources.idx import read_idx
+from skedastic.data.sources.names import ARRAYS, DIGITS, find_files, is_idx
 from skedastic.data.sources.opening import find_image_column, image_files, open_table
 from skedastic.data.tables.roles import Roles, check_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table
@@ -68,11 +68,11 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
 
     Raises UserError, with what is missing and what is there instead, where the columns are not those of training.
     """
-    if source == bundled.IMAGES:
+    if source == DIGITS:
         return _of_pixels(source, bundled.digits().features, schema, keep)
     if is_idx(Path(source)):
         return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), schema, keep)
-    if Path(source).suffix.lower() == ".npz":
+    if Path(source).suffix.lower() == ARRAYS:
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:
             return _of_pixels(source, as_images(values, f"{source}: X"), schema, keep)

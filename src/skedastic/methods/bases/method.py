@@ -23,7 +23,6 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, S, 
 from skedastic.methods.bases.task import Task
 
 MakeNet = Callable[[], nn.Module]  # gives a newly initialized network each time
-OptimizerName = Literal["sgd", "adam", "adamw"]
 Optimizer = Literal["configured", "sgd", "adam", "adamw"]  # what a stage may step by
 
 

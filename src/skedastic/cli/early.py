@@ -1,0 +1,126 @@
+"""The checks that need neither torch nor pandas, so that the most common slips are refused at once.
+
+They refuse nothing that the deep ones, which come later, would take; where only reading the data would tell, they let it pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skedastic.data.sources.headers import column_names, no_target
+from skedastic.data.sources.names import check_file, is_idx, named_files, shown_name
+from skedastic.errors import UserError, unknown
+from skedastic.methods.catalogue import method_names
+from skedastic.settings.data_apart import DataApart, FromSource
+from skedastic.settings.expression import name_and_settings, split
+
+ROLES = {
+    "target": "target column",
+    "truth": "truth column",
+    "split": "split column",
+    "group_by": "column to group by",
+    "annotators": "annotators column",
+    "ignore": "column to ignore",
+    "text": "feature column",
+    "numeric": "feature column",
+    "categorical": "feature column",
+    "image": "image column",
+}  # settings that name columns, and what messages call these
+SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # of these may name several
+COUNTS = "counts:"  # before a column of votes
+
+
+def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "reference")) -> list[str] | None:
+    """Check that the files and columns that settings name are there.
+
+    Parameters
+    ----------
+    settings : Mapping
+        Plain settings, as `settings.layers.layered` gives them.
+    beside : sequence of str
+        The settings that may name further sources, and are read.
+
+    Returns
+    -------
+    list of str or None
+        The columns of the source; None where only opening it would tell.
+
+    Raises
+    ------
+    UserError
+        One is not there; with the nearest name.
+    """
+    source = str(settings["source"])
+    columns = check_columns(source, ((role, _columns(name, settings.get(name))) for name, role in ROLES.items()))
+    if columns is not None:
+        if not _columns("target", settings.get("target")) and not _columns("annotators", settings.get("annotators")):
+            raise no_target(shown_name(check_source(source)), columns)
+        _check_groups(source, settings.get("groups"), columns)
+    for name in beside:
+        if isinstance(apart := DataApart.read(settings.get(name), name), FromSource):
+            check_source(apart.name)
+    if isinstance(labels := settings.get("labels"), str):
+        check_file(Path(labels))
+    return columns
+
+
+def check_source(source: str) -> list[Path]:
+    """Return the files of a source, none where it has another form. Raises UserError where one is not there, or empty."""
+    paths = [Path(source)] if is_idx(Path(source)) else named_files(source) or []
+    for path in paths:
+        check_file(path)
+    return paths
+
+
+def check_columns(source: str, wanted: Iterable[tuple[str, Sequence[str]]]) -> list[str] | None:
+    """Return the columns of a source, None where only opening it would tell.
+
+    wanted: how messages call some columns, and the names of these. Raises UserError where the source, or one of them, is not there.
+    """
+    paths = check_source(source)
+    columns = column_names(paths[0]) if paths else None
+    if columns is not None:
+        for role, names in wanted:
+            for name in names:
+                if name not in columns:
+                    raise UserError(f"{shown_name(paths)}: {unknown(role, name, columns)}")
+    return columns
+
+
+def _check_groups(source: str, groups: Any, columns: Sequence[str]) -> None:
+    """Check the columns of groups; a specification such as quantiles:age:4 is left to what reads it."""
+    if isinstance(groups, str) and groups not in columns and ":" not in groups:
+        check_columns(source, [("groups column", [part.strip() for part in groups.split(",")])])
+
+
+def check_method(settings: Mapping[str, Any]) -> None:
+    """Raise UserError where `method` names none."""
+    method = settings.get("method")
+    name = method.get("name") if isinstance(method, Mapping) else method
+    if isinstance(name, str):
+        _check_names([name], "method")
+
+
+def check_methods(settings: Mapping[str, Any]) -> None:
+    """Raise UserError where one of `methods` is none; "all" stands for all."""
+    methods = settings.get("methods", ())
+    names = split(methods) if isinstance(methods, str) else methods if isinstance(methods, (list, tuple)) else ()
+    if list(names) != ["all"]:
+        _check_names((name for name in names if isinstance(name, str)), "methods")
+
+
+def _check_names(names: Iterable[str], place: str) -> None:
+    for name in names:
+        plain, _ = name_and_settings(name, place)
+        if plain not in method_names():
+            raise unknown("method", plain, method_names())
+
+
+def _columns(setting: str, value: Any) -> list[str]:
+    """Return the columns that a setting names."""
+    if isinstance(value, str):
+        value = split(value) if setting in SEVERAL else [value]
+    names = map(str, value if isinstance(value, (list, tuple)) else [] if value is None else [value])
+    return [name.removeprefix(COUNTS) if setting == "annotators" else name for name in names]

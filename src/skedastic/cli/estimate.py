@@ -1,0 +1,104 @@
+"""`skedastic estimate`: noise and density of each group."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skedastic.cli import console, early
+from skedastic.cli.figures import estimated_noise, noise, percent
+from skedastic.cli.groups import left_out, rank_correlation
+from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setting_option, settings_of
+from skedastic.evaluation.metric import ACCURACY, ERROR
+
+if TYPE_CHECKING:
+    from skedastic.core.strengths import GroupStats
+    from skedastic.noise.estimate import Estimate
+    from skedastic.pipeline.prepare import Data
+
+
+@click.command()
+@options(DATA_OPTIONS)
+@setting_option("seed", type=int)
+@options(TRAINING_OPTIONS)
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
+def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Estimate the noise and the density of each group of SOURCE, with 95 % intervals; train no final model."""
+    settings = settings_of(config_file, sets, given)
+    console.reading(settings["source"], early.check_data(settings, beside=("reference",)))
+    from skedastic import pipeline
+    from skedastic.settings.reading import build_config
+
+    config = build_config(settings)
+
+    with console.progress() as progress:
+        estimated = pipeline.estimate(config, progress, console.show_data)
+    show_estimate(estimated, as_json)
+
+
+def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
+    """Print noise, density and relative strength of each group."""
+    from skedastic.noise.label_issues import found_wrong
+    from skedastic.pipeline.gather import true_noise, wrong_labels
+    from skedastic.runs.sentences import unlearned
+
+    estimate, data = estimated
+    wrong = wrong_labels(data)
+    truth = true_noise(data)
+    measured = None if estimate.measured is None else estimate.measured.noise.tolist()
+    accuracy = None if wrong is None else found_wrong(estimate.suspects, wrong)
+    if as_json:
+        beside = {
+            "strengths": estimate.stats.strengths.tolist(),
+            "true_noise": truth,
+            "measured_noise": measured,
+            "suspects": accuracy,
+        }
+        print(json.dumps(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
+        return
+    _show_groups(estimate.stats, data, truth, measured)
+    if accuracy is not None:
+        console.say(_accuracy_of_issues(accuracy))
+    console.notes(tuple(unlearned(estimate.stats)))
+
+
+def _show_groups(
+    stats: GroupStats, data: Data, true_noise: list[float | None] | None, measured_noise: list[float] | None
+) -> None:
+    """Print a row for each group, the largest strength first."""
+    measure = ACCURACY if data.train.scale is None else ERROR
+    console.notes(data.source.notes)
+    table = console.table(
+        "group",
+        "rows",
+        "share" if data.train.bins is None else "density",
+        f"{measure.noise} (95 %)",
+        *[f"true {measure.noise}"] * bool(true_noise),
+        *["annotators disagree"] * bool(measured_noise),
+        "τ",
+        title="estimated on held-out rows",
+    )
+    for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
+        table.add_row(
+            console.plain(stats.names[g]),
+            str(int(stats.count[g])),
+            percent(float(stats.density[g])),
+            estimated_noise(stats, g, measure),
+            *(noise(values[g], measure) for values in (true_noise, measured_noise) if values),
+            f"{float(stats.strengths[g]):.3f}",
+        )
+    console.out().print(table)
+    left_out(len(stats.names))
+    rank_correlation(stats, true_noise)
+    rank_correlation(stats, measured_noise, "annotators' disagreement")
+
+
+def _accuracy_of_issues(figures: dict[str, Any]) -> str:
+    """Return how well the label issues agree with the labels that are known to be wrong."""
+    wrong = f"{figures['wrong']:,}"
+    return (
+        f"{figures['issues']:,} labels look wrong, and {figures['precision']:.0%} of these are: {figures['recall']:.0%} of all "
+        f"{wrong} that are. Of the {wrong} most suspect, {figures['first']:.0%} are."
+    )

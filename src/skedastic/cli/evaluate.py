@@ -1,0 +1,41 @@
+"""`skedastic evaluate`: the figures of a run's model on another source."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skedastic.cli import early
+from skedastic.cli.groups import show_groups
+from skedastic.cli.options import CALIBRATED, RUN, options
+from skedastic.cli.plain import as_json_values
+from skedastic.runs.folder import MODEL, STATE, check_run
+
+if TYPE_CHECKING:
+    from skedastic.runs.summary import RunSummary
+
+
+@click.command()
+@options([RUN, click.argument("source")])
+@CALIBRATED
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
+    """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
+    check_run(run, STATE, MODEL)
+    early.check_source(source)
+    from skedastic.runs.evaluate import evaluate_source
+    from skedastic.runs.load import load
+
+    result = load(run)
+    show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
+
+
+def show_evaluation(summary: RunSummary, metrics: dict[str, Any], as_json: bool) -> None:
+    """Print the figures of a labelled source."""
+    if as_json:
+        print(json.dumps(as_json_values(metrics), indent=2, ensure_ascii=False))
+        return
+    show_groups(dataclasses.replace(summary, metrics=metrics))

@@ -1,0 +1,29 @@
+"""`skedastic export`: a run's network as a file that others can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skedastic.cli import console, early
+from skedastic.cli.options import RUN, options
+from skedastic.runs.folder import MODEL, STATE, check_new_file, check_run
+
+
+@click.command()
+@options([RUN])
+@click.option("--format", "form", default="onnx", help="onnx (default), torch-export or safetensors.")
+@click.option("--out", metavar="FILE", required=True, help="File to write.")
+@click.option("--rows", metavar="SOURCE", help="Rows to check it on (default: those of the run's source).")
+@click.option("--force", is_flag=True, help="Replace the file.")
+def export(run: str, form: str, out: str, rows: str | None, force: bool) -> None:
+    """Write the network of the folder RUN as a file that others can run, and check it on real rows."""
+    check_run(run, STATE, MODEL)
+    if rows is not None:
+        early.check_source(rows)
+    check_new_file(Path(out), force)
+    from skedastic.runs.export import export_run
+    from skedastic.runs.load import load
+
+    console.say(export_run(load(run), form, out, rows, force))

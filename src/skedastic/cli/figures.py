@@ -1,0 +1,49 @@
+"""How figures of groups and methods are written in tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skedastic.evaluation.metric import Measure, to_digits
+
+if TYPE_CHECKING:
+    from skedastic.core.strengths import GroupStats
+
+
+def estimated_noise(stats: GroupStats, g: int, measure: Measure) -> str:
+    """Return the noise of group g with its interval."""
+    mean, low, high = (measure.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
+    return interval(mean, low, high, measure)
+
+
+def noise(value: float | None, measure: Measure) -> str:
+    """Return a noise that is known."""
+    if value is None or measure.percent:
+        return percent(value)
+    return measure.text(measure.of_noise(value))
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent; nothing where it is unknown."""
+    return "" if value is None else f"{value * 100:.1f}"
+
+
+def interval(mean: float, low: float | None, high: float | None, measure: Measure) -> str:
+    """Return a figure with the ends of its interval, where it has one."""
+    if low is None or high is None:
+        return measure.text(mean)
+    if not measure.percent:
+        return f"{measure.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
+    return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
+
+
+def over_seeds(row: dict[str, Any] | None, measure: Measure, signed: bool = False) -> str:
+    """Return a mean over seeds, or with `signed` a difference, ± half of its interval."""
+    if row is None:
+        return ""
+    if not measure.percent:
+        mean = measure.difference(row["mean"]) if signed else measure.text(row["mean"])
+        return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
+    sign = "+" if signed else ""
+    mean = f"{row['mean'] * 100:{sign}.1f}"
+    return mean if row["low"] is None else f"{mean} ± {(row['high'] - row['mean']) * 100:.1f}"

@@ -1,0 +1,94 @@
+"""`skedastic fit`: one model, and the groups it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skedastic.cli import console, early
+from skedastic.cli.groups import show_groups
+from skedastic.cli.options import (
+    DATA_OPTIONS,
+    OUT_OPTIONS,
+    TEST_OPTIONS,
+    TRAINING_OPTIONS,
+    number_or_word,
+    options,
+    setting_option,
+    settings_of,
+)
+from skedastic.errors import Interrupted, UserError
+from skedastic.runs.folder import free_folder, kept_until_whole, resumable
+
+if TYPE_CHECKING:
+    from skedastic.runs.summary import RunSummary
+
+
+@click.command()
+@options(DATA_OPTIONS, TEST_OPTIONS)
+@click.option("--method", metavar="NAME", help="Method by preset name (default har); `skedastic methods` lists them.")
+@click.option(
+    "--strength",
+    type=number_or_word,
+    help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto.",
+)
+@setting_option("seed", type=int)
+@options(TRAINING_OPTIONS, OUT_OPTIONS)
+@click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
+def fit(
+    out: str | None,
+    force: bool,
+    resume: str | None,
+    config_file: str | None,
+    sets: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
+    if resume is not None:
+        if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
+            raise UserError(f"--resume {resume!r}: a run goes on with its own settings; leave all others out")
+        out, config_file = resume, str(resumable(resume))
+    settings = settings_of(config_file, sets, given)
+    columns = early.check_data(settings)
+    early.check_method(settings)
+    folder = free_folder(out or f"runs/fit-{Path(str(settings['source'])).stem}", force)
+    console.reading(settings["source"], columns)
+    from skedastic import pipeline
+    from skedastic.settings.reading import build_config
+
+    config = build_config(settings)
+    with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
+        with console.progress() as progress:
+            result = pipeline.fit_config(config, progress, kept, console.show_data)
+        result.save(folder, force=force, checkpoints=kept)
+    show_fit(result, folder)
+
+
+def show_fit(summary: RunSummary, folder: Path) -> None:
+    """Print a row for each group, what came out, and where it was written."""
+    console.notes(summary.notes)
+    show_groups(summary)
+    if summary.label_issues is not None:
+        targets = "labels" if summary.scale is None else "targets"
+        console.say(f"{summary.issue_count} {targets} look wrong: {folder / 'suspects.parquet'}")
+    console.say(f"Report: {folder / 'report.html'}")
+
+
+@contextmanager
+def _way_on(kept: Path, folder: Path) -> Iterator[None]:
+    """Say how to go on where the block ends too early and checkpoints were kept."""
+    way = f"skedastic fit --resume {folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not kept.exists():
+            raise
+        raise Interrupted(f"interrupted; go on with: {way}") from None
+    except UserError as error:
+        if not kept.exists():
+            raise
+        raise UserError(f"{error} (checkpoints are in {str(kept)!r}: {way})") from None

@@ -1,0 +1,121 @@
+"""The options that verbs share, and the settings that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from skedastic.configurable import described
+from skedastic.errors import UserError
+from skedastic.settings.config import Config
+from skedastic.settings.data_apart import NOTHING, DataApart
+from skedastic.settings.layers import check_keys, layered
+from skedastic.training.config import TrainingConfig
+
+SETTINGS = {
+    f"{table}{field.name}": (field, said)
+    for table, cls in (("", Config), ("train.", TrainingConfig))
+    for field, said in described(cls)
+}
+
+
+def setting_option(name: str, place: str = "", *, multiple: bool = False, **more: Any) -> Callable[[Any], Any]:
+    """Return the option of a setting, whose help is what the setting says of itself.
+
+    Parameters
+    ----------
+    name : str
+        Of the option, without its dashes.
+    place : str
+        Of the setting, where it is another name, such as "train.epochs".
+    multiple : bool
+        Whether the option may be repeated.
+    **more
+        As `click.option` takes it.
+    """
+    field, said = SETTINGS[place or name.replace("-", "_")]
+    shown = isinstance(field.default, (int, float, str, DataApart)) and str(field.default) != NOTHING
+    words = [f"{said.meaning[:1].upper()}{said.meaning[1:]}"]
+    words += [str(said.range)] * (said.range is not None) + ["may be repeated"] * multiple
+    text = f"{'; '.join(words)}{f' (default {field.default})' if shown else ''}."
+    return click.option(f"--{name}", help=text, multiple=multiple, **more)
+
+
+DATA_OPTIONS = [
+    click.argument("source", required=False),
+    setting_option("target", metavar="COL"),
+    setting_option("task", metavar="NAME"),
+    setting_option("annotators", metavar="COL", multiple=True),
+    setting_option("groups", metavar="COL|A,B|quantiles:COL:N|superclass:FILE|cluster:K"),
+    setting_option("bins", metavar="N", type=int),
+    setting_option("ignore", metavar="COL", multiple=True),
+    setting_option("text", metavar="COL", multiple=True),
+    setting_option("numeric", metavar="COL", multiple=True),
+    setting_option("categorical", metavar="COL", multiple=True),
+    setting_option("image", metavar="COL"),
+    setting_option("image-size", metavar="N", type=int),
+    setting_option("truth", metavar="COL"),
+    setting_option("group-by", metavar="COL"),
+    setting_option("labels", metavar="FILE"),
+    setting_option("noise", metavar="SPEC"),
+    setting_option("imbalance", metavar="SPEC"),
+    setting_option("limit", metavar="N", type=int),
+]
+TEST_OPTIONS = [
+    setting_option("test", metavar="SOURCE|FRACTION"),
+    setting_option("split", metavar="COL"),
+    setting_option("reference", metavar="SOURCE|FRACTION"),
+]
+TRAINING_OPTIONS = [
+    setting_option("model", metavar="NAME"),
+    setting_option("epochs", "train.epochs", type=int),
+    click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
+    click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
+]
+OUT_OPTIONS = [
+    click.option("--out", metavar="DIR", help="Folder to write."),
+    click.option("--force", is_flag=True, help="Replace the folder if it is one that skedastic wrote."),
+]
+RUN = click.argument("run")
+CALIBRATED = click.option(
+    "--calibrated",
+    is_flag=True,
+    help="Probabilities at the temperature that was fitted on the run's test rows, noisy as their labels are.",
+)
+RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
+
+
+def options(*lists: list[Any]) -> Callable[[Any], Any]:
+    """Decorate a verb with lists of options."""
+
+    def decorate(verb: Any) -> Any:
+        for option in reversed([option for options_ in lists for option in options_]):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+def number_or_word(text: str) -> float | str:
+    """Return a number where `text` is one; the configuration checks the rest, such as auto."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def settings_of(
+    config_file: str | None, sets: tuple[str, ...], given: dict[str, Any], preset: str | None = None
+) -> dict[str, Any]:
+    """Return what the options say, over the file and the preset that they name, as plain settings.
+
+    Raises UserError where these can't be read, one is unknown, or they name no source.
+    """
+    overrides = {RENAMED.get(name, name): value if value != () else None for name, value in given.items()}
+    settings = layered(config_file, overrides, sets, preset)
+    check_keys(Config, settings)
+    if not settings.get("source"):
+        raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
+    return settings

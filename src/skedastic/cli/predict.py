@@ -1,0 +1,34 @@
+"""`skedastic predict`: the predictions of a run's model, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skedastic.cli import console, early
+from skedastic.cli.options import CALIBRATED, RUN, options
+from skedastic.runs.folder import MODEL, STATE, check_new_table, check_run
+
+FILE_OPTIONS = [
+    click.option("--out", metavar="FILE", required=True, help="File to write: .csv, .parquet or .jsonl."),
+    click.option("--force", is_flag=True, help="Replace the file."),
+]
+
+
+@click.command()
+@options([RUN, click.argument("source")], FILE_OPTIONS)
+@CALIBRATED
+@click.option("--keep", metavar="COL", multiple=True, help="Column of SOURCE to hand on; may be repeated.")
+def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep: tuple[str, ...]) -> None:
+    """Predict the rows of SOURCE with the model of the folder RUN: label, group and probabilities into a file."""
+    check_run(run, STATE, MODEL)
+    early.check_columns(source, [("column to keep", keep)])
+    check_new_table(Path(out), force)
+    from skedastic.runs.load import load
+    from skedastic.runs.predict import predict_source
+
+    result = load(run)
+    with console.progress() as progress:
+        rows = predict_source(result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress)
+    console.say(f"{rows:,} rows predicted: {out}")

@@ -1,0 +1,37 @@
+"""`skedastic show`: the summary of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skedastic.cli import console
+from skedastic.cli.fit import show_fit
+from skedastic.cli.options import RUN, options
+from skedastic.runs.folder import STATE, check_run
+
+if TYPE_CHECKING:
+    from skedastic.runs.summary import RunSummary
+
+
+@click.command()
+@options([RUN])
+def show(run: str) -> None:
+    """Print the summary of the folder RUN."""
+    check_run(run, STATE)
+    from skedastic.runs.load import load_summary
+
+    show_run(load_summary(run), Path(run))
+
+
+def show_run(summary: RunSummary, folder: Path) -> None:
+    """Print the summary of a run folder."""
+    config = summary.config
+    name, model = config.method.get("name", summary.method.card.name), config.model.name
+    console.say(
+        f"{name} with model {model}, {config.train.epochs} epochs, seed {config.seed}, on {config.source or 'your data'}"
+    )
+    console.say(summary.source_summary)
+    show_fit(summary, folder)

@@ -1,0 +1,52 @@
+"""`skedastic suspects`: the labels of a run to check, the most doubtful first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skedastic.cli import console
+from skedastic.cli.options import RUN, options
+from skedastic.runs.folder import STATE, check_new_table, check_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.command()
+@options([RUN])
+@click.option("--top", metavar="N", type=int, help="How many (default: those that are called an issue).")
+@click.option(
+    "--out", metavar="FILE", help="File to write, with the cells of each row and a column to correct labels in."
+)
+@click.option("--force", is_flag=True, help="Replace the file.")
+def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
+    """List the labels of the folder RUN to check, the most suspect first; corrected ones go into `fit --labels FILE`."""
+    check_run(run, STATE)
+    if out is not None:
+        check_new_table(Path(out), force)
+    from skedastic.runs.label_issues import issues_with_rows
+    from skedastic.runs.load import load_summary
+    from skedastic.runs.tables import write_frame
+
+    summary = load_summary(run)
+    frame = issues_with_rows(summary, top)
+    if out is not None:
+        write_frame(frame, out, force)
+    show_issues(frame.head(top or console.MOST_GROUPS), summary.issue_count)
+    if out is not None:
+        console.say(
+            f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"
+        )
+
+
+def show_issues(frame: pd.DataFrame, total: int) -> None:
+    """Print label issues, a row each."""
+    shown = [c for c in ("rank", "row", "given", "suggested", "score") if c in frame.columns]
+    table = console.table(*shown)
+    for values in frame[shown].itertuples(index=False):
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else console.plain(str(v)) for v in values))
+    console.out().print(table)
+    console.say(f"{total:,} are called an issue.")

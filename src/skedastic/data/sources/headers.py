@@ -1,0 +1,92 @@
+"""The names of a file's columns, from its first line or its footer: neither torch nor pandas is imported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from skedastic.data.sources.names import readable
+from skedastic.errors import UserError
+
+HIDDEN = re.compile(r"__index_level_\d+__")  # the name that pandas saves an index by
+SMALL = 4 * 2**20  # bytes of a JSON file, whose columns are known only once all of it was read
+USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
+
+
+def column_names(path: Path) -> list[str] | None:
+    """Return the names of a table's columns; None where only reading all of it would tell.
+
+    Raises UserError where the file can't be read as what its ending says.
+    """
+    read = _HEADERS.get(path.suffix.lower())
+    names = None if read is None else read(path)
+    return None if names is None else [name for name in names if name and not HIDDEN.fullmatch(name)]
+
+
+def csv_header(path: Path) -> tuple[list[str], str]:
+    """Return the names of the columns, as they are written, and the separator."""
+    try:
+        with readable(path), path.open(encoding="utf-8-sig", newline="") as lines:
+            first = lines.readline()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
+    try:
+        header = next(csv.reader([first], delimiter=separator), [])
+    except csv.Error as error:
+        raise UserError(f"{path}: the first line can't be read as the names of the columns: {error}") from None
+    twice = [n for n, count in Counter(map(str.strip, header)).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: column name {twice[0]!r} occurs twice in the header; rename one")
+    if not header or all(n.strip() == "" for n in header):
+        raise UserError(f"{path}: the first line must name the columns")
+    return header, separator
+
+
+def no_target(file: str, names: Sequence[str]) -> UserError:
+    """Return the error for a table of which nobody said where its labels are."""
+    usual = [n for n in names if n.lower() in USUAL_TARGETS]
+    near = f"; is it {usual[0]!r}?" if len(usual) == 1 else ""
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return UserError(f"{file}: which column holds the labels? name it with --target (columns: {listed}){near}")
+
+
+def _of_csv(path: Path) -> list[str]:
+    return [name.strip() for name in csv_header(path)[0]]
+
+
+def _of_parquet(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with readable(path, pa.ArrowException):
+        names: list[str] = pq.read_schema(path).names
+    return names
+
+
+def _of_json(path: Path) -> list[str] | None:
+    """Return the keys of all rows; None of a large file, and of one that only its reader can tell something about."""
+    if path.stat().st_size > SMALL:
+        return None
+    try:
+        text = path.read_text("utf-8").lstrip()
+        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line]
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not all(isinstance(row, dict) for row in rows):
+        return None
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+_HEADERS: Mapping[str, Callable[[Path], list[str] | None]] = {
+    ".csv": _of_csv,
+    ".tsv": _of_csv,
+    ".parquet": _of_parquet,
+    ".jsonl": _of_json,
+    ".ndjson": _of_json,
+    ".json": _of_json,
+}

@@ -1,0 +1,105 @@
+"""The name of a source: what it means, and whether that is there. Nothing is read, so neither torch nor pandas is imported."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from skedastic.errors import UserError, suggestion
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")  # endings of tables in files
+ARRAYS = ".npz"
+SHARDS = (".tar",)  # of a WebDataset
+ENDINGS = (*TABLES, ARRAYS, *SHARDS)
+HUB = "hf:"  # before the name of a data set of the package datasets
+DIGITS = "digits"
+BUNDLED_TARGETS = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
+BUNDLED = (DIGITS, *BUNDLED_TARGETS)  # sets that come with scikit-learn
+IDX = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file is named as idx images are."""
+    return IDX.search(path.name) is not None
+
+
+def find_files(source: str) -> list[Path]:
+    """Return the files that a name, or a pattern such as "part-*.csv", means, in the order of their names.
+
+    Raises UserError where a pattern matches none.
+    """
+    if Path(source).exists() or not re.search(r"[*?\[]", source):
+        return [Path(source)]
+    matches = sorted(Path(p) for p in glob.glob(source, recursive=True) if Path(p).is_file())
+    if not matches:
+        raise UserError(f"{source}: no file matches the pattern")
+    return matches
+
+
+def named_files(name: str) -> list[Path] | None:
+    """Return the files that the name of a source means; None where it means none, such as a folder or a built-in set.
+
+    Raises UserError for a file that is not there under a name of no known ending, and for files that are not read.
+    """
+    if name in BUNDLED or name.startswith(HUB) or Path(name).is_dir():
+        return None if not Path(name).suffix or name.startswith(HUB) or _is_folder(Path(name)) else [Path(name)]
+    paths = find_files(name)
+    ending = paths[0].suffix.lower()
+    if ending in ENDINGS:
+        return paths
+    if not paths[0].exists():
+        near = suggestion(name, BUNDLED)
+        raise UserError(
+            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(ENDINGS)}, a folder of images or "
+            f"texts by class, hf:NAME, or one of {', '.join(BUNDLED)}"
+        )
+    kind = f"a file that ends in {ending!r}" if ending else "a file without ending"
+    raise UserError(f"{name} is {kind}; this reads files that end in {', '.join(ENDINGS)}, and folders by class")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.suffix.lower() not in ENDINGS
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where a file is not there, is a folder, or is empty."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name one file, such as a .csv or .parquet table")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
+
+
+def shown_name(paths: Sequence[Path]) -> str:
+    """Return how messages call one file, or several."""
+    return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+
+
+@contextmanager
+def readable(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Say in one line that `path` can't be read as what its name says.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read within this context.
+    *errors : type
+        What the reader raises, beside OSError.
+
+    Raises
+    ------
+    UserError
+        In place of these.
+    """
+    unreadable: tuple[type[Exception], ...] = (OSError, *errors)
+    try:
+        yield
+    except PermissionError:
+        raise UserError(f"{path} may not be read (permission denied)") from None
+    except unreadable as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{path} can't be read as a {path.suffix[1:].lower()} table: {reason}") from None

@@ -1,0 +1,69 @@
+"""The names of methods, read from the files of this package without running them: torch need not be imported for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "skedastic.methods"
+FOLDER = Path(__file__).parent
+PRESETS = "presets"  # the module with the published names, in the table NAMED
+CARD, TABLE = "card", "NAMED"
+
+
+@cache
+def method_classes() -> Mapping[str, str]:
+    """Return the module of each method's class, by the name of the class."""
+    return {cls: module for module, cls, _ in _cards()}
+
+
+@cache
+def method_names() -> tuple[str, ...]:
+    """Return every name that a user may ask for, as `presets` does: those on the cards, and the published ones."""
+    return tuple(sorted({name for _, _, name in _cards()} | set(_published())))
+
+
+@cache
+def _cards() -> tuple[tuple[str, str, str], ...]:
+    """Return module, class and name on the card of each method."""
+    return tuple(
+        (f"{PACKAGE}.{module}", node.name, name)
+        for module in _modules()
+        for node in _tree(module).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        for value in _assigned(node.body, CARD)
+        if (name := _name(value)) is not None
+    )
+
+
+def _published() -> Iterator[str]:
+    for value in _assigned(_tree(PRESETS).body, TABLE):
+        if isinstance(value, ast.Dict):
+            yield from (key.value for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def _modules() -> Iterator[str]:
+    return (path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__")
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse((FOLDER / f"{module}.py").read_text("utf-8"))
+
+
+def _assigned(body: list[ast.stmt], name: str) -> Iterator[ast.expr]:
+    """Yield what is assigned to a name, with a type beside it or without."""
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.expr) and any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            yield value
+
+
+def _name(card: ast.expr) -> str | None:
+    """Return the text given as `name` in a call such as Card(name="har")."""
+    for keyword in card.keywords if isinstance(card, ast.Call) else ():
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    return None

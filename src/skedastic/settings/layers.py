@@ -1,0 +1,96 @@
+"""Settings as they are given: a preset, a file, options and `--set key=value`, one over the other, as plain data.
+
+`skedastic.settings.config` makes a configuration of them. Nothing here needs torch, so that a name that can't be is refused at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from skedastic.errors import UserError, unknown
+from skedastic.settings import presets
+
+
+def layered(
+    path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = (), preset: str | None = None
+) -> dict[str, Any]:
+    """Return the settings of a preset, with those of a TOML file, `overrides` and `sets` on top; each may be left out.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The TOML file.
+    overrides : Mapping
+        Settings by dotted name, such as "train.lr"; one that is None is not given.
+    sets : sequence of str
+        Texts such as "train.lr=0.1", whose values are read as in TOML; bare words need no quotes.
+    preset : str, optional
+        A paper's table, such as "har-table1".
+
+    Raises
+    ------
+    UserError
+        The preset is unknown, the file can't be read, or a text is no key=value.
+    """
+    data: dict[str, Any] = {} if preset is None else dict(presets.settings(preset))
+    if path is not None:
+        data |= _file(path)
+    for key, value in overrides.items():
+        if value is not None:
+            _put(data, key, value)
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {item!r}: write key=value, for example --set train.lr=0.1")
+        _put(data, key.strip(), parse(text.strip()))
+    return data
+
+
+def check_keys(cls: type[Any], data: Mapping[str, Any], where: str = "") -> None:
+    """Raise UserError for a key that is no setting of a dataclass, or of the dataclasses that are its tables."""
+    hints, names = get_type_hints(cls), {f.name for f in dataclasses.fields(cls) if f.init}
+    for key, value in data.items():
+        place = f"{where}.{key}" if where else key
+        if key not in names:
+            raise unknown_setting(cls, place)
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
+            check_keys(hints[key], value, place)
+
+
+def unknown_setting(cls: type[Any], place: str) -> UserError:
+    """Return the error for a place that is no setting of a dataclass, with the nearest that is one."""
+    where = place.rpartition(".")[0]
+    return unknown(
+        "setting", place, [f"{where}.{f.name}" if where else f.name for f in dataclasses.fields(cls) if f.init]
+    )
+
+
+def parse(text: str) -> Any:
+    """Return what TOML makes of `text`; bare words need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _file(path: str | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"can't read the configuration {str(path)!r}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{str(path)!r} is not TOML: {error}") from None
+
+
+def _put(data: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise UserError(f"{key}: {table!r} is already a value, and must be a table; leave {table}=… out")
+    data[last] = value
