@@ -1,0 +1,242 @@
+"""Write docs/reference from the code: cards, settings, the command line's help, and docstrings. `make docs` runs it.
+
+A test compares the committed pages with what this module renders, so a change of a card, a setting, an option or a
+public docstring asks for `make docs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.testing import CliRunner
+
+import skedastic
+from skedastic import core
+from skedastic.cli import app
+from skedastic.configurable import described
+from skedastic.data.encoders.text import TextSettings
+from skedastic.losses import discover as losses
+from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.one_network import OneNetwork
+from skedastic.runs.result import Result
+from skedastic.settings.config import Config, Estimation
+from skedastic.settings.registry import FAMILIES
+from skedastic.training.config import TrainingConfig
+
+FOLDER = Path(__file__).parent / "reference"
+WRITTEN = "<!-- Written by docs/generate.py (`make docs`); do not edit. -->"
+SECTIONS = {"": Config, "train": TrainingConfig, "estimate": Estimation, "tokens": TextSettings}
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function that is a default
+LONGEST_DEFAULT = 60  # characters; a longer one is left out
+
+
+def methods_page() -> str:
+    """Return the page of every published name, by family: the cards, and the settings of each method."""
+    cards = json.loads(CliRunner().invoke(app, ["methods", "--json"], catch_exceptions=False).stdout)
+    axes = {field.name for field, _ in described(OneNetwork)} or set(cards["erm"]["parameters"])
+    parts = [
+        "# Methods",
+        WRITTEN,
+        "Every name can be given to `--method`, with settings in brackets. The axes are in every method that has them:",
+    ]
+    parts.append(_card_settings(cards["erm"]["parameters"], keep=axes))
+    for family, names in _by(cards, lambda card: card["family"]).items():
+        parts.append(f"## {family[:1].upper()}{family[1:]}")
+        parts += [_card(name, cards[name], axes) for name in names]
+    return _page(parts)
+
+
+def _card(name: str, card: Mapping[str, Any], axes: Iterable[str]) -> str:
+    facts = {
+        "paper": card["paper"],
+        "equation": card["equations"],
+        "stands for": f"`{card['stands_for']}`" if card["stands_for"] else "",
+        "needs": ", ".join(card["needs"]),
+        "wrapping": "; ".join(card["not_wrapped"]),
+        "cost": card["cost"],
+        "keeps of each example": card["memory"],
+    }
+    rows = [f"- {fact}: {value}" for fact, value in facts.items() if value and value != "—"]
+    table = "" if card["stands_for"] else _card_settings(card["parameters"], leave_out=axes)
+    return "\n\n".join(part for part in (f"### `{name}`", f"{card['title']}.", "\n".join(rows), table) if part)
+
+
+def _card_settings(
+    settings: Mapping[str, Mapping[str, Any]], keep: Iterable[str] | None = None, leave_out: Iterable[str] = ()
+) -> str:
+    rows = [
+        (f"`{name}`", _short(_written(said["default"])), said["meaning"])
+        for name, said in settings.items()
+        if name not in leave_out and (keep is None or name in keep)
+    ]
+    return _table(("setting", "default", "meaning"), rows) if rows else ""
+
+
+def losses_page() -> str:
+    """Return the page of losses: where each is from, and its settings."""
+    parts = [
+        "# Losses",
+        WRITTEN,
+        "A loss is an axis of every method that trains one network: `--set method.loss=NAME`.",
+    ]
+    for name, loss in losses().items():
+        module = inspect.getmodule(loss)
+        parts += [f"## `{name}`", _text(inspect.getdoc(module) or ""), f"For {' and '.join(sorted(loss.supports))}."]
+        parts.append(_settings(loss))
+    return _page(parts)
+
+
+def settings_page() -> str:
+    """Return the page of the whole configuration, and of what is chosen by name in it."""
+    parts = [
+        "# Settings", WRITTEN,
+        "A setting is given as `--set SECTION.NAME=VALUE`, in a TOML file, or in Python; many have an option of their own.",
+    ]  # fmt: skip
+    for section, cls in SECTIONS.items():
+        python = f" (`sk.{cls.__name__}` in Python)" if hasattr(skedastic, cls.__name__) else ""
+        parts += [f"## `[{section}]`" if section else "## The run", f"{_first(cls)}{python}", _settings(cls)]
+    for family in FAMILIES:
+        if family.many not in ("methods", "losses"):
+            parts.append(f"## {family.many[:1].upper()}{family.many[1:]}")
+            for name, cls in family.names().items():
+                parts += [f"### `{name}`", _first(cls), _settings(cls)]
+    return _page(parts)
+
+
+def cli_page() -> str:
+    """Return the page of the command line: each verb with its arguments and options."""
+    top = click.Context(app, info_name="skedastic", **app.context_settings)
+    parts = ["# Command line", WRITTEN]
+    for name in app.list_commands(top):
+        verb = app.get_command(top, name)
+        assert verb is not None
+        context = click.Context(verb, info_name=name, parent=top)
+        usage = verb.get_usage(context).removeprefix("Usage: ")
+        parts += [f"## `{name}`", _text(verb.help or ""), f"```\n{usage}\n```"]
+        rows = [record for p in verb.params if (record := p.get_help_record(context))]
+        parts.append(_table(("option", "meaning"), [(f"`{' '.join(o.split())}`", meaning) for o, meaning in rows]))
+    return _page(parts)
+
+
+def python_page() -> str:
+    """Return the page of the public names in Python: signatures and docstrings."""
+    public = {n: v for n in dir(skedastic) if not n.startswith("_") and _documented(v := getattr(skedastic, n))}
+    parts = ["# Python", WRITTEN, "`import skedastic as sk`. Methods are on [their own page](methods.md)."]
+    parts += [_python(f"sk.{name}", value) for name, value in public.items()]
+    parts += ["## What a fit returns", _python("Result", Result), "## `skedastic.core`, for your own loop"]
+    parts += [_python(f"core.{name}", getattr(core, name)) for name in core.__all__]
+    return _page(parts)
+
+
+def _documented(value: Any) -> bool:
+    ours = (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__.startswith("skedastic.")
+    return ours and not (inspect.isclass(value) and issubclass(value, Method))
+
+
+def _python(name: str, value: Any) -> str:
+    """Return a name with its signature, its docstring, and a line for each public method."""
+    members = dict(inspect.getmembers(value, _is_member)) if inspect.isclass(value) else {}
+    own = [(n, m) for n, m in members.items() if not n.startswith("_") and n in _defined(value)]
+    rows = [(f"`{n}`", _first(m)) for n, m in own]
+    signature = "" if inspect.isclass(value) else f"{name}{ADDRESS.sub('', str(inspect.signature(value)))}\n\n"
+    parts = [f"### `{name}`", f"```text\n{signature}{inspect.getdoc(value)}\n```"]
+    return "\n\n".join([*parts, _table(("member", "meaning"), rows)] if rows else parts)
+
+
+def _is_member(value: Any) -> bool:
+    return inspect.isfunction(value) or isinstance(value, property) or hasattr(value, "attrname")
+
+
+def _defined(cls: type[Any]) -> set[str]:
+    return {name for base in cls.__mro__ if base.__module__.startswith("skedastic.") for name in vars(base)}
+
+
+def _settings(cls: type[Any]) -> str:
+    """Return the table of a class's settings: each with its type, default, range and meaning."""
+    if not dataclasses.is_dataclass(cls):
+        return ""
+    rows = [
+        (f"`{field.name}`", f"`{field.type}`", _short(_default(field)), str(said.range or ""), said.meaning)
+        for field, said in described(cls)  # type: ignore[arg-type]
+    ]
+    return _table(("setting", "type", "default", "range", "meaning"), rows) if rows else ""
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return _written(field.default)
+    return "" if field.default_factory is dataclasses.MISSING else _written(field.default_factory())
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value:  # a method, a loss or the like, with its own settings
+        return str(value["name"])
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def _short(text: str) -> str:
+    return f"`{text}`" if text and len(text) <= LONGEST_DEFAULT else ""
+
+
+def _first(value: Any) -> str:
+    """Return the first sentence or paragraph of a docstring."""
+    return _text((inspect.getdoc(value) or "").split("\n\n")[0])
+
+
+def _text(doc: str) -> str:
+    """Return a docstring as Markdown: asterisks and angle brackets stay as they are, but for those in code."""
+    parts = doc.replace("\b\n", "").strip().split("`")
+    parts[::2] = [part.replace("*", "\\*").replace("<", "\\<") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], f"|{' --- |' * len(cells[0])}", *lines[1:]])
+
+
+def _by(cards: Mapping[str, Any], family: Callable[[Any], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, card in cards.items():
+        groups.setdefault(family(card), []).append(name)
+    return dict(sorted(groups.items()))
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "methods.md": methods_page,
+    "losses.md": losses_page,
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "python.md": python_page,
+}
+
+
+def stale() -> Iterator[str]:
+    """Yield the names of the pages that are missing or out of date."""
+    for name, render in PAGES.items():
+        if not (FOLDER / name).is_file() or (FOLDER / name).read_text("utf-8") != render():
+            yield name
+
+
+def main() -> None:
+    """Write every page."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, render in PAGES.items():
+        (FOLDER / name).write_text(render(), "utf-8")
+        print(f"wrote docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()
