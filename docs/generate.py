@@ -25,7 +25,9 @@ from skedastic.data.encoders.text import TextSettings
 from skedastic.losses import discover as losses
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.one_network import OneNetwork
+from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
+from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config, Estimation
 from skedastic.settings.registry import FAMILIES
 from skedastic.training.config import TrainingConfig
@@ -130,7 +132,9 @@ def python_page() -> str:
     public = {n: v for n in dir(skedastic) if not n.startswith("_") and _documented(v := getattr(skedastic, n))}
     parts = ["# Python", WRITTEN, "`import skedastic as sk`. Methods are on [their own page](methods.md)."]
     parts += [_python(f"sk.{name}", value) for name, value in public.items()]
-    parts += ["## What a fit returns", _python("Result", Result), "## `skedastic.core`, for your own loop"]
+    parts.append("## Results of a fit, a saved run and a comparison")
+    parts += [_python(cls.__name__, cls) for cls in (Result, RunSummary, Comparison)]
+    parts.append("## `skedastic.core`, for your own loop")
     parts += [_python(f"core.{name}", getattr(core, name)) for name in core.__all__]
     return _page(parts)
 
