@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 from click.testing import CliRunner
@@ -21,20 +21,17 @@ import skedastic
 from skedastic import core
 from skedastic.cli import app
 from skedastic.configurable import described
-from skedastic.data.encoders.text import TextSettings
 from skedastic.losses import discover as losses
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
 from skedastic.runs.summary import RunSummary
-from skedastic.settings.config import Config, Estimation
+from skedastic.settings.config import Config
 from skedastic.settings.registry import FAMILIES
-from skedastic.training.config import TrainingConfig
 
 FOLDER = Path(__file__).parent / "reference"
 WRITTEN = "<!-- Written by docs/generate.py (`make docs`); do not edit. -->"
-SECTIONS = {"": Config, "train": TrainingConfig, "estimate": Estimation, "tokens": TextSettings}
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function that is a default
 LONGEST_DEFAULT = 60  # characters; a longer one is left out
 
@@ -101,7 +98,7 @@ def settings_page() -> str:
         "# Settings", WRITTEN,
         "A setting is given as `--set SECTION.NAME=VALUE`, in a TOML file, or in Python; many have an option of their own.",
     ]  # fmt: skip
-    for section, cls in SECTIONS.items():
+    for section, cls in _sections().items():
         python = f" (`sk.{cls.__name__}` in Python)" if hasattr(skedastic, cls.__name__) else ""
         parts += [f"## `[{section}]`" if section else "## The run", f"{_first(cls)}{python}", _settings(cls)]
     for family in FAMILIES:
@@ -110,6 +107,12 @@ def settings_page() -> str:
             for name, cls in family.names().items():
                 parts += [f"### `{name}`", _first(cls), _settings(cls)]
     return _page(parts)
+
+
+def _sections() -> dict[str, type[Any]]:
+    """Return the dataclass of each section of a configuration, "" being the configuration itself."""
+    of_a_field = {name: hint for name, hint in get_type_hints(Config).items() if dataclasses.is_dataclass(hint)}
+    return {"": Config, **{name: cls for name, cls in of_a_field.items() if isinstance(cls, type)}}
 
 
 def cli_page() -> str:
@@ -182,6 +185,8 @@ def _default(field: dataclasses.Field[Any]) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, dict) and "name" in value:  # a method, a loss or the like, with its own settings
         return str(value["name"])
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
 
 
