@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import skedastic
 from skedastic import core
 from skedastic.cli import app
-from skedastic.configurable import described
+from skedastic.configurable import described, markdown_table
 from skedastic.losses import discover as losses
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.one_network import OneNetwork
@@ -166,20 +166,7 @@ def _defined(cls: type[Any]) -> set[str]:
 
 
 def _settings(cls: type[Any]) -> str:
-    """Return the table of a class's settings: each with its type, default, range and meaning."""
-    if not dataclasses.is_dataclass(cls):
-        return ""
-    rows = [
-        (f"`{field.name}`", f"`{field.type}`", _short(_default(field)), str(said.range or ""), said.meaning)
-        for field, said in described(cls)  # type: ignore[arg-type]
-    ]
-    return _table(("setting", "type", "default", "range", "meaning"), rows) if rows else ""
-
-
-def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default is not dataclasses.MISSING:
-        return _written(field.default)
-    return "" if field.default_factory is dataclasses.MISSING else _written(field.default_factory())
+    return markdown_table(cls) if any(described(cls)) else ""
 
 
 def _written(value: Any) -> str:

@@ -19,7 +19,7 @@ USE = """
 import with_example
 from skedastic.errors import UserError
 from skedastic.methods import discover
-from skedastic.settings.config import make_method, method_table
+from skedastic.settings.methods import make_method, method_table
 
 cls = discover()["confidence-penalty"]
 method = make_method("confidence-penalty(begins=0.5)", {})

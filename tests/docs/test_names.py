@@ -8,8 +8,9 @@ import pytest
 
 from skedastic.cli import app
 from skedastic.pipeline import ALL
-from skedastic.settings.config import compared_methods, make_method, read
 from skedastic.settings.expression import split
+from skedastic.settings.methods import compared_methods, make_method
+from skedastic.settings.reading import read
 from tests.support.pages import WRITTEN, blocks, commands, commands_in_prose, text, title
 from tests.support.paths import ROOT
 
@@ -86,6 +87,18 @@ def test_a_file_of_the_project_that_a_page_names_is_there(page):
         assert (ROOT / path).is_file(), f"{path} is not there"
     for path, ending in modules:
         assert (ROOT / "src" / "skedastic" / f"{path}{ending}").exists(), f"{path}{ending} is not there"
+
+
+def test_a_page_that_the_code_names_is_there():
+    named = [
+        (file.name, page)
+        for folder in ("src", "examples", "benchmarks")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for page in re.findall(r"\bdocs/[\w/]+\.md", file.read_text("utf-8"))
+    ]
+    assert named
+    for file, page in named:
+        assert (ROOT / page).is_file(), f"{file} names {page}, which is not there"
 
 
 def test_every_package_is_in_the_architecture():

@@ -1,31 +1,36 @@
 """MW-Net: a small network that learns from a reference set how to weigh an example by its loss.
 
-Source: Shu, Xie, Yi, Zhao, Zhou, Xu, Meng, "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting", NeurIPS 2019,
-equations 3 to 5 and Algorithm 1: V(ℓ; Θ) has one hidden layer of 100 and a sigmoid. A virtual step ŵ(Θ) = w − α (1/B) Σ V(ℓ_i; Θ) ∇ℓ_i;
-Θ takes a step down the loss of the reference batch at ŵ(Θ); w takes the step with the new weights.
+Source: Shu, Xie, Yi, Zhao, Zhou, Xu, Meng, "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting",
+NeurIPS 2019, equations 3 to 5 and Algorithm 1: V(ℓ; Θ) has one hidden layer of 100 and a sigmoid. A virtual step ŵ(Θ)
+= w − α (1/B) Σ V(ℓ_i; Θ) ∇ℓ_i; Θ takes a step down the loss of the reference batch at ŵ(Θ); w takes the step with the
+new weights.
 
-Compared with github.com/xjtushujun/meta-weight-net (commit 3f1800f), its one-step gradient to rounding, without its copies of the layers:
-dL/dΘ = −(α/B) Σ_i ⟨∇L(ŵ), ∇ℓ_i⟩ ∂V(ℓ_i)/∂Θ (`core.meta`). As there, α is the network's current learning rate and the virtual step is plain
-gradient descent, the weights are not normalized, Θ has Adam at 1e-3 with weight decay 1e-4, and BatchNorm takes each batch's own
-statistics in every forward while its running ones follow the training batch alone. There the batch is run twice at the same
-weights; here once, so that dropout is the same in both. There reference batches are as large as the others; here a quarter, since
-m is free in Algorithm 1, a step is a fifth faster, and nothing that we measured was worse for it (docs/results/cost.md).
+Compared with github.com/xjtushujun/meta-weight-net (commit 3f1800f), its one-step gradient to rounding, without its
+copies of the layers: dL/dΘ = −(α/B) Σ_i ⟨∇L(ŵ), ∇ℓ_i⟩ ∂V(ℓ_i)/∂Θ (`core.meta`). As there, α is the network's current
+learning rate and the virtual step is plain gradient descent, the weights are not normalized, Θ has Adam at 1e-3 with
+weight decay 1e-4, and BatchNorm takes each batch's own statistics in every forward while its running ones follow the
+training batch alone. There the batch is run twice at the same weights; here once, so that dropout is the same in both.
+There reference batches are as large as the others; here a quarter, since m is free in Algorithm 1, a step is a fifth
+faster, and nothing that we measured was worse for it (docs/results/cost.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.lookahead import stepped
-from skedastic.errors import UserError
-from skedastic.methods.bases.learned_weights import SETTINGS, LearnedWeights, Lookahead, trained_parameters
-from skedastic.methods.bases.method import MIXED, PERTURBED, REFERENCE, Card, OwnOptimizer, State, Task
-from skedastic.methods.bases.one_network import OneNetworkState
+from skedastic.methods.bases.card import MIXED, PERTURBED, REFERENCE, Capabilities, Card
+from skedastic.methods.bases.engine import OwnOptimizer
+from skedastic.methods.bases.learned_weights import LearnedWeights, Lookahead, trained_parameters
+from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
+from skedastic.methods.bases.task import Task
 
 
 class WeightNet(nn.Module):
@@ -44,19 +49,21 @@ class WeightNet(nn.Module):
 class MWNetState(OneNetworkState):
     """The network, and the one that weighs."""
 
-    def __init__(self, net: nn.Module, known: tuple[Tensor | None, Tensor | None], weighter: WeightNet) -> None:
-        super().__init__(net, *known)
+    def __init__(self, net: nn.Module, constants: ClassConstants, weighter: WeightNet) -> None:
+        super().__init__(net, constants)
         self.weighter = weighter
 
 
 @dataclass(frozen=True, kw_only=True)
-class MWNet(LearnedWeights):
+class MWNet(LearnedWeights[MWNetState]):
     """Weigh each example by a function of its loss that is learned on the reference set."""
 
-    reference_batch: float = 0.25
-    hidden: int = 100
-    meta_lr: float = 1e-3
-    meta_weight_decay: float = 1e-4
+    reference_batch: float = setting(
+        0.25, "examples of a reference batch, as a share of a batch's; 1 is the authors', smaller is faster", "(0, 1]"
+    )
+    hidden: int = setting(100, "units of the network that weighs; 100 is the paper's", "[1, inf)")
+    meta_lr: float = setting(1e-3, "its learning rate (Adam); 0.001 is the authors'", "(0, inf)")
+    meta_weight_decay: float = setting(1e-4, "its weight decay", "[0, inf)")
 
     card: ClassVar[Card] = Card(
         name="mw-net",
@@ -64,57 +71,43 @@ class MWNet(LearnedWeights):
         paper="Shu et al., Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting, NeurIPS 2019",
         equations="(1/B) Σ V(ℓ_i; Θ) ℓ_i, Θ by ∂L_ref(w − α ∇Σ V ℓ)/∂Θ (eq. 3 to 5, Algorithm 1)",
         family="reweighting by learning",
-        needs=frozenset({REFERENCE}),
-        supports=frozenset({"classification", "regression"}),
-        incompatible_with={
-            PERTURBED: "it takes gradients of the examples and of the reference set itself",
-            MIXED: "it weighs an example by its loss, and a mixture's is large for being one",
-        },
+        capabilities=Capabilities(
+            needs=frozenset({REFERENCE}),
+            incompatible_with={
+                PERTURBED: "it takes gradients of the examples and of the reference set itself",
+                MIXED: "it weighs an example by its loss, and a mixture's is large for being one",
+            },
+        ),
         never_erm="its weights are below 1, and never all equal",
-        parameters={
-            **SETTINGS,
-            "hidden": "units of the network that weighs, ≥ 1",
-            "meta_lr": "its learning rate (Adam), > 0",
-            "meta_weight_decay": "its weight decay, ≥ 0",
-        },
         cost=(
             "3.0 × the step of plain training on ResNet-32 (two cores), 3.8 × with reference_batch=1: "
             "the virtual step, one for the reference batch, and a forward in dual numbers"
         ),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.hidden < 1:
-            raise UserError(f"MWNet(hidden={self.hidden}): hidden must be at least 1; 100 is the paper's")
-        if not 0 < self.meta_lr < float("inf"):
-            raise UserError(f"MWNet(meta_lr={self.meta_lr}): meta_lr must be finite and above 0; 0.001 is the authors'")
-        if not 0 <= self.meta_weight_decay < float("inf"):
-            raise UserError(f"MWNet(meta_weight_decay={self.meta_weight_decay}): must be finite and at least 0")
-
-    def init(self, task: Task, make_net: Callable[[], nn.Module]) -> MWNetState:
+    def init(self, task: Task, make_net: MakeNet) -> MWNetState:
         """Return fresh networks."""
-        return MWNetState(self.network(task, make_net), self.known(task), WeightNet(self.hidden))
+        return MWNetState(self.network(task, make_net), self.class_constants(task), WeightNet(self.hidden))
 
-    def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
+    def param_groups(self, state: MWNetState) -> Mapping[str, list[nn.Parameter]]:
         """Return the network's parameters, and apart from them those of the one that weighs."""
-        assert isinstance(state, MWNetState)
         return {"main": list(state.net.parameters()), "weighter": list(state.weighter.parameters())}
 
     def optimizers(self) -> Mapping[str, OwnOptimizer]:
         """Return Adam, for the network that weighs."""
         return {"weighter": OwnOptimizer(self.meta_lr, self.meta_weight_decay)}
 
-    def learned(self, state: Any, look: Lookahead) -> Tensor:
+    def learned(self, lookahead: Lookahead[MWNetState]) -> Tensor:
         """Take a step on Θ, and return the new weights."""
-        parameters, engine = trained_parameters(state), look.engine
-        rate, seen = engine.rate("main"), look.losses.detach()
+        state, engine = lookahead.state, lookahead.engine
+        parameters = trained_parameters(state)
+        rate, seen = engine.rate("main"), lookahead.losses.detach()
         weights = state.weighter(seen)
-        virtual = (weights.detach() * look.losses).mean()
+        virtual = (weights.detach() * lookahead.losses).mean()
         gradients = engine.gradients(virtual, list(parameters.values()), retain_graph=True)
         _, direction = self.reference_gradients(state, stepped(parameters, gradients, rate), engine)
-        by_weight = -rate / len(seen) * look.products(direction)  # ∂L/∂V(ℓ_i)
+        by_weight = -rate / len(seen) * lookahead.products(direction)  # ∂L/∂V(ℓ_i)
         engine.update("weighter", (by_weight * weights).sum())
         with torch.no_grad():
-            found: Tensor = state.weighter(seen)
-        return found
+            renewed: Tensor = state.weighter(seen)
+        return renewed
