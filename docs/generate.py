@@ -39,14 +39,14 @@ LONGEST_DEFAULT = 60  # characters; a longer one is left out
 def methods_page() -> str:
     """Return the page of every published name, by family: the cards, and the settings of each method."""
     cards = json.loads(CliRunner().invoke(app, ["methods", "--json"], catch_exceptions=False).stdout)
-    axes = {field.name for field, _ in described(OneNetwork)} or set(cards["erm"]["parameters"])
+    axes = {field.name for field, _ in described(OneNetwork)}
     parts = [
         "# Methods",
         WRITTEN,
         "Every name can be given to `--method`, with settings in brackets. The axes are in every method that has them:",
     ]
     parts.append(_card_settings(cards["erm"]["parameters"], keep=axes))
-    for family, names in _by(cards, lambda card: card["family"]).items():
+    for family, names in _by_family(cards).items():
         parts.append(f"## {family[:1].upper()}{family[1:]}")
         parts += [_card(name, cards[name], axes) for name in names]
     return _page(parts)
@@ -96,7 +96,7 @@ def settings_page() -> str:
     """Return the page of the whole configuration, and of what is chosen by name in it."""
     parts = [
         "# Settings", WRITTEN,
-        "A setting is given as `--set SECTION.NAME=VALUE`, in a TOML file, or in Python; many have an option of their own.",
+        "A setting is given as `--set SECTION.NAME=VALUE`, in a TOML file, or in Python. Many have an option, too.",
     ]  # fmt: skip
     for section, cls in _sections().items():
         python = f" (`sk.{cls.__name__}` in Python)" if hasattr(skedastic, cls.__name__) else ""
@@ -199,10 +199,10 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([lines[0], f"|{' --- |' * len(cells[0])}", *lines[1:]])
 
 
-def _by(cards: Mapping[str, Any], family: Callable[[Any], str]) -> dict[str, list[str]]:
+def _by_family(cards: Mapping[str, Any]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for name, card in cards.items():
-        groups.setdefault(family(card), []).append(name)
+        groups.setdefault(card["family"], []).append(name)
     return dict(sorted(groups.items()))
 
 
