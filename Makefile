@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lock
+.PHONY: help setup demo test check docs lock
 
 help:
 	@echo "make demo    HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
 	@echo "make test    all tests"
 	@echo "make check   ruff and mypy"
+	@echo "make docs    docs/reference, from the code"
 	@echo "make setup   only .venv, with the locked versions"
 
 setup: .venv/.done
@@ -31,6 +32,9 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: setup
+	@$(BIN)/python docs/generate.py
 
 lock: # writes requirements.lock anew from pyproject.toml; torch stays where it is pinned
 	@$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0

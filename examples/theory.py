@@ -3,7 +3,7 @@
     python examples/theory.py [--out runs/theory] [--quick]
 
 Writes figure.html and table.csv and prints the table; the figure needs plotly: pip install 'skedastic[examples]'.
-`docs/theory.md` says what came out. `theory_setting.py` has the simulated truth and what the theory says of it,
+`docs/theory/theory.md` says what came out. `theory_setting.py` has the simulated truth and what the theory says of it,
 `theory_network.py` the network of Figure 3, `theory_figure.py` the figure.
 """
 

@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md is a whole method: one file, found, tested and listed without being named anywhere else."""
+"""The example of CONTRIBUTING.md is a whole method: one file, found, tested, listed without being named elsewhere."""
 
 from __future__ import annotations
 

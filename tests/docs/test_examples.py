@@ -1,4 +1,4 @@
-"""Every command of docs/examples.md, on a few rows of the same data."""
+"""Every command of docs/guide/examples.md, on a few rows of the same data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skedastic.cli import main
 from skedastic.settings.presets import settings as settings_of
 from tests.support.paths import ROOT
 
-COMMANDS = re.findall(r"^skedastic .+$", (ROOT / "docs" / "examples.md").read_text("utf-8"), re.MULTILINE)
+COMMANDS = re.findall(r"^skedastic .+$", (ROOT / "docs" / "guide" / "examples.md").read_text("utf-8"), re.MULTILINE)
 SMALL = {
     "compare": ["--limit", "300", "--epochs", "2", "--seeds", "1", "--jobs", "1", "--out", "run"],
     "estimate": ["--limit", "300", "--epochs", "1", "--json"],

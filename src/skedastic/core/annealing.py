@@ -11,7 +11,7 @@ are not averaged: of two classes whose labels are exchanged, too much strength g
 error of the two is then the same as that of a perfect model.
 
 The falling itself does most of the good, as in annealing: what is learned while the strength is high is what many
-examples agree on, and there is less time left to fit the noise. docs/strength.md has the figures.
+examples agree on, and there is less time left to fit the noise. docs/guide/strength.md has the figures.
 """
 
 from __future__ import annotations

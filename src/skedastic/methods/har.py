@@ -12,7 +12,7 @@ size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced str
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
 noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
-(`skedastic.core.annealing`, docs/strength.md).
+(`skedastic.core.annealing`, docs/guide/strength.md).
 
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
 others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.

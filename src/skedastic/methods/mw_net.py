@@ -11,7 +11,7 @@ learning rate and the virtual step is plain gradient descent, the weights are no
 weight decay 1e-4, and BatchNorm takes each batch's own statistics in every forward while its running ones follow the
 training batch alone. There the batch is run twice at the same weights; here once, so that dropout is the same in both.
 There reference batches are as large as the others; here a quarter, since m is free in Algorithm 1, a step is a fifth
-faster, and nothing that we measured was worse for it (docs/methods.md).
+faster, and nothing that we measured was worse for it (docs/results/cost.md).
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ NAMED: Mapping[str, Named] = {
     "har-unit": Named("har", {"noise": "unit"}, "regularization", "HAR by rarity alone", HAR_PAPER,
     "τ_g ∝ q_g^(−2/5)"),
     "har-auto": Named(
-        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/strength.md", "—",
+        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/guide/strength.md", "—",
         role="headline",
     ),
     "har-drw": Named(
