@@ -67,7 +67,7 @@ def test_the_digits_are_found_among_the_odd_and_the_even(run: sk.Result) -> None
         assert adjusted_rand_score(digit[rows.index], rows["group"]) > 0.3  # 0 by chance
     assert len(run.strengths) == len(run.group_stats.noise) == 10
     assert "10 clusters of held-out features" in " ".join(run.notes)
-    assert {g["name"] for g in run.metrics["groups"]} == set(run.groups)
+    assert set(run.metrics.groups) == set(run.groups)
 
 
 def test_each_row_is_clustered_by_a_network_that_never_saw_it(table: str) -> None:

@@ -17,9 +17,10 @@ from rich.table import Table
 
 from skedastic.configurable import Setting, described
 from skedastic.errors import UserError
-from skedastic.evaluation.metric import ACCURACY, ERROR, Measure, to_digits
+from skedastic.evaluation.metric import Metric, metric_of, to_digits
 
 if TYPE_CHECKING:
+    from skedastic.evaluation.metrics import AnyMetrics
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
     from skedastic.runs.comparison import Comparison
@@ -74,7 +75,7 @@ def say(text: str) -> None:
 def show_data(data: Data) -> None:
     """Print what was found in the data, before anything is trained."""
     test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
-    err.print(f"{data.source.found}", markup=False, soft_wrap=True)
+    err.print(f"{data.source.summary}", markup=False, soft_wrap=True)
     err.print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
 
 
@@ -83,8 +84,7 @@ def show_fit(result: RunSummary, folder: Path) -> None:
     _notes(result.notes)
     show_groups(result)
     if result.label_issues is not None:
-        answers = "labels" if result.scale is None else "targets"
-        say(f"{result.issue_count} {answers} look wrong: {folder / 'suspects.parquet'}")
+        say(f"{result.issue_count} {result.target.noun} look wrong: {folder / 'suspects.parquet'}")
     say(f"Report: {folder / 'report.html'}")
 
 
@@ -103,16 +103,16 @@ def show_groups(result: RunSummary) -> None:
     """Print a row for each group, and what came out."""
     from skedastic.runs.sentences import fit_sentence, unlearned
 
-    tested = {g["name"]: g for g in result.metrics["groups"]} if result.metrics else {}
-    measure = result.measure
+    tested = result.metrics.groups if result.metrics else {}
+    metric = result.metric
     table = _table(
         "group",
         "train",
-        f"{measure.noise} (95 %)",
-        *[f"true {measure.noise}"] * bool(result.true_noise),
+        f"{metric.noise} (95 %)",
+        *[f"true {metric.noise}"] * bool(result.true_noise),
         "strength",
         "test",
-        f"{measure.name} (95 %)",
+        f"{metric.name} (95 %)",
     )
     order = (
         range(len(result.groups))
@@ -124,11 +124,11 @@ def show_groups(result: RunSummary) -> None:
         table.add_row(
             group,
             str(result.train_count[g]),
-            "" if result.group_stats is None else _noise_of(result.group_stats, g, measure),
-            *([_noise(result.true_noise[g], measure)] if result.true_noise else []),
+            "" if result.group_stats is None else _noise_of(result.group_stats, g, metric),
+            *([_noise(result.true_noise[g], metric)] if result.true_noise else []),
             "" if result.strengths is None else f"{float(result.strengths[g]):.3f}",
-            str(row["n"]) if row else "",
-            _range(row[measure.key], row["low"], row["high"], measure) if row and row["n"] else "",
+            str(row.n) if row else "",
+            _range(row.value, row.low, row.high, metric) if row and row.value is not None else "",
         )
     out.print(table)
     _left_out(len(result.groups))
@@ -137,10 +137,10 @@ def show_groups(result: RunSummary) -> None:
     say(fit_sentence(result))
 
 
-def show_evaluation(result: RunSummary, metrics: dict[str, Any], as_json: bool) -> None:
+def show_evaluation(result: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:
     """Print the figures of a labelled source."""
     if as_json:
-        print(json.dumps(_finite(metrics), indent=2, ensure_ascii=False))
+        print(json.dumps(_finite(metrics.to_dict()), indent=2, ensure_ascii=False))
         return
     show_groups(dataclasses.replace(result, metrics=metrics))
 
@@ -163,18 +163,18 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     parts = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
-    measure = comparison.measure
+    metric = comparison.metric
     what = (
-        "accuracy on the test set, %" if measure.percent else "root mean squared error on the test set, lower is better"
+        "accuracy on the test set, %" if metric.percent else "root mean squared error on the test set, lower is better"
     )
     table = _table("", *[p.replace("_", " ") for p in parts], "seconds", title=f"{what} (95 % over seeds)")
     table.columns[0].min_width = min(LONGEST_NAME, max(len(name) for name in figures["methods"]))
     for name, row in figures["methods"].items():
-        table.add_row(name, *[_of(row[p], measure) for p in parts], f"{row['seconds']:.1f}")
+        table.add_row(name, *[_of(row[p], metric) for p in parts], f"{row['seconds']:.1f}")
     differences = [p for p in parts if p != "worst_group"]
     for b, a in comparison.pairs():
         row = figures["paired"][f"{b}-{a}"]
-        table.add_row(f"{b} − {a}", *[_of(row[p], measure, signed=True) if p in differences else "" for p in parts], "")
+        table.add_row(f"{b} − {a}", *[_of(row[p], metric, signed=True) if p in differences else "" for p in parts], "")
     out.print(table)
     if has_focus:
         say(f"focus: {', '.join(comparison.focus)}")
@@ -186,28 +186,28 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
-    from skedastic.noise.label_issues import found_wrong
+    from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
     from skedastic.runs.sentences import unlearned
 
     estimate, data = estimated
     stats, truth = estimate.stats, true_noise(data)
     measured = None if estimate.measured is None else estimate.measured.noise.tolist()
-    measure = ACCURACY if data.train.scale is None else ERROR
+    metric = metric_of(data.train.target)
     tau = stats.strengths
     wrong = wrong_labels(data)
-    found = None if wrong is None else found_wrong(estimate.suspects, wrong)
+    scores = None if wrong is None else score_label_issues(estimate.label_issues, wrong)
     if as_json:
-        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured, "suspects": found}
+        beside = {"strengths": tau.tolist(), "true_noise": truth, "measured_noise": measured, "suspects": scores}
         print(json.dumps(stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
         return
     _notes(data.source.notes)
     table = _table(
         "group",
         "rows",
-        "share" if data.train.bins is None else "density",
-        f"{measure.noise} (95 %)",
-        *[f"true {measure.noise}"] * bool(truth),
+        "share" if data.train.grouping.target_bins is None else "density",
+        f"{metric.noise} (95 %)",
+        *[f"true {metric.noise}"] * bool(truth),
         *["annotators disagree"] * bool(measured),
         "τ",
         title="estimated on held-out rows",
@@ -217,18 +217,18 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             stats.names[g],
             str(int(stats.count[g])),
             _percent(float(stats.density[g])),
-            _noise_of(stats, g, measure),
+            _noise_of(stats, g, metric),
         ]
-        others = [_noise(values[g], measure) for values in (truth, measured) if values]
+        others = [_noise(values[g], metric) for values in (truth, measured) if values]
         table.add_row(*row, *others, f"{float(tau[g]):.3f}")
     out.print(table)
     _left_out(len(stats.names))
     _rank_correlation(stats, truth)
     _rank_correlation(stats, measured, "annotators' disagreement")
-    if found is not None:
+    if scores is not None:
         say(
-            f"{found['issues']:,} labels look wrong, and {found['precision']:.0%} of these are: {found['recall']:.0%} of all "
-            f"{found['wrong']:,} that are. Of the {found['wrong']:,} most suspect, {found['first']:.0%} are."
+            f"{scores['issues']:,} labels look wrong, and {scores['precision']:.0%} of these are: {scores['recall']:.0%} of all "
+            f"{scores['wrong']:,} that are. Of the {scores['wrong']:,} most suspect, {scores['first']:.0%} are."
         )
     _notes(tuple(unlearned(stats)))
 
@@ -430,34 +430,34 @@ def _rank_correlation(stats: Any, other: Sequence[float | None] | None, what: st
     say(f"Spearman correlation of estimated noise and {what} over {len(known)} groups: {value:.2f}")
 
 
-def _noise_of(stats: Any, g: int, measure: Measure) -> str:
-    mean, low, high = (measure.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
-    return _range(mean, low, high, measure)
+def _noise_of(stats: Any, g: int, metric: Metric) -> str:
+    mean, low, high = (metric.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
+    return _range(mean, low, high, metric)
 
 
-def _noise(value: float | None, measure: Measure) -> str:
-    if value is None or measure.percent:
+def _noise(value: float | None, metric: Metric) -> str:
+    if value is None or metric.percent:
         return _percent(value)
-    return measure.text(measure.of_noise(value))
+    return metric.text(metric.of_noise(value))
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value * 100:.1f}"
 
 
-def _range(mean: float, low: float | None, high: float | None, measure: Measure) -> str:
+def _range(mean: float, low: float | None, high: float | None, metric: Metric) -> str:
     if low is None or high is None:
-        return measure.text(mean)
-    if not measure.percent:
-        return f"{measure.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
+        return metric.text(mean)
+    if not metric.percent:
+        return f"{metric.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
     return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
 
 
-def _of(row: dict[str, Any] | None, measure: Measure, signed: bool = False) -> str:
+def _of(row: dict[str, Any] | None, metric: Metric, signed: bool = False) -> str:
     if row is None:
         return ""
-    if not measure.percent:
-        mean = measure.difference(row["mean"]) if signed else measure.text(row["mean"])
+    if not metric.percent:
+        mean = metric.difference(row["mean"]) if signed else metric.text(row["mean"])
         return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
     sign = "+" if signed else ""
     mean = f"{row['mean'] * 100:{sign}.1f}"

@@ -14,15 +14,20 @@ from skedastic.data.sources.source import Source
 from skedastic.data.splits import folds, half, limit, reference_rows, split_rows
 from skedastic.data.tables.roles import Roles
 from skedastic.data.targets.corrections import with_corrections
+from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.regression import Bins, Scale
+from skedastic.data.targets.target import Classes, Numbers, Target
 
 __all__ = [
     "Bins",
+    "Classes",
     "Dataset",
     "Encoder",
     "Features",
+    "Grouping",
     "ImageEncoder",
     "Loader",
+    "Numbers",
     "RawBatch",
     "Roles",
     "RowEncoder",
@@ -30,6 +35,7 @@ __all__ = [
     "Schema",
     "Source",
     "Stream",
+    "Target",
     "TextSettings",
     "Truth",
     "affected_classes",

@@ -71,7 +71,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
         raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
     rng = np.random.default_rng(seed)
     kept, whole = source.rows, source.removed is None
-    labels = source.y if source.classes else torch.zeros_like(source.group)
+    labels = source.target.strata(source.y)
     y = (labels if whole else labels[kept]).numpy()
     group = y if source.group is labels else (source.group if whole else source.group[kept]).numpy()
     if source.unit is not None:
@@ -100,8 +100,8 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
     single row, which can't be in both.
     """
     rng = np.random.default_rng([seed, REFERENCE])
-    y = source.y[rows].numpy() if source.classes else np.zeros(len(rows), dtype=np.int64)
-    count = np.bincount(y, minlength=max(len(source.classes), 1))
+    y = source.target.strata(source.y[rows]).numpy()
+    count = np.bincount(y, minlength=source.target.outputs)
     short = np.flatnonzero(count < 2)
     if len(short):
         name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"

@@ -14,7 +14,7 @@ from skedastic.report.words import shortened, strength, thousands
 
 if TYPE_CHECKING:
     from skedastic.evaluation.intervals import Interval
-    from skedastic.evaluation.metric import Measure
+    from skedastic.evaluation.metric import Metric
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
@@ -54,7 +54,7 @@ def figures(report: Report) -> dict[str, Chart]:
     return found
 
 
-def noise_by_group(rows: ChartRows, measure: Measure) -> Chart:
+def noise_by_group(rows: ChartRows, measure: Metric) -> Chart:
     """Return the estimated noise of each group with its interval; the known noise is a tick behind it."""
     estimated = [(i, g, noise) for i, g in enumerate(rows.groups) if (noise := _drawn(g.noise))]
     known = [(i, g, n) for i, g in enumerate(rows.groups) if (n := g.true_noise) is not None and math.isfinite(n)]
@@ -83,7 +83,7 @@ def noise_by_group(rows: ChartRows, measure: Measure) -> Chart:
     )
 
 
-def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> Chart:
+def noise_by_size(groups: Sequence[GroupRow], measure: Metric) -> Chart:
     """Return noise against size, a point for each group, larger where the strength is."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
     shown = [(g, noise) for g in groups if (noise := _drawn(g.noise)) and g.train > 0]
@@ -125,7 +125,7 @@ def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> Chart:
     )
 
 
-def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], measure: Measure) -> Chart:
+def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], measure: Metric) -> Chart:
     """Return the accuracy, or error, of each method in each group, with intervals."""
     step = 0.7 / max(len(methods), 2)
     scores = {m: [(i, g, s) for i, g in enumerate(rows.groups) if (s := _drawn(g.score.get(m)))] for m in methods}
@@ -173,7 +173,7 @@ def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str,
     )
 
 
-def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, measure: Measure) -> Mark:
+def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, measure: Metric) -> Mark:
     """Return a mark at the mean of an interval, with a bar from end to end. y: in percent of the plot."""
     low, mean, high = (x.at(measure.factor * v) for v in _values(interval))
     return Mark(x=mean, y=y, bar=(low, y, high, y) if interval.known else None, size=size, hover=hover)
@@ -191,7 +191,7 @@ def _values(interval: Interval) -> tuple[float, float, float]:
     return interval.low, interval.mean, interval.high
 
 
-def _ends(intervals: Iterable[Interval], measure: Measure) -> list[float]:
+def _ends(intervals: Iterable[Interval], measure: Metric) -> list[float]:
     """Return all values that intervals hold, as they are shown."""
     return [measure.factor * value for interval in intervals for value in _values(interval)]
 
@@ -201,7 +201,7 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return order(sorted(order(groups), key=lambda g: not g.focus)[:MOST_ROWS])
 
 
-def _describe(group: GroupRow, measure: Measure) -> str:
+def _describe(group: GroupRow, measure: Metric) -> str:
     lines = [shortened(group.name, LONGEST), f"{thousands(group.train)} training rows"]
     if group.noise:
         lines.append(f"estimated {measure.noise} {measure.with_span(group.noise)}")

@@ -42,7 +42,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
 
 
 def _front_matter(summary: RunSummary) -> str:
-    task = "regression" if summary.scale is not None else "classification"
+    task = summary.target.task
     what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[summary.kind]
     tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", summary.method.card.name))
     return f"---\nlibrary_name: skedastic\npipeline_tag: {what}\ntags:\n{tags}\n---"
@@ -53,7 +53,7 @@ def _data(summary: RunSummary) -> list[str]:
     lines = [f"- Source: {config.source or 'given in Python'}: {summary.source_summary}."]
     lines.append(f"- Trained on {sum(summary.train_count):,} rows.")
     if summary.metrics is not None:
-        lines.append(f"- Tested on {summary.metrics['overall']['n']:,} rows ({_tested_on(summary)}).")
+        lines.append(f"- Tested on {summary.metrics.overall.n:,} rows ({_tested_on(summary)}).")
     if config.noise or config.imbalance:
         given = ", ".join(
             f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
@@ -138,7 +138,7 @@ def _limits(summary: RunSummary) -> list[str]:
     few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < 30]
     if few:
         limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
-    if summary.scale is None and summary.temperature is not None:
+    if summary.temperature is not None:
         limits.append(
             f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {summary.temperature:.3g}, "
             "fitted on the labels of the test rows as they were given."

@@ -16,8 +16,9 @@ from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled
 from skedastic.data.sources.files import find_files
 from skedastic.data.sources.from_python import npz_features
+from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import is_idx, read_idx
-from skedastic.data.sources.opening import find_image_column, image_files, open_table
+from skedastic.data.sources.opening import open_table
 from skedastic.data.tables.roles import Roles, check_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table
 from skedastic.data.targets.groups import group_columns
