@@ -95,7 +95,7 @@ def test_a_saved_run_says_the_same_of_other_rows(run: sk.Result, table: str, tmp
     rows = pd.read_csv(tmp_path / "one.csv")
     assert rows["group"].str.split("/").str[0].eq(rows["predicted"]).all(), "of the predicted class"
     assert evaluate_source(run, table) == evaluate_source(again, table)
-    assert {g["name"] for g in evaluate_source(again, table)["groups"]} == set(run.groups)
+    assert set(evaluate_source(again, table).groups) == set(run.groups)
     assert load_summary(tmp_path / "run").groups == run.groups
     run.save(tmp_path / "run", force=True)
     assert len(x) == len(rows)

@@ -214,7 +214,7 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sk.fit("real.csv", target="y", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("real")
     assert predict_source(load("real"), "real.csv", "p.csv") == 80
     assert list(pd.read_csv("p.csv").columns) == ["row", "predicted"]
-    assert evaluate_source(load("real"), "real.csv")["overall"]["rmse"] > 0
+    assert evaluate_source(load("real"), "real.csv").overall.rmse > 0
     assert "only probabilities can be calibrated" in refused(
         predict_source, load("real"), "real.csv", "q.csv", calibrated=True
     )

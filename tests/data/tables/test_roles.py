@@ -72,7 +72,7 @@ def test_groups_of_quantiles() -> None:
     five = frame().rename(columns={"age": "5"})
     assert len(open_source(five, target="label", groups="quantiles:5").groups) == 10
     real = open_source(frame(), target="x", groups="quantiles:age:4", task="regression")
-    assert (real.bins, len(real.groups)) == (None, 4)
+    assert (real.grouping.target_bins, len(real.groups)) == (None, 4)
 
 
 def test_groups_of_super_classes(tmp_path: Path) -> None:
