@@ -51,29 +51,29 @@ class Dataset:
 
     Parameters
     ----------
-    x
+    x : Features
         Features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them.
-    y
+    y : Tensor
         Targets as given, maybe corrupted: labels [n] int64 in 0..C-1, or numbers [n] float64 in the user's units.
-    index
+    index : Tensor
         The row in the source, [n] int64, stable for life.
-    group
+    group : Tensor
         [n] int64 in 0..G-1.
-    target
+    target : Target
         Says what y is.
-    grouping
+    grouping : Grouping
         Says what the groups are.
-    kind
+    kind : str
         "table", "text" or "image".
-    tokens
+    tokens : int
         How many of the last columns of x are the ids of a text, 0 after its end.
-    has_ids
+    has_ids : bool
         Whether some columns of x are ids, which can be neither mixed nor moved.
-    unit
+    unit : Tensor or None
         [n] int64, what no split may tear apart.
-    soft
+    soft : Tensor or None
         Shares of annotators' votes, [n, C] float32; trained on where a method can.
-    disagreement
+    disagreement : Tensor or None
         How noisy each example's annotators say that it is, [n] float64.
     """
 
@@ -166,9 +166,9 @@ class Truth:
 
     Parameters
     ----------
-    clean
+    clean : Tensor
         As `Dataset.y`, [n].
-    index
+    index : Tensor
         The examples that they belong to, [n] int64.
     """
 

@@ -18,19 +18,19 @@ class Schema:
 
     Parameters
     ----------
-    target
+    target : Target
         The target, in no units yet.
-    grouping
+    grouping : Grouping
         The groups.
-    kinds
+    kinds : mapping of str to ColumnKind
         Of the feature columns of a table; none where the features are images.
-    day_first
+    day_first : mapping of str to bool
         Of each column of dates, whether 3/4 is the third of April.
-    images
+    images : tuple of int
         (C, H, W) of each image; nothing of a table.
-    integers
+    integers : bool
         Whether pixels are integers in 0..255.
-    resized
+    resized : bool
         Whether images of another size are resized.
     """
 

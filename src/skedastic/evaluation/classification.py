@@ -34,17 +34,17 @@ def evaluate_classification(
 
     Parameters
     ----------
-    probabilities
+    probabilities : ArrayLike
         Of each class for each example, [m, C].
-    labels
+    labels : ArrayLike
         The true classes, [m] integers in 0..C-1.
-    group
+    group : ArrayLike
         The examples' groups, [m] integers in 0..G-1.
-    classes
+    classes : sequence of str
         The names of the C classes, C at least 2.
-    groups
+    groups : sequence of str
         The names of the G groups.
-    train_count
+    train_count : ArrayLike
         The number of training examples of each group, [G].
 
     Raises

@@ -18,11 +18,11 @@ def evaluate(predicted: Tensor, test: Dataset, train_count: ArrayLike) -> AnyMet
 
     Parameters
     ----------
-    predicted
+    predicted : Tensor
         Class probabilities [m, C], or numbers [m] in the target's units.
-    test
+    test : Dataset
         The m examples of the test set.
-    train_count
+    train_count : ArrayLike
         The number of training examples of each group, [G].
 
     Raises

@@ -22,13 +22,13 @@ class Metric:
 
     Parameters
     ----------
-    task
+    task : TaskKind
         The task that it is of.
-    key
+    key : str
         Its name in `metrics.json`.
-    name, noise
+    name, noise : str
         The words for it and for a group's noise.
-    percent
+    percent : bool
         Whether both are rates.
     """
 

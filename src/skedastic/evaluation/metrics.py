@@ -27,9 +27,9 @@ class Score(ABC):
 
     Parameters
     ----------
-    n
+    n : int
         The number of rows.
-    low, high
+    low, high : float or None
         The ends of the interval of `value`; None where there are too few rows.
     """
 
@@ -69,9 +69,9 @@ class Error(Score):
 
     Parameters
     ----------
-    rmse
+    rmse : float or None
         Root mean squared error, whose interval is `low`, `high`.
-    mae, mae_low, mae_high
+    mae, mae_low, mae_high : float or None
         Mean absolute error and its interval.
     """
 
@@ -128,13 +128,13 @@ class Metrics(ABC, Generic[S]):
 
     Parameters
     ----------
-    overall
+    overall : S
         Of all rows.
-    worst_group
+    worst_group : WorstGroup
         Of the groups in the test set.
-    groups
+    groups : mapping of str to S
         By name, in order; a group that the test set lacks has n = 0.
-    by_size
+    by_size : BySize
         By the groups' size in training.
     """
 
@@ -204,11 +204,11 @@ class ClassificationMetrics(Metrics[Accuracy]):
 
     Parameters
     ----------
-    correct
+    correct : int
         The number of right predictions.
-    balanced_accuracy
+    balanced_accuracy : float
         The mean of the accuracies of the classes in the test set.
-    ece
+    ece : float
         Expected calibration error, 15 equal bins of confidence.
     """
 
@@ -247,7 +247,7 @@ class RegressionMetrics(Metrics[Error]):
 
     Parameters
     ----------
-    r2
+    r2 : float or None
         The share of the targets' variance that the predictions explain; None where there is none.
     """
 

@@ -23,13 +23,13 @@ def evaluate_regression(
 
     Parameters
     ----------
-    predicted, targets
+    predicted, targets : ArrayLike
         [m], in the target's units.
-    group
+    group : ArrayLike
         The examples' groups, [m] integers in 0..G-1.
-    groups
+    groups : sequence of str
         The names of the G groups.
-    train_count
+    train_count : ArrayLike
         The number of training examples of each group, [G].
 
     Raises

@@ -23,13 +23,13 @@ def noise_stats(dataset: Dataset, held_out: Tensor, fold: Tensor, how: Estimatio
 
     Parameters
     ----------
-    dataset
+    dataset : Dataset
         n examples.
-    held_out
+    held_out : Tensor
         Their predictions by models that were not trained on them, as `Target.predictions`; NaN where there are none.
-    fold
+    fold : Tensor
         The model that each comes from, [n]; -1 where there is none.
-    how
+    how : Estimation
         The errors that are counted, and whether the groups inform each other.
     """
     return _noise_stats(dataset.target, dataset, held_out, fold, how)
@@ -46,9 +46,10 @@ def label_issues(dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.Da
 
     Parameters
     ----------
-    dataset, held_out
+    dataset : Dataset
+    held_out : Tensor
         As in `noise_stats`.
-    stats
+    stats : GroupStats
         Of each group, as `noise_stats` returns them.
     """
     return _label_issues(dataset.target, dataset, held_out, stats)

@@ -43,15 +43,15 @@ class Clusters:
 
     Parameters
     ----------
-    trained
+    trained : Trained
         The network whose features are told apart.
-    means
+    means : Tensor
         [G, d], of features of length 1.
-    of_class
+    of_class : Tensor
         The class of each cluster, [G].
-    names
+    names : tuple of str
         Of the G clusters, "class/1" the largest of a class.
-    agreement
+    agreement : float
         The share of held-out rows of which another estimating network says the same, after matching.
     """
 

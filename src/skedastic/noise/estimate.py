@@ -39,18 +39,18 @@ class Estimate:
 
     Parameters
     ----------
-    dataset
+    dataset : Dataset
         The training set, in its groups.
-    stats
+    stats : GroupStats
         Noise and density of each group.
-    held_out
+    held_out : Tensor
         Class probabilities [n, C], or predictions [n] in the target's units, by a model that was not trained on the example;
         NaN where it was never held out.
-    fold
+    fold : Tensor
         The model that each example was held out from, [n]; -1 where there is none.
-    seconds
+    seconds : float
         Of training and predicting, in interrupted runs too.
-    clusters
+    clusters : Clusters or None
         The groups, where they were found on the way.
     """
 

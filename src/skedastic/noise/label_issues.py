@@ -76,9 +76,9 @@ def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, floa
 
     Parameters
     ----------
-    issues
+    issues : DataFrame
         Of `find_label_issues`.
-    wrong
+    wrong : ArrayLike
         Whether the label at each row of the source is wrong, indexed by `index`.
     """
     is_wrong = np.asarray(wrong, dtype=bool)[issues["index"].to_numpy()]

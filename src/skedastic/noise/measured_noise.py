@@ -22,9 +22,9 @@ def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
 
     Parameters
     ----------
-    dataset
+    dataset : Dataset
         n examples.
-    disagreement
+    disagreement : Tensor
         Of the annotators of each, [n]; NaN where a single person answered.
     """
     known = ~disagreement.isnan()

@@ -41,17 +41,18 @@ def from_arrays(
 
     Parameters
     ----------
-    X
+    X : Any
         [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C].
-    y, truth
+    y, truth : Any
         [n] labels of any kind, or numbers.
-    groups
+    groups : Any, optional
         [n] of any kind; by default the labels, or bins of numbers.
-    task, bins
+    task : TaskName, optional
+    bins : int or None, optional
         As in `read_targets`.
-    schema
+    schema : Schema or None, optional
         Of the training source, when this is its test set.
-    name
+    name : str, optional
         Of the source.
     **roles
         Which columns of a frame are what (`Roles`).

@@ -31,13 +31,13 @@ def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: 
 
     Parameters
     ----------
-    table
+    table : Table
         The rows.
-    roles
+    roles : Roles
         The columns that the user names.
-    schema
+    schema : Schema or None, optional
         Of the training source, when this is its test set.
-    usual
+    usual : str or None, optional
         The target, where the user names none.
 
     Raises

@@ -24,11 +24,11 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
 
     Parameters
     ----------
-    source
+    source : str, Path or Any
         A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder of
         images or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits,
         wine, …); or a frame of pandas or Polars.
-    schema
+    schema : Schema or None, optional
         Of the training source, when this is its test set: classes, groups and columns must be known there, and where the
         target is absent here, truth is taken for it.
     **roles

@@ -36,25 +36,29 @@ class Source:
 
     Parameters
     ----------
-    name
+    name : str
         Of the source, in messages.
-    features
+    features : Columns or Features
         The columns of a table, or images [n, C, H, W] in a tensor or a stream.
-    y, target
-        The targets [n] as given, and their kind, in no units yet.
-    group, grouping
-        The group of each row, [n] int64, and what the groups are.
-    truth
+    y : Tensor
+        The targets [n] as given, as `target` says.
+    target : Target
+        The kind of the targets, in no units yet.
+    group : Tensor
+        The group of each row, [n] int64 in 0..G-1.
+    grouping : Grouping
+        The G groups.
+    truth : Tensor or None
         Clean targets [n], where a column of the source holds them; for evaluation only.
-    notes
+    notes : tuple of str
         For the user: what was left out or is missing.
-    removed
+    removed : Tensor or None
         Rows that are no examples, as a person said.
-    test_rows
+    test_rows : Tensor or None
         Rows that a column of the source names so.
-    unit
+    unit : Tensor or None
         [n] int64, what must stay together, such as the patient.
-    annotations
+    annotations : Annotations or None
         What several annotators said.
     """
 
@@ -163,11 +167,11 @@ class Source:
 
         Parameters
         ----------
-        rows
+        rows : Tensor
             [m] int64; they name the examples.
-        encoder
+        encoder : Encoder
             Fitted on the training rows.
-        target
+        target : Target or None, optional
             As fitted on the training rows; by default the source's, which classes need no more than.
         """
         y = self.y[rows]

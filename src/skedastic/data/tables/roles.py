@@ -87,13 +87,13 @@ def find_columns(
 
     Parameters
     ----------
-    table
+    table : Table
         The rows.
-    roles
+    roles : Roles
         The columns that the user names.
-    no_features
+    no_features : Collection[str]
         Columns that tell the target, or which row is for what.
-    y
+    y : ndarray or None, optional
         The targets [n], class ids or numbers.
 
     Raises

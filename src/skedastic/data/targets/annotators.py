@@ -64,9 +64,9 @@ class Votes(Annotations):
 
     Parameters
     ----------
-    classes
+    classes : tuple of str
         The names of the C classes.
-    votes
+    votes : Tensor
         How many people chose each class, [n, C] float32.
     """
 
@@ -109,11 +109,11 @@ class Ratings(Annotations):
 
     Parameters
     ----------
-    mean
+    mean : Tensor
         Of each row, [n] float64.
-    variance
+    variance : Tensor
         Of a single rating, unbiased, [n] float64; NaN where there is one rating.
-    number
+    number : Tensor
         Of ratings, [n] float64.
     """
 
@@ -156,13 +156,13 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
 
     Parameters
     ----------
-    table
+    table : Table
         The table that has their columns.
-    specs
+    specs : sequence of str
         The columns, as `--annotators` names them.
-    task
+    task : TaskName
         "auto" leaves it to the answers whether they are labels or ratings.
-    classes
+    classes : sequence of str, optional
         Of the target, where they are known.
 
     Raises

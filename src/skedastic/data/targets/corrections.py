@@ -34,9 +34,9 @@ def with_corrections(source: Source, file: str) -> Source:
 
     Parameters
     ----------
-    source
+    source : Source
         The source, whole.
-    file
+    file : str
         A table with a column `row` (or `index`), from 0 in the order of the source, and one `corrected` (or `label`); a row
         whose cell is empty stays as it is.
 

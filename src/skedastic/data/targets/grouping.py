@@ -18,11 +18,11 @@ class Grouping:
 
     Parameters
     ----------
-    names
+    names : tuple of str
         The names of the groups, in their order.
-    target_bins
+    target_bins : Bins or None
         Bins of the target, where these are the groups.
-    column_bins
+    column_bins : Bins or None
         Bins of a column, where these are the groups.
     """
 
@@ -60,11 +60,11 @@ class Grouping:
 
         Parameters
         ----------
-        group
+        group : Tensor
             The groups before, [n].
-        before, after
+        before, after : Tensor
             The targets, [n].
-        classes
+        classes : tuple of str
             The names of the classes; none of numbers.
         """
         if self.target_bins is not None:

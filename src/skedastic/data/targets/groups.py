@@ -62,13 +62,15 @@ def read_group_spec(
 
     Parameters
     ----------
-    spec
+    spec : str
         As `--groups` takes it.
-    table
+    table : Table
         The rows.
-    y, classes
-        Their labels [n], and the names of the classes; none of numbers.
-    schema
+    y : Tensor
+        Their targets [n].
+    classes : sequence of str
+        The names of the classes; none of numbers.
+    schema : Schema or None, optional
         Of the training source, when this is its test set.
 
     Raises

@@ -28,17 +28,17 @@ class Targets:
 
     Parameters
     ----------
-    y
+    y : Tensor
         Label ids [n] int64, or numbers [n] float64 in the user's units.
-    target
+    target : Target
         Says what y is.
-    group
+    group : Tensor
         Group ids [n] int64.
-    grouping
+    grouping : Grouping
         Says what the groups are.
-    truth
+    truth : Tensor or None
         Clean targets, as y, where a column holds them.
-    notes
+    notes : tuple of str
         For the user.
     """
 
@@ -56,19 +56,19 @@ class TargetColumns:
 
     Parameters
     ----------
-    y
+    y : Column
         Labels or numbers.
-    name
+    name : str
         The name that the user has for the target.
-    groups
+    groups : Column or None
         Groups; by default the target makes them.
-    truth
+    truth : Column or None
         Clean targets.
-    class_names, truth_names
+    class_names, truth_names : sequence of str
         The names that integers 0, 1, … in `y` and `truth` stand for (a Hugging Face ClassLabel).
-    keeps_text
+    keeps_text : bool
         Whether labels that are text stay text where all are whole numbers.
-    grouped
+    grouped : bool
         Whether the caller makes the groups: here all rows are in one.
     """
 
@@ -89,13 +89,13 @@ def read_targets(
 
     Parameters
     ----------
-    columns
+    columns : TargetColumns
         The columns that tell them.
-    task
+    task : TaskName, optional
         "auto" is regression where the target holds measurements (`holds_measurements`), else classification.
-    bins
+    bins : int or None, optional
         The number of bins of a numeric target, where no column holds the groups.
-    schema
+    schema : Schema or None, optional
         Of the training source, when this is its test set.
 
     Raises

@@ -31,7 +31,7 @@ class Target(ABC):
 
     Parameters
     ----------
-    column
+    column : str
         The name that the user has for the target: a column, or "y".
     """
 
@@ -118,9 +118,9 @@ class Classes(Target):
 
     Parameters
     ----------
-    classes
+    classes : tuple of str
         The names of the classes, C at least 1, in their order.
-    integer_labels
+    integer_labels : bool
         Whether the user's labels were whole numbers, whose decimal writing the names are.
     """
 
@@ -204,7 +204,7 @@ class Numbers(Target):
 
     Parameters
     ----------
-    scale
+    scale : Scale
         Of the training rows; networks are trained on standardized targets.
     """
 
