@@ -1,4 +1,4 @@
-"""Errors and suspects of real targets, against their literal versions."""
+"""Errors and label issues of regression targets, against their literal versions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Real targets from end to end: fit, compare, estimate, the command line, and back from disk."""
+"""Regression from end to end: fit, compare, estimate, the command line, and back from disk."""
 
 import json
 from dataclasses import replace
@@ -184,7 +184,7 @@ def test_networks_of_ones_own_may_give_one_column_or_none():
 
 
 class OnlyClasses(ERM):
-    """A method that is not for real targets."""
+    """A method that is not for regression."""
 
     card = replace(ERM.card, name="only-classes", capabilities=Capabilities(tasks=CLASSIFICATION))
 

@@ -63,7 +63,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     """Split a source into training and test rows, each in ascending order.
 
     fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
-    both parts; a group's only example of a class stays in training unless the class has no others. Real targets are
+    both parts; a group's only example of a class stays in training unless the class has no others. Numbers are
     split as if of one class. Rows of one unit (`Source.unit`) stay together, and the shares are then as near as they can be.
     Raises UserError for other fractions.
     """
@@ -96,7 +96,7 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
     """Split training rows into those that stay and those set apart as a reference, each in ascending order.
 
     fraction: of the rows [n] that is set apart, in (0, 1), as many of each class as of any other, at least one, but of no
-    class more than half of what it has. Real targets are split as if of one class. Raises UserError where a class has a
+    class more than half of what it has. Numbers are split as if of one class. Raises UserError where a class has a
     single row, which can't be in both.
     """
     rng = np.random.default_rng([seed, REFERENCE])

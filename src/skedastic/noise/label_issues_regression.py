@@ -1,4 +1,4 @@
-"""The examples whose real targets are most likely wrong: the largest held-out residuals, by the noise of their group.
+"""The examples whose regression targets are most likely wrong: the largest held-out residuals, by the noise of their group.
 
 How many: those that normal noise of the group's variance would hardly give, by the procedure of Benjamini and Hochberg,
 "Controlling the False Discovery Rate", 1995, at 5 %. Noise with heavy tails gives more: they are worth a look, not guilty.

@@ -1,4 +1,4 @@
-"""Real targets: numbers and nothing else, bins with equal shares, units that come back."""
+"""Regression targets: numbers and nothing else, bins with equal shares, units that come back."""
 
 import numpy as np
 import pandas as pd
@@ -140,7 +140,7 @@ def test_targets_that_can_not_be_are_one_line(tmp_path):
         from_arrays, X, Y, ["" if i == 2 else "a" for i in range(200)], task="regression"
     )
     assert "bins=201: there are only 200 different" in refused(from_arrays, X, Y, task="regression", bins=201)
-    assert "bins are made of real targets" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
+    assert "bins are made of numbers" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
     assert "leave one of the two out" in refused(from_arrays, X, Y, np.arange(200) % 3, task="regression", bins=3)
     assert "this looks like regression; train it with --task regression" in refused(
         from_arrays, X, Y, task="classification"

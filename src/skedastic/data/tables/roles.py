@@ -160,7 +160,7 @@ def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
 
 
 def _gives_away(column: pd.Series, kind: ColumnKind, y: NDArray[Any]) -> bool:
-    """Whether a feature is the target y [n] in other words: a class for each class, or real targets but for their units."""
+    """Whether a feature is the target y [n] in other words: a class for each class, or a number in other units."""
     if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
         return False
     first = column.iloc[:FIRST_ROWS]

@@ -121,7 +121,7 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
     grouped = _read_groups(columns, schema)
     if bins is not None:
         raise UserError(
-            f"bins={bins}: bins are made of real targets, and {place.column} holds classes; leave bins out, or "
+            f"bins={bins}: bins are made of numbers, and {place.column} holds classes; leave bins out, or "
             "train with --task regression"
         )
     known = schema.target.classes if schema else ()
