@@ -74,4 +74,4 @@ class Report:
     suspects_total: int
     notes: Sequence[str]
     environment: Mapping[str, str]
-    measure: Metric = ACCURACY
+    metric: Metric = ACCURACY

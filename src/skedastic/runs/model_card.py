@@ -77,9 +77,9 @@ def _tested_on(summary: RunSummary) -> str:
 
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
-    noise = report.measure.noise
+    noise = report.metric.noise
     head = (
-        f"| group | trained on | tested on | {noise}, estimated | strength | {report.measure.name} |\n"
+        f"| group | trained on | tested on | {noise}, estimated | strength | {report.metric.name} |\n"
         + "| --- " * 6
         + "|"
     )
@@ -106,9 +106,9 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
 
 
 def _written(interval: Interval, report: Report) -> str:
-    if not report.measure.percent:
+    if not report.metric.percent:
         between = f" ({to_digits(interval.low, 3)} to {to_digits(interval.high, 3)})" if interval.known else ""
-        return report.measure.text(interval.mean) + between
+        return report.metric.text(interval.mean) + between
     between = f" ({interval.low * 100:.1f} to {interval.high * 100:.1f})" if interval.known else ""
     return f"{interval.mean * 100:.1f} %{between}"
 

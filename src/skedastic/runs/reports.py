@@ -71,7 +71,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         suspects_total=summary.issue_count,
         notes=[*summary.notes, *group_notes(groups, summary.group_stats), *metric_notes(summary)],
         environment=summary.environment,
-        measure=metric,
+        metric=metric,
     )
 
 
@@ -133,7 +133,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
             *group_notes(groups, stats[0] if stats else None),
         ],
         environment=table["environment"],
-        measure=metric,
+        metric=metric,
     )
 
 
