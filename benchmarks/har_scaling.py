@@ -24,7 +24,7 @@ from torch import nn
 from common import hardware, show
 from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.core.jacobian import cross_entropy
-from skedastic.data import Dataset
+from skedastic.data import Classes, Dataset, Grouping
 from skedastic.methods.har import HAR
 from skedastic.models import make
 from skedastic.noise.group_noise import group_stats
@@ -78,7 +78,13 @@ def epoch_time(examples: int, groups: int, rounds: int) -> float:
     group = torch.arange(examples) % groups
     names = tuple(f"g{i}" for i in range(groups))
     data = Dataset(
-        x=x, y=y, index=torch.arange(examples), group=group, classes=tuple("0123456789"), groups=names, kind="table"
+        x=x,
+        y=y,
+        index=torch.arange(examples),
+        group=group,
+        target=Classes(tuple("0123456789")),
+        grouping=Grouping(names),
+        kind="table",
     )
     wrong = torch.rand(examples, generator=g) < 0.1 + 0.4 * (group % 2)
     stats = group_stats(group, wrong, torch.ones(examples, dtype=torch.bool), names, shrink=False)

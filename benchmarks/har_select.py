@@ -45,7 +45,7 @@ def run_seed(name: str, seed: int, method: HAR, runs: Runs) -> None:
             result = train_and_evaluate(config, data, trained, make_net, estimated)
         enforced = result.strengths
         assert result.metrics is not None
-        groups = {g["name"]: g["accuracy"] for g in result.metrics["groups"]}
+        groups = {name: group.accuracy for name, group in result.metrics.groups.items()}
         values = runs[way]
         values["focus"].append(float(np.mean([groups[c] for c in focus])))
         values["worst"].append(min(groups.values()))

@@ -141,7 +141,7 @@ def run_seed(name: str, seed: int, held_out: bool) -> dict[str, Any]:
         result = train_and_evaluate(config, data, method, make_net, estimated)
         assert result.metrics is not None
         largest = None if result.strengths is None else float(result.strengths.max())
-        accuracy = [group["accuracy"] for group in result.metrics["groups"]]
+        accuracy = [group.value for group in result.metrics.groups.values()]
         found[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
     if held_out:
         scores, seconds = {}, 0.0

@@ -28,7 +28,7 @@ import torch
 
 from common import hardware, show
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Dataset
+from skedastic.data import Classes, Dataset, Grouping
 from skedastic.methods import discover
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.step import Batch, Clock
@@ -49,7 +49,7 @@ def make_world(size: int, share: float, device: torch.device) -> tuple[Task, Bat
     """Return a task of random images with a noise that was estimated, a batch, and a reference batch, a share as large."""
     y = torch.randint(CLASSES, (EXAMPLES,))
     names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
-    data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, names, names, "table")
+    data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, Classes(names), Grouping(names), "table")
     count, noise = data.group_counts(), torch.full((CLASSES,), 0.2, dtype=torch.float64)
     stats = GroupStats(names, count, data.density(), count // 5, count, noise, noise, noise)
     batches = [

@@ -27,8 +27,8 @@ import torch
 from common import hardware
 from skedastic.data import affected_classes
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import mean_of_groups
 from skedastic.evaluation.intervals import mean_interval, paired
+from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.methods.bases.card import GROUP_STATS
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import Data, network, open_data
@@ -84,7 +84,7 @@ def train(folder: Path, job: Job) -> Line:
         return {**line, "failed": str(error)}
     taken = None if result.strengths is None else [round(s, 4) for s in result.strengths.tolist()]
     said = {"seconds": round(result.seconds, 1), "strengths": taken, "notes": result.notes}
-    return {**line, **said, "metrics": result.metrics, "history": result.history}
+    return {**line, **said, "metrics": result.metrics.to_dict(), "history": result.history}
 
 
 def run(jobs: list[Job], at_once: int, lines: Path) -> None:
@@ -135,7 +135,7 @@ def values_of(of_seeds: dict[int, Line]) -> dict[int, list[float]]:
     for seed, line in sorted(of_seeds.items()):
         if metrics := line.get("metrics"):
             others = [g["name"] for g in metrics["groups"] if g["name"] not in line["touched"]]
-            parts = [mean_of_groups(metrics, names) for names in (line["touched"], others)]
+            parts = [metrics_from_dict(metrics).mean_of_groups(names) for names in (line["touched"], others)]
             found[seed] = [*parts, metrics["overall"]["accuracy"], metrics["worst_group"]["accuracy"]]
     return found
 

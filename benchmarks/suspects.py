@@ -55,7 +55,7 @@ def found(settings: dict[str, Any], limit: int, seed: int) -> dict[str, float]:
     assert data.truth is not None
     clean = data.truth.of(data.train.index).numpy()
     y, p = data.train.y.numpy(), estimated.held_out.double().numpy()
-    wrong, ours = y != clean, estimated.suspects.set_index("index").loc[data.train.index.numpy()]
+    wrong, ours = y != clean, estimated.label_issues.set_index("index").loc[data.train.index.numpy()]
     m = int(wrong.sum())
     score = {
         "suspects": ours["rank"].to_numpy(),

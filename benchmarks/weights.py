@@ -33,12 +33,20 @@ EXAMPLES, CLASSES = 5000, 10
 
 def task_and_batch(size: int) -> tuple[Any, Batch]:
     """Return a task of random images, and a batch."""
-    from skedastic.data import Dataset
+    from skedastic.data import Classes, Dataset, Grouping
 
     y = torch.randint(CLASSES, (EXAMPLES,))
     names = tuple(str(c) for c in range(CLASSES))
     index = torch.arange(EXAMPLES)
-    data = Dataset(x=torch.zeros(EXAMPLES, 1), y=y, index=index, group=y, classes=names, groups=names, kind="table")
+    data = Dataset(
+        x=torch.zeros(EXAMPLES, 1),
+        y=y,
+        index=index,
+        group=y,
+        target=Classes(names),
+        grouping=Grouping(names),
+        kind="table",
+    )
     rows = torch.randperm(EXAMPLES)[:size]
     return make_task(data), Batch(torch.randn(size, 3, 32, 32), y[rows], index[rows], y[rows])
 

@@ -203,5 +203,5 @@ def test_tables_fit_80_columns_and_sentences_are_not_broken(verb, here, capsys, 
 
 
 def test_the_source_knows_whole_numbers(here):
-    assert open_source("good.npz").integer_labels
-    assert not open_source("good.csv", target="quality").integer_labels
+    assert open_source("good.npz").target.integer_labels
+    assert not open_source("good.csv", target="quality").target.integer_labels

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from skedastic.data import Dataset, Truth, affected_classes, corrupt
+from skedastic.data import Classes, Dataset, Grouping, Truth, affected_classes, corrupt
 from skedastic.data.corruption import flip_labels
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
 from skedastic.errors import UserError
@@ -24,8 +24,8 @@ def dataset(n: int = 1000, classes: tuple[str, ...] = DIGITS, groups: tuple[str,
         y=y,
         index=torch.arange(n) + 10_000,
         group=group,
-        classes=classes,
-        groups=groups or classes,
+        target=Classes(classes),
+        grouping=Grouping(groups or classes),
         kind="table",
     )
 

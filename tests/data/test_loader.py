@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skedastic.data import Dataset, Loader, RawBatch
+from skedastic.data import Classes, Dataset, Grouping, Loader, RawBatch
 from skedastic.data.loader import PADDING, crop_flip, dead_workers_said
 from skedastic.errors import UserError
 from tests.support.paths import ROOT
@@ -51,7 +51,9 @@ class Disk:
 def images(n: int = 50, channels: int = 3, size: int = 8) -> Dataset:
     pixels = torch.randint(0, 256, (n, channels, size, size), generator=torch.Generator().manual_seed(0))
     y = torch.arange(n) % 5
-    return Dataset(pixels.to(torch.uint8), y, torch.arange(n) + 100, y % 2, tuple("abcde"), ("g", "h"), "image")
+    return Dataset(
+        pixels.to(torch.uint8), y, torch.arange(n) + 100, y % 2, Classes(tuple("abcde")), Grouping(("g", "h")), "image"
+    )
 
 
 def streamed(data: Dataset) -> Dataset:
@@ -152,7 +154,7 @@ def test_every_offset_and_both_directions_occur_for_single_examples() -> None:
     n, size = 3000, 4
     pixels = torch.arange(1, size * size + 1, dtype=torch.uint8).view(1, 1, size, size).expand(n, 1, size, size)
     y = torch.zeros(n, dtype=torch.long)
-    data = Dataset(pixels, y, torch.arange(n), y, ("a",), ("a",), "image")
+    data = Dataset(pixels, y, torch.arange(n), y, Classes(("a",)), Grouping(("a",)), "image")
     augmented = next(Loader(data, batch_size=n, augment="crop-flip").epoch(0, torch.arange(n))).x
     padded = F.pad(pixels[0], (PADDING,) * 4)
     expected = set()

@@ -135,10 +135,10 @@ def test_an_arrow_file_is_read_by_column_and_by_rows(
             with make(file, table.schema) as out:
                 out.write_table(part, max_chunksize=23)
     source = open_source(str(tmp_path / "*.arrow"), target="label")
-    cells = source.features.table.cells
-    assert isinstance(cells.cells, ArrowFileReader)
-    pd.testing.assert_series_equal(cells.read("said"), table["said"].to_pandas(), check_names=False)
-    parts = list(cells.batches(["many", "x"], 64))
+    reader = source.features.table.reader
+    assert isinstance(reader.reader, ArrowFileReader)
+    pd.testing.assert_series_equal(reader.read("said"), table["said"].to_pandas(), check_names=False)
+    parts = list(reader.batches(["many", "x"], 64))
     assert [len(p) for p in parts] == [64, 64, 64, 64, 44]
     together = pd.concat(parts, ignore_index=True)
     pd.testing.assert_frame_equal(together, table.select(["many", "x"]).to_pandas())

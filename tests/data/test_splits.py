@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from skedastic.data import Dataset, folds, from_arrays, half, limit, open_source, split_rows
+from skedastic.data import Classes, Dataset, Grouping, folds, from_arrays, half, limit, open_source, split_rows
 from skedastic.errors import UserError
 
 
@@ -100,7 +100,9 @@ def imbalanced(n: int = 1000) -> Dataset:
     y = torch.zeros(n, dtype=torch.long)
     y[:10], y[10] = 1, 2
     group = torch.arange(n) % 2
-    return Dataset(torch.rand(n, 1), y, torch.arange(n) * 3, group, ("a", "b", "c"), ("x", "y"), "table")
+    return Dataset(
+        torch.rand(n, 1), y, torch.arange(n) * 3, group, Classes(("a", "b", "c")), Grouping(("x", "y")), "table"
+    )
 
 
 def test_a_subset_keeps_its_strata_in_proportion_and_loses_no_class() -> None:
@@ -123,4 +125,6 @@ def test_a_subset_keeps_its_strata_in_proportion_and_loses_no_class() -> None:
 
 def test_the_parts_of_a_dataset_have_one_length() -> None:
     with pytest.raises(ValueError, match="must have one length"):
-        Dataset(torch.rand(3, 1), torch.zeros(2), torch.zeros(3), torch.zeros(3), ("a",), ("a",), "table")
+        Dataset(
+            torch.rand(3, 1), torch.zeros(2), torch.zeros(3), torch.zeros(3), Classes(("a",)), Grouping(("a",)), "table"
+        )

@@ -12,8 +12,9 @@ import torch
 from scipy.stats import ttest_1samp, ttest_rel
 
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import evaluate, mean_of_groups
+from skedastic.evaluation.classification import evaluate_classification
 from skedastic.evaluation.intervals import mean_interval, paired
+from skedastic.evaluation.metrics import ClassificationMetrics, metrics_from_dict
 from tests.reference import evaluate as literal
 from tests.reference.strengths import wilson
 
@@ -30,11 +31,12 @@ def random_test_set(m: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True), y, g
 
 
-def metrics(p: Any, y: Any, g: Any) -> dict[str, Any]:
+def metrics(p: Any, y: Any, g: Any) -> ClassificationMetrics:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = evaluate(p, y, g, CLASSES, GROUPS, TRAIN)
-    json.dumps(found, allow_nan=False)
+        found = evaluate_classification(p, y, g, CLASSES, GROUPS, TRAIN)
+    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert metrics_from_dict(written) == found
     return found
 
 
@@ -46,33 +48,33 @@ def test_every_figure_by_loops() -> None:
     per_class = literal.accuracies(predicted, y.tolist(), y.tolist(), 4)
     per_group = literal.accuracies(predicted, y.tolist(), g.tolist(), 6)
     low, high = wilson(right, 300, Z)
-    assert found["overall"]["correct"] == right
-    assert found["overall"]["n"] == 300
-    assert found["overall"]["accuracy"] == pytest.approx(right / 300)
-    assert (found["overall"]["low"], found["overall"]["high"]) == pytest.approx((low, high))
-    assert found["balanced_accuracy"] == pytest.approx(literal.mean(per_class))
-    assert [group["accuracy"] for group in found["groups"]] == pytest.approx(per_group)
-    assert [group["name"] for group in found["groups"]] == list(GROUPS)
-    assert found["worst_group"]["accuracy"] == pytest.approx(min(a for a in per_group if a is not None))
-    for k, (group, rate) in enumerate(zip(found["groups"], per_group, strict=True)):
+    assert found.correct == right
+    assert found.overall.n == 300
+    assert found.overall.accuracy == pytest.approx(right / 300)
+    assert (found.overall.low, found.overall.high) == pytest.approx((low, high))
+    assert found.balanced_accuracy == pytest.approx(literal.mean(per_class))
+    assert [group.accuracy for group in found.groups.values()] == pytest.approx(per_group)
+    assert list(found.groups) == list(GROUPS)
+    assert found.worst_group.value == pytest.approx(min(a for a in per_group if a is not None))
+    for k, (group, rate) in enumerate(zip(found.groups.values(), per_group, strict=True)):
         n = int((g == k).sum())
-        assert group["n"] == n
+        assert group.n == n
         if rate is not None:
-            assert (group["low"], group["high"]) == pytest.approx(wilson(round(rate * n), n, Z))
+            assert (group.low, group.high) == pytest.approx(wilson(round(rate * n), n, Z))
     for size, members in {"many": [0, 1], "medium": [2, 3], "few": [4, 5]}.items():
-        assert found[size] == pytest.approx(literal.mean([per_group[k] for k in members]))
-    assert found["ece"] == pytest.approx(literal.calibration_error(p.tolist(), y.tolist(), 15))
+        assert getattr(found.by_size, size) == pytest.approx(literal.mean([per_group[k] for k in members]))
+    assert found.ece == pytest.approx(literal.calibration_error(p.tolist(), y.tolist(), 15))
 
 
 def test_absent_groups_are_null() -> None:
     p, y, _ = random_test_set()
     found = metrics(p, y, np.full(300, 3))
-    for group in found["groups"]:
+    for group in found.to_dict()["groups"]:
         if group["name"] != "s":
             assert group == {"name": group["name"], "n": 0, "accuracy": None, "low": None, "high": None}
-    assert found["worst_group"] == {"name": "s", "accuracy": found["overall"]["accuracy"]}
-    assert (found["many"], found["few"]) == (None, None)
-    assert found["medium"] == found["overall"]["accuracy"]
+    assert found.to_dict()["worst_group"] == {"name": "s", "accuracy": found.overall.accuracy}
+    assert (found.by_size.many, found.by_size.few) == (None, None)
+    assert found.by_size.medium == found.value
 
 
 def test_absent_classes_do_not_count() -> None:
@@ -80,14 +82,14 @@ def test_absent_classes_do_not_count() -> None:
     kept = y < 2  # c and d are still predicted at times
     found = metrics(p[kept], y[kept], g[kept])
     predicted, seen = literal.predictions(p[kept].tolist()), y[kept].tolist()
-    assert found["balanced_accuracy"] == pytest.approx(literal.mean(literal.accuracies(predicted, seen, seen, 4)))
+    assert found.balanced_accuracy == pytest.approx(literal.mean(literal.accuracies(predicted, seen, seen, 4)))
 
 
 def test_one_example() -> None:
     found = metrics([[0.1, 0.2, 0.3, 0.4]], [3], [5])
-    assert found["overall"]["accuracy"] == found["balanced_accuracy"] == found["few"] == 1
-    assert 0 < found["overall"]["low"] < found["overall"]["high"] == 1
-    assert found["ece"] == pytest.approx(0.6)
+    assert found.value == found.balanced_accuracy == found.by_size.few == 1
+    assert 0 < found.overall.low < found.overall.high == 1
+    assert found.ece == pytest.approx(0.6)
 
 
 def test_tensors_give_what_arrays_give() -> None:
@@ -98,12 +100,12 @@ def test_tensors_give_what_arrays_give() -> None:
 
 def test_rounding_above_one_does_not_pass_for_logits() -> None:
     sure = np.tile([1 + 1e-7, 0, 0, 0], (10, 1))
-    assert metrics(sure, np.zeros(10, int), np.zeros(10, int))["ece"] == pytest.approx(0, abs=1e-6)
+    assert metrics(sure, np.zeros(10, int), np.zeros(10, int)).ece == pytest.approx(0, abs=1e-6)
 
 
 def test_half_precision_sums_to_one_well_enough() -> None:
     p, y, g = random_test_set()
-    assert metrics(p.astype(np.float16), y, g)["overall"] == metrics(p, y, g)["overall"]
+    assert metrics(p.astype(np.float16), y, g).overall == metrics(p, y, g).overall
 
 
 @pytest.mark.parametrize(
@@ -126,13 +128,13 @@ def test_what_can_not_be_is_refused(change: Any, said: str) -> None:
 
 def test_mean_of_groups() -> None:
     found = metrics(*random_test_set())
-    accuracy = {group["name"]: group["accuracy"] for group in found["groups"]}
-    assert mean_of_groups(found, ["p", "t"]) == pytest.approx((accuracy["p"] + accuracy["t"]) / 2)
-    assert mean_of_groups(found, ["p", "absent"]) == accuracy["p"]
+    accuracy = {name: group.accuracy for name, group in found.groups.items()}
+    assert found.mean_of_groups(["p", "t"]) == pytest.approx((accuracy["p"] + accuracy["t"]) / 2)
+    assert found.mean_of_groups(["p", "absent"]) == accuracy["p"]
     with pytest.raises(UserError, match="no example of 'absent'"):
-        mean_of_groups(found, ["absent"])
+        found.mean_of_groups(["absent"])
     with pytest.raises(UserError, match="did you mean 'absent'"):
-        mean_of_groups(found, ["abesnt"])
+        found.mean_of_groups(["abesnt"])
 
 
 def test_interval_of_runs_is_students() -> None:

@@ -1,4 +1,4 @@
-"""Errors and suspects of real targets, against their literal versions."""
+"""Errors and label issues of regression targets, against their literal versions."""
 
 import json
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import mean_of_groups
 from skedastic.evaluation.intervals import Interval
-from skedastic.evaluation.metric import ACCURACY, ERROR, measure_of, to_digits
+from skedastic.evaluation.metric import ACCURACY, ERROR, to_digits
+from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.evaluation.regression import evaluate_regression
 from skedastic.noise.label_issues_regression import find_label_issues_regression
 from tests.reference import regression as literal
@@ -22,41 +22,43 @@ NAMES = ["low", "middle", "high", "absent"]
 
 def test_the_figures_are_the_literal_ones():
     found = evaluate_regression(P, Y, GROUP, NAMES, [500, 50, 5, 5])
-    assert found["overall"]["rmse"] == pytest.approx(literal.rmse(P, Y))
-    assert found["overall"]["mae"] == pytest.approx(literal.mae(P, Y))
-    assert found["overall"]["r2"] == pytest.approx(literal.r2(P, Y))
-    for g, row in enumerate(found["groups"][:3]):
-        assert row["n"] == 20
-        assert row["rmse"] == pytest.approx(literal.rmse(P[g == GROUP], Y[g == GROUP]))
-        assert row["mae"] == pytest.approx(literal.mae(P[g == GROUP], Y[g == GROUP]))
-        assert row["low"] < row["rmse"] < row["high"]
-        assert row["mae_low"] < row["mae"] < row["mae_high"]
-    assert found["groups"][3]["rmse"] is found["groups"][3]["high"] is None
-    assert found["worst_group"]["rmse"] == max(row["rmse"] for row in found["groups"][:3])
-    assert (found["many"], found["medium"], found["few"]) == tuple(row["rmse"] for row in found["groups"][:3])
-    assert measure_of(found) is ERROR
-    assert mean_of_groups(found, NAMES[:2]) == pytest.approx(np.mean([r["rmse"] for r in found["groups"][:2]]))
-    json.dumps(found, allow_nan=False)
+    assert found.overall.rmse == pytest.approx(literal.rmse(P, Y))
+    assert found.overall.mae == pytest.approx(literal.mae(P, Y))
+    assert found.r2 == pytest.approx(literal.r2(P, Y))
+    for g, row in enumerate([*found.groups.values()][:3]):
+        assert row.n == 20
+        assert row.rmse == pytest.approx(literal.rmse(P[g == GROUP], Y[g == GROUP]))
+        assert row.mae == pytest.approx(literal.mae(P[g == GROUP], Y[g == GROUP]))
+        assert row.low < row.rmse < row.high
+        assert row.mae_low < row.mae < row.mae_high
+    assert found.groups["absent"].rmse is found.groups["absent"].high is None
+    rmse = [found.groups[name].rmse for name in NAMES[:3]]
+    assert found.worst_group.value == max(rmse)
+    assert (found.by_size.many, found.by_size.medium, found.by_size.few) == tuple(rmse)
+    assert found.metric is ERROR
+    assert found.mean_of_groups(NAMES[:2]) == pytest.approx(np.mean(rmse[:2]))
+    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert metrics_from_dict(written) == found
 
 
 def test_intervals_of_the_error_hold_the_truth():
     rng = np.random.default_rng(0)
     held = {"rmse": 0, "mae": 0}
     for _ in range(400):
-        row = evaluate_regression(rng.normal(size=60), np.zeros(60), np.zeros(60, int), ["all"], [1])["overall"]
-        held["rmse"] += row["low"] <= 1 <= row["high"]
-        held["mae"] += row["mae_low"] <= (2 / np.pi) ** 0.5 <= row["mae_high"]
+        row = evaluate_regression(rng.normal(size=60), np.zeros(60), np.zeros(60, int), ["all"], [1]).overall
+        held["rmse"] += row.low <= 1 <= row.high
+        held["mae"] += row.mae_low <= (2 / np.pi) ** 0.5 <= row.mae_high
     assert 0.91 < held["rmse"] / 400 < 0.98
     assert 0.91 < held["mae"] / 400 < 0.98
 
 
 def test_one_row_has_no_interval_and_equal_targets_no_r2():
     found = evaluate_regression([1.0], [3.0], [0], ["a"], [1])
-    assert found["overall"] == {
+    assert found.to_dict()["overall"] == {
         "n": 1, "rmse": 2.0, "low": None, "high": None, "mae": 2.0, "mae_low": None, "mae_high": None, "r2": None,
     }  # fmt: skip
-    exact = evaluate_regression([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])["overall"]
-    assert (exact["rmse"], exact["low"], exact["high"], exact["r2"]) == (0, 0, 0, 1)
+    exact = evaluate_regression([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])
+    assert (exact.overall.rmse, exact.overall.low, exact.overall.high, exact.r2) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(

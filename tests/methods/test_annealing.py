@@ -13,7 +13,6 @@ import skedastic as sk
 from skedastic.core.annealing import FALL, START, WITHIN, annealed, exhausted, overdone
 from skedastic.core.class_weights import Deferred
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import mean_of_groups
 from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR, AnnealingState
@@ -359,7 +358,7 @@ def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class():
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net)
     plain, auto = (train_and_evaluate(config, data, m, make_net, estimated) for m in (ERM(), HAR(strength="auto")))
-    gain = mean_of_groups(auto.metrics, config.focus) - mean_of_groups(plain.metrics, config.focus)
+    gain = auto.metrics.mean_of_groups(config.focus) - plain.metrics.mean_of_groups(config.focus)
     assert gain > 0.04  # 1, the best strength of the grid, gains 0.10 on this seed; 3 and 10 lose as much
-    assert auto.metrics["worst_group"]["accuracy"] > plain.metrics["worst_group"]["accuracy"] - 0.1
+    assert auto.metrics.worst_group.value > plain.metrics.worst_group.value - 0.1
     assert 0.01 < float(auto.strengths.max()) < 2

@@ -244,7 +244,7 @@ def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_s
     p = trained.predict(data.x, batch_size=7)
     assert p.shape == (50,)
     assert p.dtype == torch.float64
-    assert data.scale.deviation > float((p.mean() - data.y.mean()).abs())
+    assert data.target.scale.deviation > float((p.mean() - data.y.mean()).abs())
     torch.testing.assert_close(p, trained.predict(data.x))
     assert same(weights(trained.state), before)
     assert "accuracy" not in trained.history[0]

@@ -29,7 +29,7 @@ def test_a_thousand_groups_of_ten_examples():
     assert noise[half].mean() > noise[~half].mean() + 0.15
     assert result.strengths.isfinite().all()
     assert float(result.strengths.max()) == pytest.approx(0.1)
-    assert len(result.metrics["groups"]) == 1000
+    assert len(result.metrics.groups) == 1000
 
 
 def test_one_group_is_regularized_as_a_whole():

@@ -67,7 +67,7 @@ def test_the_digits_are_found_among_the_odd_and_the_even(run: sk.Result) -> None
         assert adjusted_rand_score(digit[rows.index], rows["group"]) > 0.3  # 0 by chance
     assert len(run.strengths) == len(run.group_stats.noise) == 10
     assert "10 clusters of held-out features" in " ".join(run.notes)
-    assert {g["name"] for g in run.metrics["groups"]} == set(run.groups)
+    assert set(run.metrics.groups) == set(run.groups)
 
 
 def test_each_row_is_clustered_by_a_network_that_never_saw_it(table: str) -> None:
@@ -95,7 +95,7 @@ def test_a_saved_run_says_the_same_of_other_rows(run: sk.Result, table: str, tmp
     rows = pd.read_csv(tmp_path / "one.csv")
     assert rows["group"].str.split("/").str[0].eq(rows["predicted"]).all(), "of the predicted class"
     assert evaluate_source(run, table) == evaluate_source(again, table)
-    assert {g["name"] for g in evaluate_source(again, table)["groups"]} == set(run.groups)
+    assert set(evaluate_source(again, table).groups) == set(run.groups)
     assert load_summary(tmp_path / "run").groups == run.groups
     run.save(tmp_path / "run", force=True)
     assert len(x) == len(rows)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import skedastic.estimate
 import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from skedastic.data import Dataset
+import skedastic.noise.estimate
+from skedastic.data import Classes, Dataset, Grouping
 from skedastic.errors import UserError
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.group_noise import group_noise
@@ -28,7 +28,15 @@ def dataset(n=200, classes=4, group=None, noise=()):
     group = y if group is None else torch.as_tensor(group)
     groups = names if group is y else tuple(f"group {g}" for g in range(int(group.max()) + 1))
     x = torch.tensor(x, dtype=torch.float32)
-    return Dataset(x=x, y=y, index=torch.arange(n) + 1000, group=group, classes=names, groups=groups, kind="table")
+    return Dataset(
+        x=x,
+        y=y,
+        index=torch.arange(n) + 1000,
+        group=group,
+        target=Classes(names),
+        grouping=Grouping(groups),
+        kind="table",
+    )
 
 
 def net_for(classes):
@@ -72,7 +80,7 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     assert int(estimate.stats.counted.sum()) == 100
     raw = estimate.stats.errors.double() / estimate.stats.counted
     assert torch.equal(estimate.stats.noise, raw)
-    assert set(estimate.suspects["index"]) == set(data.index[held].tolist())
+    assert set(estimate.label_issues["index"]) == set(data.index[held].tolist())
 
 
 def test_epochs_are_a_fraction_of_the_budgets_and_not_too_few(monkeypatch):
@@ -131,7 +139,7 @@ def test_suspects_are_mostly_the_wrong_labels():
     data = dataset(600, noise=(0.2, 0.2, 0.2, 0.2))
     clean = torch.arange(600) % 4
     estimate = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation())
-    suspects = estimate.suspects
+    suspects = estimate.label_issues
     wrong = set((data.index[data.y != clean]).tolist())
     first = suspects["index"].head(len(wrong))
     assert np.mean([index in wrong for index in first]) > 0.8

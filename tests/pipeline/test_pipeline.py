@@ -43,7 +43,7 @@ def test_fit_takes_arrays_of_every_kind(kind):
     assert result.predict(given[0]).shape == (60,)
     assert result.predict(given[0]).dtype.kind == "i"
     assert result.predict_proba(given[0]).shape == (60, 3)
-    assert result.metrics["overall"]["n"] == 60
+    assert result.metrics.overall.n == 60
     assert result.group_stats.names == result.groups == ("0", "1", "2")
     assert float(result.strengths.max()) == pytest.approx(0.1)
     assert len(result.label_issues) == 60
@@ -60,7 +60,7 @@ def test_kinds_of_arrays_give_the_same_model():
 def test_a_share_is_held_out_and_without_one_all_is_trained_on():
     x, y = arrays()
     result = sk.fit(x, y, test=0.3, **QUICK)
-    assert result.metrics["overall"]["n"] == 18
+    assert result.metrics.overall.n == 18
     assert sum(result.train_count) == 42
     assert set(result.predictions["index"]).isdisjoint(result.label_issues["index"])
     result = sk.fit(x, y, method="erm", **QUICK)
@@ -89,7 +89,7 @@ def test_a_file_with_a_column_of_groups_and_one_of_truth(tmp_path):
     result = sk.fit(tmp_path / "train.csv", test=tmp_path / "train.csv", **settings)
     assert result.groups == ("0", "1")
     assert result.true_noise == [1.0, 1.0]
-    assert result.metrics["overall"]["n"] == 60
+    assert result.metrics.overall.n == 60
     assert (result.predictions["label"].to_numpy() == np.roll(y, 1).astype(str)).all(), "tested against the truth"
     result.save(tmp_path / "run")
     again = pipeline.fit_config(sk.load(tmp_path / "run").config)
@@ -192,7 +192,7 @@ def test_the_signature_of_fit_names_every_setting_that_one_fit_has():
 def test_a_test_set_of_two_classes_when_three_were_trained():
     x, y = arrays()
     result = sk.fit(x, y, test=(x[y < 2], y[y < 2]), **QUICK)
-    assert result.metrics["groups"][2]["accuracy"] is None
+    assert [*result.metrics.groups.values()][2].accuracy is None
 
 
 def test_very_small_data():

@@ -63,7 +63,7 @@ def test_of_real_targets_it_is_a_share_of_the_rows():
     X, _ = table()
     data = prepared({"reference": "0.1"}, X, X.sum(1))
     assert len(data.reference) == 9
-    assert data.reference.scale == data.train.scale
+    assert data.reference.target == data.train.target
 
 
 def test_a_class_of_one_row_cant_be_in_both():

@@ -1,4 +1,4 @@
-"""Real targets from end to end: fit, compare, estimate, the command line, and back from disk."""
+"""Regression from end to end: fit, compare, estimate, the command line, and back from disk."""
 
 import json
 from dataclasses import replace
@@ -78,7 +78,7 @@ def test_a_fit_is_in_the_targets_units(fitted):
     assert predicted.shape == (240,)
     assert predicted.dtype == np.float64
     assert np.abs(predicted - CLEAN).mean() < 400
-    assert fitted.metrics["overall"]["rmse"] == pytest.approx(literal.rmse(predicted, CLEAN))
+    assert fitted.metrics.overall.rmse == pytest.approx(literal.rmse(predicted, CLEAN))
     assert fitted.predictions["label"].tolist() == CLEAN.tolist()
     assert fitted.predictions["predicted"].tolist() == predicted.tolist()
     assert fitted.group_stats.noise[0] > 200**2 / 4
@@ -111,7 +111,7 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path):
     fitted.save(tmp_path / "run")
     loaded = sk.load(tmp_path / "run")
     assert np.array_equal(loaded.predict(X), fitted.predict(X))
-    assert loaded.scale == fitted.scale
+    assert loaded.target == fitted.target
     assert loaded.metrics == fitted.metrics
     assert loaded.group_stats.to_dict() == fitted.group_stats.to_dict()
     assert loaded.density == fitted.density
@@ -184,7 +184,7 @@ def test_networks_of_ones_own_may_give_one_column_or_none():
 
 
 class OnlyClasses(ERM):
-    """A method that is not for real targets."""
+    """A method that is not for regression."""
 
     card = replace(ERM.card, name="only-classes", capabilities=Capabilities(tasks=CLASSIFICATION))
 
@@ -232,10 +232,10 @@ def test_a_comparison_is_of_errors_and_lower_is_better(table):
     figures = comparison.to_dict()
     assert figures["measure"] == "rmse"
     for seed, outcome in enumerate(comparison.outcomes):
-        rows = outcome.metrics["har"]["groups"]
-        focus = [g["rmse"] for g in rows if g["name"] in comparison.focus]
+        rmse = {name: error.rmse for name, error in outcome.metrics["har"].groups.items()}
+        focus = [rmse[name] for name in rmse if name in comparison.focus]
         assert comparison.values["har"]["focus"][seed] == pytest.approx(np.mean(focus))
-        assert comparison.values["har"]["worst_group"][seed] == max(g["rmse"] for g in rows)
+        assert comparison.values["har"]["worst_group"][seed] == max(rmse.values())
     difference = figures["paired"]["har-erm"]["focus"]["mean"]
     assert difference == pytest.approx(
         figures["methods"]["har"]["focus"]["mean"] - figures["methods"]["erm"]["focus"]["mean"]
@@ -255,8 +255,9 @@ def sentence(har: float, erm: float) -> str:
     comparison = sk.compare(sk.Config(source="prices.csv", **CONFIG | {"methods": ("erm", "har")}))
     for outcome in comparison.outcomes:
         for name, value in (("har", har), ("erm", erm)):
-            for row in outcome.metrics[name]["groups"]:
-                row["rmse"] = value + outcome.seed * 0.01 * value
+            rmse, metrics = value + outcome.seed * 0.01 * value, outcome.metrics[name]
+            groups = {group: replace(error, rmse=rmse) for group, error in metrics.groups.items()}
+            outcome.metrics[name] = replace(metrics, groups=groups)
     return comparison_sentence(Comparison(comparison.config, comparison.outcomes))
 
 

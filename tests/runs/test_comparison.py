@@ -101,7 +101,7 @@ def test_the_figures_are_those_of_the_seeds(comparison):
     value = comparison.to_dict()
     for name, row in value["methods"].items():
         for i, outcome in enumerate(comparison.outcomes):
-            accuracy = {g["name"]: g["accuracy"] for g in outcome.metrics[name]["groups"]}
+            accuracy = {group: score.accuracy for group, score in outcome.metrics[name].groups.items()}
             assert row["focus"]["values"][i] == pytest.approx((accuracy["1"] + accuracy["8"]) / 2)
             rest = [a for g, a in accuracy.items() if g not in ("1", "8")]
             assert row["rest"]["values"][i] == pytest.approx(sum(rest) / 8)
@@ -132,7 +132,7 @@ def test_a_seed_is_the_same_alone(comparison):
 
 def test_methods_share_their_splits_their_estimate_and_nothing_else(comparison):
     for outcome in comparison.outcomes:
-        sizes = [[g["n"] for g in m["groups"]] for m in outcome.metrics.values()]
+        sizes = [[score.n for score in m.groups.values()] for m in outcome.metrics.values()]
         assert sizes[0] == sizes[1] == sizes[2]
     one = sk.compare(replace(CONFIG, methods=("har",), seeds=1))
     assert one.outcomes[0].metrics["har"] == comparison.outcomes[0].metrics["har"]

@@ -77,7 +77,7 @@ def test_a_loaded_result_is_the_saved_one(fitted, folder):
     assert loaded.history == result.history
     pd.testing.assert_frame_equal(loaded.label_issues, result.label_issues)
     pd.testing.assert_frame_equal(loaded.predictions, result.predictions)
-    for name in ("classes", "groups", "train_count", "seconds", "notes", "true_noise", "integer_labels"):
+    for name in ("target", "grouping", "train_count", "seconds", "notes", "true_noise"):
         assert getattr(loaded, name) == getattr(result, name), name
 
 
@@ -99,8 +99,8 @@ def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch):
 def test_predictions_agree_with_the_metrics(fitted):
     _, result = fitted
     predictions = result.predictions
-    assert len(predictions) == result.metrics["overall"]["n"] == 27
-    assert (predictions["label"] == predictions["predicted"]).mean() == result.metrics["overall"]["accuracy"]
+    assert len(predictions) == result.metrics.overall.n == 27
+    assert (predictions["label"] == predictions["predicted"]).mean() == result.metrics.overall.accuracy
     shares = predictions[[f"p_{c}" for c in result.classes]].to_numpy()
     assert np.allclose(shares.sum(1), 1, atol=1e-6)
     assert (np.array(result.classes)[shares.argmax(1)] == predictions["predicted"]).all()

@@ -147,11 +147,12 @@ def test_evaluating_the_test_rows_gives_the_metrics_of_the_run(here: Path, tmp_p
     test = pd.read_csv(here / "data.csv").iloc[result.predictions["index"].to_numpy()]
     test.to_csv(tmp_path / "test.csv", index=False)
     metrics = evaluate_source(result, str(tmp_path / "test.csv"))
-    assert metrics["overall"] == result.metrics["overall"]
-    assert metrics["groups"] == result.metrics["groups"]
+    assert metrics.overall == result.metrics.overall
+    assert metrics.groups == result.metrics.groups
     assert "of the 60 test rows are right" in run(here, "evaluate", "run", str(tmp_path / "test.csv"))
     assert (
-        json.loads(run(here, "evaluate", "run", str(tmp_path / "test.csv"), "--json"))["overall"] == metrics["overall"]
+        json.loads(run(here, "evaluate", "run", str(tmp_path / "test.csv"), "--json"))["overall"]
+        == metrics.to_dict()["overall"]
     )
 
 
@@ -186,12 +187,12 @@ def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
 def test_the_summary_and_the_card_say_what_the_run_says(here: Path) -> None:
     result = load(here / "run")
     shown = run(here, "show", "run")
-    assert f"{result.metrics['overall']['accuracy']:.1%} of the 60 test rows are right" in shown
+    assert f"{result.metrics.value:.1%} of the 60 test rows are right" in shown
     card = (here / "run" / "README.md").read_text("utf-8")
     assert card.startswith("---\nlibrary_name: skedastic\npipeline_tag: text-classification\n")
     for words in ("`city` (category)", "`said` (text)", "## Limits", "| n | ", "skedastic predict run new.csv"):
         assert words in card, words
-    assert f"{result.metrics['overall']['accuracy'] * 100:.1f} %" in card
+    assert f"{result.metrics.value * 100:.1f} %" in card
 
 
 def test_an_export_is_equal_on_real_rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +214,7 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sk.fit("real.csv", target="y", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("real")
     assert predict_source(load("real"), "real.csv", "p.csv") == 80
     assert list(pd.read_csv("p.csv").columns) == ["row", "predicted"]
-    assert evaluate_source(load("real"), "real.csv")["overall"]["rmse"] > 0
+    assert evaluate_source(load("real"), "real.csv").overall.rmse > 0
     assert "only probabilities can be calibrated" in refused(
         predict_source, load("real"), "real.csv", "q.csv", calibrated=True
     )

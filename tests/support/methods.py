@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core import GroupStats
-from skedastic.data import Dataset, Scale
+from skedastic.data import Classes, Dataset, Grouping, Numbers
 from skedastic.methods.bases.card import IMAGES, REFERENCE
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.step import Batch, Clock, Step
@@ -36,29 +36,35 @@ def dataset(n: int = 50, kind: str = "classification", first: int = 0) -> Datase
     y = torch.arange(n) % 3
     x = torch.randn(n, 6, generator=g) + torch.nn.functional.one_hot(y, 6)
     names = ("a", "b", "c")
-    parts = {"x": x, "index": torch.arange(n) + 100 + first, "group": y.clone(), "groups": names, "kind": "table"}
+    parts = {
+        "x": x,
+        "index": torch.arange(n) + 100 + first,
+        "group": y.clone(),
+        "grouping": Grouping(names),
+        "kind": "table",
+    }
     if kind == "classification":
-        return Dataset(y=y, classes=names, **parts)
+        return Dataset(y=y, target=Classes(names), **parts)
     real = 1000 + 30 * x.sum(1).double()
-    return Dataset(y=real, classes=(), scale=Scale.fit(real), **parts)
+    return Dataset(y=real, target=Numbers().fit(real), **parts)
 
 
 def task(data: Dataset) -> Task:
     count = torch.bincount(data.group)
     noise = torch.tensor([0.1, 0.3, 0.2])
-    errors = (noise * count).long() if data.scale is None else None
+    errors = (noise * count).long() if data.classes else None
     stats = GroupStats(data.groups, count, count / len(data), errors, count, noise, noise / 2, noise * 2)
     return replace(make_task(data, reference(kind_of(data))), stats=stats)
 
 
 def kind_of(data: Dataset) -> str:
-    return "classification" if data.scale is None else "regression"
+    return data.target.task
 
 
 def reference(kind: str = "classification") -> Dataset:
     """Trusted examples, for the methods that need some."""
     trusted = dataset(12, kind, first=1000)
-    return trusted if trusted.scale is None else replace(trusted, scale=dataset(kind=kind).scale)
+    return replace(trusted, target=dataset(kind=kind).target)
 
 
 class Flat(nn.Linear):

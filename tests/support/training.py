@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skedastic.core.samplers import Shuffle
-from skedastic.data import Dataset
+from skedastic.data import Classes, Dataset, Grouping
 from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import Objective
@@ -21,7 +21,9 @@ def dataset(n=33):
     y = torch.arange(n) % 3
     x = torch.randn(n, 5, generator=torch.Generator().manual_seed(0)) + y[:, None]
     names = ("a", "b", "c")
-    return Dataset(x=x, y=y, index=torch.arange(n) + 100, group=y, classes=names, groups=names, kind="table")
+    return Dataset(
+        x=x, y=y, index=torch.arange(n) + 100, group=y, target=Classes(names), grouping=Grouping(names), kind="table"
+    )
 
 
 def make_net():

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from skedastic.data import Dataset, corrupt
-from skedastic.evaluation.classification import evaluate
+from skedastic.data import Classes, Dataset, Grouping, corrupt
+from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.intervals import paired
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.methods.bases.card import GROUP_STATS
 from skedastic.methods.bases.method import Method
 from skedastic.methods.cutout import cut_out
@@ -71,7 +72,7 @@ class Blobs:
         x = torch.randn(n, FEATURES, generator=g)
         x[torch.arange(n), y] += self.apart
         names = tuple(f"c{i}" for i in range(self.classes))
-        return Dataset(x, y, torch.arange(n) + first, y, names, names, "table")
+        return Dataset(x, y, torch.arange(n) + first, y, Classes(names), Grouping(names), "table")
 
 
 def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -90,7 +91,7 @@ def outcome(
     seed: int,
     training: TrainingConfig,
     net: Callable[[tuple[int, ...], int], nn.Module],
-) -> dict[str, Any]:
+) -> AnyMetrics:
     """Train a method on a seed's data, and return the metrics of its test set."""
     data = world(seed)
     shape, classes = tuple(data.train.x.shape[1:]), len(data.train.classes)
@@ -104,7 +105,7 @@ def outcome(
         task = replace(task, stats=stats)
     trained = train(method, data.train, make_net, training, seed=seed, task=task, reference=data.reference)
     test, counts = data.test, data.train.group_counts()
-    return evaluate(trained.predict(test.x), test.y, test.group, test.classes, test.groups, counts)
+    return evaluate(trained.predict(test.x), test, counts)
 
 
 plain = cache(outcome)  # of plain training, which many methods are compared to
@@ -114,7 +115,7 @@ def gain(
     method: Method,
     world: Callable[[int], World],
     *,
-    measure: Callable[[dict[str, Any]], float] = lambda metrics: metrics["overall"]["accuracy"],
+    measure: Callable[[AnyMetrics], float] = lambda metrics: metrics.value,
     training: TrainingConfig = BUDGET,
     net: Callable[[tuple[int, ...], int], nn.Module] = mlp,
     against: Method = ERM(),  # noqa: B008  frozen
@@ -128,15 +129,14 @@ def gain(
     return paired(ours, theirs)
 
 
-def worst_group(metrics: dict[str, Any]) -> float:
+def worst_group(metrics: AnyMetrics) -> float:
     """Return the accuracy of the worst class."""
-    accuracy: float = metrics["worst_group"]["accuracy"]
-    return accuracy
+    return metrics.worst_group.value
 
 
-def rare(classes: int) -> Callable[[dict[str, Any]], float]:
+def rare(classes: int) -> Callable[[AnyMetrics], float]:
     """Return the measure that is the mean accuracy of the last `classes` classes, the rare ones of a long tail."""
-    return lambda metrics: sum(row["accuracy"] for row in metrics["groups"][-classes:]) / classes
+    return lambda metrics: metrics.mean_of_groups([*metrics.groups][-classes:])
 
 
 @dataclass(frozen=True)
@@ -168,4 +168,4 @@ class Occluded:
         y = torch.arange(n) % 4
         x = 0.5 + 0.1 * (self.plain * pattern[y] + torch.randn(n, 1, 12, 12, generator=g))
         names = tuple(f"c{i}" for i in range(4))
-        return Dataset(x, y, torch.arange(n) + first, y, names, names, "image")
+        return Dataset(x, y, torch.arange(n) + first, y, Classes(names), Grouping(names), "image")

@@ -76,20 +76,20 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     figures = comparison.to_dict()
     has_focus = bool(comparison.focus)
     scopes = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
-    measure = comparison.measure
+    metric = comparison.metric
     figure = (
-        "accuracy on the test set, %" if measure.percent else "root mean squared error on the test set, lower is better"
+        "accuracy on the test set, %" if metric.percent else "root mean squared error on the test set, lower is better"
     )
     table = console.table("", *[p.replace("_", " ") for p in scopes], "seconds", title=f"{figure} (95 % over seeds)")
     table.columns[0].min_width = min(LONGEST_NAME, max(len(name) for name in figures["methods"]))
     for name, row in figures["methods"].items():
-        table.add_row(console.plain(name), *[over_seeds(row[p], measure) for p in scopes], f"{row['seconds']:.1f}")
+        table.add_row(console.plain(name), *[over_seeds(row[p], metric) for p in scopes], f"{row['seconds']:.1f}")
     differences = [p for p in scopes if p != "worst_group"]
     for b, a in comparison.pairs():
         row = figures["paired"][f"{b}-{a}"]
         table.add_row(
             console.plain(f"{b} − {a}"),
-            *[over_seeds(row[p], measure, signed=True) if p in differences else "" for p in scopes],
+            *[over_seeds(row[p], metric, signed=True) if p in differences else "" for p in scopes],
             "",
         )
     console.out().print(table)

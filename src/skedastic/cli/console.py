@@ -74,7 +74,7 @@ def table(*columns: str, title: str | None = None) -> Table:
 def show_data(data: Data) -> None:
     """Print the columns and the rows of the data, before anything is trained."""
     test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
-    err().print(f"{data.source.found}", markup=False, soft_wrap=True)
+    err().print(f"{data.source.summary}", markup=False, soft_wrap=True)
     err().print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
 
 

@@ -11,7 +11,6 @@ from skedastic.cli import console, early
 from skedastic.cli.figures import estimated_noise, noise, percent
 from skedastic.cli.groups import left_out, rank_correlation
 from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setting_option, settings_of
-from skedastic.evaluation.metric import ACCURACY, ERROR
 
 if TYPE_CHECKING:
     from skedastic.core.strengths import GroupStats
@@ -40,7 +39,7 @@ def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **gi
 
 def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
-    from skedastic.noise.label_issues import found_wrong
+    from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
     from skedastic.runs.sentences import unlearned
 
@@ -48,7 +47,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     wrong = wrong_labels(data)
     truth = true_noise(data)
     measured = None if estimate.measured is None else estimate.measured.noise.tolist()
-    accuracy = None if wrong is None else found_wrong(estimate.suspects, wrong)
+    accuracy = None if wrong is None else score_label_issues(estimate.label_issues, wrong)
     if as_json:
         beside = {
             "strengths": estimate.stats.strengths.tolist(),
@@ -68,14 +67,14 @@ def _show_groups(
     stats: GroupStats, data: Data, true_noise: list[float | None] | None, measured_noise: list[float] | None
 ) -> None:
     """Print a row for each group, the largest strength first."""
-    measure = ACCURACY if data.train.scale is None else ERROR
+    metric = metric_of(data.train.target)
     console.notes(data.source.notes)
     table = console.table(
         "group",
         "rows",
-        "share" if data.train.bins is None else "density",
-        f"{measure.noise} (95 %)",
-        *[f"true {measure.noise}"] * bool(true_noise),
+        "share" if data.train.grouping.target_bins is None else "density",
+        f"{metric.noise} (95 %)",
+        *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators disagree"] * bool(measured_noise),
         "τ",
         title="estimated on held-out rows",
@@ -85,8 +84,8 @@ def _show_groups(
             console.plain(stats.names[g]),
             str(int(stats.count[g])),
             percent(float(stats.density[g])),
-            estimated_noise(stats, g, measure),
-            *(noise(values[g], measure) for values in (true_noise, measured_noise) if values),
+            estimated_noise(stats, g, metric),
+            *(noise(values[g], metric) for values in (true_noise, measured_noise) if values),
             f"{float(stats.strengths[g]):.3f}",
         )
     console.out().print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from skedastic.cli.plain import as_json_values
 from skedastic.runs.folder import MODEL, STATE, check_run
 
 if TYPE_CHECKING:
+    from skedastic.evaluation.metrics import AnyMetrics
     from skedastic.runs.summary import RunSummary
 
 
@@ -33,9 +34,9 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
 
 
-def show_evaluation(summary: RunSummary, metrics: dict[str, Any], as_json: bool) -> None:
+def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:
     """Print the figures of a labelled source."""
     if as_json:
-        print(json.dumps(as_json_values(metrics), indent=2, ensure_ascii=False))
+        print(json.dumps(as_json_values(metrics.to_dict()), indent=2, ensure_ascii=False))
         return
     show_groups(dataclasses.replace(summary, metrics=metrics))

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skedastic.evaluation.metric import Measure, to_digits
+from skedastic.evaluation.metric import Metric, to_digits
 
 if TYPE_CHECKING:
     from skedastic.core.strengths import GroupStats
 
 
-def estimated_noise(stats: GroupStats, g: int, measure: Measure) -> str:
+def estimated_noise(stats: GroupStats, g: int, metric: Metric) -> str:
     """Return the noise of group g with its interval."""
-    mean, low, high = (measure.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
-    return interval(mean, low, high, measure)
+    mean, low, high = (metric.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
+    return interval(mean, low, high, metric)
 
 
-def noise(value: float | None, measure: Measure) -> str:
+def noise(value: float | None, metric: Metric) -> str:
     """Return a noise that is known."""
-    if value is None or measure.percent:
+    if value is None or metric.percent:
         return percent(value)
-    return measure.text(measure.of_noise(value))
+    return metric.text(metric.of_noise(value))
 
 
 def percent(value: float | None) -> str:
@@ -28,21 +28,21 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value * 100:.1f}"
 
 
-def interval(mean: float, low: float | None, high: float | None, measure: Measure) -> str:
+def interval(mean: float, low: float | None, high: float | None, metric: Metric) -> str:
     """Return a figure with the ends of its interval, where it has one."""
     if low is None or high is None:
-        return measure.text(mean)
-    if not measure.percent:
-        return f"{measure.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
+        return metric.text(mean)
+    if not metric.percent:
+        return f"{metric.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
     return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
 
 
-def over_seeds(row: dict[str, Any] | None, measure: Measure, signed: bool = False) -> str:
+def over_seeds(row: dict[str, Any] | None, metric: Metric, signed: bool = False) -> str:
     """Return a mean over seeds, or with `signed` a difference, ± half of its interval."""
     if row is None:
         return ""
-    if not measure.percent:
-        mean = measure.difference(row["mean"]) if signed else measure.text(row["mean"])
+    if not metric.percent:
+        mean = metric.difference(row["mean"]) if signed else metric.text(row["mean"])
         return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
     sign = "+" if signed else ""
     mean = f"{row['mean'] * 100:{sign}.1f}"

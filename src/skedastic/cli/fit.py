@@ -73,8 +73,7 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     console.notes(summary.notes)
     show_groups(summary)
     if summary.label_issues is not None:
-        targets = "labels" if summary.scale is None else "targets"
-        console.say(f"{summary.issue_count} {targets} look wrong: {folder / 'suspects.parquet'}")
+        console.say(f"{summary.issue_count} {summary.target.noun} look wrong: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")
 
 

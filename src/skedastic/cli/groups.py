@@ -17,16 +17,16 @@ def show_groups(summary: RunSummary) -> None:
     """Print a row for each group, and what came out."""
     from skedastic.runs.sentences import fit_sentence, unlearned
 
-    tested = {g["name"]: g for g in summary.metrics["groups"]} if summary.metrics else {}
-    measure = summary.measure
+    tested = summary.metrics.groups if summary.metrics else {}
+    metric = summary.metric
     table = console.table(
         "group",
         "train",
-        f"{measure.noise} (95 %)",
-        *[f"true {measure.noise}"] * bool(summary.true_noise),
+        f"{metric.noise} (95 %)",
+        *[f"true {metric.noise}"] * bool(summary.true_noise),
         "strength",
         "test",
-        f"{measure.name} (95 %)",
+        f"{metric.name} (95 %)",
     )
     order = (
         range(len(summary.groups))
@@ -38,11 +38,11 @@ def show_groups(summary: RunSummary) -> None:
         table.add_row(
             console.plain(group),
             str(summary.train_count[g]),
-            "" if summary.group_stats is None else estimated_noise(summary.group_stats, g, measure),
-            *([noise(summary.true_noise[g], measure)] if summary.true_noise else []),
+            "" if summary.group_stats is None else estimated_noise(summary.group_stats, g, metric),
+            *([noise(summary.true_noise[g], metric)] if summary.true_noise else []),
             "" if summary.strengths is None else f"{float(summary.strengths[g]):.3f}",
-            str(row["n"]) if row else "",
-            interval(row[measure.key], row["low"], row["high"], measure) if row and row["n"] else "",
+            str(row.n) if row else "",
+            interval(row.value, row.low, row.high, metric) if row and row.value is not None else "",
         )
     console.out().print(table)
     left_out(len(summary.groups))

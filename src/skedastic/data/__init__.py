@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from skedastic.data.splits import split_rows as split_rows
     from skedastic.data.tables.roles import Roles as Roles
     from skedastic.data.targets.corrections import with_corrections as with_corrections
+    from skedastic.data.targets.grouping import Grouping as Grouping
     from skedastic.data.targets.regression import Bins as Bins
     from skedastic.data.targets.regression import Scale as Scale
+    from skedastic.data.targets.target import Classes as Classes
+    from skedastic.data.targets.target import Numbers as Numbers
+    from skedastic.data.targets.target import Target as Target
 
 __getattr__, __dir__ = lazy(__name__)

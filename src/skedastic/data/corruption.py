@@ -7,7 +7,6 @@ streams of one seed, so that adding one never changes the draws of the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ def corrupt(
     if noise:
         truth = truth or Truth(clean=dataset.y, index=dataset.index)
         noisy = flip_labels(dataset.y.numpy(), parse_noise(noise, dataset.classes), np.random.default_rng(for_noise))
-        dataset = _relabelled(dataset, torch.from_numpy(noisy))
+        dataset = dataset.with_targets(torch.from_numpy(noisy))
     if imbalance:
         y = dataset.y.numpy()
         counts = np.bincount(y, minlength=len(dataset.classes))
@@ -79,11 +78,6 @@ def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence
         rule = parse_imbalance(imbalance, classes)
         affected |= (rule.share <= rule.ratio**-0.5 + 1e-12) & (rule.ratio > 1)
     return () if affected.all() else tuple(c for c, a in zip(classes, affected, strict=True) if a)
-
-
-def _relabelled(dataset: Dataset, y: torch.Tensor) -> Dataset:
-    by_label = dataset.groups == dataset.classes and torch.equal(dataset.group, dataset.y)
-    return replace(dataset, y=y, group=y if by_label else dataset.group)
 
 
 def _check_counts(dataset: Dataset, specification: str) -> None:

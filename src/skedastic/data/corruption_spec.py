@@ -86,21 +86,21 @@ def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float
     rules: list[tuple[int, str, int, float]] = []
     position = 0
     while position < len(spec) or not rules:
-        found = rule.match(spec, position)
-        if found is None:
+        match = rule.match(spec, position)
+        if match is None:
             raise _explained(spec, spec[position:], classes)
-        a, b = _place(found[1], "--noise", spec, classes), _place(found[3], "--noise", spec, classes)
+        a, b = _place(match[1], "--noise", spec, classes), _place(match[3], "--noise", spec, classes)
         if a == b:
             raise UserError(f"--noise {spec!r}: class {classes[a]!r} can't be flipped to itself; name two classes")
-        rules.append((a, found[2], b, _probability(found[4], spec)))
-        position = found.end()
+        rules.append((a, match[2], b, _probability(match[4], spec)))
+        position = match.end()
     return rules
 
 
 def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
     """Say why a rule can't be read: an unknown class, if it has the form of a rule, else the form."""
-    found = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
-    for name in found.groups() if found else ():
+    match = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
+    for name in match.groups() if match else ():
         if name not in classes:
             return UserError(f"--noise {spec!r}: {unknown('class', name, classes)}")
     kind = re.match(r"\s*(\w+)\s*:", rest)
@@ -114,12 +114,12 @@ def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
     ids: list[int] = []
     position = 0
     while position < len(text) or not ids:
-        found = entry.match(text, position)
-        if found is None:
+        match = entry.match(text, position)
+        if match is None:
             wrong = text[position:].split(",")[0].strip()
             raise UserError(f"--imbalance {spec!r}: {unknown('class', wrong, classes)}")
-        ids.append(_place(found[1], "--imbalance", spec, classes))
-        position = found.end()
+        ids.append(_place(match[1], "--imbalance", spec, classes))
+        position = match.end()
     if len(set(ids)) < len(ids):
         raise UserError(f"--imbalance {spec!r}: a class is named twice")
     return ids

@@ -1,4 +1,4 @@
-"""What training sees: features, labels as given, stable names, groups. Clean labels are kept apart, in `Truth`."""
+"""The data that training sees: features, targets as given, stable names, groups. Clean targets are apart, in `Truth`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from skedastic.data.on_disk import OnDiskFeatures
-from skedastic.data.targets.regression import Bins, Scale
+from skedastic.data.targets.grouping import Grouping
+from skedastic.data.targets.target import Target
 
-BESIDE = ("unit", "soft", "disagreement")  # what an example may have, or not
+OPTIONAL = ("unit", "soft", "disagreement")  # fields that there may be none of
 DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on disk
 
 
@@ -46,26 +47,43 @@ Features = Tensor | Stream
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """n examples of C classes, or with real targets, in G groups.
+    """n examples, each with a target and a group.
 
-    x: features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them. y: [n] int64
-    in 0..C-1, the labels as given, maybe corrupted; or real targets, [n] float64 in their units, and no classes. index:
-    [n] int64, the row in the source, stable for life. group: [n] int64 in 0..G-1. kind: "table", "text" or "image".
-    scale: the units of real targets, None for classes. bins: of the target, where these are the groups. tokens: of the last
-    columns of x, the ids of a text, 0 after its end. has_ids: some columns of x are ids, which can be neither mixed nor moved. unit: [n] int64,
-    what no split may tear apart. soft: [n, C] float32, the shares of annotators' votes; what is trained on, where a method can.
-    disagreement: [n] float64, how noisy each example's annotators say it is.
+    Parameters
+    ----------
+    x : Features
+        Features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them.
+    y : Tensor
+        Targets as given, maybe corrupted: labels [n] int64 in 0..C-1, or numbers [n] float64 in the user's units.
+    index : Tensor
+        The row in the source, [n] int64, stable for life.
+    group : Tensor
+        [n] int64 in 0..G-1.
+    target : Target
+        Says what y is.
+    grouping : Grouping
+        Says what the groups are.
+    kind : str
+        "table", "text" or "image".
+    tokens : int
+        How many of the last columns of x are the ids of a text, 0 after its end.
+    has_ids : bool
+        Whether some columns of x are ids, which can be neither mixed nor moved.
+    unit : Tensor or None
+        [n] int64, what no split may tear apart.
+    soft : Tensor or None
+        Shares of annotators' votes, [n, C] float32; trained on where a method can.
+    disagreement : Tensor or None
+        How noisy each example's annotators say that it is, [n] float64.
     """
 
     x: Features
     y: Tensor
     index: Tensor
     group: Tensor
-    classes: tuple[str, ...]
-    groups: tuple[str, ...]
+    target: Target
+    grouping: Grouping
     kind: str
-    scale: Scale | None = None
-    bins: Bins | None = None
     tokens: int = 0
     has_ids: bool = False
     unit: Tensor | None = None
@@ -83,40 +101,45 @@ class Dataset:
     def subset(self, rows: Tensor) -> Dataset:
         """Return the examples at positions `rows` [m] int64, in that order; a stream stays a stream."""
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
-        parts = {name: part[rows] for name in BESIDE if (part := getattr(self, name)) is not None}
+        parts = {name: part[rows] for name in OPTIONAL if (part := getattr(self, name)) is not None}
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows], **parts)
 
     @property
-    def task(self) -> str:
-        """Return "classification" or "regression"."""
-        return "classification" if self.scale is None else "regression"
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; none where targets are numbers."""
+        return self.target.classes
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups."""
+        return self.grouping.names
 
     @property
     def targets(self) -> Tensor:
-        """What a network is trained on: labels [n] int64, or standardized targets [n] float32."""
-        return self.y if self.scale is None else self.scale.standardized(self.y)
+        """The targets that a network is trained on: labels [n] int64, or standardized numbers [n] float32."""
+        return self.target.for_training(self.y)
 
     @property
-    def answers(self) -> Tensor:
-        """What a batch has: the targets, or where there are some soft labels [n, C] float32."""
+    def batch_targets(self) -> Tensor:
+        """The targets that a batch holds: `targets`, or where there are some soft labels [n, C] float32."""
         return self.targets if self.soft is None else self.soft
 
     @property
     def strata(self) -> Tensor:
-        """What a split keeps in proportion within each group, [n] int64: the label, nothing where targets are real."""
-        return self.y if self.scale is None else torch.zeros_like(self.group)
+        """The strata that a split keeps in proportion within each group, [n] int64 (`Target.strata`)."""
+        return self.target.strata(self.y)
 
     def density(self) -> Tensor:
-        """Return the share of each group, [G] float64; of bins relative to their width, so as to sum to 1."""
-        share = self.group_counts().double() / len(self)
-        if self.bins is None:
-            return share
-        density = share / torch.tensor(self.bins.widths, dtype=torch.float64)
-        return density / density.sum()
+        """Return the density of each group, [G] float64 (`Grouping.density`)."""
+        return self.grouping.density(self.group)
 
     def group_counts(self) -> Tensor:
         """Return the number of examples of each group, [G]."""
-        return torch.bincount(self.group, minlength=len(self.groups))
+        return self.grouping.counts(self.group)
+
+    def with_targets(self, y: Tensor) -> Dataset:
+        """Return the data set with other targets y [n], in groups that follow them (`Grouping.follow`)."""
+        return replace(self, y=y, group=self.grouping.follow(self.group, self.y, y, self.classes))
 
     def in_memory(self, memory: int = DEFAULT_MEMORY) -> Dataset:
         """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is.
@@ -139,16 +162,21 @@ def without_padding(x: Tensor, tokens: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Clean labels, for evaluation only.
+    """Clean targets, for evaluation only.
 
-    clean: [n] int64 in 0..C-1, or real targets in their units; index: [n] int64, the examples they belong to.
+    Parameters
+    ----------
+    clean : Tensor
+        As `Dataset.y`, [n].
+    index : Tensor
+        The examples that they belong to, [n] int64.
     """
 
     clean: Tensor
     index: Tensor
 
     def of(self, index: Tensor) -> Tensor:
-        """Return the clean labels [m] of the examples named by `index` [m] int64.
+        """Return the clean targets [m] of the examples named by `index` [m] int64.
 
         Raises KeyError where one of them is unknown.
         """
@@ -160,11 +188,5 @@ class Truth:
 
 
 def with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
-    """Return a test set with its clean labels, where they are known."""
-    if truth is None:
-        return test
-    clean = truth.of(test.index)
-    if test.bins is not None:
-        return replace(test, y=clean, group=test.bins.of(clean))
-    by_label = test.groups == test.classes and torch.equal(test.group, test.y)
-    return replace(test, y=clean, group=clean if by_label else test.group)
+    """Return a test set with its clean targets, where they are known."""
+    return test if truth is None else test.with_targets(truth.of(test.index))

@@ -164,7 +164,7 @@ class EncodedImages:
 
 
 def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImages, tuple[str, ...]]:
-    """Return the images of a source, and a remark where they are resized.
+    """Return the images of a source, and a note where they are resized.
 
     size: pixels of each side. By default images stay as they are where the first ones are of one size; else each side gets
     the smallest side among these, at most 64. The first image says whether all are grey or colour. Raises UserError where one can't be opened.

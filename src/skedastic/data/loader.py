@@ -71,7 +71,7 @@ class Loader:
         self.device = torch.device(device)
         self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers == "auto" else workers
         self._x = dataset.x.to(self.device) if isinstance(dataset.x, Tensor) else dataset.x
-        self._labels = tuple(part.to(self.device) for part in (dataset.answers, dataset.index, dataset.group))
+        self._beside = tuple(part.to(self.device) for part in (dataset.batch_targets, dataset.index, dataset.group))
 
     def steps(self, n_order: int) -> int:
         """Return the number of batches of an order of `n_order` examples."""
@@ -89,7 +89,7 @@ class Loader:
         if self.augments and augmented:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
         for rows, x in zip(pieces(placed, sizes), features, strict=True):
-            yield RawBatch(x, *(part.index_select(0, rows) for part in self._labels))
+            yield RawBatch(x, *(part.index_select(0, rows) for part in self._beside))
 
     def _sizes(self, n: int) -> list[int]:
         sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)
@@ -98,15 +98,15 @@ class Loader:
         return sizes
 
     def _features(self, order: Tensor, placed: Tensor, sizes: list[int]) -> Iterator[Tensor]:
-        found: Iterator[Tensor]
+        rows: Iterator[Tensor]
         if isinstance(self._x, Tensor):
-            found = map(self._x.index_select, repeat(0), pieces(placed, sizes))
+            rows = map(self._x.index_select, repeat(0), pieces(placed, sizes))
         elif isinstance(self._x, OnDiskFeatures):
-            found = (x.to(self.device, non_blocking=True) for x in self._x.batches(order.cpu(), sizes))
+            rows = (x.to(self.device, non_blocking=True) for x in self._x.batches(order.cpu(), sizes))
         else:
             decoded = _decoded(self._x, torch.split(order.cpu(), sizes), self.workers)
             return (x.to(self.device, non_blocking=True) for x in decoded)
-        return map(without_padding, found, repeat(self.dataset.tokens)) if self.dataset.tokens else found
+        return map(without_padding, rows, repeat(self.dataset.tokens)) if self.dataset.tokens else rows
 
     def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
         """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""

@@ -60,7 +60,7 @@ class OnDiskFeatures:
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Read the examples at positions `rows` [m] int64: [m, d]."""
         places = (rows if self._places is None else self._places[rows]).numpy()
-        found = np.empty((len(places), self._width), dtype=np.float32)
+        x = np.empty((len(places), self._width), dtype=np.float32)
         order = np.argsort(places, kind="stable")
         ordered = places[order]
         row_bytes = FLOAT * self._width
@@ -71,11 +71,11 @@ class OnDiskFeatures:
             span = int(ordered[end - 1]) + 1 - first
             if span * row_bytes > SPARSE * (end - start):
                 for at in range(start, end):
-                    found[order[at]] = self._read(int(ordered[at]), 1)
+                    x[order[at]] = self._read(int(ordered[at]), 1)
             else:
-                found[order[start:end]] = self._read(first, span)[ordered[start:end] - first]
+                x[order[start:end]] = self._read(first, span)[ordered[start:end] - first]
             start = end
-        return torch.from_numpy(found)
+        return torch.from_numpy(x)
 
     def take(self, rows: Tensor) -> OnDiskFeatures:
         """Return the examples at positions `rows` [m]; nothing is read."""

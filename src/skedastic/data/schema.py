@@ -1,59 +1,71 @@
-"""What training knew of its source, which a test source, and rows to predict from, must match."""
+"""The schema of a training source, which a test source, and rows to predict from, must match."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
-from skedastic.data.targets.regression import Bins
+from skedastic.data.targets.grouping import Grouping, grouping_from_json
+from skedastic.data.targets.target import Target, target_from_json
 from skedastic.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """classes: none where targets are real. groups: their names. target: what the user calls y.
+    """The schema of a training source.
 
-    kinds: of the feature columns of a table; none where the features are images. day_first: of each column of dates, how 3/4
-    is read. images: (C, H, W). integers: their pixels are in 0..255. resized: images of another size are. bins: of the target,
-    where these are the groups. quantiles: of the column that the groups are made of.
+    Parameters
+    ----------
+    target : Target
+        The target, in no units yet.
+    grouping : Grouping
+        The groups.
+    kinds : mapping of str to ColumnKind
+        Of the feature columns of a table; none where the features are images.
+    day_first : mapping of str to bool
+        Of each column of dates, whether 3/4 is the third of April.
+    images : tuple of int
+        (C, H, W) of each image; nothing of a table.
+    integers : bool
+        Whether pixels are integers in 0..255.
+    resized : bool
+        Whether images of another size are resized.
     """
 
-    classes: tuple[str, ...]
-    groups: tuple[str, ...]
-    target: str = "y"
+    target: Target
+    grouping: Grouping
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     day_first: Mapping[str, bool] = field(default_factory=dict)
     images: tuple[int, ...] = ()
     integers: bool = False
     resized: bool = False
-    bins: Bins | None = None
-    quantiles: Bins | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return asdict(self)
+        return {
+            "target": self.target.to_json(),
+            "grouping": self.grouping.to_json(),
+            "kinds": dict(self.kinds),
+            "day_first": dict(self.day_first),
+            "images": list(self.images),
+            "integers": self.integers,
+            "resized": self.resized,
+        }
 
     @staticmethod
     def from_json(state: Mapping[str, Any]) -> Schema:
-        """Return what `to_json` described. Raises UserError where it is damaged."""
+        """Return the schema that `to_json` described. Raises UserError where it is damaged."""
         kinds: dict[str, ColumnKind] = {name: kind for name, kind in state["kinds"].items() if kind in COLUMN_KINDS}
         if len(kinds) != len(state["kinds"]):
             raise UserError("the saved columns are of kinds that are not known here; fit the model again")
-        bins, quantiles = (
-            None if b is None else Bins(tuple(b["edges"]), tuple(b["widths"]), tuple(b["names"]))
-            for b in (state["bins"], state["quantiles"])
-        )
         return Schema(
-            classes=tuple(state["classes"]),
-            groups=tuple(state["groups"]),
-            target=str(state["target"]),
+            target=target_from_json(state["target"]),
+            grouping=grouping_from_json(state["grouping"]),
             kinds=kinds,
             day_first=dict(state["day_first"]),
             images=tuple(state["images"]),
             integers=bool(state["integers"]),
             resized=bool(state["resized"]),
-            bins=bins,
-            quantiles=quantiles,
         )

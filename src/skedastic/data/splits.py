@@ -63,7 +63,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     """Split a source into training and test rows, each in ascending order.
 
     fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
-    both parts; a group's only example of a class stays in training unless the class has no others. Real targets are
+    both parts; a group's only example of a class stays in training unless the class has no others. Numbers are
     split as if of one class. Rows of one unit (`Source.unit`) stay together, and the shares are then as near as they can be.
     Raises UserError for other fractions.
     """
@@ -71,7 +71,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
         raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
     rng = np.random.default_rng(seed)
     kept, whole = source.rows, source.removed is None
-    labels = source.y if source.classes else torch.zeros_like(source.group)
+    labels = source.target.strata(source.y)
     y = (labels if whole else labels[kept]).numpy()
     group = y if source.group is labels else (source.group if whole else source.group[kept]).numpy()
     if source.unit is not None:
@@ -96,12 +96,12 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
     """Split training rows into those that stay and those set apart as a reference, each in ascending order.
 
     fraction: of the rows [n] that is set apart, in (0, 1), as many of each class as of any other, at least one, but of no
-    class more than half of what it has. Real targets are split as if of one class. Raises UserError where a class has a
+    class more than half of what it has. Numbers are split as if of one class. Raises UserError where a class has a
     single row, which can't be in both.
     """
     rng = np.random.default_rng([seed, REFERENCE])
-    y = source.y[rows].numpy() if source.classes else np.zeros(len(rows), dtype=np.int64)
-    count = np.bincount(y, minlength=max(len(source.classes), 1))
+    y = source.target.strata(source.y[rows]).numpy()
+    count = np.bincount(y, minlength=source.target.outputs)
     short = np.flatnonzero(count < 2)
     if len(short):
         name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"

@@ -1,1 +1,1 @@
-"""Evaluation: figures of a test set, intervals, paired differences, calibration."""
+"""Evaluation: the metrics of a test set, intervals, paired differences, calibration."""

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 COLDEST, HOTTEST = 0.05, 20.0
 TINY = 1e-12
-MOST_ROWS = 1_000_000  # that are looked at, every so many
+MOST_ROWS = 1_000_000  # that the fit takes, evenly spaced
 
 
 def fit_temperature(probabilities: Tensor, y: Tensor) -> float | None:
@@ -28,8 +28,8 @@ def fit_temperature(probabilities: Tensor, y: Tensor) -> float | None:
     def loss(log_temperature: float) -> float:
         return float(cross_entropy(logs / exp(log_temperature), y))
 
-    found = minimize_scalar(loss, bounds=(log(COLDEST), log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
-    return exp(found.x)
+    best = minimize_scalar(loss, bounds=(log(COLDEST), log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
+    return exp(best.x)
 
 
 def with_temperature(probabilities: Tensor, temperature: float) -> Tensor:

@@ -1,26 +1,19 @@
-"""How well a model does: overall, in each group, in the worst one, by the groups' size in training,
-calibrated or not.
-
-Groups or classes that the test set lacks are null, never NaN: all that is returned can be written as JSON.
-Thresholds of many/medium/few: Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019.
-"""
+"""The metrics of predicted classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError
 from skedastic.evaluation.intervals import wilson
-from skedastic.evaluation.metric import measure_of
+from skedastic.evaluation.metrics import Accuracy, BySize, ClassificationMetrics, WorstGroup
 
-MANY_ABOVE = 100  # training examples
-FEW_BELOW = 20
 CALIBRATION_BINS = 15
 ROW_SUM_TOLERANCE = 1e-2  # what half precision leaves of a sum of one
 
@@ -28,36 +21,35 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def evaluate(
+def evaluate_classification(
     probabilities: ArrayLike,
     labels: ArrayLike,
     group: ArrayLike,
     classes: Sequence[str],
     groups: Sequence[str],
     train_count: ArrayLike,
-) -> dict[str, Any]:
-    """Return the metrics of a test set, all rates in [0, 1], intervals at 95 % (Wilson):
+) -> ClassificationMetrics:
+    """Return the metrics of a test set.
 
-    - `overall`: `accuracy`, `low`, `high`, `n`, `correct`
-    - `balanced_accuracy`: the mean of the accuracies of the classes in the test set
-    - `worst_group`: `name`, `accuracy`; the first of equals
-    - `groups`: for each of G, in order: `name`, `n`, `accuracy`, `low`, `high`; the last three None where n
-      is 0
-    - `many`, `medium`, `few`: the mean accuracy of the groups with more than 100, 20 to 100, fewer than 20
-      training examples; None where there is no such group in the test set
-    - `ece`: expected calibration error, 15 equal bins of confidence
+    Parameters
+    ----------
+    probabilities : ArrayLike
+        Of each class for each example, [m, C].
+    labels : ArrayLike
+        The true classes, [m] integers in 0..C-1.
+    group : ArrayLike
+        The examples' groups, [m] integers in 0..G-1.
+    classes : sequence of str
+        The names of the C classes, C at least 2.
+    groups : sequence of str
+        The names of the G groups.
+    train_count : ArrayLike
+        The number of training examples of each group, [G].
 
-    Args:
-        probabilities: of each class for each example, [m, C].
-        labels: the true classes, [m] integers in 0..C-1.
-        group: the examples' groups, [m] integers in 0..G-1.
-        classes: the names of the C classes, C at least 2.
-        groups: the names of the G groups.
-        train_count: the number of training examples of each group, [G].
-
-    Raises:
-        UserError: the test set is empty, shapes do not fit together, a label or group has no name, rows are
-            not probabilities.
+    Raises
+    ------
+    UserError
+        The test set is empty, shapes do not fit together, a label or group has no name, or rows are not probabilities.
     """
     from sklearn.metrics import recall_score  # a second to import, and only needed once a model is trained
 
@@ -68,58 +60,29 @@ def evaluate(
     right = predicted == y
     n = np.bincount(g, minlength=len(groups))
     per_group = _rates(np.bincount(g[right], minlength=len(groups)), n)
-    present = [{"name": name, **rate} for name, rate in zip(groups, per_group, strict=True) if rate["n"]]
-    worst = min(present, key=lambda rate: rate["accuracy"])
+    present = [(name, rate.accuracy) for name, rate in zip(groups, per_group, strict=True) if rate.accuracy is not None]
+    worst, lowest = min(present, key=itemgetter(1))
     [overall] = _rates(np.array([right.sum()]), np.array([len(y)]))
-    return {
-        "overall": {**overall, "correct": int(right.sum())},
-        "balanced_accuracy": float(recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)),
-        "worst_group": {"name": worst["name"], "accuracy": worst["accuracy"]},
-        "groups": [{"name": name, **rate} for name, rate in zip(groups, per_group, strict=True)],
-        **by_size(per_group, train, "accuracy"),
-        "ece": _calibration_error(p, y),
-    }
+    return ClassificationMetrics(
+        overall=overall,
+        correct=int(right.sum()),
+        balanced_accuracy=float(recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)),
+        worst_group=WorstGroup(name=worst, value=lowest),
+        groups=dict(zip(groups, per_group, strict=True)),
+        by_size=BySize.of(per_group, train),
+        ece=_calibration_error(p, y),
+    )
 
 
-def mean_of_groups(metrics: Mapping[str, Any], names: Sequence[str]) -> float:
-    """Return the mean accuracy, or error, of the named groups in the metrics of a test set; absent ones are left out.
-
-    Raises:
-        UserError: a name is no group, or none of them is in the test set.
-    """
-    figure = {group["name"]: group[measure_of(metrics).key] for group in metrics["groups"]}
-    for name in names:
-        if name not in figure:
-            raise unknown("group", name, figure)
-    present = [figure[name] for name in names if figure[name] is not None]
-    if not present:
-        raise UserError(f"mean_of_groups: the test set has no example of {', '.join(map(repr, names)) or 'no group'}")
-    return float(np.mean(present))
-
-
-def _rates(correct: Integers, n: Integers) -> list[dict[str, Any]]:
-    """Return `n`, `accuracy`, `low`, `high` for each of the counts [K]; None where n is 0."""
+def _rates(correct: Integers, n: Integers) -> list[Accuracy]:
+    """Return the accuracy for each of the counts [K]; None where n is 0."""
     low, high = wilson(correct, n)
     return [
-        {"n": int(total), "accuracy": float(c / total), "low": float(a), "high": float(b)}
+        Accuracy(n=int(total), accuracy=float(c / total), low=float(a), high=float(b))
         if total
-        else {"n": 0, "accuracy": None, "low": None, "high": None}
+        else Accuracy(n=0, accuracy=None, low=None, high=None)
         for c, total, a, b in zip(correct, n, low, high, strict=True)
     ]
-
-
-def by_size(per_group: Sequence[Mapping[str, Any]], train: Integers, key: str) -> dict[str, float | None]:
-    """Return the mean of a figure over the groups with many, medium and few training examples, train [G]."""
-    sizes = {
-        "many": train > MANY_ABOVE,
-        "medium": (train >= FEW_BELOW) & (train <= MANY_ABOVE),
-        "few": train < FEW_BELOW,
-    }
-    means: dict[str, float | None] = {}
-    for size, members in sizes.items():
-        found = [rate[key] for rate, member in zip(per_group, members, strict=True) if member and rate["n"]]
-        means[size] = float(np.mean(found)) if found else None
-    return means
 
 
 def _calibration_error(p: Floats, y: Integers) -> float:
@@ -130,25 +93,27 @@ def _calibration_error(p: Floats, y: Integers) -> float:
 
 def _check(p: Floats, y: Integers, g: Integers, train: Integers, n_classes: int, n_groups: int) -> None:
     if n_classes < 2:
-        raise UserError(f"evaluate: needs at least 2 classes, got {n_classes}")
+        raise UserError(f"evaluate_classification: needs at least 2 classes, got {n_classes}")
     if y.ndim != 1 or p.shape != (len(y), n_classes) or g.shape != y.shape or train.shape != (n_groups,):
         shapes = ", ".join(str(list(a.shape)) for a in (p, y, g, train))
         raise UserError(
-            f"evaluate: needs probabilities [m, {n_classes}], labels [m], group [m], train_count [{n_groups}], "
+            f"evaluate_classification: needs probabilities [m, {n_classes}], labels [m], group [m], train_count [{n_groups}], "
             f"got shapes {shapes}"
         )
     if not len(y):
-        raise UserError("evaluate: the test set is empty; it needs at least one example")
+        raise UserError("evaluate_classification: the test set is empty; it needs at least one example")
     for what, numbers, bound in (("labels", y, n_classes), ("group", g, n_groups)):
         if numbers.min() < 0 or numbers.max() >= bound:
-            raise UserError(f"evaluate: {what} must be in 0..{bound - 1}, got {numbers.min()}..{numbers.max()}")
+            raise UserError(
+                f"evaluate_classification: {what} must be in 0..{bound - 1}, got {numbers.min()}..{numbers.max()}"
+            )
     if not np.isfinite(p).all():
         row = int((~np.isfinite(p)).any(1).argmax())
-        raise UserError(f"evaluate: row {row} of the probabilities is not finite")
+        raise UserError(f"evaluate_classification: row {row} of the probabilities is not finite")
     wrong = (p < -ROW_SUM_TOLERANCE).any(1) | (np.abs(p.sum(1) - 1) > ROW_SUM_TOLERANCE)
     if wrong.any():
         row = int(wrong.argmax())
         raise UserError(
-            f"evaluate: row {row} of the probabilities sums to {p[row].sum():g}, least value "
+            f"evaluate_classification: row {row} of the probabilities sums to {p[row].sum():g}, least value "
             f"{p[row].min():g}; rows must be probabilities, and logits need a softmax first"
         )

@@ -6,20 +6,33 @@ The noise of a group is written in the same unit: a share of labels, or a deviat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skedastic.data.targets.target import Target, TaskKind
     from skedastic.evaluation.intervals import Interval
 
 ABSENT = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """key: of the figure in `metrics`. name, noise: what a reader calls it and a group's noise. percent: both are rates."""
+class Metric:
+    """How a metric is called and written.
 
+    Parameters
+    ----------
+    task : TaskKind
+        The task that it is of.
+    key : str
+        Its name in `metrics.json`.
+    name, noise : str
+        The words for it and for a group's noise.
+    percent : bool
+        Whether both are rates.
+    """
+
+    task: TaskKind
     key: str
     name: str
     noise: str
@@ -32,12 +45,12 @@ class Measure:
 
     @property
     def factor(self) -> float:
-        """What values are multiplied with where they are shown."""
+        """The number that values are multiplied with where they are shown."""
         return 100.0 if self.percent else 1.0
 
     @property
     def unit(self) -> str:
-        """What stands behind a value."""
+        """The sign that stands behind a value."""
         return " %" if self.percent else ""
 
     def text(self, value: float | None) -> str:
@@ -71,13 +84,13 @@ class Measure:
         return f"{100 * value:.1f}" if self.percent else to_digits(value, digits)
 
 
-ACCURACY = Measure(key="accuracy", name="accuracy", noise="noise", percent=True)
-ERROR = Measure(key="rmse", name="error", noise="noise σ", percent=False)
+ACCURACY = Metric(task="classification", key="accuracy", name="accuracy", noise="noise", percent=True)
+ERROR = Metric(task="regression", key="rmse", name="error", noise="noise σ", percent=False)
 
 
-def measure_of(metrics: Mapping[str, Any]) -> Measure:
-    """Return which measure the metrics of a test set hold."""
-    return ACCURACY if ACCURACY.key in metrics["overall"] else ERROR
+def metric_of(target: Target) -> Metric:
+    """Return the metric that predictions of a target are judged by."""
+    return {ACCURACY.task: ACCURACY, ERROR.task: ERROR}[target.task]
 
 
 def to_digits(value: float, digits: int) -> str:

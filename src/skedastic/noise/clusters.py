@@ -4,7 +4,7 @@
 GEORGE (Sohoni et al., "No Subclass Left Behind", NeurIPS 2020) the examples of each class are clustered by the features
 that a plainly trained network's last layer reads; here K clusters each, by k-means of the features' directions (their length
 tells how sure the network is, not of what), and by the estimating networks, each for the rows that it was not trained on,
-so that a label learned by heart is not a cluster of its own. The networks' clusters are matched on the first's held-out
+so that a memorized label is not a cluster of its own. The networks' clusters are matched on the first's held-out
 rows, and the first one tells the clusters of other rows.
 """
 
@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic.core.heads import run_with_features
-from skedastic.data import Dataset
+from skedastic.data import Dataset, Grouping
 from skedastic.data.dataset import Features
 from skedastic.data.settings import CLUSTER
 from skedastic.errors import UserError
@@ -34,16 +34,25 @@ ROWS = 2  # of a class in each fold, for a cluster
 MOST_FITTED = 20_000  # rows of a class that the means are found with
 STARTS = 10
 NET = "net."  # before the names of the network's tensors, where they are saved
-LOW = 0.5  # agreement of the estimating networks, below which it is remarked on
+LOW = 0.5  # agreement of the estimating networks, below which a note says so
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Which cluster of its class an example is in.
+    """The clusters of each class; numbers are clustered as if of one class.
 
-    trained: the network whose features are told apart. means: [G, d], of features of length 1. of_class: [G], the class of
-    each cluster; 0 where targets are real. names: of the G clusters, "class/1" the largest of a class. agreement: the share of held-out rows of
-    which another estimating network says the same, after matching.
+    Parameters
+    ----------
+    trained : Trained
+        The network whose features are told apart.
+    means : Tensor
+        [G, d], of features of length 1.
+    of_class : Tensor
+        The class of each cluster, [G].
+    names : tuple of str
+        Of the G clusters, "class/1" the largest of a class.
+    agreement : float
+        The share of held-out rows of which another estimating network says the same, after matching.
     """
 
     trained: Trained
@@ -53,17 +62,17 @@ class Clusters:
     agreement: float
 
     def of(self, x: Features, y: Tensor) -> Tensor:
-        """Return the cluster [n] of each example, of the class y [n] (any where targets are real)."""
-        y = y if self.trained.scale is None else torch.zeros_like(y, dtype=torch.int64)
-        return _nearest(_directions(self.trained, x, int(self.of_class.max()) + 1), y, self.means, self.of_class)
+        """Return the cluster [n] of each example, of the class y [n]; where targets are numbers, any y."""
+        target = self.trained.target
+        return _nearest(_directions(self.trained, x, target.outputs), target.strata(y), self.means, self.of_class)
 
     def regrouped(self, dataset: Dataset) -> Dataset:
-        """Return a data set with these groups, by its labels."""
-        return replace(dataset, group=self.of(dataset.x, dataset.y), groups=self.names, bins=None)
+        """Return a data set in these groups, by its labels."""
+        return replace(dataset, group=self.of(dataset.x, dataset.y), grouping=Grouping(self.names))
 
     @property
     def note(self) -> str:
-        """What is to be said of them."""
+        """A note for the user."""
         sure = "" if self.agreement >= LOW else ", so another estimate would find others: take fewer, or train longer"
         return (
             f"the groups are {len(self.names)} clusters of held-out features; the estimating networks agree on at least "
@@ -86,8 +95,7 @@ def find_clusters(
     Raises UserError where a class has too few rows, or features, for as many.
     """
     classes = dataset.classes or ("",)
-    outputs = len(classes)
-    y = dataset.y if dataset.classes else torch.zeros_like(dataset.group)
+    outputs, y = dataset.target.outputs, dataset.strata
     counts = torch.stack([torch.bincount(y[fold == k], minlength=outputs) for k in range(len(networks))])
     _check_rows(counts.sum(0), counts.amin(0), len(networks), classes, number)  # folds of whole units are uneven
     of_class = torch.arange(len(classes)).repeat_interleave(number)
@@ -120,11 +128,11 @@ def check_clusters(number: int | None, dataset: Dataset, folds: int, make_net: C
     """
     if number is None:
         return
-    count = torch.bincount(dataset.y) if dataset.classes else torch.tensor([len(dataset)])
+    count = torch.bincount(dataset.strata)
     _check_rows(count, count // folds, folds, dataset.classes or ("",), number)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         two = dataset.subset(torch.arange(2)).x[torch.arange(2)]
-        run_with_features(make_net().eval(), len(dataset.classes) or 1, two)
+        run_with_features(make_net().eval(), dataset.target.outputs, two)
 
 
 def _check_rows(count: Tensor, in_fold: Tensor, folds: int, classes: Sequence[str], number: int) -> None:
@@ -153,22 +161,22 @@ def _means(features: Tensor, number: int, seed: int, name: str) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            found = KMeans(number, n_init=STARTS, random_state=seed).fit(features[rows].double().numpy())
+            clusters = KMeans(number, n_init=STARTS, random_state=seed).fit(features[rows].double().numpy())
         except ConvergenceWarning:
             raise UserError(
                 f"groups={CLUSTER}{number}: the network tells fewer than {number} kinds of rows apart{f' in class {name!r}' if name else ''}; "
                 "take fewer clusters, or train longer"
             ) from None
-    return torch.from_numpy(found.cluster_centers_).float()
+    return torch.from_numpy(clusters.cluster_centers_).float()
 
 
 def _nearest(features: Tensor, y: Tensor, means: Tensor, of_class: Tensor) -> Tensor:
     """Return the nearest of the means [G, d] for each row of features [n, d], of those of its class y [n]."""
-    found = []
+    nearest = []
     for rows in torch.split(torch.arange(len(features)), 65_536):
         distance = torch.cdist(features[rows], means, compute_mode="donot_use_mm_for_euclid_dist")
-        found.append(distance.masked_fill(of_class != y[rows, None], float("inf")).argmin(1))
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
+        nearest.append(distance.masked_fill(of_class != y[rows, None], float("inf")).argmin(1))
+    return torch.cat(nearest) if nearest else torch.zeros(0, dtype=torch.int64)
 
 
 def _matched(ours: Tensor, theirs: Tensor, number: int, total: int) -> tuple[Tensor, int]:

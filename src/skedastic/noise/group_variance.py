@@ -1,4 +1,4 @@
-"""The noise variance of each group of real targets, with an interval, from few held-out residuals.
+"""The noise variance of each group of regression targets, with an interval, from few held-out residuals.
 
 A group with two held-out examples has hardly a variance of its own. So the groups inform each other, as in the model of
 Smyth, "Linear models and empirical Bayes methods for assessing differential expression", 2004 (section 3, limma):

@@ -67,21 +67,30 @@ def find_label_issues(
     return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
 
 
-def found_wrong(suspects: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
-    """Return how many of the labels called suspect are wrong, where it is known which are; for evaluation only.
+def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
+    """Return how well label issues tell the wrong labels, where it is known which are wrong; for evaluation only.
 
     Of the keys, `wrong` and `issues` are how many labels are wrong, and are called an issue; `precision` is the share of
     the issues that are wrong, `recall` the share of the wrong labels that are issues, and `first` the share of wrong labels
     among the first so many as are wrong, which is both. 0 where there is nothing to count.
 
-    Args:
-        suspects: of `find_label_issues`. wrong: whether the label at each row of the source is wrong, indexed by `index`.
+    Parameters
+    ----------
+    issues : DataFrame
+        Of `find_label_issues`.
+    wrong : ArrayLike
+        Whether the label at each row of the source is wrong, indexed by `index`.
     """
-    is_wrong = np.asarray(wrong, dtype=bool)[suspects["index"].to_numpy()]
-    issue = suspects["is_issue"].to_numpy()
-    m, issues, hits = int(is_wrong.sum()), int(issue.sum()), int((is_wrong & issue).sum())
-    found = {"precision": hits / max(issues, 1), "recall": hits / max(m, 1)}
-    return {"wrong": m, "issues": issues, **found, "first": float(is_wrong[:m].mean()) if m else 0.0}
+    is_wrong = np.asarray(wrong, dtype=bool)[issues["index"].to_numpy()]
+    is_issue = issues["is_issue"].to_numpy()
+    m, count, hits = int(is_wrong.sum()), int(is_issue.sum()), int((is_wrong & is_issue).sum())
+    return {
+        "wrong": m,
+        "issues": count,
+        "precision": hits / max(count, 1),
+        "recall": hits / max(m, 1),
+        "first": float(is_wrong[:m].mean()) if m else 0.0,
+    }
 
 
 def _judged(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
@@ -133,13 +142,13 @@ def true_probabilities(p: NDArray[np.float64], noise: NDArray[np.float64]) -> ND
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:
     if len(classes) < 2:
-        raise UserError(f"find_suspects: needs at least 2 classes, got {list(classes)}")
+        raise UserError(f"find_label_issues: needs at least 2 classes, got {list(classes)}")
     if p.shape != (len(y), len(classes)) or y.ndim != 1 or number.shape != y.shape:
         raise UserError(
-            f"find_suspects: needs probabilities [n, {len(classes)}], labels [n] and index [n], "
+            f"find_label_issues: needs probabilities [n, {len(classes)}], labels [n] and index [n], "
             f"got shapes {list(p.shape)}, {list(y.shape)}, {list(number.shape)}"
         )
     if len(y) and (y.min() < 0 or y.max() >= len(classes)):
-        raise UserError(f"find_suspects: labels must be in 0..{len(classes) - 1}, got {y.min()}..{y.max()}")
+        raise UserError(f"find_label_issues: labels must be in 0..{len(classes) - 1}, got {y.min()}..{y.max()}")
     if (p < -TOLERANCE).any() or (p > 1 + TOLERANCE).any():
-        raise UserError("find_suspects: a probability is outside [0, 1]; logits need a softmax first")
+        raise UserError("find_label_issues: a probability is outside [0, 1]; logits need a softmax first")

@@ -1,4 +1,4 @@
-"""The examples whose real targets are most likely wrong: the largest held-out residuals, by the noise of their group.
+"""The examples whose regression targets are most likely wrong: the largest held-out residuals, by the noise of their group.
 
 How many: those that normal noise of the group's variance would hardly give, by the procedure of Benjamini and Hochberg,
 "Controlling the False Discovery Rate", 1995, at 5 %. Noise with heavy tails gives more: they are worth a look, not guilty.
@@ -37,9 +37,9 @@ def find_label_issues_regression(
     number = np.asarray(index)
     if y.ndim != 1 or not p.shape == y.shape == v.shape == number.shape:
         shapes = ", ".join(str(list(a.shape)) for a in (p, y, number, v))
-        raise UserError(f"find_suspects_real: needs four times [n], got shapes {shapes}")
+        raise UserError(f"find_label_issues_regression: needs four times [n], got shapes {shapes}")
     if not (v >= 0).all():
-        raise UserError(f"find_suspects_real: variance number {int((~(v >= 0)).argmax())} is not at least 0")
+        raise UserError(f"find_label_issues_regression: variance number {int((~(v >= 0)).argmax())} is not at least 0")
     seen = ~np.isnan(p)
     p, y, v, number = p[seen], y[seen], v[seen], number[seen]
     off = y - p

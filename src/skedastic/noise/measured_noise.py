@@ -16,9 +16,16 @@ NORMAL_95 = 1.959964
 
 
 def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
-    """Return noise and density of each group; disagreement: [n] of each example, NaN where a single person answered.
+    """Return noise and density of each group.
 
     A group in which nobody can disagree gets the mean of all, and an interval that says so.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n examples.
+    disagreement : Tensor
+        Of the annotators of each, [n]; NaN where a single person answered.
     """
     known = ~disagreement.isnan()
     group, values = dataset.group[known], disagreement[known].double()
@@ -29,9 +36,10 @@ def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
     mean = torch.where(counted > 0, mean, overall)
     squares = torch.bincount(group, (values - mean[group]) ** 2, minlength=n)
     half = NORMAL_95 * (squares / (counted - 1).clamp_min(1) / counted.clamp_min(1)).sqrt()
-    highest = 1.0 if dataset.scale is None else float(values.max()) if len(values) else 0.0
+    is_rate = dataset.target.noise_kind == "rate"
+    highest = 1.0 if is_rate else float(values.max()) if len(values) else 0.0
     half = torch.where(counted > 1, half, torch.tensor(highest, dtype=torch.float64))
-    errors = (mean * counted).round().long() if dataset.scale is None else None
-    top = 1.0 if dataset.scale is None else float("inf")
+    errors = (mean * counted).round().long() if is_rate else None
+    top = 1.0 if is_rate else float("inf")
     low, high = (mean - half).clamp_min(0), (mean + half).clamp_max(top)
     return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), errors, counted, mean, low, high)

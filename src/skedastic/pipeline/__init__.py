@@ -13,8 +13,7 @@ import torch
 from skedastic.data import Dataset, from_arrays, from_torch, is_frame, is_torch, open_source
 from skedastic.data.settings import TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError, unknown
-from skedastic.evaluation.classification import evaluate
-from skedastic.evaluation.regression import evaluate_regression
+from skedastic.evaluation.evaluate import evaluate
 from skedastic.methods.bases.card import GROUP_STATS, IMAGES, NEEDS_REFERENCE, REAL_INPUTS, REFERENCE, Role
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.erm import ERM
@@ -289,11 +288,8 @@ def train_and_evaluate(
     )
     predicted = metrics = None
     if (test := data.test) is not None:
-        predicted, count = trained.predict(test.x), data.train.group_counts()
-        if test.scale is None:
-            metrics = evaluate(predicted, test.y, test.group, test.classes, test.groups, count)
-        else:
-            metrics = evaluate_regression(predicted, test.y, test.group, test.groups, count)
+        predicted = trained.predict(test.x)
+        metrics = evaluate(predicted, test, data.train.group_counts())
     return make_result(config, data, method, task, trained, estimated, metrics, predicted)
 
 
@@ -341,9 +337,9 @@ def _with_all_methods(config: Config, data: Data) -> Config:
 
 
 def _why_not(method: Method, config: Config, data: Data) -> str:
-    able = method.capabilities
-    if data.train.task not in able.tasks:
-        return f"not for {data.train.task}"
+    able, task = method.capabilities, data.train.target.task
+    if task not in able.tasks:
+        return f"not for {task}"
     if REFERENCE in able.needs and data.reference is None:
         return "no reference set"
     if GROUP_STATS in able.needs and config.estimate.kind is None:

@@ -15,8 +15,7 @@ from skedastic.methods.bases.card import REAL_INPUTS
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
-from skedastic.noise.estimate import measure_variance
-from skedastic.noise.group_noise import group_stats
+from skedastic.noise.by_target import unknown_noise
 from skedastic.pipeline.task_check import check_task
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
@@ -40,7 +39,7 @@ def dry_run(
     methods = list(methods)
     find_device(training.device)
     for method in methods:
-        check_task(method, dataset.task)
+        check_task(method, dataset.target.task)
         if dataset.has_ids and REAL_INPUTS in method.capabilities.takes:
             raise UserError(
                 f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; "
@@ -163,9 +162,4 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
 
 def _task(dataset: Dataset, reference: Dataset | None) -> Task:
     """Return the task as if nothing had been held out."""
-    bare = make_task(dataset, reference)
-    if dataset.scale is not None:
-        return replace(bare, stats=measure_variance(dataset, torch.full_like(dataset.y, torch.nan)))
-    nothing = torch.zeros(len(dataset), dtype=torch.bool)
-    stats = group_stats(dataset.group, nothing, nothing, dataset.groups, shrink=False)
-    return replace(bare, stats=stats)
+    return replace(make_task(dataset, reference), stats=unknown_noise(dataset))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skedastic.evaluation.calibration import fit_temperature
 from skedastic.evaluation.metric import to_digits
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.methods.bases.card import GROUP_STATS
 from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.bases.method import Method
@@ -24,8 +25,6 @@ from skedastic.settings.config import Config
 from skedastic.training.loop import Trained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skedastic.data import Dataset
     from skedastic.pipeline.prepare import Data
 
@@ -41,22 +40,20 @@ def make_result(
     task: Task,
     trained: Trained,
     estimated: Estimate | None,
-    metrics: dict[str, Any] | None,
+    metrics: AnyMetrics | None,
     predicted: Tensor | None,
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
     strengths = enforced_strengths(trained.method, trained.state, task)
-    issues = None if estimated is None else estimated.suspects
+    issues = None if estimated is None else estimated.label_issues
     return Result(
         config=config,
         method=method,
         kind=data.encoder.kind,
         schema=data.source.schema,
-        source_summary=data.source.found,
-        classes=data.train.classes,
-        integer_labels=data.source.integer_labels,
-        scale=trained.scale,
-        groups=data.train.groups,
+        source_summary=data.source.summary,
+        target=data.train.target,
+        grouping=data.train.grouping,
         train_count=data.train.group_counts().tolist(),
         class_count=task.class_count.long().tolist(),
         density=data.train.density().tolist(),
@@ -81,7 +78,7 @@ def make_result(
 
 def _temperature(data: Data, predicted: Tensor | None) -> float | None:
     """Return the temperature of test rows at their labels as given: clean ones are for evaluation only."""
-    if predicted is None or data.test_labels is None or data.train.scale is not None:
+    if predicted is None or data.test_labels is None or not data.train.target.has_probabilities:
         return None
     return fit_temperature(predicted, data.test_labels)
 
@@ -89,33 +86,24 @@ def _temperature(data: Data, predicted: Tensor | None) -> float | None:
 def _predictions(test: Dataset | None, predicted: Tensor | None) -> pd.DataFrame:
     if test is None or predicted is None:
         return pd.DataFrame(columns=["index", "label", "predicted", "group"])
-    group = _named(test.group, test.groups)
-    if test.scale is not None:
-        numbers = {"index": test.index, "label": test.y, "predicted": predicted}
-        return pd.DataFrame({k: v.numpy() for k, v in numbers.items()} | {"group": group})
+    target = test.target
     columns = {
         "index": test.index.numpy(),
-        "label": _named(test.y, test.classes),
-        "predicted": _named(predicted.argmax(1), test.classes),
-        "group": group,
+        "label": target.names(test.y),
+        "predicted": target.names(target.best(predicted)),
+        "group": pd.Categorical.from_codes(test.group.numpy(), pd.Index(test.groups)),
     }
-    shares = {f"p_{c}": predicted[:, i].numpy() for i, c in enumerate(test.classes)}
-    return pd.DataFrame(columns | shares)
-
-
-def _named(ids: Tensor, names: Sequence[str]) -> pd.Categorical[Any]:
-    return pd.Categorical.from_codes(ids.numpy(), pd.Index(names))
+    return pd.DataFrame(columns | target.probability_columns(predicted))
 
 
 def true_noise(data: Data) -> list[float | None] | None:
-    """Return the share of wrong labels of each group, or the mean squared error of real targets, [G].
+    """Return the share of wrong labels of each group, or the mean squared error of the targets, [G].
 
     None where no clean labels are known.
     """
     if data.truth is None:
         return None
-    clean = data.truth.of(data.train.index)
-    wrong = (clean != data.train.y).float() if data.train.scale is None else (clean - data.train.y) ** 2
+    wrong = data.train.target.noise(data.train.y, data.truth.of(data.train.index))
     return [
         float(wrong[data.train.group == g].mean()) if (data.train.group == g).any() else None
         for g in range(len(data.train.groups))
@@ -123,8 +111,8 @@ def true_noise(data: Data) -> list[float | None] | None:
 
 
 def wrong_labels(data: Data) -> Tensor | None:
-    """Return whether the label of each row of the source is wrong, of rows to train on; None where nothing is known, or targets are real."""
-    if data.truth is None or data.train.scale is not None:
+    """Return whether the label of each row of the source is wrong, of rows to train on; None where nothing is known, or targets are numbers."""
+    if data.truth is None or not data.train.classes:
         return None
     index = data.train.index
     wrong = torch.zeros(int(index.max()) + 1, dtype=torch.bool)
@@ -135,7 +123,9 @@ def wrong_labels(data: Data) -> Tensor | None:
 def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
     """Return the first label issues as the report shows them."""
     rows = issues.head(SHOWN_ISSUES)
-    clean = None if data.truth is None else data.truth.of(torch.tensor(rows["index"].to_numpy()))
+    clean = None
+    if data.truth is not None:
+        clean = list(data.train.target.names(data.truth.of(torch.tensor(rows["index"].to_numpy()))))
     shown = []
     for i, row in enumerate(rows.to_dict("records")):
         image = data.source.image(row["index"])
@@ -145,7 +135,7 @@ def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
                 given=_written(row["given"]),
                 suggested=_written(row["suggested"]),
                 score=float(row["score"]),
-                truth=None if clean is None else _true(data, clean[i]),
+                truth=None if clean is None else _written(clean[i]),
                 image=None if image is None else _data_uri(image),
                 row={} if image is not None else data.source.describe(row["index"]),
             )
@@ -154,11 +144,7 @@ def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
 
 
 def _written(target: str | float) -> str:
-    return target if isinstance(target, str) else to_digits(target, 4)
-
-
-def _true(data: Data, clean: Tensor) -> str:
-    return data.train.classes[int(clean)] if data.train.classes else to_digits(float(clean), 4)
+    return target if isinstance(target, str) else to_digits(float(target), 4)
 
 
 def _data_uri(image: Any) -> str:

@@ -115,8 +115,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         rows, held_out = reference_rows(source, rows, config.reference.share, config.seed)
     named = config.model if isinstance(config.model, NamedModel) and source.kind == "text" else None
     own_tokens = models.tokenizer_file(named.name, named.options) if named else None
-    encoder, scale = source.encode(rows, config.tokens, own_tokens), source.scale(rows)
-    training = source.dataset(rows, encoder, scale)
+    encoder, target = source.encode(rows, config.tokens, own_tokens), source.fit_target(rows)
+    training = source.dataset(rows, encoder, target)
     if config.limit is not None:
         training = limit(training, config.limit, config.seed)
     truth = source.truth_of(training.index)
@@ -130,14 +130,14 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     test = test_labels = None
     if test_rows is not None:
         test_from = test_source or source
-        given = test_from.dataset(test_rows, encoder, scale)
+        given = test_from.dataset(test_rows, encoder, target)
         test, test_labels = with_clean_labels(given, test_from.truth_of(test_rows)).in_memory(), given.y
     reference: Dataset | None = None
     notes = _cut_off(training)
     if trusted is not None or held_out is not None:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
-        reference = with_clean_labels(of.dataset(chosen, encoder, scale), of.truth_of(chosen)).in_memory()
+        reference = with_clean_labels(of.dataset(chosen, encoder, target), of.truth_of(chosen)).in_memory()
         notes += (_described(reference, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, notes, test_labels)
 
@@ -154,8 +154,8 @@ def _cut_off(training: Dataset) -> tuple[str, ...]:
 
 def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
     """Say what the reference set is; refuse one that lacks a class."""
-    count = torch.bincount(reference.y, minlength=len(reference.classes)) if reference.classes else torch.ones(1)
-    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=False) if n == 0]
+    count = reference.target.counts(reference.y)
+    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=True) if n == 0]
     if missing:
         raise UserError(
             f"reference: it has no example of class {', '.join(missing[:5])}{', …' * (len(missing) > 5)}, and what is learned from "
@@ -171,7 +171,7 @@ def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str
 
 def network(config: Config, data: Data) -> MakeNet:
     """Return the function that makes a fresh network of the configured model for the encoded features."""
-    return make_network(config, data.encoder, data.train.classes)
+    return make_network(config, data.encoder, data.train.target.outputs)
 
 
 def open_named(config: Config, source: str | None = None, schema: Schema | None = None) -> Source:

@@ -14,7 +14,7 @@ from skedastic.report.words import shortened, strength, thousands
 
 if TYPE_CHECKING:
     from skedastic.evaluation.intervals import Interval
-    from skedastic.evaluation.metric import Measure
+    from skedastic.evaluation.metric import Metric
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
@@ -36,16 +36,16 @@ def method_looks(report: Report) -> dict[str, SeriesStyle]:
 
 def figures(report: Report) -> dict[str, Chart]:
     """Return the charts that the report has something for: "noise", "score", "loss", "fit"."""
-    measure, methods = report.measure, method_looks(report)
+    metric, methods = report.metric, method_looks(report)
     chosen = _most_telling(report.groups)
     measured = {name: look for name, look in methods.items() if any(_drawn(g.score.get(name)) for g in chosen)}
     rows = ChartRows(chosen, len(measured))
     found = {}
     if any(_drawn(g.noise) for g in report.groups):
         few = len(report.groups) <= MOST_ROWS
-        found["noise"] = noise_by_group(rows, measure) if few else noise_by_size(report.groups, measure)
+        found["noise"] = noise_by_group(rows, metric) if few else noise_by_size(report.groups, metric)
     if measured:
-        found["score"] = score_by_group(rows, measured, measure)
+        found["score"] = score_by_group(rows, measured, metric)
     for name, key, scale, unit in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
         curves = {m: [scale * v for v in c.get(key, ())] for m, c in report.history.items()}
         curves = {m: values for m, values in curves.items() if len(values) > 1}
@@ -54,21 +54,21 @@ def figures(report: Report) -> dict[str, Chart]:
     return found
 
 
-def noise_by_group(rows: ChartRows, measure: Measure) -> Chart:
+def noise_by_group(rows: ChartRows, metric: Metric) -> Chart:
     """Return the estimated noise of each group with its interval; the known noise is a tick behind it."""
     estimated = [(i, g, noise) for i, g in enumerate(rows.groups) if (noise := _drawn(g.noise))]
     known = [(i, g, n) for i, g in enumerate(rows.groups) if (n := g.true_noise) is not None and math.isfinite(n)]
-    values = [*_ends((noise for *_, noise in estimated), measure), *(measure.factor * noise for *_, noise in known)]
+    values = [*_ends((noise for *_, noise in estimated), metric), *(metric.factor * noise for *_, noise in known)]
     x = linear(values, from_zero=True)
-    marks = [_in_row(x, rows.y(i), n, 9, _describe(g, measure), measure) for i, g, n in estimated]
+    marks = [_in_row(x, rows.y(i), n, 9, _describe(g, metric), metric) for i, g, n in estimated]
     series = [Points(name="estimated", colour=NOISE, symbol="circle", size=9, marks=marks)]
     if known:
         ticks = [
             Mark(
-                x=x.at(measure.factor * noise),
+                x=x.at(metric.factor * noise),
                 y=rows.y(i),
                 size=18,
-                hover=f"{shortened(group.name, LONGEST)}\nknown noise {measure.text(noise)}",
+                hover=f"{shortened(group.name, LONGEST)}\nknown noise {metric.text(noise)}",
             )
             for i, group, noise in known
         ]
@@ -77,28 +77,28 @@ def noise_by_group(rows: ChartRows, measure: Measure) -> Chart:
         height=rows.total,
         series=series,
         first_on_top=True,
-        x_ticks=x.ticks(MOST_ACROSS, measure.unit),
+        x_ticks=x.ticks(MOST_ACROSS, metric.unit),
         rows=rows.names(sizes=True),
         names_above=rows.named_above,
     )
 
 
-def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> Chart:
+def noise_by_size(groups: Sequence[GroupRow], metric: Metric) -> Chart:
     """Return noise against size, a point for each group, larger where the strength is."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
     shown = [(g, noise) for g in groups if (noise := _drawn(g.noise)) and g.train > 0]
     x = logarithmic(g.train for g, _ in shown)
-    y = linear(_ends((noise for _, noise in shown), measure), from_zero=True)
+    y = linear(_ends((noise for _, noise in shown), metric), from_zero=True)
 
     def mark(group: GroupRow, noise: Interval) -> Mark:
         across = x.at(group.train)
-        low, mean, high = (100 - y.at(measure.factor * v) for v in _values(noise))
+        low, mean, high = (100 - y.at(metric.factor * v) for v in _values(noise))
         return Mark(
             x=across,
             y=round(mean, 2),
             bar=(across, round(low, 2), across, round(high, 2)) if noise.known else None,
             size=6 + 10 * ((group.strength or 0) / strongest) ** 0.5,
-            hover=_describe(group, measure),
+            hover=_describe(group, metric),
         )
 
     series = [
@@ -121,27 +121,27 @@ def noise_by_size(groups: Sequence[GroupRow], measure: Measure) -> Chart:
         series=[points for points in series if points.marks],
         x_ticks=x.ticks(),
         x_title="training rows (logarithmic)",
-        y_ticks=y.ticks(CLOUD / PIXELS + 1, measure.unit),
+        y_ticks=y.ticks(CLOUD / PIXELS + 1, metric.unit),
     )
 
 
-def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], measure: Measure) -> Chart:
+def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], metric: Metric) -> Chart:
     """Return the accuracy, or error, of each method in each group, with intervals."""
     step = 0.7 / max(len(methods), 2)
     scores = {m: [(i, g, s) for i, g in enumerate(rows.groups) if (s := _drawn(g.score.get(m)))] for m in methods}
-    x = linear(_ends((score for found in scores.values() for *_, score in found), measure))
+    x = linear(_ends((score for found in scores.values() for *_, score in found), metric))
     series = []
     for k, (method, found) in enumerate(scores.items()):
         name, look, shift = shortened(method, LONGEST), methods[method], step * (k - (len(methods) - 1) / 2)
         marks = []
         for i, group, score in found:
-            hover = f"{shortened(group.name, LONGEST)}\n{name} {measure.with_span(score)}"
-            marks.append(_in_row(x, rows.y(i, shift), score, 8, hover, measure))
+            hover = f"{shortened(group.name, LONGEST)}\n{name} {metric.with_span(score)}"
+            marks.append(_in_row(x, rows.y(i, shift), score, 8, hover, metric))
         series.append(Points(name=name, colour=look.colour, symbol=look.symbol, size=8, marks=marks))
     return Chart(
         height=rows.total,
         series=series,
-        x_ticks=x.ticks(MOST_ACROSS, measure.unit),
+        x_ticks=x.ticks(MOST_ACROSS, metric.unit),
         rows=rows.names(),
         names_above=rows.named_above,
     )
@@ -173,9 +173,9 @@ def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str,
     )
 
 
-def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, measure: Measure) -> Mark:
+def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, metric: Metric) -> Mark:
     """Return a mark at the mean of an interval, with a bar from end to end. y: in percent of the plot."""
-    low, mean, high = (x.at(measure.factor * v) for v in _values(interval))
+    low, mean, high = (x.at(metric.factor * v) for v in _values(interval))
     return Mark(x=mean, y=y, bar=(low, y, high, y) if interval.known else None, size=size, hover=hover)
 
 
@@ -191,9 +191,9 @@ def _values(interval: Interval) -> tuple[float, float, float]:
     return interval.low, interval.mean, interval.high
 
 
-def _ends(intervals: Iterable[Interval], measure: Measure) -> list[float]:
+def _ends(intervals: Iterable[Interval], metric: Metric) -> list[float]:
     """Return all values that intervals hold, as they are shown."""
-    return [measure.factor * value for interval in intervals for value in _values(interval)]
+    return [metric.factor * value for interval in intervals for value in _values(interval)]
 
 
 def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
@@ -201,10 +201,10 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return order(sorted(order(groups), key=lambda g: not g.focus)[:MOST_ROWS])
 
 
-def _describe(group: GroupRow, measure: Measure) -> str:
+def _describe(group: GroupRow, metric: Metric) -> str:
     lines = [shortened(group.name, LONGEST), f"{thousands(group.train)} training rows"]
     if group.noise:
-        lines.append(f"estimated {measure.noise} {measure.with_span(group.noise)}")
+        lines.append(f"estimated {metric.noise} {metric.with_span(group.noise)}")
     if group.strength is not None:
         lines.append(f"strength {strength(group.strength)}")
     return "\n".join(lines)

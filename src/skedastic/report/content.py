@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from skedastic.evaluation.intervals import Interval
-from skedastic.evaluation.metric import ACCURACY, Measure
+from skedastic.evaluation.metric import ACCURACY, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,4 +74,4 @@ class Report:
     suspects_total: int
     notes: Sequence[str]
     environment: Mapping[str, str]
-    measure: Measure = ACCURACY
+    metric: Metric = ACCURACY

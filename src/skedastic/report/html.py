@@ -27,7 +27,7 @@ def render(report: Report) -> str:
         .get_template("template.html.jinja")
         .render(
             report=report,
-            measure=report.measure,
+            metric=report.metric,
             groups=ordered,
             cards=list(_cards(report)),
             figures=figures,
@@ -58,23 +58,23 @@ def _environment() -> Environment:
 
 def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
     """Yield the label, figure, unit and detail of the few numbers that come first."""
-    measure = report.measure
+    metric = report.metric
     overall, worst = ("all test rows", "overall"), ("worst group", "worst_group")
     parts = (("focus groups", "focus"), ("other groups", "rest"))
     if report.differences:
         difference = report.differences[0]
         for where, part in (*parts, overall):
             if (interval := getattr(difference, part)) is not None:
-                unit, detail = "points" if measure.percent else "error", measure.span(interval, signed=True)
-                yield f"{difference.name}, {where}", measure.difference(interval.mean), unit, detail
+                unit, detail = "points" if metric.percent else "error", metric.span(interval, signed=True)
+                yield f"{difference.name}, {where}", metric.difference(interval.mean), unit, detail
     elif report.methods:
         method = report.methods[-1]
         for where, part in (overall, *parts, worst):
             if (interval := getattr(method, part)) is not None:
-                yield f"{method.name}, {where}", measure.text(interval.mean), "", measure.span(interval)
+                yield f"{method.name}, {where}", metric.text(interval.mean), "", metric.span(interval)
     if report.suspects_total:
         yield (
-            f"Suspect {'labels' if measure.percent else 'targets'}",
+            f"Suspect {'labels' if metric.percent else 'targets'}",
             words.thousands(report.suspects_total),
             "",
             "training rows to look at",

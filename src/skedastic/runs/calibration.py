@@ -30,7 +30,7 @@ def calibration(summary: RunSummary, calibrated: bool) -> Calibrate:
     """
     if not calibrated:
         return lambda probabilities: probabilities
-    if summary.scale is not None:
+    if not summary.target.has_probabilities:
         raise UserError(
             "calibrated: this model predicts numbers, and only probabilities can be calibrated; leave it out"
         )

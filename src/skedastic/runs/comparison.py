@@ -45,7 +45,7 @@ def _figures(outcome: SeedOutcome) -> dict[str, object]:
     """Return the line of a seed in `seeds.jsonl`."""
     return {
         "seed": outcome.seed,
-        "metrics": outcome.metrics,
+        "metrics": {name: metrics.to_dict() for name, metrics in outcome.metrics.items()},
         "group_stats": outcome.stats,
         "strengths": outcome.strengths,
         "seconds": outcome.seconds,

@@ -12,9 +12,8 @@ import torch
 from skedastic.core.strengths import GroupStats
 from skedastic.data import affected_classes
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import mean_of_groups
 from skedastic.evaluation.intervals import mean_interval, paired
-from skedastic.evaluation.metric import Measure, measure_of
+from skedastic.evaluation.metric import Metric
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runtime.environment import environment
 from skedastic.settings.config import Config
@@ -62,9 +61,9 @@ class ComparisonSummary:
         return {name: first[name] for name in self.config.methods if name in first}
 
     @cached_property
-    def measure(self) -> Measure:
-        """What is compared: accuracy, or error."""
-        return measure_of(next(iter(self.outcomes[0].metrics.values())))
+    def metric(self) -> Metric:
+        """The metric that is compared: accuracy, or error."""
+        return next(iter(self.outcomes[0].metrics.values())).metric
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,7 +100,9 @@ class ComparisonSummary:
         return tuple(first.groups[g] for g in most.sort().values.tolist())
 
     def _tested(self, names: tuple[str, ...]) -> bool:
-        rows = [[g["n"] for g in m["groups"] if g["name"] in names] for o in self.outcomes for m in o.metrics.values()]
+        rows = [
+            [s.n for name, s in m.groups.items() if name in names] for o in self.outcomes for m in o.metrics.values()
+        ]
         return all(sum(n) for n in rows)
 
     @cached_property
@@ -113,10 +114,10 @@ class ComparisonSummary:
         for name in self.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
             values[name] = {
-                "overall": [m["overall"][self.measure.key] for m in metrics],
-                "focus": [mean_of_groups(m, self.focus) for m in metrics] if self.focus else [],
-                "rest": [mean_of_groups(m, rest) for m in metrics] if rest else [],
-                "worst_group": [m["worst_group"][self.measure.key] for m in metrics],
+                "overall": [m.value for m in metrics],
+                "focus": [m.mean_of_groups(self.focus) for m in metrics] if self.focus else [],
+                "rest": [m.mean_of_groups(rest) for m in metrics] if rest else [],
+                "worst_group": [m.worst_group.value for m in metrics],
             }
         return values
 
@@ -146,7 +147,7 @@ class ComparisonSummary:
             "source": self.config.source,
             "seeds": [o.seed for o in self.outcomes],
             "focus": list(self.focus),
-            **({} if self.measure.higher_is_better else {"measure": self.measure.key}),
+            **({} if self.metric.higher_is_better else {"measure": self.metric.key}),
             "methods": methods,
             "paired": differences,
             "failed": self.failed,

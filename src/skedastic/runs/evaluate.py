@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from skedastic.data import open_source
 from skedastic.data.dataset import with_clean_labels
 from skedastic.errors import UserError
-from skedastic.evaluation.classification import evaluate
-from skedastic.evaluation.regression import evaluate_regression
+from skedastic.evaluation.evaluate import evaluate
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.runs.calibration import calibration
 from skedastic.runs.result import Result
 
 
-def evaluate_source(result: Result, source: str, calibrated: bool = False) -> dict[str, Any]:
-    """Return the figures of a trained model on a labelled source, as in `Result.metrics`.
+def evaluate_source(result: Result, source: str, calibrated: bool = False) -> AnyMetrics:
+    """Return the metrics of a trained model on a labelled source.
 
     Parameters
     ----------
@@ -33,12 +31,9 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> di
     """
     calibrate = calibration(result, calibrated)
     opened = open_source(source, schema=result.schema, **result.config.column_roles)
-    if opened.groups != result.schema.groups:
+    if opened.groups != result.schema.grouping.names:
         raise UserError("the training data has groups of its own, and this source has none; name them in the source")
-    dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.scale)
+    dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)
-    predicted = result.trained.predict(test.x)
-    if result.scale is not None:
-        return evaluate_regression(predicted, test.y, test.group, test.groups, result.train_count)
-    return evaluate(calibrate(predicted), test.y, test.group, test.classes, test.groups, result.train_count)
+    return evaluate(calibrate(result.trained.predict(test.x)), test, result.train_count)

@@ -42,7 +42,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
 
 
 def _front_matter(summary: RunSummary) -> str:
-    task = "regression" if summary.scale is not None else "classification"
+    task = summary.target.task
     what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[summary.kind]
     tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", summary.method.card.name))
     return f"---\nlibrary_name: skedastic\npipeline_tag: {what}\ntags:\n{tags}\n---"
@@ -53,7 +53,7 @@ def _data(summary: RunSummary) -> list[str]:
     lines = [f"- Source: {config.source or 'given in Python'}: {summary.source_summary}."]
     lines.append(f"- Trained on {sum(summary.train_count):,} rows.")
     if summary.metrics is not None:
-        lines.append(f"- Tested on {summary.metrics['overall']['n']:,} rows ({_tested_on(summary)}).")
+        lines.append(f"- Tested on {summary.metrics.overall.n:,} rows ({_tested_on(summary)}).")
     if config.noise or config.imbalance:
         given = ", ".join(
             f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
@@ -77,9 +77,9 @@ def _tested_on(summary: RunSummary) -> str:
 
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
-    noise = report.measure.noise
+    noise = report.metric.noise
     head = (
-        f"| group | trained on | tested on | {noise}, estimated | strength | {report.measure.name} |\n"
+        f"| group | trained on | tested on | {noise}, estimated | strength | {report.metric.name} |\n"
         + "| --- " * 6
         + "|"
     )
@@ -106,9 +106,9 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
 
 
 def _written(interval: Interval, report: Report) -> str:
-    if not report.measure.percent:
+    if not report.metric.percent:
         between = f" ({to_digits(interval.low, 3)} to {to_digits(interval.high, 3)})" if interval.known else ""
-        return report.measure.text(interval.mean) + between
+        return report.metric.text(interval.mean) + between
     between = f" ({interval.low * 100:.1f} to {interval.high * 100:.1f})" if interval.known else ""
     return f"{interval.mean * 100:.1f} %{between}"
 
@@ -138,7 +138,7 @@ def _limits(summary: RunSummary) -> list[str]:
     few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < 30]
     if few:
         limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
-    if summary.scale is None and summary.temperature is not None:
+    if summary.temperature is not None:
         limits.append(
             f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {summary.temperature:.3g}, "
             "fitted on the labels of the test rows as they were given."

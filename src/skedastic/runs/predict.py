@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from skedastic.data.dataset import Features
@@ -87,20 +86,13 @@ def _predicted(
     result: Result, rows: Unlabelled, chunk: Chunk, first: int, calibrate: Calibrate, keep: Sequence[str]
 ) -> pd.DataFrame:
     x, roles = encoded(result, chunk), result.roles
-    predicted = result.trained.predict(x)
-    n = len(predicted)
+    predicted = calibrate(result.trained.predict(x))
+    target, best, n = result.target, result.target.best(predicted), len(predicted)
     columns: dict[str, Any] = {"row": range(first, first + n)}
     columns |= {name: chunk.cells.read(name).to_numpy() for name in keep}
-    if result.scale is not None:
-        columns["predicted"] = predicted.numpy()
-    else:
-        predicted = calibrate(predicted)
-        columns["predicted"] = result.labels[predicted.argmax(1).numpy()]
+    columns["predicted"] = target.values(best)
     if roles.groups is not None and (rows.beside or not group_columns(roles.groups, ())):
         columns["group"] = group_names(roles.groups, chunk.cells, rows.schema, [str(v) for v in columns["predicted"]])
     if result.clusters is not None:
-        y = torch.zeros(n, dtype=torch.int64) if result.scale is not None else predicted.argmax(1)
-        columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, y).numpy()]
-    if result.scale is None:
-        columns |= {f"p_{c}": predicted[:, i].numpy() for i, c in enumerate(result.classes)}
-    return pd.DataFrame(columns)
+        columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, best).numpy()]
+    return pd.DataFrame(columns | target.probability_columns(predicted))

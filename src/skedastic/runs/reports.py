@@ -13,7 +13,8 @@ import numpy as np
 
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import Interval, mean_interval
-from skedastic.evaluation.metric import Measure
+from skedastic.evaluation.metric import Metric
+from skedastic.evaluation.metrics import Score
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.report.words import strength as in_digits
 from skedastic.runs.comparison_summary import ComparisonSummary
@@ -26,17 +27,17 @@ from skedastic.settings.data_apart import HoldOut
 def fit_report(summary: RunSummary, folder: Path) -> Report:
     """Return the report of one trained model."""
     name, metrics = str(summary.config.method.get("name", summary.method.card.name)), summary.metrics
-    measure = summary.measure
-    noise = _noise(summary.group_stats, measure)
-    score = {g["name"]: _interval(g, measure) for g in metrics["groups"] if g["n"]} if metrics else {}
-    tested = {g["name"]: g["n"] for g in metrics["groups"]} if metrics else {}
+    metric = summary.metric
+    noise = _noise(summary.group_stats, metric)
+    score = {group: _interval(s) for group, s in metrics.groups.items() if s.n} if metrics else {}
+    tested = {group: s.n for group, s in metrics.groups.items()} if metrics else {}
     groups = [
         GroupRow(
             name=group,
             train=summary.train_count[i],
             test=tested.get(group, 0),
             noise=noise.get(group),
-            true_noise=_shown_noise(summary.true_noise[i], measure) if summary.true_noise else None,
+            true_noise=_shown_noise(summary.true_noise[i], metric) if summary.true_noise else None,
             strength=None if summary.strengths is None else float(summary.strengths[i]),
             score={name: score[group]} if group in score else {},
             focus=False,
@@ -45,11 +46,11 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     ]
     methods = []
     if metrics:
-        worst = metrics["worst_group"]["name"]
+        worst = metrics.worst_group.name
         methods = [
             MethodRow(
                 name=name,
-                overall=_interval(metrics["overall"], measure),
+                overall=_interval(metrics.overall),
                 focus=None,
                 rest=None,
                 worst_group=score[worst],
@@ -70,29 +71,29 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         suspects_total=summary.issue_count,
         notes=[*summary.notes, *group_notes(groups, summary.group_stats), *metric_notes(summary)],
         environment=summary.environment,
-        measure=measure,
+        metric=metric,
     )
 
 
 def comparison_report(comparison: ComparisonSummary) -> Report:
     """Return the report of a comparison over seeds."""
     config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
-    first, table, measure = outcomes[0], comparison.to_dict(), comparison.measure
+    first, table, metric = outcomes[0], comparison.to_dict(), comparison.metric
     stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
     # of the methods that treat groups with a strength, the last one's is shown
     strengths = next((s for m in reversed(methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
     for i, name in enumerate(first.groups):
-        rows = {m: [o.metrics[m]["groups"][i] for o in outcomes] for m in methods}
-        score = {m: [r[measure.key] for r in rs if r["n"]] for m, rs in rows.items()}
+        rows = {m: [o.metrics[m].groups[name] for o in outcomes] for m in methods}
+        score = {m: [r.value for r in rs if r.value is not None] for m, rs in rows.items()}
         truths = [o.true_noise[i] for o in outcomes if o.true_noise is not None and o.true_noise[i] is not None]
         groups.append(
             GroupRow(
                 name=name,
                 train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
-                test=round(float(np.mean([r["n"] for r in rows[methods[0]]]))),
-                noise=_mean([measure.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
-                true_noise=float(np.mean([_shown_noise(t, measure) for t in truths])) if truths else None,
+                test=round(float(np.mean([r.n for r in rows[methods[0]]]))),
+                noise=_mean([metric.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
+                true_noise=float(np.mean([_shown_noise(t, metric) for t in truths])) if truths else None,
                 strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
                 score={m: _mean(v) for m, v in score.items() if v},
                 focus=name in comparison.focus,
@@ -132,7 +133,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
             *group_notes(groups, stats[0] if stats else None),
         ],
         environment=table["environment"],
-        measure=measure,
+        metric=metric,
     )
 
 
@@ -190,20 +191,20 @@ def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[flo
     return {key: values for key, values in curves.items() if values}
 
 
-def _noise(stats: GroupStats | None, measure: Measure) -> dict[str, Interval]:
+def _noise(stats: GroupStats | None, metric: Metric) -> dict[str, Interval]:
     if stats is None:
         return {}
-    columns = [[measure.of_noise(v) for v in c.tolist()] for c in (stats.noise, stats.noise_low, stats.noise_high)]
+    columns = [[metric.of_noise(v) for v in c.tolist()] for c in (stats.noise, stats.noise_low, stats.noise_high)]
     rows = zip(stats.names, *columns, strict=True)
     return {name: Interval(mean=mean, low=low, high=high) for name, mean, low, high in rows}
 
 
-def _shown_noise(value: float | None, measure: Measure) -> float | None:
-    return None if value is None else measure.of_noise(value)
+def _shown_noise(value: float | None, metric: Metric) -> float | None:
+    return None if value is None else metric.of_noise(value)
 
 
-def _interval(row: dict[str, Any], measure: Measure) -> Interval:
-    return _of({"mean": row[measure.key], "low": row["low"], "high": row["high"]})
+def _interval(score: Score) -> Interval:
+    return _of({"mean": score.value, "low": score.low, "high": score.high})
 
 
 def _of(row: dict[str, Any]) -> Interval:

@@ -81,7 +81,7 @@ class Result(RunSummary):
         UserError
             The model predicts numbers, or the features are not like those of `fit`.
         """
-        if self.scale is not None:
+        if not self.target.has_probabilities:
             raise UserError("predict_proba: this model predicts numbers, not classes; use predict")
         probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
         return probabilities
@@ -104,11 +104,8 @@ class Result(RunSummary):
         UserError
             The features are not like those of `fit`.
         """
-        if self.scale is not None:
-            numbers: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
-            return numbers
-        predicted: np.ndarray = self.labels[self.predict_proba(X).argmax(1)]
-        return predicted
+        predicted = self.trained.predict(self.encoder.for_prediction(X))
+        return self.target.values(self.target.best(predicted))
 
     def save(self, folder: str | Path, *, force: bool = False, checkpoints: str | Path | None = None) -> None:
         """Write a run folder, all or nothing.

@@ -92,7 +92,7 @@ def read_network(
         rebuilt.eval(),
         summary.history,
         state["seconds"],
-        summary.scale,
+        summary.target,
         tokens=encoder.inputs.tokens,
     )
     saved = state["clusters"]
@@ -127,7 +127,7 @@ def _make_net(summary: RunSummary, encoder: Encoder, model: MakeNet | None) -> M
         raise UserError(
             "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
         )
-    return model or make_network(summary.config, encoder, summary.classes)
+    return model or make_network(summary.config, encoder, summary.target.outputs)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,9 @@ import torch
 
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Schema
-from skedastic.data.targets.regression import Scale
+from skedastic.data.targets.grouping import grouping_from_json
+from skedastic.data.targets.target import target_from_json
+from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.report.content import Suspect
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.methods import the_method
@@ -36,7 +38,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     (folder / "config.toml").write_text(to_toml(summary.config), "utf-8")
     stats, issues = summary.group_stats, summary.label_issues
     write_json(folder / "group_stats.json", None if stats is None else stats.to_dict())
-    write_json(folder / "metrics.json", summary.metrics)
+    write_json(folder / "metrics.json", None if summary.metrics is None else summary.metrics.to_dict())
     _write_lines(folder / "history.jsonl", summary.history)
     summary.predictions.to_parquet(folder / "predictions.parquet", index=False)
     (pd.DataFrame() if issues is None else issues).to_parquet(folder / "suspects.parquet", index=False)
@@ -45,10 +47,8 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "kind": summary.kind,
         "schema": summary.schema.to_json(),
         "source_summary": summary.source_summary,
-        "classes": list(summary.classes),
-        "integer_labels": summary.integer_labels,
-        "scale": None if summary.scale is None else asdict(summary.scale),
-        "groups": list(summary.groups),
+        "target": summary.target.to_json(),
+        "grouping": summary.grouping.to_json(),
         "train_count": summary.train_count,
         "class_count": summary.class_count,
         "density": summary.density,
@@ -79,17 +79,15 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     config = read(folder / "config.toml", {})
     stats, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
     predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
-    scale, strengths = state["scale"], state["strengths"]
+    strengths = state["strengths"]
     return RunSummary(
         config=config,
         method=the_method(config),
         kind=state["kind"],
         schema=Schema.from_json(state["schema"]),
         source_summary=state["source_summary"],
-        classes=tuple(state["classes"]),
-        integer_labels=state["integer_labels"],
-        scale=None if scale is None else Scale(**scale),
-        groups=tuple(state["groups"]),
+        target=target_from_json(state["target"]),
+        grouping=grouping_from_json(state["grouping"]),
         train_count=state["train_count"],
         class_count=state["class_count"],
         density=state["density"],
@@ -98,7 +96,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         strengths=None if strengths is None else torch.tensor(strengths),
         label_issues=None if stats is None else issues,
         shown_issues=tuple(Suspect(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
-        metrics=metrics,
+        metrics=None if metrics is None else metrics_from_dict(metrics),
         predictions=predictions,
         temperature=state["temperature"],
         history=_read_lines(folder / "history.jsonl"),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from skedastic.errors import UserError
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.report.content import Suspect
 from skedastic.runs.summary import RunSummary
 from skedastic.runtime.processes import mapped
@@ -33,7 +34,7 @@ class SeedOutcome:
     stats : dict or None
         Estimated noise and density, as of `GroupStats.to_dict`; None where nothing was estimated.
     metrics : dict
-        Figures on the test set.
+        Metrics of the test set.
     strengths : dict
         Enforced strength of each group, [G]; None for methods without.
     history : dict
@@ -56,7 +57,7 @@ class SeedOutcome:
     train_count: list[int]
     true_noise: list[float | None] | None
     stats: dict[str, Any] | None
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, AnyMetrics]
     strengths: dict[str, list[float] | None]
     history: dict[str, list[dict[str, Any]]]
     seconds: dict[str, float]

@@ -20,21 +20,21 @@ def fit_sentence(summary: RunSummary) -> str:
     """Say in one sentence what came out of a fit."""
     parts = []
     if summary.metrics:
-        overall, worst = summary.metrics["overall"], summary.metrics["worst_group"]
-        if summary.scale is None:
-            all_rows = f"{overall['accuracy']:.1%} of the {overall['n']} test rows are right"
-            worst_group = f"is at {worst['accuracy']:.1%}"
+        value, n, worst = summary.metrics.value, summary.metrics.overall.n, summary.metrics.worst_group
+        if summary.metric.percent:
+            all_rows = f"{value:.1%} of the {n} test rows are right"
+            worst_group = f"is at {worst.value:.1%}"
         else:
-            all_rows = f"the root mean squared error on the {overall['n']} test rows is {summary.measure.text(overall['rmse'])}"
-            worst_group = f"has {summary.measure.text(worst['rmse'])}"
-        parts.append(f"{all_rows}; the worst group, {worst['name']}, {worst_group}")
+            all_rows = f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
+            worst_group = f"has {summary.metric.text(worst.value)}"
+        parts.append(f"{all_rows}; the worst group, {worst.name}, {worst_group}")
     if summary.group_stats is not None:
         g = int(summary.group_stats.noise.argmax())
         noise = float(summary.group_stats.noise[g])
         words = (
             f"an estimated {noise:.0%} of its labels wrong"
-            if summary.scale is None
-            else f"an estimated deviation of {summary.measure.text(noise**0.5)}"
+            if summary.metric.percent
+            else f"an estimated deviation of {summary.metric.text(noise**0.5)}"
         )
         parts.append(f"the noisiest group, {summary.groups[g]}, has {words}")
     sentence = "; ".join(parts) or f"trained on {sum(summary.train_count)} rows; there is no test set"
@@ -47,7 +47,7 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
     part = "focus" if comparison.focus else "overall"
     where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
     values = comparison.values
-    if not comparison.measure.higher_is_better:
+    if not comparison.metric.higher_is_better:
         return _error_sentence(comparison, part, where)
     if len(methods) == 1:
         return f"{methods[0]} is right on {np.mean(values[methods[0]][part]):.1%} {where}."
@@ -69,25 +69,25 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
 
 def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str:
     """Say the same of errors: lower is better."""
-    methods, values, measure = comparison.methods, comparison.values, comparison.measure
-    own = measure.text(float(np.mean(values[methods[-1]][part])))
+    methods, values, metric = comparison.methods, comparison.values, comparison.metric
+    own = metric.text(float(np.mean(values[methods[-1]][part])))
     if len(methods) == 1:
         return f"The root mean squared error of {methods[0]} is {own} {where}."
     name, base = methods[-1], methods[0]
     other = float(np.mean(values[base][part]))
     difference = paired(values[name][part], values[base][part])
-    size = f"{measure.text(abs(difference['mean']))} {'lower' if difference['mean'] < 0 else 'higher'} than"
+    size = f"{metric.text(abs(difference['mean']))} {'lower' if difference['mean'] < 0 else 'higher'} than"
     same = abs(difference["mean"]) < 5e-4 * other
     words = f"The error of {name} is {'the same as' if same else size} that of {base} {where}"
     if difference["low"] is not None:
         low, high = difference["low"], difference["high"]
         chance = ", so it may be chance" if low <= 0 <= high else ""
-        ends = f"{measure.difference(low)} to {measure.difference(high)}"
+        ends = f"{metric.difference(low)} to {metric.difference(high)}"
         words += f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
-    words += f": {own} against {measure.text(other)}"
+    words += f": {own} against {metric.text(other)}"
     if comparison.focus and values[name]["rest"]:
         rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {measure.difference(rest['mean'])}"
+        words += f"; on the other groups {metric.difference(rest['mean'])}"
     return words + ". Lower is better."
 
 
@@ -130,11 +130,11 @@ def unlearned(stats: GroupStats) -> list[str]:
 def metric_notes(summary: RunSummary) -> list[str]:
     """Say what the accuracy of a fit is, or is not."""
     if summary.metrics is None:
-        return [f"There was no test set: nothing is known of the {summary.measure.name}."]
+        return [f"There was no test set: nothing is known of the {summary.metric.name}."]
     if summary.true_noise is None and isinstance(summary.config.test, HoldOut):
         return [
             "The test rows were held out of the same source: where its labels are wrong, so is the accuracy."
-            if summary.scale is None
+            if summary.metric.percent
             else "The test rows were held out of the same source: their error holds the noise of their own targets too."
         ]
     return []
@@ -150,7 +150,7 @@ def comparison_notes(comparison: ComparisonSummary) -> list[str]:
         return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
     return [
         *notes,
-        f"The suspect {'labels' if comparison.measure.percent else 'targets'} are those of seed {comparison.outcomes[0].seed}.",
+        f"The suspect {'labels' if comparison.metric.percent else 'targets'} are those of seed {comparison.outcomes[0].seed}.",
         "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
         f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
     ]

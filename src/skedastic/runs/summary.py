@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
-from skedastic.data import Roles, Schema
-from skedastic.data.targets.regression import Scale
-from skedastic.evaluation.metric import ACCURACY, ERROR, Measure
+from skedastic.data import Grouping, Roles, Schema, Target
+from skedastic.evaluation.metric import Metric, metric_of
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.methods.bases.method import Method
 from skedastic.report.content import Suspect
 from skedastic.settings.config import Config
@@ -36,14 +34,10 @@ class RunSummary:
         The columns, or the images, that other data must have.
     source_summary : str
         A sentence that describes the source.
-    classes : tuple of str
-        Names of the C classes; empty for regression.
-    integer_labels : bool
-        Whether the labels were given as whole numbers.
-    scale : Scale or None
-        Units of a regression target; None for classification.
-    groups : tuple of str
-        Names of the G groups.
+    target : Target
+        The target, in the units of the training rows.
+    grouping : Grouping
+        The G groups of the training rows.
     train_count : list of int
         Training examples of each group, [G], at least 0.
     class_count : list of int
@@ -61,8 +55,8 @@ class RunSummary:
         Held-out training examples, the label that is most probably wrong first; None where nothing was estimated.
     shown_issues : tuple of Suspect
         The first of them as the report shows them, with their pictures or cells.
-    metrics : dict or None
-        Figures on the test set; None without one.
+    metrics : ClassificationMetrics, RegressionMetrics or None
+        Metrics of the test set; None without one.
     predictions : DataFrame
         Predictions on the test set, a row each; no rows without one.
     temperature : float or None
@@ -82,10 +76,8 @@ class RunSummary:
     kind: str
     schema: Schema
     source_summary: str
-    classes: tuple[str, ...]
-    integer_labels: bool
-    scale: Scale | None
-    groups: tuple[str, ...]
+    target: Target
+    grouping: Grouping
     train_count: list[int]
     class_count: list[int]
     density: list[float]
@@ -94,7 +86,7 @@ class RunSummary:
     strengths: Tensor | None
     label_issues: pd.DataFrame | None
     shown_issues: tuple[Suspect, ...] = field(repr=False)
-    metrics: dict[str, Any] | None
+    metrics: AnyMetrics | None
     predictions: pd.DataFrame
     temperature: float | None
     history: list[dict[str, Any]]
@@ -103,9 +95,19 @@ class RunSummary:
     environment: Mapping[str, str]
 
     @property
-    def measure(self) -> Measure:
-        """The figure that its metrics hold for a group: accuracy, or error."""
-        return ACCURACY if self.scale is None else ERROR
+    def classes(self) -> tuple[str, ...]:
+        """The names of the C classes; none for regression."""
+        return self.target.classes
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the G groups."""
+        return self.grouping.names
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that predictions are judged by: accuracy, or error."""
+        return metric_of(self.target)
 
     @property
     def roles(self) -> Roles:
@@ -116,8 +118,3 @@ class RunSummary:
     def issue_count(self) -> int:
         """How many labels are called an issue; 0 where nothing was estimated."""
         return 0 if self.label_issues is None else int(self.label_issues["is_issue"].sum())
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Labels of the classes, [C]; whole numbers where those of `fit` were."""
-        return np.array([int(c) for c in self.classes]) if self.integer_labels else np.array(self.classes)

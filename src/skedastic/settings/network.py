@@ -13,15 +13,15 @@ from skedastic.settings.config import Config
 from skedastic.settings.model_choice import NamedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 
-def make_network(config: Config, encoder: Encoder, classes: Sequence[str]) -> Callable[[], nn.Module]:
+def make_network(config: Config, encoder: Encoder, outputs: int) -> Callable[[], nn.Module]:
     """Return the function that makes a fresh network of the configured model for what `encoder` gives.
 
-    It has an output for each of the classes, and one where there are none: the targets are real.
+    outputs: how many numbers it gives for an example (`Target.outputs`).
     """
     model = config.model
     if not isinstance(model, NamedModel):
         raise UserError("was made in Python; give the function that makes it", setting="model", value=model.name)
-    return models.factory(model.name, encoder.inputs, len(classes) or 1, model.options)
+    return models.factory(model.name, encoder.inputs, outputs, model.options)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
-from skedastic.data.targets.regression import Scale
+from skedastic.data.targets.target import Target
 from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
@@ -35,12 +35,12 @@ class Trained:
     state: State
     history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
     seconds: float  # of training, in interrupted runs too
-    scale: Scale | None = None  # the units of real targets
+    target: Target  # says what it predicts, and in which units
     notes: tuple[str, ...] = ()  # of the stages
     tokens: int = 0  # of the last columns of x, the ids of a text
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
-        """Return the class probabilities [n, C] of n examples, or real targets [n] in their units, on the CPU."""
+        """Return the class probabilities [n, C] of n examples, or numbers [n] in the target's units, on the CPU."""
         return self._in_batches(self._predict, x, batch_size)
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
@@ -62,8 +62,7 @@ class Trained:
         return self._in_batches(lambda part: run_with_features(self.state.net, outputs, part)[1].float(), x, batch_size)
 
     def _predict(self, x: Tensor) -> Tensor:
-        out = self.method.predict(self.state, x).float()
-        return out.softmax(1) if self.scale is None else self.scale.in_units(out)
+        return self.target.predictions(self.method.predict(self.state, x).float())
 
 
 def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
@@ -76,7 +75,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         group=dataset.group,
         groups=dataset.groups,
         density=dataset.density(),
-        class_count=torch.bincount(dataset.y, minlength=len(dataset.classes)) if dataset.classes else torch.zeros(0),
+        class_count=dataset.target.counts(dataset.y),
         reference=None if reference is None else reference.targets,
     )
 
@@ -176,7 +175,7 @@ def train(
         _as_loaded(state, training),
         history,
         seconds,
-        dataset.scale,
+        dataset.target,
         tuple(notes),
         dataset.tokens,
     )

@@ -366,9 +366,7 @@ def _freeze(module: nn.Module) -> None:
 
 def rows_of(dataset: Dataset) -> RowLabels:
     """Return what a sampler may know of a data set."""
-    return RowLabels(
-        dataset.y if dataset.scale is None else dataset.y[:0], dataset.group, dataset.classes, dataset.groups
-    )
+    return RowLabels(dataset.target.labels(dataset.y), dataset.group, dataset.classes, dataset.groups)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

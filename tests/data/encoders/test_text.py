@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core import find_taps, regularized_loss
-from skedastic.data import Dataset, Loader, TextSettings
+from skedastic.data import Classes, Dataset, Grouping, Loader, TextSettings
 from skedastic.data.dataset import without_padding
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.errors import UserError
@@ -109,7 +109,9 @@ def test_batches_are_cut_to_their_longest_text() -> None:
     assert without_padding(x[4:], 9).shape == (1, 2 + 1), "one column is left of an empty text"
     assert without_padding(x, 0) is x
     none = torch.zeros(5, dtype=torch.int64)
-    data = Dataset(x, none, torch.arange(5), none, ("a", "b"), ("a", "b"), "text", tokens=9, has_ids=True)
+    data = Dataset(
+        x, none, torch.arange(5), none, Classes(("a", "b")), Grouping(("a", "b")), "text", tokens=9, has_ids=True
+    )
     batches = Loader(data, batch_size=2).epoch(0, torch.tensor([1, 2, 3, 4, 0]))
     assert [batch.x.shape[1] for batch in batches] == [2 + 4, 2 + 7], "a single one joins the batch before"
 

@@ -40,7 +40,7 @@ def test_one_source_in_many_forms(features: object, labels: object) -> None:
     np.testing.assert_allclose(source.features.frame().to_numpy(), X)
     assert source.y.tolist() == Y.tolist()
     assert source.classes == ("0", "1", "2")
-    assert source.integer_labels
+    assert source.target.integer_labels
     assert source.kind == "table"
 
 
@@ -50,8 +50,8 @@ def test_labels_and_groups_of_any_kind() -> None:
     assert words.groups == ("0", "1", "2", "3")
     assert words.group.tolist() == [0, 1, 2, 3] * 3
     assert words.truth.tolist() == [0] * 11 + [1]
-    assert not words.integer_labels
-    assert not from_arrays(X, ["0", "1"] * 6).integer_labels
+    assert not words.target.integer_labels
+    assert not from_arrays(X, ["0", "1"] * 6).target.integer_labels
     assert from_arrays(X, [True, False] * 6).classes == ("False", "True")
 
 
@@ -147,7 +147,7 @@ def test_digits() -> None:
     assert source.features.dtype == torch.float32
     assert source.features.aminmax() == (0, 1)
     assert source.classes == source.groups == tuple("0123456789")
-    assert source.integer_labels
+    assert source.target.integer_labels
     assert source.image(0).size == (8, 8)
     with pytest.raises(UserError, match="digits has no columns: leave --target"):
         open_source("digits", target="y")

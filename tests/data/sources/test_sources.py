@@ -80,7 +80,7 @@ def test_a_table_is_the_same_however_it_is_kept(ending: str, tmp_path: Path) -> 
     source = open_source(write(tmp_path, ending), target="label")
     assert source.features.kinds == {"width": "number", "city": "category", "born": "date", "said": "text"}
     same(source, from_arrays(table().drop(columns="label"), table()["label"]))
-    assert source.found == (
+    assert source.summary == (
         "24 rows; 1 numeric, 1 categorical, 1 date, 1 text; target 'label': 2 classes, 1 : 1 from rarest to most frequent"
     )
 
@@ -135,7 +135,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         source.features[torch.arange(N)].permute(0, 2, 3, 1), np.concatenate([images[1::2], images[::2]])
     )
-    assert source.found.startswith("24 rows; images of 8 × 8 pixels in 3 channels; target 'label': 2 classes")
+    assert source.summary.startswith("24 rows; images of 8 × 8 pixels in 3 channels; target 'label': 2 classes")
     (tmp_path / "pets" / "dog" / "02.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"the image .*dog/02.png can't be decoded"):
         open_source(tmp_path / "pets")
@@ -320,7 +320,7 @@ def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: 
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     large = open_source(pattern, target="label")
-    assert type(large.features.table.cells).__name__ == "ParquetCells"
+    assert type(large.features.table.reader).__name__ == "ParquetReader"
     same(small, large)
     assert len(list(folder.iterdir())) == 1
     del large

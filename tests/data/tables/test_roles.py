@@ -62,7 +62,7 @@ def test_groups_of_quantiles() -> None:
     source = open_source(frame(), target="label", groups="quantiles:age:4")
     assert len(source.groups) == 4
     assert source.group.bincount().min() > 10
-    edges = source.quantiles.edges
+    edges = source.grouping.column_bins.edges
     assert source.group.tolist() == np.searchsorted(edges, frame()["age"], side="right").tolist()
     young = open_source(frame().assign(age=1), target="label", groups="quantiles:age:4", schema=source.schema)
     assert young.group.unique().tolist() == [0]
@@ -72,7 +72,7 @@ def test_groups_of_quantiles() -> None:
     five = frame().rename(columns={"age": "5"})
     assert len(open_source(five, target="label", groups="quantiles:5").groups) == 10
     real = open_source(frame(), target="x", groups="quantiles:age:4", task="regression")
-    assert (real.bins, len(real.groups)) == (None, 4)
+    assert (real.grouping.target_bins, len(real.groups)) == (None, 4)
 
 
 def test_groups_of_super_classes(tmp_path: Path) -> None:
@@ -168,13 +168,13 @@ def test_votes_of_several_columns() -> None:
     )
     source = open_source(voted.drop(columns="label"), annotators=["anna", "ben", "carl"])
     assert source.classes == ("a", "b", "c")
-    assert source.target == "anna, ben, carl"
+    assert source.target.column == "anna, ben, carl"
     assert list(source.features) == ["x", "age", "ward", "sex"]
     assert source.classes[source.y[0]] == "c", "the majority's"
-    torch.testing.assert_close(source.votes.soft[0], torch.tensor([1 / 3, 0, 2 / 3]))
-    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0.0, 1, 0]))
+    torch.testing.assert_close(source.annotations.soft[0], torch.tensor([1 / 3, 0, 2 / 3]))
+    torch.testing.assert_close(source.annotations.soft[1], torch.tensor([0.0, 1, 0]))
     torch.testing.assert_close(
-        source.votes.disagreement(source.y)[0], torch.tensor(1 / 3, dtype=torch.float64), atol=1e-7, rtol=0
+        source.annotations.disagreement(source.y)[0], torch.tensor(1 / 3, dtype=torch.float64), atol=1e-7, rtol=0
     )
     named = open_source(voted, target="label", annotators=["anna", "ben", "carl"])
     assert named.classes[named.y[0]] == "a", "the target's, where there is one"
@@ -198,7 +198,7 @@ def test_labels_of_annotators_that_are_numbers_are_not_positions(first: int) -> 
     assert source.classes == tuple(str(first + c) for c in range(3))
     assert source.y.tolist() == [i % 3 for i in range(N)]
     assert source.notes == ()
-    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 2 / 3, 1 / 3]))
+    torch.testing.assert_close(source.annotations.soft[1], torch.tensor([0, 2 / 3, 1 / 3]))
     again = open_source(rated.iloc[1:], annotators=["said"], task="classification", schema=source.schema)
     assert again.y.tolist() == [i % 3 for i in range(1, N)]
 
@@ -215,7 +215,7 @@ def test_counts_name_their_classes() -> None:
     source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])
     assert source.classes == ("0", "1", "2")
     assert source.y.tolist() == [i % 3 for i in range(N)]
-    torch.testing.assert_close(source.votes.soft[1], torch.tensor([0, 0.75, 0.25]))
+    torch.testing.assert_close(source.annotations.soft[1], torch.tensor([0, 0.75, 0.25]))
     lists = [[c] * 2 + [d] for c, d in zip("abc" * 20, "bca" * 20, strict=True)]
     listed = open_source(frame().drop(columns="label").assign(said=lists), annotators=["said"])
     assert listed.y.tolist() == [i % 3 for i in range(N)]
@@ -238,7 +238,7 @@ def test_ratings_have_a_mean_and_a_measured_noise() -> None:
     assert source.classes == ()
     np.testing.assert_allclose(source.y, [np.mean(r) for r in ratings])
     expected = [np.var(r, ddof=1) / len(r) for r in ratings]
-    np.testing.assert_allclose(source.votes.disagreement(source.y), expected)
+    np.testing.assert_allclose(source.annotations.disagreement(source.y), expected)
     result = sk.fit(
         frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward",
         estimate=sk.Estimation(kind="annotators"), **QUICK,
@@ -270,7 +270,7 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
     np.testing.assert_allclose(result.group_stats.noise, [1 / 3, 0, 0], atol=1e-7)
     assert result.strengths.argmax() == 0
     data = open_data(Config(test="none"), open_source(voted(), target="label", annotators=people))
-    torch.testing.assert_close(data.train.answers, data.source.votes.soft)
+    torch.testing.assert_close(data.train.batch_targets, data.source.annotations.soft)
     gce = sk.fit(
         voted(),
         target="label",
@@ -279,7 +279,7 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
         train=sk.TrainingConfig(epochs=1),
         estimate=sk.Estimation(kind="none"),
     )
-    assert MIXED in gce.method.refuses
+    assert MIXED in gce.method.incompatible_with
     assert any("trains on the label of each row, not on the shares of the votes" in r for r in gce.notes)
     assert "there are none; name their columns with --annotators" in refused(
         sk.fit, frame(), target="label", estimate=sk.Estimation(kind="annotators"), **QUICK
@@ -301,8 +301,8 @@ def test_soft_labels_are_those_of_the_votes_to_the_bit() -> None:
 def test_corrected_rows_have_one_vote(tmp_path: Path) -> None:
     source: Source = open_source(voted(), target="label", annotators=["anna", "ben", "carl"])
     new = with_corrections(source, corrected(tmp_path, "row,corrected\n0,c\n"))
-    assert new.votes.soft[0].tolist() == [0, 0, 1]
-    assert new.votes.disagreement(new.y)[0] == 0
+    assert new.annotations.soft[0].tolist() == [0, 0, 1]
+    assert new.annotations.disagreement(new.y)[0] == 0
 
 
 def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

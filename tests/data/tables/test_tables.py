@@ -119,10 +119,10 @@ def test_classes_are_sorted_by_number_where_they_are_numbers(tmp_path: Path) -> 
     source = open_source(write(tmp_path, f"x,label\n{rows}"), target="label")
     assert source.classes == ("2", "9", "10")
     assert source.y.tolist() == [2, 1, 0, 2, 1, 0]
-    assert source.integer_labels
+    assert source.target.integer_labels
     words = open_source(write(tmp_path, f"x,label\n{rows.replace('9', 'nine')}"), target="label")
     assert words.classes == ("10", "2", "nine")
-    assert not words.integer_labels
+    assert not words.target.integer_labels
 
 
 def test_groups_and_truth_are_columns_too(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real targets: numbers and nothing else, bins with equal shares, units that come back."""
+"""Regression targets: numbers and nothing else, bins with equal shares, units that come back."""
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,7 @@ def test_a_test_source_is_binned_as_the_training_source_is():
     training = from_arrays(X, Y, task="regression")
     test = from_arrays(X[:5], Y[:5] * 10, schema=training.schema)
     assert test.groups == training.groups
-    assert torch.equal(test.group, training.bins.of(torch.from_numpy(Y[:5] * 10)))
+    assert torch.equal(test.group, training.grouping.target_bins.of(torch.from_numpy(Y[:5] * 10)))
     assert test.y.tolist() == (Y[:5] * 10).tolist()
     few = from_arrays(X[:3], [1, 2, 1], schema=training.schema)
     assert few.classes == ()
@@ -107,7 +107,7 @@ def test_splits_folds_and_limits_keep_the_bins_in_proportion():
     rows, test_rows = split_rows(source, 0.3, 0)
     assert sorted([*rows.tolist(), *test_rows.tolist()]) == list(range(200))
     assert torch.bincount(source.group[test_rows]).tolist() == [6] * 10
-    data = source.dataset(rows, source.encode(rows), source.scale(rows))
+    data = source.dataset(rows, source.encode(rows), source.fit_target(rows))
     fold = folds(data.group, data.strata, 2, 0)
     assert all(int(torch.bincount(fold[data.group == g]).diff().abs()) <= 1 for g in range(10))
     small = limit(data, 50, 0)
@@ -122,7 +122,7 @@ def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
     source = open_source(tmp_path / "t.csv", target="y", truth="clean", task="regression")
     data = prepare(Config(test="0.5"), source, None)
     assert data.test.y.tolist() == Y[::-1][data.test.index.numpy()].tolist()
-    assert torch.equal(data.test.group, source.bins.of(data.test.y))
+    assert torch.equal(data.test.group, source.grouping.target_bins.of(data.test.y))
     assert data.train.y.tolist() == Y[data.train.index.numpy()].tolist()
 
 
@@ -140,7 +140,7 @@ def test_targets_that_can_not_be_are_one_line(tmp_path):
         from_arrays, X, Y, ["" if i == 2 else "a" for i in range(200)], task="regression"
     )
     assert "bins=201: there are only 200 different" in refused(from_arrays, X, Y, task="regression", bins=201)
-    assert "bins are made of real targets" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
+    assert "bins are made of numbers" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
     assert "leave one of the two out" in refused(from_arrays, X, Y, np.arange(200) % 3, task="regression", bins=3)
     assert "this looks like regression; train it with --task regression" in refused(
         from_arrays, X, Y, task="classification"

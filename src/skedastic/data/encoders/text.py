@@ -76,8 +76,8 @@ class TextEncoder:
             self._tokenizer.no_truncation()
         else:
             self._tokenizer.enable_truncation(length)
-        found: list[Any] = self._tokenizer.encode_batch([_encodable(t) for t in texts])
-        return found
+        encoded: list[Any] = self._tokenizer.encode_batch([_encodable(t) for t in texts])
+        return encoded
 
     def to_json(self) -> dict[str, Any]:
         """Return the fitted parameters as plain JSON values."""

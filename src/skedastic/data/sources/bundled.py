@@ -9,6 +9,8 @@ import torch
 from skedastic.data.sources.names import BUNDLED_TARGETS
 from skedastic.data.sources.source import Source
 from skedastic.data.tables.table import FrameReader, Table
+from skedastic.data.targets.grouping import Grouping
+from skedastic.data.targets.target import Classes
 
 
 def bundled_table(name: str) -> tuple[Table, str]:
@@ -32,4 +34,4 @@ def digits() -> Source:
     x = torch.from_numpy(bunch.images.astype(np.float32) / 16).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
     classes = tuple(str(c) for c in range(10))
-    return Source("digits", x, y, classes, y, classes, integer_labels=True)
+    return Source("digits", x, y, Classes(classes, integer_labels=True), y, Grouping(classes))

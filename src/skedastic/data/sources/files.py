@@ -62,9 +62,9 @@ def _read_csv(paths: Sequence[Path], name: str) -> Table:
     tables = [partial(_open_csv, path, *csv_header(path)) for path in paths]
     names = [h.strip() for h in first[0]]
     kept = [n for n in names if n]
-    cells, files = _gathered(tables, paths, names, kept)
+    reader, files = _gathered(tables, paths, names, kept)
     notes = ("left out: the column without a name",) if len(kept) < len(names) else ()
-    return _whole(Table(name, cells, lines=True, notes=notes, files=files))
+    return _whole(Table(name, reader, lines=True, notes=notes, files=files))
 
 
 def _open_csv(path: Path, header: list[str], separator: str) -> Iterator[pa.RecordBatch]:
@@ -148,43 +148,43 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
     _check_columns(schemas, paths)
     with arrow_readable(paths[0]):
         schema = pa.unify_schemas(schemas, promote_options="permissive")
-    cells = _Shown(ArrowFileReader(paths, schema, rows))
+    reader = _Shown(ArrowFileReader(paths, schema, rows))
     names = class_labels(hugging_face(schemas[0]))
-    return _whole(Table(name, cells, label_names=names, files=_files(paths, rows)))
+    return _whole(Table(name, reader, label_names=names, files=_files(paths, rows)))
 
 
 class _Shown:
-    """Cells without the index that pandas saved."""
+    """A reader of the columns but for the index that pandas saved."""
 
-    def __init__(self, cells: ColumnReader) -> None:
-        self.cells = cells
-        self.names = tuple(n for n in cells.names if not HIDDEN.fullmatch(n))
+    def __init__(self, reader: ColumnReader) -> None:
+        self.reader = reader
+        self.names = tuple(n for n in reader.names if not HIDDEN.fullmatch(n))
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.reader)
 
     def read(self, name: str) -> pd.Series:
-        return self.cells.read(name)
+        return self.reader.read(name)
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
-        return self.cells.batches(names, size)
+        return self.reader.batches(names, size)
 
 
 def _gathered(
     tables: Sequence[Callable[[], Iterator[pa.RecordBatch]]], paths: Sequence[Path], names: list[str], kept: list[str]
 ) -> tuple[ColumnReader, tuple[tuple[str, int], ...]]:
-    """Return the cells of all files: in memory, or where they are large in Parquet files that vanish with the cells."""
+    """Return a reader of all files: in memory, or where they are large of Parquet files that vanish with the reader."""
     if sum(path.stat().st_size for path in paths) <= LARGE:
         parts = [pa.Table.from_batches(batches) if (batches := list(t())) else None for t in tables]
         whole = [p.rename_columns(names).select(kept) for p in parts if p is not None]
-        cells: ColumnReader = ArrowReader(
+        reader: ColumnReader = ArrowReader(
             pa.concat_tables(whole) if whole else pa.table({n: pa.array([], pa.string()) for n in kept})
         )
-        return cells, _files(paths, [0 if p is None else p.num_rows for p in parts])
+        return reader, _files(paths, [0 if p is None else p.num_rows for p in parts])
     folder = Path(tempfile.mkdtemp(prefix="skedastic-"))
     written: list[pq.ParquetFile] = []
-    cells = ParquetReader(written)
-    weakref.finalize(cells, shutil.rmtree, folder, ignore_errors=True)
+    reader = ParquetReader(written)
+    weakref.finalize(reader, shutil.rmtree, folder, ignore_errors=True)
     for i, table in enumerate(tables):
         target = folder / f"{i}.parquet"
         writer = None
@@ -195,7 +195,7 @@ def _gathered(
         if writer is not None:
             writer.close()
             written.append(pq.ParquetFile(target, memory_map=True))
-    return cells, _files(paths, [w.metadata.num_rows for w in written])
+    return reader, _files(paths, [w.metadata.num_rows for w in written])
 
 
 def _concatenated(tables: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table:

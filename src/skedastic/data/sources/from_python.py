@@ -18,11 +18,10 @@ from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.source import Source, check_like, columns_like
-from skedastic.data.tables.columns import CellLocation, encodable, is_text
+from skedastic.data.tables.columns import CellLocation, encodable
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
-from skedastic.data.targets.labels import are_whole_numbers
-from skedastic.data.targets.reading import Column, read_targets
+from skedastic.data.targets.reading import Column, TargetColumns, read_targets
 from skedastic.errors import UserError, unknown
 
 
@@ -40,10 +39,28 @@ def from_arrays(
 ) -> Source:
     """Take features and labels from Python: NumPy arrays, tensors, frames, series or lists of length n.
 
-    X: [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C]. y, truth: [n]
-    labels of any kind. groups: [n] of any kind; None takes the labels, or bins of real targets. task, bins: as in
-    `read_targets`. like: of the training source, when this is its test set. name: of the source. roles: which columns of a frame are what (`Roles`).
-    Raises UserError for everything that can't be used.
+    Parameters
+    ----------
+    X : Any
+        [n, d], a frame of pandas or Polars, a list of texts, or images [n, H, W], [n, C, H, W] or [n, H, W, C].
+    y, truth : Any
+        [n] labels of any kind, or numbers.
+    groups : Any, optional
+        [n] of any kind; by default the labels, or bins of numbers.
+    task : TaskName, optional
+    bins : int or None, optional
+        As in `read_targets`.
+    schema : Schema or None, optional
+        Of the training source, when this is its test set.
+    name : str, optional
+        Of the source.
+    **roles
+        Which columns of a frame are what (`Roles`).
+
+    Raises
+    ------
+    UserError
+        Something can't be used.
     """
     columns = {"y": y, "groups": groups, "truth": truth}
     source = _from_columns(name, X, "X", columns, task, bins, schema, Roles(**roles))
@@ -152,9 +169,8 @@ def _from_columns(
     }
     if "y" not in series:
         raise UserError("y is missing; give a label for each example")
-    answers = read_targets(series["y"], series.get("groups"), series.get("truth"), task=task, bins=bins, schema=schema)
-    whole = bool(answers["classes"]) and are_whole_numbers(answers["classes"]) and not is_text(series["y"][0])
-    return Source(name, features, **answers | {"notes": (*notes, *answers["notes"])}, integer_labels=whole)
+    read = TargetColumns(y=series["y"], groups=series.get("groups"), truth=series.get("truth"), keeps_text=True)
+    return Source.of(name, features, read_targets(read, task, bins, schema), notes=notes)
 
 
 def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:

@@ -20,8 +20,10 @@ from skedastic.data.schema import Schema
 from skedastic.data.settings import TextSettings
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
-from skedastic.data.targets.annotators import Votes
-from skedastic.data.targets.regression import Bins, Scale
+from skedastic.data.targets.annotators import Annotations
+from skedastic.data.targets.grouping import Grouping
+from skedastic.data.targets.reading import Targets
+from skedastic.data.targets.target import Target
 from skedastic.errors import UserError
 
 MOST_SHOWN = 6  # columns in the description of a row
@@ -32,31 +34,80 @@ LONGEST_CELL = 300  # letters of a text in it
 class Source:
     """n examples as the user gave them.
 
-    features: the columns of a table, or images [n, C, H, W] in a tensor or a stream. y, group: [n] int64, ids of `classes`
-    and `groups`; real targets y are [n] float64, and have no classes. truth: [n] clean label ids or targets, where a column
-    of the source holds them; for evaluation only. remarks: what was left out or is missing. integer_labels: the user's
-    labels were whole numbers, whose decimal writing `classes` holds. bins: of real targets, where these are the groups.
-    target: what the user calls y. quantiles: of the column that the groups are bins of.
-    removed: rows that are no examples, as a person said. test_rows: those that a column of the source names so. unit: [n] int64,
-    what must stay together, such as the patient. votes: what several annotators said.
+    Parameters
+    ----------
+    name : str
+        Of the source, in messages.
+    features : Columns or Features
+        The columns of a table, or images [n, C, H, W] in a tensor or a stream.
+    y : Tensor
+        The targets [n] as given, as `target` says.
+    target : Target
+        The kind of the targets, in no units yet.
+    group : Tensor
+        The group of each row, [n] int64 in 0..G-1.
+    grouping : Grouping
+        The G groups.
+    truth : Tensor or None
+        Clean targets [n], where a column of the source holds them; for evaluation only.
+    notes : tuple of str
+        For the user: what was left out or is missing.
+    removed : Tensor or None
+        Rows that are no examples, as a person said.
+    test_rows : Tensor or None
+        Rows that a column of the source names so.
+    unit : Tensor or None
+        [n] int64, what must stay together, such as the patient.
+    annotations : Annotations or None
+        What several annotators said.
     """
 
     name: str
     features: Columns | Features
     y: Tensor
-    classes: tuple[str, ...]
+    target: Target
     group: Tensor
-    groups: tuple[str, ...]
+    grouping: Grouping
     truth: Tensor | None = None
     notes: tuple[str, ...] = ()
-    integer_labels: bool = False
-    bins: Bins | None = None
-    target: str = "y"
-    quantiles: Bins | None = None
     removed: Tensor | None = None
     test_rows: Tensor | None = None
     unit: Tensor | None = None
-    votes: Votes | None = None
+    annotations: Annotations | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        features: Columns | Features,
+        targets: Targets,
+        *,
+        notes: tuple[str, ...] = (),
+        annotations: Annotations | None = None,
+    ) -> Source:
+        """Return the source with these features and targets; the targets' notes follow the others."""
+        t = targets
+        return cls(
+            name,
+            features,
+            t.y,
+            t.target,
+            t.group,
+            t.grouping,
+            t.truth,
+            notes=(*notes, *t.notes),
+            annotations=annotations,
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; none where targets are numbers."""
+        return self.target.classes
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups."""
+        return self.grouping.names
 
     @property
     def kind(self) -> str:
@@ -68,36 +119,27 @@ class Source:
     @property
     def schema(self) -> Schema:
         """What a test source must match."""
-        table = isinstance(self.features, Columns)
-        shape = () if isinstance(self.features, Columns) else tuple(self.features.shape[1:])
+        if isinstance(self.features, Columns):
+            kinds, day_first = dict(self.features.kinds), dict(self.features.day_first)
+            return Schema(target=self.target, grouping=self.grouping, kinds=kinds, day_first=day_first)
         return Schema(
-            classes=self.classes,
-            groups=self.groups,
             target=self.target,
-            kinds=dict(self.features.kinds) if isinstance(self.features, Columns) else {},
-            day_first=dict(self.features.day_first) if isinstance(self.features, Columns) else {},
-            images=shape,
-            integers=not table and not self.features.dtype.is_floating_point,  # type: ignore[union-attr]
+            grouping=self.grouping,
+            images=tuple(self.features.shape[1:]),
+            integers=not self.features.dtype.is_floating_point,
             resized=bool(getattr(self.features, "resized", False)),
-            bins=self.bins,
-            quantiles=self.quantiles,
         )
 
     @property
-    def found(self) -> str:
-        """What was found in it, in words."""
+    def summary(self) -> str:
+        """The source in words."""
         if isinstance(self.features, Columns):
-            what = described(self.features.kinds.values())
+            features = described(self.features.kinds.values())
         else:
             channels, height, width = self.features.shape[1:]
-            what = f"images of {width} × {height} pixels in {channels} {'channels' if channels > 1 else 'channel'}"
-        if not self.classes:
-            low, high = float(self.y.min()), float(self.y.max())
-            return f"{len(self):,} rows; {what}; target {self.target!r}: numbers from {low:.6g} to {high:.6g}"
-        counts = torch.bincount(self.y, minlength=len(self.classes))
-        ratio = float(counts.max()) / max(float(counts.min()), 1)
-        named = f"{self.target!r}: {len(self.classes)} classes"
-        return f"{len(self):,} rows; {what}; target {named}, 1 : {ratio:.3g} from rarest to most frequent"
+            plural = "channels" if channels > 1 else "channel"
+            features = f"images of {width} × {height} pixels in {channels} {plural}"
+        return f"{len(self):,} rows; {features}; target {self.target.summary(self.y)}"
 
     def __len__(self) -> int:
         return len(self.y)
@@ -116,32 +158,41 @@ class Source:
             return RowEncoder.fit(self.features, rows, text, tokenizer_file)
         return ImageEncoder.fit(self.features, rows)
 
-    def scale(self, rows: Tensor) -> Scale | None:
-        """Return the units of the target, fitted on the training rows `rows` [m] int64; None for classes."""
-        return None if self.classes else Scale.fit(self.y[rows])
+    def fit_target(self, rows: Tensor) -> Target:
+        """Return the target in the units of the training rows `rows` [m] int64."""
+        return self.target.fit(self.y[rows])
 
-    def dataset(self, rows: Tensor, encoder: Encoder, scale: Scale | None = None) -> Dataset:
-        """Return the rows `rows` [m] int64 as a dataset, named by their row here; a stream of images stays one."""
+    def dataset(self, rows: Tensor, encoder: Encoder, target: Target | None = None) -> Dataset:
+        """Return some rows as a data set; a stream of images stays one.
+
+        Parameters
+        ----------
+        rows : Tensor
+            [m] int64; they name the examples.
+        encoder : Encoder
+            Fitted on the training rows.
+        target : Target or None, optional
+            As fitted on the training rows; by default the source's, which classes need no more than.
+        """
         y = self.y[rows]
+        annotations = self.annotations
         return Dataset(
             x=encoder.transform(self.features, rows),
             y=y,
             index=rows.clone(),
             group=y if self.group is self.y else self.group[rows],
-            classes=self.classes,
-            groups=self.groups,
+            target=target or self.target,
+            grouping=self.grouping,
             kind=self.kind,
-            scale=scale,
-            bins=self.bins,
             tokens=encoder.inputs.tokens,
             has_ids=encoder.inputs.has_ids,
-            soft=None if self.votes is None or self.votes.votes is None else self.votes.soft[rows],
-            disagreement=None if self.votes is None else self.votes.disagreement(self.y)[rows],
+            soft=None if annotations is None or annotations.soft is None else annotations.soft[rows],
+            disagreement=None if annotations is None else annotations.disagreement(self.y)[rows],
             unit=None if self.unit is None else self.unit[rows],
         )
 
     def truth_of(self, rows: Tensor) -> Truth | None:
-        """Return the clean labels of the rows `rows` [m] int64, where they are known."""
+        """Return the clean targets of the rows `rows` [m] int64, where they are known."""
         return None if self.truth is None else Truth(clean=self.truth[rows], index=rows.clone())
 
     def describe(self, index: int) -> dict[str, str]:

@@ -15,9 +15,10 @@ from skedastic.data.images import EncodedImages, as_images, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled
 from skedastic.data.sources.from_python import npz_features
+from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
 from skedastic.data.sources.names import ARRAYS, DIGITS, find_files, is_idx
-from skedastic.data.sources.opening import find_image_column, image_files, open_table
+from skedastic.data.sources.opening import open_table
 from skedastic.data.tables.roles import Roles, check_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table
 from skedastic.data.targets.groups import group_columns

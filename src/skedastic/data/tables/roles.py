@@ -1,4 +1,4 @@
-"""Which column is for what: found from the cells, and as the user says."""
+"""Which column is for what: by its cells, and as the user says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOUNS: dict[ColumnKind, tuple[str, str]] = {
     "date": ("date", "dates"),
     "text": ("text", "texts"),
 }
-MOST_SHOWN = 6  # names in a remark
+MOST_SHOWN = 6  # names in a note
 FIRST_ROWS = 10_000  # that are looked at before all are
 ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
 
@@ -52,8 +52,8 @@ class Roles(ColumnSettings):
         object.__setattr__(self, "given", given)
 
     @property
-    def answers(self) -> frozenset[str]:
-        """Columns that are no features: they tell the answer, or which row is for what."""
+    def no_features(self) -> frozenset[str]:
+        """Columns that are no features: they tell the target, or which row is for what."""
         named = (self.target, self.truth, self.split, self.group_by, *annotator_columns(self.annotators))
         return frozenset(c for c in named if c is not None)
 
@@ -74,22 +74,37 @@ class Roles(ColumnSettings):
         for name, role in self.named.items():
             if name not in table.all_names:
                 raise UserError(f"{table.file}: {unknown(role, name, table.all_names)}")
-            if name in self.answers:
+            if name in self.no_features:
                 raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
 
 
 def find_columns(
-    table: Table, roles: Roles, answers: Collection[str], y: NDArray[Any] | None = None
+    table: Table, roles: Roles, no_features: Collection[str], y: NDArray[Any] | None = None
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Return the feature columns of a table, and remarks on what was left out, is missing, or gives the target away.
+    """Return the feature columns of a table, and notes on what was left out, is missing, or gives the target away.
 
-    answers: columns that are no features, since they tell the answer. y: [n], class ids or real targets. Columns whose cells are all the same, and names that nearly every row has another of, are left out, and said.
-    Raises UserError as `kind_of` and `parse` do, and where no column is left.
+    Columns whose cells are all the same, and names that nearly every row has another of, are left out with a note.
+
+    Parameters
+    ----------
+    table : Table
+        The rows.
+    roles : Roles
+        The columns that the user names.
+    no_features : Collection[str]
+        Columns that tell the target, or which row is for what.
+    y : ndarray or None, optional
+        The targets [n], class ids or numbers.
+
+    Raises
+    ------
+    UserError
+        As `kind_of` and `parse` do, and where no column is left.
     """
     constant, names, counting, holes, same = [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
-        if name in roles.ignore or name in answers or name == roles.image:
+        if name in roles.ignore or name in no_features or name == roles.image:
             continue
         cells = table.read(name)
         kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
@@ -119,11 +134,11 @@ def find_columns(
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
-    found = [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
-    found += [
+    said = [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
+    said += [
         f"column {n} is the target in other words: what is learned from it may be of no use (--ignore it)" for n in same
     ]
-    return columns, tuple(found)
+    return columns, tuple(said)
 
 
 def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
@@ -145,7 +160,7 @@ def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
 
 
 def _gives_away(column: pd.Series, kind: ColumnKind, y: NDArray[Any]) -> bool:
-    """Whether a feature is the target y [n] in other words: a class for each class, or real targets but for their units."""
+    """Whether a feature is the target y [n] in other words: a class for each class, or a number in other units."""
     if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
         return False
     first = column.iloc[:FIRST_ROWS]
@@ -171,7 +186,7 @@ def _counts_up(values: NDArray[np.float64]) -> bool:
 
 
 def described(kinds: Collection[ColumnKind]) -> str:
-    """Return what was found, such as "12 numeric, 3 categorical, 1 text"."""
+    """Return the kinds of columns in words, such as "12 numeric, 3 categorical, 1 text"."""
     counts = {kind: sum(k == kind for k in kinds) for kind in NOUNS}
     return ", ".join(f"{n} {NOUNS[kind][n > 1]}" for kind, n in counts.items() if n)
 

@@ -193,8 +193,8 @@ class ParquetReader:
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
         """Yield the rows, `size` at a time."""
-        found = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
-        return _rebatched((pa.Table.from_batches([b]).select(list(names)) for b in found), size)
+        batches = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
+        return _rebatched((pa.Table.from_batches([b]).select(list(names)) for b in batches), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ class Table:
     """
 
     file: str
-    cells: ColumnReader
+    reader: ColumnReader
     lines: bool = False
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, Callable[[], Bytes]] = field(default_factory=dict)
@@ -218,17 +218,17 @@ class Table:
     folder: Path | None = None
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.reader)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns that hold cells."""
-        return tuple(n for n in self.cells.names if n not in self.images)
+        return tuple(n for n in self.reader.names if n not in self.images)
 
     @property
     def all_names(self) -> tuple[str, ...]:
         """Return the names of all columns."""
-        return tuple(dict.fromkeys((*self.cells.names, *self.images)))
+        return tuple(dict.fromkeys((*self.reader.names, *self.images)))
 
     def place(self, name: str) -> CellLocation:
         """Return how errors call a column."""
@@ -238,8 +238,8 @@ class Table:
     def batches(self, names: Sequence[str], size: int) -> Iterator[Table]:
         """Yield the rows, at most `size` at a time, as tables with these columns."""
         first = 0
-        for frame in self.cells.batches(names, size):
-            yield replace(self, cells=FrameReader(frame), images={}, files=(), first=first)
+        for frame in self.reader.batches(names, size):
+            yield replace(self, reader=FrameReader(frame), images={}, files=(), first=first)
             first += len(frame)
 
     def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
@@ -252,7 +252,7 @@ class Table:
         """Return a column [n]; of a long table what was done with earlier columns is given back first."""
         if len(self) > LONG:
             give_back()
-        return self.cells.read(name)
+        return self.reader.read(name)
 
 
 class Columns:

@@ -1,4 +1,4 @@
-"""Several people's answers to each row: soft labels of their votes, or the mean of their ratings, and how far they disagree.
+"""Several people's answers for each row: soft labels of their votes, or the mean of their ratings, and how far they disagree.
 
 --annotators anna --annotators ben     columns of labels, or of ratings; a cell may be empty
 --annotators ratings                   a column of lists of labels, or of ratings
@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,51 +18,132 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skedastic.data.settings import TaskName
 from skedastic.data.tables.columns import CellLocation, as_numbers, coded
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.labels import natural_order, to_ids
 from skedastic.data.targets.regression import holds_measurements
+from skedastic.data.targets.target import TaskKind
 from skedastic.errors import UserError
 
 COUNTS = "counts:"
 
 
-@dataclass(frozen=True, eq=False)
-class Votes:
-    """What the annotators of n rows said.
-
-    votes: [n, C] float32, how many chose each class. Of numbers: mean [n], variance [n] of a single rating (unbiased; NaN of
-    a single one), and number [n] of ratings.
-    """
+class Annotations(ABC):
+    """What the annotators of n rows said."""
 
     classes: tuple[str, ...]
-    votes: Tensor | None = None
-    mean: Tensor | None = None
-    variance: Tensor | None = None
-    number: Tensor | None = None
+    """The names of the C classes of votes; none of ratings."""
+    task: ClassVar[TaskKind]
+
+    @property
+    @abstractmethod
+    def soft(self) -> Tensor | None:
+        """Soft labels [n, C] float32, where there are some."""
+
+    @abstractmethod
+    def targets(self) -> pd.Series:
+        """Return the target [n] that they make of each row: the number of a class, or a number."""
+
+    @abstractmethod
+    def disagreement(self, y: Tensor) -> Tensor:
+        """Return how noisy each target y [n] is by their disagreement, [n] float64; NaN where a single person answered."""
+
+    @abstractmethod
+    def for_classes(self, classes: Sequence[str]) -> tuple[Annotations, tuple[str, ...]]:
+        """Return them for these classes, in this order, and a note on those for others, which are left out."""
+
+    @abstractmethod
+    def corrected(self, rows: Tensor, y: Tensor) -> Annotations:
+        """Return them with the targets y [n] for the answer to `rows` [m] int64, which a person has corrected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Votes(Annotations):
+    """Votes for classes.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        The names of the C classes.
+    votes : Tensor
+        How many people chose each class, [n, C] float32.
+    """
+
+    task = "classification"
+
+    classes: tuple[str, ...]
+    votes: Tensor
 
     @property
     def soft(self) -> Tensor:
         """The share of the votes for each class, [n, C] float32."""
-        assert self.votes is not None
         return self.votes / self.votes.sum(1, keepdim=True)
 
-    def only(self, classes: Sequence[str]) -> tuple[Votes, tuple[str, ...]]:
-        """Return the votes for these classes, in this order, and a remark on those for others, which are left out."""
-        assert self.votes is not None
+    def targets(self) -> pd.Series:
+        """Return the number [n] of the class that most chose."""
+        return pd.Series(self.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
+
+    def disagreement(self, y: Tensor) -> Tensor:
+        """Return the share of votes against each label y [n]."""
+        return 1 - self.soft.gather(1, y[:, None]).squeeze(1).double()
+
+    def for_classes(self, classes: Sequence[str]) -> tuple[Votes, tuple[str, ...]]:
+        """Return the votes for these classes, in this order, and a note on those for others, which are left out."""
         lost = [c for c in self.classes if c not in classes]
         kept = self.votes[:, [self.classes.index(c) for c in classes]]
         number = int((self.votes.sum() - kept.sum()).round())
         note = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
-        return replace(self, classes=tuple(classes), votes=kept), (note,) * bool(lost)
+        return Votes(tuple(classes), kept), (note,) * bool(lost)
+
+    def corrected(self, rows: Tensor, y: Tensor) -> Votes:
+        """Return the votes, of corrected rows one for the right label."""
+        votes = self.votes.clone()
+        votes[rows] = torch.nn.functional.one_hot(y[rows], votes.shape[1]).to(votes.dtype)
+        return replace(self, votes=votes)
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings(Annotations):
+    """Ratings by numbers.
+
+    Parameters
+    ----------
+    mean : Tensor
+        Of each row, [n] float64.
+    variance : Tensor
+        Of a single rating, unbiased, [n] float64; NaN where there is one rating.
+    number : Tensor
+        Of ratings, [n] float64.
+    """
+
+    task = "regression"
+    classes = ()
+
+    mean: Tensor
+    variance: Tensor
+    number: Tensor
+
+    @property
+    def soft(self) -> None:
+        """Ratings are no soft labels."""
+        return
+
+    def targets(self) -> pd.Series:
+        """Return the mean rating [n]."""
+        return pd.Series(self.mean.numpy())
 
     def disagreement(self, y: Tensor) -> Tensor:
-        """Return how noisy each row is, [n] float64: the share of votes against y [n], or the variance of the mean rating."""
-        if self.votes is not None:
-            return 1 - self.soft.gather(1, y[:, None]).squeeze(1).double()
-        assert self.variance is not None
-        assert self.number is not None
+        """Return the variance of the mean rating, [n]."""
         return self.variance / self.number
+
+    def for_classes(self, classes: Sequence[str]) -> tuple[Ratings, tuple[str, ...]]:
+        """Return the ratings."""
+        return self, ()
+
+    def corrected(self, rows: Tensor, y: Tensor) -> Ratings:
+        """Return the ratings: they tell how noisy a row is, whatever is right."""
+        return self
 
 
 def annotator_columns(specs: Sequence[str]) -> tuple[str, ...]:
@@ -69,10 +151,24 @@ def annotator_columns(specs: Sequence[str]) -> tuple[str, ...]:
     return tuple(spec.removeprefix(COUNTS) for spec in specs)
 
 
-def read_annotators(table: Table, specs: Sequence[str], regression: bool | None, classes: Sequence[str] = ()) -> Votes:
-    """Read the annotators of a table. regression: None where the answers tell. classes: those of the target, where they are known.
+def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes: Sequence[str] = ()) -> Annotations:
+    """Read the annotators of a table.
 
-    Raises UserError for a row that nobody answered, counts that are none, and answers that are no class.
+    Parameters
+    ----------
+    table : Table
+        The table that has their columns.
+    specs : sequence of str
+        The columns, as `--annotators` names them.
+    task : TaskName
+        "auto" leaves it to the answers whether they are labels or ratings.
+    classes : sequence of str, optional
+        Of the target, where they are known.
+
+    Raises
+    ------
+    UserError
+        A row that nobody answered, counts that are none, or an answer that is no class.
     """
     columns = [table.column(name, "annotators column") for name in annotator_columns(specs)]
     if specs[0].startswith(COUNTS):
@@ -81,16 +177,15 @@ def read_annotators(table: Table, specs: Sequence[str], regression: bool | None,
         names = next((n for n in (classes, *table.label_names.values()) if n), ())
         return _of_counts(*columns[0], tuple(names))
     row, answers, place = _long(columns, len(table))
-    real = holds_measurements(answers) if regression is None else regression
-    return (
-        _of_ratings(row, answers, place, len(table)) if real else _of_labels(row, answers, place, len(table), classes)
-    )
+    if task == "regression" or (task == "auto" and holds_measurements(answers)):
+        return _of_ratings(row, answers, place, len(table))
+    return _of_labels(row, answers, place, len(table), classes)
 
 
 def _long(
     columns: Sequence[tuple[pd.Series, CellLocation]], n: int
 ) -> tuple[NDArray[np.int64], pd.Series, CellLocation]:
-    """Return one line for each answer: its row [m], and what it is [m]."""
+    """Return the row [m] of each answer, and the answers [m]."""
     rows, parts = list[NDArray[Any]](), list[pd.Series]()
     for column, _ in columns:
         filled = column.notna().to_numpy()
@@ -134,7 +229,7 @@ def _of_labels(
     return Votes(known, torch.from_numpy(votes))
 
 
-def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int) -> Votes:
+def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int) -> Ratings:
     ratings, unparsable = as_numbers(answers)
     if unparsable.any() or not np.isfinite(ratings).all():
         wrong = int((unparsable | ~np.isfinite(ratings)).argmax())
@@ -146,8 +241,7 @@ def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation,
     squares = np.bincount(row, (ratings - mean[row]) ** 2, minlength=n)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = squares / (number - 1)
-    parts = (torch.from_numpy(a.astype(np.float64)) for a in (mean, variance, number))
-    return Votes((), None, *parts)
+    return Ratings(*(torch.from_numpy(a.astype(np.float64)) for a in (mean, variance, number)))
 
 
 def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:

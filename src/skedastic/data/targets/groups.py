@@ -1,4 +1,4 @@
-"""What `--groups` means: a column, several, quantiles of one, or the super-classes of a file.
+"""The groups that `--groups` asks for: a column, several, quantiles of one, or the super-classes of a file.
 
     ward                  the cells of the column `ward`
     ward,sex              each pair of cells that occurs
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,12 @@ from skedastic.data.schema import Schema
 from skedastic.data.sources.files import read_files
 from skedastic.data.tables.columns import CellLocation, as_names, as_numbers, coded
 from skedastic.data.tables.table import Table
+from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import read_groups
 from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers
 from skedastic.errors import UserError, unknown
 
 QUANTILES, SUPERCLASS = "quantiles:", "superclass:"
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """group: [n] int64, ids of `names`. quantiles: the bins that they are, where they are bins of a column."""
-
-    group: Tensor
-    names: tuple[str, ...]
-    quantiles: Bins | None = None
 
 
 def group_columns(spec: str | None, names: Sequence[str]) -> tuple[str, ...]:
@@ -64,20 +55,40 @@ def _quantiles(spec: str) -> tuple[str, int]:
     return column, int(bins)
 
 
-def read_group_spec(spec: str, table: Table, y: Tensor, classes: Sequence[str], schema: Schema | None = None) -> Groups:
-    """Return the groups of a table's rows. y: [n] ids of `classes`. known: of the training set, when this is its test set.
+def read_group_spec(
+    spec: str, table: Table, y: Tensor, classes: Sequence[str], schema: Schema | None = None
+) -> tuple[Tensor, Grouping]:
+    """Return the groups [n] int64 of a table's rows.
 
-    Raises UserError where a column is not there, a group is missing or unknown, or a label has no super-class.
+    Parameters
+    ----------
+    spec : str
+        As `--groups` takes it.
+    table : Table
+        The rows.
+    y : Tensor
+        Their targets [n].
+    classes : sequence of str
+        The names of the classes; none of numbers.
+    schema : Schema or None, optional
+        Of the training source, when this is its test set.
+
+    Raises
+    ------
+    UserError
+        A column is not there, a group is missing or unknown, or a label has no super-class.
     """
     if spec.startswith(SUPERCLASS) and spec not in table.names:
         return _superclasses(spec.removeprefix(SUPERCLASS), y, classes, schema)
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
     if spec.startswith(QUANTILES) and spec not in table.names:
         numbers = read_numbers(*columns[0], "group")
-        own = (schema.quantiles if schema else None) or Bins.fit(numbers, _quantiles(spec)[1])
-        return Groups(own.of(numbers), own.names, own)
+        known = schema.grouping.column_bins if schema else None
+        bins = known or Bins.fit(numbers, _quantiles(spec)[1])
+        return bins.of(numbers), Grouping.of_column(bins)
     column = columns[0] if len(columns) == 1 else _crossed(columns)
-    return Groups(*read_groups(*column, schema.groups if schema else ()))
+    group, names = read_groups(*column, schema.grouping.names if schema else ())
+    return group, Grouping(names)
 
 
 def group_names(spec: str, table: Table, schema: Schema, predicted: Sequence[str]) -> list[str]:
@@ -89,10 +100,10 @@ def group_names(spec: str, table: Table, schema: Schema, predicted: Sequence[str
         of = _mapping(spec.removeprefix(SUPERCLASS))
         return [of.get(p, "") for p in predicted]
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
-    if schema.quantiles is not None:
+    if (bins := schema.grouping.column_bins) is not None:
         numbers, _ = as_numbers(columns[0][0])
-        ids = schema.quantiles.of(torch.from_numpy(np.nan_to_num(numbers)))
-        return ["" if m else schema.groups[i] for i, m in zip(ids.tolist(), np.isnan(numbers), strict=True)]
+        ids = bins.of(torch.from_numpy(np.nan_to_num(numbers)))
+        return ["" if m else bins.names[i] for i, m in zip(ids.tolist(), np.isnan(numbers), strict=True)]
     return [", ".join(cells) for cells in zip(*(as_names(c) for c, _ in columns), strict=True)]
 
 
@@ -115,15 +126,15 @@ def _crossed(columns: Sequence[tuple[pd.Series, CellLocation]]) -> tuple[pd.Seri
     return pd.Series(pd.Categorical.from_codes(code, pd.Index(written))), together
 
 
-def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema | None) -> Groups:
+def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema | None) -> tuple[Tensor, Grouping]:
     if not classes:
         raise UserError(f"groups={SUPERCLASS}{file}: the targets are numbers, and only classes have super-classes")
     of = _mapping(file)
     without = [c for c in classes if c not in of]
     if without:
         raise UserError(f"{file}: {unknown('label in it', without[0], list(of))}; name the super-class of every label")
-    names = schema.groups if schema else tuple(sorted({of[c] for c in classes}))
-    return Groups(torch.tensor([names.index(of[c]) for c in classes])[y], names)
+    names = schema.grouping.names if schema else tuple(sorted({of[c] for c in classes}))
+    return torch.tensor([names.index(of[c]) for c in classes])[y], Grouping(names)
 
 
 def _mapping(file: str) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""What is to be predicted of each example: its class, or a number; and the groups that come of it."""
+"""From the columns of a source to its targets: classes or numbers, and the groups that they or a column make."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -11,73 +11,157 @@ from torch import Tensor
 
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
-from skedastic.data.tables.columns import CellLocation
-from skedastic.data.targets.labels import read_groups, read_labels, read_truth
+from skedastic.data.tables.columns import CellLocation, is_text
+from skedastic.data.targets.grouping import Grouping
+from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
 from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers
+from skedastic.data.targets.target import Classes, Numbers, Target, TaskKind
 from skedastic.errors import UserError
 
 Column = tuple[pd.Series, CellLocation]
+ONE_GROUP = Grouping(("all",))
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The targets of the n rows of a source, and their groups.
+
+    Parameters
+    ----------
+    y : Tensor
+        Label ids [n] int64, or numbers [n] float64 in the user's units.
+    target : Target
+        Says what y is.
+    group : Tensor
+        Group ids [n] int64.
+    grouping : Grouping
+        Says what the groups are.
+    truth : Tensor or None
+        Clean targets, as y, where a column holds them.
+    notes : tuple of str
+        For the user.
+    """
+
+    y: Tensor
+    target: Target
+    group: Tensor
+    grouping: Grouping
+    truth: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetColumns:
+    """The columns of a source that tell targets and groups.
+
+    Parameters
+    ----------
+    y : Column
+        Labels or numbers.
+    name : str
+        The name that the user has for the target.
+    groups : Column or None
+        Groups; by default the target makes them.
+    truth : Column or None
+        Clean targets.
+    class_names, truth_names : sequence of str
+        The names that integers 0, 1, … in `y` and `truth` stand for (a Hugging Face ClassLabel).
+    keeps_text : bool
+        Whether labels that are text stay text where all are whole numbers.
+    grouped : bool
+        Whether the caller makes the groups: here all rows are in one.
+    """
+
+    y: Column
+    name: str = "y"
+    groups: Column | None = None
+    truth: Column | None = None
+    class_names: Sequence[str] = ()
+    truth_names: Sequence[str] = ()
+    keeps_text: bool = False
+    grouped: bool = False
 
 
 def read_targets(
-    target: Column,
-    groups: Column | None = None,
-    truth: Column | None = None,
-    *,
-    task: TaskName = "auto",
-    bins: int | None = None,
-    names: Sequence[str] = (),
-    truth_names: Sequence[str] = (),
-    schema: Schema | None = None,
-    grouped: bool = False,
-) -> dict[str, Any]:
-    """Return y, classes, group, groups, bins, truth and remarks of a source, as its fields, from its columns.
+    columns: TargetColumns, task: TaskName = "auto", bins: int | None = None, schema: Schema | None = None
+) -> Targets:
+    """Return the targets of a source.
 
-    task: "auto" is regression where the target holds measurements (`holds_measurements`), else classification. bins: of real
-    targets, where no column holds the groups. names, truth_names: what integers in the two columns stand for (a Hugging
-    Face ClassLabel). like: the training source, when this is its test set. grouped: the
-    caller gives the groups. Raises UserError.
+    Parameters
+    ----------
+    columns : TargetColumns
+        The columns that tell them.
+    task : TaskName, optional
+        "auto" is regression where the target holds measurements (`holds_measurements`), else classification.
+    bins : int or None, optional
+        The number of bins of a numeric target, where no column holds the groups.
+    schema : Schema or None, optional
+        Of the training source, when this is its test set.
+
+    Raises
+    ------
+    UserError
+        A cell can't be read, or what was asked for does not fit together.
     """
-    regression = task == "regression" or (task == "auto" and not names and holds_measurements(target[0]))
+    if _kind(columns, task, schema) == "classification":
+        return _read_classes(columns, bins, schema)
+    return _read_numbers(columns, task, bins, schema)
+
+
+def _kind(columns: TargetColumns, task: TaskName, schema: Schema | None) -> TaskKind:
     if schema is not None:
-        regression = not schema.classes
-    given = None if groups is None else read_groups(*groups, schema.groups if schema else ())
-    if not regression:
-        if bins is not None:
-            raise UserError(
-                f"bins={bins}: bins are made of real targets, and {target[1].column} holds classes; leave bins out, or "
-                "train with --task regression"
-            )
-        y, classes = read_labels(*target, names=names, classes=schema.classes if schema else ())
-        group, group_names = given or (y, classes)
-        clean = None if truth is None else read_truth(*truth, classes, truth_names, names)
-        return {"y": y, "classes": classes, "group": group, "groups": group_names, "truth": clean, "notes": ()}
-    y = read_numbers(*target)
-    own = None
-    if grouped:
-        given = torch.zeros_like(y, dtype=torch.int64), ("all",)
-    elif given is None:
-        own = _bins_of(y, bins, schema)
-        given = own.of(y), own.names
-    elif bins is not None:
-        raise UserError(f"bins={bins}: the groups are {groups[1].column}; leave one of the two out")  # type: ignore[index]
-    clean = None if truth is None else read_numbers(*truth, "true target")
-    notes = (f"{target[1].column} holds numbers: trained as regression, not as classification (--task)",)
-    return {
-        "y": y,
-        "classes": (),
-        "group": given[0],
-        "groups": given[1],
-        "bins": own,
-        "truth": clean,
-        "notes": notes if task == "auto" and schema is None else (),
-    }
+        return schema.target.task
+    if task != "auto":
+        return task
+    return "regression" if not columns.class_names and holds_measurements(columns.y[0]) else "classification"
 
 
-def _bins_of(y: Tensor, bins: int | None, schema: Schema | None) -> Bins:
+def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | None) -> Targets:
+    cells, place = columns.y
+    grouped = _read_groups(columns, schema)
+    if bins is not None:
+        raise UserError(
+            f"bins={bins}: bins are made of numbers, and {place.column} holds classes; leave bins out, or "
+            "train with --task regression"
+        )
+    known = schema.target.classes if schema else ()
+    y, classes = read_labels(cells, place, names=columns.class_names, classes=known)
+    group, grouping = grouped or (y, Grouping(classes))
+    truth = None
+    if columns.truth is not None:
+        truth = read_truth(*columns.truth, classes, columns.truth_names, columns.class_names)
+    integers = are_whole_numbers(classes) and not (columns.keeps_text and is_text(cells))
+    return Targets(y, Classes(classes, integers, column=columns.name), group, grouping, truth)
+
+
+def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, schema: Schema | None) -> Targets:
+    grouped = _read_groups(columns, schema)
+    y = read_numbers(*columns.y)
+    if columns.grouped:
+        grouped = torch.zeros_like(y, dtype=torch.int64), ONE_GROUP
+    elif grouped is None:
+        edges = _bins(y, bins, schema)
+        grouped = edges.of(y), Grouping.of_target(edges)
+    elif bins is not None and columns.groups is not None:
+        raise UserError(f"bins={bins}: the groups are {columns.groups[1].column}; leave one of the two out")
+    truth = None if columns.truth is None else read_numbers(*columns.truth, "true target")
+    note = f"{columns.y[1].column} holds numbers: trained as regression, not as classification (--task)"
+    notes = (note,) if task == "auto" and schema is None else ()
+    return Targets(y, Numbers(column=columns.name), *grouped, truth, notes)
+
+
+def _read_groups(columns: TargetColumns, schema: Schema | None) -> tuple[Tensor, Grouping] | None:
+    """Return the groups [n] that a column holds; None where there is none."""
+    if columns.groups is None:
+        return None
+    group, names = read_groups(*columns.groups, schema.grouping.names if schema else ())
+    return group, Grouping(names)
+
+
+def _bins(y: Tensor, bins: int | None, schema: Schema | None) -> Bins:
     """Return bins of the training targets y [n]; for a test source, those of the training source."""
     if schema is None:
         return Bins.fit(y, bins)
-    if schema.bins is None:
+    if schema.grouping.target_bins is None:
         raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
-    return schema.bins
+    return schema.grouping.target_bins

@@ -1,4 +1,4 @@
-"""Real targets: their numbers, their units, and the groups that bins of them make."""
+"""Targets that are numbers: their cells, their units, and the groups that bins of them make."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ class Scale:
         return cls(mean, deviation)
 
     def standardized(self, y: Tensor) -> Tensor:
-        """Return what a network is trained on, float32, for targets in their units."""
+        """Return targets y [n], in their units, as a network is trained on them: [n] float32."""
         return ((y.double() - self.mean) / self.deviation).float()
 
     def in_units(self, outputs: Tensor) -> Tensor:
-        """Return what a network says, in the target's units, float64."""
+        """Return the outputs of a network in the target's units, float64."""
         return outputs.double() * self.deviation + self.mean
+
+
+UNSCALED = Scale(0.0, 1.0)  # of targets whose training rows are not chosen yet
 
 
 @dataclass(frozen=True)

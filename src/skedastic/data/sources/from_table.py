@@ -1,0 +1,187 @@
+"""From a table to its source: which column is for what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from skedastic.data.dataset import Features
+from skedastic.data.images import FileBytes, encoded_images
+from skedastic.data.schema import Schema
+from skedastic.data.settings import TaskName
+from skedastic.data.sources import folders
+from skedastic.data.sources.headers import no_target
+from skedastic.data.sources.source import Source, columns_like
+from skedastic.data.split_columns import with_split_columns
+from skedastic.data.tables.columns import column_place
+from skedastic.data.tables.roles import Roles, find_columns
+from skedastic.data.tables.table import Columns, Table
+from skedastic.data.targets.annotators import Annotations, annotator_columns, read_annotators
+from skedastic.data.targets.groups import group_columns, read_group_spec
+from skedastic.data.targets.reading import Column, TargetColumns, Targets, read_targets
+from skedastic.errors import UserError
+
+FIRST_ROWS = 20  # that are looked at before anything is decoded
+
+
+def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: str | None = None) -> Source:
+    """Return the source that a table holds.
+
+    Parameters
+    ----------
+    table : Table
+        The rows.
+    roles : Roles
+        The columns that the user names.
+    schema : Schema or None, optional
+        Of the training source, when this is its test set.
+    usual : str or None, optional
+        The target, where the user names none.
+
+    Raises
+    ------
+    UserError
+        Something can't be used.
+    """
+    annotations = None
+    if roles.annotators and (schema is None or _is_annotated(table, roles)):
+        targets, annotations = _read_annotated(table, roles, schema)
+    else:
+        targets = _read_targets(table, roles, schema, usual)
+    if roles.groups is not None:
+        targets = _with_groups(table, roles, targets, schema)
+    features, notes = _features(table, roles, targets.target.column, schema, targets.y)
+    source = Source.of(table.file, features, targets, notes=(*table.notes, *notes), annotations=annotations)
+    return source if schema is not None else with_split_columns(source, table, roles)
+
+
+def _read_targets(table: Table, roles: Roles, schema: Schema | None, usual: str | None = None) -> Targets:
+    name = _target(table, roles, schema, usual)
+    columns = TargetColumns(
+        y=table.column(name, "target column"),
+        name=name,
+        truth=_truth(table, roles, schema),
+        class_names=table.label_names.get(name, ()),
+        truth_names=table.label_names.get(roles.truth or "", ()),
+        grouped=roles.groups is not None,
+    )
+    return read_targets(columns, roles.task, roles.bins, schema)
+
+
+def _truth(table: Table, roles: Roles, schema: Schema | None) -> Column | None:
+    """Return the column with clean targets; a test source may have none."""
+    if roles.truth is None or (schema is not None and roles.truth not in table.names):
+        return None
+    return table.column(roles.truth, "truth column")
+
+
+def _is_annotated(table: Table, roles: Roles) -> bool:
+    """Whether a test source has no target but its annotators."""
+    return roles.target is None and all(n in table.names for n in annotator_columns(roles.annotators))
+
+
+def _read_annotated(table: Table, roles: Roles, schema: Schema | None) -> tuple[Targets, Annotations]:
+    """Return the targets and what annotators say of them; they make the target where none is named."""
+    if roles.target is None:
+        return _targets_of_annotators(table, roles, schema)
+    targets = _read_targets(table, roles, schema)
+    target = targets.target
+    annotations = read_annotators(table, roles.annotators, target.task, target.classes)
+    if annotations.classes != target.classes:
+        raise UserError(
+            f"{table.file}: the annotators tell {len(annotations.classes)} classes, and the target has {len(target.classes)}; "
+            "leave --target out, so that the votes make it"
+        )
+    return targets, annotations
+
+
+def _targets_of_annotators(table: Table, roles: Roles, schema: Schema | None) -> tuple[Targets, Annotations]:
+    """Return the majority's label, or the mean rating, and the annotations that it comes from."""
+    truth_names = table.label_names.get(roles.truth or "", ())
+    task: TaskName = roles.task if schema is None else schema.target.task
+    annotations = read_annotators(table, roles.annotators, task, schema.target.classes if schema else truth_names)
+    name = ", ".join(annotator_columns(roles.annotators))
+    columns = TargetColumns(
+        y=(annotations.targets(), column_place(table.file, name, table.lines, table.files)),
+        name=name,
+        truth=_truth(table, roles, schema),
+        class_names=annotations.classes,
+        truth_names=truth_names,
+        grouped=roles.groups is not None,
+    )
+    targets = read_targets(columns, annotations.task, roles.bins, schema)
+    annotations, notes = annotations.for_classes(targets.target.classes)
+    return replace(targets, notes=(*targets.notes, *notes)), annotations
+
+
+def _with_groups(table: Table, roles: Roles, targets: Targets, schema: Schema | None) -> Targets:
+    """Return the targets in the groups that the user names."""
+    assert roles.groups is not None
+    if roles.bins is not None:
+        raise UserError(f"bins={roles.bins}: the groups are {roles.groups}; leave one of the two out")
+    group, grouping = read_group_spec(roles.groups, table, targets.y, targets.target.classes, schema)
+    return replace(targets, group=group, grouping=grouping)
+
+
+def _target(table: Table, roles: Roles, schema: Schema | None, usual: str | None) -> str:
+    if roles.target is None and usual is not None:
+        return usual
+    if roles.target is None and schema is not None and schema.target.column in table.names:
+        return schema.target.column
+    if roles.target is None:
+        raise no_target(table.file, table.names)
+    if roles.target in roles.ignore:
+        raise UserError(f"{table.file}: column {roles.target!r} can't be the target and be ignored at once")
+    if schema is not None and roles.target not in table.names and roles.truth in table.names:
+        return roles.truth
+    return roles.target
+
+
+def _features(
+    table: Table, roles: Roles, target: str, schema: Schema | None, y: Tensor
+) -> tuple[Columns | Features, tuple[str, ...]]:
+    if schema is None:
+        roles.check(table)
+    column = find_image_column(table, roles)
+    if column is not None:
+        encoded = table.images[column]() if column in table.images else image_files(table, column)
+        images, notes = encoded_images(encoded, _image_size(schema, roles))
+        groups = group_columns(roles.groups, table.names)
+        beside = [n for n in table.names if n not in (target, column, *roles.no_features, *groups, *roles.ignore)]
+        if beside:
+            notes = (*notes, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
+        return images, notes
+    if schema is not None:
+        return columns_like(table, schema), ()
+    return find_columns(table, roles, roles.no_features | {target}, y.numpy())
+
+
+def _image_size(schema: Schema | None, roles: Roles) -> int | None:
+    """Return the size that images get: of a test source that of the training source, where these were resized."""
+    return schema.images[-1] if schema is not None and schema.resized else roles.image_size
+
+
+def find_image_column(table: Table, roles: Roles) -> str | None:
+    """Return the column of images of a table, None where it holds none. Raises UserError where there are several."""
+    if roles.image is not None:
+        return roles.image
+    images = [n for n in table.images if n not in roles.ignore]
+    if len(images) > 1:
+        raise UserError(f"{table.file}: more than one column of images ({', '.join(images)}); name one with --image")
+    return images[0] if images else None
+
+
+def image_files(table: Table, column: str) -> FileBytes:
+    """Return the images at the paths that a column of text holds, relative to here, or to the table."""
+    cells, place = table.column(column, "image column")
+    beside = table.folder or Path()
+    names = [str(c) for c in cells]
+    paths = [name if Path(name).is_file() else str(beside / name) for name in names]
+    for row in range(min(len(paths), FIRST_ROWS)):
+        if Path(names[row]).suffix.lower() not in folders.IMAGES or not Path(paths[row]).is_file():
+            raise UserError(
+                f"{place.at(row)}: {names[row][:80]!r} is no image file; give paths as they are seen from here, or from the table"
+            )
+    return FileBytes(tuple(paths))

@@ -1,0 +1,282 @@
+"""The metrics of a test set: overall, by group, in the worst group, by the groups' size in training.
+
+Figures of groups that the test set lacks are None, never NaN: all of them can be written as JSON.
+Thresholds of many/medium/few: Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skedastic.errors import UserError, unknown
+from skedastic.evaluation.metric import ACCURACY, ERROR, Metric
+
+MANY_ABOVE = 100  # training examples
+FEW_BELOW = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(ABC):
+    """The metric of some test rows, with its 95 % interval.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+    low, high : float or None
+        The ends of the interval of `value`; None where there are too few rows.
+    """
+
+    n: int
+    low: float | None
+    high: float | None
+
+    @property
+    @abstractmethod
+    def value(self) -> float | None:
+        """The metric; None where there are no rows."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(Score):
+    """The share of rows whose label is predicted, in [0, 1]."""
+
+    accuracy: float | None
+
+    @property
+    def value(self) -> float | None:
+        """The accuracy."""
+        return self.accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"n": self.n, "accuracy": self.accuracy, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Error(Score):
+    """The errors of predicted numbers, in the target's units.
+
+    Parameters
+    ----------
+    rmse : float or None
+        Root mean squared error, whose interval is `low`, `high`.
+    mae, mae_low, mae_high : float or None
+        Mean absolute error and its interval.
+    """
+
+    rmse: float | None
+    mae: float | None
+    mae_low: float | None
+    mae_high: float | None
+
+    @property
+    def value(self) -> float | None:
+        """The root mean squared error."""
+        return self.rmse
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        root = {"n": self.n, "rmse": self.rmse, "low": self.low, "high": self.high}
+        return root | {"mae": self.mae, "mae_low": self.mae_low, "mae_high": self.mae_high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BySize:
+    """The mean of the metric over the groups with more than 100, 20 to 100, fewer than 20 training examples.
+
+    None where the test set has no such group.
+    """
+
+    many: float | None
+    medium: float | None
+    few: float | None
+
+    @classmethod
+    def of(cls, scores: Iterable[Score], train: NDArray[np.int64]) -> BySize:
+        """Return the means for the scores of G groups with `train` [G] training examples."""
+        scores = list(scores)
+        sizes = (train > MANY_ABOVE, (train >= FEW_BELOW) & (train <= MANY_ABOVE), train < FEW_BELOW)
+        many, medium, few = (_mean(s.value for s, member in zip(scores, size, strict=True) if member) for size in sizes)
+        return cls(many=many, medium=medium, few=few)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstGroup:
+    """The group with the worst metric, the first of equals."""
+
+    name: str
+    value: float
+
+
+S = TypeVar("S", bound=Score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics(ABC, Generic[S]):
+    """The metrics of a test set.
+
+    Parameters
+    ----------
+    overall : S
+        Of all rows.
+    worst_group : WorstGroup
+        Of the groups in the test set.
+    groups : mapping of str to S
+        By name, in order; a group that the test set lacks has n = 0.
+    by_size : BySize
+        By the groups' size in training.
+    """
+
+    metric: ClassVar[Metric]
+
+    overall: S
+    worst_group: WorstGroup
+    groups: Mapping[str, S]
+    by_size: BySize
+
+    @property
+    def value(self) -> float:
+        """The metric of all rows, of which there is at least one."""
+        assert self.overall.value is not None
+        return self.overall.value
+
+    def mean_of_groups(self, names: Sequence[str]) -> float:
+        """Return the mean of the metric over the named groups; those that the test set lacks are left out.
+
+        Raises
+        ------
+        UserError
+            A name is no group, or none of them is in the test set.
+        """
+        for name in names:
+            if name not in self.groups:
+                raise unknown("group", name, self.groups)
+        mean = _mean(self.groups[name].value for name in names)
+        if mean is None:
+            raise UserError(
+                f"mean_of_groups: the test set has no example of {', '.join(map(repr, names)) or 'no group'}"
+            )
+        return mean
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as plain values, as `metrics.json` holds them."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Return the metrics that `to_dict` described."""
+
+    def _by_group(self) -> dict[str, Any]:
+        """Return what both kinds have below `overall`, as plain values."""
+        return {
+            "worst_group": {"name": self.worst_group.name, self.metric.key: self.worst_group.value},
+            "groups": [{"name": name, **score.to_dict()} for name, score in self.groups.items()],
+            **asdict(self.by_size),
+        }
+
+    @classmethod
+    def _read_by_group(cls, state: Mapping[str, Any], score: type[S]) -> dict[str, Any]:
+        """Return the fields that `_by_group` described."""
+        worst = state["worst_group"]
+        rows = [dict(row) for row in state["groups"]]
+        return {
+            "worst_group": WorstGroup(name=worst["name"], value=worst[cls.metric.key]),
+            "groups": {row.pop("name"): score(**row) for row in rows},
+            "by_size": BySize(many=state["many"], medium=state["medium"], few=state["few"]),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationMetrics(Metrics[Accuracy]):
+    """The metrics of predicted classes, all rates in [0, 1], intervals at 95 % (Wilson).
+
+    Parameters
+    ----------
+    correct : int
+        The number of right predictions.
+    balanced_accuracy : float
+        The mean of the accuracies of the classes in the test set.
+    ece : float
+        Expected calibration error, 15 equal bins of confidence.
+    """
+
+    metric = ACCURACY
+
+    correct: int
+    balanced_accuracy: float
+    ece: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as plain values, as `metrics.json` holds them."""
+        return {
+            "overall": {**self.overall.to_dict(), "correct": self.correct},
+            "balanced_accuracy": self.balanced_accuracy,
+            **self._by_group(),
+            "ece": self.ece,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Return the metrics that `to_dict` described."""
+        overall = dict(state["overall"])
+        correct = overall.pop("correct")
+        return cls(
+            overall=Accuracy(**overall),
+            correct=correct,
+            balanced_accuracy=state["balanced_accuracy"],
+            ece=state["ece"],
+            **cls._read_by_group(state, Accuracy),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionMetrics(Metrics[Error]):
+    """The metrics of predicted numbers, in the target's units. Intervals: 95 %, of Student's t on the logarithm of the mean.
+
+    Parameters
+    ----------
+    r2 : float or None
+        The share of the targets' variance that the predictions explain; None where there is none.
+    """
+
+    metric = ERROR
+
+    r2: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as plain values, as `metrics.json` holds them."""
+        return {"overall": {**self.overall.to_dict(), "r2": self.r2}, **self._by_group()}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Return the metrics that `to_dict` described."""
+        overall = dict(state["overall"])
+        r2 = overall.pop("r2")
+        return cls(overall=Error(**overall), r2=r2, **cls._read_by_group(state, Error))
+
+
+AnyMetrics = ClassificationMetrics | RegressionMetrics
+
+
+def metrics_from_dict(state: Mapping[str, Any]) -> AnyMetrics:
+    """Return the metrics of either kind that `to_dict` described."""
+    kind = next(k for k in (ClassificationMetrics, RegressionMetrics) if k.metric.key in state["overall"])
+    return kind.from_dict(state)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are there; None where there is none."""
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None

@@ -1,0 +1,64 @@
+"""Noise and label issues by the kind of target."""
+
+import pandas as pd
+import pytest
+import torch
+
+from skedastic.data import Classes, Dataset, Grouping, Numbers
+from skedastic.noise.by_target import label_issues, noise_stats, unknown_noise
+from skedastic.noise.label_issues import find_label_issues
+from skedastic.noise.label_issues_regression import find_label_issues_regression
+from skedastic.settings.config import Estimation
+
+GROUP = torch.arange(40) % 2
+GROUPS = Grouping(("x", "y"))
+PAPER = Estimation(kind="paper")
+
+
+def of_classes() -> tuple[Dataset, torch.Tensor]:
+    """Return 40 examples and held-out probabilities, which are against every fourth label of group y."""
+    y = torch.arange(40) // 2 % 2
+    wrong = (torch.arange(40) % 8 == 1).long()
+    held_out = 0.1 + 0.8 * torch.nn.functional.one_hot((y + wrong) % 2, 2).float()
+    data = Dataset(torch.zeros(40, 1), y, torch.arange(40), GROUP, Classes(("a", "b")), GROUPS, "table")
+    return data, held_out
+
+
+def of_numbers() -> tuple[Dataset, torch.Tensor]:
+    """Return 40 examples and held-out predictions, which are off by 1 in group x and by 3 in group y."""
+    y = torch.arange(40, dtype=torch.float64)
+    data = Dataset(torch.zeros(40, 1), y, torch.arange(40), GROUP, Numbers().fit(y), GROUPS, "table")
+    return data, y + 1 + 2 * GROUP
+
+
+FOLD = torch.zeros(40, dtype=torch.int64)
+
+
+def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance():
+    data, held_out = of_classes()
+    stats = noise_stats(data, held_out, FOLD, PAPER)
+    assert stats.errors.tolist() == [0, 5]
+    assert stats.noise.tolist() == [0, 0.25]
+    data, held_out = of_numbers()
+    stats = noise_stats(data, held_out, FOLD, PAPER)
+    assert stats.errors is None
+    assert stats.noise.tolist() == pytest.approx([1, 9])
+
+
+@pytest.mark.parametrize("make", [of_classes, of_numbers])
+def test_noise_that_nothing_tells_is_of_no_example(make):
+    stats = unknown_noise(make()[0])
+    assert stats.names == GROUPS.names
+    assert stats.counted.tolist() == [0, 0]
+    assert stats.count.tolist() == [20, 20]
+
+
+def test_label_issues_are_those_of_the_kind():
+    data, held_out = of_classes()
+    stats = noise_stats(data, held_out, FOLD, PAPER)
+    expected = find_label_issues(held_out, data.y, data.index, ("a", "b"))
+    pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)
+    data, held_out = of_numbers()
+    stats = noise_stats(data, held_out, FOLD, PAPER)
+    expected = find_label_issues_regression(held_out, data.y, data.index, torch.tensor([1.0, 9.0])[GROUP])
+    pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)
