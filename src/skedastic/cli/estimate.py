@@ -11,6 +11,7 @@ from skedastic.cli import console, early
 from skedastic.cli.figures import estimated_noise, noise, percent
 from skedastic.cli.groups import left_out, rank_correlation
 from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setting_option, settings_of
+from skedastic.evaluation.metric import metric_of
 
 if TYPE_CHECKING:
     from skedastic.core.strengths import GroupStats
