@@ -104,7 +104,7 @@ EVIL_REPORT = replace(
 )
 NUMBERS = replace(
     FULL,
-    measure=ERROR,
+    metric=ERROR,
     sentence="The error of har is 36.7 lower.",
     methods=[
         replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120)) for name in ("erm", "har")
