@@ -15,7 +15,7 @@ from skedastic.folder import COMPARISON_FILES, RUN_FILES
 from tests.command_line import CSV, TINY, everything, run
 
 PACKAGE = Path(__file__).parent.parent / "src"
-HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "plotly", "pyarrow", "torchmetrics", "cleanlab")
+HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "plotly", "pyarrow", "cleanlab")
 
 
 def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
