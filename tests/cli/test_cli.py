@@ -14,7 +14,7 @@ from skedastic.runs.seeds import SeedOutcome
 from tests.support.command_line import CSV, TINY, everything, run
 from tests.support.paths import SOURCE
 
-HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "jinja2", "pyarrow", "torchmetrics", "cleanlab")
+HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "jinja2", "pyarrow", "cleanlab")
 
 
 def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):

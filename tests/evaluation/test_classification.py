@@ -103,6 +103,22 @@ def test_rounding_above_one_does_not_pass_for_logits() -> None:
     assert metrics(sure, np.zeros(10, int), np.zeros(10, int)).ece == pytest.approx(0, abs=1e-6)
 
 
+def test_a_confidence_of_one_is_not_counted_with_those_below() -> None:
+    found = metrics([[1.0, 0, 0, 0], [0.95, 0.05, 0, 0]], [1, 0], [0, 0])["ece"]
+    assert found == pytest.approx((1.0 + 0.05) / 2)  # in one bin it would be |0.5 − 0.975|
+
+
+def test_the_calibration_error_is_that_of_torchmetrics() -> None:
+    """Of version 1.9.0: multiclass_calibration_error(p, y, 4, n_bins=15), of the test sets below."""
+    p, y, g = random_test_set(2000, seed=3)
+    sure = p**6 / (p**6).sum(1, keepdims=True)  # 65 of the confidences are 1 in single precision
+    edges = np.arange(16) / 15
+    on_edges = np.stack([edges, 1 - edges, 0 * edges, 0 * edges], 1)
+    assert metrics(p, y, g)["ece"] == pytest.approx(0.10589225590229034, rel=1e-6)
+    assert metrics(sure, y, g)["ece"] == pytest.approx(0.2223866879940033, rel=1e-6)
+    assert metrics(on_edges, np.arange(16) % 2, np.zeros(16, int))["ece"] == pytest.approx(0.5333333, rel=1e-6)
+
+
 def test_half_precision_sums_to_one_well_enough() -> None:
     p, y, g = random_test_set()
     assert metrics(p.astype(np.float16), y, g).overall == metrics(p, y, g).overall

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from cleanlab.count import compute_confident_joint
+from cleanlab.count import compute_confident_joint, estimate_joint, num_label_issues
 from scipy.optimize import linear_sum_assignment
 
-from skedastic.noise.confident import confident_class, match_counts
+from skedastic.noise.confident import confident_class, joint_and_issues, match_counts
 
 
 def held_out(n=400, classes=5, seed=0, sharpness=2.0):
@@ -106,3 +106,53 @@ def test_a_class_without_a_held_out_example_is_never_confident():
     p[y == 4] = torch.nan
     assert 4 not in confident_class(p, y).tolist()
     assert (confident_class(torch.full((3, 2), torch.nan), torch.tensor([0, 1, 1])) == -1).all()
+
+
+def awkward(kind, classes, seed):
+    """Return held-out probabilities [120, C] and labels [120] of which something is odd."""
+    p, y = (t.numpy() for t in held_out(120, classes, seed, sharpness=1.5))
+    rows = {
+        "plain": p,
+        "even": np.full_like(p, 1 / classes),
+        "sure": np.eye(classes)[y],
+        "sure of others": np.eye(classes)[(y + 1) % classes],
+        "one class only": np.eye(classes)[np.zeros_like(y)],
+        "rounded": p.round(1),
+        "half precision": p.astype(np.float16).astype(np.float64),
+        "a class is missing": p,
+    }[kind]
+    return rows, np.where(y == 1, 0, y) if kind == "a class is missing" and classes > 2 else y
+
+
+KINDS = ["plain", "even", "sure", "sure of others", "one class only", "rounded", "half precision", "a class is missing"]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 40])
+@pytest.mark.parametrize("kind", KINDS)
+def test_joint_and_issues_are_cleanlabs_to_the_bit(kind, classes):
+    for seed in range(5):
+        p, y = awkward(kind, classes, seed)
+        joint, issues = joint_and_issues(p, y)
+        np.testing.assert_array_equal(joint, estimate_joint(y, p).T)
+        assert issues == num_label_issues(y, p)
+
+
+def test_the_joint_written_out():
+    """Equations 1 to 3 on numbers that need no rounding: thresholds 0.7, 0.6 and 0.9."""
+    rows = [
+        (0, (0.8, 0.1, 0.1)), (0, (0.9, 0.1, 0.0)), (0, (0.4, 0.6, 0.0)),  # the third is counted as class 1
+        (1, (0.1, 0.7, 0.2)), (1, (0.3, 0.5, 0.2)),  # the second reaches no threshold, and is not counted
+        (2, (0.0, 0.1, 0.9)),
+    ]  # fmt: skip
+    y, p = np.array([label for label, _ in rows]), np.array([row for _, row in rows])
+    joint, issues = joint_and_issues(p, y)
+    np.testing.assert_allclose(6 * joint, [[2, 0, 0], [1, 2, 0], [0, 0, 1]])  # [true, given]
+    assert issues == 1
+
+
+def test_rounding_keeps_the_number_of_examples_of_each_label():
+    for seed in range(20):
+        p, y = (t.numpy() for t in held_out(97, 6, seed, sharpness=0.7))
+        joint, _ = joint_and_issues(p, y)
+        np.testing.assert_allclose(97 * joint.sum(0), np.bincount(y, minlength=6))
+        np.testing.assert_allclose(97 * joint, (97 * joint).round(), atol=1e-9)

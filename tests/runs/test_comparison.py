@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -213,13 +214,17 @@ def test_the_death_of_a_process_ends_the_others():
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps, to see when the processes have started")
-def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
+NEEDS_PS = pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps, to see when the processes have started")
+
+
+@contextmanager
+def comparing(folder):
+    """Lend `skedastic compare` in a session of its own, once its two processes have started."""
     environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
     command = ["compare", "digits", "--epochs", "100000", "--seeds", "2", "--jobs", "2", "--out", "both"]
     process = subprocess.Popen(
         [sys.executable, "-m", "skedastic", *command],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -230,22 +235,40 @@ def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
         deadline = time.monotonic() + 60
         while len(workers(process.pid)) < 2 and time.monotonic() < deadline:
             time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
-        out, err = process.communicate(timeout=40)
+        yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@NEEDS_PS
+def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
+    with comparing(tmp_path) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
+        out, err = process.communicate(timeout=40)
     assert process.returncode == 130
     assert out == ""
     assert err.strip().splitlines()[-1] == "error: interrupted; nothing was written"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+    assert not workers(process.pid)
+
+
+@NEEDS_PS
+def test_a_killed_process_is_one_line_and_leaves_nothing(tmp_path):
+    with comparing(tmp_path) as process:
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
+        out, err = process.communicate(timeout=40)
+    assert (process.returncode, out) == (2, "")
+    assert err.splitlines()[2:] == ["error: a process died, most likely for want of memory; try fewer jobs, or one"]
+    assert list(tmp_path.iterdir()) == []
+    assert not workers(process.pid)
 
 
 def workers(session):
-    """Return the processes that a session has started by multiprocessing."""
-    found = subprocess.run(["ps", "-s", str(session), "-o", "args="], capture_output=True, text=True).stdout
-    return [line for line in found.splitlines() if "spawn_main" in line]
+    """Return the ids of the processes that a session has started to share its work."""
+    found = subprocess.run(["ps", "-s", str(session), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in found.splitlines() if "popen_loky" in line]
 
 
 def test_an_estimate_of_what_was_not_learned_is_called_that():

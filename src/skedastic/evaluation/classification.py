@@ -8,7 +8,6 @@ from operator import itemgetter
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from skedastic.errors import UserError
 from skedastic.evaluation.intervals import wilson
@@ -86,9 +85,26 @@ def _rates(correct: Integers, n: Integers) -> list[Accuracy]:
 
 
 def _calibration_error(p: Floats, y: Integers) -> float:
-    # torchmetrics takes a row with a value above 1, be it by rounding, for logits and softmaxes everything.
-    predictions, target = torch.from_numpy(p.clip(0, 1)), torch.from_numpy(y.astype(np.int64))
-    return float(multiclass_calibration_error(predictions, target, p.shape[1], n_bins=CALIBRATION_BINS))
+    """Return the expected calibration error Σ_b n_b/m · |accuracy_b − confidence_b|, in [0, 1].
+
+    p: probabilities [m, C]. y: labels [m]. An example's confidence is the probability of its likeliest class. Bin b
+    has n_b of the m examples; accuracy_b is the share of these that are right, confidence_b their mean confidence.
+    The bins are 15 equal ones, each with its lower edge, and a last one for a confidence of 1 alone.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3, where a bin has its upper
+    edge instead. torchmetrics has the bins of this function. Its sums are in single precision, and so are these, so
+    that figures can be held against those of older runs.
+    """
+    confidence, predicted = torch.from_numpy(p.clip(0, 1)).max(dim=1)
+    confidence, right = confidence.float(), predicted.eq(torch.from_numpy(y.astype(np.int64))).float()
+    edges = torch.linspace(0, 1, CALIBRATION_BINS + 1)
+    bins = torch.bucketize(confidence, edges, right=True) - 1
+    n, of_confidence, of_right = (
+        torch.zeros(len(edges)).scatter_add(0, bins, summed)
+        for summed in (torch.ones_like(confidence), confidence, right)
+    )
+    gap = (of_right / n - of_confidence / n).abs().nan_to_num()  # of an empty bin 0
+    return float((gap * (n / n.sum())).sum())
 
 
 def _check(p: Floats, y: Integers, g: Integers, train: Integers, n_classes: int, n_groups: int) -> None:

@@ -12,20 +12,24 @@ section 3.1, equations 1 and 2 (the confident joint):
     t_c = mean of p_i(c) over the examples labelled c
     example i is counted as argmax {p_i(c) : p_i(c) ≥ t_c}, and not at all where no class reaches its threshold.
 
-cleanlab counts the same (tests), but gives no class for each example, which groups other than the labels need. 1 is
-ours; `benchmarks/noise_estimate.py` shows what each gains.
+Groups other than the labels need the class of each example, and not the counts alone. 1 is ours;
+`benchmarks/noise_estimate.py` shows what each gains. `joint_and_issues` is the whole of confident learning for labels,
+as cleanlab, by the authors of the paper, has it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
 NOT_COUNTED = -1
 SHARPNESS = 10.0  # of the softmax that stands for the argmax; at 3 and at 30 the estimates are much the same
 LEAST = 1e-12  # probabilities below are rounded up, so that their logarithm is finite
+SLACK = 1e-6  # a probability that is less by this still reaches its threshold, and still is the largest
+UNREACHED = 2.0  # the threshold of a class that no label names: above every probability
 
 
 def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
@@ -63,3 +67,47 @@ def confident_class(probabilities: Tensor, y: Tensor) -> Tensor:
     reached = p >= threshold  # NaN reaches nothing
     best = torch.where(reached, p, -torch.inf).argmax(1)
     return torch.where(reached.any(1), best, NOT_COUNTED)
+
+
+def joint_and_issues(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
+    """Return the joint distribution of true and given class [true, given], and the number of label issues.
+
+    p: held-out probabilities [n, C] in [0, 1], n at least 1. y: labels as given [n], in 0..C-1.
+
+    Source: Northcutt et al., JAIR 2021. The confident joint (equations 1 and 2, above) counts examples by the class
+    that they are confidently of and by their label. Equation 3 scales the counts of each label to the examples that
+    have it, and divides by n. A label is an issue where it is neither the class that the example is confidently of nor
+    the most probable one.
+
+    The figures are cleanlab's, which differs from the paper in four things. Thresholds are lower by 1e-6. An example
+    that reaches several is counted as its most probable class, whether or not it reaches the threshold of that one. At
+    least one example of each class is counted as labelled rightly. The scaled counts are rounded to whole ones.
+    """
+    n, classes = p.shape
+    labelled = np.bincount(y, minlength=classes)
+    own = [max(p[y == c, c].mean(), 2 * SLACK) if labelled[c] else UNREACHED for c in range(classes)]
+    reached = p >= np.array(own) - SLACK
+    confident = reached.any(1)
+    true = np.where(reached.sum(1) > 1, p.argmax(1), reached.argmax(1))
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (true[confident], y[confident]), 1)
+    np.fill_diagonal(counts, counts.diagonal().clip(min=1))
+    scaled = counts / counts.sum(0) * labelled
+    scaled = scaled / scaled.sum() * n
+    whole = np.array([_rounded(of_label) for of_label in scaled.T]).T  # products with it go by its order in memory
+    favoured = p.copy()
+    favoured[np.arange(n), y] += SLACK
+    issues = confident & (true != y) & (favoured.argmax(1) != y)
+    return whole / whole.sum(), int(issues.sum())
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round values [C] so that their sum is only rounded: those that lost or gained most are rounded the other way."""
+    whole = values.round()
+    missing = int(values.sum().round() - whole.sum())
+    order = np.argsort(values - whole)
+    if missing > 0:
+        whole[order[::-1][:missing]] += 1
+    else:
+        whole[order[:-missing]] -= 1
+    return whole

@@ -1,18 +1,18 @@
 """The examples whose labels are most likely wrong, by confident learning and Bayes' rule on held-out predictions.
 
 Which class is taken for which, and how many labels are wrong, is confident learning (Northcutt, Jiang and Chuang,
-"Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021) in the implementation of its authors,
-cleanlab: its confident joint holds each class to its own mean confidence and so does not accuse a whole class of being
-rare. Which labels are wrong follows from it: where T_ij is the chance that a label of class i is given as j, and p the
-held-out probabilities of the given labels, which a model trained on those predicts, p_j = Σ_i q_i T_ij. That is solved
-for q, the probabilities of the true class, and the label j of an example is right with probability q_j T_jj / p_j.
-A class that is often taken for another is so suspect where it is given as that one, and not the other way round.
+"Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021) as its authors' cleanlab has it
+(`confident.joint_and_issues`): its confident joint holds each class to its own mean confidence and so does not accuse a
+whole class of being rare. Which labels are wrong follows from it: where T_ij is the chance that a label of class i is
+given as j, and p the held-out probabilities of the given labels, which a model trained on those predicts,
+p_j = Σ_i q_i T_ij. That is solved for q, the probabilities of the true class, and the label j of an example is right
+with probability q_j T_jj / p_j. A class that is often taken for another is so suspect where it is given as that one,
+and not the other way round.
 Against cleanlab's own orders: benchmarks/suspects.py.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skedastic.errors import UserError
+from skedastic.noise.confident import joint_and_issues
 
 COLUMNS = ("rank", "index", "given", "suggested", "score", "is_issue", "p_given", "p_suggested")
 TOLERANCE = 1e-3  # how far beyond [0, 1] rounding, in half precision too, may carry a probability
@@ -99,11 +100,8 @@ def _judged(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.fl
     if len(np.unique(y)) < 2:  # nothing to compare
         noise, wrong = np.full((classes, classes), 1 / classes), 0
     else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from cleanlab.count import estimate_joint, num_label_issues  # takes a second to import
-
-            noise, wrong = confusion(estimate_joint(y, p).T), int(num_label_issues(y, p))
+        joint, wrong = joint_and_issues(p, y)
+        noise = confusion(joint)
     score, suggested = np.zeros(len(y)), np.zeros(len(y), dtype=np.int64)
     for start in range(0, len(y), CHUNK):
         part = slice(start, start + CHUNK)

@@ -298,8 +298,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
 
     `methods=("all",)` is every name that there is, plain training first, but for those that the data can't be used with.
     A method whose training fails with some seed is left out and named in the remarks; raises UserError where that leaves none.
-    tell: is shown the first seed's data before anything is trained. jobs: how many seeds at a time, each on one core; 0 is one for each core. A script that asks for more than one must
-    stand under `if __name__ == "__main__":`, as for everything that starts processes.
+    tell: is shown the first seed's data before anything is trained. jobs: how many seeds at a time, each on one core
+    and, where these are several, in a process of its own; 0 is one for each core.
     """
     check_jobs(jobs)
     data = open_data(replace(config, seed=config.first_seed))

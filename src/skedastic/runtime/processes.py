@@ -1,17 +1,24 @@
-"""One function over many items, in this process or in several, each on one thread."""
+"""One function over many items, in this process or in several, each on one thread.
+
+The processes are loky's, which joblib brings. They never run the caller's script, so a script needs no guard.
+`ProcessPoolExecutor` is used rather than `joblib.Parallel`. The workers of `Parallel` outlive the call, all callers in
+this process share them, and it sets how many threads their linear algebra has, on which the last digits of a product
+depend. Any other `concurrent.futures.Executor`, such as that of a cluster, could stand in its place.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
+from joblib.externals.loky import ProcessPoolExecutor
 
 from skedastic.errors import UserError
 from skedastic.runtime.allocator import keep_freed_memory
@@ -43,22 +50,18 @@ def _here(run: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Ite
 
 @contextmanager
 def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once: int) -> Iterator[Iterator[Outcome]]:
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(at_once, context, initializer=_begin) as pool:
+    pool = ProcessPoolExecutor(at_once, initializer=_begin)
+    futures: list[Future[Outcome]] = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped")  # between two items, since its memory had grown
         try:
             with _interrupts_ignored():
-                futures = [pool.submit(run, item) for item in items]
+                futures += [pool.submit(run, item) for item in items]
             yield (future.result() for future in as_completed(futures))
-        except BaseException as error:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            if not isinstance(error, BrokenProcessPool):
-                raise
-            raise UserError(
-                "a process died, for want of memory or of the `if __name__ == '__main__':` that a script with several "
-                "jobs needs; try one job"
-            ) from None
+        except BrokenProcessPool:
+            raise UserError("a process died, most likely for want of memory; try fewer jobs, or one") from None
+        finally:
+            pool.shutdown(kill_workers=not all(future.done() for future in futures))
 
 
 def _begin() -> None:
