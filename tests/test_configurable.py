@@ -221,11 +221,6 @@ def test_a_subclass_describes_and_checks_what_it_inherits():
     assert error.value.setting == "deep-inner.depth"
 
 
-def test_what_is_said_of_a_setting_is_a_sentence_for_help():
-    assert str(Example.said("rate")) == "How fast it goes."
-    assert str(Example.said("inner.depth")) == "How deep it goes; 1 is flat."
-
-
 def test_the_reference_is_a_table_with_a_row_for_each_setting():
     header, rule, *rows = markdown_table(Example).splitlines()
     assert (header.count("|"), len(rows)) == (rule.count("|"), 14)

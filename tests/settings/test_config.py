@@ -12,7 +12,7 @@ from skedastic.data.settings import TextSettings
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.settings.config import Config, Estimation, help_of
+from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import FromPython, FromSource, HoldOut, Nothing
 from skedastic.settings.methods import compared_methods, make_method, method_table, the_method
 from skedastic.settings.model_choice import NamedModel, OwnModel
@@ -95,12 +95,6 @@ def test_every_setting_has_a_meaning_and_stands_in_docstring_help_and_reference(
     assert all(line.count("|") - line.count("\\|") == 6 for line in table.splitlines())
 
 
-def test_help_says_what_a_setting_means():
-    assert help_of("train.epochs") == "Passes over the training data."
-    assert help_of("estimate.folds") == "Folds of cross-fit; every example is held out once."
-    assert help_of("seed").startswith("Seed of the split")
-
-
 def test_errors_carry_where_and_what_was_given():
     for item, where, value in (
         ("train.batch_size=1", "train.batch_size", 1),
@@ -114,7 +108,6 @@ def test_errors_carry_where_and_what_was_given():
         assert error.value.setting.startswith(where)
         assert value is None or error.value.value == value
     assert error.value.setting == "method.loss.q"
-    assert "BatchNorm" in TrainingConfig.said("batch_size").meaning
 
 
 def test_options_go_over_the_file_and_set_over_both(tmp_path):

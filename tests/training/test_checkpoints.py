@@ -230,8 +230,8 @@ def test_a_resumed_run_folder_is_the_one_that_would_have_been(tmp_path, monkeypa
         ("fit --resume nothing --out other", "leave all others out"),
         ("fit --resume nothing --set train.lr=0.1", "leave all others out"),
         ("fit --resume nothing --ignore a", "leave all others out"),
-        ("fit digits --set checkpoint_every=-1", "must be at least 0 seconds"),
-        ("fit digits --set checkpoint_every=nan", "must be at least 0 seconds"),
+        ("fit digits --set checkpoint_every=-1", "must be a number of at least 0; least seconds"),
+        ("fit digits --set checkpoint_every=nan", "must be a number of at least 0; least seconds"),
         ("fit digits --set checkpoint_every=often", "must be a number"),
     ],
 )

@@ -42,10 +42,6 @@ class Setting:
     meaning: str
     range: Range | None = None
 
-    def __str__(self) -> str:
-        """Return the meaning as a sentence, as `--help` shows it."""
-        return f"{self.meaning[:1].upper()}{self.meaning[1:]}."
-
 
 def setting(
     default: Any = MISSING, meaning: str = "", range: str = "", *, factory: Callable[[], Any] | None = None
@@ -111,16 +107,6 @@ class Configurable:
     def shown_name(cls) -> str:
         """Return the name that a user gives this by."""
         return WORDS.sub("-", cls.__name__).lower()
-
-    @classmethod
-    def said(cls, name: str) -> Setting:
-        """Return what is said of the setting `name`; "train.lr" is that of a setting's own. Raises KeyError."""
-        first, _, rest = name.partition(".")
-        field_, hint = next((f, h) for f, h in _settings(cls) if f.name == first)
-        if rest:
-            said: Setting = hint.said(rest)
-            return said
-        return _said(field_)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Add the settings to the docstring, one a line, as editors and the reference show them."""

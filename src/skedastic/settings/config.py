@@ -135,11 +135,3 @@ class Config(ColumnSettings):
         """What it says of the columns of a source, as the fields of `ColumnSettings`; clusters are in no column."""
         roles = {field.name: getattr(self, field.name) for field in dataclasses.fields(ColumnSettings)}
         return roles if self.clusters is None else roles | {"groups": None}
-
-
-def help_of(name: str) -> str:
-    """Return what `--help` says of a setting such as "seed" or "train.epochs": its meaning, and its default if it has one.
-
-    Raises StopIteration for a name that is no setting.
-    """
-    return str(Config.said(name))
