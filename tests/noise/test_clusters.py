@@ -199,7 +199,7 @@ def test_clusters_are_ordered_by_size() -> None:
         ({"groups": "cluster:2", "estimate": sk.Estimation(kind="none")}, "take estimate.kind=cross-fit, not none"),
         ({"groups": "cluster:2", "estimate": sk.Estimation(kind="paper")}, "take estimate.kind=cross-fit, not paper"),
         ({"groups": "cluster:2", "focus": ("even/1",)}, "not known beforehand"),
-        ({"groups": "cluster:2", "bins": 4}, "bins: the groups are clusters"),
+        ({"groups": "cluster:2", "bins": 4}, "bins=4: the groups are clusters"),
     ],
 )
 def test_what_can_not_be_is_refused(settings: dict[str, object], said: str) -> None:
