@@ -51,7 +51,7 @@ BAD = [
     ("fit good.csv --target width --bins 61", "only 60 different targets"),
     ("fit good.csv --target width --bins many", "'many' is not a valid integer"),
     ("fit good.csv --target width --bins 3 --groups quality", "leave one of the two out"),
-    ("fit good.csv --target quality --bins 3", "bins are made of real targets"),
+    ("fit good.csv --target quality --bins 3", "bins are made of numbers"),
     ("fit holes.csv --target width --groups price", "line 5: the group is missing"),
     ("fit digits --task regression", "digits has classes"),
     ("fit good.csv --target width --noise uniform:0.2", "it is made for classes"),
