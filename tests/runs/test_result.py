@@ -188,7 +188,17 @@ DAMAGE = [
     ("cut state", write("state.json", b"{"), "damaged run folder"),
     ("state of another kind", write("state.json", b"[]"), "damaged run folder"),
     ("state without encoder", edit_state("network", lambda s: s | {"encoder": {}}), "encoder is damaged"),
-    ("state without target", edit_state("summary", lambda s: s | {"target": None}), "damaged run folder"),
+    (
+        "state without classes",
+        edit_state("summary", lambda s: s | {"target": s["target"] | {"classes": None}}),
+        "damaged run folder",
+    ),
+    (
+        "state with another kind of target",
+        edit_state("summary", lambda s: s | {"target": s["target"] | {"task": "ranking"}}),
+        "can't be loaded",
+    ),
+    ("metrics without figures", edit("metrics.json", lambda m: m | {"overall": {}}), "damaged run folder"),
     ("state without seconds", edit_state("summary", lambda s: s.pop("seconds") and s), "KeyError"),
     ("state of another version", edit("state.json", lambda s: s | {"format": 3}), "(format 3, and here 4); fit again"),
     ("statistics of another kind", write("group_stats.json", b"[1]"), "can't be loaded"),

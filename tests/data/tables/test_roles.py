@@ -279,7 +279,7 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
         train=sk.TrainingConfig(epochs=1),
         estimate=sk.Estimation(kind="none"),
     )
-    assert MIXED in gce.method.incompatible_with
+    assert MIXED in gce.method.capabilities.incompatible_with
     assert any("trains on the label of each row, not on the shares of the votes" in r for r in gce.notes)
     assert "there are none; name their columns with --annotators" in refused(
         sk.fit, frame(), target="label", estimate=sk.Estimation(kind="annotators"), **QUICK
