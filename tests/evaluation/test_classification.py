@@ -104,7 +104,7 @@ def test_rounding_above_one_does_not_pass_for_logits() -> None:
 
 
 def test_a_confidence_of_one_is_not_counted_with_those_below() -> None:
-    found = metrics([[1.0, 0, 0, 0], [0.95, 0.05, 0, 0]], [1, 0], [0, 0])["ece"]
+    found = metrics([[1.0, 0, 0, 0], [0.95, 0.05, 0, 0]], [1, 0], [0, 0]).ece
     assert found == pytest.approx((1.0 + 0.05) / 2)  # in one bin it would be |0.5 − 0.975|
 
 
@@ -114,9 +114,9 @@ def test_the_calibration_error_is_that_of_torchmetrics() -> None:
     sure = p**6 / (p**6).sum(1, keepdims=True)  # 65 of the confidences are 1 in single precision
     edges = np.arange(16) / 15
     on_edges = np.stack([edges, 1 - edges, 0 * edges, 0 * edges], 1)
-    assert metrics(p, y, g)["ece"] == pytest.approx(0.10589225590229034, rel=1e-6)
-    assert metrics(sure, y, g)["ece"] == pytest.approx(0.2223866879940033, rel=1e-6)
-    assert metrics(on_edges, np.arange(16) % 2, np.zeros(16, int))["ece"] == pytest.approx(0.5333333, rel=1e-6)
+    assert metrics(p, y, g).ece == pytest.approx(0.10589225590229034, rel=1e-6)
+    assert metrics(sure, y, g).ece == pytest.approx(0.2223866879940033, rel=1e-6)
+    assert metrics(on_edges, np.arange(16) % 2, np.zeros(16, int)).ece == pytest.approx(0.5333333, rel=1e-6)
 
 
 def test_half_precision_sums_to_one_well_enough() -> None:
