@@ -116,7 +116,7 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     before = everything(here)
-    monkeypatch.setattr("skedastic.report.html.render", interrupted)  # half of the folder is written by then
+    monkeypatch.setattr("skedastic.runs.result.render", interrupted)  # half of the folder is written by then
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
     assert status == 130
     assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume a/run"
@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, capsys, monkeyp
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skedastic.report.html.render", full)
+    monkeypatch.setattr("skedastic.runs.result.render", full)
     status, _, err = run(capsys, *line)
     assert status == 2
     assert "No space left on device" in err.splitlines()[-1]
