@@ -287,7 +287,11 @@ def test_they_are_refused_before_anything_is_trained(no_training):
     with pytest.raises(UserError, match="erm with sampler=class-balanced is not for regression"):
         sk.fit(x, x.sum(1), method="erm(sampler=class-balanced)", train=BUDGET)
     data = long_tail()
-    data = replace(data, classes=(*data.classes, "d"), groups=(*data.groups, "e"))
+    data = replace(
+        data,
+        target=replace(data.target, classes=(*data.classes, "d")),
+        grouping=replace(data.grouping, names=(*data.groups, "e")),
+    )
     for name in SHARED:
         with pytest.raises(UserError, match=f"sampler={name}: no training example of (class 'd'|group 'e') to draw"):
             dry_run([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), BUDGET)

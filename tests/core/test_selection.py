@@ -243,7 +243,7 @@ def test_the_drawn_gradient_is_unbiased():
 
 @pytest.mark.parametrize("value", [0.0, 1.5, -0.1, float("nan"), "some"])
 def test_a_share_out_of_range_is_refused(value):
-    with pytest.raises(ValueError, match=r"auto, or a share of the batch in \(0, 1\]"):
+    with pytest.raises(ValueError, match=r"^select=.*must be .*\(0, 1\], or auto"):
         JacobianPenalty(select=value)
 
 

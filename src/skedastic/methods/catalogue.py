@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 PACKAGE = "skedastic.methods"
-FOLDER = Path(__file__).parent
-PRESETS = "presets"  # the module with the published names, in the table NAMED
+PRESETS = "presets.py"  # the module with the published names, in the table NAMED
 CARD, TABLE = "card", "NAMED"
 
 
@@ -29,9 +29,9 @@ def method_names() -> tuple[str, ...]:
 def _cards() -> tuple[tuple[str, str, str], ...]:
     """Return module, class and name on the card of each method."""
     return tuple(
-        (f"{PACKAGE}.{module}", node.name, name)
-        for module in _modules()
-        for node in _tree(module).body
+        (f"{PACKAGE}.{file.stem}", node.name, name)
+        for file in _files()
+        for node in _tree(file).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
         for value in _assigned(node.body, CARD)
         if (name := _name(value)) is not None
@@ -39,17 +39,18 @@ def _cards() -> tuple[tuple[str, str, str], ...]:
 
 
 def _published() -> Iterator[str]:
-    for value in _assigned(_tree(PRESETS).body, TABLE):
+    for value in _assigned(_tree(Path(__file__).with_name(PRESETS)).body, TABLE):
         if isinstance(value, ast.Dict):
             yield from (key.value for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
 
 
-def _modules() -> Iterator[str]:
-    return (path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__")
+def _files() -> Iterator[Path]:
+    for folder in import_module(PACKAGE).__path__:  # as discovery walks it
+        yield from (path for path in sorted(Path(folder).glob("*.py")) if path.stem != "__init__")
 
 
-def _tree(module: str) -> ast.Module:
-    return ast.parse((FOLDER / f"{module}.py").read_text("utf-8"))
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
 
 
 def _assigned(body: list[ast.stmt], name: str) -> Iterator[ast.expr]:
