@@ -218,8 +218,10 @@ def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
 @pytest.mark.parametrize("share", [0, 1.5, float("nan"), -0.25])
 @pytest.mark.parametrize("name", ["l2rw", "mw-net", "meta-cb"])
 def test_a_reference_batch_is_a_share(name, share):
-    with pytest.raises(UserError, match=r"reference_batch=.*must be in \(0, 1\]"):
+    with pytest.raises(UserError) as refusal:
         make_method(name, {"reference_batch": share})
+    assert refusal.value.setting == "method.reference_batch"
+    assert refusal.value.rule.startswith("must be a number in (0, 1]")
 
 
 @pytest.mark.parametrize("settings", [{"hidden": 0}, {"meta_lr": 0.0}, {"meta_weight_decay": -1.0}])
