@@ -230,7 +230,7 @@ CONFIG = {
 def test_a_comparison_is_of_errors_and_lower_is_better(table):
     comparison = sk.compare(sk.Config(source=table, **CONFIG))
     figures = comparison.to_dict()
-    assert figures["measure"] == "rmse"
+    assert figures["metric"] == "rmse"
     for seed, outcome in enumerate(comparison.outcomes):
         rmse = {name: error.rmse for name, error in outcome.metrics["har"].groups.items()}
         focus = [rmse[name] for name in rmse if name in comparison.focus]

@@ -284,7 +284,7 @@ def test_the_largest_report_of_a_table_is_small_enough() -> None:
     cells = {f"column {i}": "a text as long as a cell of the table may be " * 5 for i in range(6)}
     shown = [suspect(i, row=cells) for i in range(24)]
     methods_rows = [replace(FULL.methods[0], name=name) for name in methods]
-    report = replace(FULL, methods=methods_rows, groups=rows, history=history, suspects=shown)
+    report = replace(FULL, methods=methods_rows, groups=rows, history=history, label_issues=shown)
     size = len(render(report).encode())
     assert 150_000 < size < LARGEST, size
 

@@ -145,7 +145,7 @@ def test_a_report_with_gaps() -> None:
         differences=[],
         groups=[bare],
         history={"erm": {"loss": [math.nan, 1.0]}, "one epoch": {"loss": [1.0], "accuracy": [1.0]}},
-        suspects=[],
+        label_issues=[],
     )
     page = Page(render(gaps))
     assert "nan" not in page.text.lower()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ERROR
-from skedastic.report.content import Difference, GroupRow, MethodRow, Report, Suspect
+from skedastic.report.content import Difference, GroupRow, MethodRow, Report, LabelIssue
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -48,8 +48,8 @@ def method(name: str) -> MethodRow:
     )
 
 
-def suspect(index: int, **changes: object) -> Suspect:
-    base = Suspect(index=index, given="8", suggested="1", score=0.034, truth="1", image=None, row={})
+def suspect(index: int, **changes: object) -> LabelIssue:
+    base = LabelIssue(index=index, given="8", suggested="1", score=0.034, truth="1", image=None, row={})
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -62,8 +62,8 @@ EMPTY = Report(
     differences=[],
     groups=[],
     history={},
-    suspects=[],
-    suspects_total=0,
+    label_issues=[],
+    label_issue_count=0,
     notes=[],
     environment={},
 )
@@ -83,8 +83,8 @@ FULL = Report(
     ],
     groups=[group("common", 1234), group("rare", 39, focus=True)],
     history={name: {"loss": [2.0, 1.0, 0.5], "accuracy": [0.2, 0.6, 0.9]} for name in ("erm", "har")},
-    suspects=[suspect(7, image=PIXEL), suspect(1077, row={"age": "39", "work": "private"}, truth=None)],
-    suspects_total=1112,
+    label_issues=[suspect(7, image=PIXEL), suspect(1077, row={"age": "39", "work": "private"}, truth=None)],
+    label_issue_count=1112,
     notes=["Strength 1 was fixed beforehand."],
     environment={"torch": "2.13.0"},
 )
@@ -99,7 +99,7 @@ EVIL_REPORT = replace(
     differences=[replace(FULL.differences[0], name=EVIL[1])],
     groups=[group(name, score={EVIL[0]: interval(0.5)}, focus=True) for name in EVIL],
     history={EVIL[0]: FULL.history["erm"]},
-    suspects=[suspect(1, given=EVIL[0], suggested=EVIL[2], truth=EVIL[1], row={EVIL[0]: EVIL[2]})],
+    label_issues=[suspect(1, given=EVIL[0], suggested=EVIL[2], truth=EVIL[1], row={EVIL[0]: EVIL[2]})],
     environment={EVIL[0]: EVIL[1]},
 )
 NUMBERS = replace(
@@ -115,6 +115,6 @@ NUMBERS = replace(
         group("9821 to 18823", noise=interval(1663.0, 150), true_noise=None, score={}, test=0),
     ],
     history={name: {"loss": [2.0, 1.0, 0.5]} for name in ("erm", "har")},
-    suspects=[suspect(7, given="12,345", suggested="326.0", truth="330.1", row={"carat": "0.3"})],
+    label_issues=[suspect(7, given="12,345", suggested="326.0", truth="330.1", row={"carat": "0.3"})],
 )
 MANY = replace(FULL, groups=[group(f"group {i} of a long tail", i, focus=i == 3) for i in range(200)])

@@ -18,7 +18,7 @@ from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import Estimate
-from skedastic.report.content import Suspect
+from skedastic.report.content import LabelIssue
 from skedastic.runs.result import Result
 from skedastic.runtime.environment import environment
 from skedastic.settings.config import Config
@@ -120,7 +120,7 @@ def wrong_labels(data: Data) -> Tensor | None:
     return wrong
 
 
-def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
+def _shown(data: Data, issues: pd.DataFrame) -> list[LabelIssue]:
     """Return the first label issues as the report shows them."""
     rows = issues.head(SHOWN_ISSUES)
     clean = None
@@ -130,7 +130,7 @@ def _shown(data: Data, issues: pd.DataFrame) -> list[Suspect]:
     for i, row in enumerate(rows.to_dict("records")):
         image = data.source.image(row["index"])
         shown.append(
-            Suspect(
+            LabelIssue(
                 index=int(row["index"]),
                 given=_written(row["given"]),
                 suggested=_written(row["suggested"]),

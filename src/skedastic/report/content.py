@@ -46,7 +46,7 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspect:
+class LabelIssue:
     """A training example whose label is probably wrong."""
 
     index: int
@@ -70,8 +70,8 @@ class Report:
     differences: Sequence[Difference]
     groups: Sequence[GroupRow]
     history: Mapping[str, Mapping[str, Sequence[float]]]  # by method: "loss", "accuracy" per epoch
-    suspects: Sequence[Suspect]
-    suspects_total: int
+    label_issues: Sequence[LabelIssue]
+    label_issue_count: int
     notes: Sequence[str]
     environment: Mapping[str, str]
     metric: Metric = ACCURACY

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skedastic.report import charts, marks, style, words
-from skedastic.report.content import Report, Suspect
+from skedastic.report.content import Report, LabelIssue
 
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 
@@ -21,7 +21,7 @@ def render(report: Report) -> str:
     """Return the whole HTML page."""
     ordered = charts.order(report.groups)
     figures = charts.figures(report)
-    tabled = [s for s in report.suspects if not s.image]
+    tabled = [s for s in report.label_issues if not s.image]
     return (
         _environment()
         .get_template("template.html.jinja")
@@ -34,7 +34,7 @@ def render(report: Report) -> str:
             shown=min(len(ordered), charts.MOST_ROWS),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
             series_styles=charts.method_looks(report),
-            pictured=[s for s in report.suspects if s.image],
+            pictured=[s for s in report.label_issues if s.image],
             tabled=tabled,
             columns=_columns(tabled),
         )
@@ -72,19 +72,19 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
         for where, part in (overall, *parts, worst):
             if (interval := getattr(method, part)) is not None:
                 yield f"{method.name}, {where}", metric.text(interval.mean), "", metric.span(interval)
-    if report.suspects_total:
+    if report.label_issue_count:
         yield (
-            f"Suspect {'labels' if metric.percent else 'targets'}",
-            words.thousands(report.suspects_total),
+            f"{'Label' if metric.percent else 'Target'} issues",
+            words.thousands(report.label_issue_count),
             "",
             "training rows to look at",
         )
 
 
-def _columns(suspects: Sequence[Suspect]) -> dict[str, bool]:
-    """Return the columns that any of the suspects has, and whether all that is in one is numbers."""
+def _columns(label_issues: Sequence[LabelIssue]) -> dict[str, bool]:
+    """Return the columns that any of the label issues has, and whether all that is in one is numbers."""
     columns: dict[str, bool] = {}
-    for suspect in suspects:
-        for name, value in suspect.row.items():
+    for issue in label_issues:
+        for name, value in issue.row.items():
             columns[name] = columns.get(name, True) and bool(NUMBER.fullmatch(value))
     return columns

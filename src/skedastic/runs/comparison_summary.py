@@ -147,7 +147,7 @@ class ComparisonSummary:
             "source": self.config.source,
             "seeds": [o.seed for o in self.outcomes],
             "focus": list(self.focus),
-            **({} if self.metric.higher_is_better else {"measure": self.metric.key}),
+            "metric": self.metric.key,
             "methods": methods,
             "paired": differences,
             "failed": self.failed,

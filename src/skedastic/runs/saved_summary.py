@@ -15,7 +15,7 @@ from skedastic.data import Schema
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from skedastic.evaluation.metrics import metrics_from_dict
-from skedastic.report.content import Suspect
+from skedastic.report.content import LabelIssue
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.methods import the_method
 from skedastic.settings.reading import read, to_toml
@@ -95,7 +95,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         group_stats=None if stats is None else GroupStats.from_dict(stats),
         strengths=None if strengths is None else torch.tensor(strengths),
         label_issues=None if stats is None else issues,
-        shown_issues=tuple(Suspect(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
+        shown_issues=tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
         metrics=None if metrics is None else metrics_from_dict(metrics),
         predictions=predictions,
         temperature=state["temperature"],

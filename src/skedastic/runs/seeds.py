@@ -11,7 +11,7 @@ import torch
 
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import AnyMetrics
-from skedastic.report.content import Suspect
+from skedastic.report.content import LabelIssue
 from skedastic.runs.summary import RunSummary
 from skedastic.runtime.processes import mapped
 from skedastic.settings.config import Config
@@ -61,7 +61,7 @@ class SeedOutcome:
     strengths: dict[str, list[float] | None]
     history: dict[str, list[dict[str, Any]]]
     seconds: dict[str, float]
-    shown_issues: list[Suspect]
+    shown_issues: list[LabelIssue]
     issue_count: int
     notes: tuple[str, ...]
     failed: dict[str, str] = field(default_factory=dict)

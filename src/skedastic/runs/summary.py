@@ -14,7 +14,7 @@ from skedastic.data import Grouping, Roles, Schema, Target
 from skedastic.evaluation.metric import Metric, metric_of
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.methods.bases.method import Method
-from skedastic.report.content import Suspect
+from skedastic.report.content import LabelIssue
 from skedastic.settings.config import Config
 
 
@@ -85,7 +85,7 @@ class RunSummary:
     group_stats: GroupStats | None
     strengths: Tensor | None
     label_issues: pd.DataFrame | None
-    shown_issues: tuple[Suspect, ...] = field(repr=False)
+    shown_issues: tuple[LabelIssue, ...] = field(repr=False)
     metrics: AnyMetrics | None
     predictions: pd.DataFrame
     temperature: float | None
