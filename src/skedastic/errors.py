@@ -18,22 +18,35 @@ class UserError(ValueError):
     rule : str
         What is right, and the way out.
     setting : str
-        Where the value was given: a setting such as "train.lr", an option, a file with line and column.
+        Where the value was given: a setting such as "train.lr", an option such as "--resume", a file, or a place in
+        one such as "good.csv, line 5, column 'price'".
     value : object
-        What was given there. It is shown behind the setting, text in quotes; None shows the setting alone.
+        What was given there; None where nothing was, or where it can't be shown.
+    given : str
+        How the message shows the two; as "setting=value" when empty, text in quotes, and without a value as "setting".
 
-    Raises nothing of its own. `str` of it is "setting=value: rule", "setting: rule" or "rule".
+    Raises nothing of its own. `str` of it is "given: rule", or "rule" alone where nothing says what was given.
     """
 
-    def __init__(self, rule: str, *, setting: str = "", value: object = None) -> None:
+    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str = "") -> None:
         value = _plain(value)
-        given = setting if value is None else f"{setting}={_one_line(repr(value))}"
+        given = given or (setting if value is None else f"{setting}={_one_line(repr(value))}")
         super().__init__(f"{given}: {rule}" if given else rule)
-        self.setting, self.value, self.rule = setting, value, rule
+        self.setting, self.value, self.rule, self.given = setting, value, rule, given
+
+    def at(self, place: str) -> UserError:
+        """Return the same error with the place where it was met, such as a file, said first."""
+        setting = f"{place}, {self.setting}" if self.setting else place
+        given = f"{place}: {self.given}" if self.given else place
+        return UserError(self.rule, setting=setting, value=self.value, given=given)
+
+    def adding(self, way: str) -> UserError:
+        """Return the same error with a way out, or what is kept, said last."""
+        return UserError(f"{self.rule}{way}", setting=self.setting, value=self.value, given=self.given)
 
     def __reduce__(self) -> tuple[Callable[..., UserError], tuple[Any, ...]]:
         """Let it cross from a process to another with its fields."""
-        return _rebuilt, (type(self), self.rule, self.setting, self.value)
+        return _rebuilt, (type(self), self.rule, self.setting, self.value, self.given)
 
 
 def _plain(value: Any) -> Any:
@@ -46,8 +59,8 @@ def _one_line(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object) -> UserError:
-    return cls(rule, setting=setting, value=value)
+def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object, given: str) -> UserError:
+    return cls(rule, setting=setting, value=value, given=given)
 
 
 class Interrupted(Exception):
@@ -73,4 +86,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a `name` that is no `kind`, with the nearest right one and what there is."""
     known = list(known)
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return UserError(f"unknown {kind} {name!r}{suggestion(name, known)} (known: {shown or 'none'})")
+    close = suggestion(name, known).removeprefix("; ")
+    rule = f"{close} (known: {shown or 'none'})" if close else f"known: {shown or 'none'}"
+    return UserError(rule, setting=kind, value=name, given=f"unknown {kind} {name!r}")

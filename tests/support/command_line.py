@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from skedastic.cli import main
+from skedastic.errors import UserError
 
 TINY = ("--epochs", "1", "--set", "model.width=8", "--set", "model.depth=1", "--limit", "120")
 CSV = "good.csv --target quality"
@@ -18,6 +21,19 @@ def run(capsys, *arguments):
         status = stop.code
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def refusal(capsys, *arguments):
+    """Run a command line that is refused: one line on stderr, exit status 2. Return its UserError."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    error = stop.value.__context__
+    captured = capsys.readouterr()
+    assert stop.value.code == 2
+    assert isinstance(error, UserError), captured.err
+    assert captured.err.splitlines()[-1] == f"error: {' '.join(str(error).split())}"
+    return error
 
 
 def everything(folder):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ERROR
-from skedastic.report.content import Difference, GroupRow, MethodRow, Report, LabelIssue
+from skedastic.report.content import Difference, GroupRow, LabelIssue, MethodRow, Report
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="

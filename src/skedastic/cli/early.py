@@ -11,7 +11,7 @@ from typing import Any
 
 from skedastic.data.sources.headers import column_names, no_target
 from skedastic.data.sources.names import check_file, is_idx, named_files, shown_name
-from skedastic.errors import UserError, unknown
+from skedastic.errors import unknown
 from skedastic.methods.catalogue import method_names
 from skedastic.settings.data_apart import DataApart, FromSource
 from skedastic.settings.expression import name_and_settings, split
@@ -85,7 +85,7 @@ def check_columns(source: str, wanted: Iterable[tuple[str, Sequence[str]]]) -> l
         for role, names in wanted:
             for name in names:
                 if name not in columns:
-                    raise UserError(f"{shown_name(paths)}: {unknown(role, name, columns)}")
+                    raise unknown(role, name, columns).at(shown_name(paths))
     return columns
 
 

@@ -90,4 +90,4 @@ def _way_on(kept: Path, folder: Path) -> Iterator[None]:
     except UserError as error:
         if not kept.exists():
             raise
-        raise UserError(f"{error} (checkpoints are in {str(kept)!r}: {way})") from None
+        raise error.adding(f" (checkpoints are in {str(kept)!r}: {way})") from None

@@ -102,7 +102,7 @@ def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
     match = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
     for name in match.groups() if match else ():
         if name not in classes:
-            return UserError(f"--noise {spec!r}: {unknown('class', name, classes)}")
+            return unknown("class", name, classes).at(f"--noise {spec!r}")
     kind = re.match(r"\s*(\w+)\s*:", rest)
     if kind and kind[1] in ("uniform", "pairs"):
         return UserError(f"--noise {spec!r}: {kind[1]} flips every class and stands alone; give each class one rule")
@@ -117,7 +117,7 @@ def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
         match = entry.match(text, position)
         if match is None:
             wrong = text[position:].split(",")[0].strip()
-            raise UserError(f"--imbalance {spec!r}: {unknown('class', wrong, classes)}")
+            raise unknown("class", wrong, classes).at(f"--imbalance {spec!r}")
         ids.append(_place(match[1], "--imbalance", spec, classes))
         position = match.end()
     if len(set(ids)) < len(ids):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skedastic.report import charts, marks, style, words
-from skedastic.report.content import Report, LabelIssue
+from skedastic.report.content import LabelIssue, Report
 
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 

@@ -134,7 +134,7 @@ def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 absent = [name for name in names.values() if name is not None and name not in archive.files]
                 if absent:
-                    raise UserError(f"{path}: {unknown('array', absent[0], archive.files)}")
+                    raise unknown("array", absent[0], archive.files).at(str(path))
                 return {role: None if name is None else archive[name] for role, name in names.items()}
         except UserError:
             raise

@@ -90,7 +90,7 @@ def _split_of(loaded: Any, split: str, name: str) -> Any:
     if not split and "train" not in loaded and len(loaded) == 1:
         return next(iter(loaded.values()))
     if (split or "train") not in loaded:
-        raise UserError(f"{name}: {unknown('split', split or 'train', list(loaded))}; name one as in {HUB}NAME#SPLIT")
+        raise unknown("split", split or "train", list(loaded)).at(name).adding(f"; name one as in {HUB}NAME#SPLIT")
     return loaded[split or "train"]
 
 

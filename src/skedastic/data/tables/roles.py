@@ -67,13 +67,13 @@ class Roles(ColumnSettings):
         """Raise UserError where a named column is not there, or can't be what it is named as."""
         for name in self.ignore:
             if name not in table.all_names:
-                raise UserError(f"{table.file}: {unknown('column to ignore', name, table.all_names)}")
+                raise unknown("column to ignore", name, table.all_names).at(table.file)
         for named, what in ((self.split, "split column"), (self.group_by, "column to group by")):
             if named is not None:
                 table.column(named, what)
         for name, role in self.named.items():
             if name not in table.all_names:
-                raise UserError(f"{table.file}: {unknown(role, name, table.all_names)}")
+                raise unknown(role, name, table.all_names).at(table.file)
             if name in self.no_features:
                 raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
 

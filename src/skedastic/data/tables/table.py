@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from skedastic.data.images import Bytes
 from skedastic.data.tables.columns import CellLocation, ColumnKind, column_place, is_day_first, kind_of_parsed, parse
-from skedastic.errors import UserError, unknown
+from skedastic.errors import unknown
 from skedastic.runtime.allocator import give_back
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
@@ -245,7 +245,7 @@ class Table:
     def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
         """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
         if name not in self.names:
-            raise UserError(f"{self.file}: {unknown(role, name, self.names)}")
+            raise unknown(role, name, self.names).at(self.file)
         return self.read(name), self.place(name)
 
     def read(self, name: str) -> pd.Series:

@@ -132,7 +132,7 @@ def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema |
     of = _mapping(file)
     without = [c for c in classes if c not in of]
     if without:
-        raise UserError(f"{file}: {unknown('label in it', without[0], list(of))}; name the super-class of every label")
+        raise unknown("label in it", without[0], list(of)).at(file).adding("; name the super-class of every label")
     names = schema.grouping.names if schema else tuple(sorted({of[c] for c in classes}))
     return torch.tensor([names.index(of[c]) for c in classes])[y], Grouping(names)
 
