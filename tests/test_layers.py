@@ -91,7 +91,7 @@ def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
                 assert top in THIRD_PARTY[layer] | STANDARD, f"{file.name} of {layer} imports {name}"
 
 
-def test_what_every_package_may_import_imports_nothing_else_of_ours() -> None:
+def test_the_packages_that_all_may_import_import_nothing_else_of_ours() -> None:
     for name in EVERYWHERE:
         files = list((PACKAGE / name).glob("*.py")) or [PACKAGE / f"{name}.py"]
         ours = {i.split(".")[1] for file in files for i in imports(file) if i.startswith("skedastic.")}

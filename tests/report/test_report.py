@@ -103,7 +103,7 @@ def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
         "Below zero, the first named errs less",
         "326 to 646 100 60 256.7 237–277 250.0 0.0100",
         "Estimated noise σ",
-        "Targets to look at",
+        "Targets to check",
         "1,112 training targets look wrong",
         "12,345 326.0 330.1",
     ):
