@@ -132,7 +132,7 @@ def test_noise_stands_where_its_axis_says_with_its_interval_and_what_is_known() 
     assert [series.name for series in chart.series] == ["estimated", "known"]  # and comes first in the legend
 
 
-def test_methods_stand_below_each_other_in_a_row_each_with_its_look() -> None:
+def test_methods_stand_below_each_other_in_a_row_each_with_its_style() -> None:
     chart = figures(FULL)["score"]
     assert [(s.name, s.colour, s.symbol) for s in chart.series] == [
         ("erm", "#0072b2", "circle"),
@@ -173,9 +173,9 @@ def test_a_place_is_in_the_plot() -> None:
     for report in (FULL, NUMBERS, MANY):
         for chart in figures(report).values():
             for series in chart.series:
-                found = [(m.x, m.y) for m in series.marks] if hasattr(series, "marks") else list(series.places)
-                assert found
-                assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in found)
+                places = [(m.x, m.y) for m in series.marks] if hasattr(series, "marks") else list(series.places)
+                assert places
+                assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
 
 
 def test_an_unknown_interval_has_no_bar_and_what_is_no_number_no_mark() -> None:

@@ -203,5 +203,5 @@ def test_a_long_name_keeps_its_end() -> None:
     assert shortened("y" * 32, 32) == "y" * 32
 
 
-def test_methods_look_different() -> None:
-    assert len({(look.colour, look.symbol) for look in series_styles(map(str, range(25))).values()}) == 25
+def test_methods_have_different_styles() -> None:
+    assert len({(style.colour, style.symbol) for style in series_styles(map(str, range(25))).values()}) == 25
