@@ -17,8 +17,8 @@ from PIL import Image
 
 from skedastic.data import ImageEncoder, limit, open_source, split_rows
 from skedastic.data.images import EncodedImages
-from skedastic.errors import UserError
 from tests.support.paths import SHARED
+from tests.support.refusals import refused
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not beside this checkout")
 datasets = pytest.importorskip("datasets", reason="images in Parquet files need the extra 'images'")
@@ -94,67 +94,58 @@ def test_images_that_can_not_be_are_named_by_row(tmp_path: Path) -> None:
     deep = io.BytesIO()
     Image.fromarray(np.zeros((6, 5), dtype=np.int32)).save(deep, "TIFF")
 
-    def refused(bad: bytes | None, others: bytes = good) -> str:
-        path = write(
-            tmp_path, [others, others, others, bad, *[good] * 400], name=f"{len(list(tmp_path.iterdir()))}.parquet"
-        )
-        with pytest.raises(UserError) as error:
-            open_source(path, target="label").features.take(torch.arange(4))[torch.arange(4)]
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    assert "the image in row 3 is empty or not there; remove the row" in refused(None)
-    assert "the image in row 3 can't be decoded (cannot identify image file" in refused(b"no image")
-    assert "the image in row 3 can't be decoded (" in refused(good[: len(good) // 2])
     larger = encoded(random_pixels(1, (7, 5, 3))[0])
-    assert (
-        "the image in row 3 has 5 x 7 pixels, the first of them 5 x 6; resize all images to one size with --image-size"
-        in refused(larger)
-    )
-    assert "the image in row 3 has mode RGB, the first of them is grey (L)" in refused(good, others=grey)
-    assert "the image in row 3 has mode I; convert the images to RGB or grey" in refused(deep.getvalue())
-    assert "the image in row 0 is empty or not there" in refused(good, others=None)
+    for number, (bad, others, row, value, rule) in enumerate(
+        (
+            (None, good, 3, None, "empty or not there"),
+            (b"no image", good, 3, None, "can't be decoded (cannot identify"),
+            (good[: len(good) // 2], good, 3, None, "can't be decoded"),
+            (larger, good, 3, "5 x 7", "the first one has 5 x 6"),
+            (good, grey, 3, "RGB", "the first one is grey (L)"),
+            (deep.getvalue(), good, 3, "I", "RGB or grey (L)"),
+            (good, None, 0, None, "empty or not there"),
+        )
+    ):
+        path = write(tmp_path, [others, others, others, bad, *[good] * 400], name=f"{number}.parquet")
+        with refused(f"{number}.parquet, row {row}, column 'image'", value, rule=rule):
+            open_source(path, target="label").features.take(torch.arange(4))[torch.arange(4)]
 
 
 def test_tables_of_images_that_can_not_be(tmp_path: Path) -> None:
     cells = [encoded(p) for p in random_pixels(4)]
     path = write(tmp_path, cells)
 
-    def refused(path: Path, **options: object) -> str:
-        with pytest.raises(UserError) as error:
-            open_source(path, **options)
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    assert "name it with --target" in refused(path)
-    assert "unknown target column 'lable'; did you mean 'label'?" in refused(path, target="lable")
-    assert "unknown target column 'image'" in refused(path, target="image")
+    with refused("target", None):
+        open_source(path)
+    with refused("images.parquet, target column", "lable", rule="did you mean 'label'?"):
+        open_source(path, target="lable")
+    with refused("images.parquet, target column", "image"):
+        open_source(path, target="image")
     table = pq.read_table(path)
     pq.write_table(table.append_column("second", table.column("image")), tmp_path / "two.parquet")
-    assert "more than one column of images (image, second)" in refused(tmp_path / "two.parquet", target="label")
+    with refused("image", None, rule="more than one column of images (image, second)"):
+        open_source(tmp_path / "two.parquet", target="label")
     assert len(open_source(tmp_path / "two.parquet", target="label", ignore=["second"])) == 4
     training = open_source(path, target="label")
     small = write(tmp_path, [encoded(p) for p in random_pixels(4, (4, 4, 3))], "small.parquet")
-    assert "holds images [3, 4, 4] of integers, the training data [3, 6, 5]" in refused(
-        small, target="label", schema=training.schema
-    )
+    with refused("small.parquet", [3, 4, 4], rule="the training data [3, 6, 5]"):
+        open_source(small, target="label", schema=training.schema)
     (tmp_path / "t.csv").write_text("x,label\n1,0\n")
-    assert "t.csv is a table, and the training data are images" in refused(
-        tmp_path / "t.csv", target="label", schema=training.schema
-    )
+    with refused("t.csv", None, rule="the training data are images"):
+        open_source(tmp_path / "t.csv", target="label", schema=training.schema)
 
 
 def test_without_the_extra_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, [encoded(p) for p in random_pixels(4)])
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UserError, match=r"need the package datasets; pip install 'skedastic\[images\]'"):
+    with refused(str(path), None, rule="pip install 'skedastic[images]'"):
         open_source(path, target="label")
 
 
 def test_a_cache_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, [encoded(p) for p in random_pixels(4)])
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", Path("/dev/null/cache"))
-    with pytest.raises(UserError, match="HF_HOME"):
+    with refused(str(path), None, rule="HF_HOME"):
         open_source(path, target="label")
 
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from skedastic.errors import UserError
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ACCURACY, ERROR, to_digits
 from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.evaluation.regression import evaluate_regression
 from skedastic.noise.label_issues_regression import find_label_issues_regression
 from tests.reference import regression as literal
+from tests.support.refusals import refused
 
 RNG = np.random.default_rng(0)
 Y = RNG.normal(100, 20, 60)
@@ -62,17 +62,17 @@ def test_one_row_has_no_interval_and_equal_targets_no_r2():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "argument", "value", "rule"),
     [
-        (([], [], [], ["a"], [1]), "the test set is empty"),
-        (([1.0, 2.0], [1.0], [0], ["a"], [1]), "needs predictions"),
-        (([1.0], [1.0], [2], ["a"], [1]), "group must be in 0..0"),
-        (([np.inf], [1.0], [0], ["a"], [1]), "row 0 of the predictions is not finite"),
-        (([1.0], [np.nan], [0], ["a"], [1]), "row 0 of the targets is not finite"),
+        (([], [], [], ["a"], [1]), ": targets", None, "the test set is empty"),
+        (([1.0, 2.0], [1.0], [0], ["a"], [1]), "", "[2], [1], [1], [1]", "needs predicted [m]"),
+        (([1.0], [1.0], [2], ["a"], [1]), ": group", 2, "0..0"),
+        (([np.inf], [1.0], [0], ["a"], [1]), ": predicted[0]", np.inf, "finite"),
+        (([1.0], [-np.inf], [0], ["a"], [1]), ": targets[0]", -np.inf, "finite"),
     ],
 )
-def test_what_can_not_be_is_one_line(arguments, words):
-    with pytest.raises(UserError, match=words):
+def test_impossible_arguments_are_refused(arguments, argument, value, rule):
+    with refused(f"evaluate_regression{argument}", value, rule=rule):
         evaluate_regression(*map(np.asarray, arguments[:3]), *arguments[3:])
 
 
@@ -97,9 +97,9 @@ def test_of_normal_noise_hardly_any_is_suspect():
     y[:20] += 8
     found = find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))
     assert set(range(20)) <= set(found.loc[found["is_issue"], "index"])
-    with pytest.raises(UserError, match="not at least 0"):
+    with refused("find_label_issues_regression: variance[0]", -1.0):
         find_label_issues_regression([1.0], [1.0], [0], [-1.0])
-    with pytest.raises(UserError, match="needs four times"):
+    with refused("find_label_issues_regression", "[1], [2], [1], [1]"):
         find_label_issues_regression([1.0], [1.0, 2.0], [0], [1.0])
 
 

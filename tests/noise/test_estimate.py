@@ -8,11 +8,11 @@ from torch import nn
 
 import skedastic.noise.estimate
 from skedastic.data import Classes, Dataset, Grouping
-from skedastic.errors import UserError
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.group_noise import group_noise
 from skedastic.settings.config import Estimation
 from skedastic.training import TrainingConfig
+from tests.support.refusals import refused
 
 QUICK = TrainingConfig(epochs=2, batch_size=32, lr=0.1, device="cpu")
 
@@ -153,7 +153,7 @@ def test_it_is_a_function_of_the_seed():
 
 
 def test_more_folds_than_examples_are_refused():
-    with pytest.raises(UserError, match="folds=50"):
+    with refused("folds", 50):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(folds=50))
 
 

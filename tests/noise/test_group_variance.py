@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from skedastic.errors import UserError
 from skedastic.noise.group_variance import _averaged_posterior, _log_posterior, group_variance, kurtosis
 from tests.reference import regression as literal
+from tests.support.refusals import refused
 
 
 def test_the_marginal_density_and_the_posterior_are_bayes_rule_integrated():
@@ -151,16 +151,16 @@ def test_kurtosis_is_of_the_distribution_whatever_the_groups_variances():
 
 
 @pytest.mark.parametrize(
-    ("residuals", "group", "groups", "level", "words"),
+    ("residuals", "group", "groups", "level", "argument", "value"),
     [
-        ([1.0, 2.0], [0], 1, 0.95, "must both be"),
-        ([1.0], [0], 0, 0.95, "there must be a group"),
-        ([1.0, np.nan], [0, 0], 1, 0.95, "residual number 1 is not finite"),
-        ([1.0], [3], 2, 0.95, "numbered 0..1, got 3"),
-        ([1.0], [0], 1, 1.5, "level is 1.5"),
+        ([1.0, 2.0], [0], 1, 0.95, "", "[2] and [1] and 1 groups"),
+        ([1.0], [0], 0, 0.95, "", "[1] and [1] and 0 groups"),
+        ([1.0, np.inf], [0, 0], 1, 0.95, ": residuals[1]", np.inf),
+        ([1.0], [3], 2, 0.95, ": group", 3),
+        ([1.0], [-1], 2, 0.95, ": group", -1),
+        ([1.0], [0], 1, 1.5, ": level", 1.5),
     ],
 )
-def test_what_can_not_be_is_one_line(residuals, group, groups, level, words):
-    with pytest.raises(UserError) as error:
+def test_impossible_arguments_are_refused(residuals, group, groups, level, argument, value):
+    with refused(f"group_variance{argument}", value):
         group_variance(residuals, group, groups, level=level)
-    assert words in str(error.value)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from cleanlab.count import estimate_joint
 
-from skedastic.errors import UserError
 from skedastic.noise.label_issues import COLUMNS, STEPS, confusion, find_label_issues, true_probabilities
+from tests.support.refusals import refused
 
 
 def flipped(
@@ -154,14 +154,17 @@ def test_rounding_in_the_probabilities_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "y", "classes", "said"),
+    ("p", "y", "classes", "argument", "value"),
     [
-        ([[1.0]], [0], ["a"], "at least 2 classes"),
-        ([[0.5, 0.5]], [0, 1], ["a", "b"], r"got shapes \[1, 2\], \[2\], \[2\]"),
-        ([[0.5, 0.5]], [2], ["a", "b"], r"labels must be in 0\.\.1, got 2\.\.2"),
-        ([[3.5, -2.5]], [0], ["a", "b"], "softmax"),
+        ([[1.0]], [0], ["a"], ": classes", ["a"]),
+        ([[0.5, 0.5]], [0, 1], ["a", "b"], "", "[1, 2], [2], [2]"),
+        ([[0.5, 0.5]], [2], ["a", "b"], ": labels", 2),
+        ([[0.5, 0.5]], [-1], ["a", "b"], ": labels", -1),
+        ([[0.5, 0.5], [3.5, -2.5]], [0, 0], ["a", "b"], ": probabilities", 3.5),
     ],
 )
-def test_what_can_not_be_is_refused(p: list[list[float]], y: list[int], classes: list[str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_impossible_arguments_are_refused(
+    p: list[list[float]], y: list[int], classes: list[str], argument: str, value: object
+) -> None:
+    with refused(f"find_label_issues{argument}", value):
         find_label_issues(p, y, np.arange(len(y)), classes)

@@ -6,7 +6,7 @@ streams of one seed, so that adding one never changes the draws of the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def corrupt(
         kept = parse_imbalance(imbalance, dataset.classes).kept(counts)
         dataset = dataset.subset(torch.from_numpy(thin_out(y, kept, np.random.default_rng(for_imbalance))))
     if noise or imbalance:
-        _check_counts(dataset, f"{noise or ''} {imbalance or ''}".strip())
+        _check_counts(dataset, {name: spec for name, spec in (("noise", noise), ("imbalance", imbalance)) if spec})
     return dataset, truth and Truth(clean=truth.of(dataset.index), index=dataset.index)
 
 
@@ -80,11 +80,15 @@ def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence
     return () if affected.all() else tuple(c for c, a in zip(classes, affected, strict=True) if a)
 
 
-def _check_counts(dataset: Dataset, specification: str) -> None:
+def _check_counts(dataset: Dataset, specifications: Mapping[str, str]) -> None:
     counts = dataset.y.bincount(minlength=len(dataset.classes))
     few = [f"{c!r} ({n})" for c, n in zip(dataset.classes, counts.tolist(), strict=True) if n < 2]
     if few:
+        given = " ".join(specifications.values())
+        listed = f"{', '.join(few[:5])}{', …' if len(few) > 5 else ''}"
         raise UserError(
-            f"{specification} leaves too few examples of class {', '.join(few[:5])}{', …' if len(few) > 5 else ''}: "
-            "every class needs at least 2; lower the ratio or the noise"
+            "every class needs at least 2; lower the ratio or the noise",
+            setting=", ".join(specifications),
+            value=given,
+            given=f"{given} leaves too few examples of class {listed}",
         )

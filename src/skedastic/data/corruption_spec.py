@@ -34,7 +34,7 @@ def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
         pairs = [(a, b), (b, a)] if arrow == "<->" else [(a, b)]
         for clean, noisy in pairs:
             if clean in flipped:
-                raise UserError(f"--noise {spec!r}: class {classes[clean]!r} flips by two rules; give each class one")
+                raise _refused("noise", spec, f"class {classes[clean]!r} flips by two rules; give each class one")
             flipped.add(clean)
             transition[clean, clean], transition[clean, noisy] = 1 - p, p
     return transition
@@ -63,7 +63,7 @@ def parse_imbalance(spec: str, classes: Sequence[str]) -> Imbalance:
     """
     parts = re.fullmatch(r"\s*(step|longtail)\s*:\s*([^:]*?)\s*(?::(.*))?", spec, re.DOTALL)
     if parts is None or (parts[1] == "longtail" and parts[3] is not None):
-        raise UserError(f"--imbalance {spec!r} is not understood; write {IMBALANCE_FORMS}")
+        raise _refused("imbalance", spec, f"is not understood; write {IMBALANCE_FORMS}")
     ratio, n = _ratio(parts[2], spec), len(classes)
     if parts[1] == "longtail":
         return Imbalance(ratio, ratio ** (-np.arange(n) / (n - 1)), of_largest=True)
@@ -89,9 +89,9 @@ def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float
         match = rule.match(spec, position)
         if match is None:
             raise _explained(spec, spec[position:], classes)
-        a, b = _place(match[1], "--noise", spec, classes), _place(match[3], "--noise", spec, classes)
+        a, b = _place(match[1], "noise", spec, classes), _place(match[3], "noise", spec, classes)
         if a == b:
-            raise UserError(f"--noise {spec!r}: class {classes[a]!r} can't be flipped to itself; name two classes")
+            raise _refused("noise", spec, f"class {classes[a]!r} can't be flipped to itself; name two classes")
         rules.append((a, match[2], b, _probability(match[4], spec)))
         position = match.end()
     return rules
@@ -102,11 +102,11 @@ def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
     match = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
     for name in match.groups() if match else ():
         if name not in classes:
-            return unknown("class", name, classes).at(f"--noise {spec!r}")
+            return _refused("noise", spec, str(unknown("class", name, classes)))
     kind = re.match(r"\s*(\w+)\s*:", rest)
     if kind and kind[1] in ("uniform", "pairs"):
-        return UserError(f"--noise {spec!r}: {kind[1]} flips every class and stands alone; give each class one rule")
-    return UserError(f"--noise {spec!r} is not understood at {rest.strip()[:40]!r}; write {NOISE_FORMS}")
+        return _refused("noise", spec, f"{kind[1]} flips every class and stands alone; give each class one rule")
+    return _refused("noise", spec, f"is not understood at {rest.strip()[:40]!r}; write {NOISE_FORMS}")
 
 
 def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
@@ -117,11 +117,11 @@ def _listed(text: str, spec: str, classes: Sequence[str]) -> list[int]:
         match = entry.match(text, position)
         if match is None:
             wrong = text[position:].split(",")[0].strip()
-            raise unknown("class", wrong, classes).at(f"--imbalance {spec!r}")
-        ids.append(_place(match[1], "--imbalance", spec, classes))
+            raise _refused("imbalance", spec, str(unknown("class", wrong, classes)))
+        ids.append(_place(match[1], "imbalance", spec, classes))
         position = match.end()
     if len(set(ids)) < len(ids):
-        raise UserError(f"--imbalance {spec!r}: a class is named twice")
+        raise _refused("imbalance", spec, "a class is named twice; name each once")
     return ids
 
 
@@ -130,32 +130,35 @@ def _any_of(classes: Sequence[str]) -> str:
     return "|".join([*names, r"#\d+"])
 
 
-def _place(name: str, option: str, spec: str, classes: Sequence[str]) -> int:
+def _place(name: str, setting: str, spec: str, classes: Sequence[str]) -> int:
     """Return the position of the class of that name, or at that position."""
     if name in classes:
         return classes.index(name)
     place = int(name[1:])
     if place >= len(classes):
-        raise UserError(
-            f"{option} {spec!r}: there is no class {name}; of {len(classes)} classes, the last is #{len(classes) - 1}"
-        )
+        rule = f"there is no class {name}; of {len(classes)} classes, the last is #{len(classes) - 1}"
+        raise _refused(setting, spec, rule)
     return place
 
 
 def _probability(text: str, spec: str) -> float:
     value = _number(text)
     if value is None or not 0 <= value <= 1:
-        raise UserError(f"--noise {spec!r}: {text.strip()!r} is no probability; it must be in [0, 1], such as 0.4")
+        raise _refused("noise", spec, f"{text.strip()!r} is no probability; it must be in [0, 1], such as 0.4")
     return value
 
 
 def _ratio(text: str, spec: str) -> float:
     value = _number(text)
     if value is None or not 1 <= value < float("inf"):
-        raise UserError(
-            f"--imbalance {spec!r}: {text.strip()!r} is no ratio; it must be at least 1, such as 10 to keep a tenth"
-        )
+        rule = f"{text.strip()!r} is no ratio; it must be at least 1, such as 10 to keep a tenth"
+        raise _refused("imbalance", spec, rule)
     return value
+
+
+def _refused(setting: str, spec: str, rule: str) -> UserError:
+    """Return the error about a specification of noise or imbalance."""
+    return UserError(rule, setting=setting, value=spec, given=f"--{setting} {spec!r}")
 
 
 def _number(text: str) -> float | None:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
+from skedastic.data.sources.arrays import wrong_shape
+from skedastic.data.sources.names import shown_name
 from skedastic.errors import UserError
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
@@ -40,7 +42,7 @@ class Bytes(Protocol):
         ...
 
     def name(self, row: int) -> str:
-        """Return what errors call the image of a row."""
+        """Return where the image of a row is, as errors say it."""
         ...
 
 
@@ -65,8 +67,8 @@ class ArrowBytes:
         return encoded
 
     def name(self, row: int) -> str:
-        """Return what errors call the image of a row."""
-        return f"{self.file}: the image in row {row}"
+        """Return where the image of a row is, as errors say it."""
+        return f"{self.file}, row {row}, column {self.column!r}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ class FileBytes:
 
     def name(self, row: int) -> str:
         """Return the file of a row."""
-        return f"the image {self.paths[row]}"
+        return self.paths[row]
 
 
 def _bytes_of(path: str) -> bytes | None:
@@ -148,14 +150,14 @@ class EncodedImages:
         with open_image(encoded, name) as image:
             channels, height, width = self.size
             if image.size != (width, height) and not self.resized:
-                raise UserError(
-                    f"{name} has {image.width} x {image.height} pixels, the first of them "
-                    f"{width} x {height}; resize all images to one size with --image-size"
+                rule = (
+                    f"the image has {image.width} x {image.height} pixels, the first one has {width} x {height}; resize "
+                    "all images to one size with --image-size"
                 )
+                raise UserError(rule, setting=name, value=f"{image.width} x {image.height}", given=name)
             if channels == 1 and image.mode != "L":
-                raise UserError(
-                    f"{name} has mode {image.mode}, the first of them is grey (L); convert all images to one mode"
-                )
+                rule = f"the image has mode {image.mode}, the first one is grey (L); convert all images to one mode"
+                raise UserError(rule, setting=name, value=image.mode, given=name)
             pixels = image if channels == 1 else _to_rgb(image, name)
             if pixels.size != (width, height):
                 pixels = PIL.ImageOps.fit(pixels, (width, height), PIL.Image.Resampling.BILINEAR)
@@ -190,11 +192,12 @@ def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
             data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
         except (OSError, datasets.exceptions.DatasetsError) as error:
             reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
-            raise UserError(
-                f"{paths[0]}: the images can't be mapped from the cache of the package datasets ({reason}); "
-                "set HF_HOME to a folder that can be written, with room for a copy of the file"
-            ) from None
-    return ArrowBytes(data, column, paths[0].name)
+            rule = (
+                f"the images can't be mapped from the cache of the package datasets ({reason}); set HF_HOME to a folder "
+                "that can be written, with room for a copy of the file"
+            )
+            raise UserError(rule, setting=str(paths[0])) from None
+    return ArrowBytes(data, column, shown_name(paths))
 
 
 @contextmanager
@@ -204,7 +207,7 @@ def quiet_datasets(name: str) -> Iterator[Any]:
         import datasets
         from datasets.utils import are_progress_bars_disabled
     except ImportError:
-        raise UserError(f"{name}: {NEEDS_EXTRA}") from None
+        raise UserError(NEEDS_EXTRA, setting=name) from None
     quiet = are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -218,7 +221,7 @@ def quiet_datasets(name: str) -> Iterator[Any]:
 def open_image(encoded: bytes | None, name: str) -> Iterator[Image]:
     """Open an encoded image, for the length of a with-block. Raises UserError, with its name, where it is none."""
     if encoded is None:
-        raise UserError(f"{name} is empty or not there; remove the row, or restore the image")
+        raise UserError("the image is empty or not there; remove the row, or restore the image", setting=name)
     try:
         with PIL.Image.open(io.BytesIO(encoded)) as image:
             yield image
@@ -226,12 +229,13 @@ def open_image(encoded: bytes | None, name: str) -> Iterator[Image]:
         raise
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(f"{name} can't be decoded ({reason}); mend or remove it") from None
+        raise UserError(f"the image can't be decoded ({reason}); mend or remove it", setting=name) from None
 
 
 def _to_rgb(image: Image, name: str) -> Image:
     if image.mode not in COLOURED:
-        raise UserError(f"{name} has mode {image.mode}; convert the images to RGB or grey (L)")
+        rule = f"the image has mode {image.mode}; convert the images to RGB or grey (L)"
+        raise UserError(rule, setting=name, value=image.mode, given=name)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -246,16 +250,18 @@ def as_images(pixels: Tensor, name: str) -> Tensor:
     elif len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3):
         pixels = pixels.permute(0, 3, 1, 2).contiguous()
     elif len(shape) != 4:
-        raise UserError(f"{name} has shape {list(shape)}; give rows [n, d], or images [n, H, W] or [n, C, H, W]")
+        raise wrong_shape(name, shape, "must be rows [n, d], or images [n, H, W] or [n, C, H, W]")
     if 0 in pixels.shape[1:]:
-        raise UserError(f"{name} has shape {list(shape)}: the images are empty")
+        raise wrong_shape(name, shape, "the images are empty")
     if pixels.is_floating_point():
         return pixels.float()
     if pixels.dtype == torch.bool:
         return pixels.to(torch.uint8) * 255
     low, high = (int(v) for v in pixels.aminmax()) if len(pixels) else (0, 0)
     if low < 0 or high > 255:
-        raise UserError(f"{name} holds pixels from {low} to {high}; give integers in 0..255, or reals in [0, 1]")
+        rule = "give integers in 0..255, or reals in [0, 1]"
+        wrong = low if low < 0 else high
+        raise UserError(rule, setting=name, value=wrong, given=f"{name} holds pixels from {low} to {high}")
     return pixels.to(torch.uint8)
 
 

@@ -18,7 +18,7 @@ from skedastic.core.samplers import seeded
 from skedastic.data.dataset import Dataset, Stream, without_padding
 from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.data.settings import Augment
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError, check_choice
 
 PADDING = 4  # pixels of black around an image before it is cropped
 MOST_WORKERS = 8
@@ -56,13 +56,15 @@ class Loader:
         workers: int | Literal["auto"] = "auto",
     ) -> None:
         if batch_size < 2:
-            raise UserError(f"batch_size={batch_size} must be at least 2: BatchNorm can't take a single example")
+            rule = "must be at least 2, since BatchNorm can't take a single example"
+            raise UserError(rule, setting="train.batch_size", value=batch_size)
         if batch_size < least:
-            raise UserError(f"batch_size={batch_size} must be at least {least} for this method, one for each class")
-        if augment not in get_args(Augment):
-            raise unknown("augmentation", augment, get_args(Augment))
+            rule = f"must be at least {least} for this method, one for each class"
+            raise UserError(rule, setting="train.batch_size", value=batch_size)
+        check_choice("train.augment", augment, get_args(Augment))
         if augment == "crop-flip" and dataset.kind != "image":
-            raise UserError("augment=crop-flip moves pixels, and the data is a table; use augment=none")
+            rule = "moves pixels, and the data has none; use train.augment=none"
+            raise UserError(rule, setting="train.augment", value=augment)
         colour = dataset.kind == "image" and dataset.x.shape[1] == 3
         self.dataset = dataset
         self.batch_size, self.least = batch_size, least
@@ -182,4 +184,5 @@ def dead_workers_said() -> Iterator[None]:
 
 
 def _worker_died(reason: str) -> UserError:
-    return UserError(f"a process that decodes images died ({reason}); try fewer with train.workers, or 0")
+    rule = f"a process that decodes images died ({reason}); try fewer, or 0"
+    return UserError(rule, setting="train.workers")

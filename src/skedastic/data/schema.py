@@ -59,7 +59,9 @@ class Schema:
         """Return the schema that `to_json` described. Raises UserError where it is damaged."""
         kinds: dict[str, ColumnKind] = {name: kind for name, kind in state["kinds"].items() if kind in COLUMN_KINDS}
         if len(kinds) != len(state["kinds"]):
-            raise UserError("the saved columns are of kinds that are not known here; fit the model again")
+            unknown = next(kind for kind in state["kinds"].values() if kind not in COLUMN_KINDS)
+            rule = f"they are of the kind {unknown!r}, which is not known here; fit the model again"
+            raise UserError(rule, setting="the saved columns", value=unknown, given="the saved columns")
         return Schema(
             target=target_from_json(state["target"]),
             grouping=grouping_from_json(state["grouping"]),

@@ -36,14 +36,14 @@ def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
     neither = ~(train | test | validation)
     if neither.any():
         row = int(neither.argmax())
-        raise UserError(
-            f"{place.at(row)}: {names[codes[row]]!r} is none of train, test and validation; name another column with --split"
-        )
+        word = names[codes[row]]
+        rule = f"{word!r} is none of train, test and validation; mend the cell, or name another column with --split"
+        raise place.error(row, rule, word)
     if not test.any():
         test, validation = validation, np.zeros_like(test)
     if not train.any() or not test.any():
         what = "train" if not train.any() else "test"
-        raise UserError(f"{place.column}: it names no row {what}; write train and test into it")
+        raise UserError(f"it names no row {what}; write train and test into it", setting=place.column)
     left_out = f"left out: {int(validation.sum()):,} rows for validation, since there are others for testing"
     removed = torch.from_numpy(np.flatnonzero(validation))
     notes = (*source.notes, left_out) if len(removed) else source.notes

@@ -29,7 +29,8 @@ def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = Non
     """
     n = len(y)
     if not 2 <= k <= n:
-        raise UserError(f"folds={k}: the number of folds must be in [2, {n}], the number of training examples")
+        rule = f"must be in [2, {n}], {n} being the number of training examples"
+        raise UserError(rule, setting="folds", value=k)
     if unit is not None:
         return _whole_units(_strata(group, y), unit, k, seed)
     rng = np.random.default_rng(seed)
@@ -44,7 +45,8 @@ def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) 
 
     units = len(torch.unique(unit))
     if units < k:
-        raise UserError(f"group_by: its column has {units} different cells, and {k} parts need as many at least")
+        rule = f"its column has {units} different cells, and {k} parts need at least {k}"
+        raise UserError(rule, setting="group_by")
     fold = np.empty(len(unit), dtype=np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are rarer than folds
@@ -68,7 +70,8 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     Raises UserError for other fractions.
     """
     if not 0 < fraction < 1:
-        raise UserError(f"test={fraction:g}: the fraction held out for testing must be in (0, 1), such as 0.3")
+        rule = "the fraction held out for testing must be in (0, 1), such as 0.3"
+        raise UserError(rule, setting="test", value=fraction)
     rng = np.random.default_rng(seed)
     kept, whole = source.rows, source.removed is None
     labels = source.target.strata(source.y)
@@ -105,10 +108,11 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
     short = np.flatnonzero(count < 2)
     if len(short):
         name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"
-        raise UserError(
-            f"reference={fraction:g}: {name} has {count[short[0]]} training example, and one can't be in the reference set "
-            "and in the training set; give a file as reference"
+        rule = (
+            f"{name} has {count[short[0]]} training example, and one can't be in the reference set and in the training "
+            "set; give a file as reference"
         )
+        raise UserError(rule, setting="reference", value=fraction)
     take = np.minimum(max(round(fraction * len(rows) / len(count)), 1), count // 2)
     shuffled = rng.permutation(len(rows))
     chosen = np.concatenate([shuffled[y[shuffled] == c][:k] for c, k in enumerate(take)])
@@ -133,7 +137,8 @@ def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
         rank[y == label] = np.arange((y == label).sum())
     kept, others = order[rank < 2], order[rank >= 2]
     if len(kept) > n:
-        raise UserError(f"limit={n} is too few: {len(np.unique(y))} classes need 2 examples each, {len(kept)} in all")
+        rule = f"{len(np.unique(y))} classes need 2 examples each, {len(kept)} in all; raise it"
+        raise UserError(rule, setting="limit", value=n)
     others = others[_by_stratum(_strata(dataset.group, dataset.strata)[others], rng)]
     rows = np.concatenate([kept, others[_evenly(len(others), n - len(kept), rng)]])
     return dataset.subset(torch.from_numpy(np.sort(rows)))

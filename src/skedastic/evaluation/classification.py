@@ -13,6 +13,7 @@ from skedastic.errors import UserError
 from skedastic.evaluation.intervals import wilson
 from skedastic.evaluation.metrics import Accuracy, BySize, ClassificationMetrics, WorstGroup
 
+NAME = "evaluate_classification"  # in errors
 CALIBRATION_BINS = 15
 ROW_SUM_TOLERANCE = 1e-2  # what half precision leaves of a sum of one
 
@@ -109,27 +110,25 @@ def _calibration_error(p: Floats, y: Integers) -> float:
 
 def _check(p: Floats, y: Integers, g: Integers, train: Integers, n_classes: int, n_groups: int) -> None:
     if n_classes < 2:
-        raise UserError(f"evaluate_classification: needs at least 2 classes, got {n_classes}")
+        raise UserError("needs at least 2 classes", setting=f"{NAME}: classes", value=n_classes)
     if y.ndim != 1 or p.shape != (len(y), n_classes) or g.shape != y.shape or train.shape != (n_groups,):
         shapes = ", ".join(str(list(a.shape)) for a in (p, y, g, train))
-        raise UserError(
-            f"evaluate_classification: needs probabilities [m, {n_classes}], labels [m], group [m], train_count [{n_groups}], "
-            f"got shapes {shapes}"
-        )
+        rule = f"needs probabilities [m, {n_classes}], labels [m], group [m], train_count [{n_groups}]"
+        raise UserError(rule, setting=NAME, value=shapes, given=f"{NAME}: got shapes {shapes}")
     if not len(y):
-        raise UserError("evaluate_classification: the test set is empty; it needs at least one example")
+        raise UserError("the test set is empty; it needs at least one example", setting=f"{NAME}: labels")
     for what, numbers, bound in (("labels", y, n_classes), ("group", g, n_groups)):
         if numbers.min() < 0 or numbers.max() >= bound:
-            raise UserError(
-                f"evaluate_classification: {what} must be in 0..{bound - 1}, got {numbers.min()}..{numbers.max()}"
-            )
+            wrong = numbers.min() if numbers.min() < 0 else numbers.max()
+            raise UserError(f"must be in 0..{bound - 1}", setting=f"{NAME}: {what}", value=wrong)
     if not np.isfinite(p).all():
-        row = int((~np.isfinite(p)).any(1).argmax())
-        raise UserError(f"evaluate_classification: row {row} of the probabilities is not finite")
-    wrong = (p < -ROW_SUM_TOLERANCE).any(1) | (np.abs(p.sum(1) - 1) > ROW_SUM_TOLERANCE)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise UserError(
-            f"evaluate_classification: row {row} of the probabilities sums to {p[row].sum():g}, least value "
-            f"{p[row].min():g}; rows must be probabilities, and logits need a softmax first"
-        )
+        row, column = np.argwhere(~np.isfinite(p))[0]
+        place = f"{NAME}: probabilities[{row}, {column}]"
+        raise UserError("must be finite", setting=place, value=float(p[row, column]))
+    off = (p < -ROW_SUM_TOLERANCE).any(1) | (np.abs(p.sum(1) - 1) > ROW_SUM_TOLERANCE)
+    if off.any():
+        row = int(off.argmax())
+        place, total = f"{NAME}: probabilities[{row}]", float(p[row].sum())
+        given = f"{place} sums to {total:g}, and its least value is {p[row].min():g}"
+        rule = "rows must be probabilities, and logits need a softmax first"
+        raise UserError(rule, setting=place, value=total, given=given)

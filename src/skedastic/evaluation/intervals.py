@@ -44,9 +44,9 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise UserError(f"mean_interval: needs one or more finite numbers, got {x.tolist()}")
+        raise UserError("needs one or more finite numbers", setting="mean_interval: values", value=x.tolist())
     if not 0 < level < 1:
-        raise UserError(f"mean_interval: level is {level}; it must be in (0, 1), for instance 0.95")
+        raise UserError("must be in (0, 1), for instance 0.95", setting="mean_interval: level", value=level)
     mean = float(x.mean())
     if len(x) == 1:
         return {"mean": mean, "low": None, "high": None, "values": x.tolist()}
@@ -61,7 +61,9 @@ def paired(values_a: Sequence[float], values_b: Sequence[float], level: float = 
         UserError: as `mean_interval`, or the two have different lengths.
     """
     if len(values_a) != len(values_b):
-        raise UserError(f"paired: needs as many values of one as of the other, got {len(values_a)} and {len(values_b)}")
+        sizes = f"{len(values_a)} and {len(values_b)}"
+        rule = "needs as many values of one as of the other"
+        raise UserError(rule, setting="paired", value=sizes, given=f"paired: got {sizes}")
     return mean_interval([a - b for a, b in zip(values_a, values_b, strict=True)], level)
 
 

@@ -164,9 +164,8 @@ class Metrics(ABC, Generic[S]):
                 raise unknown("group", name, self.groups)
         mean = _mean(self.groups[name].value for name in names)
         if mean is None:
-            raise UserError(
-                f"mean_of_groups: the test set has no example of {', '.join(map(repr, names)) or 'no group'}"
-            )
+            rule = "the test set must have an example of one of these groups"
+            raise UserError(rule, setting="mean_of_groups: names", value=list(names))
         return mean
 
     @abstractmethod

@@ -13,6 +13,7 @@ from skedastic.errors import UserError
 from skedastic.evaluation.intervals import Floats
 from skedastic.evaluation.metrics import BySize, Error, RegressionMetrics, WorstGroup
 
+NAME = "evaluate_regression"  # in errors
 NO_ROWS = Error(n=0, rmse=None, low=None, high=None, mae=None, mae_low=None, mae_high=None)
 
 
@@ -77,15 +78,14 @@ def _mean_of_positive(values: Floats) -> tuple[float, float | None, float | None
 def _check(p: Floats, y: Floats, g: np.ndarray, train: np.ndarray, n_groups: int) -> None:
     if y.ndim != 1 or not p.shape == y.shape == g.shape or train.shape != (n_groups,):
         shapes = ", ".join(str(list(a.shape)) for a in (p, y, g, train))
-        raise UserError(
-            f"evaluate_regression: needs predictions [m], targets [m], group [m], train_count [{n_groups}], got shapes {shapes}"
-        )
+        rule = f"needs predicted [m], targets [m], group [m], train_count [{n_groups}]"
+        raise UserError(rule, setting=NAME, value=shapes, given=f"{NAME}: got shapes {shapes}")
     if not len(y):
-        raise UserError("evaluate_regression: the test set is empty; it needs at least one example")
+        raise UserError("the test set is empty; it needs at least one example", setting=f"{NAME}: targets")
     if g.min() < 0 or g.max() >= n_groups:
-        raise UserError(f"evaluate_regression: group must be in 0..{n_groups - 1}, got {g.min()}..{g.max()}")
-    for what, numbers in (("predictions", p), ("targets", y)):
+        wrong = g.min() if g.min() < 0 else g.max()
+        raise UserError(f"must be in 0..{n_groups - 1}", setting=f"{NAME}: group", value=wrong)
+    for name, numbers in (("predicted", p), ("targets", y)):
         if not np.isfinite(numbers).all():
-            raise UserError(
-                f"evaluate_regression: row {int((~np.isfinite(numbers)).argmax())} of the {what} is not finite"
-            )
+            row = int((~np.isfinite(numbers)).argmax())
+            raise UserError("must be finite", setting=f"{NAME}: {name}[{row}]", value=float(numbers[row]))

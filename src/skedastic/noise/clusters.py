@@ -140,10 +140,11 @@ def _check_rows(count: Tensor, in_fold: Tensor, folds: int, classes: Sequence[st
     least = int(in_fold.argmin())
     if in_fold[least] < ROWS * number:
         of = f"class {classes[least]!r} has" if classes[least] else "there are"
-        raise UserError(
-            f"groups={CLUSTER}{number}: {of} {int(count[least])} training rows, and {number} clusters found with {folds} folds need "
+        rule = (
+            f"{of} {int(count[least])} training rows, and {number} clusters found with {folds} folds need "
             f"{ROWS * number * folds}; take fewer clusters, or more rows"
         )
+        raise UserError(rule, setting="groups", value=f"{CLUSTER}{number}")
 
 
 def _directions(network: Trained, x: Features, outputs: int) -> Tensor:
@@ -163,10 +164,11 @@ def _means(features: Tensor, number: int, seed: int, name: str) -> Tensor:
         try:
             clusters = KMeans(number, n_init=STARTS, random_state=seed).fit(features[rows].double().numpy())
         except ConvergenceWarning:
-            raise UserError(
-                f"groups={CLUSTER}{number}: the network tells fewer than {number} kinds of rows apart{f' in class {name!r}' if name else ''}; "
-                "take fewer clusters, or train longer"
-            ) from None
+            of = f" in class {name!r}" if name else ""
+            rule = (
+                f"the network tells fewer than {number} kinds of rows apart{of}; take fewer clusters, or train longer"
+            )
+            raise UserError(rule, setting="groups", value=f"{CLUSTER}{number}") from None
     return torch.from_numpy(clusters.cluster_centers_).float()
 
 

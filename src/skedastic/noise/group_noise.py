@@ -101,12 +101,12 @@ def group_stats(
     """
     g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(counted_mask, dtype=bool)
     if g.ndim != 1 or not len(g) or not g.shape == wrong.shape == held.shape:
-        raise UserError(
-            f"group_stats: group, error and counted_mask must be [n] with n at least 1, "
-            f"got shapes {list(g.shape)}, {list(wrong.shape)}, {list(held.shape)}"
-        )
+        shapes = f"{list(g.shape)}, {list(wrong.shape)}, {list(held.shape)}"
+        rule = "group, error and counted_mask must be [n] with n at least 1"
+        raise UserError(rule, setting="group_stats", value=shapes, given=f"group_stats: got shapes {shapes}")
     if g.min() < 0 or g.max() >= len(names):
-        raise UserError(f"group_stats: groups are numbered 0..{len(names) - 1} by {len(names)} names, got {g.max()}")
+        rule = f"groups are numbered 0..{len(names) - 1} by {len(names)} names"
+        raise UserError(rule, setting="group_stats: group", value=g.min() if g.min() < 0 else g.max())
     count, counted, errors = (np.bincount(g[rows], minlength=len(names)) for rows in (slice(None), held, held & wrong))
     rates = group_noise(errors, counted, shrink=shrink, level=level)
     columns = (count, count / len(g), errors, counted, rates.rate, rates.low, rates.high)
@@ -116,19 +116,20 @@ def group_stats(
 def _checked(errors: ArrayLike, counted: ArrayLike, level: float) -> tuple[Floats, Floats]:
     e, n = np.asarray(errors, dtype=np.float64), np.asarray(counted, dtype=np.float64)
     if e.ndim != 1 or e.shape != n.shape or not len(e):
-        raise UserError(
-            f"group_noise: errors and counted must both be [G] with G at least 1, "
-            f"got shapes {list(e.shape)} and {list(n.shape)}"
-        )
+        shapes = f"{list(e.shape)} and {list(n.shape)}"
+        rule = "errors and counted must both be [G] with G at least 1"
+        raise UserError(rule, setting="group_noise", value=shapes, given=f"group_noise: got shapes {shapes}")
     wrong = ~((e >= 0) & (e <= n) & np.isfinite(n) & (e % 1 == 0) & (n % 1 == 0))
     if wrong.any():
         g = int(wrong.argmax())
         raise UserError(
-            f"group_noise: group number {g} has {e[g]:g} errors in {n[g]:g} held-out examples; "
-            f"both must be whole numbers with 0 ≤ errors ≤ counted"
+            "both must be whole numbers with 0 ≤ errors ≤ counted",
+            setting=f"group_noise: errors[{g}]",
+            value=float(e[g]),
+            given=f"group_noise: group number {g} has {e[g]:g} errors in {n[g]:g} held-out examples",
         )
     if not 0 < level < 1:
-        raise UserError(f"group_noise: level is {level}; it must be in (0, 1), for instance 0.95")
+        raise UserError("must be in (0, 1), for instance 0.95", setting="group_noise: level", value=level)
     return e, n
 
 

@@ -98,16 +98,17 @@ def kurtosis(squares: Floats, group: np.ndarray, groups: int) -> float:
 def _checked(residuals: ArrayLike, group: ArrayLike, groups: int, level: float) -> tuple[Floats, np.ndarray]:
     r, g = np.asarray(residuals, dtype=np.float64), np.asarray(group)
     if r.ndim != 1 or r.shape != g.shape or groups < 1:
-        raise UserError(
-            f"group_variance: residuals and group must both be [m], and there must be a group; got shapes "
-            f"{list(r.shape)} and {list(g.shape)} and {groups} groups"
-        )
+        shapes = f"{list(r.shape)} and {list(g.shape)} and {groups} groups"
+        rule = "residuals and group must both be [m], and there must be a group"
+        raise UserError(rule, setting="group_variance", value=shapes, given=f"group_variance: got shapes {shapes}")
     if not np.isfinite(r).all():
-        raise UserError(f"group_variance: residual number {int((~np.isfinite(r)).argmax())} is not finite")
+        place = int((~np.isfinite(r)).argmax())
+        raise UserError("must be finite", setting=f"group_variance: residuals[{place}]", value=float(r[place]))
     if len(g) and (g.min() < 0 or g.max() >= groups):
-        raise UserError(f"group_variance: groups are numbered 0..{groups - 1}, got {g.min()}..{g.max()}")
+        wrong = g.min() if g.min() < 0 else g.max()
+        raise UserError(f"groups are numbered 0..{groups - 1}", setting="group_variance: group", value=wrong)
     if not 0 < level < 1:
-        raise UserError(f"group_variance: level is {level}; it must be in (0, 1), for instance 0.95")
+        raise UserError("must be in (0, 1), for instance 0.95", setting="group_variance: level", value=level)
     return r, g.astype(np.int64)
 
 

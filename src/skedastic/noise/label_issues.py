@@ -140,13 +140,16 @@ def true_probabilities(p: NDArray[np.float64], noise: NDArray[np.float64]) -> ND
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:
     if len(classes) < 2:
-        raise UserError(f"find_label_issues: needs at least 2 classes, got {list(classes)}")
+        raise UserError("needs at least 2 classes", setting="find_label_issues: classes", value=list(classes))
     if p.shape != (len(y), len(classes)) or y.ndim != 1 or number.shape != y.shape:
-        raise UserError(
-            f"find_label_issues: needs probabilities [n, {len(classes)}], labels [n] and index [n], "
-            f"got shapes {list(p.shape)}, {list(y.shape)}, {list(number.shape)}"
-        )
+        shapes = f"{list(p.shape)}, {list(y.shape)}, {list(number.shape)}"
+        rule = f"needs probabilities [n, {len(classes)}], labels [n] and index [n]"
+        given = f"find_label_issues: got shapes {shapes}"
+        raise UserError(rule, setting="find_label_issues", value=shapes, given=given)
     if len(y) and (y.min() < 0 or y.max() >= len(classes)):
-        raise UserError(f"find_label_issues: labels must be in 0..{len(classes) - 1}, got {y.min()}..{y.max()}")
-    if (p < -TOLERANCE).any() or (p > 1 + TOLERANCE).any():
-        raise UserError("find_label_issues: a probability is outside [0, 1]; logits need a softmax first")
+        rule = f"must be in 0..{len(classes) - 1}"
+        raise UserError(rule, setting="find_label_issues: labels", value=y.min() if y.min() < 0 else y.max())
+    outside = (p < -TOLERANCE) | (p > 1 + TOLERANCE)
+    if outside.any():
+        rule = "must be in [0, 1]; logits need a softmax first"
+        raise UserError(rule, setting="find_label_issues: probabilities", value=float(p[outside][0]))

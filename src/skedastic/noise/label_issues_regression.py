@@ -15,6 +15,7 @@ from scipy.special import erfc
 
 from skedastic.errors import UserError
 
+NAME = "find_label_issues_regression"  # in errors
 FALSE_SHARE = 0.05  # of those called an issue, were the noise normal
 
 
@@ -37,9 +38,11 @@ def find_label_issues_regression(
     number = np.asarray(index)
     if y.ndim != 1 or not p.shape == y.shape == v.shape == number.shape:
         shapes = ", ".join(str(list(a.shape)) for a in (p, y, number, v))
-        raise UserError(f"find_label_issues_regression: needs four times [n], got shapes {shapes}")
+        rule = "held_out, targets, index and variance must all be [n]"
+        raise UserError(rule, setting=NAME, value=shapes, given=f"{NAME}: got shapes {shapes}")
     if not (v >= 0).all():
-        raise UserError(f"find_label_issues_regression: variance number {int((~(v >= 0)).argmax())} is not at least 0")
+        place = int((~(v >= 0)).argmax())
+        raise UserError("must be at least 0", setting=f"{NAME}: variance[{place}]", value=float(v[place]))
     seen = ~np.isnan(p)
     p, y, v, number = p[seen], y[seen], v[seen], number[seen]
     off = y - p

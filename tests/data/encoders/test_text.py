@@ -10,11 +10,11 @@ from skedastic.core import find_taps, regularized_loss
 from skedastic.data import Classes, Dataset, Grouping, Loader, TextSettings
 from skedastic.data.dataset import without_padding
 from skedastic.data.encoders.text import TextEncoder
-from skedastic.errors import UserError
 from skedastic.models import choose, make
 from skedastic.models.bilstm import BiLSTM
 from skedastic.models.inputs import Inputs
 from skedastic.models.row_input import RowInput, embedding_width, vector_width
+from tests.support.refusals import refused
 
 WIDTH, LENGTHS = 5, [7, 1, 4, 6, 0]
 TEXTS = ["a small film of great joy", "what a waste of a good evening", "joy, and then none 😀", ""] * 5
@@ -96,9 +96,9 @@ def test_rows_give_a_network_what_is_in_them() -> None:
         [x[:, :2], net.embeddings[0].weight[3].expand(5, -1), net.embeddings[1].weight[199].expand(5, -1)], 1
     )
     assert torch.equal(net.net.vector, expected)
-    with pytest.raises(UserError, match="model mlp reads numbers, and the data has a text"):
+    with refused("model", "mlp", rule="the data has a text"):
         make("mlp", inputs, 3)
-    with pytest.raises(UserError, match="model bilstm reads text, and the data has none"):
+    with refused("model", "bilstm", rule="the data has none"):
         make("bilstm", (4,), 3)
 
 
@@ -132,13 +132,9 @@ def test_tokens_are_the_same_each_time_and_hold_every_character() -> None:
 
 
 def test_settings_that_can_not_be() -> None:
-    for settings, words in (({"vocabulary": 20}, "at least 300"), ({"length": 0}, "in .1, 100000.")):
-        with pytest.raises(UserError, match=words):
-            TextSettings(**settings)
-    for options, words in (
-        ({"pool": "sum"}, "model.pool"),
-        ({"dropout": 1.0}, "model.dropout=1.0"),
-        ({"layers": 0}, "model.layers=0"),
-    ):
-        with pytest.raises(UserError, match=words):
-            make("bilstm", Inputs(kind="text", shape=(9,), tokens=9, vocabulary=40), 3, options)
+    for name, value in (("vocabulary", 20), ("length", 0)):
+        with refused(f"tokens.{name}", value):
+            TextSettings(**{name: value})
+    for name, value in (("pool", "sum"), ("dropout", 1.0), ("layers", 0)):
+        with refused(f"model.{name}", value):
+            make("bilstm", Inputs(kind="text", shape=(9,), tokens=9, vocabulary=40), 3, {name: value})

@@ -11,16 +11,17 @@ import torch
 
 from skedastic.data import Source, from_arrays, open_source
 from skedastic.errors import UserError
+from tests.support.refusals import check_refusal, refused
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 3
 
 
-def refused(*args: object, **options: object) -> str:
-    with pytest.raises(UserError) as error:
+def refusal(*args: object, **options: object) -> UserError:
+    """Return the error with which arrays are refused."""
+    with pytest.raises(UserError) as caught:
         from_arrays(*args, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -59,9 +60,9 @@ def test_a_frame_with_any_index_and_column_names() -> None:
     frame = pd.DataFrame(X, index=np.arange(12) * 2, columns=[0, 1, 2]).assign(colour=list("rgb") * 4)
     source = from_arrays(frame, Y)
     assert list(source.features.columns) == ["0", "1", "2", "colour"]
-    assert "two columns 'a'" in refused(pd.DataFrame(X, columns=["a", "a", "b"]), Y)
+    check_refusal(refusal(pd.DataFrame(X, columns=["a", "a", "b"]), Y), "X", "a", rule="occurs twice")
     frame.iloc[2, 1] = np.inf
-    assert "X: column '1', row 2: inf is not in" in refused(frame, Y)
+    check_refusal(refusal(frame, Y), "X, row 2, column '1'", np.inf)
 
 
 def test_images_in_every_layout() -> None:
@@ -86,42 +87,40 @@ def test_features_that_can_not_be() -> None:
     hole = X.copy()
     hole[4, 1] = np.nan
     hole[5, 2] = np.inf
-    assert (
-        refused(hole, Y)
-        == "X[4, 1] (row 4, column 1) is nan, as 1 other values are; impute or remove such values first"
+    assert str(refusal(hole, Y)) == (
+        "X[4, 1] (row 4, column 1) is nan, as 1 other values are: impute or remove such values first"
     )
     text = X.astype(object)
     text[2, 0] = "abc"
-    assert refused(text, Y) == "X[2, 0] (row 2, column 0) is 'abc', which is not a number; encode or remove that column"
+    check_refusal(refusal(text, Y), "X[2, 0]", "abc", rule="must be a number")
     text[2, 0] = None
-    assert "X[2, 0] (row 2, column 0) is nan" in refused(text, Y)
-    assert "X[0, 0] (row 0, column 0) is 1e+300" in refused(np.full((12, 2), 1e300), Y)
-    assert "ragged" in refused([[1, 2], [3]], [0, 1])
-    assert "complex" in refused(torch.ones(12, 2, dtype=torch.complex64), Y)
-    assert "it must hold numbers" in refused(np.ones((12, 2), dtype=complex), Y)
-    assert "X has shape [12]; give rows [n, d], or images" in refused(X[:, 0], Y)
-    assert "X has shape [12, 0]: there is no feature" in refused(X[:, :0], Y)
-    assert "the images are empty" in refused(np.ones((12, 0, 4)), Y)
-    assert "X holds pixels from 0 to 300; give integers in 0..255" in refused(
-        np.full((12, 2, 2), 300) * (Y > 0)[:, None, None], Y
-    )
-    assert refused(X[:0], []) == "X has no rows"
-    assert refused(pd.DataFrame(X[:0]), []) == "X has no rows"
+    check_refusal(refusal(text, Y), "X[2, 0]", rule="impute")
+    check_refusal(refusal(np.full((12, 2), 1e300), Y), "X[0, 0]", 1e300)
+    check_refusal(refusal([[1, 2], [3]], [0, 1]), "X", None, rule="differ in length")
+    check_refusal(refusal(torch.ones(12, 2, dtype=torch.complex64), Y), "X", "torch.complex64")
+    check_refusal(refusal(np.ones((12, 2), dtype=complex), Y), "X", "complex128")
+    check_refusal(refusal(X[:, 0], Y), "X", [12])
+    check_refusal(refusal(X[:, :0], Y), "X", [12, 0], rule="no feature")
+    check_refusal(refusal(np.ones((12, 0, 4)), Y), "X", [12, 0, 4], rule="images are empty")
+    bright = np.full((12, 2, 2), 300) * (Y > 0)[:, None, None]
+    check_refusal(refusal(bright, Y), "X", 300, rule="0..255")
+    for empty in (X[:0], pd.DataFrame(X[:0])):
+        check_refusal(refusal(empty, []), "X", None, rule="at least one")
 
 
 def test_labels_that_can_not_be() -> None:
-    assert refused(X, Y[:-1]) == "y has 11 entries and X 12 rows; give one entry for each example"
-    assert "groups has 2 entries" in refused(X, Y, groups=[1, 2])
-    assert "y has shape [12, 2]" in refused(X, np.eye(2)[Y % 2])
-    assert refused(X, [None, *Y[1:]]).startswith("y[0]: the label is missing")
-    assert "y[3]: the label is missing" in refused(X, np.where(np.arange(12) == 3, np.nan, Y))
-    assert "y has shape []" in refused(X, 5)
-    assert refused(X, None) == "y is missing; give a label for each example"
-    assert refused(X, [1] * 12) == "y: every label is '1'; a classifier needs at least two classes"
-    assert "y: class '2' with a single example" in refused(X, [0, 1] * 5 + [0, 2])
-    assert "y: class '7'" in refused(X, [0, 1] * 5 + [0, 7])
-    assert "this looks like regression" in refused(X, X[:, 0], task="classification")
-    assert "truth[11]: true label '9' is no class of the target" in refused(X, Y, truth=[0, 1, 2] * 3 + [0, 1, 9])
+    check_refusal(refusal(X, Y[:-1]), "y", 11, rule="one entry for each example")
+    check_refusal(refusal(X, Y, groups=[1, 2]), "groups", 2, rule="one entry for each example")
+    check_refusal(refusal(X, np.eye(2)[Y % 2]), "y", [12, 2])
+    check_refusal(refusal(X, [None, *Y[1:]]), "y[0]", None, rule="the label is missing")
+    check_refusal(refusal(X, np.where(np.arange(12) == 3, np.nan, Y)), "y[3]", None, rule="the label is missing")
+    check_refusal(refusal(X, 5), "y", [])
+    check_refusal(refusal(X, None), "y", None, rule="give a label for each example")
+    check_refusal(refusal(X, [1] * 12), "y", "1", rule="at least two classes")
+    check_refusal(refusal(X, [0, 1] * 5 + [0, 2]), "y", "2", rule="with a single example")
+    check_refusal(refusal(X, [0, 1] * 5 + [0, 7]), "y", "7", rule="with a single example")
+    check_refusal(refusal(X, X[:, 0], task="classification"), "y", 12, rule="looks like regression")
+    check_refusal(refusal(X, Y, truth=[0, 1, 2] * 3 + [0, 1, 9]), "truth[11]", "9", rule="no class of the target")
 
 
 def test_a_test_set_like_the_training_set() -> None:
@@ -129,16 +128,15 @@ def test_a_test_set_like_the_training_set() -> None:
     test = from_arrays(X[:2], ["b", "b"], groups=["w", "w"], schema=training.schema)
     assert test.y.tolist() == [1, 1]
     assert test.group.tolist() == [2, 2]
-    assert "y[1]: label 'c' does not occur in the training data" in refused(
-        X[:2], ["a", "c"], ["u", "u"], schema=training.schema
-    )
-    assert "group 'x' does not occur" in refused(X[:2], ["a", "a"], ["u", "x"], schema=training.schema)
-    assert "X has 2 features, the training data 3" in refused(X[:2, :2], ["a", "a"], ["u", "u"], schema=training.schema)
-    assert refused(X[:0], [], [], schema=training.schema) == "X has no rows"
-    digits = open_source("digits")
-    assert "holds images [1, 4, 4]" in refused(np.ones((2, 4, 4)), [0, 1], schema=digits.schema)
-    assert "is a table, and the training data are images" in refused(X, Y, schema=digits.schema)
-    assert "is a table, and the training data are images" in refused(pd.DataFrame(X), Y, schema=digits.schema)
+    like = {"schema": training.schema}
+    check_refusal(refusal(X[:2], ["a", "c"], ["u", "u"], **like), "y[1]", "c", rule="does not occur")
+    check_refusal(refusal(X[:2], ["a", "a"], ["u", "x"], **like), "groups[1]", "x", rule="does not occur")
+    check_refusal(refusal(X[:2, :2], ["a", "a"], ["u", "u"], **like), "X", 2, rule="the training data has 3")
+    check_refusal(refusal(X[:0], [], [], **like), "X", None, rule="at least one")
+    like = {"schema": open_source("digits").schema}
+    check_refusal(refusal(np.ones((2, 4, 4)), [0, 1], **like), "arrays", [1, 4, 4], rule="the same size")
+    for table in (X, pd.DataFrame(X)):
+        check_refusal(refusal(table, Y, **like), "X", None, rule="the training data are images")
 
 
 def test_digits() -> None:
@@ -149,7 +147,7 @@ def test_digits() -> None:
     assert source.classes == source.groups == tuple("0123456789")
     assert source.target.integer_labels
     assert source.image(0).size == (8, 8)
-    with pytest.raises(UserError, match="digits has no columns: leave --target"):
+    with refused("digits", None, rule="leave --target"):
         open_source("digits", target="y")
 
 
@@ -172,23 +170,30 @@ def test_npz(tmp_path: Path) -> None:
 
 
 def test_npz_that_can_not_be(tmp_path: Path) -> None:
-    def refused(path: Path, **options: object) -> str:
-        with pytest.raises(UserError) as error:
-            open_source(path, **options)
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    assert "never unpickled" in refused(saved(tmp_path, X=X.astype(object), y=Y))
-    assert "never unpickled" in refused(saved(tmp_path, X=X, y=np.array(["a", 1] * 6, dtype=object)))
-    assert "unknown array 'X'; did you mean 'x'? (known: x, y)" in refused(saved(tmp_path, x=X, y=Y))
-    assert "unknown array 'labels'" in refused(saved(tmp_path, X=X, y=Y), target="labels")
-    assert "data.npz: y has 2 entries" in refused(saved(tmp_path, X=X, y=Y[:2]))
-    assert "data.npz: X[0, 0] (row 0, column 0) is nan" in refused(saved(tmp_path, X=X * np.nan, y=Y))
-    assert "--ignore, --numeric and the like are for tables" in refused(saved(tmp_path, X=X, y=Y), ignore=["a"])
-    assert "no such file" in refused(tmp_path / "absent.npz")
-    for content in (b"not an archive", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00"):
-        (tmp_path / "fake.npz").write_bytes(content)
-        assert "is no archive of NumPy arrays" in refused(tmp_path / "fake.npz")
+    path = str(tmp_path / "data.npz")
+    with refused(path, None, rule="never unpickled"):
+        open_source(saved(tmp_path, X=X.astype(object), y=Y))
+    with refused(path, None, rule="never unpickled"):
+        open_source(saved(tmp_path, X=X, y=np.array(["a", 1] * 6, dtype=object)))
+    with refused(f"{path}, array", "X", rule="did you mean 'x'? (known: x, y)"):
+        open_source(saved(tmp_path, x=X, y=Y))
+    with refused(f"{path}, array", "labels"):
+        open_source(saved(tmp_path, X=X, y=Y), target="labels")
+    with refused("data.npz: y", 2, rule="one entry for each example"):
+        open_source(saved(tmp_path, X=X, y=Y[:2]))
+    with refused("data.npz: X[0, 0]", rule="impute"):
+        open_source(saved(tmp_path, X=X * np.nan, y=Y))
+    with refused(path, None, rule="--ignore, --numeric and the like are for tables"):
+        open_source(saved(tmp_path, X=X, y=Y), ignore=["a"])
+    with refused(str(tmp_path / "absent.npz"), None, rule="no such file"):
+        open_source(tmp_path / "absent.npz")
     np.save(tmp_path / "single.npy", X)
-    (tmp_path / "single.npy").rename(tmp_path / "single.npz")
-    assert "is no archive of NumPy arrays" in refused(tmp_path / "single.npz")
+    for content in (
+        b"not an archive",
+        b"PK\x03\x04 broken",
+        b"\x93NUMPY\x01\x00",
+        (tmp_path / "single.npy").read_bytes(),
+    ):
+        (tmp_path / "fake.npz").write_bytes(content)
+        with refused(str(tmp_path / "fake.npz"), None, rule="no archive of NumPy arrays"):
+            open_source(tmp_path / "fake.npz")

@@ -12,7 +12,7 @@ import torch
 
 from skedastic.data import open_source
 from skedastic.data.sources.idx import read_idx
-from skedastic.errors import UserError
+from tests.support.refusals import refused
 
 FASHION = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
 
@@ -43,19 +43,16 @@ def test_images_and_the_labels_beside_them(zipped: bool, tmp_path: Path) -> None
 
 
 def test_files_that_can_not_be(tmp_path: Path) -> None:
-    def refused(path: Path, **options: object) -> str:
-        with pytest.raises(UserError) as error:
-            open_source(path, **options)
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
     path = write(tmp_path)
-    assert "has no columns" in refused(path, target="y")
-    assert "must be [n, height, width] and [n]" in refused(write(tmp_path, labels=11))
+    with refused(str(path), None, rule="leave --target, --groups"):
+        open_source(path, target="y")
+    with refused(str(path), "[12, 5, 4] and [11]"):
+        open_source(write(tmp_path, labels=11))
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
-    assert "train-labels-idx1-ubyte.gz must be beside it" in refused(path)
+    with refused(str(path), None, rule="train-labels-idx1-ubyte.gz must be beside it"):
+        open_source(path)
     whole = gzip.decompress(write(tmp_path).read_bytes())
-    for content, words in (
+    for content, rule in (
         (gzip.compress(whole[:-1]), "is cut off"),
         (gzip.compress(whole[:9]), "is cut off"),
         (gzip.compress(b"PK" + whole), "is no idx file"),
@@ -64,7 +61,8 @@ def test_files_that_can_not_be(tmp_path: Path) -> None:
         (b"no gzip", "can't be read"),
     ):
         path.write_bytes(content)
-        assert words in refused(path)
+        with refused(str(path), None, rule=rule):
+            open_source(path)
 
 
 @pytest.mark.skipif(not FASHION.is_file(), reason="the Debian package dataset-fashion-mnist is not installed")

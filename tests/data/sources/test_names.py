@@ -7,7 +7,7 @@ import pytest
 from skedastic.data import open_table
 from skedastic.data.sources import files, names
 from skedastic.data.sources.headers import SMALL, column_names
-from skedastic.errors import UserError
+from tests.support.refusals import refused
 
 
 def test_the_endings_are_those_that_are_read() -> None:
@@ -41,11 +41,11 @@ def test_columns_are_unknown_where_reading_would_tell(tmp_path):
 
 
 def test_a_header_that_can_not_be_one_is_refused(tmp_path):
-    for name, content, words in (
-        ("twice.csv", "a,a\n1,2\n", "'a' occurs twice"),
-        ("nothing.csv", " \n1\n", "must name the columns"),
-        ("broken.parquet", "no parquet", "can't be read as a parquet table"),
+    for name, content, value, rule in (
+        ("twice.csv", "a,a\n1,2\n", "a", "occurs twice"),
+        ("nothing.csv", " \n1\n", None, "must name the columns"),
+        ("broken.parquet", "no parquet", None, "can't be read as a parquet table"),
     ):
         (tmp_path / name).write_text(content)
-        with pytest.raises(UserError, match=words):
+        with refused(str(tmp_path / name), value, rule=rule):
             column_names(tmp_path / name)

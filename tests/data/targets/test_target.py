@@ -11,7 +11,7 @@ from skedastic.data import Bins, Classes, Dataset, Grouping, Numbers, Scale, Tar
 from skedastic.data.schema import Schema
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
-from skedastic.errors import UserError
+from tests.support.refusals import refused
 
 LETTERS = Classes(("a", "b", "c"), column="letter")
 DIGITS = Classes(("0", "7"), integer_labels=True)
@@ -29,7 +29,7 @@ def test_a_target_comes_back_from_json(target: Target):
 
 
 def test_a_kind_of_target_that_is_not_known_is_refused():
-    with pytest.raises(UserError, match="fit the model again"):
+    with refused("the saved target", "ranking"):
         target_from_json(LETTERS.to_json() | {"task": "ranking"})
 
 
@@ -97,6 +97,12 @@ def test_a_schema_comes_back_from_json():
     assert Schema.from_json(through_json(schema.to_json())) == schema
     images = Schema(target=PRICE, grouping=Grouping.of_target(BINS), images=(3, 8, 8), integers=True, resized=True)
     assert Schema.from_json(through_json(images.to_json())) == images
+
+
+def test_a_kind_of_column_that_is_not_known_is_refused():
+    written = Schema(target=LETTERS, grouping=Grouping(("x",)), kinds={"age": "number"}).to_json()
+    with refused("the saved columns", "sound"):
+        Schema.from_json(written | {"kinds": {"age": "number", "song": "sound"}})
 
 
 def test_only_bins_of_the_target_have_a_width():

@@ -6,20 +6,13 @@ import pytest
 import torch
 
 from skedastic.data import Bins, Scale, folds, from_arrays, limit, open_source, split_rows
-from skedastic.errors import UserError
 from skedastic.pipeline.prepare import prepare
 from skedastic.settings.config import Config
+from tests.support.refusals import refused
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
 Y = np.exp(RNG.normal(size=200)) * 1000
-
-
-def refused(call, *args, **options):
-    with pytest.raises(UserError) as error:
-        call(*args, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_a_scale_standardizes_and_comes_back():
@@ -34,7 +27,8 @@ def test_a_scale_standardizes_and_comes_back():
 
 @pytest.mark.parametrize("values", [[3.0, 3.0], [0.1 + 0.2, 0.3], [5.0], []])
 def test_targets_that_are_all_the_same_have_no_scale(values):
-    assert "regression needs different ones" in refused(Scale.fit, torch.tensor(values, dtype=torch.float64))
+    with refused("target", rule="every target of the training rows is"):
+        Scale.fit(torch.tensor(values, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("bins", [1, 2, 7, 10, 200])
@@ -62,7 +56,8 @@ def test_few_different_targets_are_a_bin_each_and_ties_make_fewer():
     found = Bins.fit(mostly_zero)
     assert 1 < len(found.names) < 10
     assert torch.bincount(found.of(mostly_zero), minlength=len(found.names)).min() > 0
-    assert "only 21 different targets" in refused(Bins.fit, mostly_zero, 22)
+    with refused("bins", 22, rule="only 21 different targets"):
+        Bins.fit(mostly_zero, 22)
 
 
 def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say():
@@ -97,9 +92,9 @@ def test_a_test_source_is_binned_as_the_training_source_is():
     assert test.y.tolist() == (Y[:5] * 10).tolist()
     few = from_arrays(X[:3], [1, 2, 1], schema=training.schema)
     assert few.classes == ()
-    assert "give (X, y, groups)" in refused(
-        from_arrays, X[:3], Y[:3], schema=from_arrays(X, Y, np.arange(200) % 3, task="regression").schema
-    )
+    grouped = from_arrays(X, Y, np.arange(200) % 3, task="regression")
+    with refused("groups", None, rule="give (X, y, groups)"):
+        from_arrays(X[:3], Y[:3], schema=grouped.schema)
 
 
 def test_splits_folds_and_limits_keep_the_bins_in_proportion():
@@ -126,31 +121,40 @@ def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
     assert data.train.y.tolist() == Y[data.train.index.numpy()].tolist()
 
 
-def test_targets_that_can_not_be_are_one_line(tmp_path):
+def test_targets_that_can_not_be_are_refused():
     nan = np.where(np.arange(200) == 3, np.nan, Y)
-    assert refused(from_arrays, X, nan, task="regression").startswith("y[3]: the target is missing; fill the number in")
-    assert "the label is missing" in refused(from_arrays, X, nan)
+    third = np.arange(200) % 3
     text = ["wide" if i == 7 else str(v) for i, v in enumerate(Y)]
-    assert "y[7]: 'wide' is not a number, and regression needs numbers" in refused(
-        from_arrays, X, text, task="regression"
-    )
-    assert "y[0]: inf is not in" in refused(from_arrays, X, np.where(np.arange(200) == 0, np.inf, Y), task="regression")
-    assert "true target is missing" in refused(from_arrays, X, Y, truth=nan, task="regression")
-    assert "groups[2]: the group is missing" in refused(
-        from_arrays, X, Y, ["" if i == 2 else "a" for i in range(200)], task="regression"
-    )
-    assert "bins=201: there are only 200 different" in refused(from_arrays, X, Y, task="regression", bins=201)
-    assert "bins are made of numbers" in refused(from_arrays, X, np.arange(200) % 3, bins=3)
-    assert "leave one of the two out" in refused(from_arrays, X, Y, np.arange(200) % 3, task="regression", bins=3)
-    assert "this looks like regression; train it with --task regression" in refused(
-        from_arrays, X, Y, task="classification"
-    )
-    assert "every target of the training rows is 5" in refused(
-        lambda: prepare(Config(), from_arrays(X, np.full(200, 5.0), task="regression"), None)
-    )
-    assert "digits has classes" in refused(open_source, "digits", task="regression")
-    assert "digits has classes" in refused(open_source, "digits", bins=3)
-    for spec in ({"noise": "uniform:0.2"}, {"imbalance": "step:10"}):
-        assert "it is made for classes" in refused(prepare, Config(**spec), from_arrays(X, Y), None)
-    assert "did you mean 'regression'?" in refused(Config, task="regresion")
-    assert "bins=0: must be a whole number of at least 1" in refused(Config, bins=0)
+    with refused("y[3]", None, rule="the target is missing"):
+        from_arrays(X, nan, task="regression")
+    with refused("y[3]", None, rule="the label is missing"):
+        from_arrays(X, nan)
+    with refused("y[7]", "wide", rule="regression needs numbers"):
+        from_arrays(X, text, task="regression")
+    with refused("y[0]", np.inf):
+        from_arrays(X, np.where(np.arange(200) == 0, np.inf, Y), task="regression")
+    with refused("truth[3]", None, rule="the true target is missing"):
+        from_arrays(X, Y, truth=nan, task="regression")
+    with refused("groups[2]", None, rule="the group is missing"):
+        from_arrays(X, Y, ["" if i == 2 else "a" for i in range(200)], task="regression")
+    with refused("bins", 201, rule="only 200 different targets"):
+        from_arrays(X, Y, task="regression", bins=201)
+    with refused("bins", 3, rule="holds classes"):
+        from_arrays(X, third, bins=3)
+    with refused("bins", 3, rule="leave one of the two out"):
+        from_arrays(X, Y, third, task="regression", bins=3)
+    with refused("y", 200, rule="looks like regression"):
+        from_arrays(X, Y, task="classification")
+    with refused("target", 5.0):
+        prepare(Config(), from_arrays(X, np.full(200, 5.0), task="regression"), None)
+    with refused("task", "regression", rule="leave --task regression and --bins out"):
+        open_source("digits", task="regression")
+    with refused("bins", 3, rule="leave --task regression and --bins out"):
+        open_source("digits", bins=3)
+    for name, spec in (("noise", "uniform:0.2"), ("imbalance", "step:10")):
+        with refused(name, spec, rule="made for classes"):
+            prepare(Config(**{name: spec}), from_arrays(X, Y), None)
+    with refused("task", "regresion", rule="did you mean 'regression'?"):
+        Config(task="regresion")
+    with refused("bins", 0):
+        Config(bins=0)

@@ -71,10 +71,11 @@ class ImageEncoder(Encoder):
         images = as_images(as_tensor(X, "X"), "X")
         if tuple(images.shape[1:]) != self.shape:
             here, there = list(images.shape[1:]), list(self.shape)
-            raise UserError(f"X holds images {here}; the model was trained on {there} (channels, height, width)")
+            rule = f"the model was trained on {there} (channels, height, width); give the same"
+            raise UserError(rule, setting="X", value=here, given=f"X holds images {here}")
         if self.integers and images.is_floating_point() and len(images) and (images.min() < 0 or images.max() > 1):
-            raise UserError(
-                f"X holds real pixels from {images.min():g} to {images.max():g}; the model was trained on integers in "
-                "0..255: give those, or divide by 255"
-            )
+            low, high = float(images.min()), float(images.max())
+            rule = "the model was trained on integers in 0..255; give those, or divide by 255"
+            wrong = low if low < 0 else high
+            raise UserError(rule, setting="X", value=wrong, given=f"X holds real pixels from {low:g} to {high:g}")
         return images

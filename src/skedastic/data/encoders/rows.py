@@ -19,7 +19,7 @@ from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
-from skedastic.data.sources.arrays import as_tensor
+from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
 from skedastic.data.tables.roles import check_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
@@ -220,10 +220,10 @@ class RowEncoder(Encoder):
         if one_text and all(isinstance(t, str) for t in X):
             return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
         if any(kind != "number" for kind in self.columns.values()):
-            raise UserError(f"X must be a frame with the columns {', '.join(names)}, as in training")
+            raise UserError(f"must be a frame with the columns {', '.join(names)}, as in training", setting="X")
         values = as_tensor(X, "X")
         if values.ndim != 2 or values.shape[1] != len(names):
-            raise UserError(f"X has shape {list(values.shape)}; the model was trained on [n, {len(names)}]")
+            raise wrong_shape("X", values.shape, f"the model was trained on [n, {len(names)}]; give as many columns")
         return pd.DataFrame(values.numpy(), columns=list(names))
 
 

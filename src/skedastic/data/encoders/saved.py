@@ -22,4 +22,4 @@ def encoder_from_json(state: Mapping[str, Any]) -> Encoder:
         raise
     except Exception as error:  # of damaged JSON anything may come
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"the saved encoder is damaged ({reason}); fit the model again") from None
+        raise UserError(f"it is damaged ({reason}); fit the model again", setting="the saved encoder") from None

@@ -16,7 +16,7 @@ from skedastic.data.settings import TextSettings
 from skedastic.errors import UserError
 from skedastic.models.inputs import PADDING
 
-NEEDS_EXTRA = "text needs the package tokenizers; pip install 'skedastic[text]'"
+NEEDS_EXTRA = "it needs the package tokenizers; pip install 'skedastic[text]'"
 CHUNK = 4096  # texts that are tokenized at a time
 LENGTH_SHARE = 0.9  # of the training texts are whole where no length is given
 MOST_TOKENS = 256  # of a text where no length is given
@@ -53,7 +53,7 @@ class TextEncoder:
         try:
             from tokenizers import Tokenizer
         except ImportError:
-            raise UserError(NEEDS_EXTRA) from None
+            raise UserError(NEEDS_EXTRA, setting="text") from None
         tokenizer = Tokenizer.from_str(json.dumps(self.tokenizer))
         tokenizer.no_padding()
         return tokenizer
@@ -88,7 +88,7 @@ def _trained(texts: Sequence[str], settings: TextSettings) -> Any:
     try:
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     except ImportError:
-        raise UserError(NEEDS_EXTRA) from None
+        raise UserError(NEEDS_EXTRA, setting="text") from None
     tokenizer = Tokenizer(models.BPE())
     steps = [normalizers.NFKC(), *([normalizers.Lowercase()] if settings.lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
@@ -108,12 +108,12 @@ def _of_file(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise UserError(NEEDS_EXTRA) from None
+        raise UserError(NEEDS_EXTRA, setting="text") from None
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises bare ones
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(f"{path} is no tokenizer that can be read: {reason}") from None
+        raise UserError(f"it is no tokenizer that can be read ({reason})", setting=str(path)) from None
 
 
 def _encodable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,20 @@ def as_tensor(values: Any, name: str) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise UserError(f"{name} is ragged: its rows differ in length; give all rows the same length") from None
+        rule = "its rows differ in length; give all rows the same length"
+        raise UserError(rule, setting=name, given=f"{name} is ragged") from None
     if array.dtype.kind in "OUS":
         numbers, unparsable = as_numbers(pd.Series(array.ravel(), dtype=object))
         if unparsable.any():
             place = int(unparsable.argmax())
-            cell = f"{_cell(name, array.shape, place)} is {str(array.ravel()[place])!r}"
-            raise UserError(f"{cell}, which is not a number; encode or remove that column")
+            cell = str(array.ravel()[place])
+            given = f"{_cell(name, array.shape, place)} is {cell!r}"
+            rule = "it must be a number; encode or remove that column"
+            raise UserError(rule, setting=_entry(name, array.shape, place), value=cell, given=given)
         array = numbers.reshape(array.shape)
     if array.dtype.kind not in "fiub":
-        raise UserError(f"{name} holds {array.dtype}; it must hold numbers")
+        given = f"{name} holds {array.dtype}"
+        raise UserError("it must hold numbers", setting=name, value=str(array.dtype), given=given)
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch does little with these
         array = array.astype(np.int64)
     if array.dtype == np.longdouble:
@@ -41,9 +46,15 @@ def as_tensor(values: Any, name: str) -> Tensor:
     return _finite(torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))), name)
 
 
+def wrong_shape(name: str, shape: Sequence[int], rule: str) -> UserError:
+    """Return the error about the shape of an array; its value is the shape."""
+    return UserError(rule, setting=name, value=list(shape), given=f"{name} has shape {list(shape)}")
+
+
 def _finite(values: Tensor, name: str) -> Tensor:
     if values.is_complex():
-        raise UserError(f"{name} holds complex numbers; it must hold real ones")
+        given = f"{name} holds complex numbers"
+        raise UserError("it must hold real ones", setting=name, value=str(values.dtype), given=given)
     if not values.is_floating_point():
         return values
     values = values if values.dtype == torch.float64 else values.float()
@@ -51,16 +62,22 @@ def _finite(values: Tensor, name: str) -> Tensor:
     if wrong.any():
         place = int(wrong.flatten().int().argmax())
         more = f", as {int(wrong.sum()) - 1} other values are" if wrong.sum() > 1 else ""
-        raise UserError(
-            f"{_cell(name, tuple(values.shape), place)} is {float(values.flatten()[place])}{more}; "
-            "impute or remove such values first"
-        )
+        shape, value = tuple(values.shape), float(values.flatten()[place])
+        given = f"{_cell(name, shape, place)} is {value}{more}"
+        rule = "impute or remove such values first"
+        raise UserError(rule, setting=_entry(name, shape, place), value=value, given=given)
     return values
 
 
+def _entry(name: str, shape: tuple[int, ...], place: int) -> str:
+    """Return the name of an entry of an array, such as "X[2, 1]"."""
+    indices = np.unravel_index(place, shape) if shape else ()
+    return f"{name}[{', '.join(str(int(i)) for i in indices)}]"
+
+
 def _cell(name: str, shape: tuple[int, ...], place: int) -> str:
-    where = ", ".join(str(int(i)) for i in np.unravel_index(place, shape)) if shape else ""
-    if len(shape) == 2:
-        row, column = np.unravel_index(place, shape)
-        return f"{name}[{row}, {column}] (row {row}, column {column})"
-    return f"{name}[{where}]"
+    """Return the name of an entry, and of a table's its row and column."""
+    if len(shape) != 2:
+        return _entry(name, shape, place)
+    row, column = np.unravel_index(place, shape)
+    return f"{_entry(name, shape, place)} (row {row}, column {column})"

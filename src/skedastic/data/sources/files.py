@@ -25,8 +25,8 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
 from skedastic.data.images import parquet_bytes
-from skedastic.data.sources.headers import HIDDEN, csv_header
-from skedastic.data.sources.names import check_file, readable, shown_name
+from skedastic.data.sources.headers import HIDDEN, NOT_TEXT, csv_header, named_twice
+from skedastic.data.sources.names import check_file, no_rows, readable, shown_name
 from skedastic.data.tables.table import ArrowFileReader, ArrowReader, ColumnReader, ParquetReader, Table, arrow_reader
 from skedastic.errors import UserError
 
@@ -41,9 +41,10 @@ def read_files(paths: Sequence[Path]) -> Table:
     """
     kinds = sorted({path.suffix.lower() for path in paths})
     if len(kinds) > 1:
-        raise UserError(f"{paths[0]}, …: files of {len(kinds)} kinds ({', '.join(kinds)}); name files of one kind")
+        rule = f"files of {len(kinds)} kinds ({', '.join(kinds)}); name files of one kind"
+        raise UserError(rule, setting=f"{paths[0]}, …")
     if kinds[0] not in _READERS:
-        raise UserError(f"{paths[0]}: a table must end in {', '.join(_READERS)}")
+        raise UserError(f"a table must end in {', '.join(_READERS)}", setting=str(paths[0]))
     for path in paths:
         check_file(path)
     return replace(_READERS[kinds[0]](paths, shown_name(paths)), folder=paths[0].parent)
@@ -77,10 +78,11 @@ def _open_csv(path: Path, header: list[str], separator: str) -> Iterator[pa.Reco
                 convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
             )
             if reader.schema.names != header:
-                raise UserError(f"{path}: the names of the columns must stand in the first line, and nothing else")
+                rule = "the names of the columns must stand in the first line, and nothing else"
+                raise UserError(rule, setting=str(path))
             yield from reader
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
+        raise UserError(NOT_TEXT, setting=str(path)) from None
 
 
 def _read_json(paths: Sequence[Path], name: str) -> Table:
@@ -111,10 +113,10 @@ def _json_array(path: Path) -> pa.Table:
         with arrow_readable(path):
             rows = json.loads(path.read_text("utf-8"))
             if not all(isinstance(row, dict) for row in rows):
-                raise UserError(f"{path}: a JSON array must hold objects, one for each row")
+                raise UserError("a JSON array must hold objects, one for each row", setting=str(path))
             return pa.Table.from_pylist(rows)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read as JSON: {error}") from None
+        raise UserError(f"it can't be read as JSON: {error}", setting=str(path)) from None
 
 
 def _read_parquet(paths: Sequence[Path], name: str) -> Table:
@@ -210,7 +212,7 @@ def _files(paths: Sequence[Path], rows: Sequence[int]) -> tuple[tuple[str, int],
 def _check_columns(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> None:
     twice = [n for n, count in Counter(schemas[0].names).items() if count > 1]
     if twice:
-        raise UserError(f"{paths[0]}: column name {twice[0]!r} occurs twice; rename one")
+        raise named_twice(str(paths[0]), twice[0])
     for schema, path in zip(schemas[1:], paths[1:], strict=True):
         _check_same(schemas[0].names, schema.names, path)
 
@@ -221,14 +223,13 @@ def _check_same(first: Sequence[str], names: Sequence[str], path: Path) -> None:
         difference = (
             f"lacks {lacks[0]!r}" if lacks else f"has {has[0]!r} beside" if has else "has them in another order"
         )
-        raise UserError(
-            f"{path}: its columns are not those of the first file: it {difference}; give all files the same"
-        )
+        rule = f"its columns are not those of the first file: it {difference}; give all files the same"
+        raise UserError(rule, setting=str(path))
 
 
 def _whole(table: Table) -> Table:
     if len(table) == 0:
-        raise UserError(f"{table.file} has no rows")
+        raise no_rows(table.file)
     return table
 
 

@@ -31,17 +31,18 @@ def read_folder(folder: Path) -> Table:
     endings = Counter(p.suffix.lower() for p in files)
     images, texts = (sum(endings[e] for e in known) for known in (IMAGES, TEXTS))
     if images and texts:
-        raise UserError(f"{folder}: holds {images} images and {texts} texts; give a folder of either")
+        raise UserError(f"it holds {images} images and {texts} texts; give a folder of either", setting=str(folder))
     known = IMAGES if images else TEXTS
     taken = [p for p in files if p.suffix.lower() in known]
     if not taken:
-        raise UserError(
-            f"{folder} is a directory without images ({', '.join(IMAGES[:4])}, …) or texts ({', '.join(TEXTS[:2])}) in "
+        rule = (
+            f"it is a directory without images ({', '.join(IMAGES[:4])}, …) or texts ({', '.join(TEXTS[:2])}) in "
             "sub-folders named as the classes; name a folder like that, or a file"
         )
+        raise UserError(rule, setting=str(folder))
     alone = next((p for p in taken if p.parent == folder), None)
     if alone is not None:
-        raise UserError(f"{alone} is in no sub-folder; put each file into a folder named as its class")
+        raise UserError("it is in no sub-folder; put each file into a folder named as its class", setting=str(alone))
     labels = [p.relative_to(folder).parts[0] for p in taken]
     others = [f"{n} {e or 'without ending'}" for e, n in endings.items() if e not in known]
     notes = (f"left out: files of other kinds ({', '.join(others)})",) if others else ()
@@ -57,6 +58,6 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text in UTF-8; save it in UTF-8") from None
+        raise UserError("it is not a text in UTF-8; save it in UTF-8", setting=str(path)) from None
     except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror})") from None
+        raise UserError(f"it can't be read ({error.strerror})", setting=str(path)) from None

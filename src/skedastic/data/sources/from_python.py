@@ -15,14 +15,17 @@ from torch.utils.data import Dataset as TorchDataset
 from skedastic.data.images import as_images
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
-from skedastic.data.sources.arrays import as_tensor
-from skedastic.data.sources.names import readable
+from skedastic.data.sources.arrays import as_tensor, wrong_shape
+from skedastic.data.sources.headers import named_twice
+from skedastic.data.sources.names import check_file, no_rows, readable
 from skedastic.data.sources.source import Source, check_like, columns_like
-from skedastic.data.tables.columns import CellLocation, encodable
+from skedastic.data.tables.columns import CellLocation, encodable, literal
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
 from skedastic.data.targets.reading import Column, TargetColumns, read_targets
 from skedastic.errors import UserError, unknown
+
+TORCH = "the torch data set"  # as errors call it
 
 
 def from_arrays(
@@ -75,19 +78,21 @@ def from_torch(data: Any) -> tuple[Any, Any]:
     All of them are read once. Raises UserError where an item is no pair, or items differ in shape.
     """
     if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
-        raise UserError("the torch data set has no length: give a map-style one, with __len__ and __getitem__")
+        raise UserError("it has no length; give a map-style one, with __len__ and __getitem__", setting=TORCH)
     if len(data) == 0:
-        raise UserError("the torch data set has no items")
+        raise UserError("it has no items", setting=TORCH)
     xs, ys = list[Any](), list[Any]()
     for i in range(len(data)):
         item = data[i]
         if not isinstance(item, (tuple, list)) or len(item) < 2:
-            raise UserError(f"item {i} of the torch data set is a {type(item).__name__}; each must be (x, y)")
+            kind = type(item).__name__
+            rule = f"it is a {kind}; each item must be (x, y)"
+            raise UserError(rule, setting=f"item {i} of {TORCH}", value=kind, given=f"item {i} of {TORCH}")
         xs.append(_example(item[0]))
         ys.append(item[1].item() if isinstance(item[1], Tensor) and item[1].numel() == 1 else item[1])
         if xs[-1].shape != xs[0].shape:
-            here, first = list(xs[-1].shape), list(xs[0].shape)
-            raise UserError(f"item {i} of the torch data set has shape {here}, the first {first}; give all the same")
+            rule = f"the first has shape {list(xs[0].shape)}; give all the same"
+            raise wrong_shape(f"item {i} of {TORCH}", xs[-1].shape, rule)
     return torch.stack(xs), ys
 
 
@@ -125,10 +130,7 @@ def npz_features(path: Path) -> Tensor:
 
 def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
     """Return the named arrays of a .npz file by their role."""
-    if not path.is_file():
-        raise UserError(f"{path} is a directory; name one file" if path.is_dir() else f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty")
+    check_file(path)
     with readable(path):
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -140,12 +142,10 @@ def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
             raise
         except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
             if "Object arrays" in str(error):
-                raise UserError(
-                    f"{path} holds Python objects, which are never unpickled; save arrays of numbers or strings"
-                ) from None
-            raise UserError(
-                f"{path} is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
-            ) from None
+                rule = "it holds Python objects, which are never unpickled; save arrays of numbers or strings"
+                raise UserError(rule, setting=str(path)) from None
+            rule = "it is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
+            raise UserError(rule, setting=str(path)) from None
 
 
 def _from_columns(
@@ -160,7 +160,7 @@ def _from_columns(
 ) -> Source:
     features, notes = _features(X, x_name, schema, roles)
     if len(features) == 0:
-        raise UserError(f"{x_name} has no rows")
+        raise no_rows(x_name)
     prefix = x_name.removesuffix("X")
     series: dict[str, Column] = {
         role: _series(values, f"{prefix}{role}", len(features))
@@ -168,7 +168,7 @@ def _from_columns(
         if values is not None
     }
     if "y" not in series:
-        raise UserError("y is missing; give a label for each example")
+        raise UserError("give a label for each example", setting=f"{prefix}y", given=f"{prefix}y is missing")
     read = TargetColumns(y=series["y"], groups=series.get("groups"), truth=series.get("truth"), keeps_text=True)
     return Source.of(name, features, read_targets(read, task, bins, schema), notes=notes)
 
@@ -182,16 +182,17 @@ def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[C
     if isinstance(X, pd.DataFrame):
         return _of_frame(X, name, schema, roles)
     if roles.ignore or roles.given or roles.image:
-        raise UserError(
-            f"{name} has no columns with names: leave ignore, text, numeric, categorical and image out, or give a frame"
-        )
+        rule = "leave ignore, text, numeric, categorical and image out, or give a frame"
+        raise UserError(rule, setting=name, given=f"{name} has no columns with names")
     values = as_tensor(X, name)
     if values.ndim != 2:
         return as_images(values, name), ()
     if values.shape[1] == 0:
-        raise UserError(f"{name} has shape {list(values.shape)}: there is no feature")
+        raise wrong_shape(name, values.shape, "there is no feature; give at least one column")
     if schema is not None and schema.kinds and values.shape[1] != len(schema.kinds):
-        raise UserError(f"{name} has {values.shape[1]} features, the training data {len(schema.kinds)}")
+        given = f"{name} has {values.shape[1]} features"
+        rule = f"the training data has {len(schema.kinds)}; give the same"
+        raise UserError(rule, setting=name, value=values.shape[1], given=given)
     frame = numbered(values)
     return (columns_like(Table(name, FrameReader(frame)), schema) if schema else frame_columns(frame, name)), ()
 
@@ -211,9 +212,9 @@ def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
     frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
     frame = frame.reset_index(drop=True).rename(columns=str)
     if frame.columns.has_duplicates:
-        raise UserError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; rename one")
+        raise named_twice(name, frame.columns[frame.columns.duplicated()][0])
     if len(frame) == 0:
-        raise UserError(f"{name} has no rows")
+        raise no_rows(name)
     return frame
 
 
@@ -232,10 +233,11 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         array = np.asarray(array, dtype=None if isinstance(array, np.ndarray) else object)
         if array.ndim != 1:
-            raise UserError(f"{name} has shape {list(array.shape)}; give one entry for each example, [n]")
+            raise wrong_shape(name, array.shape, "give one entry for each example, [n]")
         if array.dtype == object:
             array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
         column = pd.Series(array).infer_objects()
     if len(column) != n:
-        raise UserError(f"{name} has {len(column)} entries and X {n} rows; give one entry for each example")
-    return column.reset_index(drop=True), CellLocation(name, f"{name}[{{}}]")
+        given = f"{name} has {len(column)} entries and X {n} rows"
+        raise UserError("give one entry for each example", setting=name, value=len(column), given=given)
+    return column.reset_index(drop=True), CellLocation(name, literal(name) + "[{row}]")

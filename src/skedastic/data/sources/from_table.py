@@ -90,10 +90,9 @@ def _read_annotated(table: Table, roles: Roles, schema: Schema | None) -> tuple[
     target = targets.target
     annotations = read_annotators(table, roles.annotators, target.task, target.classes)
     if annotations.classes != target.classes:
-        raise UserError(
-            f"{table.file}: the annotators tell {len(annotations.classes)} classes, and the target has {len(target.classes)}; "
-            "leave --target out, so that the votes make it"
-        )
+        votes, own = len(annotations.classes), len(target.classes)
+        rule = f"the annotators name {votes} classes, and the target has {own}; leave --target out, so that the votes make it"
+        raise UserError(rule, setting="annotators", value=",".join(roles.annotators), given=table.file)
     return targets, annotations
 
 
@@ -120,7 +119,7 @@ def _with_groups(table: Table, roles: Roles, targets: Targets, schema: Schema | 
     """Return the targets in the groups that the user names."""
     assert roles.groups is not None
     if roles.bins is not None:
-        raise UserError(f"bins={roles.bins}: the groups are {roles.groups}; leave one of the two out")
+        raise UserError(f"the groups are {roles.groups}; leave one of the two out", setting="bins", value=roles.bins)
     group, grouping = read_group_spec(roles.groups, table, targets.y, targets.target.classes, schema)
     return replace(targets, group=group, grouping=grouping)
 
@@ -133,7 +132,8 @@ def _target(table: Table, roles: Roles, schema: Schema | None, usual: str | None
     if roles.target is None:
         raise no_target(table.file, table.names)
     if roles.target in roles.ignore:
-        raise UserError(f"{table.file}: column {roles.target!r} can't be the target and be ignored at once")
+        rule = f"column {roles.target!r} can't be the target and be ignored at once; name it once"
+        raise UserError(rule, setting="target", value=roles.target, given=table.file)
     if schema is not None and roles.target not in table.names and roles.truth in table.names:
         return roles.truth
     return roles.target
@@ -169,7 +169,8 @@ def find_image_column(table: Table, roles: Roles) -> str | None:
         return roles.image
     images = [n for n in table.images if n not in roles.ignore]
     if len(images) > 1:
-        raise UserError(f"{table.file}: more than one column of images ({', '.join(images)}); name one with --image")
+        rule = f"more than one column of images ({', '.join(images)}); name one with --image"
+        raise UserError(rule, setting="image", given=table.file)
     return images[0] if images else None
 
 
@@ -181,7 +182,6 @@ def image_files(table: Table, column: str) -> FileBytes:
     paths = [name if Path(name).is_file() else str(beside / name) for name in names]
     for row in range(min(len(paths), FIRST_ROWS)):
         if Path(names[row]).suffix.lower() not in folders.IMAGES or not Path(paths[row]).is_file():
-            raise UserError(
-                f"{place.at(row)}: {names[row][:80]!r} is no image file; give paths as they are seen from here, or from the table"
-            )
+            rule = "is no image file; give paths as they are seen from here, or from the table"
+            raise place.error(row, f"{names[row][:80]!r} {rule}", names[row])
     return FileBytes(tuple(paths))

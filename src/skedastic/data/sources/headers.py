@@ -14,6 +14,7 @@ from skedastic.errors import UserError
 
 HIDDEN = re.compile(r"__index_level_\d+__")  # the name that pandas saves an index by
 SMALL = 4 * 2**20  # bytes of a JSON file, whose columns are known only once all of it was read
+NOT_TEXT = "it is not a text file in UTF-8; save it as CSV in UTF-8"
 USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
@@ -33,18 +34,24 @@ def csv_header(path: Path) -> tuple[list[str], str]:
         with readable(path), path.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from None
+        raise UserError(NOT_TEXT, setting=str(path)) from None
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
     try:
         header = next(csv.reader([first], delimiter=separator), [])
     except csv.Error as error:
-        raise UserError(f"{path}: the first line can't be read as the names of the columns: {error}") from None
+        rule = f"the first line can't be read as the names of the columns ({error}); mend it"
+        raise UserError(rule, setting=str(path)) from None
     twice = [n for n, count in Counter(map(str.strip, header)).items() if count > 1]
     if twice:
-        raise UserError(f"{path}: column name {twice[0]!r} occurs twice in the header; rename one")
+        raise named_twice(str(path), twice[0])
     if not header or all(n.strip() == "" for n in header):
-        raise UserError(f"{path}: the first line must name the columns")
+        raise UserError("the first line must name the columns", setting=str(path))
     return header, separator
+
+
+def named_twice(file: str, column: str) -> UserError:
+    """Return the error for a table two of whose columns have one name."""
+    return UserError(f"column name {column!r} occurs twice; rename one", setting=file, value=column, given=file)
 
 
 def no_target(file: str, names: Sequence[str]) -> UserError:
@@ -52,7 +59,8 @@ def no_target(file: str, names: Sequence[str]) -> UserError:
     usual = [n for n in names if n.lower() in USUAL_TARGETS]
     near = f"; is it {usual[0]!r}?" if len(usual) == 1 else ""
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    return UserError(f"{file}: which column holds the labels? name it with --target (columns: {listed}){near}")
+    rule = f"which column holds the labels? name it with --target (columns: {listed}){near}"
+    return UserError(rule, setting="target", given=file)
 
 
 def _of_csv(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from skedastic.data.images import ArrowBytes, quiet_datasets
-from skedastic.data.sources.names import HUB, shown_name
+from skedastic.data.sources.names import HUB, check_file, no_rows, shown_name
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
 
@@ -55,10 +55,7 @@ def read_hub(name: str) -> Table:
 def read_shards(paths: Sequence[Path]) -> Table:
     """Read WebDataset shards: of each key one example, its files the columns. Raises UserError."""
     for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise UserError(f"{path} is empty")
+        check_file(path)
     name = shown_name(paths)
     with _readable(name) as datasets:
         data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
@@ -70,7 +67,7 @@ def from_dataset(data: Any, name: str) -> Table:
     import datasets
 
     if len(data) == 0:
-        raise UserError(f"{name} has no rows")
+        raise no_rows(name)
     images = [n for n, f in data.features.items() if isinstance(f, datasets.Image)]
     labels = {n: tuple(f.names) for n, f in data.features.items() if isinstance(f, datasets.ClassLabel)}
     names = tuple(n for n in data.column_names if n not in images)
@@ -85,7 +82,7 @@ def _bytes(data: Any, column: str, name: str) -> ArrowBytes:
 def _split_of(loaded: Any, split: str, name: str) -> Any:
     if not isinstance(loaded, dict):
         if split:
-            raise UserError(f"{name}: it has no splits; leave #{split} out")
+            raise UserError(f"it has no splits; leave #{split} out", setting=name, value=split, given=name)
         return loaded
     if not split and "train" not in loaded and len(loaded) == 1:
         return next(iter(loaded.values()))
@@ -105,4 +102,4 @@ def _readable(name: str) -> Iterator[Any]:
         except Exception as error:  # the package and what it reads with raise of all kinds
             cause = error.__cause__ or error
             reason = " ".join(str(cause).split())[:160] or type(cause).__name__
-            raise UserError(f"{name} can't be read: {reason}") from None
+            raise UserError(f"it can't be read: {reason}", setting=name) from None

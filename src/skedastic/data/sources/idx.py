@@ -25,11 +25,12 @@ def read_idx_pair(path: Path) -> tuple[Tensor, NDArray[np.int64]]:
     """Return the images [n, H, W] of a file, and the labels [n] of the one beside it. Raises UserError."""
     beside = path.with_name(IDX.sub(r"labels\1idx1-ubyte\2", path.name))
     if not beside.is_file():
-        raise UserError(f"{path}: its labels are not there: {beside.name} must be beside it")
+        raise UserError(f"its labels are not there; {beside.name} must be beside it", setting=str(path))
     images, labels = read_idx(path), read_idx(beside)
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         shapes = f"{list(images.shape)} and {list(labels.shape)}"
-        raise UserError(f"{path}: images and labels have shapes {shapes}; they must be [n, height, width] and [n]")
+        rule = f"images and labels have shapes {shapes}; they must be [n, height, width] and [n]"
+        raise UserError(rule, setting=str(path), value=shapes, given=str(path))
     return torch.from_numpy(images), labels.astype(np.int64)
 
 
@@ -38,12 +39,12 @@ def read_idx(path: Path) -> NDArray[np.generic]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} can't be read: {error}") from None
+        raise UserError(f"it can't be read ({error}); restore the file", setting=str(path)) from None
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise UserError(f"{path} is no idx file; it begins with two zeros and the type of its numbers")
+        raise UserError("it is no idx file; that begins with two zeros and the type of its numbers", setting=str(path))
     kind, dimensions = np.dtype(TYPES[content[2]]), content[3]
     shape = np.frombuffer(content, ">i4", min(dimensions, max(0, (len(content) - 4) // 4)), 4)
     start = 4 + 4 * dimensions
     if len(shape) < dimensions or len(content) - start != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise UserError(f"{path} is cut off, or longer than it says; restore the file")
+        raise UserError("it is cut off, or longer than its header says; restore the file", setting=str(path))
     return np.frombuffer(content, kind, offset=start).reshape(shape.tolist()).astype(kind.newbyteorder("="))

@@ -35,7 +35,7 @@ def find_files(source: str) -> list[Path]:
         return [Path(source)]
     matches = sorted(Path(p) for p in glob.glob(source, recursive=True) if Path(p).is_file())
     if not matches:
-        raise UserError(f"{source}: no file matches the pattern")
+        raise UserError("no file matches the pattern", setting=source)
     return matches
 
 
@@ -52,12 +52,14 @@ def named_files(name: str) -> list[Path] | None:
         return paths
     if not paths[0].exists():
         near = suggestion(name, BUNDLED)
-        raise UserError(
-            f"{name}: no such file or folder{near}; give a file that ends in {', '.join(ENDINGS)}, a folder of images or "
-            f"texts by class, hf:NAME, or one of {', '.join(BUNDLED)}"
+        rule = (
+            f"no such file or folder{near}; give a file that ends in {', '.join(ENDINGS)}, a folder of images or texts by "
+            f"class, hf:NAME, or one of {', '.join(BUNDLED)}"
         )
-    kind = f"a file that ends in {ending!r}" if ending else "a file without ending"
-    raise UserError(f"{name} is {kind}; this reads files that end in {', '.join(ENDINGS)}, and folders by class")
+        raise UserError(rule, setting=name)
+    kind = f"it is a file that ends in {ending!r}" if ending else "it is a file without ending"
+    rule = f"{kind}; this reads files that end in {', '.join(ENDINGS)}, and folders by class"
+    raise UserError(rule, setting=name)
 
 
 def _is_folder(path: Path) -> bool:
@@ -67,11 +69,16 @@ def _is_folder(path: Path) -> bool:
 def check_file(path: Path) -> None:
     """Raise UserError where a file is not there, is a folder, or is empty."""
     if not path.exists():
-        raise UserError(f"{path}: no such file")
+        raise UserError("no such file", setting=str(path))
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name one file, such as a .csv or .parquet table")
+        raise UserError("it is a directory; name one file, such as a .csv or .parquet table", setting=str(path))
     if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty")
+        raise UserError("it is empty", setting=str(path))
+
+
+def no_rows(source: str) -> UserError:
+    """Return the error for a source that is empty."""
+    return UserError("it needs at least one", setting=source, given=f"{source} has no rows")
 
 
 def shown_name(paths: Sequence[Path]) -> str:
@@ -99,7 +106,7 @@ def readable(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except PermissionError:
-        raise UserError(f"{path} may not be read (permission denied)") from None
+        raise UserError("it may not be read (permission denied)", setting=str(path)) from None
     except unreadable as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise UserError(f"{path} can't be read as a {path.suffix[1:].lower()} table: {reason}") from None
+        raise UserError(f"it can't be read as a {path.suffix[1:].lower()} table: {reason}", setting=str(path)) from None

@@ -88,22 +88,24 @@ def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
 def _refuse_columns(name: str, roles: Roles) -> None:
     """Raise UserError where columns are named of a source that has none."""
     if any(getattr(roles, f.name) for f in fields(Roles) if f.init and f.name not in ("task", "bins")):
-        raise UserError(f"{name} has no columns: leave --target, --groups, --ignore, --truth and the like out")
+        rule = "leave --target, --groups, --ignore, --truth and the like out"
+        raise UserError(rule, setting=name, given=f"{name} has no columns")
 
 
 def _digits(roles: Roles) -> Source:
     _refuse_columns(DIGITS, roles)
     if roles.task == "regression" or roles.bins is not None:
-        raise UserError("digits has classes: leave --task regression and --bins out, or name a table with numbers")
+        setting, value = ("bins", roles.bins) if roles.bins is not None else ("task", roles.task)
+        rule = "leave --task regression and --bins out, or name a table with numbers"
+        raise UserError(rule, setting=setting, value=value, given="digits has classes")
     return bundled.digits()
 
 
 def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if len(paths) > 1:
-        raise UserError(f"{paths[0]}, …: name one .npz file, not {len(paths)}")
+        raise UserError(f"name one .npz file, not {len(paths)}", setting=f"{paths[0]}, …")
     if roles.ignore or roles.given or roles.image:
-        raise UserError(
-            f"{paths[0]}: --ignore, --numeric and the like are for tables; the arrays of a .npz file have no names"
-        )
+        rule = "--ignore, --numeric and the like are for tables, and the arrays of a .npz file have no names; leave them out"
+        raise UserError(rule, setting=str(paths[0]))
     read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
     return read(task=roles.task, bins=roles.bins)

@@ -215,7 +215,8 @@ def columns_like(table: Table, training: Schema) -> Columns:
     Raises UserError for a missing column, and for cells that can't be parsed so.
     """
     if not training.kinds:
-        raise UserError(f"{table.file} is a table, and the training data are images; give test data of the same kind")
+        rule = "it is a table, and the training data are images; give test data of the same kind"
+        raise UserError(rule, setting=table.file)
     check_columns(table, training.kinds)
     columns = Columns(table, training.kinds, training.day_first)
     for name in columns.columns:
@@ -228,13 +229,15 @@ def check_like(source: Source, training: Schema) -> None:
     here = source.schema
     if bool(here.images) != bool(training.images):
         what, trained = ("images" if schema.images else "a table" for schema in (here, training))
-        raise UserError(f"{source.name} holds {what}, the training data {trained}; give the same kind")
+        rule = f"it holds {what}, and the training data {trained}; give the same kind"
+        raise UserError(rule, setting=source.name)
     if here.images != training.images or here.integers != training.integers:
         pixels, trained = ("integers" if schema.integers else "real numbers" for schema in (here, training))
-        raise UserError(
-            f"{source.name} holds images {list(here.images)} of {pixels}, the training data "
-            f"{list(training.images)} of {trained}; give images of the same size and type"
+        rule = (
+            f"it holds images {list(here.images)} of {pixels}, the training data {list(training.images)} of {trained}; give "
+            "images of the same size and type"
         )
+        raise UserError(rule, setting=source.name, value=list(here.images), given=source.name)
 
 
 def _shown(cell: object) -> str:

@@ -83,10 +83,12 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
 def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str]) -> Unlabelled:
     assert isinstance(pixels, Tensor)
     if keep:
-        raise UserError(f"{source} has no columns with names: leave --keep out")
+        given = f"{source} has no columns with names"
+        raise UserError("leave --keep out", setting="keep", value=",".join(keep), given=given)
     if tuple(pixels.shape[1:]) != schema.images:
         here, there = list(pixels.shape[1:]), list(schema.images) or "a table"
-        raise UserError(f"{source} holds images {here}, and the model was trained on {there}; give the same")
+        rule = f"it holds images {here}, and the model was trained on {there}; give the same"
+        raise UserError(rule, setting=source, value=here, given=source)
     return Unlabelled(source, None, schema, pixels)
 
 
@@ -98,12 +100,14 @@ def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -
     if schema.images:
         column = find_image_column(table, roles)
         if column is None:
-            raise UserError(f"{table.file} holds no images, and the model was trained on some; give the same kind")
+            rule = "it holds no images, and the model was trained on some; give the same kind"
+            raise UserError(rule, setting=table.file)
         encoded = table.images[column]() if column in table.images else image_files(table, column)
         images, _ = encoded_images(encoded, schema.images[-1] if schema.resized else None)
         if images.size != schema.images:
             here, there = list(images.size), list(schema.images)
-            raise UserError(f"{table.file} holds images {here}, and the model was trained on {there}; resize them")
+            rule = f"it holds images {here}, and the model was trained on {there}; resize them"
+            raise UserError(rule, setting=table.file, value=here, given=table.file)
         return Unlabelled(table.file, table, schema, images, beside)
     check_columns(table, schema.kinds)
     return Unlabelled(table.file, table, schema, None, beside)

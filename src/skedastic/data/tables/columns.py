@@ -37,30 +37,51 @@ SAMPLE = 1000  # cells that are looked at to tell
 
 @dataclass(frozen=True)
 class CellLocation:
-    """Where a column comes from, in the user's words; `cell` has a slot for the row, counted from `first`.
+    """The place of a column and of its cells, in the user's words.
 
-    files: name and rows of each, where there are several.
+    Parameters
+    ----------
+    column : str
+        The column, such as "good.csv, column 'price'".
+    cell : str
+        A cell, with slots {file} and {row}, such as "{file}, line {row}, column 'price'".
+    file : str
+        The file that the cells are in.
+    first : int
+        The number of the first row.
+    files : tuple of (str, int)
+        The name and the number of rows of each file, where there are several.
     """
 
     column: str
     cell: str
+    file: str = ""
     first: int = 0
     files: tuple[tuple[str, int], ...] = ()
 
     def at(self, row: int) -> str:
         """Name the cell of row `row`, counted from 0."""
         if not self.files:
-            return self.cell.format(row + self.first)
+            return self.cell.format(file=self.file, row=row + self.first)
         starts = np.cumsum([0, *(rows for _, rows in self.files)]).tolist()
         part = min(bisect_right(starts, row) - 1, len(self.files) - 1)
-        return f"{self.cell.format(row - starts[part] + self.first)} of {self.files[part][0]}"
+        return self.cell.format(file=self.files[part][0], row=row - starts[part] + self.first)
+
+    def error(self, row: int, rule: str, value: object = None) -> UserError:
+        """Return the error about the cell of row `row`, counted from 0; the rule quotes its value."""
+        return UserError(rule, setting=self.at(row), value=value, given=self.at(row))
 
 
 def column_place(file: str, column: str, lines: bool, files: tuple[tuple[str, int], ...] = ()) -> CellLocation:
     """Name a column of a file; with `lines` its cells are named by line, the header being line 1, else by row."""
-    text = f"{file}: column {column!r}"
-    cell = text.replace("{", "{{").replace("}", "}}")
-    return CellLocation(text, cell + (", line {}" if lines else ", row {}"), 2 if lines else 0, files)
+    name = literal(f"column {column!r}")
+    cell = f"{{file}}, {'line' if lines else 'row'} {{row}}, {name}"
+    return CellLocation(f"{file}, column {column!r}", cell, file, 2 if lines else 0, files)
+
+
+def literal(text: str) -> str:
+    """Return a template that formats to `text`, braces and all."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def leave_out(column: str) -> str:
@@ -156,7 +177,8 @@ def kind_of(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | N
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category"
     if not is_text(column) or is_timedelta64_dtype(column.dtype):
-        raise UserError(f"{place.column} holds values that are no features ({column.dtype}); {leave_out(name)}")
+        rule = f"it holds values that can't be features ({column.dtype}); {leave_out(name)}"
+        raise UserError(rule, setting=place.column, value=str(column.dtype), given=place.column)
     _refuse_nested(column, name, place)
     return _kind_of_text(column, name, place)
 
@@ -165,7 +187,9 @@ def _refuse_nested(column: pd.Series, name: str, place: CellLocation) -> None:
     cells = column if column.dtype == object else ()
     nested = next((v for v in cells if isinstance(v, list | dict | bytes | np.ndarray)), None)
     if nested is not None:
-        raise UserError(f"{place.column} holds nested values ({type(nested).__name__}); {leave_out(name)}")
+        kind = type(nested).__name__
+        rule = f"it holds nested values ({kind}); {leave_out(name)}"
+        raise UserError(rule, setting=place.column, value=kind, given=place.column)
 
 
 def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
@@ -177,10 +201,11 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKi
         return "number"
     if numeric > wrong:
         row = int(unparsable[codes].argmax())
-        raise UserError(
-            f"{place.at(row)}: {_quoted(column, row)} is not a number, as {numeric} other cells of the column are; "
-            f"mend the cell, take the column as words with --categorical {shlex.quote(name)}, or {leave_out(name)}"
+        rule = (
+            f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words with "
+            f"--categorical {shlex.quote(name)}, or {leave_out(name)}"
         )
+        raise _wrong_cell(column, row, place, rule)
     filled = [n for n in names if n]
     cells = int(cells_of[[bool(n) for n in names]].sum())
     sample = filled[:: max(1, len(filled) // SAMPLE)]
@@ -213,13 +238,11 @@ def _numbers(column: pd.Series, place: CellLocation) -> pd.Series:
     numbers, unparsable = as_numbers(column)
     if unparsable.any():
         row = int(unparsable.argmax())
-        raise UserError(
-            f"{place.at(row)}: {_quoted(column, row)} is not a number, as the column must hold; mend the cell"
-        )
+        raise _wrong_cell(column, row, place, "is not a number, as the column must hold; mend the cell")
     if max(-np.fmin.reduce(numbers, initial=0.0), np.fmax.reduce(numbers, initial=0.0)) > LARGEST:
         row = int((np.abs(numbers) > LARGEST).argmax())
-        rule = f"is not in ±{LARGEST:.2g}, what single precision holds"
-        raise UserError(f"{place.at(row)}: {numbers[row]:g} {rule}; mend the cell, or empty it if it is unknown")
+        rule = f"is not in ±{LARGEST:.2g}, the range of single precision; mend the cell, or empty it if it is unknown"
+        raise place.error(row, f"{numbers[row]:g} {rule}", float(numbers[row]))
     return pd.Series(numbers)
 
 
@@ -251,9 +274,7 @@ def _dates(column: pd.Series, place: CellLocation, day_first: bool | None) -> pd
     wrong = (dates.isna() & ~empty).to_numpy()[codes]
     if wrong.any():
         row = int(wrong.argmax())
-        raise UserError(
-            f"{place.at(row)}: {_quoted(column, row)} is not a date, as the column must hold; mend the cell"
-        )
+        raise _wrong_cell(column, row, place, "is not a date, as the column must hold; mend the cell")
     return pd.Series(dates.to_numpy("datetime64[us]")[codes])
 
 
@@ -284,5 +305,12 @@ def missing(column: pd.Series) -> int:
     )
 
 
-def _quoted(column: pd.Series, row: int) -> str:
-    return repr(str(column.iloc[row])[:40])
+def quoted(cell: object) -> str:
+    """Return a cell as errors quote it."""
+    return repr(str(cell)[:40])
+
+
+def _wrong_cell(column: pd.Series, row: int, place: CellLocation, rule: str) -> UserError:
+    """Return the error about a cell that a column can't hold."""
+    cell = str(column.iloc[row])
+    return place.error(row, f"{quoted(cell)} {rule}", cell)

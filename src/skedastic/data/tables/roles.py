@@ -43,12 +43,11 @@ class Roles(ColumnSettings):
         )
         for kind, names in kinds:
             for name in names:
-                if given.setdefault(name, kind) != kind:
-                    raise UserError(
-                        f"column {name!r} can't be {NOUNS[given[name]][0]} and {NOUNS[kind][0]} at once; name it once"
-                    )
-                if name in self.ignore:
-                    raise UserError(f"column {name!r} can't be {NOUNS[kind][0]} and be ignored at once; name it once")
+                own, other = NOUNS[kind][0], NOUNS[given.setdefault(name, kind)][0]
+                other = "ignored" if name in self.ignore else other
+                if other != own:  # the noun is the setting's name too
+                    rule = f"column {name!r} can't be {own} and {other} at once; name it once"
+                    raise UserError(rule, setting=own, value=name, given=f"--{own} {name}")
         object.__setattr__(self, "given", given)
 
     @property
@@ -75,7 +74,8 @@ class Roles(ColumnSettings):
             if name not in table.all_names:
                 raise unknown(role, name, table.all_names).at(table.file)
             if name in self.no_features:
-                raise UserError(f"{table.file}: column {name!r} can't be a feature and the answer at once")
+                rule = f"column {name!r} can't be a feature and the target at once; name it once"
+                raise UserError(rule, setting=f"{table.file}, {role}", value=name, given=table.file)
 
 
 def find_columns(
@@ -124,10 +124,8 @@ def find_columns(
             same.append(name)
     if not columns.kinds:
         why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
-        raise UserError(
-            f"{table.file}: no column is left to learn from{f' ({why})' if why else ''}; a feature needs at least two "
-            "different values"
-        )
+        left = f"no column is left to learn from{f' ({why})' if why else ''}"
+        raise UserError(f"{left}; a feature needs at least two different values", setting=table.file)
     notes = {
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row anew (--categorical or --text takes them)": names,
@@ -153,10 +151,11 @@ def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
         told.append(f"− {name} ({NOUNS[kinds[name]][0]}{near})")
     told += [f"− {len(lacks) - 6} more"] * (len(lacks) > 6)
     told += [f"+ {name}" for name in beside[:6]] + [f"+ {len(beside) - 6} more"] * (len(beside) > 6)
-    raise UserError(
-        f"{table.file}: its columns are not those that the model was trained on: {', '.join(told)}; rename or add what is "
-        "marked −, what is marked + is not read"
+    rule = (
+        f"its columns are not those that the model was trained on: {', '.join(told)}; rename or add those marked −, "
+        "those marked + are not read"
     )
+    raise UserError(rule, setting=table.file, value=", ".join(lacks[:6]), given=table.file)
 
 
 def _gives_away(column: pd.Series, kind: ColumnKind, y: NDArray[Any]) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.settings import TaskName
-from skedastic.data.tables.columns import CellLocation, as_numbers, coded
+from skedastic.data.tables.columns import CellLocation, as_numbers, coded, quoted
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.labels import natural_order, to_ids
 from skedastic.data.targets.regression import holds_measurements
@@ -173,7 +173,7 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
     columns = [table.column(name, "annotators column") for name in annotator_columns(specs)]
     if specs[0].startswith(COUNTS):
         if len(specs) > 1:
-            raise UserError(f"annotators={','.join(specs)}: counts are one column; name it alone")
+            raise UserError("counts are one column; name it alone", setting="annotators", value=",".join(specs))
         names = next((n for n in (classes, *table.label_names.values()) if n), ())
         return _of_counts(*columns[0], tuple(names))
     row, answers, place = _long(columns, len(table))
@@ -205,7 +205,7 @@ def _long(
     if not answered.all():
         missing = int((~answered).sum())
         more = f", and {missing - 1} more" if missing > 1 else ""
-        raise UserError(f"{place.at(int((~answered).argmax()))}: no annotator has answered{more}; remove the row")
+        raise place.error(int((~answered).argmax()), f"no annotator has answered{more}; remove the row")
     return row, pd.concat(parts, ignore_index=True), place
 
 
@@ -219,13 +219,14 @@ def _of_labels(
         ids = np.array([int(name) for name in names])  # numbers of the classes, as in a Hugging Face ClassLabel
     if (ids < 0).any():
         wrong = int((ids[codes] < 0).argmax())
-        raise UserError(
-            f"{place.at(int(row[wrong]))}: an annotator says {names[codes[wrong]]!r}, which is no class of the target"
-        )
+        said = names[codes[wrong]]
+        rule = f"an annotator says {said!r}, which is no class of the target; mend the cell"
+        raise place.error(int(row[wrong]), rule, said)
     votes = np.zeros((n, len(known)), dtype=np.float32)
     np.add.at(votes, (row, ids[codes]), 1)
     if len(known) < 2:
-        raise UserError(f"{place.column}: every annotator says {known[0]!r}; a classifier needs at least two classes")
+        rule = f"every annotator says {known[0]!r}; a classifier needs at least two classes"
+        raise UserError(rule, setting=place.column, value=known[0], given=place.column)
     return Votes(known, torch.from_numpy(votes))
 
 
@@ -233,9 +234,9 @@ def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation,
     ratings, unparsable = as_numbers(answers)
     if unparsable.any() or not np.isfinite(ratings).all():
         wrong = int((unparsable | ~np.isfinite(ratings)).argmax())
-        raise UserError(
-            f"{place.at(int(row[wrong]))}: an annotator says {str(answers.iloc[wrong])[:40]!r}, which is no number"
-        )
+        said = str(answers.iloc[wrong])
+        rule = f"an annotator says {quoted(said)}, which is no number; mend the cell"
+        raise place.error(int(row[wrong]), rule, said)
     number = np.bincount(row, minlength=n)
     mean = np.bincount(row, ratings, minlength=n) / number
     squares = np.bincount(row, (ratings - mean[row]) ** 2, minlength=n)
@@ -247,13 +248,14 @@ def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation,
 def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:
     first = next(iter(column.dropna()), None)
     if not isinstance(first, (list, np.ndarray)):
-        raise UserError(f"{place.column}: counts are a list in each cell, one number for each class")
+        raise UserError("counts are a list in each cell, one number for each class", setting=place.column)
     classes = names if len(names) == len(first) else tuple(map(str, range(len(first))))
     votes = np.zeros((len(column), len(first)), dtype=np.float32)
     for i, cell in enumerate(column):
         values = np.asarray([] if cell is None else cell, dtype=object)
         numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(np.float64)
         if len(numbers) != len(first) or not (np.isfinite(numbers) & (numbers >= 0)).all() or numbers.sum() <= 0:
-            raise UserError(f"{place.at(i)}: must be {len(first)} counts, none below 0 and not all 0; mend the cell")
+            rule = f"must be {len(first)} counts, none below 0 and not all 0; mend the cell"
+            raise place.error(i, rule, str(cell))
         votes[i] = numbers
     return Votes(classes, torch.from_numpy(votes))

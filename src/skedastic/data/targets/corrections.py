@@ -15,7 +15,7 @@ from torch import Tensor
 
 from skedastic.data.sources.files import read_files
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.columns import CellLocation, as_names, as_numbers
+from skedastic.data.tables.columns import CellLocation, as_names, as_numbers, quoted
 from skedastic.data.tables.table import Table
 from skedastic.data.targets.labels import to_ids
 from skedastic.data.targets.regression import read_numbers
@@ -83,10 +83,9 @@ def _(target: Classes, cells: pd.Series, rows: NDArray[np.int64], place: CellLoc
     if (ids < 0).any():
         row = int(rows[int((ids < 0).int().argmax())])
         known = ", ".join(map(repr, target.classes[:5])) + (", …" if len(target.classes) > 5 else "")
-        raise UserError(
-            f"{place.at(row)}: label {names[row]!r} does not occur in the source{suggestion(names[row], target.classes)} "
-            f"(known: {known}; or {REMOVE})"
-        )
+        near = suggestion(names[row], target.classes)
+        rule = f"label {names[row]!r} does not occur in the source{near} (known: {known}; or {REMOVE})"
+        raise place.error(row, rule, names[row])
     return ids
 
 
@@ -94,10 +93,11 @@ def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, CellLocation
     for name in names:
         if name in table.names:
             return table.column(name, "column")
-    raise UserError(
-        f"{table.file}: it has no column {names[0]!r} (nor {names[1]!r}); give the file that `skedastic suspects RUN --out FILE` "
-        "wrote, with right labels in its column corrected"
+    rule = (
+        f"it has no column {names[0]!r} (nor {names[1]!r}); give the file that `skedastic suspects RUN --out FILE` wrote, "
+        "with right labels in its column corrected"
     )
+    raise UserError(rule, setting=table.file, value=names[0], given=table.file)
 
 
 def _rows(cells: pd.Series, place: CellLocation, filled: NDArray[np.int64], n: int) -> Tensor:
@@ -106,11 +106,10 @@ def _rows(cells: pd.Series, place: CellLocation, filled: NDArray[np.int64], n: i
     wrong = ~((rows >= 0) & (rows < n) & (rows == np.round(rows)))
     if wrong.any():
         row = int(filled[int(wrong.argmax())])
-        raise UserError(
-            f"{place.at(row)}: {str(cells.iloc[row])[:40]!r} is no row of the source, which has rows 0 to {n - 1}"
-        )
+        cell = str(cells.iloc[row])
+        raise place.error(row, f"{quoted(cell)} is no row of the source, which has rows 0 to {n - 1}", cell)
     _, first, count = np.unique(rows, return_index=True, return_counts=True)
     if (count > 1).any():
         row = int(filled[first[int((count > 1).argmax())]])
-        raise UserError(f"{place.at(row)}: row {numbers[row]:g} is corrected twice; correct each once")
+        raise place.error(row, f"row {numbers[row]:g} is corrected twice; correct each once", int(numbers[row]))
     return torch.from_numpy(rows.astype(np.int64))

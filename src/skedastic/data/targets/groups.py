@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _quantiles(spec: str) -> tuple[str, int]:
     if not colon or not bins.isdigit():
         return spec.removeprefix(QUANTILES), DEFAULT_BINS
     if int(bins) < 1:
-        raise UserError(f"groups={spec}: must be at least 1 bin, such as {QUANTILES}{column}:4")
+        raise UserError(f"must be at least 1 bin, such as {QUANTILES}{column}:4", setting="groups", value=spec)
     return column, int(bins)
 
 
@@ -112,9 +113,8 @@ def _crossed(columns: Sequence[tuple[pd.Series, CellLocation]]) -> tuple[pd.Seri
     for column, place in columns:
         cells = as_names(column)
         if (cells == "").any():
-            raise UserError(
-                f"{place.at(int((cells == '').argmax()))}: the group is missing; fill the cell in, or remove the row"
-            )
+            row = int((cells == "").argmax())
+            raise place.error(row, "the group is missing; fill the cell in, or remove the row")
     code: NDArray[Any]
     code, written = coded(columns[0][0])
     for column, _ in columns[1:]:
@@ -122,13 +122,14 @@ def _crossed(columns: Sequence[tuple[pd.Series, CellLocation]]) -> tuple[pd.Seri
         pairs, code = np.unique(code * len(names) + more, return_inverse=True)
         written = tuple(f"{written[p // len(names)]}, {names[p % len(names)]}" for p in pairs.tolist())
     place = columns[0][1]
-    together = CellLocation(f"{place.column} and {len(columns) - 1} more", place.cell, place.first, place.files)
+    together = replace(place, column=f"{place.column} and {len(columns) - 1} more")
     return pd.Series(pd.Categorical.from_codes(code, pd.Index(written))), together
 
 
 def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema | None) -> tuple[Tensor, Grouping]:
     if not classes:
-        raise UserError(f"groups={SUPERCLASS}{file}: the targets are numbers, and only classes have super-classes")
+        rule = "the targets are numbers, and only classes have super-classes"
+        raise UserError(rule, setting="groups", value=f"{SUPERCLASS}{file}")
     of = _mapping(file)
     without = [c for c in classes if c not in of]
     if without:
@@ -143,11 +144,11 @@ def _mapping(file: str) -> dict[str, str]:
         try:
             read = json.loads(path.read_text("utf-8"))
         except (ValueError, OSError) as error:
-            raise UserError(f"{file} can't be read as JSON: {error}") from None
+            raise UserError(f"it can't be read as JSON: {error}", setting=file) from None
         if isinstance(read, dict):
             return {str(k): str(v) for k, v in read.items()}
     table = read_files([path])
     if len(table.names) < 2:
-        raise UserError(f"{file}: needs two columns, label and super-class")
+        raise UserError("it needs two columns, label and super-class", setting=file)
     labels, above = (as_names(table.read(name)) for name in table.names[:2])
     return dict(zip(labels.tolist(), above.tolist(), strict=True))

@@ -81,7 +81,7 @@ def read_truth(
             return ids[torch.from_numpy(codes)]
     row = int((to_ids(plain, classes).numpy()[codes] < 0).argmax())
     name = plain[codes[row]]
-    raise UserError(f"{place.at(row)}: true label {name!r} is no class of the target (known: {_listed(classes)})")
+    raise place.error(row, f"true label {name!r} is no class of the target (known: {_listed(classes)})", name)
 
 
 def read_groups(column: pd.Series, place: CellLocation, known: Sequence[str] = ()) -> tuple[Tensor, tuple[str, ...]]:
@@ -94,10 +94,11 @@ def read_groups(column: pd.Series, place: CellLocation, known: Sequence[str] = (
     _refuse_missing(codes, names, place, "group", "fill the cell in, or remove the row")
     numbers, unparsable = as_numbers(column)
     if not known and len(names) > MOST_NUMBERS and not unparsable.any() and np.isfinite(numbers).all():
-        raise UserError(
-            f"{place.column} can't be the groups: it holds {len(names)} different numbers, and a group needs enough "
-            f"examples to be estimated from; name a column with at most {MOST_NUMBERS}, such as bins of this one"
+        rule = (
+            f"it holds {len(names)} different numbers, and a group needs enough examples to be estimated from; name a "
+            f"column with at most {MOST_NUMBERS}, such as bins of this one"
         )
+        raise UserError(rule, setting=place.column, value=len(names), given=f"{place.column} can't be the groups")
     groups = tuple(known) or natural_order(names)
     ids = to_ids(names, groups)
     _refuse_unknown(ids, codes, names, place, "group", groups)
@@ -116,7 +117,7 @@ def _refuse_missing(
     if missing.any():
         total = int(missing.sum())
         more = f", and {total - 1} more" if total > 1 else ""
-        raise UserError(f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; {way_out}")
+        raise place.error(int(missing.argmax()), f"the {what} is missing{more}; {way_out}")
 
 
 def _refuse_unknown(
@@ -127,10 +128,9 @@ def _refuse_unknown(
     if unknown.any():
         row = int(unknown.argmax())
         name = names[codes[row]]
-        raise UserError(
-            f"{place.at(row)}: {what} {name!r} does not occur in the training data"
-            f"{suggestion(name, known)} (known: {_listed(known)})"
-        )
+        near = suggestion(name, known)
+        rule = f"{what} {name!r} does not occur in the training data{near} (known: {_listed(known)})"
+        raise place.error(row, rule, name)
 
 
 def _refuse_measurements(column: pd.Series, place: CellLocation) -> None:
@@ -138,23 +138,28 @@ def _refuse_measurements(column: pd.Series, place: CellLocation) -> None:
         return
     numbers, _ = as_numbers(column)
     fractions = (numbers != np.round(numbers)).any()
+    distinct = len(np.unique(numbers))
     raise UserError(
-        f"{place.column} holds {len(np.unique(numbers))} different numbers{', not all whole' if fractions else ''}: "
-        "this looks like regression; train it with --task regression, or write its classes as words"
+        "this looks like regression; train it with --task regression, or write its classes as words",
+        setting=place.column,
+        value=distinct,
+        given=f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}",
     )
 
 
 def _check_counts(ids: Tensor, classes: Sequence[str], place: CellLocation) -> None:
     if len(classes) < 2:
-        raise UserError(f"{place.column}: every label is {classes[0]!r}; a classifier needs at least two classes")
+        rule = f"every label is {classes[0]!r}; a classifier needs at least two classes"
+        raise UserError(rule, setting=place.column, value=classes[0], given=place.column)
     single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]
     if single:
         some = "a single example" if len(single) == 1 else "a single example each"
         noun = "class" if len(single) == 1 else f"{len(single)} classes"
-        raise UserError(
-            f"{place.column}: {noun} {_listed(single)} with {some}, and every class needs at least 2; "
-            "remove those rows, or merge the class with another"
+        rule = (
+            f"{noun} {_listed(single)} with {some}, and every class needs at least 2; remove those rows, or merge the "
+            "class with another"
         )
+        raise UserError(rule, setting=place.column, value=single[0], given=place.column)
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -120,10 +120,8 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
     cells, place = columns.y
     grouped = _read_groups(columns, schema)
     if bins is not None:
-        raise UserError(
-            f"bins={bins}: bins are made of numbers, and {place.column} holds classes; leave bins out, or "
-            "train with --task regression"
-        )
+        rule = f"bins are made of numbers, and {place.column} holds classes; leave bins out, or train with --task regression"
+        raise UserError(rule, setting="bins", value=bins)
     known = schema.target.classes if schema else ()
     y, classes = read_labels(cells, place, names=columns.class_names, classes=known)
     group, grouping = grouped or (y, Grouping(classes))
@@ -143,7 +141,8 @@ def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, sche
         edges = _bins(y, bins, schema)
         grouped = edges.of(y), Grouping.of_target(edges)
     elif bins is not None and columns.groups is not None:
-        raise UserError(f"bins={bins}: the groups are {columns.groups[1].column}; leave one of the two out")
+        rule = f"the groups are {columns.groups[1].column}; leave one of the two out"
+        raise UserError(rule, setting="bins", value=bins)
     truth = None if columns.truth is None else read_numbers(*columns.truth, "true target")
     note = f"{columns.y[1].column} holds numbers: trained as regression, not as classification (--task)"
     notes = (note,) if task == "auto" and schema is None else ()
@@ -163,5 +162,6 @@ def _bins(y: Tensor, bins: int | None, schema: Schema | None) -> Bins:
     if schema is None:
         return Bins.fit(y, bins)
     if schema.grouping.target_bins is None:
-        raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
+        rule = "the training data has groups of its own, the test data has none; give (X, y, groups)"
+        raise UserError(rule, setting="groups")
     return schema.grouping.target_bins

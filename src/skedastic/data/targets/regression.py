@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import CellLocation, as_numbers, parse
+from skedastic.data.tables.columns import CellLocation, as_numbers, parse, quoted
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10
@@ -30,7 +30,8 @@ class Scale:
         """Return the scale of training targets y [n]. Raises UserError where they are all the same."""
         mean, deviation = float(y.mean()), float(y.std(correction=0)) if len(y) else 0.0
         if not deviation > 10 * np.finfo(np.float64).eps * abs(mean):
-            raise UserError(f"every target of the training rows is {mean:g}; regression needs different ones")
+            rule = f"every target of the training rows is {mean:g}; regression needs different ones"
+            raise UserError(rule, setting="target", value=mean, given="target")
         return cls(mean, deviation)
 
     def standardized(self, y: Tensor) -> Tensor:
@@ -67,9 +68,8 @@ class Bins:
         values = np.sort(y.double().numpy())
         distinct = np.unique(values)
         if bins is not None and bins > len(distinct):
-            raise UserError(
-                f"bins={bins}: there are only {len(distinct)} different targets; ask for at most as many bins"
-            )
+            rule = f"there are only {len(distinct)} different targets; ask for at most as many bins"
+            raise UserError(rule, setting="bins", value=bins)
         count = bins or DEFAULT_BINS
         if len(distinct) <= count:
             names = [f"{v:.12g}" for v in distinct]
@@ -99,16 +99,17 @@ def read_numbers(column: pd.Series, place: CellLocation, what: str = "target") -
     numbers, unparsable = as_numbers(column)
     if unparsable.any():
         row = int(unparsable.argmax())
-        raise UserError(
-            f"{place.at(row)}: {str(column.iloc[row])[:40]!r} is not a number, and regression needs numbers; mend the "
-            "cell, or train a classifier with --task classification"
+        cell = str(column.iloc[row])
+        rule = (
+            f"{quoted(cell)} is not a number, and regression needs numbers; mend the cell, or train a classifier with "
+            "--task classification"
         )
+        raise place.error(row, rule, cell)
     missing = np.isnan(numbers)
     if missing.any():
         more = f", and {int(missing.sum()) - 1} more" if missing.sum() > 1 else ""
-        raise UserError(
-            f"{place.at(int(missing.argmax()))}: the {what} is missing{more}; fill the number in, or remove the row"
-        )
+        rule = f"the {what} is missing{more}; fill the number in, or remove the row"
+        raise place.error(int(missing.argmax()), rule)
     return torch.from_numpy(parse(column, "number", place).to_numpy(np.float64).copy())
 
 

@@ -284,4 +284,6 @@ def target_from_json(state: Mapping[str, Any]) -> Target:
         return Classes(tuple(state["classes"]), bool(state["integer_labels"]), column=str(state["column"]))
     if state["task"] == Numbers.task:
         return Numbers(Scale(**state["scale"]), column=str(state["column"]))
-    raise UserError(f"the saved target is one for {state['task']!r}, which is not known here; fit the model again")
+    task = state["task"]
+    rule = f"it is one for {task!r}, which is not known here; fit the model again"
+    raise UserError(rule, setting="the saved target", value=task, given="the saved target")
