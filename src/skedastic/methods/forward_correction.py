@@ -144,9 +144,8 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         """Return a fresh network, and T. Raises UserError where a T that was given is of another size."""
         classes = len(task.classes)
         if self.transition is not None and len(self.transition) != classes:
-            raise UserError(
-                f"forward-correction(transition=…): it has {len(self.transition)} rows, and there are {classes} classes"
-            )
+            rule = f"it has {len(self.transition)} rows, and there are {classes} classes"
+            raise UserError(rule, setting=self.place("transition"), given="forward-correction(transition=…)")
         estimated = task.handed_on.get(TRANSITION, torch.eye(classes))
         transition = estimated if self.transition is None else torch.tensor(self.transition)
         return CorrectedState(self.network(task, make_net), self.class_constants(task), transition.clone())

@@ -85,11 +85,12 @@ class OneNetwork(Method[N]):
         super().__post_init__()
         if self.loss.of_batch and (self.weighs or self.class_weights is not None):
             what = "class_weights" if self.class_weights is not None else self.card.name
-            raise UserError(
-                f"{what} with loss={type(self.loss).__name__}: that loss is one number of a whole batch, and there "
-                f"is nothing "
-                "in it to weigh; take another loss, or erm without class_weights"
+            rule = (
+                "that loss is one number of a whole batch, and there is nothing in it to weigh; take another loss, or erm "
+                "without class_weights"
             )
+            loss = type(self.loss).__name__
+            raise UserError(rule, setting=self.place("loss"), value=loss, given=f"{what} with loss={loss}")
 
     @property
     def capabilities(self) -> Capabilities:
