@@ -156,8 +156,7 @@ class BBN(OneNetwork[BranchesState]):
             chosen = part(net, wanted, self.branch)
         except UserError as error:
             rule = f"the network can't be parted so ({error}); branch=head parts the last layer alone"
-            given = f"bbn(branch={self.branch})"
-            raise UserError(rule, setting=self.place("branch"), value=self.branch, given=given) from None
+            raise UserError(rule, setting=self.place("branch"), value=self.branch) from None
         return {id(p) for p in (*chosen, *part(net, wanted, "head"))}
 
     def forward(self, state: BranchesState, batch: Batch) -> Out:

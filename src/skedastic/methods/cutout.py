@@ -82,8 +82,7 @@ class Cutout(Wrapper):
             length = int(self.length) if self.length >= 1 else max(round(self.length * min(height, width)), 1)
             if length >= 2 * max(height, width) - 1:
                 rule = f"that leaves nothing of images of {height} × {width} pixels; length=0.5 is half of their side"
-                given = f"cutout(length={self.length})"
-                raise UserError(rule, setting=self.place("length"), value=self.length, given=given)
+                raise UserError(rule, setting=self.place("length"), value=self.length)
             rows, columns = (torch.randint(size, (len(x),)).to(x.device) for size in (height, width))
             batch = replace(batch, x=cut_out(x, rows, columns, length))
         return self.base.step(state, batch, clock, engine)

@@ -79,7 +79,7 @@ class TwoStage(Recipe):
         if more:
             then = self.then.card.name
             rule = f"it has {1 + len(more)} stages itself; take one that has one"
-            raise UserError(rule, setting=self.place("then"), value=then, given=f"TwoStage(then={then})")
+            raise UserError(rule, setting=self.place("then"), value=then)
         outputs = self.then.outputs_for(task)
         second = replace(
             alone,

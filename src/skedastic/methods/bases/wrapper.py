@@ -36,13 +36,11 @@ class Wrapper(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         name, inside = self.card.name, self.base.card.name
-        given = f"{name}(base={inside})"
         if any(method.card.name == name for method in wrapped(self.base)):
             rule = f"it is wrapped in {name} twice; once is enough"
-            raise UserError(rule, setting=self.place("base"), value=inside, given=given)
+            raise UserError(rule, setting=self.place("base"), value=inside)
         if (reason := self.base.capabilities.incompatible_with.get(self.way)) is not None:
-            rule = f"{inside} can't be trained so: {reason}"
-            raise UserError(rule, setting=self.place("base"), value=inside, given=given)
+            raise UserError(f"it can't be trained so: {reason}", setting=self.place("base"), value=inside)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
