@@ -38,10 +38,11 @@ class ClassWeights(Configurable, ABC):
         if not (count > 0).all():
             absent = (count <= 0).nonzero().flatten().tolist()
             shown = ", ".join(repr(classes[c]) if classes else str(c) for c in absent[:5])
-            raise UserError(
-                f"class_weights={self.shown_name()}: no training example of class {shown}{', …' * (len(absent) > 5)}, so that it "
-                "has no weight; leave the class out of the data, or the weights (class_weights=none)"
+            rule = (
+                f"no training example of class {shown}{', …' * (len(absent) > 5)}, so that it has no weight; leave the class "
+                "out of the data, or the weights (class_weights=none)"
             )
+            raise UserError(rule, setting="class_weights", value=self.shown_name())
         return self.weights(count.to(torch.float64), classes).float()
 
     @abstractmethod
@@ -95,7 +96,7 @@ class Given(ClassWeights):
         object.__setattr__(self, "weights_of", {str(name): weight for name, weight in self.weights_of.items()})
         if not self.weights_of:
             rule = "name the classes and their weights, such as weights_of={cat=2, dog=0.5}"
-            raise UserError(rule, setting=self.place("weights_of"))
+            raise UserError(rule, setting=self.place("weights_of"), value={})
 
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
         """Return the weights by name. Raises UserError for a class that there is not."""
@@ -105,7 +106,7 @@ class Given(ClassWeights):
         weights = torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
         if not weights.any():
             rule = "all weights are 0; one at least must be above, or nothing is trained"
-            raise UserError(rule, setting=self.place("weights_of"))
+            raise UserError(rule, setting=self.place("weights_of"), value=dict(self.weights_of))
         return weights
 
 
@@ -121,7 +122,8 @@ class Deferred(ClassWeights):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.of, Deferred):
-            raise UserError("weights can be deferred once; leave one deferred(…) out", setting=self.place("of"))
+            rule = "weights can be deferred once; leave one deferred(…) out"
+            raise UserError(rule, setting=self.place("of"), value=self.of.shown_name())
 
     @property
     def begins(self) -> float:

@@ -92,10 +92,11 @@ def find_head(net: nn.Module, *classes: int) -> tuple[nn.Module, str, nn.Module]
         if name and isinstance(module, HEADS) and id(module) not in inside and _size(module) in classes:
             found = name
     if not found:
-        raise UserError(
-            f"the network has no last layer to work on: no torch.nn.Linear (inside of it) gives {classes[0]} "
+        rule = (
+            f"the network has no last layer to work on: no torch.nn.Linear inside of it gives {classes[0]} "
             f"output{'s' * (classes[0] != 1)}; let its last layer be one"
         )
+        raise UserError(rule, setting="model")
     parent, _, own = found.rpartition(".")
     return net.get_submodule(parent), own, net.get_submodule(found)
 
@@ -130,9 +131,9 @@ def fresh(head: nn.Module) -> nn.Module:
         return nn.Linear(head.in_features, head.out_features, bias=head.bias is not None)
     if isinstance(head, Cosine):
         return Cosine(features_of(head), len(head.weight), head.scale)
-    raise UserError(
-        f"the head is a {type(head).__name__}, which is not learned from scratch; take a linear or cosine one"
-    )
+    kind = type(head).__name__
+    rule = "it is not learned from scratch; take a linear or cosine one"
+    raise UserError(rule, setting="head", value=kind, given=f"the head is a {kind}")
 
 
 @torch.no_grad()
@@ -143,7 +144,9 @@ def normalize_head(head: nn.Module, tau: float, *, bias: bool) -> None:
     weights to divide.
     """
     if not isinstance(head, nn.Linear):
-        raise UserError(f"tau-norm: the head is a {type(head).__name__}; take head=linear, whose weights have norms")
+        kind = type(head).__name__
+        rule = "take head=linear, whose weights have norms"
+        raise UserError(rule, setting="head", value=kind, given=f"tau-norm of a head that is a {kind}")
     head.weight /= head.weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(head.weight.dtype).tiny) ** tau
     if head.bias is not None and not bias:
         head.bias.zero_()
@@ -169,9 +172,8 @@ def part(net: nn.Module, classes: int, which: str) -> list[nn.Parameter]:
         modules = [module for name, module in named.items() if any(fnmatchcase(name, p) for p in patterns)]
     chosen = {id(p): p for module in modules for p in module.parameters()}
     if not chosen:
-        raise UserError(
-            f"train={which}: there are no parameters in it to train; name another part, such as {', '.join(PARTS)}"
-        )
+        rule = f"there are no parameters in it to train; name another part, such as {', '.join(PARTS)}"
+        raise UserError(rule, setting="train", value=which)
     return list(chosen.values())
 
 
@@ -186,7 +188,8 @@ def _last_block(net: nn.Module, head: nn.Module) -> list[nn.Module]:
         block.append(module)
         if any(p.dim() > 1 for p in module.parameters()):
             return block
-    raise UserError("the network has no block before its head; train the head alone (train=head), or all")
+    rule = "the network has no block before its head; train the head alone (train=head), or all"
+    raise UserError(rule, setting="train", value="last-block")
 
 
 def _layers(net: nn.Module, head: nn.Module) -> Iterator[nn.Module]:
@@ -277,7 +280,9 @@ def run_with_features(net: nn.Module, classes: int, x: Tensor) -> tuple[Tensor, 
     finally:
         hook.remove()
     if len(kept) != 1 or kept[0].dim() != 2:
-        raise UserError(
-            "the network's last layer must be run once, on one row of features [B, d] for each example, for its features to be used"
+        rule = (
+            "the network's last layer must be run once, on one row of features [B, d] for each example, for its features "
+            "to be used"
         )
+        raise UserError(rule, setting="model")
     return found, kept[0]

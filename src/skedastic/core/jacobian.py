@@ -120,9 +120,8 @@ class JacobianPenalty(Configurable):
     def _check_compiled(self) -> None:
         for name, value in (("gradient", "implicit"), ("affine", "after"), ("selection", "largest")):
             if getattr(self, name) != value:
-                raise UserError(
-                    f"{name}={getattr(self, name)} can't be had of a compiled network; use {name}={value}, or don't compile"
-                )
+                rule = f"a compiled network can't be trained so; use {name}={value}, or don't compile"
+                raise UserError(rule, setting=name, value=getattr(self, name))
 
     def __call__(self, per_example: Tensor, trace: Trace, losses: Losses) -> Penalized:
         """Return the penalized loss of a batch whose forward was recorded.
@@ -251,10 +250,9 @@ def _check_finite(values: Tensor, trace: Trace) -> None:
     if values.device.type != "cpu" or values.isfinite().all():
         return
     tap = trace.first_not_finite()
-    where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations,"
-    raise UserError(
-        f"{where} is not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
-    )
+    where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
+    rule = "not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
+    raise UserError(rule, setting=f"tap {tap!r}" if tap else "loss", given=where)
 
 
 def refuse_fused(per_example: Tensor) -> None:
@@ -267,19 +265,18 @@ def refuse_fused(per_example: Tensor) -> None:
         seen.add(node)
         name = node.name()
         if name.startswith("ScaledDotProduct") or name.startswith(("CudnnRnn", "MiopenRnn")):
-            raise UserError(
-                f"gradient=exact needs double backward, which {name.removesuffix('Backward0')} (a fused kernel of this "
-                "network) does not have; use gradient=implicit, which needs none"
-            )
+            kernel = f"{name.removesuffix('Backward0')} (a fused kernel of this network)"
+            rule = f"needs double backward, which {kernel} does not have; use gradient=implicit, which needs none"
+            raise UserError(rule, setting="gradient", value="exact")
         waiting.extend(following for following, _ in node.next_functions)
 
 
 def _check_strength(strength: Tensor) -> None:
     wrong = strength[~((strength >= 0) & strength.isfinite())]
     if len(wrong):
-        raise UserError(
-            f"regularized_loss(strength={float(wrong[0]):g}): strength must be finite and at least 0; 0 is plain training"
-        )
+        value = float(wrong[0])
+        rule = "strength must be finite and at least 0; 0 is plain training"
+        raise UserError(rule, setting="strength", value=value, given=f"regularized_loss(strength={value:g})")
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -319,8 +316,8 @@ def regularized_loss(
     per_example = loss(outputs, y)
     if not per_example.shape == strength.shape == y.shape[:1]:
         raise UserError(
-            f"regularized_loss: loss and strength must be one number for each of the {len(y)} examples, "
-            f"got {list(per_example.shape)} and {list(strength.shape)}"
+            f"loss and strength must be one number for each of the {len(y)} examples, got {list(per_example.shape)} and {list(strength.shape)}",
+            setting="regularized_loss",
         )
 
     return penalty(per_example, trace, lambda outputs, rows: loss(outputs, y if rows is None else y[rows]))

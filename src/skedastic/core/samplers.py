@@ -81,10 +81,11 @@ class _Shared(Sampler):
         empty = (torch.bincount(member, minlength=len(names)) == 0).nonzero().flatten().tolist()
         if empty:
             shown = ", ".join(repr(names[c]) for c in empty[:5])
-            raise UserError(
-                f"sampler={self.shown_name()}: no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave "
-                f"it out of the data, or use sampler=shuffle"
+            rule = (
+                f"no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave it out of the data, or "
+                "use sampler=shuffle"
             )
+            raise UserError(rule, setting="sampler", value=self.shown_name())
 
     def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return n rows, each class with its share of them."""
@@ -168,7 +169,8 @@ def of_rank(order: Tensor, rank: int, ranks: int) -> Tensor:
     B. Where m is no multiple of `ranks`, the last ones are filled from the beginning, so that all ranks take as many steps.
     """
     if not 0 <= rank < ranks:
-        raise UserError(f"of_rank(rank={rank}, ranks={ranks}): rank must be in 0..{ranks - 1}")
+        given = f"of_rank(rank={rank}, ranks={ranks})"
+        raise UserError(f"rank must be in 0..{ranks - 1}", setting="rank", value=rank, given=given)
     steps = -(-len(order) // ranks)
     return order[torch.arange(rank, steps * ranks, ranks) % max(len(order), 1)]
 

@@ -61,16 +61,17 @@ class GroupStats:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         if not self.names or len(set(self.names)) != len(self.names):
-            raise UserError(f"GroupStats: names must be one or more, each once; got {list(self.names)[:12]}")
+            rule = "names must be one or more, each once"
+            raise UserError(rule, setting="GroupStats: names", value=list(self.names)[:12])
         for name in _tensor_fields():
             if name == "errors" and self.errors is None:
                 continue
             value = _column(name, getattr(self, name))
             if value.shape != (len(self.names),):
-                raise UserError(
-                    f"GroupStats: {name} must be one number for each of the {len(self.names)} groups, "
-                    f"got shape {list(value.shape)}"
-                )
+                shape = list(value.shape)
+                rule = f"must be one number for each of the {len(self.names)} groups"
+                given = f"GroupStats: {name} of shape {shape}"
+                raise UserError(rule, setting=f"GroupStats: {name}", value=shape, given=given)
             object.__setattr__(self, name, value)
         _check_range("GroupStats: density", self.density, names=self.names)
         for name in ("noise", "noise_low", "noise_high"):
@@ -86,10 +87,10 @@ class GroupStats:
         wrong = (small > large).nonzero().flatten().tolist()
         if wrong:
             g = wrong[0]
-            raise UserError(
-                f"GroupStats: group {self.names[g]!r} has {large_name} {large[g].item():g}, "
-                f"which must be at least {small_name} ({small[g].item():g})"
-            )
+            value = large[g].item()
+            least = "0" if small_name == "0" else f"{small_name}, {small[g].item():g}"
+            given = f"GroupStats: {large_name} of group {self.names[g]!r} is {value:g}"
+            raise UserError(f"must be at least {least}", setting=f"GroupStats: {large_name}", value=value, given=given)
 
     @property
     def measure(self) -> NoiseKind:
@@ -115,9 +116,10 @@ class GroupStats:
         """
         known = {"names", *_tensor_fields()}
         if missing := known - set(data):
-            raise UserError(f"GroupStats: missing {', '.join(sorted(missing))}")
+            raise UserError("missing", setting=f"GroupStats: {', '.join(sorted(missing))}")
         if extra := set(data) - known:
-            raise UserError(f"GroupStats: unknown {', '.join(sorted(extra))} (known: {', '.join(sorted(known))})")
+            rule = f"unknown; the fields are {', '.join(sorted(known))}"
+            raise UserError(rule, setting=f"GroupStats: {', '.join(sorted(extra))}")
         columns = {name: None if data[name] is None else _column(name, data[name]) for name in _tensor_fields()}
         return cls(tuple(map(str, data["names"])), **columns)  # type: ignore[arg-type]
 
@@ -140,10 +142,9 @@ def strengths(noise: Tensor, density: Tensor, measure: NoiseKind = "rate") -> Te
     """
     noise, density = noise.to(torch.float64), density.to(torch.float64)
     if noise.ndim != 1 or noise.shape != density.shape or not len(noise):
-        raise UserError(
-            f"strengths: noise and density must both be [G] with G at least 1, "
-            f"got shapes {list(noise.shape)} and {list(density.shape)}"
-        )
+        shape = list(noise.shape)
+        given = f"strengths: noise of shape {shape} and density of shape {list(density.shape)}"
+        raise UserError("both must be [G] with G at least 1", setting="strengths: noise", value=shape, given=given)
     _check_range("strengths: noise", noise, measure)
     _check_range("strengths: density", density)
     felt = (noise > 0) & (density > 0)
@@ -186,7 +187,7 @@ def _column(name: str, values: Any) -> Tensor:
     try:
         return torch.as_tensor(values, dtype=torch.int64 if name in COUNTS else torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"GroupStats: {name} must be numbers: {error}") from error
+        raise UserError(f"must be numbers; {error}", setting=f"GroupStats: {name}") from error
 
 
 def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
@@ -195,6 +196,6 @@ def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: 
     if wrong:
         g = wrong[0]
         who = f"group {names[g]!r}" if names else f"group number {g}"
-        raise UserError(
-            f"{what} of {who} is {values[g].item():g}; it must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
-        )
+        value = values[g].item()
+        rule = f"must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
+        raise UserError(rule, setting=what, value=value, given=f"{what} of {who} is {value:g}")

@@ -54,11 +54,16 @@ def find_taps(net: nn.Module, names: Sequence[str] | Choice | None = None) -> di
     else:
         found = _automatic(modules)
     if not found:
+        kind = type(net).__name__
+        if names is None:
+            rule = (
+                f"{kind} has neither a normalization layer nor a hidden layer to measure the Jacobian at; name the modules "
+                "with taps=..."
+            )
+            raise UserError(rule, setting="taps")
+        given = None if callable(names) else list(names)
         raise UserError(
-            f"{type(net).__name__} has neither a normalization layer nor a hidden layer to measure the Jacobian at; "
-            "name the modules with taps=..."
-            if names is None
-            else f"taps: they name no module of {type(net).__name__}; leave taps out to have them found"
+            f"no module of {kind} is chosen; leave taps out to have them found", setting="taps", value=given
         )
     return found
 
@@ -86,7 +91,7 @@ def _check_patterns(net: nn.Module, names: Sequence[str], modules: dict[str, nn.
     for pattern in names:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in modules):
             shown = ", ".join(list(modules)[:SHOWN_NAMES]) + (", …" if len(modules) > SHOWN_NAMES else "")
-            raise UserError(f"taps: {pattern!r} matches no module of {type(net).__name__}; it has {shown}")
+            raise UserError(f"matches no module of {type(net).__name__}; it has {shown}", setting="taps", value=pattern)
 
 
 def affine_scale(module: nn.Module, output: Tensor) -> Tensor | None:
@@ -159,10 +164,11 @@ class Tap(NamedTuple):
         held = self.shape[dim] if dim < len(self.shape) else 0
         if held and (held == batch or (dim == 0 and held % batch == 0 and not time_first)):
             return Layout(dim)
-        raise UserError(
-            f"tap {self.name!r} gives {list(self.shape)} for {batch} examples, and it can't be told which entries "
-            "belong to which example; leave it out with taps=..."
+        rule = (
+            f"its output is {list(self.shape)} for {batch} examples, and it can't be told which entries belong to which "
+            "example; leave it out with taps=..."
         )
+        raise UserError(rule, setting=f"tap {self.name!r}")
 
 
 def tapped(name: str, module: nn.Module, output: Any) -> list[tuple[Tensor, Tap]]:

@@ -26,13 +26,14 @@ def single(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def check_scale(name: str, lam: float) -> None:
+def check_scale(lam: float, setting: str = "lam", given: str = "") -> None:
     """Raise UserError where `lam` is no scale: 0, or not a number. ±inf is plain training."""
     if lam == 0 or lam != lam:
-        raise UserError(
-            f"{name}: λ must not be {lam}: above 0 it looks to large losses (imbalance), below 0 to small ones (label noise), "
-            "inf is plain training"
+        rule = (
+            "λ must be a number other than 0: above 0 it looks to large losses (imbalance), below 0 to small ones (label "
+            "noise), inf is plain training"
         )
+        raise UserError(rule, setting=setting, value=lam, given=given)
 
 
 def log_mean_exp(x: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ def attentional_weights(
     gives ones. gamma: in (0, 1], of the newest batch in the moving average. Algorithm 1, steps 3 to 5.
     Raises UserError on a λ of 0 or a γ outside.
     """
-    check_scale(f"attentional_weights(lam={lam})", lam)
+    check_scale(lam, given=f"attentional_weights(lam={lam})")
     check_gamma("attentional_weights", gamma)
     losses = single(losses.detach())
     if log_s is None:
@@ -86,10 +87,8 @@ def attentional_weights(
 def check_gamma(name: str, gamma: float) -> None:
     """Raise UserError where γ is not in (0, 1]."""
     if not 0 < gamma <= 1:
-        raise UserError(
-            f"{name}(gamma={gamma}): gamma, the newest batch's share of the moving average, must be in (0, 1]; 0.9 is the "
-            "authors' package's"
-        )
+        rule = "gamma, the newest batch's share of the moving average, must be in (0, 1]; 0.9 is the authors' package's"
+        raise UserError(rule, setting="gamma", value=gamma, given=f"{name}(gamma={gamma})")
 
 
 def effective_size(weights: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ class DROObjective(nn.Module):
 
     def __init__(self, lam: float) -> None:
         super().__init__()
-        check_scale(f"DROObjective(lam={lam})", lam)
+        check_scale(lam, given=f"DROObjective(lam={lam})")
         self.lam = lam
         self.register_buffer("total", torch.tensor(0.0 if abs(lam) == float("inf") else UNSET, dtype=torch.float64))
         self.register_buffer("count", torch.tensor(0))

@@ -215,10 +215,11 @@ def _scaled(gradient: Tensor | None, place: TappedEdge) -> Tensor | None:
 def measured(jacobians: list[Tensor | None]) -> list[Tensor | None]:
     """Return the Jacobians, or raise UserError where there is none."""
     if all(j is None for j in jacobians):
-        raise UserError(
-            "there is no Jacobian to measure: run the forward with gradients enabled, with parameters before the last "
-            "tap that require one (in a second stage, train=all), and taps that the loss depends on"
+        rule = (
+            "there is no Jacobian to measure; run the forward with gradients enabled, with parameters before the last tap "
+            "that require one (in a second stage, train=all), and taps that the loss depends on"
         )
+        raise UserError(rule, setting="taps")
     return jacobians
 
 

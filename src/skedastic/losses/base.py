@@ -42,10 +42,11 @@ class PerExampleLoss(Configurable, ABC):
         self._check(outputs, y)
         outputs = single(outputs)
         if of_classes is None and type(self).of_classes is not PerExampleLoss.of_classes:
-            raise UserError(
-                f"{type(self).__name__} needs to know the classes: call it with (outputs, y, loss.of_classes(count)), where "
-                "count [C] is the number of training examples of each class"
+            rule = (
+                "call it with (outputs, y, loss.of_classes(count)), where count [C] is the number of training examples of "
+                "each class"
             )
+            raise UserError(rule, setting="of_classes", given=f"{type(self).__name__} needs to know the classes")
         return self.losses(outputs, y, of_classes)
 
     @abstractmethod
@@ -77,26 +78,27 @@ class PerExampleLoss(Configurable, ABC):
             wanted = size[:1] if self.outputs == 1 else [*size[:1], self.outputs]
             if outputs.dim() == 0 or size != wanted or list(y.shape) != size[:1]:
                 shape = "[batch]" if self.outputs == 1 else f"[batch, {self.outputs}]"
-                raise UserError(
-                    f"{name}: outputs {size} against targets {list(y.shape)}; give outputs {shape}, targets [batch]"
-                )
+                rule = f"give outputs {shape}, targets [batch]"
+                given = f"{name}: outputs {size} against targets {list(y.shape)}"
+                raise UserError(rule, setting="outputs", value=size, given=given)
             return
         if outputs.dim() != 2:
-            raise UserError(f"{name}: outputs {size} are no logits; give [batch, classes]")
+            rule = "they are no logits; give [batch, classes]"
+            raise UserError(rule, setting="outputs", value=size, given=f"{name}: outputs {size}")
         if y.dim() == 2 and not y.is_floating_point():
-            raise UserError(
-                f"{name}: labels {list(y.shape)} of {y.dtype}; give whole numbers [batch], or soft labels as reals"
-            )
+            rule = "give whole numbers [batch], or soft labels as reals"
+            given = f"{name}: labels {list(y.shape)} of {y.dtype}"
+            raise UserError(rule, setting="y", value=list(y.shape), given=given)
         if y.dim() == 2 or y.is_floating_point():
             if not self.soft:
-                raise UserError(
-                    f"{name} needs whole-number labels [{len(outputs)}], and got soft ones {list(y.shape)}; use cross-entropy, "
-                    "or y.argmax(1)"
-                )
+                rule = f"it needs whole-number labels [{len(outputs)}]; use cross-entropy, or y.argmax(1)"
+                raise UserError(rule, setting="y", value=list(y.shape), given=f"{name}: soft labels {list(y.shape)}")
             if list(y.shape) != size:
-                raise UserError(f"{name}: soft labels {list(y.shape)} for logits {size}; the shapes must be equal")
+                given = f"{name}: soft labels {list(y.shape)} for logits {size}"
+                raise UserError("the shapes must be equal", setting="y", value=list(y.shape), given=given)
         elif list(y.shape) != size[:1]:
-            raise UserError(f"{name}: labels {list(y.shape)} for logits {size}; give one label for each row")
+            given = f"{name}: labels {list(y.shape)} for logits {size}"
+            raise UserError("give one label for each row", setting="y", value=list(y.shape), given=given)
 
 
 def log_probability(logits: Tensor, y: Tensor) -> Tensor:

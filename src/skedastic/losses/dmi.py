@@ -36,10 +36,12 @@ def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
     """
     batch, classes = logits.shape
     if batch < classes:
-        raise UserError(
-            f"dmi: a batch of {batch} examples and {classes} classes, whose matrix has no inverse; take batches of at least "
-            f"{classes}, better several times as many, and leave out a smaller last one"
+        rule = (
+            f"its matrix has no inverse; take batches of at least {classes}, better several times as many, and leave out "
+            "a smaller last one"
         )
+        given = f"dmi: a batch of {batch} examples and {classes} classes"
+        raise UserError(rule, setting="logits", value=[batch, classes], given=given)
     with torch.autocast(logits.device.type, enabled=False):  # determinants have no half precision
         target = F.one_hot(y, classes).to(logits.dtype)
         joint = target.T @ logits.softmax(1) / batch

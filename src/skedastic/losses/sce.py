@@ -35,9 +35,8 @@ class SCE(PerExampleLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.alpha == self.beta == 0:
-            raise UserError(
-                "must be above 0 where beta is 0; nothing would be trained", setting=self.place("alpha"), value=0
-            )
+            rule = "must be above 0 where beta is 0; nothing would be trained"
+            raise UserError(rule, setting=self.place("alpha"), value=0)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

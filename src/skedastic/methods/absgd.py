@@ -147,12 +147,12 @@ class ABSGD(Reweighting[ABSGDState]):
 
 def _check_schedule(schedule: Sequence[tuple[float, float]]) -> None:
     for at, lam in schedule:
-        check_scale(f"absgd.lam={lam}", lam)
+        check_scale(lam, "absgd.lam")
         if not 0 <= at < INFINITE:
             rule = "a time must be a fraction of the epochs in [0, 1), or an epoch"
-            raise UserError(rule, setting=f"absgd.lam=[[{at}, {lam}], …]")
+            raise UserError(rule, setting="absgd.lam", value=[at, lam])
     times = [at for at, _ in schedule]
     fractions = [at for at in times if at < 1]
     if not times or times[0] != 0 or times != sorted(set(times)) or times != fractions + [t for t in times if t >= 1]:
-        rule = f"the times of a schedule [[from, λ], …] must begin at 0 and rise, and are {', '.join(map(str, times)) or 'none'}"
-        raise UserError(rule, setting="absgd.lam")
+        rule = "the times of a schedule [[from, λ], …] must begin at 0 and rise"
+        raise UserError(rule, setting="absgd.lam", value=[list(pair) for pair in schedule])

@@ -155,10 +155,8 @@ class BBN(OneNetwork[BranchesState]):
         try:
             chosen = part(net, wanted, self.branch)
         except UserError as error:
-            raise UserError(
-                f"bbn(branch={self.branch}): the network can't be parted so ({error}); branch=head parts the last "
-                f"layer alone"
-            ) from None
+            rule = f"the network can't be parted so ({error}); branch=head parts the last layer alone"
+            raise UserError(rule, setting=self.place("branch"), value=self.branch) from None
         return {id(p) for p in (*chosen, *part(net, wanted, "head"))}
 
     def forward(self, state: BranchesState, batch: Batch) -> Out:

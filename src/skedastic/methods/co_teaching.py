@@ -127,9 +127,7 @@ def rate_of(rate: Rate, task: Task, name: str) -> float:
     if not isinstance(rate, str):
         return rate
     if task.stats is None:
-        raise UserError(
-            f"{name}(forget_rate=auto) needs an estimate of the noise: task.stats is None; run estimate first, or "
-            f"give a rate"
-        )
+        rule = "it needs an estimate of the noise, and task.stats is None; run estimate first, or give a rate"
+        raise UserError(rule, setting=f"{name}.forget_rate", value=rate)
     wrong = (task.stats.count.double() * task.stats.noise.double()).sum() / task.stats.count.sum()
     return min(float(wrong), MOST)

@@ -112,7 +112,9 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.loss.soft:
-            raise UserError(f"elr-plus mixes labels: {INTEGERS.format(loss=type(self.loss).__name__)}")
+            loss = self.loss.shown_name()
+            rule = f"elr-plus mixes labels, and {INTEGERS.format(loss=loss)}"
+            raise UserError(rule, setting=self.place("loss"), value=loss)
 
     def init(self, task: Task, make_net: MakeNet) -> ELRPlusState:
         """Return two fresh networks, averages that begin as they do, and targets of 0."""

@@ -124,7 +124,7 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         super().__post_init__()
         if not (isinstance(self.loss, Auto) or self.loss == CrossEntropy()):
             rule = "it corrects cross entropy; leave the loss out"
-            raise UserError(rule, setting=self.place("loss"), value=type(self.loss).__name__)
+            raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
         rows = self.transition or ()
         if any(len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6 for row in rows):
             rule = "must be square, and each of its rows probabilities that sum to 1, a class's chances of each label"
@@ -144,9 +144,8 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         """Return a fresh network, and T. Raises UserError where a T that was given is of another size."""
         classes = len(task.classes)
         if self.transition is not None and len(self.transition) != classes:
-            raise UserError(
-                f"forward-correction(transition=…): it has {len(self.transition)} rows, and there are {classes} classes"
-            )
+            rule = f"it has {len(self.transition)} rows, and there are {classes} classes"
+            raise UserError(rule, setting=self.place("transition"))
         estimated = task.handed_on.get(TRANSITION, torch.eye(classes))
         transition = estimated if self.transition is None else torch.tensor(self.transition)
         return CorrectedState(self.network(task, make_net), self.class_constants(task), transition.clone())

@@ -281,12 +281,10 @@ class HAR(OneNetwork[HARState]):
 def _estimate(task: Task) -> GroupStats:
     """Return what is known of the task's groups, or refuse to do without."""
     if task.stats is None:
-        raise UserError(
-            "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
-        )
+        rule = "it needs an estimate of each group's noise and density, and task.stats is None; run estimate first"
+        raise UserError(rule, setting="task.stats", given="har")
     if task.stats.names != task.groups:
-        raise UserError(
-            f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
-            f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
-        )
+        known, own = (f"{len(names)} groups ({', '.join(names[:6])}, …)" for names in (task.stats.names, task.groups))
+        rule = f"the estimate is of {known} and the data have {own}; estimate on the same groups"
+        raise UserError(rule, setting="task.stats", value=list(task.stats.names[:6]), given="har")
     return task.stats

@@ -213,7 +213,7 @@ class MentorNet(Reweighting[MentorState]):
         if not self._refined:
             return super().streams(task)
         if task.reference is None:
-            raise UserError(f"{self.card.name}(curriculum=refined) {NEEDS_REFERENCE}")
+            raise UserError(NEEDS_REFERENCE, setting="reference", given=f"{self.card.name}(curriculum=refined)")
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def init(self, task: Task, make_net: MakeNet) -> MentorState:

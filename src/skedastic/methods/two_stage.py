@@ -77,9 +77,9 @@ class TwoStage(Recipe):
         first = self.shortened(task, self.begins)
         alone, *more = self.then.stages(task)
         if more:
-            raise UserError(
-                f"TwoStage(then={self.then.card.name}): it has {1 + len(more)} stages itself; take one that has one"
-            )
+            then = self.then.card.name
+            rule = f"it has {1 + len(more)} stages itself; take one that has one"
+            raise UserError(rule, setting=self.place("then"), value=then)
         outputs = self.then.outputs_for(task)
         second = replace(
             alone,

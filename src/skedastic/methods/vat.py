@@ -144,5 +144,6 @@ def real(x: Tensor) -> Tensor:
     if x.is_floating_point():
         return x
     if x.dtype != torch.uint8:
-        raise UserError("vat moves the inputs a little, and these are whole numbers, such as words; it can't be used")
+        rule = "it moves the inputs a little, and these are whole numbers, such as words; take another method"
+        raise UserError(rule, setting="method", value="vat", given="vat")
     return x.float() / 255

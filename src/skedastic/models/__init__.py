@@ -20,6 +20,7 @@ from torch import nn
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
 from skedastic.runtime.discovery import modules_of
 
@@ -86,9 +87,8 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
         given = {"vocabulary": inputs.vocabulary, "beside": vector_width(inputs)}
         return RowInput(module.build((inputs.tokens,), classes, **given, **options), inputs)
     if inputs.tokens:
-        raise UserError(
-            f"model {name} reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
-        )
+        rule = "it reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
+        raise refused(name, rule)
     net = module.build((vector_width(inputs),), classes, **options)
     return RowInput(net, inputs) if inputs.has_ids else net
 
@@ -111,5 +111,5 @@ def factory(
 def whole(name: str, value: int, at_least: int = 1) -> int:
     """Return `value` if it is a whole number of at least `at_least`, else raise UserError naming the option."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise UserError(f"model.{name}={value!r}: must be a whole number, {at_least} or more")
+        raise UserError(f"must be a whole number, {at_least} or more", setting=f"model.{name}", value=value)
     return value

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from skedastic.errors import UserError, check_choice
 from skedastic.models import whole
 from skedastic.models.inputs import PADDING
+from skedastic.models.refusal import refused
 
 READS = "text"
 Pool = Literal["mean", "max", "last"]
@@ -108,12 +109,11 @@ def build(
     other columns; both are given by the data. embedding: numbers for a token. dropout: in [0, 1), before the last layer.
     """
     if vocabulary < 1:
-        raise UserError(
-            "model bilstm reads text, and the data has none; name a column with --text, or take --model mlp"
-        )
+        rule = "it reads text, and the data has none; name a column with --text, or take --model mlp"
+        raise refused("bilstm", rule)
     check_choice("model.pool", pool, get_args(Pool))
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise UserError(f"model.dropout={dropout!r}: must be in [0, 1)")
+        raise UserError("must be in [0, 1)", setting="model.dropout", value=dropout)
     return BiLSTM(
         vocabulary,
         classes,

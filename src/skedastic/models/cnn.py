@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from skedastic.errors import UserError
 from skedastic.models import whole
+from skedastic.models.refusal import refused
 
 
 def build(input_shape: tuple[int, ...], classes: int, *, width: int = 32) -> nn.Module:
@@ -18,9 +18,8 @@ def build(input_shape: tuple[int, ...], classes: int, *, width: int = 32) -> nn.
     input_shape: (channels, height, width) with sides of at least 4 pixels.
     """
     if len(input_shape) != 3 or min(input_shape[1:]) < 4:
-        raise UserError(
-            f"model cnn takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
-        )
+        rule = f"it takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
+        raise refused("cnn", rule)
     layers: list[nn.Module] = []
     size = input_shape[0]
     for channels in (whole("width", width), 2 * width, 4 * width):

@@ -24,10 +24,10 @@ from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import PADDING, Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
 
 PREFIX = "hf"
-NEEDS_EXTRA = "models of Hugging Face need the package transformers; pip install 'skedastic[hf]'"
 Pool = Literal["mean", "first", "last"]
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
@@ -65,7 +65,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
             raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
     chosen = Options(**options)
     if not inputs.tokens and inputs.kind != "image":
-        raise UserError(f"model {PREFIX}:{name} reads text or images, and the data is a table; take --model mlp")
+        raise refused(f"{PREFIX}:{name}", "it reads text or images, and the data is a table; take --model mlp")
     config = _config(name)
     make = _for_text if inputs.tokens else _for_images
     return make(name, config, inputs, classes, chosen)
@@ -79,10 +79,12 @@ def tokenizer_file(name: str, pretrained: bool | None = None) -> Path | None:
     """
     found = _find_tokenizer(name)
     if found is None and _takes_weights(name, pretrained):
-        raise UserError(
-            f"model {PREFIX}:{name} has weights and no tokenizer.json, and to weights other tokens mean nothing; save it there with "
-            f"AutoTokenizer.from_pretrained(…).save_pretrained({name!r}), or take --set model.pretrained=false for random weights"
+        rule = (
+            "it has weights and no tokenizer.json, and to weights other tokens mean nothing; save it there with "
+            f"AutoTokenizer.from_pretrained(…).save_pretrained({name!r}), or take --set model.pretrained=false for random "
+            "weights"
         )
+        raise refused(f"{PREFIX}:{name}", rule)
     return found
 
 
@@ -185,13 +187,14 @@ def _pooled(out: Any, pool: Pool | None) -> Tensor:
 
 def _for_text(name: str, config: Any, inputs: Inputs, classes: int, options: Options) -> nn.Module:
     if not hasattr(config, "vocab_size"):
-        raise UserError(f"model {PREFIX}:{name} ({config.model_type}) is no model of text alone, and the data is text")
+        raise refused(f"{PREFIX}:{name}", f"it is no model of text alone ({config.model_type}), and the data is text")
     vocabulary = int(config.vocab_size)
     if inputs.vocabulary > vocabulary + 1:
-        raise UserError(
-            f"model {PREFIX}:{name} has {vocabulary} tokens, and the tokenizer {inputs.vocabulary - 1}; put the model's own "
-            "tokenizer.json into its folder, or give fewer with --set tokens.vocabulary=N"
+        rule = (
+            f"it has {vocabulary} tokens, and the tokenizer {inputs.vocabulary - 1}; put the model's own tokenizer.json "
+            "into its folder, or give fewer with --set tokens.vocabulary=N"
         )
+        raise refused(f"{PREFIX}:{name}", rule)
     body = _body(name, config, options, keep_pooler=False)
     _check_length(name, config, body, inputs.tokens)
     own = getattr(config, "pad_token_id", None)
@@ -209,10 +212,8 @@ def _check_length(name: str, config: Any, body: nn.Module, tokens: int) -> None:
         if isinstance(module, nn.Embedding) and part.endswith("position_embeddings") and module.padding_idx is not None:
             most = module.num_embeddings - module.padding_idx - 1
     if most is not None and 0 < int(most) < tokens:
-        raise UserError(
-            f"model {PREFIX}:{name} reads at most {most} tokens of a text, and {tokens} are given; give fewer with "
-            f"--set tokens.length={most}"
-        )
+        rule = f"it reads at most {most} tokens of a text, and {tokens} are given; give fewer with --set tokens.length={most}"
+        raise refused(f"{PREFIX}:{name}", rule)
 
 
 @torch.no_grad()
@@ -224,22 +225,25 @@ def _tried_on_text(name: str, body: nn.Module, vocabulary: int, padding: int) ->
     """
     some = [token for token in range(min(vocabulary, 5)) if token != padding][-4:] or [0]
     ids = torch.tensor([[some[0], some[0], some[i % len(some)]] for i in (0, -1)])
-    with _quiet(name, "used for text"):
-        out = body.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
-        states = out.last_hidden_state
-        if states.shape[:2] != ids.shape:
-            raise UserError(f"its states are {list(states.shape)} for tokens {list(ids.shape)}")
+    done = "used for text"
+    with _quiet(name, done):
+        states = body.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    if states.shape[:2] != ids.shape:
+        raise refused(
+            f"{PREFIX}:{name}", f"its states are {list(states.shape)} for tokens {list(ids.shape)}", f"can't be {done}"
+        )
     moved = (states[0] - states[1]).abs().amax(1) / states.abs().max().clamp_min(1e-30)
     return int(states.shape[2]), bool(moved[0] < SAME < moved[-1])
 
 
 def _for_images(name: str, config: Any, inputs: Inputs, classes: int, options: Options) -> nn.Module:
     if not hasattr(config, "num_channels"):
-        kind = f"{PREFIX}:{name} ({config.model_type})"
-        raise UserError(f"model {kind} is no model of images alone, and the data are images")
+        raise refused(
+            f"{PREFIX}:{name}", f"it is no model of images alone ({config.model_type}), and the data are images"
+        )
     channels, size = int(config.num_channels), getattr(config, "image_size", None)
     if inputs.shape[0] not in (1, channels):
-        raise UserError(f"model {PREFIX}:{name} reads {channels} channels, and the images have {inputs.shape[0]}")
+        raise refused(f"{PREFIX}:{name}", f"it reads {channels} channels, and the images have {inputs.shape[0]}")
     sides = inputs.shape[-2:] if size is None else (size, size) if isinstance(size, int) else tuple(size)
     height, width = int(sides[0]), int(sides[1])
     body = _body(name, config, options, keep_pooler=options.pool is None)
@@ -248,8 +252,10 @@ def _for_images(name: str, config: Any, inputs: Inputs, classes: int, options: O
     with _quiet(name, f"used for images of {height} × {width}"), torch.no_grad():
         out = body.eval()(pixel_values=torch.zeros(1, channels, height, width))
         features = _pooled(out, options.pool).shape[1]
-        if options.pool == "last" or (options.pool == "first" and out.last_hidden_state.dim() == 4):
-            raise UserError(f"it has no {options.pool} token; leave model.pool out")
+        no_such_token = options.pool == "last" or (options.pool == "first" and out.last_hidden_state.dim() == 4)
+    if no_such_token:
+        rule = f"model {PREFIX}:{name} has no {options.pool} token of an image; leave model.pool out"
+        raise UserError(rule, setting="model.pool", value=options.pool)
     net = OfImages(body, features, classes, options, channels, (height, width))
     if not inputs.mean:  # then x is no pixels
         return net
@@ -279,15 +285,15 @@ def _is_folder(name: str) -> bool:
     if name and path.is_dir():
         return True
     if path.is_file():
-        raise UserError(f"model {PREFIX}:{name} is a file; give the folder that it lies in")
+        raise refused(f"{PREFIX}:{name}", "it is a file; give the folder that it lies in")
     if not name or path.is_absolute() or name.count("/") > 1 or name[0] in ".~":
-        raise UserError(f"model {PREFIX}:{name}: no such folder; give one that save_pretrained wrote, or a hub's name")
+        raise refused(f"{PREFIX}:{name}", "no such folder; give one that save_pretrained wrote, or a hub's name")
     return False
 
 
 def _config(name: str) -> Any:
     if _is_folder(name) and not (Path(name) / "config.json").is_file():
-        raise UserError(f"model {PREFIX}:{name}: the folder has no config.json; give one that save_pretrained wrote")
+        raise refused(f"{PREFIX}:{name}", "the folder has no config.json; give one that save_pretrained wrote")
     with _quiet(name):
         config = _transformers().AutoConfig.from_pretrained(name, trust_remote_code=False)
     if hasattr(config, "use_cache"):
@@ -317,8 +323,8 @@ def _body(name: str, config: Any, options: Options, keep_pooler: bool) -> nn.Mod
     lost = [key for key, tensor in body.state_dict(keep_vars=True).items() if id(tensor) in random]
     if lost:
         others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
-        raise UserError(
-            f"model {PREFIX}:{name}: its weights have no {lost[0]}{others} of the size that config.json says; {RANDOM}"
+        raise refused(
+            f"{PREFIX}:{name}", f"its weights have no {lost[0]}{others} of the size that config.json says; {RANDOM}"
         )
     return body.float()
 
@@ -329,10 +335,8 @@ def _takes_weights(name: str, pretrained: bool | None) -> bool:
         return pretrained is not False
     has = any((folder / file).is_file() for file in WEIGHTS)
     if not has and (pretrained or any(file.suffix in OTHER_WEIGHTS for file in folder.iterdir())):
-        raise UserError(
-            f"model {PREFIX}:{name}: the folder has no model.safetensors, and pickles are never read; save the model again "
-            f"with save_pretrained; {RANDOM}"
-        )
+        rule = f"no model.safetensors in the folder, and pickles are never read; save it again with save_pretrained; {RANDOM}"
+        raise refused(f"{PREFIX}:{name}", rule)
     return has
 
 
@@ -354,7 +358,8 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError:
-        raise UserError(NEEDS_EXTRA) from None
+        rule = "they need the package transformers; pip install 'skedastic[hf]'"
+        raise UserError(rule, setting="model", given="models of Hugging Face") from None
     return transformers
 
 
@@ -373,7 +378,7 @@ def _quiet(name: str, done: str = "loaded") -> Iterator[None]:
             yield
     except Exception as error:  # the package raises of all kinds
         reason = textwrap.shorten(str(error), 160, placeholder=" …") or type(error).__name__
-        raise UserError(f"model {PREFIX}:{name} can't be {done}: {reason}") from None
+        raise refused(f"{PREFIX}:{name}", reason, f"can't be {done}") from None
     finally:
         own.set_verbosity(verbosity)
         hub.setLevel(level)

@@ -54,7 +54,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
 
 def _find(name: str) -> nn.Module | Callable[..., Any]:
     where, _, function = name.rpartition(":")
-    module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
+    module = _from_file(Path(where), name) if where.endswith(".py") else _imported(where, name)
     make: nn.Module | Callable[..., Any] | None = getattr(module, function, None)
     if not callable(make):  # a network is, too
         raise unknown(f"function in {where}", function, [n for n, v in vars(module).items() if callable(v)])
@@ -76,32 +76,36 @@ def _called(make: nn.Module | Callable[..., Any], name: str, arguments: Mapping[
     try:
         net = make if isinstance(make, nn.Module) else make(**arguments)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise UserError(f"{name}() failed: {_line(error)}") from None
+        raise UserError(_line(error), setting="model", value=name, given=f"{name}() failed") from None
     if not isinstance(net, nn.Module):
-        raise UserError(f"{name} gives a {type(net).__name__}, and no torch.nn.Module")
+        rule = f"it gives a {type(net).__name__}, and no torch.nn.Module"
+        raise UserError(rule, setting="model", value=name, given=name)
     return net
 
 
-def _from_file(path: Path) -> ModuleType:
+def _from_file(path: Path, name: str) -> ModuleType:
     own = f"{path.stem}_{zlib.crc32(str(path.absolute()).encode()):08x}"  # no name of a module that could be imported
     spec = importlib.util.spec_from_file_location(own, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise UserError(f"{str(path)!r}: no such file; give file.py:function")
+        rule = "no such file; give file.py:function"
+        raise UserError(rule, setting="model", value=name, given=repr(str(path)))
     module = sys.modules[own] = importlib.util.module_from_spec(spec)  # where dataclasses look their types up
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[own]
-        raise UserError(f"{str(path)!r} can't be run: {_line(error)}") from None
+        given = f"{str(path)!r} can't be run"
+        raise UserError(_line(error), setting="model", value=name, given=given) from None
     return module
 
 
-def _imported(name: str) -> ModuleType:
+def _imported(where: str, name: str) -> ModuleType:
     sys.path.insert(0, "")
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(where)
     except (Exception, SystemExit) as error:
-        raise UserError(f"module {name!r} can't be imported: {_line(error)}") from None
+        given = f"module {where!r} can't be imported"
+        raise UserError(_line(error), setting="model", value=name, given=given) from None
     finally:
         sys.path.remove("")
 

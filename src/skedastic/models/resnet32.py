@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.errors import UserError
 from skedastic.models import whole
+from skedastic.models.refusal import refused
 
 
 class Block(nn.Module):
@@ -68,7 +68,6 @@ def build(input_shape: tuple[int, ...], classes: int, *, blocks: int = 5, width:
     input_shape: (channels, height, width) with sides of at least 4 pixels.
     """
     if len(input_shape) != 3 or min(input_shape[1:]) < 4:
-        raise UserError(
-            f"model resnet32 takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
-        )
+        rule = f"it takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
+        raise refused("resnet32", rule)
     return ResNet(input_shape[0], classes, whole("blocks", blocks), whole("width", width))

@@ -22,6 +22,7 @@ from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.refusal import refused
 
 PREFIX = "timm"
 ON_THE_HUB = "model.safetensors"
@@ -72,7 +73,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
         if option not in known:
             raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
     if inputs.kind != "image":
-        raise UserError(f"model {PREFIX}:{name} reads images, and the data is a {inputs.kind}")
+        raise refused(f"{PREFIX}:{name}", f"it reads images, and the data is a {inputs.kind}")
     chosen = Options(**options)
     timm = _timm()
     if not timm.is_model(name):
@@ -94,26 +95,29 @@ def _made(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) 
             net: Any = timm.create_model(
                 name,
                 pretrained=options.pretrained,
-                pretrained_cfg_overlay=_source(config, options.checkpoint) if options.pretrained else {},
+                pretrained_cfg_overlay=_source(name, config, options.checkpoint) if options.pretrained else {},
                 num_classes=classes,
                 in_chans=inputs.shape[0],
                 **given,
             )
+    except UserError:
+        raise
     except Exception as error:  # the package and the hub raise of all kinds
         way_out = "; for random weights: --set model.pretrained=false" if options.pretrained else ""
-        raise UserError(f"model {PREFIX}:{name} can't be made: {_line(error)}{way_out}") from None
+        raise refused(f"{PREFIX}:{name}", f"{_line(error)}{way_out}", "can't be made") from None
     if options.checkpoint is not None:
         _check_whole(options.checkpoint, net)
     _try(net, name, inputs)
     return net.train()  # type: ignore[no-any-return]
 
 
-def _source(config: Any, checkpoint: str | Path | None) -> dict[str, Any]:
+def _source(name: str, config: Any, checkpoint: str | Path | None) -> dict[str, Any]:
     """Return where weights are read from; left to itself, timm falls back on pickles."""
     if checkpoint is not None:
         return {"file": str(checkpoint), "custom_load": False}
     if not config.hf_hub_id:
-        raise UserError("it has no weights in safetensors on the hub, and pickles are never read")
+        rule = "it has no weights in safetensors on the hub, and pickles are never read; for random weights: "
+        raise refused(f"{PREFIX}:{name}", f"{rule}--set model.pretrained=false")
     return {"hf_hub_filename": ON_THE_HUB, "custom_load": False}
 
 
@@ -128,9 +132,8 @@ def _check_whole(checkpoint: str | Path, net: Any) -> None:
     lost = [key for key, _ in net.named_parameters() if key not in held and not key.startswith(new)]
     if lost:
         others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
-        raise UserError(
-            f"model.checkpoint={str(checkpoint)!r}: has no {lost[0]}{others}; give a file of this model's weights by timm's names"
-        )
+        rule = f"has no {lost[0]}{others}; give a file of this model's weights by timm's names"
+        raise UserError(rule, setting="model.checkpoint", value=str(checkpoint))
 
 
 @torch.no_grad()
@@ -139,9 +142,8 @@ def _try(net: Any, name: str, inputs: Inputs) -> None:
         net.eval()(torch.zeros(1, *inputs.shape))
     except Exception as error:
         size, usual = " × ".join(map(str, inputs.shape[-2:])), net.default_cfg["input_size"][-1]
-        raise UserError(
-            f"model {PREFIX}:{name} can't read images of {size}: {_line(error)}; resize them with --set image_size={usual}"
-        ) from None
+        rule = f"{_line(error)}; resize them with --set image_size={usual}"
+        raise refused(f"{PREFIX}:{name}", rule, f"can't read images of {size}") from None
 
 
 def _pixels(net: Any, inputs: Inputs) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -160,9 +162,8 @@ def _timm() -> Any:
     try:
         import timm
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
-        raise UserError(
-            f"models of timm need the packages timm and torchvision ({_line(error)}); pip install 'skedastic[timm]'"
-        ) from None
+        rule = f"they need the packages timm and torchvision ({_line(error)}); pip install 'skedastic[timm]'"
+        raise UserError(rule, setting="model", given="models of timm") from None
     return timm
 
 

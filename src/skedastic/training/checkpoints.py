@@ -51,7 +51,8 @@ class Checkpoints:
         self._last = time.monotonic()
         config = self.folder / "config.toml"
         if config.exists() and config.read_text("utf-8") != settings:
-            raise UserError(f"{str(folder)!r} holds the checkpoints of a run with other settings; name another folder")
+            rule = "it holds the checkpoints of a run with other settings; name another folder"
+            raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
 
     def of(self, name: str) -> Checkpoints:
         """Return the checkpoints of another training run of the same job."""
@@ -92,9 +93,9 @@ class Checkpoints:
 
     def unusable(self, stage: str, reason: str) -> UserError:
         """Return the error that says why the checkpoint of `stage` can't be gone on from."""
-        return UserError(
-            f"can't go on from the checkpoint {str(self._path(stage))!r}: {reason}; delete it, or start again"
-        )
+        path = str(self._path(stage))
+        given = f"can't go on from the checkpoint {path!r}"
+        return UserError(f"{reason}; delete it, or start again", setting=path, given=given)
 
     def _path(self, stage: str) -> Path:
         return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}.safetensors"

@@ -28,9 +28,8 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" is a device, and can not do this
     except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
-        ) from None
+        rule = f"can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        raise UserError(rule, setting="train.device", value=name) from None
     return device
 
 

@@ -90,11 +90,9 @@ class StageRun:
         method = stage.method
         least = method.least_batch(task)
         if len(dataset) < least:
-            reason = "and BatchNorm needs 2" if least == 2 else f"and {method.card.name} needs {least} in a batch"
-            raise UserError(
-                f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give "
-                f"more data"
-            )
+            reason = "BatchNorm needs 2" if least == 2 else f"{method.card.name} needs {least} in a batch"
+            given = f"stage {stage.name} has {len(dataset)} example{'s' * (len(dataset) != 1)} to train on"
+            raise UserError(f"{reason}; give more data", setting="data", value=len(dataset), given=given)
         self.stage, self.state, self.task = stage, state, task
         self.training, self.seed, self.device = training, seed, device
         self.epochs = epochs
@@ -187,15 +185,15 @@ class StageRun:
         if self.stage.name != "train":
             name = f"stage {self.stage.name} ({name})"
         if not means.get("loss", 0.0) < float("inf"):
-            raise UserError(
-                f"training {name}: the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; "
-                f"lower the learning rate (now train.lr={lr}) or the strength"
+            rule = (
+                f"the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; lower the learning rate (now "
+                f"train.lr={lr}) or the strength"
             )
+            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
         if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
-            raise UserError(  # the last step may diverge after the last loss
-                f"training {name}: a weight is not finite after the last step; "
-                f"lower the learning rate (now train.lr={lr})"
-            )
+            # the last step may diverge after the last loss
+            rule = f"a weight is not finite after the last step; lower the learning rate (now train.lr={lr})"
+            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
 
     def snapshot(self) -> Snapshot:
         """Return where the stage stands, after a whole epoch."""

@@ -78,7 +78,7 @@ class LearnedWeights(OneNetwork[N]):
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the sampler, and that of the reference set. Raises UserError where there is none."""
         if task.reference is None:
-            raise UserError(f"{self.card.name} {NEEDS_REFERENCE}")
+            raise UserError(NEEDS_REFERENCE, setting="reference", given=self.card.name)
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def batch_shares(self) -> Mapping[str, float]:

@@ -84,12 +84,12 @@ class OneNetwork(Method[N]):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.loss.of_batch and (self.weighs or self.class_weights is not None):
-            what = "class_weights" if self.class_weights is not None else self.card.name
-            raise UserError(
-                f"{what} with loss={type(self.loss).__name__}: that loss is one number of a whole batch, and there "
-                f"is nothing "
-                "in it to weigh; take another loss, or erm without class_weights"
+            by = "class_weights" if self.class_weights is not None else self.card.name
+            rule = (
+                f"that loss is one number of a whole batch, with nothing for {by} to weigh; take another loss, or erm "
+                "without class_weights"
             )
+            raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
 
     @property
     def capabilities(self) -> Capabilities:
@@ -100,7 +100,7 @@ class OneNetwork(Method[N]):
         parts = Capabilities(
             tasks=loss.supports & self.sampler.supports & (ANY_TASK if self.class_weights is None else CLASSIFICATION),
             takes=(*loss.requires, *([LAST_LAYER] if own_head else [])),
-            incompatible_with={MIXED: INTEGERS.format(loss=type(loss).__name__)} if hard else {},
+            incompatible_with={MIXED: INTEGERS.format(loss=loss.shown_name())} if hard else {},
         )
         return super().capabilities & parts
 

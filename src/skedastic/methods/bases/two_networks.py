@@ -75,11 +75,9 @@ def two_of(make_net: MakeNet, name: str) -> tuple[nn.Module, nn.Module]:
     net, other = make_net(), make_net()
     parameters = list(zip(net.parameters(), other.parameters(), strict=False))
     if net is other or any(p is q for p, q in parameters):
-        raise UserError(
-            f"{name} trains two networks, and model gives the same one twice; give a function that makes a new one"
-        )
+        rule = "it trains two networks, and model gives the same one twice; give a function that makes a new one"
+        raise UserError(rule, setting="model", given=name)
     if parameters and all(p.shape == q.shape and torch.equal(p, q) for p, q in parameters):
-        raise UserError(
-            f"{name} trains two networks, and the two that model gives begin with the same weights, {ALIKE}"
-        )
+        rule = f"it trains two networks, and the two that model gives begin with the same weights, {ALIKE}"
+        raise UserError(rule, setting="model", given=name)
     return net, other

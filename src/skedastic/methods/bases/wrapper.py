@@ -37,9 +37,10 @@ class Wrapper(Method):
         super().__post_init__()
         name, inside = self.card.name, self.base.card.name
         if any(method.card.name == name for method in wrapped(self.base)):
-            raise UserError(f"{name}(base={inside}): it is wrapped in {name} twice; once is enough")
+            rule = f"it is wrapped in {name} twice; once is enough"
+            raise UserError(rule, setting=self.place("base"), value=inside)
         if (reason := self.base.capabilities.incompatible_with.get(self.way)) is not None:
-            raise UserError(f"{name}(base={inside}): {inside} can't be trained so: {reason}")
+            raise UserError(f"it can't be trained so: {reason}", setting=self.place("base"), value=inside)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
