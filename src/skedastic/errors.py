@@ -22,15 +22,17 @@ class UserError(ValueError):
         one such as "good.csv, line 5, column 'price'".
     value : object
         What was given there; None where nothing was, or where it can't be shown.
-    given : str
-        How the message shows the two; as "setting=value" when empty, text in quotes, and without a value as "setting".
+    given : str, optional
+        How the message shows the two; by default "setting=value", text in quotes, and without a value "setting". Empty
+        where the rule is a whole sentence that names them.
 
     Raises nothing of its own. `str` of it is "given: rule", or "rule" alone where nothing says what was given.
     """
 
-    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str = "") -> None:
+    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str | None = None) -> None:
         value = _plain(value)
-        given = given or (setting if value is None else f"{setting}={_one_line(repr(value))}")
+        if given is None:
+            given = setting if value is None else f"{setting}={_one_line(repr(value))}"
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule, self.given = setting, value, rule, given
 
