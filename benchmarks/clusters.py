@@ -2,9 +2,9 @@
 
     python benchmarks/clusters.py [--json] [--seeds 3]
 
-Odd and even digits (five digits each), and vehicles and animals in 6,000 images of CIFAR-10 (four and six classes) with the network `cnn`:
-the adjusted Rand index of a class's clusters with what its examples are, mean over both classes (0: chance, 1: the same), and
-the share of rows on which the estimating networks agree. About 2 minutes.
+Odd and even digits (five digits each), and vehicles and animals in 6,000 images of CIFAR-10 (four and six classes) with
+the network `cnn`: the adjusted Rand index of a class's clusters with what its examples are, mean over both classes (0:
+chance, 1: the same), and the share of rows on which the estimating networks agree. About 2 minutes.
 """
 
 from __future__ import annotations

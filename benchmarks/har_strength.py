@@ -6,8 +6,8 @@
 For each data set and seed: one estimate of the noise; plain training; HAR at 0.1, 0.3, 1, 3 and 10; HAR that finds its
 strength; the same with a strength that falls all the way whatever the groups do (`falling`, an ablation); and, if asked
 for, the strength of the grid with the best class-averaged accuracy on held-out noisy labels, two folds (`held-out`).
-Prints the mean and worst regret in focus accuracy against the best of the grid for each seed, the mean difference to plain
-training, the accuracy of the worst class, the strengths found, and the seconds as multiples of plain training.
+Prints the mean and worst regret in focus accuracy against the best of the grid for each seed, the mean difference to
+plain training, the accuracy of the worst class, the strengths found, and the seconds as multiples of plain training.
 
 Test labels are clean and have no say in any choice but "best of the grid". A data set whose file is absent is left out.
 One seed takes, on one core, half a minute for digits, 1 to 3 for tables and vectors, 5 to 8 for the two ResNets.
@@ -102,7 +102,7 @@ def fashion_resnet(seed: int) -> tuple[Config, Data]:
 
 
 def cifar(seed: int) -> tuple[Config, Data]:
-    """3,000 images of CIFAR-10 at 16 × 16, as vectors; cat and dog, and automobile and truck, are exchanged, and cut to a third."""
+    """3,000 images of CIFAR-10 at 16 × 16, as vectors; cat, dog, automobile, truck are exchanged and cut to a third."""
     return _cifar({"source": "cifar", **EXCHANGED, **MLP, "seed": seed}, "label", lambda images: _flat(_shrunk(images)))
 
 
@@ -185,7 +185,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _held_out_accuracy(config: Config, data: Data, method: Method, make_net: Any, task: Task) -> tuple[float, float]:
-    """Return the class-averaged accuracy on the labels as given, each half predicted from the other; and the seconds."""
+    """Return the class-averaged accuracy on the given labels, each half predicted from the other, and the seconds."""
     d, seconds = data.train, 0.0
     fold = folds(d.group, d.y, 2, config.seed)
     right = torch.zeros(len(d))

@@ -1,12 +1,13 @@
 """A paper's table on data of its own: every method and seed in a process of its own, as many at a time as asked.
 
-    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines lines.jsonl [--epochs N]
+    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines lines.jsonl
     python benchmarks/paper_tables.py show --lines lines.jsonl
 
-`run` trains what `skedastic compare --preset … --config CONFIG` does, and the noise is estimated for the methods that need it.
-Several processes share one GPU, which a single training of a small network leaves idle. Each outcome is one line of a file as soon
-as it is there: a machine that is lent for a time gives what it got done. `show` makes tables of the lines: accuracies on the test set in %, means
-over classes and seeds ± 95 % (Student's t), and differences from the first method, paired by seed.
+`run` trains what `skedastic compare --preset … --config CONFIG` does, and the noise is estimated for the methods that
+need it. Several processes share one GPU, which a single training of a small network leaves idle. Each outcome is one
+line of a file as soon as it is there: a machine that is lent for a time gives what it got done. `show` makes tables of
+the lines: accuracies on the test set in %, means over classes and seeds ± 95 % (Student's t), and differences from the
+first method, paired by seed.
 """
 
 from __future__ import annotations
@@ -98,11 +99,9 @@ def run(jobs: list[Job], at_once: int, lines: Path) -> None:
         print(f"{time.perf_counter() - start:6.0f} s  data ready", flush=True)
         with mapped(partial(train, folder), jobs, at_once) as outcomes:
             for line in outcomes:
-                told = line.get("failed") or f"{line['seconds']:.0f} s of training"
-                print(
-                    f"{time.perf_counter() - start:6.0f} s  {line['preset']}, seed {line['seed']}, {line['method']}: {told}",
-                    flush=True,
-                )
+                outcome = line.get("failed") or f"{line['seconds']:.0f} s of training"
+                job = f"{line['preset']}, seed {line['seed']}, {line['method']}"
+                print(f"{time.perf_counter() - start:6.0f} s  {job}: {outcome}", flush=True)
                 out.write(json.dumps(line | {"hardware": hardware()}) + "\n")
                 out.flush()
 

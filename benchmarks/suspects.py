@@ -2,12 +2,13 @@
 
     python benchmarks/suspects.py [--json] [--seeds 3] [--limit 10000]
 
-CIFAR-10 with its human labels, "worse" (40 % wrong) and "aggre" (9 %), where clean labels tell which are wrong, and digits
-with noise put in by hand: two pairs of classes exchanged, with and without imbalance, one direction only, and all classes
-alike. Of a training set with m wrong labels, the m most suspect are looked at, so that precision and recall are one number.
-`suspects` is our order; `cleanlab` and `cleanlab's margin` are its two, self confidence (the default) and normalized margin;
-`flagged` are the labels that are called issues; `suggested` is the share of wrong labels whose suggestion is the clean one.
-Our order was chosen on seeds 0 to 4; the default here begins at 10. About 2 minutes a seed on two cores.
+CIFAR-10 with its human labels, "worse" (40 % wrong) and "aggre" (9 %), where clean labels tell which are wrong, and
+digits with noise put in by hand: two pairs of classes exchanged, with and without imbalance, one direction only, and
+all classes alike. Of a training set with m wrong labels, the m most suspect are looked at, so that precision and recall
+are one number. `suspects` is our order; `cleanlab` and `cleanlab's margin` are its two, self confidence (the default)
+and normalized margin; `flagged` are the labels that are called issues; `suggested` is the share of wrong labels whose
+suggestion is the clean one. Our order was chosen on seeds 0 to 4; the default here begins at 10. About 2 minutes a seed
+on two cores.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
     python benchmarks/weights.py [--json] [--rounds 15] [--batch 128]
 
-ResNet-32 on batches of 128 colour images, every method of the family "instance weights" through its own `step`: forward,
-losses, weights, backward, SGD. Every round times one step of each, in an order drawn anew; a ratio is the median over rounds
-of (step / plain step), with the quartiles. Plain training is timed twice a round, so that `erm_again_ratio` shows the noise.
-`*_alone_us` is what weighing takes by itself, without network and backward, in microseconds (the median of 200).
+ResNet-32 on batches of 128 colour images, every method of the family "instance weights" through its own `step`:
+forward, losses, weights, backward, SGD. Every round times one step of each, in an order drawn anew; a ratio is the
+median over rounds of (step / plain step), with the quartiles. Plain training is timed twice a round, so that
+`erm_again_ratio` shows the noise. `*_alone_us` is what weighing takes by itself, without network and backward, in
+microseconds (the median of 200).
 """
 
 from __future__ import annotations

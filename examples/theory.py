@@ -75,7 +75,7 @@ def over_n(quick: bool) -> tuple[list[Row], list[Curve]]:
 
 
 def over_sizes(errors: dict[int, Floats]) -> tuple[Floats, Floats]:
-    """Return the mean error at each n and its standard error, pooled over n, since there are few repeats at the largest.
+    """Return the mean error at each n and its standard error, pooled over n, since the largest has few repeats.
 
     The relative standard deviation of one fit goes with the root of the width, n^{−1/10}.
     """

@@ -209,7 +209,8 @@ def finish(figure: go.Figure) -> go.Figure:
         title={
             "text": "HAR's theory against simulation",
             "subtitle": {
-                "text": "Bars are two standard errors. Panels 1 and 2 are of the logistic loss, with one ρ but where it is said to jump."
+                "text": "Bars are two standard errors. Panels 1 and 2 are of the logistic loss, with one ρ but where "
+                "it is said to jump."
             },
             "font_size": 22,
             "x": 0.02,

@@ -166,7 +166,7 @@ class Setting:
         return float(at_ends + jump @ (np.sqrt(left[1] / left[0]) + np.sqrt(right[1] / right[0]))) / 2
 
     def linearized(self, rho: Floats, every: int = 1) -> Floats:
-        """Return E (f̂ − f*)² for qI(f − f*) − 2(ρf')' = noise at this very n, solved on every so many of GRID's points."""
+        """Return E (f̂ − f*)² for qI(f − f*) − 2(ρf')' = noise at this n, solved on every so many of GRID's points."""
         points = slice(every // 2, None, every)  # again halfway between evenly spaced ones
         f, group, score = self.f[points], self.group[points], self.score_variance[points]
         size, a, b = len(f), self.density[group] * self.information[points], 2 * np.asarray(rho)[group]
