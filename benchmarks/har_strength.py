@@ -73,7 +73,7 @@ class Falling(HAR):
         return state
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the one training: nothing is begun anew."""
+        """Return the one training: nothing is trained from scratch."""
         return (Stage(name="train", method=self),)
 
 

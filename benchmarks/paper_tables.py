@@ -124,7 +124,7 @@ def show(lines: Sequence[Line]) -> None:
                 if "failed" in line:
                     print(f"{name}, seed {seed}: {line['failed']}")
                 elif line["strengths"]:
-                    print(f"{name}, seed {seed}: strengths {line['strengths']}, {' '.join(line['remarks'][1:])}")
+                    print(f"{name}, seed {seed}: strengths {line['strengths']}, {' '.join(line['notes'][1:])}")
     print(*{json.dumps(line["hardware"]) for line in lines}, sep="\n")
 
 
