@@ -160,8 +160,8 @@ class Net:
         deltas = self.zeros(len(x))
         loss, statistics = self.train_and_measure(x, y, deltas)
         self.optimizer.zero_grad()
-        found = torch.autograd.grad(loss, [*deltas, *self.parameters])
-        jacobians, gradients = found[: len(deltas)], found[len(deltas) :]
+        derivatives = torch.autograd.grad(loss, [*deltas, *self.parameters])
+        jacobians, gradients = derivatives[: len(deltas)], derivatives[len(deltas) :]
         for p, g in zip(self.parameters, gradients, strict=True):
             p.grad = g.clone()
         rows = strength.topk(PART).indices

@@ -153,14 +153,14 @@ def errors(problem: Callable[[int], Problem], seed: int, strengths: dict[str, fl
     assert test is not None
     rows = {"noisiest": made.noisiest(estimated), "rarest": made.rarest, "overall": np.ones(len(test), dtype=bool)}
     off = float(made.data.train.y.mean()) - test.y.numpy()
-    found = {"the mean": {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}}
+    by_method = {"the mean": {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}}
     for name, strength in {"erm": None, **strengths}.items():
         settings = {} if strength is None else {"strength": strength}
         method = make_method(name.partition("@")[0], settings)
         result = train_and_evaluate(made.config, made.data, method, make_net, estimated)
         off = (result.predictions["predicted"] - result.predictions["label"]).to_numpy()
-        found[name] = {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}
-    return found
+        by_method[name] = {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}
+    return by_method
 
 
 def tuned(problem: Callable[[int], Problem]) -> dict[str, Any]:

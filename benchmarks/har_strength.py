@@ -136,13 +136,13 @@ def run_seed(name: str, seed: int, held_out: bool) -> dict[str, Any]:
     estimated = estimate_noise(config, data, make_net)
     ways: dict[str, Method] = {f"{s:g}": HAR(strength=s) if s else ERM() for s in GRID}
     ways |= {"auto": HAR(strength="auto"), "falling": Falling()}
-    found: dict[str, Any] = {"seed": seed, "estimate seconds": estimated.seconds, "groups": data.train.groups}
+    outcome: dict[str, Any] = {"seed": seed, "estimate seconds": estimated.seconds, "groups": data.train.groups}
     for way, method in ways.items():
         result = train_and_evaluate(config, data, method, make_net, estimated)
         assert result.metrics is not None
         largest = None if result.strengths is None else float(result.strengths.max())
         accuracy = [group.value for group in result.metrics.groups.values()]
-        found[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
+        outcome[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
     if held_out:
         scores, seconds = {}, 0.0
         for s in GRID:
@@ -150,11 +150,11 @@ def run_seed(name: str, seed: int, held_out: bool) -> dict[str, Any]:
             scores[s], spent = _held_out_accuracy(config, data, ways[f"{s:g}"], make_net, task)
             seconds += spent
         best = max(scores, key=lambda s: scores[s])
-        chosen = found[f"{best:g}"]
-        found["held-out"] = chosen | {"strength": best, "seconds": seconds + chosen["seconds"]}
+        chosen = outcome[f"{best:g}"]
+        outcome["held-out"] = chosen | {"strength": best, "seconds": seconds + chosen["seconds"]}
     focus = affected_classes(config.noise, config.imbalance, data.train.classes) or data.train.classes
-    found["focus"] = [data.train.groups.index(c) for c in focus]
-    return found
+    outcome["focus"] = [data.train.groups.index(c) for c in focus]
+    return outcome
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, str]:

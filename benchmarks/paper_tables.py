@@ -46,12 +46,12 @@ Line = dict[str, Any]
 
 def jobs_of(presets: Iterable[str], file: str, given: dict[str, Any]) -> list[Job]:
     """Return a job for each preset, seed and method: seed by seed, so that some are whole if time runs out."""
-    found = []
+    jobs = []
     for preset in presets:
         config = read(file, given, preset=preset)
         seeds = range(config.first_seed, config.first_seed + config.seeds)
-        found += [(preset, replace(config, seed=seed, methods=(name,))) for seed in seeds for name in config.methods]
-    return sorted(found, key=turn)
+        jobs += [(preset, replace(config, seed=seed, methods=(name,))) for seed in seeds for name in config.methods]
+    return sorted(jobs, key=turn)
 
 
 def turn(job: Job) -> tuple[int, int]:
@@ -130,13 +130,13 @@ def show(lines: Sequence[Line]) -> None:
 
 def values_of(of_seeds: dict[int, Line]) -> dict[int, list[float]]:
     """Return by seed the accuracies on the noisy classes, the others, all, and the worst class."""
-    found = {}
+    by_seed = {}
     for seed, line in sorted(of_seeds.items()):
         if metrics := line.get("metrics"):
             others = [g["name"] for g in metrics["groups"] if g["name"] not in line["touched"]]
             parts = [metrics_from_dict(metrics).mean_of_groups(names) for names in (line["touched"], others)]
-            found[seed] = [*parts, metrics["overall"]["accuracy"], metrics["worst_group"]["accuracy"]]
-    return found
+            by_seed[seed] = [*parts, metrics["overall"]["accuracy"], metrics["worst_group"]["accuracy"]]
+    return by_seed
 
 
 def row_of(name: str, values: dict[int, list[float]], plain: dict[int, list[float]]) -> str:

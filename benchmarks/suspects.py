@@ -46,7 +46,7 @@ DATA: dict[str, dict[str, Any]] = {
 }
 
 
-def found(settings: dict[str, Any], limit: int, seed: int) -> dict[str, float]:
+def figures_of_seed(settings: dict[str, Any], limit: int, seed: int) -> dict[str, float]:
     """Return the shares of wrong labels that each way finds, for one seed."""
     if settings["source"] != "digits":
         settings = settings | {"limit": limit}
@@ -91,7 +91,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     figures: dict[str, Any] = {"hardware": hardware(), "seeds": list(seeds), "images": options.limit}
     for data, settings in DATA.items():
-        runs = [found(settings, options.limit, seed) for seed in seeds]
+        runs = [figures_of_seed(settings, options.limit, seed) for seed in seeds]
         for name in runs[0]:
             value = mean_interval([run[name] for run in runs])
             spread = "" if value["low"] is None else f" ± {value['high'] - value['mean']:.3f}"

@@ -199,13 +199,13 @@ class Setting:
 def best_scale(objective: Callable[[Floats], float], rho: Floats, tolerance: float = 0.05) -> Floats:
     """Return the multiple of ρ [k] with the smallest objective, sought over five orders of magnitude."""
     centre = np.log(3e-5) - np.log(rho).mean()
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log_scale: np.log(objective(np.exp(log_scale) * rho)),
         bounds=(centre - 6, centre + 6),
         method="bounded",
         options={"xatol": tolerance},
     )
-    return np.exp(found.x) * rho
+    return np.exp(optimum.x) * rho
 
 
 def best_rho(objective: Callable[[Floats], float], start: Floats, tolerance: float = 0.05) -> Floats:

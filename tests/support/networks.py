@@ -206,8 +206,8 @@ for kind in (nn.LSTM, nn.GRU, nn.RNN):
 def case(name: str) -> Case:
     """Return a case in double precision, its weights drawn by seed."""
     torch.manual_seed(0)
-    found = CASES[name]()
-    return found._replace(net=found.net.double())
+    chosen = CASES[name]()
+    return chosen._replace(net=chosen.net.double())
 
 
 def labels() -> Tensor:
