@@ -36,7 +36,7 @@ check: setup
 docs: setup
 	@$(BIN)/python docs/generate.py
 
-lock: # writes requirements.lock anew from pyproject.toml; torch stays where it is pinned
+lock: # writes requirements.lock again from pyproject.toml; torch stays where it is pinned
 	@$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0
 	@.lock/bin/python -m pip install --quiet --editable '.[dev]' hatchling editables
 	@.lock/bin/python -m pip freeze --all --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' > requirements.lock

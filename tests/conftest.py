@@ -60,6 +60,6 @@ def no_training(monkeypatch):
     def trained(*_, **__):
         raise AssertionError("this must be refused before anything is trained")
 
-    monkeypatch.setattr("skedastic.pipeline.train", trained)
+    monkeypatch.setattr("skedastic.pipeline.steps.train", trained)
     monkeypatch.setattr("skedastic.noise.estimate.train", trained)
     monkeypatch.setattr("skedastic.runs.seeds.mapped", trained)

@@ -20,7 +20,7 @@ from skedastic.version import __version__ as __version__
 if TYPE_CHECKING:
     from skedastic.errors import UserError as UserError
     from skedastic.pipeline import compare as compare
-    from skedastic.pipeline import fit as fit
+    from skedastic.pipeline.from_python import fit as fit
     from skedastic.runs.load import load as load
     from skedastic.runs.load import load_summary as load_summary
     from skedastic.settings.config import Config as Config

@@ -22,16 +22,17 @@ class UserError(ValueError):
         one such as "good.csv, line 5, column 'price'".
     value : object
         The value that was given there; None where there was none, or where it can't be shown.
-    given : str
+    given : str, optional
         How the message shows setting and value. By default "setting=value", with text in quotes, or "setting" alone
-        where there is no value.
+        where there is no value. Empty where the rule is a whole sentence that names them.
 
-    The message is "given: rule", or the rule alone where there is neither setting nor `given`.
+    The message is "given: rule", or the rule alone where `given` is empty.
     """
 
-    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str = "") -> None:
+    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str | None = None) -> None:
         value = _plain(value)
-        given = given or (setting if value is None else f"{setting}={_one_line(repr(value))}")
+        if given is None:
+            given = setting if value is None else f"{setting}={_one_line(repr(value))}"
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule, self.given = setting, value, rule, given
 

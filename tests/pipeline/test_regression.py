@@ -14,12 +14,14 @@ import skedastic as sk
 from skedastic import pipeline
 from skedastic.core import GroupStats, strengths
 from skedastic.core.jacobian import JacobianPenalty, regularized_loss
+from skedastic.data import from_arrays
 from skedastic.errors import UserError
 from skedastic.losses.squared import Squared
 from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
 from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
+from skedastic.settings.methods import make_method
 from tests.reference import regression as literal
 from tests.support.command_line import everything, run
 from tests.support.power_cut import PowerCut, cut_after
@@ -150,10 +152,10 @@ def test_unit_noise_needs_no_estimate_and_no_strength_is_plain_training():
 def test_every_loss_of_numbers_trains(loss):
     name = "auto" if loss == "squared" else loss
     settings = {"task": "regression", "estimate": sk.Estimation(kind="none"), **QUICK}
-    result = sk.fit(X, Y, method=pipeline.make_method("har-unit", {"loss": loss}), **settings)
+    result = sk.fit(X, Y, method=make_method("har-unit", {"loss": loss}), **settings)
     assert np.abs(result.predict(X) - CLEAN).mean() < 400
     if loss == "squared":
-        auto = sk.fit(X, Y, method=pipeline.make_method("har-unit", {"loss": name}), **settings)
+        auto = sk.fit(X, Y, method=make_method("har-unit", {"loss": name}), **settings)
         assert np.array_equal(auto.predict(X), result.predict(X))
 
 
@@ -190,7 +192,7 @@ class OnlyClasses(ERM):
 
 
 def test_a_method_that_is_not_for_the_task_is_refused(fitted):
-    data = pipeline.open_data(sk.Config(task="regression"), pipeline.from_arrays(X, Y), None).train
+    data = pipeline.open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
     with pytest.raises(UserError, match=r"only-classes is not for regression; methods that are: abadam, absgd, "):

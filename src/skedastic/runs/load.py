@@ -86,7 +86,7 @@ def _one_line(path: Path, *needed: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise error.at(str(path)) from None
+        raise (error if error.setting.startswith(str(path)) else error.at(str(path))) from None
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:160]
         rule = f"the run folder is damaged ({type(error).__name__}: {reason}); restore it, or fit again"
