@@ -57,7 +57,7 @@ def test_the_content_of_compare_json(comparison, tmp_path):
     comparison.save(tmp_path / "both")
     assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
     value = json.loads((tmp_path / "both" / "compare.json").read_text())
-    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment"}
+    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment", "metric"}
     assert value["source"] == "digits"
     assert value["seeds"] == [0, 1]
     assert value["focus"] == ["1", "8"]
@@ -95,8 +95,19 @@ def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_p
 
 
 def test_where_every_method_diverges_there_is_no_comparison():
-    with refused("methods", "dmi(lr_scale=1e30)", rule="lower the learning rate"):
+    with refused("train.lr", 0.05, rule="the loss is ") as caught:
         sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
+    assert caught.value.given == "training stage second (erm)"
+
+
+def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(comparison):
+    first, second = comparison.outcomes
+    outcomes = [
+        replace(first, failed={"erm": "the loss is nan", "har": "the loss is inf"}),
+        replace(second, failed={"unif": "the loss is nan"}),
+    ]
+    with refused("methods", "erm", rule="seed 0: the loss is nan"):
+        Comparison(comparison.config, outcomes)
 
 
 def test_the_figures_are_those_of_the_seeds(comparison):
