@@ -12,6 +12,7 @@ from skedastic.core.jacobian import cross_entropy
 from skedastic.core.selection import probabilities, select
 from skedastic.models import make
 from tests.reference.jacobian import losses
+from tests.support.refusals import refused
 
 
 def network(norm: type[nn.Module] = nn.LayerNorm, dropout: float = 0.0) -> nn.Sequential:
@@ -243,10 +244,10 @@ def test_the_drawn_gradient_is_unbiased():
 
 @pytest.mark.parametrize("value", [0.0, 1.5, -0.1, float("nan"), "some"])
 def test_a_share_out_of_range_is_refused(value):
-    with pytest.raises(ValueError, match=r"^select=.*must be .*\(0, 1\], or auto"):
+    with refused("select", value):
         JacobianPenalty(select=value)
 
 
 def test_a_share_is_for_implicit_only():
-    with pytest.raises(ValueError, match="gradient=implicit"):
+    with refused("select", 0.5, rule="is for gradient=implicit"):
         JacobianPenalty(gradient="exact", select=0.5)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 import skedastic as sk
 from skedastic import losses
-from skedastic.errors import UserError
 from skedastic.losses.absolute import Absolute
 from skedastic.losses.auto import Auto
 from skedastic.losses.balanced_softmax import BalancedSoftmax
@@ -34,6 +33,7 @@ from skedastic.methods.har import HAR
 from skedastic.settings.methods import make_method, method_table
 from skedastic.settings.reading import build_config, read, to_toml
 from tests.reference import losses as literal
+from tests.support.refusals import refused
 
 COUNT = torch.tensor([40, 16, 3, 1])
 SETTINGS = {  # beside the defaults
@@ -350,15 +350,6 @@ def test_a_class_without_examples_is_no_rival_and_makes_no_nan(loss):
     assert LogitAdjusted(tau=0.0).of_classes(torch.tensor([40, 16, 1, 0])).tolist() == [0.0] * 4
 
 
-def refused(call, cls, *words):
-    with pytest.raises(UserError) as error:
-        call()
-    message = str(error.value)
-    assert "\n" not in message
-    assert cls.__name__.casefold() in message.replace("-", "").casefold()
-    assert all(word in message for word in words)
-
-
 def test_the_defaults_are_the_papers():
     assert (Focal(), GCE(), LDAM()) == (Focal(gamma=2.0), GCE(q=0.7, truncation=0.0), LDAM(margin=0.5, scale=30.0))
     assert (SCE(), Poly1()) == (SCE(alpha=0.1, beta=1.0, log_zero=-4.0), Poly1(epsilon=2.0))
@@ -373,7 +364,8 @@ def test_the_defaults_are_the_papers():
 def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls):
     names = [field.name for field in dataclasses.fields(cls) if isinstance(field.default, float)]
     for name, value in itertools.product(names, (float("nan"), float("inf"), float("-inf"))):
-        refused(lambda name=name, value=value: cls(**{name: value}), cls, f".{name}={value}: ")
+        with refused(cls.place(name), value):
+            cls(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -397,38 +389,45 @@ def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls):
 )
 def test_hyperparameters_out_of_range_are_refused(cls, name, values):
     for value in values:
-        refused(lambda value=value: cls(**{name: value}), cls, f".{name}={value}: ")
+        with refused(cls.place(name), value):
+            cls(**{name: value})
 
 
 def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused():
-    refused(lambda: SCE(alpha=0.0, beta=0.0), SCE, "alpha", "beta")
-    refused(lambda: DMI()(torch.randn(3, 4), torch.tensor([0, 1, 2])), DMI, "a batch of 3 examples and 4 classes")
+    with refused("sce.alpha", 0):
+        SCE(alpha=0.0, beta=0.0)
+    with refused("logits", [3, 4]):
+        DMI()(torch.randn(3, 4), torch.tensor([0, 1, 2]))
     assert DMI().least_batch(10) == 10
 
 
 @pytest.mark.parametrize(
-    ("logits", "y"),
+    ("logits", "y", "which"),
     [
-        pytest.param((4,), torch.tensor([0, 1, 2, 0]), id="1-D"),
-        pytest.param((3,), torch.tensor([0.2, 0.3, 0.5]), id="1-D, soft"),
-        pytest.param((4, 3, 2), torch.tensor([0, 1, 2, 0]), id="3-D"),
-        pytest.param((4, 3), torch.tensor([0, 1, 2]), id="too few labels"),
-        pytest.param((4, 3), torch.tensor(1), id="one label"),
-        pytest.param((4, 3), torch.tensor([0.0, 1.0, 2.0, 0.0]), id="real labels"),
-        pytest.param((4, 3), torch.full((4, 2), 0.5), id="soft, other classes"),
+        pytest.param((4,), torch.tensor([0, 1, 2, 0]), "outputs", id="1-D"),
+        pytest.param((3,), torch.tensor([0.2, 0.3, 0.5]), "outputs", id="1-D, soft"),
+        pytest.param((4, 3, 2), torch.tensor([0, 1, 2, 0]), "outputs", id="3-D"),
+        pytest.param((4, 3), torch.tensor([0, 1, 2]), "y", id="too few labels"),
+        pytest.param((4, 3), torch.tensor(1), "y", id="one label"),
+        pytest.param((4, 3), torch.tensor([0.0, 1.0, 2.0, 0.0]), "y", id="real labels"),
+        pytest.param((4, 3), torch.full((4, 2), 0.5), "y", id="soft, other classes"),
+        pytest.param((4, 3), torch.ones(4, 3, dtype=torch.long), "y", id="soft, whole numbers"),
     ],
 )
 @pytest.mark.parametrize("cls", OF_LOGITS)
-def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y):
+def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y, which):
     y = y[1:] if "regression" in cls.supports and len(logits) == 1 else y  # they would be numbers
-    refused(lambda: cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1]))), cls)
+    with refused(which, list(logits) if which == "outputs" else list(y.shape)) as caught:
+        cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1])))
+    assert str(caught.value).startswith(f"{cls.__name__}: ")
 
 
 @pytest.mark.parametrize("cls", OF_NUMBERS)
 def test_shapes_that_do_not_fit_numbers_are_refused(cls):
     right = (4,) if cls.outputs == 1 else (4, cls.outputs)
     for outputs, y in [((3, *right[1:]), (4,)), ((4, 1), (4,)), ((4, 3), (4,)), (right, (4, 1)), (right, ())]:
-        refused(lambda outputs=outputs, y=y: cls()(torch.zeros(outputs), torch.zeros(y)), cls)
+        with refused("outputs", list(outputs)):
+            cls()(torch.zeros(outputs), torch.zeros(y))
 
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
@@ -437,7 +436,8 @@ def test_soft_labels_are_taken_or_refused(cls):
     if cls.soft:
         same(cls()(*given), [np.log(4)] * 4, rtol=1e-6)
     else:
-        refused(lambda: cls()(*given), cls, "whole-number labels")
+        with refused("y", [4, 4], rule="needs whole-number labels"):
+            cls()(*given)
 
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
@@ -445,7 +445,8 @@ def test_a_loss_that_needs_the_classes_says_so(cls):
     if cls().of_classes(COUNT) is None:
         assert cls()(torch.zeros(4, 4), torch.arange(4)).shape == (4,)
     else:
-        refused(lambda: cls()(torch.zeros(4, 4), torch.arange(4)), cls, "loss.of_classes(count)")
+        with refused("of_classes", None):
+            cls()(torch.zeros(4, 4), torch.arange(4))
 
 
 def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit():
@@ -485,13 +486,12 @@ def test_a_loss_with_a_parameter_is_written_and_read_back():
     assert '[method.loss]\nname = "huber"\ndelta = 0.5' in to_toml(config)
     settings = ["method.loss.name=huber", "method.loss.delta=0.5"]
     assert read(None, {"source": "a.csv"}, settings).method["loss"] == {"name": "huber", "delta": 0.5}
-    for given, words in (
-        ({"delta": 0.5}, "name it too, with method.loss.name=huber"),
-        ({"name": "hubr"}, "did you mean 'huber'?"),
-        ({"name": "huber", "delat": 1.0}, "did you mean 'method.loss.delta'?"),
-        ({"name": "huber", "delta": "wide"}, "must be a number"),
-        (3, "must be the name of a loss"),
+    for given, setting, value, rule in (
+        ({"delta": 0.5}, "method.loss", None, "name it too, with method.loss.name=huber"),
+        ({"name": "hubr"}, "loss", "hubr", "did you mean 'huber'?"),
+        ({"name": "huber", "delat": 1.0}, "setting", "method.loss.delat", "did you mean 'method.loss.delta'?"),
+        ({"name": "huber", "delta": "wide"}, "method.loss.delta", "wide", ""),
+        (3, "method.loss", 3, ""),
     ):
-        with pytest.raises(UserError) as error:
+        with refused(setting, value, rule=rule):
             make_method("erm", {"loss": given})
-        assert words in str(error.value)

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from torch import nn
 
 from skedastic.core.tilted import DROObjective, attentional_weights, effective_size, log_mean_exp
-from skedastic.errors import UserError
 from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.cvar import cvar_weights
@@ -24,6 +23,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, TrainingConfig, train
 from tests.reference import weights as literal
 from tests.support.methods import dataset, make_net, observed, run, same, start, task, weights
+from tests.support.refusals import refused
 
 INF = float("inf")
 
@@ -388,42 +388,41 @@ def test_the_mean_is_over_all_processes():
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("text", "setting", "value"),
     [
-        ("absgd(lam=0)", "λ must not be 0"),
-        ("absgd(lam=five)", "must be a number"),
-        ("absgd(gamma=0)", r"method\.gamma="),
-        ("absgd(gamma=1.5)", r"method\.gamma="),
-        ("absgd(alpha=0)", r"method\.alpha="),
-        ("absgd(uniform=-1)", r"method\.uniform="),
-        ("absgd(start=one)", "start='one': must be one of first-batch, zero"),
-        ("absgd(optimizer=adan)", "did you mean 'adam'"),
-        ("absgd(lam=[[0, 5], [0.5, 0]])", "λ must not be 0"),
-        ("absgd(lam=[[0.5, 5]])", "must begin at 0 and rise, and are 0.5"),
-        ("absgd(lam=[[0, 5], [0.5, 2], [0.5, 1]])", "must begin at 0 and rise"),
-        ("absgd(lam=[[0, 5], [-1, 2]])", "a time must be a fraction"),
-        ("absgd(lam=[[0, 5, 6]])", r"method\.lam="),
-        ("absgd(lam=[])", r"method\.lam: .*must begin at 0"),
-        ("absgd(loss=dmi)", "absgd with loss=DMI: that loss is one number of a whole batch"),
-        ("erm(loss=dmi, class_weights=inverse)", "class_weights with loss=DMI"),
-        ("tilted(t=inf)", r"method\.t="),
-        ("cvar(alpha=0)", r"method\.alpha="),
-        ("cvar(alpha=1.1)", r"method\.alpha="),
-        ("eg(eta=-1)", r"method\.eta="),
-        ("eg(memory=2)", r"method\.memory="),
-        ("group-dro(step_size=-0.1)", r"method\.step_size="),
-        ("group-dro(adjustment=inf)", r"method\.adjustment="),
+        ("absgd(lam=0)", "method.lam", 0),
+        ("absgd(lam=five)", "method.lam", "five"),
+        ("absgd(gamma=0)", "method.gamma", 0),
+        ("absgd(gamma=1.5)", "method.gamma", 1.5),
+        ("absgd(alpha=0)", "method.alpha", 0),
+        ("absgd(uniform=-1)", "method.uniform", -1),
+        ("absgd(start=one)", "method.start", "one"),
+        ("absgd(optimizer=adan)", "method.optimizer", "adan"),
+        ("absgd(lam=[[0, 5], [0.5, 0]])", "method.lam", 0),
+        ("absgd(lam=[[0.5, 5]])", "method.lam", [[0.5, 5.0]]),
+        ("absgd(lam=[[0, 5], [0.5, 2], [0.5, 1]])", "method.lam", [[0.0, 5.0], [0.5, 2.0], [0.5, 1.0]]),
+        ("absgd(lam=[[0, 5], [-1, 2]])", "method.lam", [-1.0, 2.0]),
+        ("absgd(lam=[[0, 5, 6]])", "method.lam", ((0.0, 5.0, 6.0),)),
+        ("absgd(lam=[])", "method.lam", []),
+        ("absgd(loss=dmi)", "method.loss", "dmi"),
+        ("erm(loss=dmi, class_weights=inverse)", "method.loss", "dmi"),
+        ("tilted(t=inf)", "method.t", float("inf")),
+        ("cvar(alpha=0)", "method.alpha", 0),
+        ("cvar(alpha=1.1)", "method.alpha", 1.1),
+        ("eg(eta=-1)", "method.eta", -1),
+        ("eg(memory=2)", "method.memory", 2),
+        ("group-dro(step_size=-0.1)", "method.step_size", -0.1),
+        ("group-dro(adjustment=inf)", "method.adjustment", float("inf")),
     ],
 )
-def test_settings_that_can_not_be_are_refused_in_one_line(expression, words):
-    with pytest.raises(UserError, match=words) as error:
-        make_method(expression, {})
-    assert "\n" not in str(error.value)
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
 
 
 @pytest.mark.parametrize(("lam", "gamma"), [(0.0, 0.9), (float("nan"), 0.9), (1.0, 0.0), (1.0, 1.1)])
 def test_the_function_for_other_loops_refuses_too(lam, gamma):
-    with pytest.raises(UserError, match="attentional_weights"):
+    with refused("gamma" if lam == 1 else "lam"):
         attentional_weights(torch.ones(3), None, lam, gamma)
-    with pytest.raises(UserError, match="DROObjective"):
+    with refused("lam", 0.0):
         DROObjective(0.0)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from skedastic.errors import UserError
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.step import Clock, Step
 from skedastic.methods.mentornet import (
@@ -22,6 +21,7 @@ from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import mentornet as literal
 from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, reference, same, task, weights
+from tests.support.refusals import refused
 
 
 @pytest.mark.parametrize("width", [0.0, 0.7, 2.0])
@@ -119,7 +119,7 @@ def test_a_mentor_that_is_refined_learns_what_right_labels_look_like():
 
 def test_only_the_refined_mentor_needs_a_reference_set():
     assert REFERENCE not in MentorNet().capabilities.needs
-    with pytest.raises(UserError, match=r"mentornet\(curriculum=refined\) learns from a reference set.*--reference"):
+    with refused("reference", rule="learns from a reference set"):
         train(MentorNet(curriculum="refined"), dataset(), make_net, BUDGET, task=make_task(dataset()))
 
 
@@ -153,17 +153,27 @@ def test_sam_around_it_takes_the_weights_of_the_first_forward():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("mentornet(curriculum=learnt)", "curriculum.*learned"),
-        ("mentornet(percentile=1)", r"method\.percentile="),
-        ("mentornet(dropout=1)", r"method\.dropout="),
-        ("mentornet(burn_in=-1)", r"method\.burn_in="),
-        ("mentornet(width=inf)", r"method\.width="),
-        ("mentornet(mentor_lr=0)", r"method\.mentor_lr="),
-        ("mixup(base=mentornet)", "a mixture's is large"),
+        ("mentornet(curriculum=learnt)", "method.curriculum", "learnt"),
+        ("mentornet(percentile=1)", "method.percentile", 1),
+        ("mentornet(dropout=1)", "method.dropout", 1),
+        ("mentornet(burn_in=-1)", "method.burn_in", -1),
+        ("mentornet(width=inf)", "method.width", float("inf")),
+        ("mentornet(mentor_lr=0)", "method.mentor_lr", 0),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("mixup(base=mentornet)", "mentornet", "a mixture's is large"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})

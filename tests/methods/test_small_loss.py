@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from skedastic.data import corrupt
-from skedastic.errors import UserError
 from skedastic.methods.bases.card import LAST_LAYER
 from skedastic.methods.bases.step import Clock, Out, Step
 from skedastic.methods.small_loss import SmallLoss
@@ -15,6 +14,7 @@ from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import small_loss as literal
 from tests.support.methods import BUDGET, batch_of, dataset, engine_for, make_net, observed, same, task, weights
+from tests.support.refusals import refused
 
 
 def test_who_is_kept_is_the_definition():
@@ -101,18 +101,28 @@ def test_before_it_begins_it_is_plain_training():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("small-loss(begins=0)", r"method\.begins="),
-        ("small-loss(percentile=101)", r"method\.percentile="),
-        ("small-loss(history=0)", r"method\.history="),
-        ("small-loss(simulated=gausian)", "gaussian"),
-        ("mixup(base=small-loss)", "a mixture is of two"),
-        ("small-loss(loss=dmi)", "nothing in it to weigh"),
+        ("small-loss(begins=0)", "method.begins", 0),
+        ("small-loss(percentile=101)", "method.percentile", 101),
+        ("small-loss(history=0)", "method.history", 0),
+        ("small-loss(simulated=gausian)", "method.simulated", "gausian"),
+        ("small-loss(loss=dmi)", "method.loss", "dmi"),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("mixup(base=small-loss)", "small-loss", "a mixture is of two"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 

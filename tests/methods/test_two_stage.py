@@ -12,7 +12,6 @@ from torch import nn
 import skedastic as sk
 from skedastic.core.heads import Cosine, NearestMean, Scaled, find_head
 from skedastic.core.samplers import ClassBalanced, RowLabels
-from skedastic.errors import UserError
 from skedastic.losses.ldam import LDAM
 from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.step import State
@@ -28,6 +27,7 @@ from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import make_task
 from tests.support.methods import dataset, make_net, net_of
 from tests.support.power_cut import PowerCut, cut_after
+from tests.support.refusals import refused
 
 BUDGET = TrainingConfig(epochs=10, batch_size=16, lr=0.05, device="cpu")
 
@@ -165,7 +165,7 @@ def test_the_second_method_steps_its_own_optimizer():
     assert make_method("two-stage(first=abadam)", {}).stages(task)[0].optimizer == "adamw"
     assert make_method("two-stage(then=abadam)", {}).stages(task)[1].optimizer == "adamw"
     assert [stage.optimizer for stage in make_method("dmi", {}).stages(task)] == ["configured", "adam"]
-    with pytest.raises(UserError, match=r"optimizer='admw': must be one of.*did you mean 'adamw'"):
+    with refused("method.optimizer", "admw"):
         make_method("two-stage(optimizer=admw)", {})
 
 
@@ -471,61 +471,56 @@ def without_a_head():
     "method", ["crt", "lws", "ncm", "tau-norm", "absgd-two-stage", "two-stage(fresh_head=false)", "ldam"]
 )
 def test_a_network_without_a_head_is_refused_before_training(no_training, method):
-    with pytest.raises(UserError, match=r"no last layer to work on: no torch\.nn\.Linear .* gives 3 outputs") as error:
+    with refused("model", rule="no last layer to work on: no torch.nn.Linear inside of it gives 3 outputs"):
         fitted(method, model=without_a_head)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("method", "words"),
+    ("method", "setting", "value"),
     [
-        ("crt(train=hed)", "unknown module to train 'hed'; did you mean 'head'?"),
-        ("crt(first=lws)", "the head is a Scaled, which is not learned from scratch"),
-        ("tau-norm(first=ldam)", "take head=linear, whose weights have norms"),
-        ("tau-norm(first=erm(head=cosine))", "take head=linear"),
-        ("crt(train=3)", "train=3: there are no parameters in it to train"),
-        ("two-stage(first=ncm, fresh_head=false)", "train=head: there are no parameters"),
-        ("crt(then=erm(sampler=class-blanced))", "did you mean 'class-balanced'?"),
+        ("crt(train=hed)", "module to train", "hed"),
+        ("crt(first=lws)", "head", "Scaled"),
+        ("tau-norm(first=ldam)", "head", "Cosine"),
+        ("tau-norm(first=erm(head=cosine))", "head", "Cosine"),
+        ("crt(train=3)", "train", "3"),
+        ("two-stage(first=ncm, fresh_head=false)", "train", "head"),
+        ("crt(then=erm(sampler=class-blanced))", "sampler", "class-blanced"),
     ],
 )
-def test_what_can_not_be_trained_is_refused_before_training_in_one_line(no_training, method, words):
-    with pytest.raises(UserError) as error:
+def test_parts_that_can_not_be_trained_are_refused_before_training(no_training, method, setting, value):
+    with refused(setting, value):
         fitted(method)
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "setting", "value"),
     [
-        (lambda: TwoStage(begins=0), "two-stage.begins=0: must be "),
-        (lambda: TwoStage(begins=1), "two-stage.begins=1: must be "),
-        (lambda: TwoStage(begins=math.nan), "two-stage.begins=nan: must be "),
-        (lambda: TwoStage(lr_scale=0), "two-stage.lr_scale=0: must be "),
-        (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale=-1: must be "),
-        (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale=inf: must be "),
-        (lambda: TwoStage(then=TwoStage()), "the second stage goes on with one network; take a method such as erm"),
-        (lambda: TwoStage(then=NCM()), "two-stage.then='ncm': the second stage goes on with one network"),
-        (lambda: LWS(begins=0), "lws.begins=0: must be "),
-        (lambda: LWS(begins=1.0), "lws.begins=1.0: must be "),
-        (lambda: LWS(lr_scale=0), "lws.lr_scale=0: must be "),
-        (lambda: LWS(lr_scale=math.nan), "lws.lr_scale=nan: must be "),
-        (lambda: TauNorm(tau=-1), "tau-norm.tau=-1: must be "),
-        (lambda: TauNorm(tau=math.inf), "tau-norm.tau=inf: must be "),
-        (lambda: TauNorm(tau=math.nan), "tau-norm.tau=nan: must be "),
-        (lambda: TauNorm(bias="maybe"), "bias='maybe': must be one of drop, keep"),
-        (lambda: TauNorm(bias="kep"), "bias='kep': must be one of drop, keep; did you mean 'keep'?"),
-        (lambda: NCM(scale=0), "ncm.scale=0: must be "),
-        (lambda: NCM(scale=-2), "ncm.scale=-2: must be "),
-        (lambda: NCM(scale=math.inf), "ncm.scale=inf: must be "),
-        (lambda: make_method("crt(begin=0.5)", {}), "did you mean 'method.begins'?"),
-        (lambda: make_method("crt(first=absgdd)", {}), "unknown method 'absgdd'; did you mean 'absgd'?"),
-        (lambda: make_method("crt(first=absgd(lam=0))", {}), "lam"),
-        (lambda: make_method("ncm(centred=perhaps)", {}), "method.centred='perhaps': must be true or false"),
+        (lambda: TwoStage(begins=0), "two-stage.begins", 0),
+        (lambda: TwoStage(begins=1), "two-stage.begins", 1),
+        (lambda: TwoStage(begins=math.nan), "two-stage.begins", math.nan),
+        (lambda: TwoStage(lr_scale=0), "two-stage.lr_scale", 0),
+        (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale", -1),
+        (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale", math.inf),
+        (lambda: TwoStage(then=TwoStage()), "two-stage.then", "two-stage"),
+        (lambda: TwoStage(then=NCM()), "two-stage.then", "ncm"),
+        (lambda: LWS(begins=0), "lws.begins", 0),
+        (lambda: LWS(begins=1.0), "lws.begins", 1.0),
+        (lambda: LWS(lr_scale=0), "lws.lr_scale", 0),
+        (lambda: LWS(lr_scale=math.nan), "lws.lr_scale", math.nan),
+        (lambda: TauNorm(tau=-1), "tau-norm.tau", -1),
+        (lambda: TauNorm(tau=math.inf), "tau-norm.tau", math.inf),
+        (lambda: TauNorm(tau=math.nan), "tau-norm.tau", math.nan),
+        (lambda: TauNorm(bias="maybe"), "tau-norm.bias", "maybe"),
+        (lambda: TauNorm(bias="kep"), "tau-norm.bias", "kep"),
+        (lambda: NCM(scale=0), "ncm.scale", 0),
+        (lambda: NCM(scale=-2), "ncm.scale", -2),
+        (lambda: NCM(scale=math.inf), "ncm.scale", math.inf),
+        (lambda: make_method("crt(begin=0.5)", {}), "setting", "method.begin"),
+        (lambda: make_method("crt(first=absgdd)", {}), "method", "absgdd"),
+        (lambda: make_method("crt(first=absgd(lam=0))", {}), "method.first.lam", 0),
+        (lambda: make_method("ncm(centred=perhaps)", {}), "method.centred", "perhaps"),
     ],
 )
-def test_settings_that_can_not_be_are_refused_in_one_line(make, words):
-    with pytest.raises(UserError) as error:
+def test_settings_that_can_not_be_are_refused(make, setting, value):
+    with refused(setting, value):
         make()
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from skedastic import models
-from skedastic.errors import UserError
+from tests.support.refusals import refused
 
 IMAGE = (3, 32, 32)
 
@@ -24,7 +24,7 @@ def test_a_network_gives_logits_of_its_input_and_a_gradient_to_every_parameter(n
 @pytest.mark.parametrize("name", [name for name in OF_IMAGES if name != "mlp"])
 def test_what_is_no_image_is_refused(name):
     for shape in ((6,), (3, 2, 8)):
-        with pytest.raises(UserError, match=f"model {name} takes images .*; try --model mlp"):
+        with refused("model", name, rule="images [channels, height, width]"):
             models.make(name, shape, 3)
 
 

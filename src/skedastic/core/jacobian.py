@@ -314,10 +314,10 @@ def regularized_loss(
     penalty = penalty or JacobianPenalty()
     outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength)
     per_example = loss(outputs, y)
-    if not per_example.shape == strength.shape == y.shape[:1]:
-        raise UserError(
-            f"loss and strength must be one number for each of the {len(y)} examples, got {list(per_example.shape)} and {list(strength.shape)}",
-            setting="regularized_loss",
-        )
+    for name, values in (("loss", per_example), ("strength", strength)):
+        if values.shape != y.shape[:1]:
+            shape = list(values.shape)
+            rule = f"must be one number for each of the {len(y)} examples"
+            raise UserError(rule, setting=name, value=shape, given=f"{name} of shape {shape}")
 
     return penalty(per_example, trace, lambda outputs, rows: loss(outputs, y if rows is None else y[rows]))

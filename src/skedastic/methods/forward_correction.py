@@ -126,9 +126,10 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
             rule = "it corrects cross entropy; leave the loss out"
             raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
         rows = self.transition or ()
-        if any(len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6 for row in rows):
-            rule = "must be square, and each of its rows probabilities that sum to 1, a class's chances of each label"
-            raise UserError(rule, setting=self.place("transition"))
+        for row in rows:
+            if len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6:
+                rule = f"each of the {len(rows)} rows must be {len(rows)} probabilities that sum to 1, a class's chances of each label"
+                raise UserError(rule, setting=self.place("transition"), value=list(row))
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the plain training that T is read off, and the training with it."""

@@ -159,7 +159,10 @@ class HAR(OneNetwork[HARState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.penalty  # refuses what does not go together
+        try:
+            _ = self.penalty  # refuses what does not go together
+        except UserError as error:
+            raise UserError(error.rule, setting=self.place(error.setting), value=error.value) from None
 
     @property
     def capabilities(self) -> Capabilities:
