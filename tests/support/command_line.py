@@ -37,12 +37,15 @@ def refusal(capsys, *arguments, alone=False):
 
 
 def usage_error(capsys, *arguments):
-    """Run a command line that click itself refuses: one line, exit status 2. Return the name of the option, if any."""
+    """Run a command line that click itself refuses: one line, exit status 2.
+
+    Return the option that the error is about, the one that it suggests where none has that name, or None.
+    """
     error, captured = _stopped(capsys, arguments)
     assert isinstance(error, click.UsageError), captured.err
     assert (captured.out, captured.err.count("\n")) == ("", 1), captured.err
     if isinstance(error, click.NoSuchOption):
-        return error.option_name
+        return error.possibilities[0]
     return error.param.opts[0] if isinstance(error, click.BadParameter) else None
 
 
