@@ -1,4 +1,4 @@
-"""The command line: what it writes, prints, and leaves behind when something goes wrong on the way."""
+"""The command line: its files, its output, and what stays when something goes wrong on the way."""
 
 import json
 import os
@@ -19,15 +19,15 @@ HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "jinja2", "pyar
 
 def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
     before = everything(here)
-    answer = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "skedastic", *f"compare {CSV} --methods erm,haar --out both".split()],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
     )
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith("error: unknown method 'haar'; did you mean 'har'?")
-    assert answer.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: unknown method 'haar'; did you mean 'har'?")
+    assert done.stderr.count("\n") == 1
     assert everything(here) == before
 
 
@@ -38,8 +38,8 @@ def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
 def test_help_and_import_load_nothing_heavy(code):
     code += f"\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert answer.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_no_arguments_are_a_call_for_help(capsys):
