@@ -11,8 +11,9 @@ from skedastic import pipeline
 from skedastic.data import open_source
 from skedastic.runs.folder import COMPARISON_FILES, RUN_FILES
 from skedastic.runs.seeds import SeedOutcome
-from tests.support.command_line import CSV, TINY, everything, run
+from tests.support.command_line import CSV, TINY, everything, refusal, run
 from tests.support.paths import SOURCE
+from tests.support.refusals import check_refusal
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "jinja2", "pyarrow", "cleanlab")
 
@@ -26,7 +27,7 @@ def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
         env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: unknown method 'haar'; did you mean 'har'?")
+    assert done.stderr.startswith("error: unknown method 'haar'")
     assert done.stderr.count("\n") == 1
     assert everything(here) == before
 
@@ -102,12 +103,10 @@ def test_compare_writes_its_figures_and_a_report(here, capsys):
     assert json.loads((here / "again" / "compare.json").read_text())["paired"] == figures["paired"]
 
 
-def test_what_goes_wrong_while_training_leaves_nothing(here, capsys):
+def test_an_error_while_training_leaves_nothing(here, capsys):
     before = everything(here)
     line = (*CSV.replace("good", "fit good").split(), "--set", "train.lr=1e30", "--epochs", 3, "--out", "a/run")
-    status, _, err = run(capsys, *line)
-    assert status == 2
-    assert "lower the learning rate" in err.splitlines()[-1]
+    check_refusal(refusal(capsys, *line), "train.lr", 1e30, rule="lower the learning rate")
     assert everything(here) == before
 
 
@@ -136,9 +135,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, capsys, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("skedastic.runs.result.render", full)
-    status, _, err = run(capsys, *line)
-    assert status == 2
-    assert "No space left on device" in err.splitlines()[-1]
+    check_refusal(refusal(capsys, *line), "--out", "run", rule="No space left on device")
     assert {name: (here / "run" / name).read_bytes() for name in RUN_FILES} == before
     assert not [name for name in os.listdir(here) if name.startswith(".")]
 
@@ -178,13 +175,12 @@ def test_an_error_of_a_worker_crosses_as_one_line(here, capsys, monkeypatch):
     monkeypatch.setattr("skedastic.pipeline.compare_seed", diverging)
     before = everything(here)
     line = ("compare", "good.csv", "--target", "quality", "--seeds", 2, "--jobs", 2, "--out", "both")
-    status, _, err = run(capsys, *line)
-    assert (status, err.splitlines()[-1]) == (2, "error: the loss is nan; lower the learning rate")
+    check_refusal(refusal(capsys, *line), "train.lr", 9.0, rule="the loss is nan")
     assert everything(here) == before
 
 
 def diverging(config) -> SeedOutcome:
-    raise pipeline.UserError("the loss is nan; lower the learning rate")
+    raise pipeline.UserError("the loss is nan; lower it", setting="train.lr", value=9.0)
 
 
 @pytest.mark.parametrize("verb", ["fit", "compare"])
