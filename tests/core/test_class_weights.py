@@ -57,7 +57,7 @@ LITERAL = {
 }
 
 
-def made(name):
+def weights_named(name):
     return CLASS_WEIGHTS[name](**SETTINGS.get(name, {}))
 
 
@@ -67,7 +67,7 @@ def literal(reference, count=COUNT, **settings):
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
 def test_they_are_their_literal_versions(name):
-    found = made(name)(torch.tensor(COUNT), NAMES)
+    found = weights_named(name)(torch.tensor(COUNT), NAMES)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, literal(LITERAL[name]), rtol=1e-6, atol=0)
 
@@ -92,7 +92,7 @@ def test_effective_numbers_go_from_equal_weights_to_inverse_ones():
 @pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "given"])
 def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name):
     count = torch.tensor(COUNT)
-    found = made(name)(count)
+    found = weights_named(name)(count)
     mean = (found * count).sum() / count.sum() if name == "balanced" else found.mean()
     assert float(mean) == pytest.approx(1, rel=1e-6)
     assert (found[count.argsort()].diff() <= 0).all()
@@ -108,21 +108,21 @@ def test_classes_that_are_not_named_weigh_one():
 def test_deferred_weights_are_the_same_weights_from_later_on(name):
     count = torch.tensor(COUNT)
     for begins in (0.0, 0.5, 3):
-        later = Deferred(of=made(name), start=begins)
-        assert torch.equal(later(count, NAMES), made(name)(count, NAMES))
+        later = Deferred(of=weights_named(name), start=begins)
+        assert torch.equal(later(count, NAMES), weights_named(name)(count, NAMES))
         assert later.begins == begins
-    assert made(name).begins == 0
-    assert Deferred(of=made(name)).begins == 0.8
+    assert weights_named(name).begins == 0
+    assert Deferred(of=weights_named(name)).begins == 0.8
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
 def test_a_class_without_examples_has_no_weight_and_is_named(name):
     with refused("class_weights", name, rule="of class 'b', so"):
-        made(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
+        weights_named(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
     with refused("class_weights", name, rule="of class 1, 2, so"):
-        made(name)(torch.tensor([3, 0, 0]))
+        weights_named(name)(torch.tensor([3, 0, 0]))
     with refused("class_weights", name, rule="of class 0, 1, 2, 3, 4, …, so"):
-        made(name)(torch.zeros(9))
+        weights_named(name)(torch.zeros(9))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_misspelled_class_gets_the_nearest():
 def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
     table = {"name": name, **SETTINGS.get(name, {})}
     method = make_method("erm", {"class_weights": table})
-    assert method == ERM(class_weights=made(name))
+    assert method == ERM(class_weights=weights_named(name))
     again = method_table(method)
     assert make_method(again.pop("name"), again) == method
 

@@ -227,16 +227,16 @@ def test_cosines_begin_with_directions_of_length_one():
 @pytest.mark.parametrize("cosines", [False, True])
 def test_which_head_a_network_gets(cosines):
     head = nn.Linear(4, 3)
-    assert AutoHead().made(head, 3, scaled_by_loss=False) is head
-    assert LinearHead().made(head, 3, scaled_by_loss=cosines) is head
-    assert type(AutoHead().made(head, 3, scaled_by_loss=True)) is Cosine
-    made = CosineHead().made(head, 3, scaled_by_loss=cosines)
-    assert made.scale == (1.0 if cosines else 16.0)
-    assert made.weight.shape == (3, 4)
-    assert CosineHead(scale=7.0).made(head, 3, scaled_by_loss=cosines).scale == 7.0
-    larger = LinearHead().made(head, 6, scaled_by_loss=cosines)
+    assert AutoHead().replacement(head, 3, scaled_by_loss=False) is head
+    assert LinearHead().replacement(head, 3, scaled_by_loss=cosines) is head
+    assert type(AutoHead().replacement(head, 3, scaled_by_loss=True)) is Cosine
+    new = CosineHead().replacement(head, 3, scaled_by_loss=cosines)
+    assert new.scale == (1.0 if cosines else 16.0)
+    assert new.weight.shape == (3, 4)
+    assert CosineHead(scale=7.0).replacement(head, 3, scaled_by_loss=cosines).scale == 7.0
+    larger = LinearHead().replacement(head, 6, scaled_by_loss=cosines)
     assert (larger.in_features, larger.out_features) == (4, 6)
-    linear = LinearHead().made(Cosine(4, 3), 3, scaled_by_loss=cosines)
+    linear = LinearHead().replacement(Cosine(4, 3), 3, scaled_by_loss=cosines)
     assert (type(linear), linear.in_features, linear.out_features) == (nn.Linear, 4, 3)
 
 
@@ -244,9 +244,9 @@ def test_which_head_a_network_gets(cosines):
 def test_a_cosine_head_that_is_right_as_it_is_stays(kind):
     """As Head.made says, and as it is with a linear one: else a second stage would begin with another head unasked."""
     head = Cosine(4, 3, 1.0)
-    assert kind().made(head, 3, scaled_by_loss=True) is head
-    assert CosineHead(scale=1.0).made(head, 3, scaled_by_loss=False) is head
-    assert CosineHead(scale=2.0).made(head, 3, scaled_by_loss=False).scale == 2.0
+    assert kind().replacement(head, 3, scaled_by_loss=True) is head
+    assert CosineHead(scale=1.0).replacement(head, 3, scaled_by_loss=False) is head
+    assert CosineHead(scale=2.0).replacement(head, 3, scaled_by_loss=False).scale == 2.0
 
 
 @pytest.mark.parametrize(

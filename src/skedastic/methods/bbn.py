@@ -132,7 +132,7 @@ class BBN(OneNetwork[BranchesState]):
         return super().capabilities & Capabilities(tasks=self.second_sampler.supports)
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the samplers of both branches; refuses one that is asked for a class without examples."""
+        """Return the samplers of both branches, after a check that each class that they are asked for has examples."""
         if len(task.group):
             self.second_sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {**super().streams(task), SECOND: self.second_sampler}

@@ -113,9 +113,8 @@ class CoTeaching(TwoNetworks[ForgettingState]):
         return (
             *notes,
             f"{self.card.name}: forget_rate=auto leaves out more than a third of each batch, since so many held-out "
-            f"rows are predicted "
-            "otherwise than labelled: for wrong labels, or because the network can't do better in this time. Give "
-            "the rate if you know it.",
+            "rows are predicted otherwise than labelled: for wrong labels, or because the network can't do better in "
+            "this time. Give the rate if you know it.",
         )
 
 

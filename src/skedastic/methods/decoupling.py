@@ -2,7 +2,7 @@
 
 Source: Malach, Shalev-Shwartz, "Decoupling 'when to update' from 'how to update'", NeurIPS 2017, Algorithm 1: of every
 batch, both networks take a step on those examples that they predict differently, and on no others. They agree on most
-of what is wrongly labelled, once they have learned the classes. Both begin with plain training.
+of the wrongly labelled examples, once they have learned the classes. Both begin with plain training.
 
 Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed
 over those that differ and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no
@@ -50,7 +50,7 @@ class Decoupling(TwoNetworks[TwoNetworksState]):
         capabilities=Capabilities(
             tasks=CLASSIFICATION,
             incompatible_with={
-                PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
+                PERTURBED: "it chooses examples by their predictions, and at other weights would choose others",
                 MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
             },
         ),

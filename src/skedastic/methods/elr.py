@@ -5,7 +5,7 @@ Labels", NeurIPS 2020, equations 6 and 9: minimize ℓ + λ log(1 − ⟨p, t⟩
 average of what was predicted for it, t ← β t + (1 − β) p, from 0.
 
 Compared with github.com/shengliuzi/ELR (commit 934af53), the same to the digit: probabilities are kept in [1e-4, 1 −
-1e-4], those that go into t are made to sum to 1 again, and t is moved before the loss is taken.
+1e-4], those that go into t are scaled to sum to 1 again, and t is moved before the loss is taken.
 
 Ours: `top_k` keeps the k largest entries of each target, and takes the others for 0. With k = C it is the same.
 """

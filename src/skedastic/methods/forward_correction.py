@@ -1,7 +1,7 @@
 """Forward correction: a network's predictions are corrupted as the labels were, and then compared with them.
 
 Source: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a Loss Correction
-Approach", CVPR 2017, Theorem 2 and equations 12 and 13: minimize −log (T' p)_y, where p is what the network predicts
+Approach", CVPR 2017, Theorem 2 and equations 12 and 13: minimize −log (T' p)_y, where p is the network's prediction
 of the clean label and T_ij the probability that an example of class i is labelled j. T is estimated by a network that
 was trained plainly: row i is its prediction for the example x̄_i that it finds most surely labelled i. The network is
 then trained from scratch; it predicts by p.
@@ -101,8 +101,8 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
     )
     percentile: float = setting(
         0.97,
-        "of the predictions for a class, below which the example that stands for it is looked for; 1 takes the "
-        "surest, 0.97 is the authors'",
+        "of the predictions for a class, below which an example is chosen to stand for it; 1 takes the surest, 0.97 is "
+        "the authors'",
         "(0, 1]",
     )
 
@@ -128,7 +128,10 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         rows = self.transition or ()
         for row in rows:
             if len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6:
-                rule = f"each of the {len(rows)} rows must be {len(rows)} probabilities that sum to 1, a class's chances of each label"
+                rule = (
+                    f"each of the {len(rows)} rows must be {len(rows)} probabilities that sum to 1, a class's chances "
+                    "of each label"
+                )
                 raise UserError(rule, setting=self.place("transition"), value=list(row))
 
     def stages(self, task: Task) -> tuple[Stage, ...]:

@@ -5,13 +5,13 @@ Corrupted Labels", ICML 2018. Minimize (1/B) Σ v_i ℓ_i, v_i from the differen
 moving average λ₁ of the batches' p-percentile. The predefined curriculum (of eq. 5 and 6) is v = 1(d ≤ 0), and in the
 last tenth of the epochs min(max(1 − d/λ₂, 0), 1). The mentor has loss, difference, label and share of the epochs for
 features, a bidirectional LSTM and two layers, and imitates that curriculum on features drawn at random. The
-data-driven one goes on to learn whether a label is right, from trusted examples. In a burn-in all v are 1; a share of
+data-driven one also learns whether a label is right, from trusted examples. In a burn-in all v are 1; a share of
 each batch, drawn at random, is left out.
 
 Compared with github.com/google/mentornet (commit 76d6be2; TensorFlow 1, compared function by function with NumPy
 versions): the same curriculum (its `vstar_mentornet_pd`), λ₁ from 0 by the nearest rank, selection at random, and
 shares left out (0.5, and from 17 of 100 epochs on 0.05; here the first ends with the burn-in, at 18). As there the
-LSTM reads one step, the loss of now, and what is read of it is its cell, and the epochs' embedding is random and
+LSTM reads one step, the loss of now, and its cell is the feature, and the epochs' embedding is random and
 stays. Its mentor has label 0 throughout; ours has the label, which counts for nothing until the mentor is refined, as
 the curriculum does not go by it. Its mentor is trained for 30,000 steps of 32 on a grid of features, ours for 1,000 of
 512 on features between; its last layer lacks a bias, which it adds to the weights. It learns the burn-in too; here
@@ -141,7 +141,7 @@ def drawn_features(n: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class MentorState(OneNetworkState):
-    """The network, λ₁, the mentor where there is one, and the weights of the batch of now."""
+    """The network, λ₁, the mentor where there is one, and the weights of the current batch."""
 
     average: Tensor
     weights: Tensor | None  # [B]; None where all are 1. Not kept: each step has its own
@@ -160,7 +160,7 @@ class MentorNet(Reweighting[MentorState]):
     curriculum: Curriculum = setting(
         "learned",
         "predefined: the weights of its equation; learned: of a small network that has learned to imitate it; "
-        "refined: and that goes on to learn from a reference set what right labels look like",
+        "refined: one that also learns from a reference set whether a label is right",
     )
     percentile: float = setting(
         0.75,
@@ -176,7 +176,7 @@ class MentorNet(Reweighting[MentorState]):
     burn_in_dropout: float = setting(0.5, "and in it", "[0, 1)")
     width: float = setting(
         1.0,
-        "λ₂, in units of the loss: over which weights fall from 1 to 0 in the last tenth of the epochs; 0 is a step, "
+        "λ₂, the range in units of the loss in which weights fall from 1 to 0 late in training; 0 is a step, "
         "1 the authors'",
         "[0, inf)",
     )
@@ -209,7 +209,7 @@ class MentorNet(Reweighting[MentorState]):
         return super().capabilities & REFINED if self._refined else super().capabilities
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the sampler, and that of the reference set where one is needed. Raises UserError where there is none."""
+        """Return the sampler, and that of the reference set where one is needed. Raises UserError without one."""
         if not self._refined:
             return super().streams(task)
         if task.reference is None:
@@ -217,7 +217,7 @@ class MentorNet(Reweighting[MentorState]):
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def init(self, task: Task, make_net: MakeNet) -> MentorState:
-        """Return a fresh network, and a mentor; one that imitates the curriculum, but where a file is to fill it."""
+        """Return a fresh network, and a mentor that imitates the curriculum, unless a file is to fill it."""
         net = self.network(task, make_net)
         return MentorState(
             net, self.class_constants(task), None if self.curriculum == "predefined" else self._mentor(task)
@@ -276,7 +276,7 @@ class MentorNet(Reweighting[MentorState]):
         state.weights = weights
 
     def instance_weights(self, step: Step[MentorState], losses: Tensor) -> Tensor | None:
-        """Return the weights that the batch got as it was seen, wherever the network has been shifted to since."""
+        """Return the weights of the batch from its first forward, wherever the network has been shifted to since."""
         weights: Tensor | None = step.state.weights
         return weights
 

@@ -31,7 +31,17 @@ TINY = 1e-12
 
 
 def ranges(features: Tensor, y: Tensor, k: int) -> Tensor:
-    """Return the harmonic mean of the k largest D of each class that has two or more of features [B, d], labelled y [B]."""
+    """Return the harmonic mean of the k largest D of each class that has two or more of the features.
+
+    Parameters
+    ----------
+    features : Tensor
+        [B, d].
+    y : Tensor
+        Labels, [B] int64.
+    k : int
+        At least 1.
+    """
     of_classes = []
     for label in torch.unique(y):
         x = features[y == label]

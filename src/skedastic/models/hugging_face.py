@@ -1,8 +1,9 @@
-"""Models of the package transformers by name: `hf:NAME`, with pretrained weights where there are some, and a head of ours.
+"""Models of the package transformers by name: `hf:NAME`, with pretrained weights where there are some, and a new head.
 
-NAME is a folder that `save_pretrained` wrote (weights may be left out), or the name of a model in the cache or on the hub. A text
-comes in the tokens of the model's own tokenizer plus 1, since 0 ends a text here. Weights are read from safetensors; a
-pickle is refused, and no code that lies beside a model is run. Of encoder and decoder, the encoder is taken.
+NAME is a folder that `save_pretrained` wrote (weights may be left out), or the name of a model in the cache or on the
+hub. A text comes in the tokens of the model's own tokenizer plus 1, since 0 ends a text here. Weights are read from
+safetensors; a pickle is refused, and no code that lies beside a model is run. Of encoder and decoder, the encoder is
+taken.
 """
 
 from __future__ import annotations
@@ -12,58 +13,42 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from skedastic.configurable import Configurable, setting
-from skedastic.errors import UserError, unknown
-from skedastic.models.inputs import PADDING, Inputs
+from skedastic.errors import UserError
+from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.on_body import OfImages, OfText, Options, pooled
+from skedastic.models.options import read_options
 from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
 
 PREFIX = "hf"
-Pool = Literal["mean", "first", "last"]
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 RANDOM = "for random weights: --set model.pretrained=false"
 SAME = 1e-5  # states that differ by less, relative to the largest, have read the same tokens
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(Configurable):
-    """What can be set of a model."""
-
-    section: ClassVar[str | None] = "model"
-
-    pretrained: bool | None = setting(
-        None, "whether to begin with pretrained weights; by default where there are some, false for random ones"
-    )
-    pool: Pool | None = setting(
-        None,
-        "token whose state is read, or the mean of all; by default last where a token sees only those before it, and of "
-        "images the model's own way, else mean",
-    )
-    dropout: float = setting(0.1, "dropout before the last layer", "[0, 1)")
-    freeze: bool = setting(False, "whether only the last layer is trained, and the model stays in evaluation mode")
-
-
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return the network of a model's name; its last layer is a new `nn.Linear`.
 
-    options: as `Options` has them. Raises UserError where the model can't be found, can't be read safely, lacks some of its
-    weights, or doesn't read what the data is.
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `models.make`, the name without its prefix.
+
+    Raises
+    ------
+    UserError
+        The model can't be found, can't be read safely, lacks some of its weights, or doesn't read such data.
     """
-    known = [field.name for field in fields(Options)]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
-    chosen = Options(**options)
+    chosen = read_options(Options, f"{PREFIX}:{name}", options)
     if not inputs.tokens and inputs.kind != "image":
         raise refused(f"{PREFIX}:{name}", "it reads text or images, and the data is a table; take --model mlp")
     config = _config(name)
@@ -74,18 +59,27 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
 def tokenizer_file(name: str, pretrained: bool | None = None) -> Path | None:
     """Return the tokenizer.json of a model; None where it has none, which a model with random weights may lack.
 
-    pretrained: as the option. Raises UserError where the model can't be found, and where its weights are taken and it has none:
-    they know nothing of other tokens.
+    Parameters
+    ----------
+    name : str
+        The model's name without its prefix.
+    pretrained : bool, optional
+        As the option.
+
+    Raises
+    ------
+    UserError
+        The model can't be found; or its weights are taken and it has no tokenizer: they know nothing of other tokens.
     """
-    found = _find_tokenizer(name)
-    if found is None and _takes_weights(name, pretrained):
+    path = _find_tokenizer(name)
+    if path is None and _takes_weights(name, pretrained):
         rule = (
             "it has weights and no tokenizer.json, and to weights other tokens mean nothing; save it there with "
-            f"AutoTokenizer.from_pretrained(…).save_pretrained({name!r}), or take --set model.pretrained=false for random "
-            "weights"
+            f"AutoTokenizer.from_pretrained(…).save_pretrained({name!r}), or take --set model.pretrained=false for "
+            "random weights"
         )
         raise refused(f"{PREFIX}:{name}", rule)
-    return found
+    return path
 
 
 def _find_tokenizer(name: str) -> Path | None:
@@ -95,94 +89,8 @@ def _find_tokenizer(name: str) -> Path | None:
     cached_file = _transformers().utils.cached_file
     with _quiet(name, "found"):
         cached_file(name, "config.json")  # a name that is nowhere is not one without a tokenizer
-        found = cached_file(name, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
-    return None if found is None else Path(found)
-
-
-class OnBody(nn.Module):
-    """A model of others, and a linear layer on the features that it gives."""
-
-    def __init__(self, body: nn.Module, features: int, classes: int, options: Options) -> None:
-        super().__init__()
-        self.body = body.requires_grad_(not options.freeze)
-        self.freeze, self.pool = options.freeze, options.pool
-        self.dropout = nn.Dropout(options.dropout)
-        self.linear = nn.Linear(features, classes)
-        self.train()
-
-    def train(self, mode: bool = True) -> OnBody:
-        """Set the mode; what is frozen stays in evaluation mode, so that neither masks nor BatchNorm's statistics move it."""
-        super().train(mode)
-        if self.freeze:
-            self.body.eval()
-        return self
-
-
-class OfText(OnBody):
-    """Tokens [B, L], the model's own plus 1 and 0 after a text's end, and a vector [B, v] where there is one, to logits.
-
-    body: reads `input_ids` and `attention_mask`, both [B, L], and gives a `last_hidden_state` [B, L, d]. padding: the body's own
-    token for padding, which no other token sees.
-    """
-
-    def __init__(self, body: nn.Module, features: int, classes: int, options: Options, padding: int) -> None:
-        super().__init__(body, features, classes, options)
-        self.padding = padding
-
-    def forward(self, tokens: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Map tokens [B, L] int64, and the vector [B, v] beside them, to logits [B, classes]."""
-        features = self.features(tokens)
-        if beside is not None:
-            features = torch.cat([features, beside.to(features.dtype)], 1)
-        logits: Tensor = self.linear(self.dropout(features))
-        return logits
-
-    def features(self, tokens: Tensor) -> Tensor:
-        """Return one vector [B, d] for each text."""
-        there = tokens != PADDING
-        place = torch.arange(tokens.shape[1], device=tokens.device)
-        seen = there | (place == 0)  # where nothing at all is seen, as of an empty text, attention is not a number
-        ids = torch.where(there, tokens - 1, self.padding)
-        states: Tensor = self.body(input_ids=ids, attention_mask=seen.long()).last_hidden_state
-        length = there.sum(1).clamp_min(1)
-        if self.pool == "first":
-            return states[:, 0]
-        if self.pool == "last":
-            return states[torch.arange(len(states), device=states.device), length - 1]
-        return (states * there[:, :, None]).sum(1) / length[:, None]
-
-
-class OfImages(OnBody):
-    """Standardized images [B, C, H, W] to logits.
-
-    body: reads `pixel_values` [B, channels, *size], to which images are resized. Grey images stand for every channel.
-    """
-
-    def __init__(
-        self, body: nn.Module, features: int, classes: int, options: Options, channels: int, size: tuple[int, int]
-    ) -> None:
-        super().__init__(body, features, classes, options)
-        self.channels, self.size = channels, size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [B, C, H, W], with C the body's channels or 1, to logits [B, classes]."""
-        if x.shape[1] != self.channels:
-            x = x.expand(-1, self.channels, -1, -1)
-        if self.size != tuple(x.shape[-2:]):
-            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)
-        logits: Tensor = self.linear(self.dropout(_pooled(self.body(pixel_values=x), self.pool)))
-        return logits
-
-
-def _pooled(out: Any, pool: Pool | None) -> Tensor:
-    """Return one vector [B, d] of each image: the model's own, or of its tokens [B, T, d] or features [B, d, h, w]."""
-    own: Tensor | None = getattr(out, "pooler_output", None)
-    if pool is None and own is not None:
-        return own.flatten(1)
-    states: Tensor = out.last_hidden_state
-    if states.dim() == 4:
-        return states.mean((2, 3))
-    return states[:, 0] if pool == "first" else states.mean(1)
+        file = cached_file(name, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+    return None if file is None else Path(file)
 
 
 def _for_text(name: str, config: Any, inputs: Inputs, classes: int, options: Options) -> nn.Module:
@@ -191,8 +99,8 @@ def _for_text(name: str, config: Any, inputs: Inputs, classes: int, options: Opt
     vocabulary = int(config.vocab_size)
     if inputs.vocabulary > vocabulary + 1:
         rule = (
-            f"it has {vocabulary} tokens, and the tokenizer {inputs.vocabulary - 1}; put the model's own tokenizer.json "
-            "into its folder, or give fewer with --set tokens.vocabulary=N"
+            f"it has {vocabulary} tokens, and the tokenizer {inputs.vocabulary - 1}; put the model's own "
+            "tokenizer.json into its folder, or give fewer with --set tokens.vocabulary=N"
         )
         raise refused(f"{PREFIX}:{name}", rule)
     body = _body(name, config, options, keep_pooler=False)
@@ -212,7 +120,10 @@ def _check_length(name: str, config: Any, body: nn.Module, tokens: int) -> None:
         if isinstance(module, nn.Embedding) and part.endswith("position_embeddings") and module.padding_idx is not None:
             most = module.num_embeddings - module.padding_idx - 1
     if most is not None and 0 < int(most) < tokens:
-        rule = f"it reads at most {most} tokens of a text, and {tokens} are given; give fewer with --set tokens.length={most}"
+        rule = (
+            f"it reads at most {most} tokens of a text, and {tokens} are given; give fewer with --set "
+            f"tokens.length={most}"
+        )
         raise refused(f"{PREFIX}:{name}", rule)
 
 
@@ -220,8 +131,8 @@ def _check_length(name: str, config: Any, body: nn.Module, tokens: int) -> None:
 def _tried_on_text(name: str, body: nn.Module, vocabulary: int, padding: int) -> tuple[int, bool]:
     """Return the width of the states, and whether a token sees only those before it.
 
-    Asked of the model itself, since its configuration doesn't tell: of two texts that differ in their last token alone, the
-    first token's states are the same then.
+    The model itself is asked, since its configuration doesn't tell. Where tokens see only those before them, two texts
+    that differ in their last token alone have the same states of the first token.
     """
     some = [token for token in range(min(vocabulary, 5)) if token != padding][-4:] or [0]
     ids = torch.tensor([[some[0], some[0], some[i % len(some)]] for i in (0, -1)])
@@ -251,7 +162,7 @@ def _for_images(name: str, config: Any, inputs: Inputs, classes: int, options: O
         options = replace(options, pool="mean")
     with _quiet(name, f"used for images of {height} × {width}"), torch.no_grad():
         out = body.eval()(pixel_values=torch.zeros(1, channels, height, width))
-        features = _pooled(out, options.pool).shape[1]
+        features = pooled(out, options.pool).shape[1]
         no_such_token = options.pool == "last" or (options.pool == "first" and out.last_hidden_state.dim() == 4)
     if no_such_token:
         rule = f"model {PREFIX}:{name} has no {options.pool} token of an image; leave model.pool out"
@@ -272,10 +183,10 @@ def _pixels(name: str, channels: int) -> tuple[tuple[float, ...], tuple[float, .
         return None
     if read.get("do_normalize") is False:
         return (0.0,) * channels, (1.0,) * channels
-    found = [read.get(key) for key in ("image_mean", "image_std")]
-    if not all(isinstance(values, (list, tuple)) and len(values) == channels for values in found):
+    lists = [read.get(key) for key in ("image_mean", "image_std")]
+    if not all(isinstance(values, (list, tuple)) and len(values) == channels for values in lists):
         return None
-    mean, deviation = (tuple(map(float, values)) for values in found)
+    mean, deviation = (tuple(map(float, values)) for values in lists)
     return mean, deviation
 
 
@@ -303,9 +214,9 @@ def _config(name: str) -> Any:
 
 
 def _body(name: str, config: Any, options: Options, keep_pooler: bool) -> nn.Module:
-    """Return the model, without what its features don't depend on, in single precision.
+    """Return the model, without the parts that its features don't depend on, in single precision.
 
-    keep_pooler: its layer on the first token is used, where its weights are there.
+    keep_pooler: whether its layer on the first token is used, where its weights are there.
     """
     missing: set[str] = set()
     if _takes_weights(name, options.pretrained):
@@ -335,7 +246,10 @@ def _takes_weights(name: str, pretrained: bool | None) -> bool:
         return pretrained is not False
     has = any((folder / file).is_file() for file in WEIGHTS)
     if not has and (pretrained or any(file.suffix in OTHER_WEIGHTS for file in folder.iterdir())):
-        rule = f"no model.safetensors in the folder, and pickles are never read; save it again with save_pretrained; {RANDOM}"
+        rule = (
+            "no model.safetensors in the folder, and pickles are never read; save it again with save_pretrained; "
+            f"{RANDOM}"
+        )
         raise refused(f"{PREFIX}:{name}", rule)
     return has
 

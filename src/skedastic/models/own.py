@@ -28,17 +28,33 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 def own_network(name: str) -> nn.Module:
     """Return what the named function or class gives when called without arguments.
 
-    name: "file.py:function", or "package.module:function" as it can be imported from here. The file is run.
-    Raises UserError where it can't be found, or gives no network.
+    Parameters
+    ----------
+    name : str
+        "file.py:function", or "package.module:function" as it can be imported from here. The file is run.
+
+    Raises
+    ------
+    UserError
+        It can't be found, or gives no network.
     """
     return _called(_find(name), name, {})
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    """Return what the named function gives, called with those of `inputs`, `classes` and the options that it takes by name.
+    """Return what the named function gives, called with those of `inputs`, `classes` and the options that it takes.
 
-    Images come to it standardized, ids and tokens as `RowInput` gives them. Raises UserError as `own_network` does, and for an
-    option that the function does not take.
+    Images come to it standardized, ids and tokens as `RowInput` gives them.
+
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `models.make`.
+
+    Raises
+    ------
+    UserError
+        As `own_network` does, and for an option that the function does not take.
     """
     make = _find(name)
     takes, anything = _parameters(make)
@@ -66,10 +82,10 @@ def _parameters(make: nn.Module | Callable[..., Any]) -> tuple[list[str], bool]:
     if isinstance(make, nn.Module):
         return [], False
     try:
-        found = inspect.signature(make).parameters.values()
+        parameters = inspect.signature(make).parameters.values()
     except (TypeError, ValueError):  # of some that are written in C
         return [], True
-    return [p.name for p in found if p.kind in BY_NAME], any(p.kind is p.VAR_KEYWORD for p in found)
+    return [p.name for p in parameters if p.kind in BY_NAME], any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _called(make: nn.Module | Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> nn.Module:

@@ -1,7 +1,7 @@
 """Models of the package timm by name: `timm:NAME`, with pretrained weights unless they are not wanted.
 
-Weights come from safetensors only: of the hub or its cache, or of a file. Models whose input has a fixed size are made for that
-of the images; the others read what comes.
+Weights come from safetensors only: of the hub or its cache, or of a file. A model whose input has a fixed size is built
+for the size of the images; the others read images of any size.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
 
-from skedastic.configurable import Configurable, setting
+from skedastic.configurable import setting
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.options import ModelOptions, read_options
 from skedastic.models.refusal import refused
 
 PREFIX = "timm"
@@ -29,10 +30,8 @@ ON_THE_HUB = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Configurable):
-    """What can be set of a model."""
-
-    section: ClassVar[str | None] = "model"
+class Options(ModelOptions):
+    """The options of a model of timm."""
 
     pretrained: bool = setting(True, "whether to begin with pretrained weights, of the cache or the hub")
     checkpoint: str | Path | None = setting(
@@ -65,27 +64,30 @@ class Options(Configurable):
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return the network of a model's name, with a new last layer.
 
-    options: as `Options` has them. Raises UserError where timm can't be imported, has no such model, can't load its weights
-    whole, or can't read the images.
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `models.make`, the name without its prefix.
+
+    Raises
+    ------
+    UserError
+        timm can't be imported, has no such model, can't load its weights whole, or can't read the images.
     """
-    known = [field.name for field in fields(Options)]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
+    chosen = read_options(Options, f"{PREFIX}:{name}", options)
     if inputs.kind != "image":
         raise refused(f"{PREFIX}:{name}", f"it reads images, and the data is a {inputs.kind}")
-    chosen = Options(**options)
     timm = _timm()
     if not timm.is_model(name):
         raise unknown("model of timm", name, timm.list_models())
-    net = _made(timm, name, inputs, classes, chosen)
+    net = _created(timm, name, inputs, classes, chosen)
     if not inputs.mean:  # then x is no pixels
         return net
     mean, deviation = _pixels(net, inputs) if chosen.pretrained else (inputs.mean, inputs.deviation)
     return Normalized(net, mean, deviation)
 
 
-def _made(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
+def _created(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
     given = options.of_timm()
     try:
         with _quiet():
@@ -122,7 +124,7 @@ def _source(name: str, config: Any, checkpoint: str | Path | None) -> dict[str, 
 
 
 def _check_whole(checkpoint: str | Path, net: Any) -> None:
-    """Raise UserError where the file has not all weights but the last layer's: timm leaves the others random, and is silent."""
+    """Refuse a file without all weights but the last layer's: timm leaves the others random, and is silent."""
     from safetensors import safe_open
 
     with safe_open(checkpoint, "pt") as file:
@@ -169,7 +171,7 @@ def _timm() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep timm from telling which weights it leaves out: those of the last layer always are, and others are an error here."""
+    """Keep timm from telling which weights it leaves out: the last layer's always are, and others are an error here."""
     log = logging.getLogger("timm")
     level = log.level
     log.setLevel(logging.ERROR)

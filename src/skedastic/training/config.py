@@ -15,7 +15,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Configurable):
-    """What every method of a comparison gets alike. Defaults: HAR's appendix B, with a smaller learning rate."""
+    """The settings that every method of a comparison trains by. Defaults: HAR's appendix B, at a smaller rate."""
 
     section: ClassVar[str | None] = "train"
 
@@ -35,8 +35,8 @@ class TrainingConfig(Configurable):
     warmup: float = setting(0.0, "fraction of the epochs over which the rate rises linearly", "[0, 1)")
     augment: Augment = setting(
         "auto",
-        "what is done to images: crop-flip crops them at random with 4 pixels of padding, and flips half of them; auto does "
-        "so for colour images",
+        "how images are augmented: crop-flip crops them at random with 4 pixels of padding, and flips half of them; "
+        "auto does so for colour images",
     )
     device: str = setting("auto", "where to train, such as cpu or cuda:1; auto takes a GPU where there is one")
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")

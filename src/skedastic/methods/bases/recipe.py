@@ -16,12 +16,28 @@ from skedastic.methods.erm import ERM
 
 
 def last_stage(method: Method, task: Task) -> Method:
-    """Return the method of a recipe's last stage."""
+    """Return the method of a recipe's last stage.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+    task : Task
+        The data, as far as a method may know them.
+    """
     return method.stages(task)[-1].method
 
 
 def own_name(name: str, stages: Sequence[Stage]) -> str:
-    """Return a name for one more stage, which none of `stages` has."""
+    """Return a name for one more stage, which no other stage has.
+
+    Parameters
+    ----------
+    name : str
+        The name to begin with.
+    stages : sequence of Stage
+        The others.
+    """
     taken = {stage.name for stage in stages}
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 100))) if n not in taken)
 
@@ -45,7 +61,15 @@ class Recipe(Method):
         return state
 
     def shortened(self, task: Task, share: float) -> tuple[Stage, ...]:
-        """Return the stages of `first`, for a share of their epochs."""
+        """Return the stages of `first`, for a share of their epochs.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        share : float
+            In (0, 1].
+        """
         return tuple(replace(stage, epochs=stage.epochs * share) for stage in self.first.stages(task))
 
     def least_batch(self, task: Task) -> int:
