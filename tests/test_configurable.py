@@ -213,7 +213,7 @@ def test_a_value_with_a_form_of_its_own_is_taken_as_it_is_written():
         Waiting(pause="3")
 
 
-def test_a_subclass_describes_and_checks_what_it_inherits():
+def test_a_subclass_describes_and_checks_inherited_settings():
     @dataclass(frozen=True, kw_only=True)
     class DeepInner(Inner):
         """Deeper."""

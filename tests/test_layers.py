@@ -80,7 +80,7 @@ def test_every_package_has_its_layer() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
+def test_a_layer_imports_only_layers_below_it(layer: str) -> None:
     allowed = LAYERS[layer] | {layer} | EVERYWHERE
     for file in (PACKAGE / layer).rglob("*.py"):
         for name in imports(file):

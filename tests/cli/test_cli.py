@@ -126,7 +126,7 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
     assert os.listdir(here / "a") == ["run"]
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, capsys, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_the_old_run(here, capsys, monkeypatch):
     line = (*CSV.replace("good", "fit good").split(), *TINY, "--out", "run", "--force")
     assert run(capsys, *line)[0] == 0
     before = {name: (here / "run" / name).read_bytes() for name in RUN_FILES}

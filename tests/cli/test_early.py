@@ -143,7 +143,7 @@ def test_columns_of_parquet_are_known_without_pandas_or_torch(files):
     assert done.stdout == "[]\n"
 
 
-def test_the_first_line_says_what_is_read_before_torch_is_imported(files):
+def test_the_first_line_names_the_source_before_torch_is_imported(files):
     done = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
     reading, error = done.stderr.splitlines()
     assert reading == "reading good.csv: 4 columns"
@@ -224,7 +224,7 @@ def forms(here, numbers):
     ],
     ids=str,
 )
-def test_what_can_be_read_passes(settings, forms):
+def test_every_form_of_source_passes(settings, forms):
     early.check_data(settings)
     assert len(open_source(**build_config(settings).column_roles, source=settings["source"]))
 

@@ -100,7 +100,7 @@ def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted):
     assert issues["residual"].abs().is_monotonic_decreasing
 
 
-def test_known_noise_is_the_mean_square_of_what_was_added(table):
+def test_known_noise_is_the_mean_square_of_the_added_noise(table):
     result = sk.fit(table, target="price", truth="clean", groups="kind", ignore=["kind"], test=0.3, **QUICK)
     rows = np.setdiff1d(np.arange(240), result.predictions["index"])
     for g, name in enumerate(result.groups):

@@ -180,7 +180,7 @@ def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
     assert measured["width"] <= 360
 
 
-def test_what_is_said_of_hostile_names_is_text(tmp_path: Path) -> None:
+def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
     names = ["<img src=x onerror=\"document.title='owned'\">", "שלום \u202e abc", "z" * 10_000]
     report = replace(FULL, groups=[group(name) for name in names])
     measured = seen(

@@ -173,7 +173,7 @@ def test_a_saved_comparison_can_be_repeated(comparison, tmp_path):
     assert figures(again) == figures(comparison)
 
 
-def test_the_focus_is_what_was_named_or_touched_or_most_regularized(comparison):
+def test_the_focus_is_the_named_touched_or_most_regularized_groups(comparison):
     assert comparison.focus == ("1", "8")
     named = Comparison(replace(CONFIG, focus=("0", "8")), comparison.outcomes)
     assert named.focus == ("0", "8")
@@ -193,7 +193,7 @@ def test_groups_that_the_test_set_lacks(tmp_path):
     config = replace(
         CONFIG, source=str(tmp_path / "train.csv"), target="label", test=str(tmp_path / "test.csv"), limit=None
     )
-    with pytest.raises(sk.UserError, match="the test set has no example of it"):
+    with refused("focus", "w", rule="the test set has no example of it"):
         sk.compare(replace(config, noise=None, focus=("w",)))
     comparison = sk.compare(replace(config, noise=None, focus=("v", "w"), seeds=1))
     assert comparison.focus == ("v", "w")

@@ -186,7 +186,7 @@ def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
     assert len(pd.read_parquet(here / "check.parquet")) == load_summary(here / "run").issue_count
 
 
-def test_the_summary_and_the_card_say_what_the_run_says(here: Path) -> None:
+def test_the_summary_and_the_card_have_the_figures_of_the_run(here: Path) -> None:
     result = load(here / "run")
     shown = run(here, "show", "run")
     assert f"{result.metrics.value:.1%} of the 60 test rows are right" in shown

@@ -29,7 +29,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_what_is_written_is_read_back_the_same(tmp_path):
+def test_a_written_configuration_is_read_back_the_same(tmp_path):
     config = Config(
         source='a "quoted" name\\with.csv',
         target="größe",
@@ -246,7 +246,7 @@ def test_the_example_is_a_configuration():
     assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har", "har-auto"]
 
 
-def test_in_a_comparison_a_preset_keeps_what_its_name_stands_for():
+def test_in_a_comparison_a_preset_keeps_its_own_settings():
     config = read(None, {"methods": "erm,unif,har,har-auto", "method.strength": 0.5})
     methods = compared_methods(config)
     assert [methods[name].strength for name in ("unif", "har", "har-auto")] == [0.5, 0.5, "auto"]

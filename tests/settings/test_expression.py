@@ -91,7 +91,7 @@ def test_a_text_becomes_plain_data(text, value):
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=range(len(VALUES)))
-def test_what_is_written_is_read_back(value):
+def test_a_written_value_is_read_back(value):
     assert parse_expression(written(value), "method") == value
 
 
@@ -280,7 +280,8 @@ TOML = {
     "text as the name": f'[method]\nname = "{WHOLE}"\n',
     "tables": '[method]\nname = "absgd"\nlam = 5\nloss = "ldam"\n'
     '[method.class_weights]\nname = "deferred"\nof = "effective-number"\n',
-    "tables all the way": '[method]\nname = "absgd"\nlam = 5.0\n[method.loss]\nname = "ldam"\nmargin = 0.5\nscale = 30\n'
+    "tables all the way": '[method]\nname = "absgd"\nlam = 5.0\n'
+    '[method.loss]\nname = "ldam"\nmargin = 0.5\nscale = 30\n'
     '[method.class_weights]\nname = "deferred"\nstart = 0.8\n'
     '[method.class_weights.of]\nname = "effective-number"\nbeta = 0.9999\n',
     "settings as text": '[method]\nname = "absgd(lam=5)"\nloss = "ldam(margin=0.5)"\n'
