@@ -20,9 +20,8 @@ from skedastic.runs.export import export_run
 from skedastic.runs.label_issues import issues_with_rows
 from skedastic.runs.load import load, load_summary
 from skedastic.runs.predict import predict_source
-from tests.support.command_line import refusal, usage_error
 from tests.support.paths import SOURCE
-from tests.support.refusals import check_refusal, refused
+from tests.support.refusals import refused
 
 N = 300
 
@@ -233,72 +232,6 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with refused("real.csv", rule="no images"):
         predict_source(load("digits-run"), "real.csv", "q.csv")
     assert not Path("q.csv").exists()
-
-
-RENAMED = ("renamed.csv", "city", "is it 'citty'?), + id, + citty, + label")
-BAD = [  # a command line, the setting and the value that it is refused for, and a few words of the rule
-    ("predict run new.csv --out p.txt", "--out", "p.txt", "must end in .csv, .parquet, .jsonl"),
-    ("predict run new.csv --out data.csv", "--out", "data.csv", "there already"),
-    ("predict run new.csv --out nowhere/p.csv", "--out", "nowhere/p.csv", "can't be written"),
-    ("predict nowhere new.csv --out p2.csv", "nowhere", None, "not a run folder"),
-    ("predict run absent.csv --out p2.csv", "absent.csv", None, "no such file"),
-    ("predict run renamed.csv --out p2.csv", *RENAMED),
-    ("predict run words.csv --out p2.csv", "words.csv, line 4, column 'x'", "much", "not a number"),
-    ("predict run undated.csv --out p2.csv", "undated.csv, line 2, column 'day'", "soon", "not a date"),
-    ("predict run new.csv --out p2.csv --keep idd", "new.csv, column to keep", "idd", "did you mean 'id'?"),
-    ("predict run digits --out p2.csv", "digits", [1, 8, 8], "trained on a table"),
-    ("evaluate run unlabelled.csv", "unlabelled.csv, target column", "label", "known: id, x, city"),
-    ("evaluate run zebra.csv", "zebra.csv, line 2, column 'label'", "zebra", "does not occur in the training data"),
-    ("evaluate run wardless.csv", "wardless.csv, groups column", "ward", "known: id, x, city"),
-    ("evaluate run elsewhere.csv", "elsewhere.csv, line 2, column 'ward'", "x", "does not occur in the training data"),
-    ("suspects nowhere", "nowhere", None, "not a run folder"),
-    ("suspects run --out s.txt", "--out", "s.txt", "must end in"),
-    ("suspects plain", "estimate.kind", "none", "no label issues"),
-    ("predict plain new.csv --out p2.csv --calibrated", "calibrated", True, "no temperature"),
-    ("export run --format onxx --out m.onnx", "--format", "onxx", "did you mean 'onnx'?"),
-    ("export run --out data.csv", "--out", "data.csv", "there already"),
-    ("export run --out m.onnx --rows renamed.csv", *RENAMED),
-    ("show nowhere", "nowhere", None, "not a run folder"),
-    ("shwo run", "verb", "shwo", "did you mean 'show'?"),
-]
-
-
-@pytest.fixture(scope="module")
-def bad(here: Path) -> Path:
-    new = frame(1, 40)
-    new.rename(columns={"city": "citty"}).to_csv(here / "renamed.csv", index=False)
-    new.astype({"x": object}).assign(x=["1", "2", "much", *["3"] * 37]).to_csv(here / "words.csv", index=False)
-    new.assign(day=["soon", *new["day"][1:]]).to_csv(here / "undated.csv", index=False)
-    new.drop(columns="label").to_csv(here / "unlabelled.csv", index=False)
-    new.assign(label="zebra").to_csv(here / "zebra.csv", index=False)
-    new.drop(columns="ward").to_csv(here / "wardless.csv", index=False)
-    new.assign(ward="x").to_csv(here / "elsewhere.csv", index=False)
-    train = sk.TrainingConfig(epochs=1)
-    rows = str(here / "data.csv")
-    model = {"name": "auto", "width": 4, "embedding": 4}
-    ignored = {"ignore": ["id"], "groups": "ward", "estimate": sk.Estimation(kind="none"), "model": model}
-    sk.fit(rows, target="label", method="erm", train=train, **ignored).save(here / "plain")
-    return here
-
-
-@pytest.mark.parametrize(("line", "setting", "value", "rule"), BAD, ids=[line for line, *_ in BAD])
-def test_bad_input_is_refused_and_nothing_is_written(
-    line: str,
-    setting: str,
-    value: object,
-    rule: str,
-    bad: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(bad)
-    before = {p.name: p.stat().st_mtime_ns for p in bad.iterdir()}
-    check_refusal(refusal(capsys, *line.split(" "), alone=True), setting, value, rule=rule)
-    assert {p.name: p.stat().st_mtime_ns for p in bad.iterdir()} == before
-
-
-def test_an_option_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert usage_error(capsys, "predict", "run", "new.csv") == "--out"
 
 
 @pytest.mark.parametrize("method", ["mixup", "vat", "elr-plus", "two-stage(first=mixup, then=erm)"])
