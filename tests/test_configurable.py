@@ -40,8 +40,8 @@ class Example(Configurable):
     pair: tuple[int, int] = setting((1, 2), "its two ends", "[0, inf)")
     weights: Mapping[str, float] = setting(meaning="how much each weighs", range="[0, inf)", factory=dict)
     name: str = setting("x", "how it is called")
-    inner: Inner = setting(meaning="what is inside", factory=Inner)
-    make: Callable[[], Any] | None = setting(None, "what makes it")
+    inner: Inner = setting(meaning="settings inside", factory=Inner)
+    make: Callable[[], Any] | None = setting(None, "function that makes it")
     free: Any = setting(None, "anything at all")
     real: float = setting(0.0, "any number", "")
 

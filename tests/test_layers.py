@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import SOURCE
 
 PACKAGE = SOURCE / "skedastic"
-EVERYWHERE = {"errors", "configurable", "version"}  # what every package may import
+EVERYWHERE = {"errors", "configurable", "version"}  # modules that every package may import
 LAYERS = {  # the packages that each may import, besides itself
     "configurable": set(),
     "runtime": set(),
@@ -114,7 +114,7 @@ def test_at_most_six_modules_stand_loose() -> None:
     "name", ["__init__.py", "errors.py", "configurable/__init__.py", "version.py", "cli/__init__.py"]
 )
 def test_the_front_doors_import_nothing_heavy(name: str) -> None:
-    for node in ast.parse((PACKAGE / name).read_text("utf-8")).body:  # at the top only: verbs import what they need
+    for node in ast.parse((PACKAGE / name).read_text("utf-8")).body:  # at the top only: verbs import the rest inside
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
             assert (module or "").partition(".")[0] in STANDARD | {"click", "skedastic"}, f"{name} imports {module}"

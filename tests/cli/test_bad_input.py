@@ -43,7 +43,7 @@ BAD = [
     Bad("fit good.csv --target quality --groups cluster:0", "groups", "cluster:0", "from 2 to 1000"),
     Bad("fit good.csv --target quality --groups cluster:x", "groups", "cluster:x", "from 2 to 1000"),
     Bad("fit good.csv --target quality --groups cluster:999", "groups", "cluster:999", "take fewer clusters"),
-    Bad("compare good.csv --target quality --groups cluster:2 --focus a/1", "focus", ("a/1",), "not known beforehand"),
+    Bad("compare good.csv --target quality --groups cluster:2 --focus a/1", "focus", "a/1", "not known beforehand"),
     Bad("fit good.csv --target width --groups cluster:2 --bins 3", "bins", 3, "leave it out"),
     Bad(
         "estimate good.csv --target quality --groups cluster:2 --set estimate.kind=paper",
@@ -183,7 +183,7 @@ BAD = [
     Bad(f"fit {CSV} --set estimate.kind=none", "estimate.kind", "none", "needs each group's noise"),
     Bad(f"compare {CSV} --set estimate.kind=none", "estimate.kind", "none", "needs each group's noise"),
     Bad(f"estimate {CSV} --set estimate.kind=none", "estimate.kind", "none", "leaves nothing to do"),
-    Bad(f"fit {CSV} --set model.width=0", "model.width", 0, "1 or more"),
+    Bad(f"fit {CSV} --set model.width=0", "model.width", 0, "at least 1"),
     Bad(f"fit {CSV} --set model.widht=3", "option of model 'mlp'", "widht", "did you mean 'width'?"),
     Bad(f"compare {CSV} --set model.widht=3", "option of model 'mlp'", "widht", "did you mean 'width'?"),
     Bad(f"fit {CSV} --set model.name=3", "model.name", 3, "must be text"),

@@ -27,7 +27,7 @@ TOOLS = """
       const box = element.getBoundingClientRect();
       return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
     };
-    const point = (plot, { x, y }) => {  // what is said where the pointer is
+    const point = (plot, { x, y }) => {  // the description at the pointer
       plot.dispatchEvent(new PointerEvent("pointermove", { clientX: x, clientY: y, bubbles: true }));
       const tip = page.querySelector(".tip");
       return tip.hidden ? null : tip.textContent;
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PAT
 
 
 def seen(report: Report, folder: Path, script: str, dark: bool = False, width: int = 360) -> Any:
-    """Return what a script, which may use `TOOLS`, returns in a browser that shows the report so many pixels wide."""
+    """Return the value of a script, which may use `TOOLS`, in a browser that shows the report so many pixels wide."""
     (folder / "report.html").write_text(render(report), encoding="utf-8")
     (folder / "outer.html").write_text(
         f"""<iframe src="report.html" style="width: {width}px; height: 780px; border: 0"></iframe><pre></pre><script>

@@ -220,7 +220,9 @@ def test_long_names_stand_above_their_row() -> None:
     assert rows.named_above
     assert [row.name for row in rows.names()] == ["x" * SHORT, "y" * (LONGEST - 12) + "…" + "y" * 11]
     assert rows.height == 20 + ChartRows([short], 2).height
-    assert rows.y(0) == pytest.approx(100 * (20 + 16) / rows.total, abs=0.01)  # in the middle of what the name leaves
+    assert rows.y(0) == pytest.approx(
+        100 * (20 + 16) / rows.total, abs=0.01
+    )  # in the middle of the part below the name
     [hover] = {mark.hover.split("\n")[0] for mark in marks(figures(grouped(long))["noise"], "estimated")}
     assert len(hover) == 120
 

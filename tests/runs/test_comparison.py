@@ -117,7 +117,7 @@ def test_the_same_however_many_jobs(comparison):
     threads = torch.get_num_threads()
     assert outcomes(sk.compare(CONFIG, jobs=2)) == outcomes(comparison)
     assert not multiprocessing.active_children()
-    torch.set_num_threads(2)  # what the caller has set makes no difference either, and stays
+    torch.set_num_threads(2)  # the caller's setting makes no difference either, and stays
     try:
         assert outcomes(sk.compare(CONFIG)) == outcomes(comparison)
         assert torch.get_num_threads() == 2

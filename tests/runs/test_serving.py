@@ -60,7 +60,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *command: str, status: int = 0) -> str:
-    """Run the command line in a process of its own; return what it printed, errors last."""
+    """Run the command line in a process of its own; return its output, errors last."""
     done = subprocess.run(
         [sys.executable, "-m", "skedastic", *command],
         cwd=folder,

@@ -1,12 +1,12 @@
-// Says what the mark nearest to the pointer is. A button of the legend hides and shows a series, twice all others.
+// Describes the mark nearest to the pointer. A click in the legend hides and shows a series, a double click all others.
 (() => {
-  const REACH = 20, GAP = 10; // pixels: how far a mark may be from the pointer, and what is said of it from the mark
+  const REACH = 20, GAP = 10; // pixels: from the pointer to a mark at most, and from a mark to its description
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
   document.body.append(tip);
 
-  // What can be seen of a plot: the places, in percent from its top left, and what is said of each.
+  // The visible marks of a plot: their places, in percent from its top left, and their descriptions.
   function* marks(plot) {
     for (const mark of plot.querySelectorAll("g:not(.off) > [data-hover]"))
       yield { x: parseFloat(mark.getAttribute("x")), y: parseFloat(mark.getAttribute("y")), text: mark.dataset.hover };

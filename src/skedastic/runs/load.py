@@ -81,7 +81,7 @@ def _state(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _one_line(path: Path, *needed: str) -> Iterator[None]:
-    """Say in one line what is wrong with a folder that is read in this context. Raises UserError."""
+    """Turn every error of a folder that is read in this context into a UserError of one line."""
     check_run(path, *needed)
     try:
         yield

@@ -140,7 +140,7 @@ def metric_notes(summary: RunSummary) -> list[str]:
 
 
 def comparison_notes(comparison: ComparisonSummary) -> list[str]:
-    """Return notes on a comparison: what is equal for all methods, its intervals, the seed of its label issues."""
+    """Return notes on a comparison: the parts that its methods share, its intervals, the seed of its label issues."""
     notes = []
     if comparison.config.focus and not comparison.focus:
         notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")

@@ -137,7 +137,7 @@ class Config(ColumnSettings):
         for name in ("bins", "focus"):
             if getattr(self, name):
                 rule = "the groups are clusters, which are not known beforehand; leave it out"
-                raise UserError(rule, setting=name, value=getattr(self, name))
+                raise UserError(rule, setting=name, value=self.bins if name == "bins" else ",".join(self.focus))
 
     @property
     def column_roles(self) -> dict[str, Any]:
