@@ -64,7 +64,7 @@ def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
     config = (here / "again" / "config.toml").read_text()
     assert 'name = "unif"' in config
     assert "strength = 0.5" in config
-    assert run(capsys, *line, "--out", "again")[0] == 2
+    check_refusal(refusal(capsys, *line, "--out", "again"), "--out", "again", rule="not empty")
     assert run(capsys, *line, "--out", "again", "--force")[0] == 0
     assert everything(here / "again") == sorted(written)
     assert not [name for name in os.listdir(here) if name.startswith(".")]

@@ -178,8 +178,8 @@ def other_network(folder):
 
 WITHOUT = {
     "config.toml": ("/config.toml", "No such file"),
-    "model.safetensors": ("", "not a run folder"),
-    "state.json": ("", "not a run folder"),
+    "model.safetensors": ("", "it has no model.safetensors;"),
+    "state.json": ("", "it has no state.json;"),
     **{
         name: ("", f"{name}")
         for name in RUN_FILES

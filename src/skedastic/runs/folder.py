@@ -73,8 +73,8 @@ def free_folder(folder: str | Path, force: bool) -> Path:
 
 def check_run(folder: str | Path, *needed: str) -> None:
     """Raise UserError where a folder is no run: it lacks one of the files that are needed."""
-    if not all((Path(folder) / name).is_file() for name in needed):
-        rule = f"not a run folder, since it has no {' and '.join(needed)}; name one that fit wrote"
+    if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
+        rule = f"not a run folder, since it has no {' and no '.join(missing)}; name one that fit wrote"
         raise UserError(rule, setting=str(folder))
 
 
