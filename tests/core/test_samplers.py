@@ -103,19 +103,19 @@ def test_there_is_a_literal_share_for_each():
 @pytest.mark.parametrize("epoch", [0, 3, 8])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_shares_are_exact_but_for_rounding(name, epoch, seed):
-    found = drawn(name, seed, epoch)
-    assert found.sum() == sum(COUNT)
-    assert (np.abs(found - expected(name, epoch)) < 1).all()
+    counts = drawn(name, seed, epoch)
+    assert counts.sum() == sum(COUNT)
+    assert (np.abs(counts - expected(name, epoch)) < 1).all()
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_the_rounding_is_right_on_average(name):
     """Of 200 epochs: the fraction of a row is drawn with its own probability."""
     epochs = 201
-    found = np.mean([drawn(name, 5, epoch, epochs) - expected(name, epoch, epochs) for epoch in range(200)], axis=0)
-    assert np.abs(found).max() < 4 * 0.5 / np.sqrt(200)
+    deviation = np.mean([drawn(name, 5, epoch, epochs) - expected(name, epoch, epochs) for epoch in range(200)], axis=0)
+    assert np.abs(deviation).max() < 4 * 0.5 / np.sqrt(200)
     if name != "progressively-balanced":
-        assert len({tuple(drawn(name, 5, epoch)) for epoch in range(20)}) > 1, "it is drawn anew each epoch"
+        assert len({tuple(drawn(name, 5, epoch)) for epoch in range(20)}) > 1, "it is drawn again each epoch"
 
 
 @pytest.mark.parametrize("name", SHARED)

@@ -1,4 +1,4 @@
-"""ELR+: its losses, targets and averages against the literal version, what it keeps, and what it refuses."""
+"""ELR+: its losses, targets and EMAs against the literal version, its memory, and bad input."""
 
 import numpy as np
 import pytest

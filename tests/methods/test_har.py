@@ -1,4 +1,4 @@
-"""HAR's options: who is left out, the ablations, deferred class weights, and what it refuses."""
+"""HAR's options: who is left out, the ablations, deferred class weights, and bad input."""
 
 import math
 from dataclasses import replace
@@ -146,7 +146,7 @@ def test_settings_that_can_not_be_are_refused(settings, setting, value):
     ("name", "words"),
     [("har-drw", "har with class_weights=deferred"), ("har-auto", "har with strength=auto")],
 )
-def test_what_is_for_classes_says_so_of_real_targets(name, words):
+def test_settings_for_classes_are_refused_with_real_targets(name, words):
     with pytest.raises(UserError, match=f"{words}.* for regression; leave it out"):
         sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method(name, {}))
 
