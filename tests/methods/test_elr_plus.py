@@ -131,7 +131,7 @@ def test_bad_settings_are_refused(text, setting, value):
     ("text", "base", "reason"),
     [
         ("mixup(base=elr-plus)", "elr-plus", "it mixes examples itself"),
-        ("sam(base=elr-plus)", "elr-plus", "moves averages of the weights"),
+        ("sam(base=elr-plus)", "elr-plus", "moves EMAs of the weights"),
     ],
 )
 def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):

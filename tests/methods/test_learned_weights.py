@@ -33,7 +33,7 @@ def both():
     return net, (data.x[:8].double(), data.y[:8]), (trusted.x.double(), trusted.y)
 
 
-def test_the_look_ahead_is_the_derivative_by_the_weights(both):
+def test_the_lookahead_is_the_derivative_by_the_weights(both):
     net, batch, trusted = both
     v, rate, h = torch.linspace(0.1, 0.8, 8, dtype=torch.float64), 0.3, 1e-5
     parameters = dict(net.named_parameters())

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from skedastic.core.curriculum import drawn_features, imitating, kept_at_random, moved_percentile, self_paced
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.step import Clock, Step
-from skedastic.methods.mentornet import (
-    MentorNet,
-    drawn_features,
-    imitating,
-    kept_at_random,
-    moved_percentile,
-    self_paced,
-)
+from skedastic.methods.mentornet import MentorNet
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
