@@ -1,4 +1,4 @@
-"""Weights of the classes in the loss: literal versions, what is refused, and when deferred ones begin to count."""
+"""Weights of the classes in the loss: literal versions, refusals, and when deferred ones begin to count."""
 
 import math
 from dataclasses import replace
@@ -67,9 +67,9 @@ def literal(reference, count=COUNT, **settings):
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
 def test_they_are_their_literal_versions(name):
-    found = weights_named(name)(torch.tensor(COUNT), NAMES)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, literal(LITERAL[name]), rtol=1e-6, atol=0)
+    weights = weights_named(name)(torch.tensor(COUNT), NAMES)
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, literal(LITERAL[name]), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 1.0])
@@ -92,11 +92,11 @@ def test_effective_numbers_go_from_equal_weights_to_inverse_ones():
 @pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "given"])
 def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name):
     count = torch.tensor(COUNT)
-    found = weights_named(name)(count)
-    mean = (found * count).sum() / count.sum() if name == "balanced" else found.mean()
+    weights = weights_named(name)(count)
+    mean = (weights * count).sum() / count.sum() if name == "balanced" else weights.mean()
     assert float(mean) == pytest.approx(1, rel=1e-6)
-    assert (found[count.argsort()].diff() <= 0).all()
-    assert torch.isfinite(found).all()
+    assert (weights[count.argsort()].diff() <= 0).all()
+    assert torch.isfinite(weights).all()
 
 
 def test_classes_that_are_not_named_weigh_one():
@@ -190,8 +190,8 @@ def test_they_are_put_together_by_text(text, weights):
 @pytest.mark.parametrize("name", ["01", "true", "1.50", "1e3"])
 def test_classes_are_named_as_they_are_written(name):
     """A class is named by text, whatever else the text might mean."""
-    found = make_method(f"erm(class_weights=given(weights_of={{{name}=3}}))", {}).class_weights
-    assert found(torch.tensor([5, 5]), (name, "other")).tolist() == [3, 1]
+    given = make_method(f"erm(class_weights=given(weights_of={{{name}=3}}))", {}).class_weights
+    assert given(torch.tensor([5, 5]), (name, "other")).tolist() == [3, 1]
 
 
 @pytest.mark.parametrize(("text", "weight"), [("high", "high"), ("true", True), ("[1]", [1])])
@@ -317,7 +317,7 @@ def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method
 
 @pytest.mark.parametrize("select", ["auto", 0.25, 1.0])
 def test_har_gives_weights_inside_to_its_part_of_the_batch(select):
-    """Without γ, inside and outside are one: the same penalty and the same gradients, from two ways through the code."""
+    """Without γ, inside and outside are one: the same penalty and gradients, from two ways through the code."""
     gradients = {}
     for where in ("inside", "outside"):
         method = HAR(strength=0.5, select=select, **INSIDE | {"loss": Focal(gamma=0.0, weights=where)})

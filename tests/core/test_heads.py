@@ -1,4 +1,4 @@
-"""The last layer: found in any network, replaced, normalized; and the parts of a network that can be trained alone."""
+"""The last layer of any network: found, replaced, normalized; and the parts of a network that can be trained alone."""
 
 import math
 
@@ -46,7 +46,7 @@ class Nested(nn.Module):
 
 
 class LastIsShallow(nn.Module):
-    """A layer of the head's size deep inside of a block, made before the head."""
+    """A layer of the head's size deep inside of a block, before the head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def sequential():
     return nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
 
 
-FOUND = {  # how it is made, where its head is, and what it reads
+NETWORKS = {  # a function that makes it, the place of its head, and the shape of its input
     "sequential": (sequential, "2", (6,)),
     "only the head": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), "1", (6,)),
     "mlp": (lambda: models.make("mlp", (6,), 3, {"width": 8}), "10", (6,)),
@@ -100,7 +100,7 @@ def features(n=5, d=4):
 # Found and replaced.
 
 
-@pytest.mark.parametrize(("make", "place", "shape"), FOUND.values(), ids=FOUND)
+@pytest.mark.parametrize(("make", "place", "shape"), NETWORKS.values(), ids=NETWORKS)
 def test_the_head_is_the_last_linear_layer_of_the_classes_size(make, place, shape):
     net = make()
     parent, name, head = find_head(net, 3)
@@ -110,8 +110,8 @@ def test_the_head_is_the_last_linear_layer_of_the_classes_size(make, place, shap
     assert net(torch.rand(2, *shape)).shape == (2, 3)
 
 
-@pytest.mark.parametrize(("make", "place", "shape"), FOUND.values(), ids=FOUND)
-def test_what_is_put_in_its_place_is_what_the_network_then_uses(make, place, shape):
+@pytest.mark.parametrize(("make", "place", "shape"), NETWORKS.values(), ids=NETWORKS)
+def test_the_network_uses_the_head_that_is_put_in_place(make, place, shape):
     net = make().eval()
     new = nn.Linear(net.get_submodule(place).in_features, 3)
     assert replace_head(net, 3, lambda _: new) is new
@@ -147,7 +147,7 @@ def test_a_network_without_one_is_refused_in_one_line(net):
 
 
 @pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
-def test_every_kind_of_head_is_found_again(make):
+def test_every_kind_of_head_is_recognized(make):
     net, head = sequential(), make()
     replace_head(net, 3, lambda _: head)
     assert find_head(net, 3)[1:] == ("2", head)
@@ -155,7 +155,7 @@ def test_every_kind_of_head_is_found_again(make):
     assert net(features(5, 6)).shape == (5, 3)
 
 
-def test_of_a_scaled_head_the_whole_is_found_and_of_two_the_outer():
+def test_a_scaled_head_is_one_head_and_of_two_the_outer_counts():
     net = sequential()
     inner = find_head(net, 3)[2]
     once = replace_head(net, 3, lambda head: Scaled(head, 3))
@@ -193,7 +193,7 @@ def test_a_fresh_head_is_another_of_its_kind_and_size(kind, bias):
 
 
 @pytest.mark.parametrize("name", ["scaled", "nearest mean"])
-def test_what_is_not_learned_from_scratch_says_so(name):
+def test_a_head_that_is_not_learned_from_scratch_says_so(name):
     with refused("head", type(HEADS[name]()).__name__, rule="not learned from scratch"):
         fresh(HEADS[name]())
 
@@ -203,7 +203,7 @@ def test_what_is_not_learned_from_scratch_says_so(name):
 
 @pytest.mark.parametrize("scale", [1.0, 16.0, 0.1])
 def test_cosine_is_the_formula_of_ldams_normed_linear(scale):
-    """F.normalize(x, dim=1).mm(F.normalize(weight, dim=0)), weight [d, C] (losses.py of their code), times the scale."""
+    """F.normalize(x, dim=1).mm(F.normalize(weight, dim=0)), weight [d, C] (losses.py there), times the scale."""
     head, x = Cosine(4, 3, scale), features() * 100
     literal = np.zeros((5, 3))
     for i, row in enumerate(x.double().numpy()):
@@ -242,7 +242,7 @@ def test_which_head_a_network_gets(cosines):
 
 @pytest.mark.parametrize("kind", [AutoHead, CosineHead])
 def test_a_cosine_head_that_is_right_as_it_is_stays(kind):
-    """As Head.made says, and as it is with a linear one: else a second stage would begin with another head unasked."""
+    """As Head.replacement says, and as with a linear one: else a second stage would begin with another head unasked."""
     head = Cosine(4, 3, 1.0)
     assert kind().replacement(head, 3, scaled_by_loss=True) is head
     assert CosineHead(scale=1.0).replacement(head, 3, scaled_by_loss=False) is head
@@ -270,8 +270,8 @@ def test_the_head_of_a_method_goes_with_its_loss(settings, kind, scale):
 
 
 def test_a_network_with_a_head_of_its_own_is_left_as_it_is():
-    made = make_net()
-    assert ERM().init(task(dataset()), lambda: made).net is made
+    net = make_net()
+    assert ERM().init(task(dataset()), lambda: net).net is net
     with refused("model", rule="no last layer to work on"):
         ERM(loss=LDAM()).init(task(dataset()), lambda: nn.Sequential(nn.Conv1d(1, 3, 6)))
     odd = nn.Sequential(nn.Conv1d(1, 3, 6), nn.Flatten())
@@ -359,7 +359,7 @@ def test_normalizing_a_head_without_bias_or_with_a_class_of_zeros():
 
 
 @pytest.mark.parametrize("name", ["cosine", "nearest mean"])
-def test_what_has_no_norm_is_not_normalized(name):
+def test_a_head_without_norms_is_not_normalized(name):
     head = HEADS[name]()
     with refused("head", type(head).__name__, rule="take head=linear, whose weights have norms"):
         normalize_head(head, 0.7, bias=False)

@@ -1,4 +1,4 @@
-"""Any network: taps are found, each example's Jacobian is its own, and the three gradients agree."""
+"""Any network: its taps, the Jacobian of each example alone, and three gradients that agree."""
 
 import itertools
 
@@ -17,14 +17,17 @@ NAMES = [pytest.param(name, id=name) for name in CASES]
 
 def gradient(net: nn.Module, total: Tensor) -> Tensor:
     parameters = [p for p in net.parameters() if p.requires_grad]
-    found = torch.autograd.grad(total, parameters, allow_unused=True)
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     return torch.cat(
-        [torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(found, parameters, strict=True)]
+        [
+            torch.zeros_like(p).flatten() if g is None else g.flatten()
+            for g, p in zip(gradients, parameters, strict=True)
+        ]
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_taps_are_found(name):
+def test_which_taps_a_network_has(name):
     c = case(name)
     assert list(find_taps(c.net)) == c.taps
 
@@ -64,7 +67,7 @@ def test_implicit_and_finite_go_to_exact(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_part_gets_what_it_gets_among_everyone(name):
+def test_a_part_has_the_same_penalty_as_among_everyone(name):
     c, y = case(name), labels()
     strength = torch.zeros(EXAMPLES, dtype=torch.float64)
     strength[2] = 0.3
@@ -123,7 +126,7 @@ def test_activations_that_are_not_finite_are_refused_with_the_tap(gradient):
 
 
 @pytest.mark.parametrize("strength", [[0.0, 0.0, 0.1, 0.0], [0.0] * 4], ids=["another is selected", "none is"])
-def test_so_are_those_of_an_example_without_strength(strength):
+def test_activations_of_an_example_without_strength_are_refused_too(strength):
     net = case("no norm").net
     x = vectors(5)
     x[1, 2] = float("nan")
@@ -143,7 +146,7 @@ def test_taps_that_the_loss_does_not_depend_on_are_left_out():
 
 
 @pytest.mark.parametrize("name", ["vit", "bert"])
-def test_exact_refuses_fused_attention_and_names_implicit(name):
+def test_exact_does_not_take_fused_attention_and_names_implicit(name):
     c = case(name)
     c.net.set_attn_implementation("sdpa")
     loss = losses(c)

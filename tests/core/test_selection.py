@@ -40,7 +40,7 @@ def full(net, x, y, strength, **options):
 @pytest.mark.parametrize("norm", ["joint", "layers"])
 @pytest.mark.parametrize("affine", ["after", "before"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_a_part_gets_what_it_gets_when_everyone_takes_the_second_pass(norm, affine, reduction):
+def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm, affine, reduction):
     net, (x, y, strength) = network(), data()
     options = {"norm": norm, "affine": affine, "reduction": reduction}
     part = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(**options))

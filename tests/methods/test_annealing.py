@@ -1,4 +1,4 @@
-"""The strength that is found while training: the rule by itself, HAR with it, and what it refuses."""
+"""The automatic strength: the rule by itself, HAR with it, and bad input."""
 
 import re
 from dataclasses import replace
@@ -47,7 +47,7 @@ def ends_at(allowed, epochs=60):
     return float(level)
 
 
-def test_a_group_is_overdone_above_what_is_allowed_and_not_at_it():
+def test_a_group_is_overdone_above_the_allowed_rate_and_not_at_it():
     allowed = torch.tensor([0.15, 0.3])
     assert overdone(torch.tensor([3.0, 12.0]), SEEN, allowed).tolist() == [False, False]
     assert overdone(torch.tensor([4.0, 0.0]), SEEN, allowed).tolist() == [True, False]
@@ -125,7 +125,7 @@ def test_the_range_is_exhausted_below_a_hundredth_of_the_start():
     for _ in range(4):  # two thirds of six epochs
         assert not exhausted(level, START)
         level = annealed(level, SEEN, SEEN, torch.zeros(2), 6)
-    assert not exhausted(level, START)  # the bottom of the range is in it, whatever rounding made of it
+    assert not exhausted(level, START)  # the bottom of the range is in it, whatever the rounding
     assert not exhausted(level, START / 10)
     assert exhausted(annealed(level, SEEN, SEEN, torch.zeros(2), 6), START)
 
@@ -328,7 +328,7 @@ def test_bad_input_is_refused(make, setting, value):
         make()
 
 
-def test_the_report_says_what_was_found_and_why():
+def test_the_report_gives_the_strength_and_the_reason():
     rng = np.random.default_rng(0)
     y = np.arange(300) % 3
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]

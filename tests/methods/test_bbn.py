@@ -58,9 +58,9 @@ def test_it_is_its_equations(epoch):
     out = method._forward(state, x, other, second.y)
     objective = method.objective(Step(state, first, out, Clock(epoch, 10, 0)))
     one, two = state.net.first, state.net.second
-    found = features(one, x).detach().numpy(), features(two, other).detach().numpy()
+    both = features(one, x).detach().numpy(), features(two, other).detach().numpy()
     heads = tuple(p.detach().numpy() for p in (one[-1].weight, two[-1].weight, one[-1].bias))
-    expected = literal.loss(share_of_first(epoch, 10), heads, found, (first.y.tolist(), second.y.tolist()))
+    expected = literal.loss(share_of_first(epoch, 10), heads, both, (first.y.tolist(), second.y.tolist()))
     assert float(objective.total.detach()) == pytest.approx(expected, rel=1e-9)
     assert float(objective.per_example.mean()) == pytest.approx(expected, rel=1e-9)
 
@@ -101,7 +101,7 @@ def test_its_first_branch_and_shared_layers_begin_as_plain_training_does():
 
 
 @pytest.mark.parametrize(("branch", "own"), [("head", ["6"]), ("all", ["0", "1", "3", "4", "6"]), ("4", ["4", "6"])])
-def test_what_a_branch_has_for_itself_may_be_chosen(branch, own):
+def test_the_layers_of_a_branch_may_be_chosen(branch, own):
     _, state = begun(branch=branch)
     parts = [
         n for n, m in state.net.first.named_children() if any(True for _ in m.parameters())
@@ -209,7 +209,7 @@ def test_bad_settings_are_refused(settings, setting, value):
         make_method("bbn", settings)
 
 
-def test_what_the_network_has_not_is_refused():
+def test_a_branch_that_the_network_lacks_is_refused():
     with refused("bbn.branch", "layer9.*"):
         BBN(branch="layer9.*").init(task(dataset()), deep_net)
     with refused("bbn.branch", "last-block"):

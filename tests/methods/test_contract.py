@@ -1,4 +1,4 @@
-"""What every method meets. Methods are found by walking the package: a new file is tested without being named here."""
+"""The contract of every method. The package is walked: a new file is tested without being named here."""
 
 import copy
 import dataclasses
@@ -221,7 +221,7 @@ def test_a_batch_without_some_groups_is_no_trouble(name, kind):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_it_needs_is_asked_for_clearly(name):
+def test_its_needs_are_asked_for_clearly(name):
     method = make_method(name, {})
     bare = make_task(dataset())
     if GROUP_STATS in method.capabilities.needs:

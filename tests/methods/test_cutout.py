@@ -51,7 +51,7 @@ class Seen(Exception):
     pass
 
 
-class Looking(ERM):
+class Stopped(ERM):
     def step(self, state, batch, clock, engine):
         raise Seen(batch.x)
 
@@ -62,7 +62,7 @@ def test_the_length_is_a_fraction_or_pixels_and_the_centre_is_anywhere(length, s
     images = torch.rand(500, 1, 8, 10)
     batch = Batch(images, torch.zeros(500), torch.arange(500), torch.zeros(500))
     with pytest.raises(Seen) as seen:
-        Cutout(length=length, base=Looking()).step(None, batch, CLOCK, None)
+        Cutout(length=length, base=Stopped()).step(None, batch, CLOCK, None)
     changed = seen.value.args[0] != images
     sizes = changed.sum((1, 2, 3))
     assert sizes.max() == side * side
@@ -77,11 +77,11 @@ def test_the_length_is_a_fraction_or_pixels_and_the_centre_is_anywhere(length, s
 def test_it_goes_around_any_method(base):
     whole = make_method(f"cutout(base={base})", {})
     data = data_for(whole)
-    found = [
+    nets = [
         weights(train(method, data, make_net, BUDGET, task=task(data), reference=data).state.net)
         for method in (whole, make_method(base, {}))
     ]
-    assert not same(*found)
+    assert not same(*nets)
 
 
 @pytest.mark.parametrize("length", [-1.0, 1.5, float("inf"), float("nan")])
@@ -91,7 +91,7 @@ def test_bad_lengths_are_one_line(length):
 
 
 @pytest.mark.parametrize("around", ["sam", "asam", "amp", "vat"])
-def test_it_cant_be_inside_what_takes_the_objective_again_and_would_not_be_asked_to_cut(around):
+def test_it_cant_be_inside_a_wrapper_that_takes_the_objective_again_and_would_not_cut(around):
     with refused("method.base", "cutout", rule="cutout(base=sam)"):
         make_method(f"{around}(base=cutout)", {})
 
@@ -101,7 +101,7 @@ def test_inside_mixup_it_cuts_the_mixtures():
     images = torch.rand(64, 1, 8, 8) + 1
     batch = Batch(images, torch.zeros(64).long(), torch.arange(64), torch.zeros(64), 2)
     with pytest.raises(Seen) as seen:
-        Mixup(base=Cutout(length=4.0, base=Looking())).step(None, batch, CLOCK, None)
+        Mixup(base=Cutout(length=4.0, base=Stopped())).step(None, batch, CLOCK, None)
     x = seen.value.args[0]
     assert ((x == x.flatten()[x.flatten().mode().indices]).sum((1, 2, 3)) > 3).all()
 
@@ -110,7 +110,7 @@ def test_inside_mixup_it_cuts_the_mixtures():
     ("shape", "length", "setting", "value"),
     [((8, 5), 0.5, "method", "cutout"), ((8, 1, 8, 6), 16.0, "cutout.length", 16.0)],
 )
-def test_what_is_no_image_or_would_be_blank_is_refused(shape, length, setting, value):
+def test_an_input_that_is_no_image_or_would_be_blank_is_refused(shape, length, setting, value):
     batch = Batch(torch.rand(shape), torch.zeros(8), torch.arange(8), torch.zeros(8))
     with refused(setting, value):
         Cutout(length=length).step(None, batch, CLOCK, None)
@@ -122,7 +122,7 @@ def test_the_largest_square_leaves_something_of_some_images():
     images = torch.rand(300, 1, 8, 6)
     batch = Batch(images, torch.zeros(300), torch.arange(300), torch.zeros(300))
     with pytest.raises(Seen) as seen:
-        Cutout(length=14.0, base=Looking()).step(None, batch, CLOCK, None)
+        Cutout(length=14.0, base=Stopped()).step(None, batch, CLOCK, None)
     assert (seen.value.args[0] == images).any()
     with refused("cutout.length", 15.0):
-        Cutout(length=15.0, base=Looking()).step(None, batch, CLOCK, None)
+        Cutout(length=15.0, base=Stopped()).step(None, batch, CLOCK, None)

@@ -1,4 +1,4 @@
-"""Decoupling: against its definition, and what it refuses."""
+"""Decoupling: against its definition, and on bad input."""
 
 from dataclasses import replace
 
@@ -44,12 +44,12 @@ def test_where_all_agree_nothing_is_learned():
 
 def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
     data, net = dataset(), lambda: torch.nn.Sequential(torch.nn.Linear(6, 3))
-    found = [
+    nets = [
         weights(train(make_method(text, {}), data, net, BUDGET, task=task(data)).state.net)
         for text in ("decoupling(warmup=1000000)", "erm", "decoupling(warmup=1)")
     ]
-    assert same(found[0], found[1])
-    assert not same(found[2], found[1])
+    assert same(nets[0], nets[1])
+    assert not same(nets[2], nets[1])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""ELR+: its losses, targets and averages against the literal version, what it keeps, and what it refuses."""
+"""ELR+: its losses, targets and EMAs against the literal version, its memory, and bad input."""
 
 import numpy as np
 import pytest
@@ -131,7 +131,7 @@ def test_bad_settings_are_refused(text, setting, value):
     ("text", "base", "reason"),
     [
         ("mixup(base=elr-plus)", "elr-plus", "it mixes examples itself"),
-        ("sam(base=elr-plus)", "elr-plus", "moves averages of the weights"),
+        ("sam(base=elr-plus)", "elr-plus", "moves EMAs of the weights"),
     ],
 )
 def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):

@@ -42,8 +42,8 @@ def test_agreement_that_no_noise_explains_is_the_most_noise():
 
 
 @pytest.mark.parametrize(("classes", "rate"), [(4, 0.4), (10, 0.3), (2, 0.2)])
-def test_the_theorem_is_what_happens(classes, rate):
-    """Simulated: a network that learns the labels' distribution agrees as often as the theorem says, and is wrong as often."""
+def test_the_theorem_holds_in_simulation(classes, rate):
+    """A simulated network that learns the labels' distribution agrees, and is wrong, as often as the theorem says."""
     agreement, wrong = literal.simulated(classes, rate, 400_000, seed=classes)
     assert noise_rate(agreement, classes) == pytest.approx(rate, abs=0.01)
     assert left_wrong(rate, classes) == pytest.approx(wrong, abs=0.005)
@@ -54,9 +54,9 @@ def test_who_is_selected_and_dropped(rate):
     g = torch.Generator().manual_seed(int(rate * 100))
     agrees, losses = torch.rand(40, generator=g) < 0.6, torch.rand(40, generator=g)
     selected, dropped = literal.choose(agrees.tolist(), losses.tolist(), rate)
-    found = chosen(agrees, losses, rate)
-    assert set(np.flatnonzero(found == SELECTED)) == selected
-    assert set(np.flatnonzero(found == DROPPED)) == dropped
+    fates = chosen(agrees, losses, rate)
+    assert set(np.flatnonzero(fates == SELECTED)) == selected
+    assert set(np.flatnonzero(fates == DROPPED)) == dropped
     if rate == 0.02:
         assert not dropped, "where none is to be dropped, none is, and not all"
 

@@ -1,4 +1,4 @@
-"""Co-teaching and ELR: against their literal equations, in the settings where they are plain training, and on bad input."""
+"""Co-teaching and ELR: against their literal equations, in settings where they are plain training, and on bad input."""
 
 from dataclasses import replace
 
@@ -28,8 +28,8 @@ def flat_net():
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.9, 0.95])
 def test_small_losses_are_the_smallest_and_in_the_batchs_order(rate):
     losses = torch.randn(10, generator=torch.Generator().manual_seed(3))
-    found = smallest(losses, rate).tolist()
-    assert found == sorted(literal.kept(losses.numpy(), rate))
+    positions = smallest(losses, rate).tolist()
+    assert positions == sorted(literal.kept(losses.numpy(), rate))
 
 
 def test_of_equal_losses_the_first_are_kept():
@@ -55,7 +55,7 @@ def test_co_teaching_is_its_algorithm(rate):
     torch.testing.assert_close(objective.per_example, alone.detach())
 
 
-def test_each_network_learns_from_what_the_other_keeps():
+def test_each_network_learns_from_the_examples_that_the_other_keeps():
     """An example that only the first finds easy moves the second alone."""
     method = CoTeaching(forget_rate=0.5, gradual=0)
     state, batch = start(method)
@@ -87,14 +87,14 @@ def test_the_rate_is_that_of_the_estimate():
 def test_elr_is_its_equations_over_several_visits():
     method, data = ELR(lam=2.0, beta=0.6), dataset()
     state = method.init(task(data), flat_net).train()
-    visits, found, losses = [], [], []
+    visits, terms, losses = [], [], []
     g = torch.Generator().manual_seed(1)
     for _ in range(4):
         batch = batch_of(data, torch.randperm(50, generator=g)[:20])
         step = observed(method, state, batch)
         objective = method.objective(step)
         visits += zip(batch.index.tolist(), step.out.logits.detach().double().softmax(1).numpy(), strict=True)
-        found += objective.logs["early_learning"].tolist()
+        terms += objective.logs["early_learning"].tolist()
         losses.append(
             (
                 float(objective.total.detach()),
@@ -103,7 +103,7 @@ def test_elr_is_its_equations_over_several_visits():
             )
         )
     expected, targets = literal.elr(visits, 3, 0.6)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(terms, expected, rtol=1e-4, atol=1e-6)
     kept = state.targets.of(torch.tensor(sorted(targets)))
     np.testing.assert_allclose(kept, [targets[i] for i in sorted(targets)], rtol=1e-5)
     assert all(total == pytest.approx(plain + 2 * term, rel=1e-6) for total, plain, term in losses)
@@ -130,9 +130,9 @@ def test_top_k_keeps_the_largest_entries():
 
 @pytest.mark.parametrize(("rate", "forgotten", "says"), [("auto", 0.4, 1), ("auto", 0.3, 0), (0.4, 0.4, 0)])
 def test_an_estimate_that_leaves_much_out_is_told(rate, forgotten, says):
-    found = CoTeaching(forget_rate=rate).notes([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
-    assert len(found) == says
-    assert all("forget_rate=auto leaves out more than a third" in text for text in found)
+    notes = CoTeaching(forget_rate=rate).notes([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
+    assert len(notes) == says
+    assert all("forget_rate=auto leaves out more than a third" in text for text in notes)
 
 
 def test_memory_goes_by_name_and_not_by_place():

@@ -25,7 +25,7 @@ def arrays(layer):
 def test_the_head_is_the_equations():
     torch.manual_seed(0)
     head, x = MemoryHead(5, 4).double(), torch.randn(7, 5).double()
-    found = head(x).detach().numpy()
+    output = head(x).detach().numpy()
     for i in range(7):
         expected = literal.logits(
             x[i].numpy(),
@@ -34,7 +34,7 @@ def test_the_head_is_the_equations():
             arrays(head.selector),
             head.weight.detach().numpy(),
         )
-        np.testing.assert_allclose(found[i], expected, rtol=1e-9)
+        np.testing.assert_allclose(output[i], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1])
@@ -42,10 +42,10 @@ def test_the_centroid_loss_and_its_gradient_are_the_authors(scale):
     torch.manual_seed(0)
     x, centroids = (torch.randn(9, 3) * scale).double(), (torch.randn(4, 3) * scale).double().requires_grad_()
     y = torch.tensor([0, 0, 0, 1, 1, 3, 3, 3, 3])
-    found = centroid_loss(x, y, centroids, 10.0)
+    loss = centroid_loss(x, y, centroids, 10.0)
     parts = x.numpy(), y.numpy(), centroids.detach().numpy(), 10.0
-    assert float(found.detach()) == pytest.approx(literal.centroid_loss(*parts))
-    (gradient,) = torch.autograd.grad(found, centroids)
+    assert float(loss.detach()) == pytest.approx(literal.centroid_loss(*parts))
+    (gradient,) = torch.autograd.grad(loss, centroids)
     np.testing.assert_allclose(gradient, literal.centroid_gradient(*parts), rtol=1e-9, atol=1e-12)
 
 
@@ -54,7 +54,7 @@ def test_the_attention_is_the_equations_and_adds_nothing_at_first():
     layer, x = ModulatedAttention(6, 2, 3).double(), torch.randn(4, 6, 2, 3).double()
     assert torch.equal(layer(x), x)
     nn.init.normal_(layer.mask.weight)
-    found = layer(x).detach().numpy()
+    maps = layer(x).detach().numpy()
     for i in range(4):
         expected = literal.attention(
             x[i].numpy(),
@@ -64,7 +64,7 @@ def test_the_attention_is_the_equations_and_adds_nothing_at_first():
             layer.mask.weight.detach().numpy()[:, :, 0, 0],
             arrays(layer.spatial),
         )
-        np.testing.assert_allclose(found[i], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(maps[i], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_memory_begins_with_the_class_means_and_the_trained_head():

@@ -40,9 +40,9 @@ def test_the_objective_is_their_sum():
 def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble():
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [5.0, 5.0]], requires_grad=True)
     y = torch.tensor([0, 0, 1])
-    found = ranges(x, y, 2)
-    assert len(found) == 1
-    (gradient,) = torch.autograd.grad(found.sum(), x)
+    harmonic = ranges(x, y, 2)
+    assert len(harmonic) == 1
+    (gradient,) = torch.autograd.grad(harmonic.sum(), x)
     assert gradient.isfinite().all()
     assert len(ranges(x[1:], y[1:], 2)) == 0
     assert nearest_means(x[:2], y[:2]) is None

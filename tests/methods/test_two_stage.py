@@ -1,4 +1,4 @@
-"""Recipes of two stages, end to end: what the second one changes, what it does not, and that it is resumed and read back."""
+"""Recipes of two stages, end to end: the changes by the second one, resuming, and reading it back."""
 
 import math
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first):
 
 
 def test_statistics_of_batch_norm_without_parameters_do_not_move_either():
-    """What is frozen is in evaluation mode, and does not move at all; a layer without parameters has nothing to train."""
+    """A frozen part is in evaluation mode, and does not move; a layer without parameters has nothing to train."""
     net = partial(flat_net, affine=False)
     same = kept(run("erm", net, epochs=9).state, run("crt", net).state)
     assert {name for name, is_same in same.items() if not is_same} == {"net.3.weight", "net.3.bias"}
@@ -103,7 +103,7 @@ def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on():
         assert torch.equal(after.weight, before) != fresh
 
 
-def test_crt_ends_with_balanced_predictions_of_what_it_learned():
+def test_crt_ends_with_balanced_predictions_from_the_features_it_learned():
     """Its second stage sees every class equally often, by the loss of its own method."""
     stages = make_method("crt", {}).stages(make_task(long_tail()))
     assert stages[1].method == ERM(sampler=ClassBalanced())
@@ -126,7 +126,7 @@ def test_joint_trains_everything():
         ("all", {"0", "1", "4"}),
     ],
 )
-def test_what_is_to_be_trained_is_trained_and_nothing_else(part, places):
+def test_the_chosen_part_is_trained_and_nothing_else(part, places):
     same = kept(run("erm", epochs=9).state, run(f'two-stage(train="{part}", fresh_head=false)').state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == places
 
@@ -172,7 +172,7 @@ def test_the_second_method_steps_its_own_optimizer():
 # Budget and schedule.
 
 
-def test_the_learning_rate_begins_anew_with_the_second_stage():
+def test_the_learning_rate_begins_again_with_the_second_stage():
     history = run("two-stage(begins=0.6, lr_scale=0.5)", lr=0.1).history
     rates = [row["lr"] for row in history]
     assert rates == pytest.approx([0.1] * 4 + [0.01, 0.001] + [0.05] * 3 + [0.0005])
@@ -181,7 +181,7 @@ def test_the_learning_rate_begins_anew_with_the_second_stage():
 
 @pytest.mark.parametrize("name", ["crt", "lws", "joint", "absgd-two-stage"])
 @pytest.mark.parametrize("epochs", [2, 5, 10, 61])
-def test_two_stages_take_together_the_epochs_of_the_budget(name, epochs):
+def test_two_stages_take_together_the_epochs_of_the_training_configuration(name, epochs):
     """What a comparison gives to every method alike; each stage at least one."""
     done = epochs_of(run(name, epochs=epochs))
     assert len(done) == epochs
@@ -189,8 +189,8 @@ def test_two_stages_take_together_the_epochs_of_the_budget(name, epochs):
 
 
 @pytest.mark.parametrize("name", ["ncm", "tau-norm"])
-def test_what_trains_nothing_after_training_takes_no_epoch_of_it(name):
-    """The first stage is plain training over the whole budget, to the bit."""
+def test_a_stage_that_trains_nothing_takes_no_epoch(name):
+    """The first stage is plain training over all epochs, to the bit."""
     whole, plain = run(name), run("erm")
     assert epochs_of(whole).count("train") == 10
     changed = {n for n, is_same in kept(plain.state, whole.state).items() if not is_same}
@@ -230,8 +230,8 @@ def test_lws_learns_its_factors_as_the_equation_says():
                 gradient += (p - np.eye(3)[y[i]]) * logits[i] / len(batch)
             velocity = 0.9 * velocity + gradient + 0.01 * factor
             factor = factor - 0.3 * velocity
-    found = head_of(run("lws(begins=0.8)", flat_net, **training).state).factor
-    np.testing.assert_allclose(found.detach().numpy(), factor, rtol=1e-4)
+    factors = head_of(run("lws(begins=0.8)", flat_net, **training).state).factor
+    np.testing.assert_allclose(factors.detach().numpy(), factor, rtol=1e-4)
     assert np.abs(factor - 1).max() > 0.05
 
 
@@ -297,7 +297,7 @@ def test_ncm_has_the_means_of_the_features_of_the_trained_network(centred, batch
     assert epochs_of(whole) == ["train"] * 10 + ["means"] * (1 + centred)
 
 
-def test_the_scale_moves_probabilities_and_not_what_is_predicted():
+def test_the_scale_moves_probabilities_and_no_predicted_class():
     data = long_tail()
     small, large = (run(NCM(scale=scale)).predict(data.x) for scale in (1.0, 30.0))
     assert torch.equal(small.argmax(1), large.argmax(1))
@@ -406,8 +406,8 @@ SAVED = [
     "crt", "lws", "ncm", "ncm(centred=true, scale=4)", "tau-norm", "eg", "group-dro", "absgd", "ldam", "joint",
     "absgd-two-stage", "tce", "absgd-cb-ldam", "crt(first=absgd(lam=5))", "crt(then=group-dro, first=eg)",
     "two-stage(first=erm(loss=ldam), then=erm)", "tau-norm(first=crt)", "ncm(first=ldam)", "lws(first=ldam)",
-    "crt(first=absgd-two-stage)", "lws(first=lws)", "cb-ce(class_weights=none)", "erm(head=cosine(8), sampler=reversed)",
-    "erm(class_weights=deferred(given({1=2, 2=3}), start=1))",
+    "crt(first=absgd-two-stage)", "lws(first=lws)", "cb-ce(class_weights=none)",
+    "erm(head=cosine(8), sampler=reversed)", "erm(class_weights=deferred(given({1=2, 2=3}), start=1))",
 ]  # fmt: skip
 
 
@@ -439,7 +439,7 @@ def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path, method):
 
 @pytest.mark.parametrize("method", ["tau-norm", "lws", "crt", "ncm"])
 def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path, method):
-    """A strength that is found at the first try, as where classes are far apart, needs no second or third."""
+    """A strength that is allowed at the first try, as where classes are far apart, needs no second or third."""
     x, y = small(signal=6.0)
     training, estimate = TrainingConfig(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
     result = fitted(f"{method}(first=har-auto(start=0.01))", (x, y), estimate=estimate, train=training)

@@ -1,4 +1,4 @@
-"""SAM and mixup: against their equations, around other methods, and what they refuse."""
+"""SAM and mixup: against their equations, around other methods, and on bad input."""
 
 from dataclasses import replace
 
@@ -39,21 +39,21 @@ def test_sam_is_its_equations():
     g = gradient(w)
     expected = w - 0.1 * gradient(w + rho * g / g.norm())
     step_of(method, state, batch)
-    found = torch.nn.utils.parameters_to_vector(state.net.parameters()).detach()
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
-    assert not torch.allclose(found, w - 0.1 * g, atol=1e-5)
+    moved = torch.nn.utils.parameters_to_vector(state.net.parameters()).detach()
+    torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(moved, w - 0.1 * g, atol=1e-5)
 
 
 def test_sam_around_har_penalizes_at_the_shifted_weights():
     """With strength 0, sam(base=har) is sam; with some, neither sam nor har."""
     data = dataset()
-    found = {
+    nets = {
         text: weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
         for text in ("sam", "sam(base=har(strength=0))", "sam(base=har)", "har", "erm", "sam(rho=0)")
     }
-    assert same(found["sam"], found["sam(base=har(strength=0))"])
-    assert same(found["sam(rho=0)"], found["erm"])
-    assert not any(same(found["sam(base=har)"], found[other]) for other in ("sam", "har"))
+    assert same(nets["sam"], nets["sam(base=har(strength=0))"])
+    assert same(nets["sam(rho=0)"], nets["erm"])
+    assert not any(same(nets["sam(base=har)"], nets[other]) for other in ("sam", "har"))
 
 
 def test_a_mixture_has_the_loss_of_both_labels():
@@ -98,7 +98,7 @@ def test_how_much_is_mixed_goes_by_alpha():
     class Seen(Exception):
         pass
 
-    class Looking(ERM):
+    class Stopped(ERM):
         def step(self, state, batch, clock, engine):
             shares.append(float(batch.y.max(1).values.min()))
             raise Seen
@@ -106,7 +106,7 @@ def test_how_much_is_mixed_goes_by_alpha():
     batch = batch_of(dataset(), slice(16))
     for _ in range(20):
         with pytest.raises(Seen):
-            Mixup(alpha=1000.0, base=Looking()).step(None, batch, CLOCK, None)
+            Mixup(alpha=1000.0, base=Stopped()).step(None, batch, CLOCK, None)
     assert max(shares) < 0.6
 
 

@@ -1,4 +1,4 @@
-"""Models by name: of transformers, made small and saved here; of timm where it can be imported; and functions of one's own."""
+"""Models by name: small ones of transformers, saved here; of timm where it can be imported; and one's own functions."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_vector_beside_the_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "inputs", "x"), [("Bert", TEXT, tokens()), ("ResNet", IMAGE, pixels())])
-def test_what_is_frozen_does_not_move(kind: str, inputs: Inputs, x: Tensor, tmp_path: Path) -> None:
+def test_a_frozen_body_does_not_move(kind: str, inputs: Inputs, x: Tensor, tmp_path: Path) -> None:
     net: Any = models.make(f"hf:{saved(tmp_path / kind, kind)}", inputs, 3, {"freeze": True})
     before = {name: value.clone() for name, value in net.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
@@ -169,7 +169,7 @@ def test_what_is_frozen_does_not_move(kind: str, inputs: Inputs, x: Tensor, tmp_
 
 
 @pytest.mark.parametrize(("kind", "inputs"), [("Bert", TEXT), ("ViT", IMAGE)])
-def test_the_head_is_found_and_replaced(kind: str, inputs: Inputs, tmp_path: Path) -> None:
+def test_the_head_can_be_replaced(kind: str, inputs: Inputs, tmp_path: Path) -> None:
     net: Any = models.make(f"hf:{saved(tmp_path / kind, kind)}", inputs, 16)  # as many classes as the model is wide
     assert find_head(net, 16)[2] is net.net.linear
     replace_head(net, 16, lambda head: Cosine(head.in_features, 16))
@@ -434,7 +434,7 @@ def test_without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
         models.make("hf:own/model", TEXT, 3)
 
 
-def test_what_timm_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_options_of_timm_are_checked_before_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused_model("reads images, and the data is a text", "timm:resnet18")
     refused_model("reads images, and the data is a table", "timm:resnet18", TABLE)
     with refused("option of model 'timm:resnet18'", "drop_rat", rule="did you mean 'drop_rate'?"):
@@ -492,7 +492,7 @@ def test_a_model_of_timm(name: str, tmp_path: Path) -> None:
 
 
 @with_timm
-def test_what_timm_does_not_have(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_models_that_timm_does_not_have(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with refused("model of timm", "resnet81", rule="did you mean 'resnet18'?"):
         models.make("timm:resnet81", IMAGE, 3)
     refused_model("Invalid pretrained tag", "timm:resnet18.none", IMAGE, pretrained=False)
@@ -544,7 +544,7 @@ def needing(depth): return nn.Linear(5, depth)
 def failing(): raise RuntimeError("no\\nway")
 def ending(): raise SystemExit(3)
 def number(): return 3
-made = nn.Linear(5, 2)
+network = nn.Linear(5, 2)
 CONSTANT = 3
 """
 
@@ -562,15 +562,15 @@ def test_functions_of_ones_own(own: str) -> None:
     assert (net[0].out_features, net[1].bias) == (7, None)
     assert models.make(f"{own}:all_of_them", TABLE, 2, {"size": 5})(x).shape == (3, 2)
     assert models.make(f"{own}:only_classes", TABLE, 6)(x).shape == (3, 6)
-    assert models.make(f"{own}:made", TABLE, 2)(x).shape == (3, 2)
+    assert models.make(f"{own}:network", TABLE, 2)(x).shape == (3, 2)
     assert models.make(f"{own}:needing", TABLE, 2, {"depth": 4})(x).shape == (3, 4)
     assert isinstance(models.make("torch.nn:Identity", TABLE, 2), nn.Identity)
-    assert own_network(f"{own}:made")(x).shape == (3, 2)
+    assert own_network(f"{own}:network")(x).shape == (3, 2)
     with refused("model", f"{own}:only_classes", rule="missing 1 required positional argument"):
         own_network(f"{own}:only_classes")
 
 
-def test_what_a_network_of_ones_own_is_given(own: str) -> None:
+def test_the_inputs_of_a_network_of_ones_own(own: str) -> None:
     net: Any = models.make(f"{own}:plain", IMAGE, 3)
     assert net(pixels()).shape == (4, 3)
     torch.testing.assert_close(net(pixels()), net.net((pixels() / 255 - 0.5) / 0.2))
@@ -591,7 +591,7 @@ def test_what_a_network_of_ones_own_is_given(own: str) -> None:
         ("sized", "classes", ""),
         ("all_of_them", "inputs", ""),
         ("plain", "width", "known: none"),
-        ("made", "width", "known: none"),
+        ("network", "width", "known: none"),
     ],
 )
 def test_options_that_a_function_does_not_take(own: str, function: str, option: str, rule: str) -> None:

@@ -65,7 +65,7 @@ def test_plain_sgd_without_momentum_goes_on(tmp_path):
     assert same(tensors(resumed.state), tensors(whole.state))
 
 
-def test_what_is_done_is_not_done_again(tmp_path):
+def test_finished_stages_are_not_trained_again(tmp_path):
     done = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     epochs = []
     again = train(

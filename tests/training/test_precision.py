@@ -168,12 +168,12 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled():
         regularized_loss(compiled, x, y, all_)
 
     data = dataset(48)
-    budgets = [TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu", compile=c) for c in (False, True)]
+    configs = [TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu", compile=c) for c in (False, True)]
 
     def smooth() -> nn.Module:  # no dropout: a compiled network draws its masks otherwise
         return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3))
 
-    runs = [train(HAR(strength=0.5), data, smooth, training, task=task(data)) for training in budgets]
+    runs = [train(HAR(strength=0.5), data, smooth, training, task=task(data)) for training in configs]
     for a, b in zip(*(run.history for run in runs), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-3)
         assert a["jacobian_norm"] == pytest.approx(b["jacobian_norm"], rel=1e-3)

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skedastic.core.batch_statistics import normalized_with, statistics_noted
 from skedastic.core.replay import RandomState, buffers_kept
 from skedastic.core.selection import SelectedRows
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError
 
 HALF_SCALE = 64.0
-BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
 def run(net: nn.Module, x: Any, rows: Tensor | None = None) -> Any:
@@ -287,7 +287,7 @@ class Trace:
             stack.enter_context(self.random_state.again())
             stack.enter_context(buffers_kept(self.net))
             if self.is_part:
-                stack.enter_context(_normalized_with(self.net, self.statistics))
+                stack.enter_context(normalized_with(self.net, self.statistics))
             yield
 
 
@@ -324,7 +324,7 @@ def record(
         if chosen is None or len(chosen.rows):  # else nothing will be measured
             stack.enter_context(_hooked(modules, trace.remember))
         if chosen is not None and len(chosen.rows):
-            stack.enter_context(_statistics_noted(net, trace.statistics))
+            stack.enter_context(statistics_noted(net, trace.statistics))
         outputs = run(net, x)
     trace.drew = chosen is not None and trace.random_state.moved
     return outputs, trace
@@ -373,63 +373,3 @@ def _hooked(
         for name, module in modules.items():
             stack.callback(module.register_forward_hook(hook(name)).remove)
         yield
-
-
-@contextmanager
-def _statistics_noted(net: nn.Module, noted: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Note the batch's mean and variance, each [C], of every BatchNorm layer that normalizes with it."""
-    with ExitStack() as stack:
-        for module in _batch_normalizing(net):
-            before: list[tuple[Tensor, Tensor]] = []
-
-            def keep(module: Any, inputs: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
-                if _moves_plainly(module):
-                    before[:] = [(module.running_mean.clone(), module.running_var.clone())]
-
-            def note(module: Any, inputs: Any, output: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
-                noted.append(_batch_statistics(module, inputs[0].detach(), before))
-
-            stack.callback(module.register_forward_pre_hook(keep).remove)
-            stack.callback(module.register_forward_hook(note).remove)
-        yield
-
-
-def _batch_statistics(module: Any, x: Tensor, before: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return mean and biased variance of x [B, C, ...] over all but C.
-
-    Where the layer's running statistics r moved to (1 − m) r + m b, b is had from them; a pass over x is costly.
-    """
-    if not before:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        variance, mean = torch.var_mean(wide, [d for d in range(x.dim()) if d != 1], correction=0)
-        return mean, variance
-    ((old_mean, old_variance),) = before
-    m, n = module.momentum, x.numel() / x.shape[1]
-    mean = (module.running_mean - (1 - m) * old_mean) / m
-    return mean, (module.running_var - (1 - m) * old_variance) / m * ((n - 1) / n)
-
-
-def _moves_plainly(module: Any) -> bool:
-    exact = (torch.float32, torch.float64)
-    return module.running_mean is not None and module.running_mean.dtype in exact and (module.momentum or 0) > 0.01
-
-
-@contextmanager
-def _normalized_with(net: nn.Module, noted: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Let one forward's BatchNorm layers, which must own their buffers, take these statistics, not the batch's."""
-    waiting = iter(noted)
-    modules = _batch_normalizing(net)
-
-    def lend(module: nn.Module, inputs: Any) -> None:
-        module._buffers["running_mean"], module._buffers["running_var"] = next(waiting)
-
-    with ExitStack() as stack:
-        for module in modules:
-            module.training = False
-            stack.callback(module.train)
-            stack.callback(module.register_forward_pre_hook(lend).remove)
-        yield
-
-
-def _batch_normalizing(net: nn.Module) -> list[nn.Module]:
-    return [m for m in net.modules() if isinstance(m, BATCH_NORM) and m.training]

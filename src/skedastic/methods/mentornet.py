@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Literal
 
 import torch
@@ -37,6 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
+from skedastic.core.curriculum import PERCENT, Mentor, imitating, kept_at_random, moved_percentile, self_paced
 from skedastic.core.epochs import epoch_of
 from skedastic.core.replay import buffers_kept
 from skedastic.core.samplers import Sampler, Shuffle
@@ -52,92 +52,7 @@ from skedastic.methods.bases.task import Task
 
 Curriculum = Literal["predefined", "learned", "refined"]
 REFINED = Capabilities(tasks=CLASSIFICATION, needs=frozenset({REFERENCE}))
-PERCENT = 100  # epochs as the mentor counts them
-LINEAR_FROM = 90  # of them
-STEPS, SIZE, RATE = 1000, 512, 0.1  # of imitating the curriculum: steps, features in each, the first learning rate
 REFINEMENTS = 20  # steps at the end of an epoch
-
-
-def self_paced(difference: Tensor, percent: Tensor | int, width: float) -> Tensor:
-    """Return the predefined curriculum's weights [B] of losses that are λ₁ + difference [B].
-
-    percent: of the epochs that have passed, 0..99, one number or [B]. width: λ₂, over which weights fall from 1 to 0
-    in the last tenth of the epochs; 0 is a step there too.
-    """
-    step = (difference <= 0).to(difference.dtype)
-    if width == 0:
-        return step
-    late = torch.as_tensor(percent, device=difference.device) >= LINEAR_FROM
-    return torch.where(late, (1 - difference / width).clamp(0, 1), step)
-
-
-def moved_percentile(average: Tensor, losses: Tensor, percentile: float, decay: float) -> Tensor:
-    """Return λ₁ after a batch, a scalar: decay · λ₁ + (1 − decay) · the percentile (of nearest rank) of losses [B]."""
-    return decay * average + (1 - decay) * losses.quantile(percentile, interpolation="nearest")
-
-
-def kept_at_random(n: int, rate: float) -> Tensor:
-    """Return 1 for ⌊(1 − rate) n⌋ of n examples, at least one, by torch's generator, and 0 for the others, [n]."""
-    kept = torch.zeros(n)
-    kept[torch.randperm(n)[: max(int((1 - rate) * n + 1e-9), 1)]] = 1
-    return kept
-
-
-class Mentor(nn.Module):
-    """From an example's loss, its difference from λ₁, its label and the epoch to the logit of its weight."""
-
-    of_epoch: Tensor
-
-    def __init__(self, labels: int, hidden: int = 20) -> None:
-        super().__init__()
-        self.of_label = nn.Embedding(labels, 2)
-        nn.init.zeros_(self.of_label.weight)
-        self.register_buffer("of_epoch", nn.init.xavier_uniform_(torch.empty(PERCENT, 5)))
-        self.gate, self.candidate = nn.Linear(2, 2), nn.Linear(2, 2)  # of an LSTM's cell in each direction
-        self.layers = nn.Sequential(nn.Linear(2 + 5 + 2, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-
-    def forward(self, losses: Tensor, difference: Tensor, label: Tensor, percent: Tensor) -> Tensor:
-        """Map losses, differences, labels and percents of the epochs, each [B], to logits [B], in single precision."""
-        with torch.autocast(losses.device.type, enabled=False):
-            read = torch.stack([losses, difference], 1).to(self.of_epoch.dtype)
-            cells = self.gate(read).sigmoid() * self.candidate(read).tanh()
-            features = torch.cat([self.of_label(label), self.of_epoch[percent], cells], 1)
-            logits: Tensor = self.layers(features)
-        return logits.squeeze(1)
-
-
-@lru_cache(maxsize=8)
-def imitating(width: float, seed: int) -> Mentor:
-    """Return a mentor of one label that has learned the predefined curriculum; the random state is left alone."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(seed)
-        mentor = Mentor(1)
-        optimizer = torch.optim.Adam(mentor.parameters(), RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-        label = torch.zeros(SIZE, dtype=torch.int64)
-        drawn = [part.view(STEPS, SIZE) for part in drawn_features(STEPS * SIZE)]
-        for losses, difference, percent in zip(*drawn, strict=True):
-            wanted = self_paced(difference, percent, width)
-            loss = F.binary_cross_entropy_with_logits(mentor(losses, difference, label, percent), wanted)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-    return mentor
-
-
-def drawn_features(n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return n losses, differences and percents of the epochs, each [n], from torch's generator.
-
-    From the authors' ranges: losses up to 10, and every sixth from 10 to 30; differences within ±5, and half of them
-    within ±1, where weights change; all epochs, and half of them the last tenth, where the rule is another.
-    """
-    losses = torch.where(torch.rand(n) < 1 / 6, 10 + 20 * torch.rand(n), 10 * torch.rand(n))
-    difference = (2 * torch.rand(n) - 1) * torch.where(torch.rand(n) < 1 / 2, 1, 5)
-    percent = torch.where(
-        torch.rand(n) < 1 / 2, torch.randint(LINEAR_FROM, PERCENT, (n,)), torch.randint(PERCENT, (n,))
-    )
-    return losses, difference, percent
 
 
 class MentorState(OneNetworkState):
