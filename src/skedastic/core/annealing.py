@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-START = 10.0  # λ at the outset: three to thirty times what was best of a fixed one
+START = 10.0  # λ at the outset: three to thirty times the best fixed one
 WEAKER = 0.1  # of it, at a second attempt
 FALL = 100.0  # the factor by which λ falls ...
 WITHIN = 2 / 3  # ... in this fraction of the epochs, if no group is fit well enough before

@@ -71,7 +71,7 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
     net : nn.Module
         The network, as it was before it was compiled.
     x : Tensor, tuple or mapping
-        What it reads, as in `trace.run`.
+        Its input, as in `trace.run`.
     modules : mapping of nn.Module
         The modules to tap, by name.
     strength : Tensor
@@ -89,7 +89,7 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
 
 
 def _shapes(trace: CompiledTrace) -> Shapes:
-    """Return what is tapped, from a forward that is not compiled; once for each network and shape of its input."""
+    """Return the taps, from a forward that is not compiled; once for each network and shape of its input."""
     known = _KNOWN.setdefault(trace.net, {})
     shapes = (t.shape for t in pytree.tree_leaves(trace.x) if isinstance(t, Tensor))
     trained = tuple(p.requires_grad for p in trace.net.parameters())
@@ -135,7 +135,7 @@ def _compiled() -> Callable[..., Any]:
 
 
 def _add(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """A forward hook, compiled with the network: add what is waiting."""
+    """A forward hook, compiled with the network: add the next δ."""
     if isinstance(output, Tensor):
         return output + _WAITING[0].pop(0)
     return _add_to_each(module, output)

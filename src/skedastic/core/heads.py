@@ -35,7 +35,7 @@ class Cosine(nn.Module):
     classes : int
         C, the numbers that it gives.
     scale : float
-        What cosines are multiplied by, above 0.
+        Factor of the cosines, above 0.
     """
 
     def __init__(self, features: int, classes: int, scale: float = 1.0) -> None:
@@ -82,7 +82,7 @@ class NearestMean(nn.Module):
     classes : int
         C, the numbers that it gives.
     scale : float
-        What squared distances are multiplied by, above 0.
+        Factor of the squared distances, above 0.
     """
 
     mean: Tensor
@@ -296,7 +296,7 @@ def _last_block(net: nn.Module, head: nn.Module) -> list[nn.Module]:
 
 
 def _layers(net: nn.Module, head: nn.Module) -> Iterator[nn.Module]:
-    """Yield the modules with parameters, lists of them and what holds the head entered; the head left out."""
+    """Yield the modules with parameters but the head; lists of modules, and modules around the head, are entered."""
     for child in net.children():
         if child is head or not any(True for _ in child.parameters()):
             continue

@@ -55,7 +55,7 @@ WHOLE = 1 / 3  # of the batch: from here on a second pass of everyone costs less
 
 
 class Penalized(NamedTuple):
-    """What a regularized step gives: minimize `total`."""
+    """The result of a regularized step: minimize `total`."""
 
     total: Tensor  # scalar: (1/B) Σ_i (ℓ_i + s_i R_i), or a surrogate with its gradient
     per_example: Tensor  # [B] ℓ_i, the unregularized loss, detached
@@ -106,7 +106,7 @@ class JacobianPenalty(Configurable):
         net : nn.Module
             Any network.
         x : Tensor, tuple or mapping
-            What the network reads, [B, ...]; several where it takes several.
+            The network's input, [B, ...]; several where it takes several.
         taps : mapping of nn.Module
             The modules to measure at, by name, as `find_taps` gives them.
         strength : Tensor
@@ -350,7 +350,7 @@ def regularized_loss(
     net : nn.Module
         Any network that maps x to outputs.
     x : Tensor, tuple or mapping
-        What the network reads, [B, ...]; several where it takes several.
+        The network's input, [B, ...]; several where it takes several.
     y : Tensor
         The targets that `loss` takes, [B, ...].
     strength : Tensor or float

@@ -92,7 +92,7 @@ class RandomState:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Draw what was drawn since this state; afterwards go on from where the generators stood."""
+        """Draw the random numbers since this state again; afterwards the generators stand where they stood."""
         after = self._on(self.device)
         self._set()
         try:

@@ -27,7 +27,7 @@ from skedastic.errors import UserError
 
 
 class RowLabels(NamedTuple):
-    """What a sampler may know of n rows.
+    """The classes and groups of n rows, which are all that a sampler may know.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ COUNTS = ("count", "errors", "counted")
 
 @dataclass(frozen=True, eq=False)
 class GroupStats:
-    """What is known of each of G groups; every tensor is [G], on the CPU, in the order of `names`.
+    """Noise and density of each of G groups; every tensor is [G], on the CPU, in the order of `names`.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class GroupStats:
 
     @property
     def measure(self) -> NoiseKind:
-        """What `noise` is: the "rate" of wrong labels, or the "variance" of real targets."""
+        """The meaning of `noise`: the "rate" of wrong labels, or the "variance" of real targets."""
         return "variance" if self.errors is None else "rate"
 
     @property
@@ -157,7 +157,7 @@ def strengths(noise: Tensor, density: Tensor, measure: NoiseKind = "rate") -> Te
     density : Tensor
         Share of each group in the examples, [G] in [0, 1]; only the ratios between groups matter.
     measure : str
-        What `noise` is: "rate", or "variance" of real targets, whose exponent is 2/5.
+        The meaning of `noise`: "rate", or "variance" of real targets, whose exponent is 2/5.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def _column(name: str, values: Any) -> Tensor:
         raise UserError(f"must be numbers; {error}", setting=f"GroupStats: {name}") from error
 
 
-def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
+def _check_range(place: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
     allowed = (values >= 0) & (values <= 1 if measure == "rate" else values.isfinite())
     wrong = (~allowed).nonzero().flatten().tolist()  # NaN is in no range
     if wrong:
@@ -238,4 +238,4 @@ def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: 
         who = f"group {names[g]!r}" if names else f"group number {g}"
         value = values[g].item()
         rule = f"must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
-        raise UserError(rule, setting=what, value=value, given=f"{what} of {who} is {value:g}")
+        raise UserError(rule, setting=place, value=value, given=f"{place} of {who} is {value:g}")

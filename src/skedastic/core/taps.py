@@ -197,7 +197,7 @@ class Layout(NamedTuple):
 
 
 class Tap(NamedTuple):
-    """What is known of one tensor in the output of a tapped module.
+    """One tensor in the output of a tapped module, as far as the module tells.
 
     Parameters
     ----------

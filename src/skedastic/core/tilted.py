@@ -112,7 +112,7 @@ def attentional_weights(
     losses : Tensor
         [B], in any precision.
     log_s : Tensor, optional
-        What the call before returned; None at the start.
+        The result of the call before; None at the start.
     lam : float
         λ, of either sign, in units of the loss; ±inf gives ones.
     gamma : float

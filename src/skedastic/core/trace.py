@@ -49,7 +49,7 @@ def run(net: nn.Module, x: Any, rows: Tensor | None = None) -> Any:
 
 
 def take(x: Any, rows: Tensor) -> Any:
-    """Return some rows of what a network reads; what is no tensor, or has no rows, stays as it is.
+    """Return some rows of a network's input; a part that is no tensor, or has no rows, stays as it is.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Trace:
     net : nn.Module
         The network.
     x : Tensor, tuple or mapping
-        What it reads, as in `run`.
+        Its input, as in `run`.
     modules : mapping of nn.Module
         The tapped modules, by name.
     affine : str
@@ -309,7 +309,7 @@ def record(
     net : nn.Module
         Any network.
     x : Tensor, tuple or mapping
-        What it reads, as in `run`.
+        Its input, as in `run`.
     modules : mapping of nn.Module
         The modules to tap, by name.
     affine : str

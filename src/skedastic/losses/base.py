@@ -1,4 +1,4 @@
-"""The interface of a loss: losses of single examples, not yet averaged, and what they need of data and network."""
+"""The interface of a loss: losses of single examples, not yet averaged, and their needs of data and network."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PerExampleLoss(Configurable, ABC):
         y : Tensor
             Labels, [B] int64 in 0..C-1 or soft [B, C]; or real targets, [B].
         of_classes : Tensor, optional
-            What `self.of_classes(count)` gave, [C].
+            The result of `self.of_classes(count)`, [C].
 
         Raises
         ------
@@ -92,7 +92,7 @@ class PerExampleLoss(Configurable, ABC):
         Parameters
         ----------
         losses : Tensor
-            What the call gave of `outputs` and `y`, [B].
+            The result of the call on `outputs` and `y`, [B].
         weight : Tensor
             The weight of each example's class, [B] ≥ 0.
         outputs, y : Tensor
@@ -101,7 +101,7 @@ class PerExampleLoss(Configurable, ABC):
         return losses * weight
 
     def of_classes(self, count: Tensor) -> Tensor | None:
-        """Return what the loss needs to know of each class, [C] float32; None where it needs nothing.
+        """Return the loss's constants of each class, [C] float32; None where it needs none.
 
         Parameters
         ----------

@@ -78,7 +78,7 @@ def dmi(logits: Tensor, y: Tensor, offset: float = 0.0) -> Tensor:
 class DMI(PerExampleLoss):
     """The determinant-based mutual information of a batch."""
 
-    offset: float = setting(0.0, "what is added to |det B U|; 0 is the paper's, 0.001 the code's", "[0, inf)")
+    offset: float = setting(0.0, "added to |det B U|; 0 is the paper's, 0.001 the code's", "[0, inf)")
 
     of_batch: ClassVar[bool] = True
     requires = ("batches of as many as classes",)

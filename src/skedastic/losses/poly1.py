@@ -35,7 +35,7 @@ class Poly1(PerExampleLoss):
     """Cross entropy with its first polynomial coefficient moved."""
 
     epsilon: float = setting(
-        2.0, "what is added to the first polynomial coefficient; 0 is cross entropy, 2 the paper's", "[-1, inf)"
+        2.0, "added to the first polynomial coefficient; 0 is cross entropy, 2 the paper's", "[-1, inf)"
     )
 
     reduces_to_cross_entropy = ({"epsilon": 0.0},)

@@ -42,7 +42,7 @@ class SCE(PerExampleLoss):
 
     alpha: float = setting(0.1, "weight of the cross entropy; 0.1 for CIFAR-10", "[0, inf)")
     beta: float = setting(1.0, "weight of the reverse cross entropy; 1 for CIFAR-10", "[0, inf)")
-    log_zero: float = setting(-4.0, "what log 0 is taken for (A), such as -4", "(-inf, 0)")
+    log_zero: float = setting(-4.0, "A, the value of log 0, such as -4", "(-inf, 0)")
 
     reduces_to_cross_entropy = ({"alpha": 1.0, "beta": 0.0},)
 

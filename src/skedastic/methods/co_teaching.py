@@ -50,11 +50,11 @@ class ForgettingState(TwoNetworksState):
 
 @dataclass(frozen=True, kw_only=True)
 class CoTeaching(TwoNetworks[ForgettingState]):
-    """Train two networks, each on what the other finds easy."""
+    """Train two networks, each on the examples that are easy for the other."""
 
     forget_rate: Rate = setting(
         "auto",
-        "τ, the share of a batch to leave out, such as the share of wrong labels; auto: what the estimate says, from "
+        "τ, the share of a batch to leave out, such as the share of wrong labels; auto: the estimate's, from "
         "held-out predictions; 0 leaves none out",
         "[0, 1)",
     )
@@ -96,7 +96,7 @@ class CoTeaching(TwoNetworks[ForgettingState]):
         return ForgettingState(net, other, self.class_constants(task), rate_of(self.forget_rate, task, self.card.name))
 
     def objective(self, step: Step[ForgettingState]) -> Objective:
-        """Return the sum of both networks' means over what the other keeps."""
+        """Return the sum of both networks' means over the examples that the other keeps."""
         forgotten = forget_rate(
             float(step.state.rate), step.clock.epoch, epoch_of(self.gradual, step.clock.epochs), self.exponent
         )

@@ -2,7 +2,7 @@
 
 Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017, section 3: the
 square's centre is drawn uniformly among the pixels of each image, so that the square may stick out over the edge, and
-what it covers is 0 after normalization.
+the covered pixels are 0 after normalization.
 
 Compared with github.com/uoguelph-mlrg/Cutout (commit 287f934): the same pixels for a square of even length; there, one
 of odd length is smaller by one pixel. Networks here normalize pixels themselves, so that 0 after normalization is a

@@ -1,14 +1,14 @@
 """ELR+: early-learning regularization of two networks on mixtures, each with the other's EMA's predictions as target.
 
 Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy
-Labels", NeurIPS 2020, section 4.3 and appendix: as `elr`, but the target of a network is the moving average of what
-the other's averaged weights predict, w̄ ← α w̄ + (1 − α) w; inputs, labels and targets are mixed alike (mixup); α and
-λ rise at the beginning.
+Labels", NeurIPS 2020, section 4.3 and appendix: as `elr`, but the target of a network is the moving average of the
+predictions of the other's averaged weights, w̄ ← α w̄ + (1 − α) w; inputs, labels and targets are mixed alike (mixup);
+α and λ rise at the beginning.
 
 Compared with github.com/shengliuzi/ELR (commit 934af53, ELR_plus): the same losses, targets and EMAs from the same
 numbers. As there, each network has mixtures of its own, λ_mix ≥ 1/2 is the share of the example whose place a mixture
 takes, averaged networks are run on the clean batch in training mode, so that their BatchNorm has statistics of its
-own, and the prediction is the mean of one network's logits and the other's averaged one's. What differs: its two
+own, and the prediction is the mean of one network's logits and the other's averaged one's. The difference: its two
 loaders draw wrong labels each for itself, so that together its networks see cleaner labels than there are; here there
 is one set of labels. Run on two GPUs, its targets come from EMAs of the epoch before. It ramps by steps (40,000 of
 78,000), we by epochs (`ramp`). For CIFAR-100 alone it multiplies labels by targets; we don't.

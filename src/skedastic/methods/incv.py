@@ -44,7 +44,7 @@ from skedastic.methods.erm import ERM
 Pattern = Literal["symmetric", "asymmetric"]
 CANDIDATE, SELECTED, DROPPED = 0, 1, 2
 MOST = 0.9  # the largest noise rate that is believed
-STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: what earlier stages handed on
+STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: tensors that earlier stages handed on
 
 
 def noise_rate(agreement: float, labels: int) -> float:
@@ -258,7 +258,7 @@ class INCV(TwoNetworks[INCVState]):
         return len(task.classes) if self.pattern == "symmetric" else 2
 
     def objective(self, step: Step[INCVState]) -> Objective:
-        """Return the sum of both networks' means over what the other keeps."""
+        """Return the sum of both networks' means over the examples that the other keeps."""
         clock = step.clock
         selected = step.state.selected.of(step.batch.index) == 1
         forgotten = forget_rate(float(step.state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))

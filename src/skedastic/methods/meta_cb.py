@@ -31,7 +31,7 @@ from skedastic.methods.bases.one_network import OneNetworkState
 
 @dataclass(frozen=True, kw_only=True)
 class MetaCB(LearnedWeights[OneNetworkState]):
-    """Weigh classes by their counts, and each example by what a balanced reference set adds."""
+    """Weigh classes by their counts, and each example by a correction from a balanced reference set."""
 
     class_weights: ClassWeights | None = setting(
         factory=lambda: Deferred(of=EffectiveNumber(), start=0.8),

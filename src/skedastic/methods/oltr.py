@@ -165,7 +165,7 @@ class _Plain(OneNetwork[_PlainState]):
 
 
 class WithFeatures(NamedTuple):
-    """What a forward gives the objective."""
+    """The parts of a forward that the objective needs."""
 
     losses: Tensor  # [B]
     features: Tensor  # [B, d]

@@ -1,4 +1,4 @@
-"""The published names, one table: what each stands for, where it is from, and under which heading it is listed.
+"""The published names, one table: the meaning, the source and the heading of each.
 
 Every method is there under its own name with its defaults; these are the others. A setting of a preset can be changed
 like any other: `cb-focal(loss=focal(gamma=2))`.
@@ -198,7 +198,7 @@ NAMED: Mapping[str, Named] = {
 
 
 class Preset(NamedTuple):
-    """What a user may ask for: a method's class, with the settings that the name stands for."""
+    """A name of a method: its class, and the settings that the name stands for."""
 
     cls: type[Method]
     settings: Mapping[str, Any]

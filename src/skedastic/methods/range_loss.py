@@ -64,7 +64,7 @@ def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
 
 
 class WithFeatures(NamedTuple):
-    """What a forward gives the objective."""
+    """The parts of a forward that the objective needs."""
 
     losses: Tensor  # [B]
     features: Tensor | None  # [B, d], where they are needed
@@ -101,7 +101,7 @@ class RangeLoss(OneNetwork[OneNetworkState]):
     )
 
     def forward(self, state: OneNetworkState, batch: Batch) -> Out:
-        """Run the network, and keep what its head reads."""
+        """Run the network, and keep the features that its head reads."""
         if self.lam == 0:
             out = super().forward(state, batch)
             return Out(out.logits, WithFeatures(out.extra, None))

@@ -4,8 +4,8 @@ Source: Song, Hu, Auli, Dauphin, Ma, "Robust and On-the-fly Dataset Denoising fo
 (Song et al. 2020 of HAR's paper): at a large learning rate, wrong labels are not learned yet. In epoch E, of each
 example the mean of its losses over the last h epochs is compared with the losses that uniformly random labels would
 have; examples above their p-th percentile are never trained on again. The losses of random labels are simulated by the
-network's parameters alone: the last layer on features max(z, 0), z ~ N(0, 1), which is what BatchNorm and ReLU before
-it give.
+network's parameters alone: the last layer on features max(z, 0), z ~ N(0, 1), which BatchNorm and ReLU before it
+give.
 
 The authors published no code, and the paper's text was not at hand: this is its abstract and what HAR's paper says of
 it; p = 10 and h = 2 are theirs as far as we know. `simulated="predictions"` is ours, for networks without BatchNorm
@@ -68,7 +68,7 @@ class SmallLoss(Reweighting[TrimmedState]):
 
     card: ClassVar[Card] = Card(
         name="small-loss",
-        title="Trimming of what has the loss of a random label (ODD)",
+        title="Trimming of examples with the loss of a random label (ODD)",
         paper="Song et al., Robust and On-the-fly Dataset Denoising for Image Classification, ECCV 2020",
         equations="drop i where the mean of ℓ_i over h epochs > the p-th percentile of ℓ(W max(z, 0), ỹ), z ~ N(0, "
         "1), ỹ uniform",

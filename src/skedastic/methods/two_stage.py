@@ -38,7 +38,8 @@ class TwoStage(Recipe):
         meaning="the method of the second, one that trains a single network; erm(sampler=class-balanced) by default",
     )
     train: str = setting(
-        "head", "what the second stage trains: head, last-block (with the head), all, or patterns of module names"
+        "head",
+        "the part that the second stage trains: head, last-block (with the head), all, or patterns of module names",
     )
     fresh_head: bool = setting(True, "whether the second stage begins with a newly initialized last layer")
     begins: float = setting(0.9, "the fraction of the epochs after which the second stage begins", "(0, 1)")
@@ -56,7 +57,7 @@ class TwoStage(Recipe):
         equations="stage 1: `first`; stage 2: `then`, on `train`",
         family="two stages",
         never_erm="the optimizer and its schedule begin again with the second stage",
-        cost="1 × plain training; of the second stage only what it trains is backpropagated",
+        cost="1 × plain training; of the second stage only the trained part is backpropagated",
     )
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class TwoStage(Recipe):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What both stages can do; they take a last layer where it is replaced or trained alone."""
+        """Those of both stages; they take a last layer where it is replaced or trained alone."""
         able = super().capabilities & self.then.capabilities
         own_head = self.fresh_head or self.train in ("head", "last-block")
         return able & Capabilities(takes=(LAST_LAYER,)) if own_head else able

@@ -49,7 +49,7 @@ def choose(inputs: Inputs) -> str:
     Parameters
     ----------
     inputs : Inputs
-        What the network reads.
+        The network's input.
     """
     if inputs.tokens:
         return "bilstm"
@@ -66,7 +66,7 @@ def make(
     name : str
         A model's name, "auto", or a name with a prefix.
     inputs : Inputs or tuple of int
-        What it reads, or the shape of one example of real numbers.
+        Its input, or the shape of one example of real numbers.
     classes : int
         The size of its output.
     options : mapping, optional

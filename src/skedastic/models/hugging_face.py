@@ -208,7 +208,7 @@ def _config(name: str) -> Any:
     with _quiet(name):
         config = _transformers().AutoConfig.from_pretrained(name, trust_remote_code=False)
     if hasattr(config, "use_cache"):
-        config.use_cache = False  # keys and values of a text that goes on, which none here does
+        config.use_cache = False  # it has keys and values for a text that is continued, which none here is
     config.return_dict = True
     return config
 
@@ -279,7 +279,7 @@ def _transformers() -> Any:
 
 @contextmanager
 def _quiet(name: str, done: str = "loaded") -> Iterator[None]:
-    """Keep the package from talking; say in one line what can't be done. Raises UserError."""
+    """Keep the package quiet, and its errors to one line. Raises UserError."""
     own: Any = _transformers().utils.logging
     hub = logging.getLogger("huggingface_hub")
     verbosity, level, bars = own.get_verbosity(), hub.level, own.is_progress_bar_enabled()

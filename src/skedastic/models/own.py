@@ -26,7 +26,7 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 
 
 def own_network(name: str) -> nn.Module:
-    """Return what the named function or class gives when called without arguments.
+    """Return the network that the named function or class gives when called without arguments.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def own_network(name: str) -> nn.Module:
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    """Return what the named function gives, called with those of `inputs`, `classes` and the options that it takes.
+    """Return the network that the named function gives for `inputs`, `classes` and options, where it takes these.
 
     Images come to it standardized, ids and tokens as `RowInput` gives them.
 

@@ -25,7 +25,7 @@ def vector_width(inputs: Inputs) -> int:
     Parameters
     ----------
     inputs : Inputs
-        What a row holds.
+        The contents of a row.
     """
     return inputs.real + sum(map(embedding_width, inputs.sizes))
 
@@ -39,7 +39,7 @@ class RowInput(nn.Module):
         Reads the vector [B, v] of numbers and embedded categories; or, where the row ends with a text, its tokens
         [B, L] int64, and as a second argument the vector, where v is not 0.
     inputs : Inputs
-        What a row holds.
+        The contents of a row.
     """
 
     def __init__(self, net: nn.Module, inputs: Inputs) -> None:

@@ -43,7 +43,7 @@ class Snapshot:
 
 
 class Checkpoints:
-    """The checkpoints of one training run: a file for each stage, overwritten as the stage goes on.
+    """The checkpoints of one training run: a file for each stage, overwritten while it trains.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Checkpoints:
         return time.monotonic() - self._last >= self.every
 
     def write(self, stage: str, snapshot: Snapshot) -> None:
-        """Write the state of a stage, in the place of an earlier one. Where that can't be, warn: training goes on.
+        """Write the state of a stage, in the place of an earlier one. Where that fails, warn: training goes on.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Checkpoints:
             The reason, as a clause.
         """
         path = str(self._path(stage))
-        given = f"can't go on from the checkpoint {path!r}"
+        given = f"can't resume from the checkpoint {path!r}"
         return UserError(f"{reason}; delete it, or start again", setting=path, given=given)
 
     def _path(self, stage: str) -> Path:

@@ -21,7 +21,7 @@ class TrainingConfig(Configurable):
 
     epochs: int = setting(60, "passes over the training data", "[1, inf)")
     batch_size: int = setting(128, "examples in a batch; BatchNorm can't take a single one", "[2, inf)")
-    optimizer: OptimizerName = setting("sgd", "what steps the weights; sgd has momentum")
+    optimizer: OptimizerName = setting("sgd", "the optimizer of the weights; sgd has momentum")
     lr: float = setting(0.05, "learning rate; 0.05 is a good start for sgd, 0.001 for adam", "(0, inf)")
     momentum: float = setting(0.9, "momentum of sgd", "[0, 1)")
     weight_decay: float = setting(1e-4, "how strongly weights are pulled to 0", "[0, inf)")

@@ -177,13 +177,13 @@ def train(
     seed : int
         Of the initial weights, the order of the examples, their augmentation and dropout.
     task : Task, optional
-        What the method may know beyond the data, such as the groups' statistics.
+        The data, as far as the method may know them, and more, such as the groups' statistics.
     reference : Dataset, optional
         Trusted examples, for methods that need them.
     progress : callable, optional
         Told the stage, the epochs done and the epochs of the stage, after each epoch.
     checkpoints : Checkpoints, optional
-        Kept as training goes on; training resumes from those that are there.
+        Written while training; training resumes from those that are there.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def rebuild(
 
 
 def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
-    """Return the epochs of each stage, at least one each; rounded so that they sum to what their fractions sum to."""
+    """Return the epochs of each stage, at least one each; rounded so that their sum is that of their fractions."""
     counted = [stage for stage in stages if stage.passes is None]
     total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
     lengths, done, fraction, left = [], 0, 0.0, len(counted)
@@ -295,7 +295,7 @@ def _placed(state: State, training: TrainingConfig, device: torch.device) -> Sta
     if training.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if training.compile:
-        torch.compiler.reset()  # else what was compiled for earlier networks counts against the limit of recompilations
+        torch.compiler.reset()  # else earlier networks' code counts against the limit of recompilations
         for network in state.children():
             network.compile()
     return state.to(device)

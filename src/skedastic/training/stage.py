@@ -301,7 +301,7 @@ def _freeze(module: nn.Module) -> None:
 
 
 def rows_of(dataset: Dataset) -> RowLabels:
-    """Return what a sampler may know of a data set.
+    """Return the classes and groups of a data set's rows, for samplers.
 
     Parameters
     ----------

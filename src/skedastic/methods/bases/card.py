@@ -28,9 +28,9 @@ Role = Literal["baseline", "other", "headline"]  # in a comparison of all method
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """The tasks that a method is for, what it needs, and how it can't be wrapped; by default nothing limits it.
+    """The tasks of a method, its needs, and the ways in which it can't be wrapped; by default nothing limits it.
 
-    `a & b` is what a method of both parts can do: where both have a reason against the same wrapping, that of `a`
+    `a & b` are those of a method of both parts: where both have a reason against the same wrapping, that of `a`
     counts.
 
     Parameters
@@ -38,7 +38,7 @@ class Capabilities:
     tasks : frozenset of str
         "classification", "regression" or both.
     needs : frozenset of str
-        What it needs beyond the data: GROUP_STATS, REFERENCE.
+        Its needs beyond the data: GROUP_STATS, REFERENCE.
     takes : tuple of str
         The networks and data that it takes, in words, such as LAST_LAYER or IMAGES.
     incompatible_with : Mapping of str to str
@@ -51,7 +51,7 @@ class Capabilities:
     incompatible_with: Mapping[str, str] = field(default_factory=dict)
 
     def __and__(self, other: Capabilities) -> Capabilities:
-        """Return what is left where both limits apply."""
+        """Return the capabilities under both limits."""
         return Capabilities(
             tasks=self.tasks & other.tasks,
             needs=self.needs | other.needs,

@@ -43,7 +43,7 @@ class Lookahead(Generic[N]):
     clock : Clock
         Where training stands.
     engine : Engine
-        What steps the optimizers.
+        It steps the optimizers.
     """
 
     def __init__(self, method: LearnedWeights[N], state: N, batch: Batch, clock: Clock, engine: Engine) -> None:
@@ -132,7 +132,7 @@ class LearnedWeights(OneNetwork[N]):
         parameters : mapping of Tensor
             The parameters to take them at, by name.
         engine : Engine
-            What steps the optimizers.
+            It steps the optimizers.
         """
         batch = engine.draw(REFERENCE)
         logits = outputs(run_with(state.net, parameters, batch.x))

@@ -23,7 +23,7 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, S, 
 from skedastic.methods.bases.task import Task
 
 MakeNet = Callable[[], nn.Module]  # gives a newly initialized network each time
-Optimizer = Literal["configured", "sgd", "adam", "adamw"]  # what a stage may step by
+Optimizer = Literal["configured", "sgd", "adam", "adamw"]  # the optimizers of a stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Stage:
     data : callable, optional
         From the task to the rows to train on, [m]; by default all.
     reinit : bool
-        Whether it starts from a new state; else it goes on from the stage before.
+        Whether it starts from a new state; else it starts from the state of the stage before.
     enter : callable, optional
-        Makes this stage's state of the one before, where it goes on.
+        From the state of the stage before and the task to this stage's state, where `reinit` is false.
     trainable : callable, optional
         From the state to the parameters to train; by default all of the method's. A part that is frozen whole is in
         evaluation mode, and so are layers without parameters before the trained ones.
@@ -81,7 +81,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Configurable, ABC, Generic[S]):
-    """A training algorithm over states `S`. Override what differs from plain training; most override `objective`."""
+    """A training algorithm over states `S`. Override the parts unlike plain training; most override `objective`."""
 
     card: ClassVar[Card]
 
@@ -199,7 +199,7 @@ class Method(Configurable, ABC, Generic[S]):
         clock : Clock
             Where training stands.
         engine : Engine
-            What steps the optimizers.
+            It steps the optimizers.
         """
         step = Step(state, batch, self.forward(state, batch), clock)
         with torch.no_grad():
@@ -220,7 +220,7 @@ class Method(Configurable, ABC, Generic[S]):
         clock : Clock
             Where training stands.
         engine : Engine
-            What steps the optimizers.
+            It steps the optimizers.
         """
         return None
 

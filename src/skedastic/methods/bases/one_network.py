@@ -107,7 +107,7 @@ class OneNetwork(Method[N]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the method and all of its parts can do."""
+        """Those of the method and of all of its parts."""
         loss = self.loss
         own_head = not isinstance(self.head, AutoHead) or loss.cosines or loss.outputs != 1
         hard = not loss.soft and "classification" in loss.supports
@@ -119,7 +119,7 @@ class OneNetwork(Method[N]):
         return super().capabilities & parts
 
     def least_batch(self, task: Task) -> int:
-        """Return what the loss takes."""
+        """Return the size of the smallest batch that the loss takes."""
         return self.loss.least_batch(len(task.classes))
 
     def streams(self, task: Task) -> dict[str, Sampler]:
@@ -178,7 +178,7 @@ class OneNetwork(Method[N]):
         return len(task.classes) or self.loss.outputs
 
     def class_constants(self, task: Task) -> ClassConstants:
-        """Return what the loss needs to know of the classes, and their weights.
+        """Return the loss's constants of the classes, and their weights.
 
         Parameters
         ----------

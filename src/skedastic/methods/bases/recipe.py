@@ -1,4 +1,4 @@
-"""A recipe: a method that is only its stages, and what recipes share."""
+"""The base of recipes: methods that are only their stages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Recipe(Method):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the recipe and its first stages can do."""
+        """Those of the recipe and of its first stages."""
         return super().capabilities & self.first.capabilities
 
     def init(self, task: Task, make_net: MakeNet) -> State:
@@ -73,7 +73,7 @@ class Recipe(Method):
         return tuple(replace(stage, epochs=stage.epochs * share) for stage in self.first.stages(task))
 
     def least_batch(self, task: Task) -> int:
-        """Return what all stages take."""
+        """Return the size of the smallest batch that all stages take."""
         return max(stage.method.least_batch(task) for stage in self.stages(task))
 
     def forward(self, state: State, batch: Batch) -> Out:

@@ -79,7 +79,7 @@ class Objective(NamedTuple):
     Parameters
     ----------
     total : Tensor
-        What is minimized, a scalar.
+        The number that is minimized, a scalar.
     per_example : Tensor
         The unregularized, unweighted losses, [B], detached.
     logs : mapping of Tensor
@@ -121,7 +121,7 @@ class Step(Generic[S]):
     batch : Batch
         The examples of the step.
     out : Out
-        What the forward gave of them.
+        The result of the forward.
     clock : Clock
         Where training stands.
     """

@@ -53,7 +53,7 @@ class Wrapper(Method):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What both can do."""
+        """Those of both."""
         return super().capabilities & self.base.capabilities
 
     def init(self, task: Task, make_net: MakeNet) -> State:
