@@ -50,8 +50,8 @@ def test_its_counts_are_cleanlabs(seed):
     joint = torch.zeros(5, 5, dtype=torch.int64)
     joint.index_put_((y[found >= 0], found[found >= 0]), torch.tensor(1), accumulate=True)
     theirs = compute_confident_joint(y.numpy(), p.numpy(), calibrate=False)
-    # Theirs gives an example that is confident of several classes to its most probable one, confident or not (the paper:
-    # to the most probable of those), and no diagonal less than 1.
+    # An example may be confident of several classes. Theirs gives it to its most probable one, confident or not (the
+    # paper: to the most probable of those), and no diagonal less than 1.
     assert np.abs(joint.numpy() - theirs).sum() <= 0.01 * len(y)
 
 

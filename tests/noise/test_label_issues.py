@@ -70,7 +70,7 @@ def literally(p: np.ndarray, given: int, noise: np.ndarray) -> list[float]:
 
 
 def test_the_direction_of_noise_is_told() -> None:
-    """Of class 0, 40 % are given as 1, and nothing the other way: an unsure example is suspect as a 1, and not as a 0."""
+    """40 % of class 0 are given as 1, and nothing the other way: an unsure example is suspect as a 1, not as a 0."""
     rng = np.random.default_rng(0)
     clean = rng.integers(0, 3, 3000)
     given = np.where((clean == 0) & (rng.random(3000) < 0.4), 1, clean)

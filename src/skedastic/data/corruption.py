@@ -25,13 +25,28 @@ def corrupt(
     imbalance: str | None = None,
     seed: int = 0,
 ) -> tuple[Dataset, Truth | None]:
-    """Return a noisier, rarer training set and the clean labels of what is left of it.
+    """Return a noisier and more imbalanced training set, and the clean labels of its examples.
 
-    noise: "1<->8:0.4,3->9:0.2", "uniform:0.2" or "pairs:0.2". imbalance: "step:10:1,3,8", "step:10" (the second half of
-    the classes) or "longtail:100". truth: what is known of the clean labels already; where nothing is, and no noise is
-    injected, nothing is known afterwards. A group that is the label follows the noisy label.
-    Depends on the seed, the data and the specifications alone. Raises UserError where a specification is wrong, and
-    where a class is left with fewer than two examples.
+    The result depends on the seed, the data and the specifications alone. A group that is the label follows the noisy
+    label.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training set, with labels.
+    truth : Truth or None, optional
+        The clean labels that are known already. Without them and without noise, none are known afterwards.
+    noise : str or None, optional
+        "1<->8:0.4,3->9:0.2", "uniform:0.2" or "pairs:0.2" (`parse_noise`).
+    imbalance : str or None, optional
+        "step:10:1,3,8", "step:10" (the second half of the classes) or "longtail:100" (`parse_imbalance`).
+    seed : int, optional
+        Of both random streams.
+
+    Raises
+    ------
+    UserError
+        A specification is wrong, or a class is left with fewer than two examples.
     """
     for_noise, for_imbalance = np.random.SeedSequence(seed).spawn(2)
     if noise:
@@ -49,7 +64,17 @@ def corrupt(
 
 
 def flip_labels(y: NDArray[np.int64], transition: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw a noisy label [n] for each label y [n]. transition: [C, C], P(noisy label | label), rows sum to 1."""
+    """Draw a noisy label [n] int64 for each label.
+
+    Parameters
+    ----------
+    y : ndarray
+        The labels, [n] int64 in 0..C-1.
+    transition : ndarray
+        P(noisy label | label), [C, C]; rows sum to 1.
+    rng : Generator
+        Draws once for each label.
+    """
     cumulative = transition.cumsum(axis=1)
     cumulative /= cumulative[:, -1:]  # else rounding could leave a gap below 1, and a label of probability 0 be drawn
     noisy: NDArray[np.int64] = (rng.random(len(y))[:, None] >= cumulative[y]).sum(axis=1)
@@ -57,18 +82,39 @@ def flip_labels(y: NDArray[np.int64], transition: NDArray[np.float64], rng: np.r
 
 
 def thin_out(y: NDArray[np.int64], kept: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return which rows stay, ascending, when kept [C] examples of each class, drawn without replacement, do."""
+    """Return the rows that stay, ascending, when examples of each class are drawn without replacement.
+
+    Parameters
+    ----------
+    y : ndarray
+        The labels, [n] int64 in 0..C-1.
+    kept : ndarray
+        The number of examples of each class that stay, [C].
+    rng : Generator
+        Draws the order of the rows.
+    """
     order = rng.permutation(len(y))
     rows = [order[y[order] == label][:count] for label, count in enumerate(kept)]
     return np.sort(np.concatenate(rows))
 
 
 def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes that are worse off than others: the default focus of a comparison.
+    """Return the classes that are corrupted more than others: the default focus of a comparison.
 
-    They flip more often than the class that flips least, or keep no more than 1/sqrt(ratio) of their examples (the
-    named classes of a step, the rarer half of a long tail). Nothing where no class or every class would be.
-    Raises UserError where a specification is wrong.
+    They flip more often than the class that flips least, or keep at most 1/sqrt(ratio) of their examples (the named
+    classes of a step, the rarer half of a long tail). There are none where no class or every class would be named.
+
+    Parameters
+    ----------
+    noise, imbalance : str or None
+        The specifications, as in `corrupt`.
+    classes : sequence of str
+        The names of the C classes.
+
+    Raises
+    ------
+    UserError
+        A specification is wrong.
     """
     affected = np.zeros(len(classes), dtype=bool)
     if noise:

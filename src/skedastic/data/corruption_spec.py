@@ -21,9 +21,21 @@ IMBALANCE_FORMS = "step:RATIO, step:RATIO:a,b,c or longtail:RATIO"
 def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
     """Return the transition matrix [C, C]: entry [a, b] is the probability that an example of class a is labelled b.
 
-    `a<->b:p` exchanges two classes with probability p, `a->b:p` flips one way, `uniform:p` flips to another class drawn
-    uniformly, `pairs:p` to the next class in order, the last to the first (Han et al. 2018). p in [0, 1].
-    a, b: names, or positions such as #3. Rules act on the clean label, once: a class may flip by one rule only. Raises UserError where that isn't so.
+    `a<->b:p` exchanges two classes with probability p, and `a->b:p` flips one way. `uniform:p` flips to another class
+    drawn uniformly, and `pairs:p` to the next class in order, the last to the first (Han et al. 2018). Rules act on the
+    clean label, once, so a class may flip by one rule only.
+
+    Parameters
+    ----------
+    spec : str
+        The rules. p is in [0, 1]; a and b are names, or positions such as #3.
+    classes : sequence of str
+        The names of the C classes.
+
+    Raises
+    ------
+    UserError
+        The specification can't be read, or names a class wrongly.
     """
     whole = re.fullmatch(r"\s*(uniform|pairs)\s*:\s*([^:,]*)", spec)
     if whole:
@@ -42,24 +54,52 @@ def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Imbalance:
-    """How many examples each class keeps: share [C], in (0, 1], of the largest class's count, or of its own count."""
+    """The number of examples that each class keeps.
+
+    Parameters
+    ----------
+    ratio : float
+        The imbalance, at least 1.
+    share : ndarray
+        The share that each class keeps, [C], in (0, 1].
+    of_largest : bool
+        Whether it is the share of the largest class's count, or of the class's own count.
+    """
 
     ratio: float
     share: NDArray[np.float64]
     of_largest: bool
 
     def kept(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many of counts [C] examples each class keeps: rounded down, at least 1, at most what it has."""
+        """Return the number of examples that each class keeps, [C]: rounded down, at least 1, at most all of them.
+
+        Parameters
+        ----------
+        counts : ndarray
+            The number of examples of each class, [C] int64.
+        """
         base = counts.max() if self.of_largest else counts
         whole = np.floor(base * self.share + 1e-9).astype(np.int64)  # 300 * (1 / 3) is 99.99… or 100
         return np.minimum(np.maximum(whole, 1), counts)
 
 
 def parse_imbalance(spec: str, classes: Sequence[str]) -> Imbalance:
-    """Read `step:RATIO[:a,b,c]` or `longtail:RATIO`, RATIO ≥ 1.
+    """Return the imbalance that `step:RATIO[:a,b,c]` or `longtail:RATIO` describes, RATIO ≥ 1.
 
-    A step cuts the named classes to count / RATIO, by default the second half in class order; a long tail leaves class
-    i of C with n_max * RATIO^(-i / (C - 1)) (both: Cao et al. 2019). Raises UserError for other specifications.
+    A step cuts the named classes to count / RATIO, by default the second half in class order. A long tail leaves class
+    i of C with n_max * RATIO^(-i / (C - 1)) examples (both: Cao et al. 2019).
+
+    Parameters
+    ----------
+    spec : str
+        The specification.
+    classes : sequence of str
+        The names of the C classes.
+
+    Raises
+    ------
+    UserError
+        The specification can't be read.
     """
     parts = re.fullmatch(r"\s*(step|longtail)\s*:\s*([^:]*?)\s*(?::(.*))?", spec, re.DOTALL)
     if parts is None or (parts[1] == "longtail" and parts[3] is not None):

@@ -1,4 +1,7 @@
-"""The data that training sees: features, targets as given, stable names, groups. Clean targets are apart, in `Truth`."""
+"""The data that training sees: features, targets as given, stable names, groups.
+
+Clean targets are kept apart, in `Truth`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ DEFAULT_MEMORY = 2 * 2**30  # bytes; streamed features that are larger stay on d
 
 
 class Stream(Protocol):
-    """Features that are read from disk when they are asked for, n examples of one shape."""
+    """Features that are read from disk when they are asked for: n examples of one shape."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,7 +41,13 @@ class Stream(Protocol):
         ...
 
     def take(self, rows: Tensor) -> Stream:
-        """Return the stream of the examples at positions `rows` [m]; nothing is read."""
+        """Return some of the examples as a stream; nothing is read.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The positions of the examples, [m] int64.
+        """
         ...
 
 
@@ -54,27 +63,28 @@ class Dataset:
     x : Features
         Features, float32 [n, d] or images [n, C, H, W] (uint8, or float32 in [0, 1]), or a stream of them.
     y : Tensor
-        Targets as given, maybe corrupted: labels [n] int64 in 0..C-1, or numbers [n] float64 in the user's units.
+        Targets as given, which may be corrupted: labels [n] int64 in 0..C-1, or numbers [n] float64 in the user's
+        units.
     index : Tensor
         The row in the source, [n] int64, stable for life.
     group : Tensor
         [n] int64 in 0..G-1.
     target : Target
-        Says what y is.
+        The kind of y.
     grouping : Grouping
-        Says what the groups are.
+        The G groups.
     kind : str
         "table", "text" or "image".
     tokens : int
-        How many of the last columns of x are the ids of a text, 0 after its end.
+        The number of the last columns of x that are the ids of a text, 0 after its end.
     has_ids : bool
-        Whether some columns of x are ids, which can be neither mixed nor moved.
+        Whether some columns of x are ids, which can't be mixed or moved.
     unit : Tensor or None
-        [n] int64, what no split may tear apart.
+        The unit of each example, [n] int64; a split keeps a unit whole.
     soft : Tensor or None
         Shares of annotators' votes, [n, C] float32; trained on where a method can.
     disagreement : Tensor or None
-        How noisy each example's annotators say that it is, [n] float64.
+        How noisy each target is by the disagreement of its annotators, [n] float64.
     """
 
     x: Features
@@ -99,7 +109,13 @@ class Dataset:
         return len(self.y)
 
     def subset(self, rows: Tensor) -> Dataset:
-        """Return the examples at positions `rows` [m] int64, in that order; a stream stays a stream."""
+        """Return some of the examples, in the order that is given; a stream stays a stream.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The positions of the examples, [m] int64.
+        """
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
         parts = {name: part[rows] for name in OPTIONAL if (part := getattr(self, name)) is not None}
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows], **parts)
@@ -138,13 +154,24 @@ class Dataset:
         return self.grouping.counts(self.group)
 
     def with_targets(self, y: Tensor) -> Dataset:
-        """Return the data set with other targets y [n], in groups that follow them (`Grouping.follow`)."""
+        """Return the data set with other targets, in groups that follow them (`Grouping.follow`).
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, as `Dataset.y`, [n].
+        """
         return replace(self, y=y, group=self.grouping.follow(self.group, self.y, y, self.classes))
 
     def in_memory(self, memory: int = DEFAULT_MEMORY) -> Dataset:
-        """Read a stream that takes at most `memory` bytes into one tensor, once; else return the dataset as it is.
+        """Read a stream into one tensor, once, where it is small enough; else return the data set as it is.
 
-        What is stored was encoded once, and stays where it is.
+        Features that were encoded and stored once stay where they are.
+
+        Parameters
+        ----------
+        memory : int, optional
+            The most bytes that the tensor may take.
         """
         if isinstance(self.x, (Tensor, OnDiskFeatures)):
             return self
@@ -153,7 +180,15 @@ class Dataset:
 
 
 def without_padding(x: Tensor, tokens: int) -> Tensor:
-    """Return a batch x [B, d] whose last `tokens` columns are those of texts, cut to the longest of them."""
+    """Return a batch whose texts are cut to the longest of them.
+
+    Parameters
+    ----------
+    x : Tensor
+        The batch, [B, d].
+    tokens : int
+        The number of its last columns that are the ids of a text.
+    """
     if not tokens or not len(x):
         return x
     used = int((x[:, x.shape[1] - tokens :] != 0).any(0).sum())  # padding is at the end only
@@ -176,9 +211,17 @@ class Truth:
     index: Tensor
 
     def of(self, index: Tensor) -> Tensor:
-        """Return the clean targets [m] of the examples named by `index` [m] int64.
+        """Return the clean targets [m] of some examples.
 
-        Raises KeyError where one of them is unknown.
+        Parameters
+        ----------
+        index : Tensor
+            The examples, as `Dataset.index` names them, [m] int64.
+
+        Raises
+        ------
+        KeyError
+            The clean target of one of them is unknown.
         """
         ordered, order = self.index.sort()
         position = torch.searchsorted(ordered, index).clamp_max(max(len(ordered) - 1, 0))
@@ -188,5 +231,13 @@ class Truth:
 
 
 def with_clean_labels(test: Dataset, truth: Truth | None) -> Dataset:
-    """Return a test set with its clean targets, where they are known."""
+    """Return a test set with its clean targets, where they are known.
+
+    Parameters
+    ----------
+    test : Dataset
+        The test set.
+    truth : Truth or None
+        The clean targets of all of its examples.
+    """
     return test if truth is None else test.with_targets(truth.of(test.index))

@@ -48,7 +48,10 @@ class Bytes(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrowBytes:
-    """The bytes of a column of images in a `datasets.Dataset`, memory-mapped; it pickles as the path of the mapped file."""
+    """The bytes of a column of images in a `datasets.Dataset`, memory-mapped.
+
+    It pickles as the path of the mapped file.
+    """
 
     data: Any  # of one column, in the format "arrow"
     column: str
@@ -100,8 +103,16 @@ def _bytes_of(path: str) -> bytes | None:
 class EncodedImages:
     """n images of one size, kept encoded on disk, and decoded to uint8 [m, C, H, W] on demand.
 
-    encoded: of the whole source. rows: [n] int64, which of its rows these are. resized: images of another size are
-    cropped to the shape's middle and resized; else refused.
+    Parameters
+    ----------
+    encoded : Bytes
+        The encoded images of the whole source.
+    rows : Tensor
+        The rows of the source that these are, [n] int64.
+    size : tuple of int
+        (C, H, W).
+    resized : bool
+        Whether images of another size are cropped to the middle of this shape and resized; else they are refused.
     """
 
     encoded: Bytes
@@ -151,8 +162,8 @@ class EncodedImages:
             channels, height, width = self.size
             if image.size != (width, height) and not self.resized:
                 rule = (
-                    f"the image has {image.width} x {image.height} pixels, the first one has {width} x {height}; resize "
-                    "all images to one size with --image-size"
+                    f"the image has {image.width} x {image.height} pixels, the first one has {width} x {height}; "
+                    "resize all images to one size with --image-size"
                 )
                 raise UserError(rule, setting=name, value=f"{image.width} x {image.height}", given=name)
             if channels == 1 and image.mode != "L":
@@ -168,8 +179,20 @@ class EncodedImages:
 def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImages, tuple[str, ...]]:
     """Return the images of a source, and a note where they are resized.
 
-    size: pixels of each side. By default images stay as they are where the first ones are of one size; else each side gets
-    the smallest side among these, at most 64. The first image says whether all are grey or colour. Raises UserError where one can't be opened.
+    The first image says whether all are grey or colour.
+
+    Parameters
+    ----------
+    encoded : Bytes
+        The encoded images.
+    size : int or None, optional
+        The pixels of each side. By default images stay as they are where the first ones are of one size; else each side
+        gets the smallest side among these, at most 64.
+
+    Raises
+    ------
+    UserError
+        An image can't be opened.
     """
     sizes, grey = [], False
     for row in range(0, len(encoded), max(1, len(encoded) // SIZES_FROM)):
@@ -193,8 +216,8 @@ def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
         except (OSError, datasets.exceptions.DatasetsError) as error:
             reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
             rule = (
-                f"the images can't be mapped from the cache of the package datasets ({reason}); set HF_HOME to a folder "
-                "that can be written, with room for a copy of the file"
+                f"the images can't be mapped from the cache of the package datasets ({reason}); set HF_HOME to a "
+                "folder that can be written, with room for a copy of the file"
             )
             raise UserError(rule, setting=str(paths[0])) from None
     return ArrowBytes(data, column, shown_name(paths))
@@ -202,7 +225,10 @@ def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
 
 @contextmanager
 def quiet_datasets(name: str) -> Iterator[Any]:
-    """Lend the package datasets, without progress bars. Raises UserError, with the name of what needs it, where it is not there."""
+    """Lend the package datasets, without progress bars.
+
+    Raises UserError, with the name of the source that needs it, where it is not installed.
+    """
     try:
         import datasets
         from datasets.utils import are_progress_bars_disabled

@@ -37,11 +37,32 @@ class RawBatch(NamedTuple):
 class Loader:
     """Batches of a dataset in an order that the caller gives.
 
-    batch_size: at least `least`, which is at least 2. seed: of the augmentation; (seed, epoch) and the order give the same batches whether the
-    dataset is a tensor or a stream. augment: "crop-flip" (images: random crop with 4 pixels of padding, random
-    horizontal flip), "none", or "auto" (crop-flip for colour images). workers: processes that decode a stream; "auto"
-    takes the machine's cores, at most 8; 0 decodes in this process. Tensors need none.
-    A tensor is put on the device once and for all. Raises UserError for settings that can't be.
+    (seed, epoch) and the order give the same batches whether the dataset is a tensor or a stream. A tensor is put on
+    the device once and for all.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The examples.
+    batch_size : int, optional
+        The number of examples in a batch, at least `least`.
+    least : int, optional
+        The fewest examples that a batch may have, at least 2.
+    seed : int, optional
+        Of the augmentation.
+    augment : str, optional
+        "crop-flip" (images: random crop with 4 pixels of padding, random horizontal flip), "none", or "auto" (crop-flip
+        for colour images).
+    device : torch.device or str, optional
+        The device that batches are on.
+    workers : int or "auto", optional
+        The processes that decode a stream. "auto" takes the machine's cores, at most 8; 0 decodes in this process.
+        Tensors need none.
+
+    Raises
+    ------
+    UserError
+        The batch size is too small, or the augmentation is unknown or not for these data.
     """
 
     def __init__(
@@ -76,14 +97,28 @@ class Loader:
         self._beside = tuple(part.to(self.device) for part in (dataset.batch_targets, dataset.index, dataset.group))
 
     def steps(self, n_order: int) -> int:
-        """Return the number of batches of an order of `n_order` examples."""
+        """Return the number of batches of an epoch.
+
+        Parameters
+        ----------
+        n_order : int
+            The number of positions in its order.
+        """
         return len(self._sizes(n_order))
 
     def epoch(self, epoch: int, order: Tensor, *, augmented: bool = True) -> Iterator[RawBatch]:
-        """Return the batches of epoch `epoch`. order: [m] int64, positions in the dataset, as often as they come.
+        """Yield the batches of an epoch.
 
-        augmented: as the loader does; else the examples as they are.
-        The last batch is what is left; fewer than `least` examples, such as a single one, join the batch before.
+        The last batch holds the rest. Fewer than `least` examples, such as a single one, join the batch before.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch.
+        order : Tensor
+            Positions in the dataset, [m] int64; one may occur several times.
+        augmented : bool, optional
+            Whether the examples are augmented as the loader does; else they come as they are.
         """
         sizes = self._sizes(len(order))
         placed = order.to(self.device)
@@ -119,9 +154,18 @@ class Loader:
 
 
 def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Pad images [B, C, H, W] with 4 black pixels, crop each back to H x W at top and left [B], mirror where flip [B].
+    """Pad images with 4 black pixels, crop each back to its size, and mirror some of them.
 
-    One gather: the pixel that each output pixel is taken from is computed, then all are fetched at once.
+    This is one gather: the pixel that each output pixel is taken from is computed, then all are fetched at once.
+
+    Parameters
+    ----------
+    x : Tensor
+        The images, [B, C, H, W].
+    top, left : Tensor
+        The first row and the first column of each crop in the padded image, [B] int64 in 0..8.
+    flip : Tensor
+        Whether each image is mirrored, [B] bool.
     """
     batch, channels, height, width = x.shape
     padded = F.pad(x, (PADDING,) * 4)
@@ -141,7 +185,7 @@ def pieces(order: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:
 
 
 class _Decoder:
-    """What a worker runs: rows [B] in, pixels out; an error of the user's data comes back as a value, whole."""
+    """The function that a worker runs: rows [B] in, pixels out. A `UserError` comes back as a value, whole."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream

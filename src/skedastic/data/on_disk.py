@@ -1,4 +1,4 @@
-"""Encoded rows of a large table, in a temporary file: what is in memory of them does not grow with their number."""
+"""Encoded rows of a large table, in a temporary file: the memory that they take does not grow with their number."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class _File:
 
 
 class OnDiskFeatures:
-    """float32 [n, d] in a temporary file, which vanishes with the object; or some of its rows, by their positions there.
+    """Rows float32 [n, d] in a temporary file, which vanishes with the object; or some of its rows, by their positions.
 
-    Rows in random order are not read one by one: those of a part of an epoch are gathered in one pass over the file.
+    Rows in random order are not read one by one: the rows of a part of an epoch are gathered in one pass over the file.
     """
 
     dtype = torch.float32
@@ -84,7 +84,15 @@ class OnDiskFeatures:
         )
 
     def batches(self, order: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:
-        """Yield the examples at positions `order` [m], `sizes` at a time, from parts of the order that are read at once."""
+        """Yield examples in the given order, some at a time, from parts of the order that are read at once.
+
+        Parameters
+        ----------
+        order : Tensor
+            The positions of the examples, [m] int64.
+        sizes : iterable of int
+            The number of examples in each batch.
+        """
         ends = np.cumsum([0, *sizes])
         longest = int(np.diff(ends).max(initial=1))
         cuts = [*range(0, len(ends) - 1, max(1, PART // (FLOAT * self._width * longest))), len(ends) - 1]

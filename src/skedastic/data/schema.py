@@ -23,11 +23,11 @@ class Schema:
     grouping : Grouping
         The groups.
     kinds : mapping of str to ColumnKind
-        Of the feature columns of a table; none where the features are images.
+        The kind of each feature column of a table; empty where the features are images.
     day_first : mapping of str to bool
-        Of each column of dates, whether 3/4 is the third of April.
+        For each column of dates, whether 3/4 is the third of April.
     images : tuple of int
-        (C, H, W) of each image; nothing of a table.
+        (C, H, W) of each image; empty for a table.
     integers : bool
         Whether pixels are integers in 0..255.
     resized : bool
@@ -56,7 +56,18 @@ class Schema:
 
     @staticmethod
     def from_json(state: Mapping[str, Any]) -> Schema:
-        """Return the schema that `to_json` described. Raises UserError where it is damaged."""
+        """Return the schema that `to_json` described.
+
+        Parameters
+        ----------
+        state : mapping
+            The plain JSON values.
+
+        Raises
+        ------
+        UserError
+            A column is of a kind that is not known here.
+        """
         kinds: dict[str, ColumnKind] = {name: kind for name, kind in state["kinds"].items() if kind in COLUMN_KINDS}
         if len(kinds) != len(state["kinds"]):
             unknown = next(kind for kind in state["kinds"].values() if kind not in COLUMN_KINDS)

@@ -24,8 +24,8 @@ class ColumnSettings(Configurable):
     task: TaskName = setting("auto", "what is learned; auto is regression where the target holds measurements")
     groups: str | None = setting(
         None,
-        "what the groups are: a column, or several by comma, quantiles:COLUMN:N, superclass:FILE or cluster:K; by default "
-        "each label, or bins of numbers",
+        "what the groups are: a column, or several by comma, quantiles:COLUMN:N, superclass:FILE or cluster:K; by "
+        "default each label, or bins of numbers",
     )
     bins: int | None = setting(
         None,
@@ -44,7 +44,8 @@ class ColumnSettings(Configurable):
     )
     annotators: tuple[str, ...] = setting(
         (),
-        "columns of one person's labels each, or one of lists, or counts:COLUMN; they make the target where none is named",
+        "columns of one person's labels each, or one of lists, or counts:COLUMN; they make the target where none is "
+        "named",
     )
     split: str | None = setting(None, "column that names each row train, test or validation")
     group_by: str | None = setting(None, "column whose equal cells stay together in every split")
@@ -62,14 +63,26 @@ class TextSettings(Configurable):
     )
     length: int | None = setting(
         None,
-        "most tokens of a text, whose rest is cut off; by default as many as nine in ten training texts need, at most 256",
+        "most tokens of a text, whose rest is cut off; by default as many as nine in ten training texts need, at most "
+        "256",
         "[1, 100000]",
     )
     lowercase: bool = setting(True, "whether upper case makes no difference")
 
 
 def clusters_asked(groups: str | None) -> int | None:
-    """Return K of "cluster:K", None where the groups are something else. Raises UserError where K is not from 2 to 1000."""
+    """Return K of "cluster:K"; None where the groups are something else.
+
+    Parameters
+    ----------
+    groups : str or None
+        The specification of the groups, as `--groups` takes it.
+
+    Raises
+    ------
+    UserError
+        K is not from 2 to 1000.
+    """
     if groups is None or not groups.startswith(CLUSTER):
         return None
     number = groups.removeprefix(CLUSTER)

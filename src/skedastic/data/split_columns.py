@@ -1,4 +1,4 @@
-"""Which rows are for training and which for testing, and which belong together, where columns of the source say it."""
+"""The rows for training and for testing, and the rows that belong together, where columns of the source say it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,23 @@ VALIDATION = ("validation", "valid", "val", "dev", "eval")
 
 
 def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
-    """Return a source with the rows to test on, and what stays together, as the columns of `roles` say.
+    """Return a source with its test rows, and its units, as the columns of `roles` say.
 
-    Rows for validation are tested on where there are none for testing; else they are left out, and it is said. Raises
-    UserError for a cell that is none of these words, and where there is nothing to train or to test on.
+    Rows for validation are the test rows where none are named so; else they are left out, and a note says it.
+
+    Parameters
+    ----------
+    source : Source
+        The source of the table.
+    table : Table
+        Its rows.
+    roles : Roles
+        The columns that the user names.
+
+    Raises
+    ------
+    UserError
+        A cell is none of these words, or there is nothing to train on or to test on.
     """
     if roles.group_by is not None:
         codes, _ = coded(table.column(roles.group_by, "column to group by")[0])

@@ -23,9 +23,26 @@ REFERENCE = 0x2EF  # keeps the draw of a reference set apart from that of the te
 def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = None) -> Tensor:
     """Return the fold [n] int64, in 0..k-1, of each example.
 
-    unit: [n] int64, what stays in one fold; the rest then holds as nearly as it can.
-    group, y: [n] int64, y being `Dataset.strata`. Every stratum (group and label) spreads over the folds so that its counts in them differ by at
-    most one, as do the sizes of the folds. Raises UserError unless 2 ≤ k ≤ n.
+    Every stratum (group and label) spreads over the folds so that its counts in them differ by at most one. The sizes
+    of the folds differ by at most one too. With units, the folds keep both as nearly as whole units allow.
+
+    Parameters
+    ----------
+    group : Tensor
+        The group of each example, [n] int64.
+    y : Tensor
+        Its label, or 0 where targets are numbers, [n] int64 (`Dataset.strata`).
+    k : int
+        The number of folds, in [2, n].
+    seed : int
+        Of the draw.
+    unit : Tensor or None, optional
+        The unit of each example, [n] int64; a unit stays in one fold.
+
+    Raises
+    ------
+    UserError
+        k is not in [2, n], or there are fewer than k units.
     """
     n = len(y)
     if not 2 <= k <= n:
@@ -40,7 +57,10 @@ def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = Non
 
 
 def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) -> Tensor:
-    """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold. Raises UserError for fewer than k units."""
+    """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold.
+
+    Raises UserError where there are fewer than k units.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     units = len(torch.unique(unit))
@@ -57,17 +77,40 @@ def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) 
 
 
 def half(group: Tensor, y: Tensor, seed: int, unit: Tensor | None = None) -> Tensor:
-    """Return a stratified half of the examples as a mask [n] bool."""
+    """Return a stratified half of the examples as a mask [n] bool.
+
+    Parameters
+    ----------
+    group, y : Tensor
+        The group and the stratum of each example, [n] int64, as in `folds`.
+    seed : int
+        Of the draw.
+    unit : Tensor or None, optional
+        The unit of each example, [n] int64; a unit stays in one half.
+    """
     return folds(group, y, 2, seed, unit) == 0
 
 
 def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split a source into training and test rows, each in ascending order.
 
-    fraction: of each class that is held out for testing, in (0, 1); spread evenly over its groups. Every class is in
-    both parts; a group's only example of a class stays in training unless the class has no others. Numbers are
-    split as if of one class. Rows of one unit (`Source.unit`) stay together, and the shares are then as near as they can be.
-    Raises UserError for other fractions.
+    Every class is in both parts, and its test rows spread evenly over its groups. A group's only example of a class
+    stays in training unless the class has no others. Numbers are split as if of one class. Rows of one unit
+    (`Source.unit`) stay together; the shares are then as near as whole units allow.
+
+    Parameters
+    ----------
+    source : Source
+        The source, whole.
+    fraction : float
+        The share of each class that is held out for testing, in (0, 1).
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    UserError
+        The fraction is not in (0, 1).
     """
     if not 0 < fraction < 1:
         rule = "the fraction held out for testing must be in (0, 1), such as 0.3"
@@ -98,9 +141,24 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
 def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split training rows into those that stay and those set apart as a reference, each in ascending order.
 
-    fraction: of the rows [n] that is set apart, in (0, 1), as many of each class as of any other, at least one, but of no
-    class more than half of what it has. Numbers are split as if of one class. Raises UserError where a class has a
-    single row, which can't be in both.
+    The reference has equally many rows of each class, at least one, but at most half of the rows of a class. Numbers
+    are split as if of one class.
+
+    Parameters
+    ----------
+    source : Source
+        The source of the rows.
+    rows : Tensor
+        The training rows, [n] int64.
+    fraction : float
+        The share of them that is set apart, in (0, 1).
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    UserError
+        A class has a single row, which can't be in both parts.
     """
     rng = np.random.default_rng([seed, REFERENCE])
     y = source.target.strata(source.y[rows]).numpy()
@@ -124,8 +182,22 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
 def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
     """Return a subset of n examples in the order of the dataset, its strata in proportion.
 
-    Two examples of each class (as far as it has them) are kept first, so that no class is lost.
-    Raises UserError where n is too small for that. A dataset with no more than n examples is returned as it is.
+    Two examples of each class (as far as it has them) are kept first, so that no class is lost. A dataset with at
+    most n examples is returned as it is.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The examples.
+    n : int
+        The number of examples in the subset.
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    UserError
+        n is too small for two examples of each class.
     """
     if n >= len(dataset):
         return dataset

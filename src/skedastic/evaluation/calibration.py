@@ -1,7 +1,7 @@
 """One temperature for a model's probabilities, so that they say how often it is right (Guo et al., ICML 2017).
 
-p_c ∝ p_c^{1/T}. T is the one at which the labels of the test rows, noisy as they are, are most probable. It is not taken from
-the estimate of the noise, whose held-out predictions are those of models that are trained for less long.
+p_c ∝ p_c^{1/T}. At T the labels of the test rows, noisy as they are, are most probable. T is not taken from the
+estimate of the noise, whose held-out predictions are those of models that are trained for less long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ MOST_ROWS = 1_000_000  # that the fit takes, evenly spaced
 
 
 def fit_temperature(probabilities: Tensor, y: Tensor) -> float | None:
-    """Return T of held-out class probabilities [n, C] and labels [n]; None where there are none. It is in [0.05, 20]."""
+    """Return the temperature T, in [0.05, 20], that fits held-out predictions best; None where there are none.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Held-out class probabilities, [n, C].
+    y : Tensor
+        The labels, [n] in 0..C-1.
+    """
     if not len(y):
         return None
     step = 1 + (len(y) - 1) // MOST_ROWS
@@ -33,5 +41,13 @@ def fit_temperature(probabilities: Tensor, y: Tensor) -> float | None:
 
 
 def with_temperature(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return class probabilities [n, C] at a temperature; the most probable class stays so."""
+    """Return class probabilities at a temperature, [n, C] float32; the most probable class stays so.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Class probabilities, [n, C].
+    temperature : float
+        T, above 0; 1 changes nothing.
+    """
     return (probabilities.double().clamp_min(TINY).log() / temperature).softmax(1).float()

@@ -1,4 +1,4 @@
-"""How good predictions of a test set are, by the kind of its target."""
+"""The metrics of predictions of a test set, by the kind of its target."""
 
 from __future__ import annotations
 

@@ -20,7 +20,12 @@ Floats = NDArray[np.float64]
 class Interval:
     """A mean with its 95 % interval: rates in [0, 1], errors, or differences of either.
 
-    `low` and `high` are NaN where the spread is unknown (one run): only the mean is shown.
+    Parameters
+    ----------
+    mean : float
+        The mean.
+    low, high : float
+        The ends of the interval; NaN where the spread is unknown (one run), and only the mean is shown.
     """
 
     mean: float
@@ -36,11 +41,19 @@ class Interval:
 def mean_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     """Return `mean`, `low`, `high` (Student's t over independent runs) and the `values`.
 
-    One value says nothing of the spread: its `low` and `high` are None. Equal values have an interval of no
-    width.
+    One value says nothing of the spread: its `low` and `high` are None. Equal values have an interval of no width.
 
-    Raises:
-        UserError: there is no value, one is not finite, or `level` is not in (0, 1).
+    Parameters
+    ----------
+    values : sequence of float
+        The value of each run, at least one, finite.
+    level : float, optional
+        The probability that the interval holds the mean, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        There is no value, one is not finite, or `level` is not in (0, 1).
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
@@ -57,8 +70,17 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any
 def paired(values_a: Sequence[float], values_b: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     """Return `mean_interval` of the differences a − b of runs that share their seed and split.
 
-    Raises:
-        UserError: as `mean_interval`, or the two have different lengths.
+    Parameters
+    ----------
+    values_a, values_b : sequence of float
+        The value of each run, in the same order, finite.
+    level : float, optional
+        The probability that the interval holds the mean difference, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        As in `mean_interval`, or the two have different lengths.
     """
     if len(values_a) != len(values_b):
         sizes = f"{len(values_a)} and {len(values_b)}"
@@ -70,8 +92,17 @@ def paired(values_a: Sequence[float], values_b: Sequence[float], level: float = 
 def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return the ends (low [G], high [G]) of the Wilson score interval; no trials give [0, 1].
 
-    The rates p with |successes/trials − p| ≤ z (p (1 − p) / trials)^{1/2}, for all groups at once
+    It holds the rates p with |successes/trials − p| ≤ z (p (1 − p) / trials)^{1/2}, for all groups at once
     (`scipy.stats.binomtest` gives the same, one group at a time).
+
+    Parameters
+    ----------
+    successes : ArrayLike
+        The number of successes of each group, [G] in 0..trials.
+    trials : ArrayLike
+        The number of trials of each group, [G], at least 0.
+    level : float, optional
+        The probability that the interval holds the rate, in (0, 1).
     """
     s, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     z = ndtri((1 + level) / 2)

@@ -1,4 +1,4 @@
-"""The one figure that a test set gives of a group, and how it is written: accuracy of classes, error of numbers.
+"""The one figure that a test set gives of a group, and its unit: accuracy of classes, error of numbers.
 
 The noise of a group is written in the same unit: a share of labels, or a deviation of the target.
 """
@@ -18,7 +18,7 @@ ABSENT = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a metric is called and written.
+    """The name and the unit of a metric.
 
     Parameters
     ----------
@@ -54,18 +54,38 @@ class Metric:
         return " %" if self.percent else ""
 
     def text(self, value: float | None) -> str:
-        """Return a value with its unit."""
+        """Return a value with its unit.
+
+        Parameters
+        ----------
+        value : float or None
+            The value; None where it is not known.
+        """
         return ABSENT if value is None or not math.isfinite(value) else self._bare(value, 4) + self.unit
 
     def difference(self, value: float | None) -> str:
-        """Return a difference of values, signed: rates in percentage points."""
+        """Return a difference of values, signed: rates in percentage points.
+
+        Parameters
+        ----------
+        value : float or None
+            The difference; None where it is not known.
+        """
         if value is None or not math.isfinite(value):
             return ABSENT
         size = self._bare(abs(value), 3)
         return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
 
     def span(self, interval: Interval, signed: bool = False) -> str:
-        """Return the two ends of an interval; nothing where they are unknown."""
+        """Return the two ends of an interval; nothing where they are unknown.
+
+        Parameters
+        ----------
+        interval : Interval
+            Of values, or of differences.
+        signed : bool, optional
+            Whether the ends are differences, with a sign each.
+        """
         if not interval.known:
             return ""
         if signed:
@@ -73,11 +93,23 @@ class Metric:
         return f"{self._bare(interval.low, 3)}–{self._bare(interval.high, 3)}"
 
     def with_span(self, interval: Interval) -> str:
-        """Return a value and its interval in one line."""
+        """Return a value and its interval in one line.
+
+        Parameters
+        ----------
+        interval : Interval
+            Of values.
+        """
         return f"{self.text(interval.mean)} ({self.span(interval)})" if interval.known else self.text(interval.mean)
 
     def of_noise(self, value: float) -> float:
-        """Return a group's noise as it is shown: a rate as it is, the deviation of a variance."""
+        """Return a group's noise as it is shown: a rate as it is, the deviation of a variance.
+
+        Parameters
+        ----------
+        value : float
+            The noise, a rate in [0, 1] or a variance in squared units.
+        """
         return value if self.percent else value**0.5
 
     def _bare(self, value: float, digits: int) -> str:
@@ -89,12 +121,28 @@ ERROR = Metric(task="regression", key="rmse", name="error", noise="noise σ", pe
 
 
 def metric_of(target: Target) -> Metric:
-    """Return the metric that predictions of a target are judged by."""
+    """Return the metric that predictions of a target are judged by.
+
+    Parameters
+    ----------
+    target : Target
+        The target.
+    """
     return {ACCURACY.task: ACCURACY, ERROR.task: ERROR}[target.task]
 
 
 def to_digits(value: float, digits: int) -> str:
-    """Return a number to so many digits, and all of those before the point: to four, 12,345 or 1.234 or 1.234e-05."""
+    """Return a number to so many digits, and all of those before the point.
+
+    To four digits, numbers are written as 12,345 or 1.234 or 1.234e-05.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        The number of digits, at least 1.
+    """
     if value == 0 or not 1e-4 <= abs(value) < 1e12:
         return f"{value:.{digits}g}"
     return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"

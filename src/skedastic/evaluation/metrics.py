@@ -93,9 +93,13 @@ class Error(Score):
 
 @dataclass(frozen=True, kw_only=True)
 class BySize:
-    """The mean of the metric over the groups with more than 100, 20 to 100, fewer than 20 training examples.
+    """The mean of the metric over the groups of some size in training.
 
-    None where the test set has no such group.
+    Parameters
+    ----------
+    many, medium, few : float or None
+        Over the groups with more than 100, 20 to 100, and fewer than 20 training examples; None where the test set has
+        no such group.
     """
 
     many: float | None
@@ -104,7 +108,15 @@ class BySize:
 
     @classmethod
     def of(cls, scores: Iterable[Score], train: NDArray[np.int64]) -> BySize:
-        """Return the means for the scores of G groups with `train` [G] training examples."""
+        """Return the means for the scores of G groups.
+
+        Parameters
+        ----------
+        scores : iterable of Score
+            The score of each group, [G].
+        train : ndarray
+            The number of training examples of each group, [G].
+        """
         scores = list(scores)
         sizes = (train > MANY_ABOVE, (train >= FEW_BELOW) & (train <= MANY_ABOVE), train < FEW_BELOW)
         many, medium, few = (_mean(s.value for s, member in zip(scores, size, strict=True) if member) for size in sizes)
@@ -113,7 +125,15 @@ class BySize:
 
 @dataclass(frozen=True, kw_only=True)
 class WorstGroup:
-    """The group with the worst metric, the first of equals."""
+    """The group with the worst metric, the first of equals.
+
+    Parameters
+    ----------
+    name : str
+        The name of the group.
+    value : float
+        Its metric.
+    """
 
     name: str
     value: float
@@ -152,7 +172,12 @@ class Metrics(ABC, Generic[S]):
         return self.overall.value
 
     def mean_of_groups(self, names: Sequence[str]) -> float:
-        """Return the mean of the metric over the named groups; those that the test set lacks are left out.
+        """Return the mean of the metric over some groups; those that the test set lacks are left out.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The names of the groups.
 
         Raises
         ------
@@ -175,7 +200,13 @@ class Metrics(ABC, Generic[S]):
     @classmethod
     @abstractmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the metrics that `to_dict` described."""
+        """Return the metrics that `to_dict` described.
+
+        Parameters
+        ----------
+        state : mapping
+            The plain values.
+        """
 
     def _by_group(self) -> dict[str, Any]:
         """Return what both kinds have below `overall`, as plain values."""
@@ -242,7 +273,9 @@ class ClassificationMetrics(Metrics[Accuracy]):
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionMetrics(Metrics[Error]):
-    """The metrics of predicted numbers, in the target's units. Intervals: 95 %, of Student's t on the logarithm of the mean.
+    """The metrics of predicted numbers, in the target's units.
+
+    Intervals are at 95 %, by Student's t on the logarithm of the mean.
 
     Parameters
     ----------
@@ -270,7 +303,18 @@ AnyMetrics = ClassificationMetrics | RegressionMetrics
 
 
 def metrics_from_dict(state: Mapping[str, Any]) -> AnyMetrics:
-    """Return the metrics of either kind that `to_dict` described. Raises LookupError or TypeError where they are damaged."""
+    """Return the metrics of either kind that `to_dict` described.
+
+    Parameters
+    ----------
+    state : mapping
+        The plain values.
+
+    Raises
+    ------
+    LookupError, TypeError
+        They are damaged.
+    """
     kind = ClassificationMetrics if ACCURACY.key in state["overall"] else RegressionMetrics
     return kind.from_dict(state)
 

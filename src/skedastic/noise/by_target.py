@@ -36,17 +36,24 @@ def noise_stats(dataset: Dataset, held_out: Tensor, fold: Tensor, how: Estimatio
 
 
 def unknown_noise(dataset: Dataset) -> GroupStats:
-    """Return the statistics of each group as if nothing had been held out."""
+    """Return the statistics of each group as if nothing had been held out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The examples.
+    """
     nothing = dataset.target.no_predictions(len(dataset))
     return noise_stats(dataset, nothing, torch.full((len(dataset),), -1), Estimation(kind="paper"))
 
 
 def label_issues(dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:
-    """Return the examples whose target is held against a held-out prediction, the most suspect first.
+    """Return the held-out examples, the most suspect target first.
 
     Parameters
     ----------
     dataset : Dataset
+        n examples.
     held_out : Tensor
         As in `noise_stats`.
     stats : GroupStats

@@ -1,11 +1,12 @@
-"""Groups that the data makes: the clusters of each class, in what a network that never saw the examples makes of them.
+"""Groups that the data makes: the clusters of each class, in the held-out features of a network.
 
-`--groups cluster:K`. A class is often several things, and a model can be bad at one of them behind a good average. As in
-GEORGE (Sohoni et al., "No Subclass Left Behind", NeurIPS 2020) the examples of each class are clustered by the features
-that a plainly trained network's last layer reads; here K clusters each, by k-means of the features' directions (their length
-tells how sure the network is, not of what), and by the estimating networks, each for the rows that it was not trained on,
-so that a memorized label is not a cluster of its own. The networks' clusters are matched on the first's held-out
-rows, and the first one tells the clusters of other rows.
+`--groups cluster:K`. A class is often several things, and a model can be bad at one of them behind a good average. As
+in GEORGE (Sohoni et al., "No Subclass Left Behind", NeurIPS 2020), the examples of each class are clustered by the
+features that a plainly trained network's last layer reads. Here each class has K clusters, by k-means of the features'
+directions (their length tells how sure the network is, not which class it is sure of). The features of a row are those
+of an estimating network that was not trained on it, so that a memorized label is not a cluster of its own. The
+networks' clusters are matched on the first network's held-out rows, and the first network tells the clusters of other
+rows.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ class Clusters:
     Parameters
     ----------
     trained : Trained
-        The network whose features are told apart.
+        The network whose features are clustered.
     means : Tensor
-        [G, d], of features of length 1.
+        The mean of each cluster, [G, d], of features of length 1.
     of_class : Tensor
         The class of each cluster, [G].
     names : tuple of str
-        Of the G clusters, "class/1" the largest of a class.
+        The names of the G clusters; "class/1" is the largest of a class.
     agreement : float
-        The share of held-out rows of which another estimating network says the same, after matching.
+        The share, in [0, 1], of held-out rows that another estimating network puts into the same cluster.
     """
 
     trained: Trained
@@ -62,12 +63,26 @@ class Clusters:
     agreement: float
 
     def of(self, x: Features, y: Tensor) -> Tensor:
-        """Return the cluster [n] of each example, of the class y [n]; where targets are numbers, any y."""
+        """Return the cluster [n] of each example, among those of its class.
+
+        Parameters
+        ----------
+        x : Features
+            The features, as `Dataset.x`, n examples.
+        y : Tensor
+            The label of each, [n]; where targets are numbers, any numbers.
+        """
         target = self.trained.target
         return _nearest(_directions(self.trained, x, target.outputs), target.strata(y), self.means, self.of_class)
 
     def regrouped(self, dataset: Dataset) -> Dataset:
-        """Return a data set in these groups, by its labels."""
+        """Return a data set whose groups are these clusters, by its labels.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Examples of the same kind as the training set.
+        """
         return replace(dataset, group=self.of(dataset.x, dataset.y), grouping=Grouping(self.names))
 
     @property
@@ -75,12 +90,18 @@ class Clusters:
         """A note for the user."""
         sure = "" if self.agreement >= LOW else ", so another estimate would find others: take fewer, or train longer"
         return (
-            f"the groups are {len(self.names)} clusters of held-out features; the estimating networks agree on at least "
-            f"{int(self.agreement * 10) / 10:.0%} of the rows{sure}"
+            f"the groups are {len(self.names)} clusters of held-out features; the estimating networks agree on at "
+            f"least {int(self.agreement * 10) / 10:.0%} of the rows{sure}"
         )
 
     def save(self, path: Path) -> dict[str, Any]:
-        """Write the tensors; return the rest as plain JSON values."""
+        """Write the tensors; return the rest as plain JSON values.
+
+        Parameters
+        ----------
+        path : Path
+            The safetensors file.
+        """
         net = {NET + k: v.cpu().contiguous().clone() for k, v in self.trained.state.state_dict().items()}
         save_file(net | {"means": self.means, "of_class": self.of_class}, path)
         return {"names": list(self.names), "agreement": self.agreement, "stages": list(self.trained.stages)}
@@ -89,10 +110,25 @@ class Clusters:
 def find_clusters(
     dataset: Dataset, fold: Tensor, networks: Sequence[Trained], number: int, seed: int
 ) -> tuple[Clusters, Tensor]:
-    """Return the clusters of a training set, and that of each example [n].
+    """Return the clusters of a training set, and the cluster of each example [n].
 
-    fold: [n], the network that each example was held out from. number: of clusters a class, ≥ 2.
-    Raises UserError where a class has too few rows, or features, for as many.
+    Parameters
+    ----------
+    dataset : Dataset
+        The n training examples.
+    fold : Tensor
+        The network that each example was held out from, [n].
+    networks : sequence of Trained
+        The estimating networks.
+    number : int
+        The number of clusters of each class, at least 2.
+    seed : int
+        Of k-means.
+
+    Raises
+    ------
+    UserError
+        A class has too few rows, or too few kinds of them, for as many clusters.
     """
     classes = dataset.classes or ("",)
     outputs, y = dataset.target.outputs, dataset.strata
@@ -122,9 +158,23 @@ def find_clusters(
 
 
 def check_clusters(number: int | None, dataset: Dataset, folds: int, make_net: Callable[[], nn.Module]) -> None:
-    """Refuse, before anything is trained, what clusters can't be found with; number: None where none are asked for.
+    """Check, before anything is trained, that clusters can be made.
 
-    Raises UserError where a class has too few rows, or the network has no last layer whose input tells rows apart.
+    Parameters
+    ----------
+    number : int or None
+        The number of clusters of each class; None where the groups are no clusters.
+    dataset : Dataset
+        The training set.
+    folds : int
+        The number of folds of the estimate.
+    make_net : callable
+        Makes the network.
+
+    Raises
+    ------
+    UserError
+        A class has too few rows, or the network has no last layer whose input tells rows apart.
     """
     if number is None:
         return
@@ -136,7 +186,10 @@ def check_clusters(number: int | None, dataset: Dataset, folds: int, make_net: C
 
 
 def _check_rows(count: Tensor, in_fold: Tensor, folds: int, classes: Sequence[str], number: int) -> None:
-    """Refuse a class that has too few rows; count, in_fold [C]: in all, and in the fold that has least."""
+    """Refuse a class that has too few rows.
+
+    count: the rows of each class, [C]; in_fold: those in the fold that has least, [C].
+    """
     least = int(in_fold.argmin())
     if in_fold[least] < ROWS * number:
         of = f"class {classes[least]!r} has" if classes[least] else "there are"
@@ -182,7 +235,7 @@ def _nearest(features: Tensor, y: Tensor, means: Tensor, of_class: Tensor) -> Te
 
 
 def _matched(ours: Tensor, theirs: Tensor, number: int, total: int) -> tuple[Tensor, int]:
-    """Return our cluster for each of theirs [total], such that most rows agree, and how many do."""
+    """Return our cluster for each of theirs [total], such that most rows agree, and the number of rows that do."""
     from scipy.optimize import linear_sum_assignment
 
     both: NDArray[np.int64] = np.zeros((total, total), dtype=np.int64)

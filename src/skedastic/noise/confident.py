@@ -1,6 +1,6 @@
-"""What held-out predictions are sure enough to say of a label: right, wrong, or nothing.
+"""Held-out predictions that are sure enough to say something of a label: that it is right, or wrong.
 
-A network that is young, or has seen few examples of a class, or finds it hard, seldom predicts that class: its raw
+A network that is young, or has seen few examples of a class, or finds it hard, seldom predicts that class. Its raw
 error rate there says more of that than of the labels. So, with p_i(c) the held-out probability of class c,
 
 1. every class is given a weight w_c, such that each is predicted as often as it is labelled (`match_counts`), and
@@ -13,8 +13,8 @@ section 3.1, equations 1 and 2 (the confident joint):
     example i is counted as argmax {p_i(c) : p_i(c) ≥ t_c}, and not at all where no class reaches its threshold.
 
 Groups other than the labels need the class of each example, and not the counts alone. 1 is ours;
-`benchmarks/noise_estimate.py` shows what each gains. `joint_and_issues` is the whole of confident learning for labels,
-as cleanlab, by the authors of the paper, has it.
+`benchmarks/noise_estimate.py` shows the gain of each. `joint_and_issues` is the whole of confident learning for labels,
+as in cleanlab, by the authors of the paper.
 """
 
 from __future__ import annotations
@@ -35,9 +35,16 @@ UNREACHED = 2.0  # the threshold of a class that no label names: above every pro
 def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
     """Return probabilities ∝ p_i(c) exp(w_c), [n, C] float64, of which each class is the argmax as often as in `y`.
 
-    probabilities: [n, C] of one model. y: [n] labels as given. w minimizes the convex Σ_i max_c (log p_i(c) + w_c) −
-    Σ_c n_c w_c, the dual of the assignment of n_c examples to each class c, with a softmax of sharpness 10 for the max:
-    so the counts are matched nearly, not exactly. A class that no example is labelled with gets probability 0.
+    w minimizes the convex Σ_i max_c (log p_i(c) + w_c) − Σ_c n_c w_c, the dual of the assignment of n_c examples to
+    each class c, with a softmax of sharpness 10 for the max. So the counts are matched nearly, not exactly. A class
+    that no example is labelled with gets probability 0.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Held-out class probabilities of one model, [n, C].
+    y : Tensor
+        The labels as given, [n] in 0..C-1.
     """
     classes = probabilities.shape[1]
     share = torch.bincount(y, minlength=classes).double() / len(y)
@@ -55,8 +62,14 @@ def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
 def confident_class(probabilities: Tensor, y: Tensor) -> Tensor:
     """Return the class that each example is confidently of, [n] int64 in 0..C-1, or -1 where there is none.
 
-    probabilities: [n, C] held-out; NaN where an example was never held out. y: [n] labels as given, in 0..C-1.
     A class that no held-out example is labelled with is never confident.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Held-out class probabilities, [n, C]; NaN where an example was never held out.
+    y : Tensor
+        The labels as given, [n] in 0..C-1.
     """
     p = probabilities.double()
     held_out = ~p.isnan().any(1)
@@ -72,8 +85,6 @@ def confident_class(probabilities: Tensor, y: Tensor) -> Tensor:
 def joint_and_issues(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
     """Return the joint distribution of true and given class [true, given], and the number of label issues.
 
-    p: held-out probabilities [n, C] in [0, 1], n at least 1. y: labels as given [n], in 0..C-1.
-
     Source: Northcutt et al., JAIR 2021. The confident joint (equations 1 and 2, above) counts examples by the class
     that they are confidently of and by their label. Equation 3 scales the counts of each label to the examples that
     have it, and divides by n. A label is an issue where it is neither the class that the example is confidently of nor
@@ -82,6 +93,13 @@ def joint_and_issues(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDAr
     The figures are cleanlab's, which differs from the paper in four things. Thresholds are lower by 1e-6. An example
     that reaches several is counted as its most probable class, whether or not it reaches the threshold of that one. At
     least one example of each class is counted as labelled rightly. The scaled counts are rounded to whole ones.
+
+    Parameters
+    ----------
+    p : ndarray
+        Held-out class probabilities, [n, C] in [0, 1], n at least 1.
+    y : ndarray
+        The labels as given, [n] in 0..C-1.
     """
     n, classes = p.shape
     labelled = np.bincount(y, minlength=classes)

@@ -1,13 +1,13 @@
-"""How noisy each group is: train on the other folds, predict the held-out one, count the errors.
+"""The noise of each group: train on the other folds, predict the held-out one, count the errors.
 
 Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The paper holds out one random half once
-and counts all errors; here by default every example is held out once (cross-fitting), the predictions that are sure
+and counts all errors. Here by default every example is held out once (cross-fitting), the predictions that are sure
 enough are counted (`confident`), and the error rates of small groups are shrunk toward the others (`group_noise`). The
 held-out probabilities also tell which labels to check (`label_issues`).
 
-Where the groups are clusters, they are made of what the same models' last layers read (`clusters`).
+Where the groups are clusters, they are made of the inputs of the same models' last layers (`clusters`).
 
-Of numbers it is the variance of the held-out residuals (`group_variance`), and the largest are suspect
+For numbers it is the variance of the held-out residuals (`group_variance`), and the largest residuals are suspect
 (`label_issues_regression`). `by_target` tells the kinds apart.
 """
 
@@ -44,14 +44,14 @@ class Estimate:
     stats : GroupStats
         Noise and density of each group.
     held_out : Tensor
-        Class probabilities [n, C], or predictions [n] in the target's units, by a model that was not trained on the example;
-        NaN where it was never held out.
+        Class probabilities [n, C], or predictions [n] in the target's units, by a model that was not trained on the
+        example; NaN where it was never held out.
     fold : Tensor
         The model that each example was held out from, [n]; -1 where there is none.
     seconds : float
-        Of training and predicting, in interrupted runs too.
+        The time of training and predicting, with that of interrupted runs.
     clusters : Clusters or None
-        The groups, where they were found on the way.
+        The groups, where they are clusters.
     """
 
     dataset: Dataset
@@ -84,11 +84,33 @@ def estimate_groups(
     checkpoints: Checkpoints | None = None,
     clusters: int | None = None,
 ) -> Estimate:
-    """Estimate the noise and the density of each group of `dataset` by plain training on parts of it.
+    """Estimate the noise and the density of each group of a training set, by plain training on parts of it.
 
     A group that is never counted gets the estimate of the groups at large, with an interval that says so.
-    checkpoints: of the estimating models, kept and gone on from. clusters: how many to put each class into, and take for
-    the groups; needs `how.kind` "cross-fit".
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The n training examples.
+    make_net : callable
+        Makes the network.
+    training : TrainingConfig
+        The training configuration of the run; `how.epochs` shortens it.
+    how : Estimation
+        The kind of the estimate, its folds, and the errors that are counted.
+    seed : int, optional
+        Of the folds and of the estimating models.
+    progress : callable or None, optional
+        Told of each epoch.
+    checkpoints : Checkpoints or None, optional
+        Keep the estimating models, so that an interrupted estimate goes on.
+    clusters : int or None, optional
+        The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit".
+
+    Raises
+    ------
+    UserError
+        There are fewer examples than folds, or clusters can't be made.
     """
     if how.kind == "annotators":
         return _measured(dataset)

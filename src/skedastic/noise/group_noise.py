@@ -46,22 +46,29 @@ class Rates(NamedTuple):
 def group_noise(errors: ArrayLike, counted: ArrayLike, *, shrink: bool = True, level: float = 0.95) -> Rates:
     """Return the estimated error rate of each group with an equal-tailed interval.
 
-    With `shrink` the posterior mean of the model above: a group's own rate, drawn towards the common one, the
-    more so the fewer examples it has and the more alike the groups are. Never exactly 0 or 1. A group with
-    nothing held out gets what is expected of any group. Where only one group has held-out examples there is
+    With `shrink` it is the posterior mean of the model above: a group's own rate, drawn towards the common one, the
+    more so the fewer examples it has and the more alike the groups are. It is never exactly 0 or 1. A group with
+    nothing held out gets the rate that is expected of any group. Where only one group has held-out examples, there is
     nothing to learn the common rate from, and each group stands alone with Jeffreys' prior Beta(1/2, 1/2).
 
-    Without, the raw rate with the Wilson interval; a group with nothing held out gets the rate over all
+    Without it, it is the raw rate with the Wilson interval; a group with nothing held out gets the rate over all
     groups, and the interval [0, 1].
 
-    Args:
-        errors: counted examples of each group that are predicted otherwise than labelled, whole numbers [G].
-        counted: held-out examples of each group whose predictions are counted, whole numbers [G].
-        shrink: let the groups inform each other.
-        level: probability that the interval holds the true rate, in (0, 1).
+    Parameters
+    ----------
+    errors : ArrayLike
+        The counted examples of each group that are predicted otherwise than labelled, whole numbers [G] in 0..counted.
+    counted : ArrayLike
+        The held-out examples of each group whose predictions are counted, whole numbers [G].
+    shrink : bool, optional
+        Whether the groups inform each other.
+    level : float, optional
+        The probability that the interval holds the true rate, in (0, 1).
 
-    Raises:
-        UserError: shapes differ, there is no group, a number is out of its range.
+    Raises
+    ------
+    UserError
+        Shapes differ, there is no group, or a number is out of its range.
     """
     e, n = _checked(errors, counted, level)
     if not shrink:
@@ -88,16 +95,25 @@ def group_stats(
 ) -> GroupStats:
     """Return size, density and estimated noise of each group.
 
-    Args:
-        group: the group of each example, [n] integers in 0..G-1.
-        error: whether its held-out prediction differs from its label, [n] bool; ignored where it is not counted.
-        counted_mask: whether it was held out and its prediction is counted, [n] bool.
-        names: the G groups' names.
-        shrink: as in `group_noise`.
-        level: as in `group_noise`.
+    Parameters
+    ----------
+    group : ArrayLike
+        The group of each example, [n] integers in 0..G-1.
+    error : ArrayLike
+        Whether its held-out prediction differs from its label, [n] bool; ignored where it is not counted.
+    counted_mask : ArrayLike
+        Whether it was held out and its prediction is counted, [n] bool.
+    names : sequence of str
+        The names of the G groups.
+    shrink : bool, optional
+        As in `group_noise`.
+    level : float, optional
+        As in `group_noise`.
 
-    Raises:
-        UserError: there is no example, the lengths differ, or a group has no name.
+    Raises
+    ------
+    UserError
+        There is no example, the lengths differ, or a group has no name.
     """
     g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(counted_mask, dtype=bool)
     if g.ndim != 1 or not len(g) or not g.shape == wrong.shape == held.shape:

@@ -1,19 +1,19 @@
 """The noise variance of each group of regression targets, with an interval, from few held-out residuals.
 
-A group with two held-out examples has hardly a variance of its own. So the groups inform each other, as in the model of
-Smyth, "Linear models and empirical Bayes methods for assessing differential expression", 2004 (section 3, limma):
+A group with two held-out examples has hardly a variance of its own. So the groups inform each other, as in the model
+of Smyth, "Linear models and empirical Bayes methods for assessing differential expression", 2004 (section 3, limma):
 
     v_g | σ²_g ~ σ²_g χ²(d_g) / d_g,   1 / σ²_g ~ χ²(d_0) / (d_0 s²_0),
 
 v_g being the mean of the squared residuals. Its posterior has d_0 + d_g degrees of freedom about
 (d_0 s²_0 + d_g v_g) / (d_0 + d_g). Two things differ from there. Residuals of a network have heavy tails, so that
-n_g examples are worth d_g = 2 n_g / (κ − 1) degrees, κ the kurtosis of residuals within groups (3, and d_g = n_g, where
-they are normal; the variance of v_g is then matched). And (s²_0, d_0) are averaged over (`hierarchy`) rather than plugged
-in; 1 / σ²_g is given the Gamma distribution with the mean and variance of the averaged posterior.
+n_g examples are worth d_g = 2 n_g / (κ − 1) degrees, κ the kurtosis of residuals within groups (3, and d_g = n_g,
+where they are normal; the variance of v_g is then matched). And (s²_0, d_0) are averaged over (`hierarchy`) rather than
+plugged in; 1 / σ²_g is given the Gamma distribution with the mean and variance of the averaged posterior.
 
 The weak priors: log s²_0 uniform; d_0 / (d_0 + D) ~ Beta(1, 5), D the median of d_g (at least 10).
 
-What is estimated is the mean square of held-out residuals: the noise, and the error of the model that they come from.
+The mean square of held-out residuals is estimated: the noise, and the error of the model that they come from.
 """
 
 from __future__ import annotations
@@ -39,20 +39,29 @@ def group_variance(
 ) -> tuple[Floats, Floats, Floats]:
     """Return the variance of the residuals of each group, and the ends of its interval: three arrays [G].
 
-    With `shrink` the posterior of the model above: 1 / E[1/σ²], above 0 unless all residuals are 0; a group with nothing
-    held out gets what is expected of any group. A single group stands alone. Without, the mean square, with the
-    interval of the χ² distribution; a group with nothing held out gets the mean square over all, and an interval from 0
-    to the largest square.
+    With `shrink` it is that of the posterior of the model above: 1 / E[1/σ²], above 0 unless all residuals are 0. A
+    group with nothing held out gets the variance that is expected of any group. A single group stands alone.
 
-    Args:
-        residuals: held-out target less prediction, [m], finite.
-        group: the group of each, [m] integers in 0..G-1.
-        groups: G, at least 1.
-        shrink: let the groups inform each other.
-        level: probability that the interval holds the true variance, in (0, 1).
+    Without it, it is the mean square, with the interval of the χ² distribution. A group with nothing held out gets the
+    mean square over all, and an interval from 0 to the largest square.
 
-    Raises:
-        UserError: shapes differ, there is no group, a residual is not finite, a group is out of its range.
+    Parameters
+    ----------
+    residuals : ArrayLike
+        Held-out target less prediction, [m], finite.
+    group : ArrayLike
+        The group of each, [m] integers in 0..G-1.
+    groups : int
+        G, at least 1.
+    shrink : bool, optional
+        Whether the groups inform each other.
+    level : float, optional
+        The probability that the interval holds the true variance, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        Shapes differ, there is no group, a residual is not finite, or a group is out of its range.
     """
     r, g = _checked(residuals, group, groups, level)
     largest = float(np.abs(r).max(initial=0.0))
@@ -77,14 +86,15 @@ def group_variance(
     if not shrink:
         variance, low = np.where(n > 0, v, pooled), np.where((n > 0) & (v > 0), low, 0.0)
         high = np.where(n > 0, high, 1.0)
-    return tuple(largest**2 * a for a in (variance, np.minimum(low, variance), np.maximum(high, variance)))  # type: ignore[return-value]
+    low, high = np.minimum(low, variance), np.maximum(high, variance)
+    return largest**2 * variance, largest**2 * low, largest**2 * high
 
 
 def kurtosis(squares: Floats, group: np.ndarray, groups: int) -> float:
     """Return E r⁴ / (E r²)² within groups, from r² [m]; 3 for a normal distribution, whatever the groups' variances.
 
-    With S_g = Σ r⁴ / (Σ r²)², n S_g estimates the one and n (1 − S_g) / (n − 1) the other without bias, both relative to
-    the group's own mean square. In few examples it is near 3.
+    With S_g = Σ r⁴ / (Σ r²)², n S_g estimates the one and n (1 − S_g) / (n − 1) the other without bias, both relative
+    to the group's own mean square. In few examples it is near 3.
     """
     n = np.bincount(group, minlength=groups)
     total, total_squares = (np.bincount(group, squares**k, minlength=groups) for k in (1, 2))

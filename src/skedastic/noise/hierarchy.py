@@ -1,4 +1,4 @@
-"""Averaging over what is common to many groups, when the groups themselves must tell it (empirical Bayes, and more).
+"""Averaging over the parameters that many groups share, when the groups themselves must tell these (empirical Bayes).
 
 Plugging in the likeliest common values makes intervals far too short where there are few groups or they are alike. So
 they are averaged over on a grid around their mode, in the directions of the curvature there (Kass and Steffey,
@@ -26,7 +26,14 @@ def grid(
 ) -> tuple[Floats, Floats]:
     """Return points [2, H] that cover a posterior of two values, and their probabilities [H].
 
-    log_posterior: the log density, less a constant, of points [2, ...]: [...]. start: [2]. bounds: of the mode.
+    Parameters
+    ----------
+    log_posterior : callable
+        The log density, less a constant, of points [2, ...]: [...].
+    start : ndarray
+        The point where the search for the mode begins, [2].
+    bounds : sequence of (float, float)
+        The least and the largest coordinates of the mode.
     """
 
     def descent(point: Floats) -> float:

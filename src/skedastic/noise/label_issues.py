@@ -1,13 +1,13 @@
 """The examples whose labels are most likely wrong, by confident learning and Bayes' rule on held-out predictions.
 
-Which class is taken for which, and how many labels are wrong, is confident learning (Northcutt, Jiang and Chuang,
-"Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021) as its authors' cleanlab has it
-(`confident.joint_and_issues`): its confident joint holds each class to its own mean confidence and so does not accuse a
-whole class of being rare. Which labels are wrong follows from it: where T_ij is the chance that a label of class i is
-given as j, and p the held-out probabilities of the given labels, which a model trained on those predicts,
-p_j = Σ_i q_i T_ij. That is solved for q, the probabilities of the true class, and the label j of an example is right
-with probability q_j T_jj / p_j. A class that is often taken for another is so suspect where it is given as that one,
-and not the other way round.
+Confident learning tells which class is taken for which, and how many labels are wrong (Northcutt, Jiang and Chuang,
+"Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021, as in its authors' cleanlab;
+`confident.joint_and_issues`). Its confident joint holds each class to its own mean confidence, and so does not accuse a
+whole class of being rare. It follows which labels are wrong. T_ij is the chance that a label of class i is given as j.
+p are the held-out probabilities of the given labels, which a model trained on those predicts, p_j = Σ_i q_i T_ij. That
+is solved for q, the probabilities of the true class, and the label j of an example is right with probability
+q_j T_jj / p_j. A class that is often taken for another is so suspect where it is given as that one, and not the other
+way round.
 Against cleanlab's own orders: benchmarks/suspects.py.
 """
 
@@ -43,15 +43,22 @@ def find_label_issues(
     Classes may be absent from the labels. Where all labels are of one class nothing can be compared, and none
     is called an issue.
 
-    Args:
-        probabilities: class probabilities of each example by a model not trained on it, [n, C]; a row with
-            NaN is an example that was never held out, and is left out here.
-        labels: the given labels, [n] integers in 0..C-1.
-        index: the examples' stable numbers, [n].
-        classes: the names of the C classes, C at least 2.
+    Parameters
+    ----------
+    probabilities : ArrayLike
+        Class probabilities of each example by a model that was not trained on it, [n, C] in [0, 1]. A row with NaN is
+        an example that was never held out, and is left out here.
+    labels : ArrayLike
+        The given labels, [n] integers in 0..C-1.
+    index : ArrayLike
+        The stable number of each example, [n].
+    classes : sequence of str
+        The names of the C classes, C at least 2.
 
-    Raises:
-        UserError: shapes do not fit together, a label has no class, a probability is outside [0, 1].
+    Raises
+    ------
+    UserError
+        Shapes do not fit together, a label has no class, or a probability is outside [0, 1].
     """
     p, y, number = np.asarray(probabilities, dtype=np.float64), np.asarray(labels), np.asarray(index)
     _check(p, y, number, classes)
@@ -71,14 +78,14 @@ def find_label_issues(
 def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
     """Return how well label issues tell the wrong labels, where it is known which are wrong; for evaluation only.
 
-    Of the keys, `wrong` and `issues` are how many labels are wrong, and are called an issue; `precision` is the share of
-    the issues that are wrong, `recall` the share of the wrong labels that are issues, and `first` the share of wrong labels
-    among the first so many as are wrong, which is both. 0 where there is nothing to count.
+    The key `wrong` is the number of wrong labels, and `issues` that of the issues. `precision` is the share of the
+    issues that are wrong, and `recall` the share of the wrong labels that are issues. `first` is the share of wrong
+    labels among the first `wrong` of them: precision and recall at once. A share is 0 where there is nothing to count.
 
     Parameters
     ----------
     issues : DataFrame
-        Of `find_label_issues`.
+        As `find_label_issues` returns it.
     wrong : ArrayLike
         Whether the label at each row of the source is wrong, indexed by `index`.
     """
@@ -117,7 +124,7 @@ def _judged(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.fl
 def confusion(joint: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return T [true, given], the chance of each given class for a true one, of their joint distribution [true, given].
 
-    A share of `EVEN` is spread over all classes; of a class that nothing is known of, everything is.
+    A share of `EVEN` is spread over all classes; for a class without any example, everything is.
     """
     total = joint.sum(1, keepdims=True)
     even = 1 / len(joint)
@@ -128,8 +135,8 @@ def confusion(joint: NDArray[np.float64]) -> NDArray[np.float64]:
 def true_probabilities(p: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return q [n, C], the probabilities of the true classes, where p [n, C] are those of the given ones.
 
-    Solves p = q T for each row, with T = noise [true, given], by steps of expectation maximization from q = p, which keep q a
-    distribution and are stopped early: q_i ← q_i Σ_j T_ij p_j / (q T)_j.
+    Solves p = q T for each row, with T = noise [true, given], by steps of expectation maximization from q = p. They
+    keep q a distribution and are stopped early: q_i ← q_i Σ_j T_ij p_j / (q T)_j.
     """
     q: NDArray[np.float64] = p + TINY
     for _ in range(STEPS):

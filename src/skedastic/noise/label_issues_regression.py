@@ -1,7 +1,8 @@
-"""The examples whose regression targets are most likely wrong: the largest held-out residuals, by the noise of their group.
+"""The examples whose regression targets are most likely wrong: the largest residuals, by the noise of their group.
 
-How many: those that normal noise of the group's variance would hardly give, by the procedure of Benjamini and Hochberg,
-"Controlling the False Discovery Rate", 1995, at 5 %. Noise with heavy tails gives more: they are worth a look, not guilty.
+An issue is a held-out residual that normal noise of the group's variance would hardly give, by the procedure of
+Benjamini and Hochberg, "Controlling the False Discovery Rate", 1995, at 5 %. Noise with heavy tails gives more issues:
+they are worth a check, and need not be wrong.
 """
 
 from __future__ import annotations
@@ -24,15 +25,25 @@ def find_label_issues_regression(
 ) -> pd.DataFrame:
     """Return the held-out examples, the most suspect first.
 
-    Columns: `rank` from 1; `index`; `given`, the target; `suggested`, what was predicted; `score`, in [0, 1], the chance
+    Columns: `rank` from 1; `index`; `given`, the target; `suggested`, the prediction; `score`, in [0, 1], the chance
     that normal noise is as far off; `is_issue`; `residual`, in deviations of the group's noise.
 
-    Args:
-        held_out: predictions by a model not trained on the example, [n]; NaN where it was never held out: left out here.
-        targets: [n]. index: the examples' stable numbers, [n]. variance: of the noise of each example's group, [n] ≥ 0.
+    Parameters
+    ----------
+    held_out : ArrayLike
+        Predictions by a model that was not trained on the example, [n], in the target's units. NaN is an example that
+        was never held out, and is left out here.
+    targets : ArrayLike
+        The targets as given, [n], in their units.
+    index : ArrayLike
+        The stable number of each example, [n].
+    variance : ArrayLike
+        The variance of the noise of each example's group, [n] ≥ 0, in squared units.
 
-    Raises:
-        UserError: shapes do not fit together, or a variance is negative.
+    Raises
+    ------
+    UserError
+        Shapes do not fit together, or a variance is negative.
     """
     p, y, v = (np.asarray(a, dtype=np.float64) for a in (held_out, targets, variance))
     number = np.asarray(index)

@@ -1,7 +1,8 @@
-"""The noise of each group as its annotators' disagreement measures it, in place of an estimate from held-out predictions.
+"""The noise of each group as the disagreement of its annotators measures it, in place of an estimate.
 
-Of labels: the mean share of votes against the label that is trained on. Of ratings: the mean variance of what is trained
-on, the mean rating: s²/m of m ratings with the unbiased variance s². Intervals are normal ones over the rows of a group.
+For labels it is the mean share of votes against the label that is trained on. For ratings it is the mean variance of
+the mean rating, which is trained on: s²/m of m ratings with the unbiased variance s². Intervals are normal ones over
+the rows of a group.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
     dataset : Dataset
         n examples.
     disagreement : Tensor
-        Of the annotators of each, [n]; NaN where a single person answered.
+        How noisy each target is by its annotators, [n]; NaN where one annotator is alone.
     """
     known = ~disagreement.isnan()
     group, values = dataset.group[known], disagreement[known].double()

@@ -32,7 +32,7 @@ def bilstm(pool: str = "mean", beside: int = 0) -> BiLSTM:
 
 
 def packed(net: BiLSTM, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return outputs and last states of torch's LSTM with the same weights, over the packed texts that are not empty."""
+    """Return outputs and last states of torch's LSTM with the same weights, over the packed texts."""
     own = nn.LSTM(6, WIDTH, 2, batch_first=True, bidirectional=True).double()
     weights = {}
     for i, layer in enumerate(net.layers):

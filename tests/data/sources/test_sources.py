@@ -81,7 +81,8 @@ def test_a_table_is_the_same_however_it_is_kept(ending: str, tmp_path: Path) -> 
     assert source.features.kinds == {"width": "number", "city": "category", "born": "date", "said": "text"}
     same(source, from_arrays(table().drop(columns="label"), table()["label"]))
     assert source.summary == (
-        "24 rows; 1 numeric, 1 categorical, 1 date, 1 text; target 'label': 2 classes, 1 : 1 from rarest to most frequent"
+        "24 rows; 1 numeric, 1 categorical, 1 date, 1 text; "
+        "target 'label': 2 classes, 1 : 1 from rarest to most frequent"
     )
 
 

@@ -182,9 +182,9 @@ def test_votes_of_several_columns() -> None:
     nobody = voted.assign(
         anna=[None, *voted["anna"][1:]], ben=[None, *voted["ben"][1:]], carl=[None, *voted["carl"][1:]]
     )
-    with refused("frame, row 0, column 'anna'", None, rule="no annotator has answered"):
+    with refused("frame, row 0, column 'anna'", None, rule="no label or rating"):
         open_source(nobody, annotators=["anna", "ben", "carl"])
-    with refused("frame, row 0, column 'anna'", "z", rule="no class of the target"):
+    with refused("frame, row 0, column 'ben'", "z", rule="no class of the target"):
         open_source(voted.assign(ben="z"), target="label", annotators=["anna", "ben"])
     with refused("frame, annotators column", "bne", rule="did you mean 'ben'?"):
         open_source(voted, annotators=["anna", "bne"])

@@ -99,7 +99,7 @@ def test_the_index_that_pandas_saves_is_no_feature(tmp_path: Path) -> None:
     assert "left out: the column without a name" in from_csv.notes
 
 
-def test_constant_and_counting_columns_are_remarked(tmp_path: Path) -> None:
+def test_constant_and_counting_columns_get_a_note(tmp_path: Path) -> None:
     rows = "".join(f"{i},same,{i % 7},{'ab'[i % 2]}\n" for i in range(40))
     source = open_source(write(tmp_path, f"id,fixed,x,label\n{rows}"), target="label")
     assert list(source.features.columns) == ["id", "x"]

@@ -15,7 +15,7 @@ from skedastic.models.inputs import Inputs
 
 
 class Encoder(ABC):
-    """What a saved model needs to read features."""
+    """From raw features to the tensor that a network reads, as fitted on the training rows."""
 
     @property
     @abstractmethod
@@ -34,13 +34,29 @@ class Encoder(ABC):
 
     @abstractmethod
     def transform(self, features: Any, rows: Tensor | None = None) -> Features:
-        """Return the features of a source's rows [m] int64, or of all, as a dataset holds them."""
+        """Return the features of a source as a dataset holds them.
+
+        Parameters
+        ----------
+        features : Columns or Features
+            The features of the source.
+        rows : Tensor or None, optional
+            The rows that are wanted, [m] int64; by default all.
+        """
 
     @abstractmethod
     def for_prediction(self, X: Any) -> Tensor:
-        """Return a user's frame, array, tensor or list as the tensor [n, ...] that the network reads.
+        """Return features to predict from as the tensor [n, ...] that the network reads.
 
-        Raises UserError for a missing column, a wrong shape, and values that are not finite numbers.
+        Parameters
+        ----------
+        X : Any
+            A user's frame, array, tensor or list.
+
+        Raises
+        ------
+        UserError
+            A column is missing, a shape is wrong, or a value is not a finite number.
         """
 
     @abstractmethod

@@ -20,10 +20,16 @@ PIXEL_SAMPLE = 5000  # images of a stream that its mean and deviation are taken 
 
 @dataclass(frozen=True)
 class ImageEncoder(Encoder):
-    """Images pass as they are; the network standardizes them by the mean and deviation per channel.
+    """Images pass as they are; the network standardizes them by the mean and deviation of each channel.
 
-    shape: (C, H, W). mean, std: [C], of pixels in [0, 1], over the training rows (of a stream: over 5,000 of them).
-    integers: the training images were integers in 0..255.
+    Parameters
+    ----------
+    shape : tuple of int
+        (C, H, W).
+    mean, std : tuple of float
+        [C], of pixels in [0, 1], over the training rows (for a stream, over 5,000 of them).
+    integers : bool
+        Whether the training images were integers in 0..255.
     """
 
     shape: tuple[int, int, int]
@@ -33,7 +39,15 @@ class ImageEncoder(Encoder):
 
     @classmethod
     def fit(cls, images: Features, rows: Tensor | None = None) -> ImageEncoder:
-        """Fit on the training images [n, C, H, W], or on some rows of them."""
+        """Fit on training images.
+
+        Parameters
+        ----------
+        images : Features
+            Images [n, C, H, W], or a stream of them.
+        rows : Tensor or None, optional
+            The training rows, [m] int64; by default all.
+        """
         rows = torch.arange(len(images)) if rows is None else rows
         if not isinstance(images, Tensor):
             rows = rows[:: max(1, -(-len(rows) // PIXEL_SAMPLE))]

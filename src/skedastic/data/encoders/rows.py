@@ -36,8 +36,17 @@ Values = NDArray[np.float64]
 class NumberColumn:
     """A column of numbers, or a part of a date: imputed by the median and standardized, by scikit-learn's transformers.
 
-    part: of a date: days since 1970, or the sine or cosine of when in the year, the week or the day it is. marked: some training
-    cells are missing, and another column says which.
+    Parameters
+    ----------
+    name : str
+        The column.
+    part : str
+        The part of a date: "days" since 1970, or the sine or cosine of the time in the year, the week or the day. Empty
+        for a column of numbers.
+    median, mean, scale : float
+        The median, and the mean and the deviation after imputing, of the training rows.
+    marked : bool
+        Whether some training cells are missing; another column then says which cells are.
     """
 
     name: str
@@ -63,9 +72,20 @@ class NumberColumn:
 class RowEncoder(Encoder):
     """Rows of a table, in this order: numbers and parts of dates, indicators, ids, tokens.
 
-    numbers: what stands for numbers and dates. categories: column -> its values in training, "" being a missing cell. A
-    column of at most 20 becomes one indicator each, as scikit-learn's OneHotEncoder(handle_unknown="ignore") has it; of
-    more, an id, 0 for what training never saw, which the network embeds. text: of the columns `texts`, joined. dates: column -> whether 3/4 is in April.
+    Parameters
+    ----------
+    numbers : tuple of NumberColumn
+        The columns of numbers and the parts of dates.
+    categories : mapping of str to tuple of str
+        For each column of categories, its values in training, "" being a missing cell. A column of at most 20 values
+        becomes one indicator each, as in scikit-learn's OneHotEncoder(handle_unknown="ignore"). A column of more
+        becomes an id, 0 for a value that training never saw; the network embeds it.
+    texts : tuple of str
+        The columns of text.
+    text : TextEncoder or None
+        The encoder of their cells, joined.
+    dates : mapping of str to bool
+        For each column of dates, whether 3/4 is in April.
     """
 
     numbers: tuple[NumberColumn, ...]
@@ -82,9 +102,18 @@ class RowEncoder(Encoder):
         text: TextSettings | None = None,
         tokenizer_file: Path | None = None,
     ) -> RowEncoder:
-        """Fit on the training rows `rows` [m] int64, or all, of parsed columns.
+        """Fit on the training rows of parsed columns.
 
-        text: how text becomes tokens; tokenizer_file: of a pretrained model.
+        Parameters
+        ----------
+        columns : Columns or DataFrame
+            The feature columns.
+        rows : Tensor or None, optional
+            The training rows, [m] int64; by default all.
+        text : TextSettings or None, optional
+            How text becomes tokens.
+        tokenizer_file : Path or None, optional
+            The tokenizer of a pretrained model, which is taken instead of training one.
         """
         columns = _columns(columns)
         numbers, categories, dates = list[tuple[str, str]](), dict[str, tuple[str, ...]](), dict[str, bool]()
@@ -200,10 +229,10 @@ class RowEncoder(Encoder):
         return parts[0] if len(parts) == 1 else ["\n".join(p for p in row if p) for row in zip(*parts, strict=True)]
 
     def for_prediction(self, X: Any) -> Tensor:
-        """Return a frame that has the columns of training (others are left aside), or an array [n, d] of numbers.
+        """Return the tensor [n, d] of a frame, an array or a list of texts to predict from.
 
-        A list of strings is taken as texts, where the model reads nothing else. Missing cells of a frame are imputed; NaN in
-        an array is refused, as in training.
+        A frame has the columns of training; others are ignored. A list of strings is taken as texts, where the model
+        reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training.
         """
         table = Table("X", FrameReader(self.as_frame(X)))
         check_columns(table, self.columns)

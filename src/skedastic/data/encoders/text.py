@@ -1,4 +1,7 @@
-"""Text to tokens: a tokenizer (the package `tokenizers`) trained on the training rows, or the one of a pretrained model."""
+"""Text to tokens, by a tokenizer of the package `tokenizers`.
+
+It is trained on the training rows, or it is the one of a pretrained model.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,12 @@ MOST_TOKENS = 256  # of a text where no length is given
 class TextEncoder:
     """Texts to token ids [n, length]: 1 + the tokenizer's own, 0 after the text's end.
 
-    tokenizer: as the package `tokenizers` writes it, JSON. length: most tokens of a text.
+    Parameters
+    ----------
+    tokenizer : mapping
+        The tokenizer as the package `tokenizers` writes it, JSON.
+    length : int
+        The most tokens of a text.
     """
 
     tokenizer: Mapping[str, Any]
@@ -36,7 +44,19 @@ class TextEncoder:
     def fit(cls, texts: Sequence[str], settings: TextSettings, tokenizer_file: Path | None = None) -> TextEncoder:
         """Train a tokenizer on the training texts: pairs of bytes, merged while they are frequent (BPE).
 
-        tokenizer_file: the tokenizer of a pretrained model, which is taken instead. Raises UserError where it can't be read.
+        Parameters
+        ----------
+        texts : sequence of str
+            The training texts.
+        settings : TextSettings
+            The size of the vocabulary, and how texts are cut.
+        tokenizer_file : Path or None, optional
+            The tokenizer of a pretrained model, which is taken instead.
+
+        Raises
+        ------
+        UserError
+            The file is no tokenizer.
         """
         tokenizer = _trained(texts, settings) if tokenizer_file is None else _of_file(tokenizer_file)
         state = json.loads(tokenizer.to_str())

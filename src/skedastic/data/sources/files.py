@@ -1,7 +1,7 @@
 """Tables in files: CSV, TSV, JSON lines, Parquet and Arrow, one or several, read with the cells as they are written.
 
-These are read by pyarrow, column by column or mapped, rather than by the package datasets: it keeps a copy of each in a cache,
-and would guess what the cells mean before a user can be told where one is wrong.
+These are read by pyarrow, column by column or mapped, rather than by the package datasets. That package keeps a copy
+of each in a cache, and would guess what the cells mean before a user can be told where one is wrong.
 """
 
 from __future__ import annotations

@@ -73,9 +73,17 @@ def from_arrays(
 
 
 def from_torch(data: Any) -> tuple[Any, Any]:
-    """Return X [n, ...] and y [n] of a map-style torch data set whose items are (x, y): tensors, arrays, images or numbers.
+    """Return X [n, ...] and y [n] of a map-style torch data set. All of its items are read once.
 
-    All of them are read once. Raises UserError where an item is no pair, or items differ in shape.
+    Parameters
+    ----------
+    data : torch.utils.data.Dataset
+        Its items are (x, y): x a tensor, an array or an image, y a label or a number.
+
+    Raises
+    ------
+    UserError
+        An item is no pair, or items differ in shape.
     """
     if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
         raise UserError("it has no length; give a map-style one, with __len__ and __getitem__", setting=TORCH)
@@ -97,7 +105,13 @@ def from_torch(data: Any) -> tuple[Any, Any]:
 
 
 def is_torch(data: Any) -> bool:
-    """Whether this is a torch data set."""
+    """Return whether an object is a torch data set.
+
+    Parameters
+    ----------
+    data : Any
+        The object.
+    """
     return isinstance(data, TorchDataset)
 
 
@@ -203,12 +217,31 @@ def numbered(values: Tensor) -> pd.DataFrame:
 
 
 def is_frame(X: Any) -> bool:
-    """Whether this is a frame: of pandas, of Polars, or an Arrow table."""
+    """Return whether an object is a frame of pandas or Polars, or an Arrow table.
+
+    Parameters
+    ----------
+    X : Any
+        The object.
+    """
     return isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns"))
 
 
 def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
-    """Return a frame of pandas with names for columns. Raises UserError where two are the same, or there are no rows."""
+    """Return a frame of pandas with names for columns.
+
+    Parameters
+    ----------
+    X : Any
+        A frame of pandas or Polars, or an Arrow table.
+    name : str, optional
+        The name of the frame in errors.
+
+    Raises
+    ------
+    UserError
+        Two columns have one name, or there are no rows.
+    """
     frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
     frame = frame.reset_index(drop=True).rename(columns=str)
     if frame.columns.has_duplicates:
@@ -227,7 +260,7 @@ def _of_frame(X: pd.DataFrame, name: str, schema: Schema | None, roles: Roles) -
 
 
 def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
-    """Return n labels or groups as a column, and how errors call it."""
+    """Return n labels or groups as a column, and its place in errors."""
     column = values
     if not isinstance(values, pd.Series):
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values

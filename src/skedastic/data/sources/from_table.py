@@ -91,7 +91,7 @@ def _read_annotated(table: Table, roles: Roles, schema: Schema | None) -> tuple[
     annotations = read_annotators(table, roles.annotators, target.task, target.classes)
     if annotations.classes != target.classes:
         votes, own = len(annotations.classes), len(target.classes)
-        rule = f"the annotators name {votes} classes, and the target has {own}; leave --target out, so that the votes make it"
+        rule = f"the annotators name {votes} classes, the target has {own}; leave --target out, so that votes make it"
         raise UserError(rule, setting="annotators", value=",".join(roles.annotators), given=table.file)
     return targets, annotations
 

@@ -1,4 +1,4 @@
-"""What the package datasets keeps or reads: `hf:NAME`, a data set on disk or of the hub, and WebDataset shards (.tar)."""
+"""Data of the package datasets: `hf:NAME`, a data set on disk or of the hub, and WebDataset shards (.tar)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ def read_idx_pair(path: Path) -> tuple[Tensor, NDArray[np.int64]]:
 
 
 def read_idx(path: Path) -> NDArray[np.generic]:
-    """Return the array of an idx file: two zeros, a type, the number of dimensions, their sizes, the numbers. Raises UserError."""
+    """Return the array of an idx file: two zeros, a type, the number of dimensions, their sizes, the numbers.
+
+    Raises UserError where it is none.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

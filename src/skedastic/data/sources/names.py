@@ -1,4 +1,7 @@
-"""The name of a source: what it means, and whether that is there. Nothing is read, so neither torch nor pandas is imported."""
+"""The name of a source: its meaning, and whether that is there.
+
+Nothing is read, so neither torch nor pandas is imported.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,8 @@ def named_files(name: str) -> list[Path] | None:
     if not paths[0].exists():
         near = suggestion(name, BUNDLED)
         rule = (
-            f"no such file or folder{near}; give a file that ends in {', '.join(ENDINGS)}, a folder of images or texts by "
-            f"class, hf:NAME, or one of {', '.join(BUNDLED)}"
+            f"no such file or folder{near}; give a file that ends in {', '.join(ENDINGS)}, a folder of images or "
+            f"texts by class, hf:NAME, or one of {', '.join(BUNDLED)}"
         )
         raise UserError(rule, setting=name)
     kind = f"it is a file that ends in {ending!r}" if ending else "it is a file without ending"
@@ -82,7 +85,7 @@ def no_rows(source: str) -> UserError:
 
 
 def shown_name(paths: Sequence[Path]) -> str:
-    """Return how messages call one file, or several."""
+    """Return the name of one file, or of several, in messages."""
     return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
 
 

@@ -26,12 +26,12 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     Parameters
     ----------
     source : str, Path or Any
-        A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder of
-        images or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings (digits,
-        wine, …); or a frame of pandas or Polars.
+        A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder
+        of images or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings
+        (digits, wine, …); or a frame of pandas or Polars.
     schema : Schema or None, optional
-        Of the training source, when this is its test set: classes, groups and columns must be known there, and where the
-        target is absent here, truth is taken for it.
+        The schema of the training source, when this is its test set. Classes, groups and columns must be known there;
+        where the target is absent here, truth is taken for it.
     **roles
         The fields of `Roles`: the columns with the labels, the groups and so on.
 
@@ -65,7 +65,18 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
 
 
 def open_table(source: str | Path) -> Table:
-    """Open a source as a table, with every column it has; of a .npz file those of X [n, d]. Raises UserError."""
+    """Open a source as a table, with every column that it has; of a .npz file, the columns of X [n, d].
+
+    Parameters
+    ----------
+    source : str or Path
+        As in `open_source`.
+
+    Raises
+    ------
+    UserError
+        The source is no table, or can't be read.
+    """
     paths = named_files(str(source))
     if paths is not None and paths[0].suffix.lower() == ARRAYS:
         return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
@@ -105,7 +116,7 @@ def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if len(paths) > 1:
         raise UserError(f"name one .npz file, not {len(paths)}", setting=f"{paths[0]}, …")
     if roles.ignore or roles.given or roles.image:
-        rule = "--ignore, --numeric and the like are for tables, and the arrays of a .npz file have no names; leave them out"
+        rule = "--ignore, --numeric and the like are for tables; the arrays of a .npz file have no names"
         raise UserError(rule, setting=str(paths[0]))
     read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
     return read(task=roles.task, bins=roles.bins)

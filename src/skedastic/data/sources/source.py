@@ -37,11 +37,11 @@ class Source:
     Parameters
     ----------
     name : str
-        Of the source, in messages.
+        The name of the source, in messages.
     features : Columns or Features
         The columns of a table, or images [n, C, H, W] in a tensor or a stream.
     y : Tensor
-        The targets [n] as given, as `target` says.
+        The targets [n] as given, of the kind of `target`.
     target : Target
         The kind of the targets, in no units yet.
     group : Tensor
@@ -51,15 +51,15 @@ class Source:
     truth : Tensor or None
         Clean targets [n], where a column of the source holds them; for evaluation only.
     notes : tuple of str
-        For the user: what was left out or is missing.
+        For the user: the columns that were left out, cells that are missing.
     removed : Tensor or None
-        Rows that are no examples, as a person said.
+        The rows that are no examples, as a person said.
     test_rows : Tensor or None
-        Rows that a column of the source names so.
+        The rows that a column of the source names as test rows.
     unit : Tensor or None
-        [n] int64, what must stay together, such as the patient.
+        The unit of each row, [n] int64, which stays together, such as the patient.
     annotations : Annotations or None
-        What several annotators said.
+        The labels or ratings of several annotators.
     """
 
     name: str
@@ -85,7 +85,21 @@ class Source:
         notes: tuple[str, ...] = (),
         annotations: Annotations | None = None,
     ) -> Source:
-        """Return the source with these features and targets; the targets' notes follow the others."""
+        """Return the source with these features and targets; the targets' notes follow the others.
+
+        Parameters
+        ----------
+        name : str
+            The name of the source, in messages.
+        features : Columns or Features
+            The features of its n rows.
+        targets : Targets
+            The targets and the groups of its rows.
+        notes : tuple of str, optional
+            For the user.
+        annotations : Annotations or None, optional
+            The labels or ratings of several annotators.
+        """
         t = targets
         return cls(
             name,
@@ -153,13 +167,34 @@ class Source:
         return kept.nonzero().flatten()
 
     def encode(self, rows: Tensor, text: TextSettings | None = None, tokenizer_file: Path | None = None) -> Encoder:
-        """Fit an encoder on the rows `rows` [m] int64, the training rows. text, tokenizer_file: as `RowEncoder.fit`."""
+        """Return an encoder that is fitted on the training rows.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The training rows, [m] int64.
+        text : TextSettings or None, optional
+            How text becomes tokens.
+        tokenizer_file : Path or None, optional
+            The tokenizer of a pretrained model.
+        """
         if isinstance(self.features, Columns):
             return RowEncoder.fit(self.features, rows, text, tokenizer_file)
         return ImageEncoder.fit(self.features, rows)
 
     def fit_target(self, rows: Tensor) -> Target:
-        """Return the target in the units of the training rows `rows` [m] int64."""
+        """Return the target in the units of the training rows.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The training rows, [m] int64.
+
+        Raises
+        ------
+        UserError
+            All of their targets are the same number.
+        """
         return self.target.fit(self.y[rows])
 
     def dataset(self, rows: Tensor, encoder: Encoder, target: Target | None = None) -> Dataset:
@@ -192,18 +227,36 @@ class Source:
         )
 
     def truth_of(self, rows: Tensor) -> Truth | None:
-        """Return the clean targets of the rows `rows` [m] int64, where they are known."""
+        """Return the clean targets of some rows; None where they are not known.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The rows, [m] int64.
+        """
         return None if self.truth is None else Truth(clean=self.truth[rows], index=rows.clone())
 
     def describe(self, index: int) -> dict[str, str]:
-        """Return a few cells of a row of a table, as text for a reader; nothing for images."""
+        """Return a few cells of a row of a table, as text for a reader; nothing for images.
+
+        Parameters
+        ----------
+        index : int
+            The row.
+        """
         if not isinstance(self.features, Columns):
             return {}
         shown = self.features.columns[:MOST_SHOWN]
         return {name: _shown(self.features[name].iloc[index]) for name in shown}
 
     def image(self, index: int) -> Image | None:
-        """Return the image of a row; None for tables, and for images that are neither grey nor colour."""
+        """Return the image of a row; None for tables, and for images that are neither grey nor colour.
+
+        Parameters
+        ----------
+        index : int
+            The row.
+        """
         if isinstance(self.features, Columns):
             return None
         return picture(self.features[torch.tensor([index])][0])
@@ -234,8 +287,8 @@ def check_like(source: Source, training: Schema) -> None:
     if here.images != training.images or here.integers != training.integers:
         pixels, trained = ("integers" if schema.integers else "real numbers" for schema in (here, training))
         rule = (
-            f"it holds images {list(here.images)} of {pixels}, the training data {list(training.images)} of {trained}; give "
-            "images of the same size and type"
+            f"it holds images {list(here.images)} of {pixels}, the training data {list(training.images)} of {trained}; "
+            "give images of the same size and type"
         )
         raise UserError(rule, setting=source.name, value=list(here.images), given=source.name)
 

@@ -1,4 +1,4 @@
-"""Columns of a table: which hold numbers, categories, dates or text, and what is refused."""
+"""Columns of a table: numbers, categories, dates or text, and cells that are refused."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _written(values: pd.Series) -> NDArray[Any]:
 
 
 def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the cells as numbers [n], NaN where missing, and which cells [n] are neither a number nor missing.
+    """Return the cells as numbers [n], NaN where missing, and whether each is neither a number nor missing, [n] bool.
 
     A text column of nothing but true and false is taken as 1 and 0.
     """
@@ -166,7 +166,7 @@ def _numbers_of(names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.b
 
 
 def kind_of(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
-    """Tell what a feature column holds; None for names, such as a person's or a number plate, which tell nothing.
+    """Return the kind of a feature column; None for names, such as a person's or a number plate, which tell nothing.
 
     Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
     """
@@ -202,8 +202,8 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKi
     if numeric > wrong:
         row = int(unparsable[codes].argmax())
         rule = (
-            f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words with "
-            f"--categorical {shlex.quote(name)}, or {leave_out(name)}"
+            f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words "
+            f"with --categorical {shlex.quote(name)}, or {leave_out(name)}"
         )
         raise _wrong_cell(column, row, place, rule)
     filled = [n for n in names if n]
@@ -221,8 +221,24 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKi
 def parse(column: pd.Series, kind: ColumnKind, place: CellLocation, day_first: bool | None = None) -> pd.Series:
     """Return a feature column in the type of its kind.
 
-    number: float64, NaN where missing. category: a pandas category of strings, "" where missing. date: datetime64, NaT
-    where missing. text: strings, "" where missing. day_first: how the dates are written. Raises UserError, naming the cell, for one that can't be of the kind.
+    Numbers become float64, NaN where missing. Categories become a pandas category of strings, "" where missing. Dates
+    become datetime64, NaT where missing. Text becomes strings, "" where missing.
+
+    Parameters
+    ----------
+    column : Series
+        The cells [n].
+    kind : ColumnKind
+        The kind of the column.
+    place : CellLocation
+        The place of the column, for errors.
+    day_first : bool or None, optional
+        Whether 3/4 is the third of April; by default the cells tell.
+
+    Raises
+    ------
+    UserError
+        A cell can't be of the kind.
     """
     if kind == "category":
         codes, names = coded(column)

@@ -1,4 +1,4 @@
-"""Which column is for what: by its cells, and as the user says."""
+"""The role of each column: by its cells, and as the user says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALMOST_ONE = 1 - 1e-9  # correlation of a feature that is the target
 
 @dataclass(frozen=True, kw_only=True)
 class Roles(ColumnSettings):
-    """What the user says of the columns of a source, and which of them is to be read as what."""
+    """The roles of the columns of a source, as the user gives them, and the kinds that the user gives to features."""
 
     given: Mapping[str, ColumnKind] = field(init=False, repr=False)
 
@@ -58,12 +58,23 @@ class Roles(ColumnSettings):
 
     @property
     def named(self) -> dict[str, str]:
-        """Every column that is named, and as what."""
+        """Every column that is named, and its role."""
         roles = {"feature": tuple(self.given), "image": (self.image,) if self.image else ()}
         return {name: f"{role} column" for role, names in roles.items() for name in names}
 
     def check(self, table: Table) -> None:
-        """Raise UserError where a named column is not there, or can't be what it is named as."""
+        """Check that every named column is there and can have its role.
+
+        Parameters
+        ----------
+        table : Table
+            The table of the source.
+
+        Raises
+        ------
+        UserError
+            A column is not there, or can't have its role.
+        """
         for name in self.ignore:
             if name not in table.all_names:
                 raise unknown("column to ignore", name, table.all_names).at(table.file)
@@ -81,9 +92,10 @@ class Roles(ColumnSettings):
 def find_columns(
     table: Table, roles: Roles, no_features: Collection[str], y: NDArray[Any] | None = None
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Return the feature columns of a table, and notes on what was left out, is missing, or gives the target away.
+    """Return the feature columns of a table, and notes for the user.
 
-    Columns whose cells are all the same, and names that nearly every row has another of, are left out with a note.
+    The notes name columns that are left out, have holes, count up, or give the target away. Columns whose cells are all
+    the same are left out. So are names, where nearly every row has another one.
 
     Parameters
     ----------
@@ -128,7 +140,7 @@ def find_columns(
         raise UserError(f"{left}; a feature needs at least two different values", setting=table.file)
     notes = {
         "left out, since every cell is the same": constant,
-        "left out, since they name nearly every row anew (--categorical or --text takes them)": names,
+        "left out, since they name nearly every row (--categorical or --text takes them)": names,
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
@@ -173,11 +185,11 @@ def _correlated(column: pd.Series, y: NDArray[np.float64]) -> bool:
     return bool(np.std(values) > 0 and np.std(y) > 0 and abs(np.corrcoef(values, y)[0, 1]) > ALMOST_ONE)
 
 
-def _tells(column: pd.Series, answer: NDArray[np.int64]) -> bool:
-    """Whether each value of a column goes with one answer [n] and each answer with one value."""
+def _tells(column: pd.Series, label: NDArray[np.int64]) -> bool:
+    """Whether each value of a column goes with one label of [n], and each label with one value."""
     value, _ = pd.factorize(column, use_na_sentinel=False)
-    different, answers = int(value.max()) + 1, int(answer.max()) + 1
-    return different == answers == len(np.unique(value.astype(np.int64) * different + answer))
+    different, labels = int(value.max()) + 1, int(label.max()) + 1
+    return different == labels == len(np.unique(value.astype(np.int64) * different + label))
 
 
 def _counts_up(values: NDArray[np.float64]) -> bool:

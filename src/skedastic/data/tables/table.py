@@ -100,7 +100,16 @@ class ArrowReader:
 class ArrowFileReader:
     """The cells of Arrow files (or streams, as Hugging Face datasets write them), one column at a time.
 
-    A file is mapped only while it is read, so that what was read of it does not stay in memory. rows: of each file.
+    A file is mapped only while it is read, so that its pages do not stay in memory.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    schema : pyarrow.Schema
+        The schema of all of them together.
+    rows : sequence of int
+        The number of rows of each file.
     """
 
     paths: Sequence[Path]
@@ -131,7 +140,10 @@ class ArrowFileReader:
         return _rebatched((t.select(list(names)).cast(target) for t in tables), size)
 
     def _batches(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of a file, with these columns; a file is mapped anew before too much of it is in memory."""
+        """Yield the batches of a file, with these columns.
+
+        The file is mapped again before too much of it is in memory.
+        """
         fields = [self.schema.names.index(n) for n in names]
         done, count = 0, 1
         while done < count:
@@ -147,7 +159,15 @@ class ArrowFileReader:
 
 @contextmanager
 def arrow_reader(path: Path, fields: Sequence[int] | None = None) -> Iterator[Any]:
-    """Lend the reader of an Arrow file, or of a stream in a file; fields: the columns that it reads, in their order there."""
+    """Lend the reader of an Arrow file, or of a stream in a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    fields : sequence of int or None, optional
+        The columns that it reads, in their order there; by default all.
+    """
     options = pa.ipc.IpcReadOptions(included_fields=None if fields is None else sorted(fields))
     with pa.memory_map(str(path)) as source:
         try:
@@ -201,10 +221,26 @@ class ParquetReader:
 class Table:
     """Cells of n rows, and where they come from.
 
-    file: what errors call it. lines: errors name cells by line, as in a text file, instead of by row. label_names: of
-    Hugging Face ClassLabel columns. images: what opens each column of images; these are not cells. files: name and rows of
-    each file, where there are several. first: the row of the file that is the first here.
-    folder: that holds the file.
+    Parameters
+    ----------
+    file : str
+        The name of the file in errors.
+    reader : ColumnReader
+        Reads the columns.
+    lines : bool
+        Whether errors name cells by line, as in a text file, instead of by row.
+    notes : tuple of str
+        For the user.
+    label_names : mapping of str to tuple of str
+        The names of the classes of each Hugging Face ClassLabel column.
+    images : mapping of str to callable
+        Opens each column of images; these are not cells.
+    files : tuple of (str, int)
+        The name and the number of rows of each file, where there are several.
+    first : int
+        The row of the file that is the first here.
+    folder : Path or None
+        The folder that holds the file.
     """
 
     file: str
@@ -231,7 +267,7 @@ class Table:
         return tuple(dict.fromkeys((*self.reader.names, *self.images)))
 
     def place(self, name: str) -> CellLocation:
-        """Return how errors call a column."""
+        """Return the place of a column, for errors."""
         place = column_place(self.file, name, self.lines, self.files)
         return replace(place, first=place.first + self.first)
 
@@ -243,13 +279,13 @@ class Table:
             first += len(frame)
 
     def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
-        """Return a column and how errors call it. Raises UserError, with the nearest name, where there is none."""
+        """Return a column and its place in errors. Raises UserError, with the nearest name, where there is none."""
         if name not in self.names:
             raise unknown(role, name, self.names).at(self.file)
         return self.read(name), self.place(name)
 
     def read(self, name: str) -> pd.Series:
-        """Return a column [n]; of a long table what was done with earlier columns is given back first."""
+        """Return a column [n]. A long table first gives the memory of earlier columns back."""
         if len(self) > LONG:
             give_back()
         return self.reader.read(name)
@@ -258,7 +294,16 @@ class Table:
 class Columns:
     """The feature columns of a table, n rows, parsed when they are asked for; the last ones are kept.
 
-    kinds: what each holds. day_first: of columns of dates, how they are written. `columns[name]` has the type that `parse` gives the kind.
+    `columns[name]` has the type that `parse` gives the kind.
+
+    Parameters
+    ----------
+    table : Table
+        The cells.
+    kinds : mapping of str to ColumnKind
+        The kind of each column.
+    day_first : mapping of str to bool or None, optional
+        For each column of dates, whether 3/4 is the third of April.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Targets: classes or numbers, their groups, several annotators' answers, corrected labels."""
+"""Targets: classes or numbers, their groups, the labels of several annotators, corrected labels."""

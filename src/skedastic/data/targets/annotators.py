@@ -1,4 +1,4 @@
-"""Several people's answers for each row: soft labels of their votes, or the mean of their ratings, and how far they disagree.
+"""Several annotators of each row: soft labels of their votes, or the mean of their ratings, and their disagreement.
 
 --annotators anna --annotators ben     columns of labels, or of ratings; a cell may be empty
 --annotators ratings                   a column of lists of labels, or of ratings
@@ -30,7 +30,7 @@ COUNTS = "counts:"
 
 
 class Annotations(ABC):
-    """What the annotators of n rows said."""
+    """The labels or the ratings of n rows by several annotators."""
 
     classes: tuple[str, ...]
     """The names of the C classes of votes; none of ratings."""
@@ -43,11 +43,11 @@ class Annotations(ABC):
 
     @abstractmethod
     def targets(self) -> pd.Series:
-        """Return the target [n] that they make of each row: the number of a class, or a number."""
+        """Return the target [n] of each row by its annotators: the number of a class, or a number."""
 
     @abstractmethod
     def disagreement(self, y: Tensor) -> Tensor:
-        """Return how noisy each target y [n] is by their disagreement, [n] float64; NaN where a single person answered."""
+        """Return how noisy each target y [n] is by their disagreement, [n] float64; NaN for a single annotator."""
 
     @abstractmethod
     def for_classes(self, classes: Sequence[str]) -> tuple[Annotations, tuple[str, ...]]:
@@ -55,7 +55,7 @@ class Annotations(ABC):
 
     @abstractmethod
     def corrected(self, rows: Tensor, y: Tensor) -> Annotations:
-        """Return them with the targets y [n] for the answer to `rows` [m] int64, which a person has corrected."""
+        """Return them with the target of y [n] alone for `rows` [m] int64, which a person has corrected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Votes(Annotations):
         return self.votes / self.votes.sum(1, keepdim=True)
 
     def targets(self) -> pd.Series:
-        """Return the number [n] of the class that most chose."""
+        """Return the number [n] of the class with the most votes."""
         return pd.Series(self.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
 
     def disagreement(self, y: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Votes(Annotations):
         return Votes(tuple(classes), kept), (note,) * bool(lost)
 
     def corrected(self, rows: Tensor, y: Tensor) -> Votes:
-        """Return the votes, of corrected rows one for the right label."""
+        """Return the votes; a corrected row has one, for the right label."""
         votes = self.votes.clone()
         votes[rows] = torch.nn.functional.one_hot(y[rows], votes.shape[1]).to(votes.dtype)
         return replace(self, votes=votes)
@@ -110,11 +110,11 @@ class Ratings(Annotations):
     Parameters
     ----------
     mean : Tensor
-        Of each row, [n] float64.
+        The mean rating of each row, [n] float64.
     variance : Tensor
-        Of a single rating, unbiased, [n] float64; NaN where there is one rating.
+        The unbiased variance of a single rating, [n] float64; NaN where there is one rating.
     number : Tensor
-        Of ratings, [n] float64.
+        The number of ratings, [n] float64.
     """
 
     task = "regression"
@@ -142,7 +142,7 @@ class Ratings(Annotations):
         return self, ()
 
     def corrected(self, rows: Tensor, y: Tensor) -> Ratings:
-        """Return the ratings: they tell how noisy a row is, whatever is right."""
+        """Return the ratings: they tell how noisy a row is, whatever its right target."""
         return self
 
 
@@ -161,14 +161,14 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
     specs : sequence of str
         The columns, as `--annotators` names them.
     task : TaskName
-        "auto" leaves it to the answers whether they are labels or ratings.
+        "auto" takes labels or ratings, as the cells say.
     classes : sequence of str, optional
-        Of the target, where they are known.
+        The classes of the target, where they are known.
 
     Raises
     ------
     UserError
-        A row that nobody answered, counts that are none, or an answer that is no class.
+        A row has no label or rating, counts are no counts, or a label is no class.
     """
     columns = [table.column(name, "annotators column") for name in annotator_columns(specs)]
     if specs[0].startswith(COUNTS):
@@ -176,16 +176,31 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
             raise UserError("counts are one column; name it alone", setting="annotators", value=",".join(specs))
         names = next((n for n in (classes, *table.label_names.values()) if n), ())
         return _of_counts(*columns[0], tuple(names))
-    row, answers, place = _long(columns, len(table))
-    if task == "regression" or (task == "auto" and holds_measurements(answers)):
-        return _of_ratings(row, answers, place, len(table))
-    return _of_labels(row, answers, place, len(table), classes)
+    said = _long(columns, len(table))
+    if task == "regression" or (task == "auto" and holds_measurements(said.values)):
+        return _of_ratings(said, len(table))
+    return _of_labels(said, len(table), classes)
 
 
-def _long(
-    columns: Sequence[tuple[pd.Series, CellLocation]], n: int
-) -> tuple[NDArray[np.int64], pd.Series, CellLocation]:
-    """Return the row [m] of each answer, and the answers [m]."""
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """m labels or ratings of several annotators: the row and the column of each [m], and the places of the columns."""
+
+    row: NDArray[np.int64]
+    values: pd.Series
+    column: NDArray[np.int64]
+    places: Sequence[CellLocation]
+
+    def error(self, wrong: NDArray[np.bool_], rule: str) -> UserError:
+        """Return the error about the first value that is wrong [m]."""
+        at = int(wrong.argmax())
+        value = str(self.values.iloc[at])
+        place = self.places[self.column[at]]
+        return place.error(int(self.row[at]), f"an annotator says {quoted(value)}, {rule}; mend the cell", value)
+
+
+def _long(columns: Sequence[tuple[pd.Series, CellLocation]], n: int) -> _Said:
+    """Return the labels or ratings of all columns, one below the other. Raises UserError for a row without any."""
     rows, parts = list[NDArray[Any]](), list[pd.Series]()
     for column, _ in columns:
         filled = column.notna().to_numpy()
@@ -199,44 +214,40 @@ def _long(
             filled = filled & np.array([bool(name) for name in names])[codes]
             rows.append(np.flatnonzero(filled))
             parts.append(column[filled])
-    row, place = np.concatenate(rows), columns[0][1]
-    answered = np.zeros(n, dtype=bool)
-    answered[row] = True
-    if not answered.all():
-        missing = int((~answered).sum())
-        more = f", and {missing - 1} more" if missing > 1 else ""
-        raise place.error(int((~answered).argmax()), f"no annotator has answered{more}; remove the row")
-    return row, pd.concat(parts, ignore_index=True), place
+    row, places = np.concatenate(rows), [place for _, place in columns]
+    annotated = np.zeros(n, dtype=bool)
+    annotated[row] = True
+    if not annotated.all():
+        missing = int((~annotated).sum())
+        more = f", and {missing - 1} more rows have none" if missing > 1 else ""
+        rule = f"the row has no label or rating by any annotator{more}; remove the row"
+        raise places[0].error(int((~annotated).argmax()), rule)
+    column = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+    return _Said(row, pd.concat(parts, ignore_index=True), column, places)
 
 
-def _of_labels(
-    row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int, classes: Sequence[str]
-) -> Votes:
-    codes, names = coded(answers)
+def _of_labels(said: _Said, n: int, classes: Sequence[str]) -> Votes:
+    codes, names = coded(said.values)
     known = tuple(classes) or natural_order(names)
     ids = to_ids(names, known).numpy()
     if (ids < 0).any() and all(name.isdigit() and int(name) < len(known) for name in names):
         ids = np.array([int(name) for name in names])  # numbers of the classes, as in a Hugging Face ClassLabel
     if (ids < 0).any():
-        wrong = int((ids[codes] < 0).argmax())
-        said = names[codes[wrong]]
-        rule = f"an annotator says {said!r}, which is no class of the target; mend the cell"
-        raise place.error(int(row[wrong]), rule, said)
+        raise said.error(ids[codes] < 0, "which is no class of the target")
     votes = np.zeros((n, len(known)), dtype=np.float32)
-    np.add.at(votes, (row, ids[codes]), 1)
+    np.add.at(votes, (said.row, ids[codes]), 1)
     if len(known) < 2:
         rule = f"every annotator says {known[0]!r}; a classifier needs at least two classes"
-        raise UserError(rule, setting=place.column, value=known[0], given=place.column)
+        place = said.places[0].column
+        raise UserError(rule, setting=place, value=known[0], given=place)
     return Votes(known, torch.from_numpy(votes))
 
 
-def _of_ratings(row: NDArray[np.int64], answers: pd.Series, place: CellLocation, n: int) -> Ratings:
-    ratings, unparsable = as_numbers(answers)
+def _of_ratings(said: _Said, n: int) -> Ratings:
+    ratings, unparsable = as_numbers(said.values)
     if unparsable.any() or not np.isfinite(ratings).all():
-        wrong = int((unparsable | ~np.isfinite(ratings)).argmax())
-        said = str(answers.iloc[wrong])
-        rule = f"an annotator says {quoted(said)}, which is no number; mend the cell"
-        raise place.error(int(row[wrong]), rule, said)
+        raise said.error(unparsable | ~np.isfinite(ratings), "which is no number")
+    row = said.row
     number = np.bincount(row, minlength=n)
     mean = np.bincount(row, ratings, minlength=n) / number
     squares = np.bincount(row, (ratings - mean[row]) ** 2, minlength=n)

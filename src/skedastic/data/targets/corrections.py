@@ -1,4 +1,4 @@
-"""Labels that a person has corrected: a file of rows and their right labels, as `skedastic suspects --out` writes it."""
+"""Labels that a person has corrected: a file of rows and right labels, as `skedastic suspects --out` writes it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ REMOVE = "remove"  # instead of a label: the row is no example of any
 def with_corrections(source: Source, file: str) -> Source:
     """Return a source with the labels of a file in place of its own; rows marked "remove" are left out.
 
-    Clean labels that the source has beside are not touched.
+    Clean labels in another column of the source stay as they are.
 
     Parameters
     ----------
     source : Source
         The source, whole.
     file : str
-        A table with a column `row` (or `index`), from 0 in the order of the source, and one `corrected` (or `label`); a row
-        whose cell is empty stays as it is.
+        A table with a column `row` (or `index`), from 0 in the order of the source, and a column `corrected` (or
+        `label`); a row whose cell is empty stays as it is.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def with_corrections(source: Source, file: str) -> Source:
     y[corrected] = _targets(source.target, cells, right, place)
     changed = int((y != source.y).sum())
     group = source.grouping.follow(source.group, source.y, y, source.classes)
-    note = f"{file}: {changed:,} labels corrected, {int(removed.sum()):,} rows removed, {len(filled):,} of {len(table):,} lines filled in"
+    lines = f"{len(filled):,} of {len(table):,} lines filled in"
+    note = f"{file}: {changed:,} labels corrected, {int(removed.sum()):,} rows removed, {lines}"
     annotations = None if source.annotations is None else source.annotations.corrected(corrected, y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
     return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=(*source.notes, note))
@@ -94,8 +95,8 @@ def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, CellLocation
         if name in table.names:
             return table.column(name, "column")
     rule = (
-        f"it has no column {names[0]!r} (nor {names[1]!r}); give the file that `skedastic suspects RUN --out FILE` wrote, "
-        "with right labels in its column corrected"
+        f"it has no column {names[0]!r} (nor {names[1]!r}); give the file that `skedastic suspects RUN --out FILE` "
+        "wrote, with right labels in its column corrected"
     )
     raise UserError(rule, setting=table.file, value=names[0], given=table.file)
 

@@ -32,23 +32,49 @@ class Grouping:
 
     @classmethod
     def of_target(cls, bins: Bins) -> Grouping:
-        """Return the groups that bins of the target make."""
+        """Return the groups that bins of the target make.
+
+        Parameters
+        ----------
+        bins : Bins
+            The G bins.
+        """
         return cls(bins.names, target_bins=bins)
 
     @classmethod
     def of_column(cls, bins: Bins) -> Grouping:
-        """Return the groups that bins of a column make."""
+        """Return the groups that bins of a column make.
+
+        Parameters
+        ----------
+        bins : Bins
+            The G bins.
+        """
         return cls(bins.names, column_bins=bins)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def counts(self, group: Tensor) -> Tensor:
-        """Return the number of examples of each group, [G] int64."""
+        """Return the number of examples of each group, [G] int64.
+
+        Parameters
+        ----------
+        group : Tensor
+            The group of each example, [n] int64 in 0..G-1.
+        """
         return torch.bincount(group, minlength=len(self.names))
 
     def density(self, group: Tensor) -> Tensor:
-        """Return the share of each group, [G] float64; of bins of the target relative to their width, so as to sum to 1."""
+        """Return the density of each group, [G] float64, which sums to 1.
+
+        It is the share of the examples; for bins of the target, relative to the width of the bin.
+
+        Parameters
+        ----------
+        group : Tensor
+            The group of each example, [n] int64 in 0..G-1.
+        """
         share = self.counts(group).double() / len(group)
         if self.target_bins is None:
             return share
@@ -78,7 +104,13 @@ class Grouping:
 
 
 def grouping_from_json(state: Mapping[str, Any]) -> Grouping:
-    """Return the grouping that `Grouping.to_json` described."""
+    """Return the grouping that `Grouping.to_json` described.
+
+    Parameters
+    ----------
+    state : mapping
+        The plain JSON values.
+    """
     target_bins, column_bins = (_bins(state[name]) for name in ("target_bins", "column_bins"))
     return Grouping(tuple(state["names"]), target_bins, column_bins)
 

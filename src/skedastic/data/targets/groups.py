@@ -2,9 +2,10 @@
 
     ward                  the cells of the column `ward`
     ward,sex              each pair of cells that occurs
-    quantiles:age:4       four bins of the numbers of the column `age`, with equal shares of the rows (10 where no number stands)
-    cluster:4             clusters that are found in the features of each class, four of each (`skedastic.noise.clusters`)
-    superclass:FILE       each label's super-class: FILE is a table whose first two columns are label and super-class, or JSON
+    quantiles:age:4       four bins of the numbers of the column `age`, with equal shares of the rows (by default 10)
+    cluster:4             clusters of the features of each class, four of each (`skedastic.noise.clusters`)
+    superclass:FILE       the super-class of each label: FILE is a table whose first two columns are label and
+                          super-class, or JSON
 
 A column of the very name comes first, whatever is in it.
 """
@@ -36,7 +37,7 @@ QUANTILES, SUPERCLASS = "quantiles:", "superclass:"
 
 
 def group_columns(spec: str | None, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that a specification reads; none where it is of the labels."""
+    """Return the columns that a specification reads; none where the groups are made of the labels."""
     if spec is None or (spec.startswith(SUPERCLASS) and spec not in names):
         return ()
     if spec in names:
@@ -93,9 +94,18 @@ def read_group_spec(
 
 
 def group_names(spec: str, table: Table, schema: Schema, predicted: Sequence[str]) -> list[str]:
-    """Return the group of each row to predict from, as it is written; new ones are none of the training set's.
+    """Return the group of each row to predict from, as it is written; a new one is no group of the training set.
 
-    predicted: the predicted label of each, which tells the super-class.
+    Parameters
+    ----------
+    spec : str
+        As `--groups` takes it.
+    table : Table
+        The n rows.
+    schema : Schema
+        The schema of the training source.
+    predicted : sequence of str
+        The predicted label of each row, [n], which tells the super-class.
     """
     if spec.startswith(SUPERCLASS) and spec not in table.names:
         of = _mapping(spec.removeprefix(SUPERCLASS))

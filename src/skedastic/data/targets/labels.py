@@ -123,7 +123,7 @@ def _refuse_missing(
 def _refuse_unknown(
     ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: CellLocation, what: str, known: Sequence[str]
 ) -> None:
-    """Raise UserError for the first cell whose name has no id; ids, names: of the distinct cells."""
+    """Raise UserError for the first cell whose name has no id; ids and names are those of the distinct cells."""
     unknown = (ids.numpy() < 0)[codes]
     if unknown.any():
         row = int(unknown.argmax())

@@ -20,14 +20,33 @@ MOST_NUMBERS = 50  # distinct numbers above which a column is looked at twice
 
 @dataclass(frozen=True)
 class Scale:
-    """The units of a target: networks are trained on (y − mean) / deviation, mean and deviation of the training rows."""
+    """The units of a target: a network is trained on (y − mean) / deviation.
+
+    Parameters
+    ----------
+    mean : float
+        The mean of the training rows, in the target's units.
+    deviation : float
+        Their standard deviation, in the target's units, above 0.
+    """
 
     mean: float
     deviation: float
 
     @classmethod
     def fit(cls, y: Tensor) -> Scale:
-        """Return the scale of training targets y [n]. Raises UserError where they are all the same."""
+        """Return the scale of training targets.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n], in their units.
+
+        Raises
+        ------
+        UserError
+            All of them are the same.
+        """
         mean, deviation = float(y.mean()), float(y.std(correction=0)) if len(y) else 0.0
         if not deviation > 10 * np.finfo(np.float64).eps * abs(mean):
             rule = f"every target of the training rows is {mean:g}; regression needs different ones"
@@ -35,11 +54,23 @@ class Scale:
         return cls(mean, deviation)
 
     def standardized(self, y: Tensor) -> Tensor:
-        """Return targets y [n], in their units, as a network is trained on them: [n] float32."""
+        """Return targets as a network is trained on them, [n] float32, without units.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n], in their units.
+        """
         return ((y.double() - self.mean) / self.deviation).float()
 
     def in_units(self, outputs: Tensor) -> Tensor:
-        """Return the outputs of a network in the target's units, float64."""
+        """Return the outputs of a network in the target's units, float64.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            Outputs of any shape, without units.
+        """
         return outputs.double() * self.deviation + self.mean
 
 
@@ -50,8 +81,14 @@ UNSCALED = Scale(0.0, 1.0)  # of targets whose training rows are not chosen yet
 class Bins:
     """Groups by the size of the target: G intervals [a, b), the last with its end.
 
-    edges: the G − 1 targets at which a new bin begins, ascending. widths: [G], what the density of a bin is relative to.
-    names: [G], such as "326 to 646".
+    Parameters
+    ----------
+    edges : tuple of float
+        The G − 1 targets at which a new bin begins, ascending, in the target's units.
+    widths : tuple of float
+        [G]; the density of a bin is relative to its width.
+    names : tuple of str
+        [G], such as "326 to 646".
     """
 
     edges: tuple[float, ...]
@@ -60,10 +97,21 @@ class Bins:
 
     @classmethod
     def fit(cls, y: Tensor, bins: int | None = None) -> Bins:
-        """Return bins with an equal share of the targets y [n], or nearly so where many are the same.
+        """Return bins with an equal share of the targets, or nearly so where many are the same.
 
-        bins: how many, by default 10. Where there are no more different targets than bins, each is a bin of its own.
-        Raises UserError where `bins` is more than there are different targets.
+        Where there are at most as many different targets as bins, each is a bin of its own.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        bins : int or None, optional
+            The number of bins, at least 1; by default 10.
+
+        Raises
+        ------
+        UserError
+            There are fewer different targets than `bins`.
         """
         values = np.sort(y.double().numpy())
         distinct = np.unique(values)
@@ -81,7 +129,13 @@ class Bins:
         return cls(tuple(edges.tolist()), _widths(values, edges), _names(values, edges))
 
     def of(self, y: Tensor) -> Tensor:
-        """Return the bin [n] int64 of each target y [n]; what is beyond the ends belongs to the outer bins."""
+        """Return the bin of each target, [n] int64 in 0..G-1; the outer bins reach to infinity.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
         return torch.bucketize(y.double(), torch.tensor(self.edges, dtype=torch.float64), right=True)
 
 
@@ -114,7 +168,10 @@ def read_numbers(column: pd.Series, place: CellLocation, what: str = "target") -
 
 
 def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return the width of each bin of sorted values. The outer two reach as far as twice their median: no outlier's say."""
+    """Return the width of each bin of sorted values.
+
+    The outer two reach at most twice their median, so that an outlier has no say.
+    """
     if not len(edges):
         return (1.0,)
     first = 2 * (edges[0] - np.median(values[values < edges[0]]))

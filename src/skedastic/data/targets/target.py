@@ -1,7 +1,7 @@
 """The two kinds of target, classes and numbers. Wherever they differ, the target is asked.
 
-To evaluate a kind is the matter of `skedastic.evaluation`, to estimate its noise that of `skedastic.noise`: both tell the
-kinds apart in one place each, by `functools.singledispatch`.
+`skedastic.evaluation` evaluates each kind, and `skedastic.noise` estimates its noise: both tell the kinds apart in one
+place each, by `functools.singledispatch`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TaskKind = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """What is predicted of an example. y: [n], as a data set holds it. predicted: as `predictions` returns it.
+    """The kind of a target: y [n] as a data set holds it, and predictions of it.
 
     Parameters
     ----------
@@ -57,55 +57,138 @@ class Target(ABC):
 
     @abstractmethod
     def fit(self, y: Tensor) -> Target:
-        """Return the target in the units of training rows y [n]. Raises UserError where nothing can be learned from them."""
+        """Return the target in the units of the training rows.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets of the training rows, [n].
+
+        Raises
+        ------
+        UserError
+            Nothing can be learned from them.
+        """
 
     @abstractmethod
     def for_training(self, y: Tensor) -> Tensor:
-        """Return the targets [n] that a network is trained on."""
+        """Return the targets [n] that a network is trained on.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Return the predictions for a network's outputs: probabilities [n, C] float32, or numbers [n] float64 in units of y."""
+        """Return the predictions: probabilities [n, C] float32, or numbers [n] float64 in units of y.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            The outputs of a network: logits [n, C], or standardized numbers [n].
+        """
 
     @abstractmethod
     def no_predictions(self, n: int) -> Tensor:
-        """Return the predictions for n examples that are not known yet: all NaN."""
+        """Return the predictions of examples without any: all NaN.
+
+        Parameters
+        ----------
+        n : int
+            The number of examples.
+        """
 
     @abstractmethod
     def best(self, predicted: Tensor) -> Tensor:
-        """Return the one value of y [n] that is predicted."""
+        """Return the one value of y [n] that is predicted.
+
+        Parameters
+        ----------
+        predicted : Tensor
+            As `predictions` returns it.
+        """
 
     @abstractmethod
     def labels(self, y: Tensor) -> Tensor:
-        """Return the labels [n] that a sampler may know; none of numbers."""
+        """Return the labels [n] that a sampler may know; none for numbers.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def counts(self, y: Tensor) -> Tensor:
-        """Return the number of examples of each class, [C]; none of numbers."""
+        """Return the number of examples of each class, [C]; none for numbers.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def strata(self, y: Tensor) -> Tensor:
-        """Return the number [n] int64 of the stratum that a split keeps in proportion: the label; of numbers all are in one."""
+        """Return the stratum [n] int64 that a split keeps in proportion: the label, or one stratum for all numbers.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def noise(self, y: Tensor, clean: Tensor) -> Tensor:
-        """Return how wrong each target is [n]: 1 for a wrong label, else 0; or the squared difference."""
+        """Return how wrong each target is, [n]: 1 for a wrong label, else 0; or the squared difference.
+
+        Parameters
+        ----------
+        y, clean : Tensor
+            The targets as given, and the clean ones, [n].
+        """
 
     @abstractmethod
     def names(self, y: Tensor) -> pd.Categorical[Any] | NDArray[np.float64]:
-        """Return targets [n] as a table holds them: the names of classes, or numbers."""
+        """Return targets [n] as a table holds them: the names of classes, or numbers.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def values(self, y: Tensor) -> NDArray[Any]:
-        """Return targets [n] as the user gave them: whole numbers where all labels were some."""
+        """Return targets [n] as the user gave them: whole numbers where all labels were whole numbers.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n].
+        """
 
     @abstractmethod
     def probability_columns(self, predicted: Tensor) -> dict[str, NDArray[np.float32]]:
-        """Return a column `p_CLASS` [n] for each class; none of numbers."""
+        """Return a column `p_CLASS` [n] for each class; none for numbers.
+
+        Parameters
+        ----------
+        predicted : Tensor
+            As `predictions` returns it.
+        """
 
     @abstractmethod
     def summary(self, y: Tensor) -> str:
-        """Return in words what targets [n], at least one, a source has."""
+        """Return the range of the targets in words.
+
+        Parameters
+        ----------
+        y : Tensor
+            The targets, [n], n at least 1.
+        """
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -279,7 +362,18 @@ class Numbers(Target):
 
 
 def target_from_json(state: Mapping[str, Any]) -> Target:
-    """Return the target that `Target.to_json` described. Raises UserError for a kind that is not known here."""
+    """Return the target that `Target.to_json` described.
+
+    Parameters
+    ----------
+    state : mapping
+        The plain JSON values.
+
+    Raises
+    ------
+    UserError
+        It is of a kind that is not known here.
+    """
     if state["task"] == Classes.task:
         return Classes(tuple(state["classes"]), bool(state["integer_labels"]), column=str(state["column"]))
     if state["task"] == Numbers.task:
