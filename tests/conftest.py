@@ -1,6 +1,7 @@
 """A working directory with files of all kinds, for the command line."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def numbers():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, numbers):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers):
     """A working directory with files of all kinds, good and bad."""
     monkeypatch.chdir(tmp_path)
     last = numbers.assign(quality="a")
@@ -54,7 +55,7 @@ def here(tmp_path, monkeypatch, numbers):
 
 
 @pytest.fixture
-def no_training(monkeypatch):
+def no_training(monkeypatch: pytest.MonkeyPatch):
     """Fail when anything is trained."""
 
     def trained(*_, **__):

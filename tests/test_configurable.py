@@ -69,7 +69,7 @@ class Example(Configurable):
         ("real", -math.inf),
     ],
 )
-def test_a_value_that_fits_is_taken(name, value):
+def test_a_value_that_fits_is_taken(name, value) -> None:
     assert getattr(Example(**{name: value}), name) == (tuple(value) if isinstance(value, list) else value)
 
 
@@ -103,7 +103,7 @@ def test_a_value_that_fits_is_taken(name, value):
         ("real", math.nan, "a number;"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_the_meaning_of_the_setting(name, value, rule):
+def test_a_value_that_does_not_fit_is_refused_with_the_meaning_of_the_setting(name, value, rule) -> None:
     meanings = {field.name: setting_.meaning for field, setting_ in described(Example)}
     with refused(f"example.{name}", value, rule=rule) as caught:
         Example(**{name: value})
@@ -111,7 +111,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_meaning_of_the_setting(na
     assert caught.value.rule.endswith(meanings[name])
 
 
-def test_the_whole_message_has_setting_value_rule_and_way_out():
+def test_the_whole_message_has_setting_value_rule_and_way_out() -> None:
     with refused("example.count", 1) as caught:
         Example(count=1)
     assert str(caught.value) == (
@@ -119,12 +119,12 @@ def test_the_whole_message_has_setting_value_rule_and_way_out():
     )
 
 
-def test_the_key_of_a_table_is_named():
+def test_the_key_of_a_table_is_named() -> None:
     with refused("example.weights.b", -1.0, rule="of at least 0"):
         Example(weights={"a": 1.0, "b": -1.0})
 
 
-def test_numbers_of_numpy_are_kept_and_shown_as_pythons_own():
+def test_numbers_of_numpy_are_kept_and_shown_as_pythons_own() -> None:
     example = Example(count=np.int64(3), rate=np.float64(0.5), marks=[np.float32(0.5)])
     types = (type(example.count), type(example.rate), type(example.marks), type(example.marks[0]))
     assert types == (int, float, tuple, float)
@@ -150,19 +150,19 @@ def test_numbers_of_numpy_are_kept_and_shown_as_pythons_own():
         ("[0, 2147483647]", (0,), (2147483648,), "in [0, 2147483647]"),
     ],
 )
-def test_a_range_is_written_as_in_mathematics(text, inside, outside, words):
+def test_a_range_is_written_as_in_mathematics(text, inside, outside, words) -> None:
     interval = Range.parse(text)
     assert all(value in interval for value in inside)
     assert not any(value in interval for value in (*outside, math.nan))
     assert str(interval) == words
 
 
-def test_a_range_that_is_none_is_refused():
+def test_a_range_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="is no interval"):
         setting(1, "", "0..1")
 
 
-def test_the_docstring_has_a_parameter_a_line_in_numpydoc_form():
+def test_the_docstring_has_a_parameter_a_line_in_numpydoc_form() -> None:
     assert Example.__doc__ is not None
     lines = Example.__doc__.splitlines()
     assert lines[:4] == ["Settings of every kind.", "", "Parameters", "----------"]
@@ -188,12 +188,12 @@ def test_the_docstring_has_a_parameter_a_line_in_numpydoc_form():
     ]
 
 
-def test_none_is_written_as_a_word_where_no_text_can_stand():
+def test_none_is_written_as_a_word_where_no_text_can_stand() -> None:
     assert Example(share="none").share is None
     assert Example(name="none").name == "none"
 
 
-def test_a_value_with_a_form_of_its_own_is_taken_as_it_is_written():
+def test_a_value_with_a_form_of_its_own_is_taken_as_it_is_written() -> None:
     @dataclass(frozen=True)
     class Seconds(Written):
         number: float
@@ -213,7 +213,7 @@ def test_a_value_with_a_form_of_its_own_is_taken_as_it_is_written():
         Waiting(pause="3")
 
 
-def test_a_subclass_describes_and_checks_inherited_settings():
+def test_a_subclass_describes_and_checks_inherited_settings() -> None:
     @dataclass(frozen=True, kw_only=True)
     class DeepInner(Inner):
         """Deeper."""
@@ -226,7 +226,7 @@ def test_a_subclass_describes_and_checks_inherited_settings():
         DeepInner(depth=10)
 
 
-def test_the_reference_is_a_table_with_a_row_for_each_setting():
+def test_the_reference_is_a_table_with_a_row_for_each_setting() -> None:
     header, rule, *rows = markdown_table(Example).splitlines()
     assert (header.count("|"), len(rows)) == (rule.count("|"), 14)
     assert rows[0] == (
@@ -235,13 +235,13 @@ def test_the_reference_is_a_table_with_a_row_for_each_setting():
     assert "| `dict()` |" in rows[8]
 
 
-def test_names_of_classes_are_shown_as_users_write_them():
+def test_names_of_classes_are_shown_as_users_write_them() -> None:
     names = {"GaussianNLL": "gaussian-nll", "MWNet": "mw-net", "EffectiveNumber": "effective-number", "GCE": "gce"}
     for name, shown in names.items():
         assert type(name, (Configurable,), {}).shown_name() == shown
 
 
-def test_it_is_imported_without_anything_heavy():
+def test_it_is_imported_without_anything_heavy() -> None:
     code = (
         "import sys, skedastic.configurable; "
         "print(*sorted(m for m in ('numpy', 'torch', 'pandas') if m in sys.modules))"

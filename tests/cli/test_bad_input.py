@@ -223,14 +223,14 @@ MISUSED = {  # command lines that click itself refuses, and the option that it n
 
 @pytest.mark.parametrize("bad", BAD, ids=[bad.line for bad in BAD])
 @pytest.mark.usefixtures("no_training")
-def test_bad_input_is_refused_and_nothing_is_written(bad, here, capsys):
+def test_bad_input_is_refused_and_nothing_is_written(bad, here, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(here)
     check_refusal(refusal(capsys, *bad.line.split(" "), alone=True), bad.setting, bad.value, rule=bad.rule)
     assert everything(here) == before
 
 
 @pytest.mark.parametrize("line", MISUSED)
-def test_a_misused_option_is_named(line, here, capsys):
+def test_a_misused_option_is_named(line, here, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(here)
     assert usage_error(capsys, *line.split(" ")) == MISUSED[line]
     assert everything(here) == before
@@ -238,6 +238,6 @@ def test_a_misused_option_is_named(line, here, capsys):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that nobody may write to")
 @pytest.mark.usefixtures("no_training")
-def test_a_folder_in_a_read_only_file_system_is_refused(here, capsys):
+def test_a_folder_in_a_read_only_file_system_is_refused(here, capsys: pytest.CaptureFixture[str]) -> None:
     error = refusal(capsys, "fit", *CSV.split(), "--out", "/proc/run", alone=True)
     check_refusal(error, "--out", "/proc/run", rule="can't be written")

@@ -18,7 +18,7 @@ from tests.support.refusals import check_refusal
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "jinja2", "pyarrow", "cleanlab")
 
 
-def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
+def test_the_module_is_the_command_and_its_errors_have_no_traceback(here) -> None:
     before = everything(here)
     done = subprocess.run(
         [sys.executable, "-m", "skedastic", *f"compare {CSV} --methods erm,haar --out both".split()],
@@ -36,21 +36,21 @@ def test_the_module_is_the_command_and_its_errors_have_no_traceback(here):
     "code",
     ["import skedastic", "import skedastic\nskedastic.__dir__()", "from skedastic.cli import main\nmain(['--help'])"],
 )
-def test_help_and_import_load_nothing_heavy(code):
+def test_help_and_import_load_nothing_heavy(code) -> None:
     code += f"\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_no_arguments_are_a_call_for_help(capsys):
+def test_no_arguments_are_a_call_for_help(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys)
     assert status == 0
     assert "Usage: skedastic" in out
     assert "compare" in out
 
 
-def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
+def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["fit", "good.csv", "--target", "quality", "--noise", "uniform:0.1", "--method", "unif", *TINY]
     status, out, _ = run(capsys, *line, "--seed", 3, "--strength", 0.5, "--set", "train.lr=0.1", "--out", "a/run")
     assert status == 0
@@ -70,7 +70,7 @@ def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys):
     assert not [name for name in os.listdir(here) if name.startswith(".")]
 
 
-def test_options_go_over_the_file_and_set_over_both(here, capsys):
+def test_options_go_over_the_file_and_set_over_both(here, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "some.toml").write_text(
         'source = "good.csv"\ntarget = "quality"\nseed = 1\n[train]\nepochs = 9\nlr = 0.3\n'
     )
@@ -81,7 +81,7 @@ def test_options_go_over_the_file_and_set_over_both(here, capsys):
         assert written in config
 
 
-def test_a_run_without_test_set_or_estimate_is_written_too(here, capsys):
+def test_a_run_without_test_set_or_estimate_is_written_too(here, capsys: pytest.CaptureFixture[str]) -> None:
     line = (*CSV.replace("good", "fit good").split(), "--method", "erm", "--set", "estimate.kind=none", *TINY)
     status, out, _ = run(capsys, *line, "--test", "none", "--out", "run")
     assert status == 0
@@ -91,7 +91,7 @@ def test_a_run_without_test_set_or_estimate_is_written_too(here, capsys):
     assert run(capsys, "fit", "--config", "run/config.toml", "--out", "again")[0] == 0
 
 
-def test_compare_writes_its_figures_and_a_report(here, capsys):
+def test_compare_writes_its_figures_and_a_report(here, capsys: pytest.CaptureFixture[str]) -> None:
     line = ("compare", "good.parquet", "--target", "quality", "--methods", "erm,har", "--seeds", 2, "--jobs", 1)
     status, out, _ = run(capsys, *line, *TINY, "--focus", "a", "--strength", 0.3, "--out", "both")
     assert status == 0
@@ -103,14 +103,16 @@ def test_compare_writes_its_figures_and_a_report(here, capsys):
     assert json.loads((here / "again" / "compare.json").read_text())["paired"] == figures["paired"]
 
 
-def test_an_error_while_training_leaves_nothing(here, capsys):
+def test_an_error_while_training_leaves_nothing(here, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(here)
     line = (*CSV.replace("good", "fit good").split(), "--set", "train.lr=1e30", "--epochs", 3, "--out", "a/run")
     check_refusal(refusal(capsys, *line), "train.lr", 1e30, rule="lower the learning rate")
     assert everything(here) == before
 
 
-def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
+def test_an_interrupt_leaves_nothing_but_the_way_on(
+    here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -126,7 +128,9 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(here, capsys, monkeypatch):
     assert os.listdir(here / "a") == ["run"]
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_old_run(here, capsys, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_the_old_run(
+    here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = (*CSV.replace("good", "fit good").split(), *TINY, "--out", "run", "--force")
     assert run(capsys, *line)[0] == 0
     before = {name: (here / "run" / name).read_bytes() for name in RUN_FILES}
@@ -140,7 +144,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_run(here, capsys, monkeypatc
     assert not [name for name in os.listdir(here) if name.startswith(".")]
 
 
-def test_estimate_prints_a_table_or_json(here, capsys):
+def test_estimate_prints_a_table_or_json(here, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "estimate", "good.csv", "--target", "quality", "--noise", "a->b:0.4", *TINY, "--json")
     assert status == 0
     figures = json.loads(out)
@@ -154,7 +158,7 @@ def test_estimate_prints_a_table_or_json(here, capsys):
     assert "noise (95 %)" in out
 
 
-def test_methods_are_listed_and_shown(capsys):
+def test_methods_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "methods")
     assert status == 0
     assert all(name in out for name in ("erm", "unif", "har"))
@@ -171,7 +175,9 @@ def test_methods_are_listed_and_shown(capsys):
     assert out.split()[:4] == ["name", "method", "needs", "paper"]
 
 
-def test_an_error_of_a_worker_crosses_as_one_line(here, capsys, monkeypatch):
+def test_an_error_of_a_worker_crosses_as_one_line(
+    here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("skedastic.pipeline.compare_seed", diverging)
     before = everything(here)
     line = ("compare", "good.csv", "--target", "quality", "--seeds", 2, "--jobs", 2, "--out", "both")
@@ -184,7 +190,9 @@ def diverging(config) -> SeedOutcome:
 
 
 @pytest.mark.parametrize("verb", ["fit", "compare"])
-def test_tables_fit_80_columns_and_sentences_are_not_broken(verb, here, capsys, monkeypatch):
+def test_tables_fit_80_columns_and_sentences_are_not_broken(
+    verb, here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     jobs = ("--jobs", 1, "--seeds", 2) if verb == "compare" else ()
     status, out, _ = run(capsys, verb, "digits", "--noise", "1<->8:0.4", *TINY, *jobs, "--out", "a" * 90)
@@ -198,6 +206,6 @@ def test_tables_fit_80_columns_and_sentences_are_not_broken(verb, here, capsys, 
     assert any(line.endswith(".") and len(line) > 80 for line in lines)
 
 
-def test_the_source_knows_whole_numbers(here):
+def test_the_source_knows_whole_numbers(here) -> None:
     assert open_source("good.npz").target.integer_labels
     assert not open_source("good.csv", target="quality").target.integer_labels

@@ -124,7 +124,7 @@ def files(here, numbers):
     return here
 
 
-def test_slips_are_refused_without_anything_heavy(files):
+def test_slips_are_refused_without_anything_heavy(files) -> None:
     done = python(RUN_ALL, input=json.dumps([line for line, *_ in AT_ONCE]), check=True)
     stops = [json.loads(line) for line in done.stdout.splitlines()]
     for (line, setting, value, words), (status, refusal, err, heavy) in zip(AT_ONCE, stops, strict=True):
@@ -135,7 +135,7 @@ def test_slips_are_refused_without_anything_heavy(files):
         assert words in refusal[2], f"{line}: {err}"
 
 
-def test_columns_of_parquet_are_known_without_pandas_or_torch(files):
+def test_columns_of_parquet_are_known_without_pandas_or_torch(files) -> None:
     code = "import sys; from skedastic.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'pandas', 'sklearn', 'scipy') if m in sys.modules])"
     done = python(code, "fit", "good.parquet", "--target", "qualty", check=True)
@@ -143,7 +143,7 @@ def test_columns_of_parquet_are_known_without_pandas_or_torch(files):
     assert done.stdout == "[]\n"
 
 
-def test_the_first_line_names_the_source_before_torch_is_imported(files):
+def test_the_first_line_names_the_source_before_torch_is_imported(files) -> None:
     done = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
     reading, error = done.stderr.splitlines()
     assert reading == "reading good.csv: 4 columns"
@@ -224,12 +224,12 @@ def forms(here, numbers):
     ],
     ids=str,
 )
-def test_every_form_of_source_passes(settings, forms):
+def test_every_form_of_source_passes(settings, forms) -> None:
     early.check_data(settings)
     assert len(open_source(**build_config(settings).column_roles, source=settings["source"]))
 
 
-def test_only_the_sources_that_a_verb_reads_are_looked_for(here):
+def test_only_the_sources_that_a_verb_reads_are_looked_for(here) -> None:
     settings = {"source": "good.csv", "target": "quality", "test": "nowhere.csv"}
     early.check_data(settings, beside=("reference",))
     with refused("nowhere.csv", None, rule="no such file"):
@@ -238,7 +238,7 @@ def test_only_the_sources_that_a_verb_reads_are_looked_for(here):
         early.check_data(settings | {"test": test})
 
 
-def test_a_column_that_is_a_number_in_the_settings_is_taken_as_its_writing(here):
+def test_a_column_that_is_a_number_in_the_settings_is_taken_as_its_writing(here) -> None:
     (here / "years.csv").write_text("2001,2002\n1,a\n2,b\n")
     assert early.check_data(layered(None, {"source": "years.csv"}, ["target=2002"])) == ["2001", "2002"]
 
@@ -248,20 +248,20 @@ def test_a_column_that_is_a_number_in_the_settings_is_taken_as_its_writing(here)
     ["har", "gce", "absgd(lam=5)", "absgd (lam=5)", "{name=absgd, loss=focal(gamma=2)}", {"name": "unif"}, {}],
     ids=str,
 )
-def test_methods_that_can_be_made_pass(method):
+def test_methods_that_can_be_made_pass(method) -> None:
     settings = {"source": "digits", "method": method}
     early.check_method(settings)
     the_method(build_config(settings))
 
 
 @pytest.mark.parametrize("methods", ["erm,har", "erm, absgd(lam=5, loss=focal)", ["erm", "gce"]], ids=str)
-def test_methods_that_can_be_compared_pass(methods):
+def test_methods_that_can_be_compared_pass(methods) -> None:
     settings = {"source": "digits", "methods": methods}
     early.check_methods(settings)
     compared_methods(build_config(settings))
 
 
-def test_all_stands_for_every_method():
+def test_all_stands_for_every_method() -> None:
     early.check_methods({"methods": "all"})
     early.check_methods({})
     with refused("method", "all"):

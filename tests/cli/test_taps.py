@@ -1,6 +1,7 @@
 """`skedastic taps`: the taps of shipped networks and of a user's own."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,12 +26,12 @@ class Nothing(nn.Module):
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path: Path):
     (tmp_path / "nets.py").write_text(OWN)
     return str(tmp_path / "nets.py")
 
 
-def test_taps_of_shipped_networks(capsys):
+def test_taps_of_shipped_networks(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "taps", "mlp")
     assert status == 0
     assert out.count("BatchNorm1d") == 3
@@ -41,7 +42,7 @@ def test_taps_of_shipped_networks(capsys):
     assert [row["name"] for row in rows] == [f"layer3.{i}.bn2" for i in range(5)]
 
 
-def test_taps_of_ones_own_network(own, capsys):
+def test_taps_of_ones_own_network(own, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["name"] for row in json.loads(run(capsys, "taps", f"{own}:lstm", "--json")[1])] == ["0", "1"]
     rows = json.loads(run(capsys, "taps", f"{own}:lstm", "--shape", "7", "--json")[1])
     assert [row["output"] for row in rows] == [[2, 7, 4], [2, 7, 6], [1, 2, 6], [1, 2, 6]]  # outputs and states
@@ -63,6 +64,8 @@ def test_taps_of_ones_own_network(own, capsys):
         (["resnet32", "--taps", "layerr*"], "taps", "layerr*", "matches no module"),
     ],
 )
-def test_a_network_without_taps_is_refused(arguments, setting, value, rule, own, capsys):
+def test_a_network_without_taps_is_refused(
+    arguments, setting, value, rule, own, capsys: pytest.CaptureFixture[str]
+) -> None:
     error = refusal(capsys, "taps", *(a.format(own=own) for a in arguments), alone=True)
     check_refusal(error, setting.format(own=own), value and value.format(own=own), rule=rule)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,23 +67,23 @@ def literal(reference, count=COUNT, **settings):
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
-def test_they_are_their_literal_versions(name):
+def test_they_are_their_literal_versions(name) -> None:
     weights = weights_named(name)(torch.tensor(COUNT), NAMES)
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights, literal(LITERAL[name]), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 1.0])
-def test_inverse_is_its_literal_version_at_every_power(power):
+def test_inverse_is_its_literal_version_at_every_power(power) -> None:
     torch.testing.assert_close(Inverse(power=power)(torch.tensor(COUNT)), literal(inverse, power=power))
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 0.999999])
-def test_effective_numbers_are_their_literal_version_at_every_beta(beta):
+def test_effective_numbers_are_their_literal_version_at_every_beta(beta) -> None:
     torch.testing.assert_close(EffectiveNumber(beta=beta)(torch.tensor(COUNT)), literal(effective_number, beta=beta))
 
 
-def test_effective_numbers_go_from_equal_weights_to_inverse_ones():
+def test_effective_numbers_go_from_equal_weights_to_inverse_ones() -> None:
     count = torch.tensor(COUNT)
     assert torch.equal(EffectiveNumber(beta=0.0)(count), torch.ones(5))
     torch.testing.assert_close(EffectiveNumber(beta=1 - 1e-10)(count), Inverse()(count), rtol=1e-4, atol=0)
@@ -90,7 +91,7 @@ def test_effective_numbers_go_from_equal_weights_to_inverse_ones():
 
 
 @pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "given"])
-def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name):
+def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name) -> None:
     count = torch.tensor(COUNT)
     weights = weights_named(name)(count)
     mean = (weights * count).sum() / count.sum() if name == "balanced" else weights.mean()
@@ -99,13 +100,13 @@ def test_their_mean_is_one_and_they_are_never_larger_for_more_examples(name):
     assert torch.isfinite(weights).all()
 
 
-def test_classes_that_are_not_named_weigh_one():
+def test_classes_that_are_not_named_weigh_one() -> None:
     assert Given(weights_of={"c": 7})(torch.tensor(COUNT), NAMES).tolist() == [1, 1, 7, 1, 1]
     assert Given(weights_of={"c": 0})(torch.tensor(COUNT), NAMES).tolist() == [1, 1, 0, 1, 1]
 
 
 @pytest.mark.parametrize("name", [name for name in CLASS_WEIGHTS if name != "deferred"])
-def test_deferred_weights_are_the_same_weights_from_later_on(name):
+def test_deferred_weights_are_the_same_weights_from_later_on(name) -> None:
     count = torch.tensor(COUNT)
     for begins in (0.0, 0.5, 3):
         later = Deferred(of=weights_named(name), start=begins)
@@ -116,7 +117,7 @@ def test_deferred_weights_are_the_same_weights_from_later_on(name):
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
-def test_a_class_without_examples_has_no_weight_and_is_named(name):
+def test_a_class_without_examples_has_no_weight_and_is_named(name) -> None:
     with refused("class_weights", name, rule="of class 'b', so"):
         weights_named(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
     with refused("class_weights", name, rule="of class 1, 2, so"):
@@ -152,18 +153,18 @@ def test_a_class_without_examples_has_no_weight_and_is_named(name):
         ),
     ],
 )
-def test_weights_that_can_not_be_are_refused(make, setting, value):
+def test_weights_that_can_not_be_are_refused(make, setting, value) -> None:
     with refused(setting, value):
         make()
 
 
-def test_a_misspelled_class_gets_the_nearest():
+def test_a_misspelled_class_gets_the_nearest() -> None:
     with refused("class in class_weights", "horze", rule="did you mean 'horse'?"):
         Given(weights_of={"horze": 2})(torch.tensor([1, 2]), ("cat", "horse"))
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
-def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
+def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name) -> None:
     table = {"name": name, **SETTINGS.get(name, {})}
     method = make_method("erm", {"class_weights": table})
     assert method == ERM(class_weights=weights_named(name))
@@ -183,19 +184,19 @@ def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
         ("none", None),
     ],
 )
-def test_they_are_put_together_by_text(text, weights):
+def test_they_are_put_together_by_text(text, weights) -> None:
     assert make_method(f"erm(class_weights={text})", {}) == ERM(class_weights=weights)
 
 
 @pytest.mark.parametrize("name", ["01", "true", "1.50", "1e3"])
-def test_classes_are_named_as_they_are_written(name):
+def test_classes_are_named_as_they_are_written(name) -> None:
     """A class is named by text, whatever else the text might mean."""
     given = make_method(f"erm(class_weights=given(weights_of={{{name}=3}}))", {}).class_weights
     assert given(torch.tensor([5, 5]), (name, "other")).tolist() == [3, 1]
 
 
 @pytest.mark.parametrize(("text", "weight"), [("high", "high"), ("true", True), ("[1]", [1])])
-def test_a_weight_that_is_no_number_is_refused(text, weight):
+def test_a_weight_that_is_no_number_is_refused(text, weight) -> None:
     with refused("method.class_weights.weights_of.a", weight):
         make_method(f"erm(class_weights=given(weights_of={{a={text}}}))", {})
 
@@ -215,7 +216,7 @@ def trained(class_weights, **training):
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
-def test_the_loss_is_the_mean_of_weighted_losses(name):
+def test_the_loss_is_the_mean_of_weighted_losses(name) -> None:
     weight = CLASS_WEIGHTS[name](**({"weights_of": {"b": 0.25, "c": 3.0}} if name == "given" else {}))
     if name == "deferred":
         weight = replace(weight, start=0.0)
@@ -231,7 +232,7 @@ def test_the_loss_is_the_mean_of_weighted_losses(name):
 
 
 @pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.25, 1), (0.5, 2), (0.6, 3), (1, 1), (3, 3)])
-def test_deferred_weights_count_from_exactly_the_right_epoch_on(start, first):
+def test_deferred_weights_count_from_exactly_the_right_epoch_on(start, first) -> None:
     """The loss of an epoch is that of the networks before each of its steps: the second step tells of the first."""
     plain, later = trained(None).history, trained(Deferred(of=Inverse(), start=start)).history
     same_loss = [a["loss"] == b["loss"] for a, b in zip(plain, later, strict=True)]
@@ -256,7 +257,7 @@ def stood(folder, class_weights, epoch):
 
 
 @pytest.mark.parametrize(("start", "first"), [(0.5, 2), (3, 3)])
-def test_until_then_the_network_is_that_of_plain_training_to_the_bit(tmp_path, start, first):
+def test_until_then_the_network_is_that_of_plain_training_to_the_bit(tmp_path: Path, start, first) -> None:
     later = Deferred(of=Inverse(), start=start)
     runs = {"plain": None, "later": later}
     at = {(n, e): stood(tmp_path / f"{n}{e}", w, e) for n, w in runs.items() for e in (first, first + 1)}
@@ -264,13 +265,13 @@ def test_until_then_the_network_is_that_of_plain_training_to_the_bit(tmp_path, s
     assert not same(at["plain", first + 1], at["later", first + 1])
 
 
-def test_weights_that_begin_at_once_are_not_deferred_and_those_after_the_end_never_count():
+def test_weights_that_begin_at_once_are_not_deferred_and_those_after_the_end_never_count() -> None:
     assert same(weights(trained(Deferred(of=Inverse(), start=0.0)).state), weights(trained(Inverse()).state))
     assert same(weights(trained(Deferred(start=4)).state.net), weights(trained(None).state.net))
 
 
 @pytest.mark.parametrize("epochs", [5, 10, 50, 60, 100, 200])
-def test_a_fraction_of_a_whole_number_of_epochs_is_that_epoch(epochs):
+def test_a_fraction_of_a_whole_number_of_epochs_is_that_epoch(epochs) -> None:
     """0.55 of 100 epochs is epoch 55, and not the one after, for want of a last bit."""
     data = long_tail()
     late = []
@@ -285,15 +286,15 @@ def test_a_fraction_of_a_whole_number_of_epochs_is_that_epoch(epochs):
     assert late == []
 
 
-def test_an_epoch_is_meant_from_one_on():
+def test_an_epoch_is_meant_from_one_on() -> None:
     assert [epoch_of(at, 4) for at in (0, 0.25, 0.5, 1, 1.0, 3, 160)] == [0, 1, 2, 1, 1, 3, 160]
 
 
-def test_weights_of_real_targets_are_refused():
+def test_weights_of_real_targets_are_refused() -> None:
     assert ERM(class_weights=Inverse()).capabilities.tasks == {"classification"}
 
 
-def test_a_training_set_without_a_class_is_refused_before_it_is_trained():
+def test_a_training_set_without_a_class_is_refused_before_it_is_trained() -> None:
     data = long_tail()
     data = data.subset((data.y != 1).nonzero().flatten())
     with refused("class_weights", "effective-number", rule="of class 'b'"):
@@ -306,7 +307,7 @@ INSIDE = {"class_weights": Given(weights_of={"a": 4.0, "b": 0.25}), "loss": Foca
 @pytest.mark.parametrize(
     "method", [ERM(), ABSGD(lam=float("inf")), HAR(strength=0, noise="unit")], ids=lambda method: method.card.name
 )
-def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method):
+def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method) -> None:
     method = replace(method, **INSIDE)
     state, batch = start(method)
     step = observed(method, state, batch)
@@ -316,7 +317,7 @@ def test_a_loss_that_takes_the_weights_inside_gets_them_from_every_method(method
 
 
 @pytest.mark.parametrize("select", ["auto", 0.25, 1.0])
-def test_har_gives_weights_inside_to_its_part_of_the_batch(select):
+def test_har_gives_weights_inside_to_its_part_of_the_batch(select) -> None:
     """Without γ, inside and outside are one: the same penalty and gradients, from two ways through the code."""
     gradients = {}
     for where in ("inside", "outside"):

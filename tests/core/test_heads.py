@@ -101,7 +101,7 @@ def features(n=5, d=4):
 
 
 @pytest.mark.parametrize(("make", "place", "shape"), NETWORKS.values(), ids=NETWORKS)
-def test_the_head_is_the_last_linear_layer_of_the_classes_size(make, place, shape):
+def test_the_head_is_the_last_linear_layer_of_the_classes_size(make, place, shape) -> None:
     net = make()
     parent, name, head = find_head(net, 3)
     assert head is net.get_submodule(place)
@@ -111,7 +111,7 @@ def test_the_head_is_the_last_linear_layer_of_the_classes_size(make, place, shap
 
 
 @pytest.mark.parametrize(("make", "place", "shape"), NETWORKS.values(), ids=NETWORKS)
-def test_the_network_uses_the_head_that_is_put_in_place(make, place, shape):
+def test_the_network_uses_the_head_that_is_put_in_place(make, place, shape) -> None:
     net = make().eval()
     new = nn.Linear(net.get_submodule(place).in_features, 3)
     assert replace_head(net, 3, lambda _: new) is new
@@ -133,7 +133,7 @@ def test_the_network_uses_the_head_that_is_put_in_place(make, place, shape):
     ],
     ids=["no layer of its size", "other classes", "convolution", "itself the layer", "nothing"],
 )
-def test_a_network_without_one_is_refused_in_one_line(net):
+def test_a_network_without_one_is_refused_in_one_line(net) -> None:
     for ask in (
         lambda: find_head(net, 3),
         lambda: replace_head(net, 3, fresh),
@@ -147,7 +147,7 @@ def test_a_network_without_one_is_refused_in_one_line(net):
 
 
 @pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
-def test_every_kind_of_head_is_recognized(make):
+def test_every_kind_of_head_is_recognized(make) -> None:
     net, head = sequential(), make()
     replace_head(net, 3, lambda _: head)
     assert find_head(net, 3)[1:] == ("2", head)
@@ -155,7 +155,7 @@ def test_every_kind_of_head_is_recognized(make):
     assert net(features(5, 6)).shape == (5, 3)
 
 
-def test_a_scaled_head_is_one_head_and_of_two_the_outer_counts():
+def test_a_scaled_head_is_one_head_and_of_two_the_outer_counts() -> None:
     net = sequential()
     inner = find_head(net, 3)[2]
     once = replace_head(net, 3, lambda head: Scaled(head, 3))
@@ -167,14 +167,14 @@ def test_a_scaled_head_is_one_head_and_of_two_the_outer_counts():
 
 
 @pytest.mark.parametrize("make", [fresh, lambda head: Scaled(head, 3), lambda head: Cosine(4, 3)])
-def test_a_new_head_is_on_the_device_of_the_old_one(make):
+def test_a_new_head_is_on_the_device_of_the_old_one(make) -> None:
     net = sequential().to("meta")
     assert {p.device.type for p in replace_head(net, 3, make).parameters()} == {"meta"}
 
 
 @pytest.mark.parametrize("make", [fresh, lambda head: Cosine(features_of(head), 3), lambda head: Scaled(head, 3)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_a_new_head_is_of_the_type_of_the_old_one(make, dtype):
+def test_a_new_head_is_of_the_type_of_the_old_one(make, dtype) -> None:
     """A network in double precision is one afterwards, and can still be run."""
     net = sequential().to(dtype)
     new = replace_head(net, 3, make)
@@ -183,7 +183,7 @@ def test_a_new_head_is_of_the_type_of_the_old_one(make, dtype):
 
 
 @pytest.mark.parametrize(("kind", "bias"), [(nn.Linear, True), (nn.Linear, False), (Cosine, None)])
-def test_a_fresh_head_is_another_of_its_kind_and_size(kind, bias):
+def test_a_fresh_head_is_another_of_its_kind_and_size(kind, bias) -> None:
     head = Cosine(4, 3, 5.0) if kind is Cosine else nn.Linear(4, 3, bias=bias)
     new = fresh(head)
     assert type(new) is kind
@@ -193,7 +193,7 @@ def test_a_fresh_head_is_another_of_its_kind_and_size(kind, bias):
 
 
 @pytest.mark.parametrize("name", ["scaled", "nearest mean"])
-def test_a_head_that_is_not_learned_from_scratch_says_so(name):
+def test_a_head_that_is_not_learned_from_scratch_says_so(name) -> None:
     with refused("head", type(HEADS[name]()).__name__, rule="not learned from scratch"):
         fresh(HEADS[name]())
 
@@ -202,7 +202,7 @@ def test_a_head_that_is_not_learned_from_scratch_says_so(name):
 
 
 @pytest.mark.parametrize("scale", [1.0, 16.0, 0.1])
-def test_cosine_is_the_formula_of_ldams_normed_linear(scale):
+def test_cosine_is_the_formula_of_ldams_normed_linear(scale) -> None:
     """F.normalize(x, dim=1).mm(F.normalize(weight, dim=0)), weight [d, C] (losses.py there), times the scale."""
     head, x = Cosine(4, 3, scale), features() * 100
     literal = np.zeros((5, 3))
@@ -218,14 +218,14 @@ def test_cosine_is_the_formula_of_ldams_normed_linear(scale):
     torch.testing.assert_close(head(-3 * own).diagonal(), torch.full((3,), -scale))
 
 
-def test_cosines_begin_with_directions_of_length_one():
+def test_cosines_begin_with_directions_of_length_one() -> None:
     torch.testing.assert_close(Cosine(4, 30).weight.norm(dim=1), torch.ones(30))
     assert Cosine(4, 3)(features().view(5, 1, 4)).shape == (5, 1, 3)
     assert torch.isfinite(Cosine(4, 3)(torch.zeros(2, 4))).all()
 
 
 @pytest.mark.parametrize("cosines", [False, True])
-def test_which_head_a_network_gets(cosines):
+def test_which_head_a_network_gets(cosines) -> None:
     head = nn.Linear(4, 3)
     assert AutoHead().replacement(head, 3, scaled_by_loss=False) is head
     assert LinearHead().replacement(head, 3, scaled_by_loss=cosines) is head
@@ -241,7 +241,7 @@ def test_which_head_a_network_gets(cosines):
 
 
 @pytest.mark.parametrize("kind", [AutoHead, CosineHead])
-def test_a_cosine_head_that_is_right_as_it_is_stays(kind):
+def test_a_cosine_head_that_is_right_as_it_is_stays(kind) -> None:
     """As Head.replacement says, and as with a linear one: else a second stage would begin with another head unasked."""
     head = Cosine(4, 3, 1.0)
     assert kind().replacement(head, 3, scaled_by_loss=True) is head
@@ -262,14 +262,14 @@ def test_a_cosine_head_that_is_right_as_it_is_stays(kind):
         ({"head": "linear"}, nn.Linear, None),
     ],
 )
-def test_the_head_of_a_method_goes_with_its_loss(settings, kind, scale):
+def test_the_head_of_a_method_goes_with_its_loss(settings, kind, scale) -> None:
     state = make_method("erm", settings).init(task(dataset()), make_net)
     head = find_head(state.net, 3)[2]
     assert type(head) is kind
     assert getattr(head, "scale", None) == scale
 
 
-def test_a_network_with_a_head_of_its_own_is_left_as_it_is():
+def test_a_network_with_a_head_of_its_own_is_left_as_it_is() -> None:
     net = make_net()
     assert ERM().init(task(dataset()), lambda: net).net is net
     with refused("model", rule="no last layer to work on"):
@@ -279,7 +279,7 @@ def test_a_network_with_a_head_of_its_own_is_left_as_it_is():
 
 
 @pytest.mark.parametrize("name", HEAD_NAMES)
-def test_heads_are_named_written_and_read_back(name):
+def test_heads_are_named_written_and_read_back(name) -> None:
     method = make_method(f"erm(head={name})", {})
     assert method == ERM(head=HEAD_NAMES[name]())
     table = method_table(method)
@@ -287,12 +287,12 @@ def test_heads_are_named_written_and_read_back(name):
 
 
 @pytest.mark.parametrize("scale", [0, -1, math.inf, math.nan, "large"])
-def test_a_scale_that_can_not_be_is_refused(scale):
+def test_a_scale_that_can_not_be_is_refused(scale) -> None:
     with refused("cosine.scale", scale):
         CosineHead(scale=scale)
 
 
-def test_scaled_multiplies_each_classs_logit_by_its_factor():
+def test_scaled_multiplies_each_classs_logit_by_its_factor() -> None:
     inner, x = nn.Linear(4, 3), features()
     head = Scaled(inner, 3)
     assert torch.equal(head(x), inner(x))
@@ -305,7 +305,7 @@ def test_scaled_multiplies_each_classs_logit_by_its_factor():
 
 
 @pytest.mark.parametrize("centred", [False, True])
-def test_nearest_mean_is_minus_the_scaled_squared_distance_of_directions(centred):
+def test_nearest_mean_is_minus_the_scaled_squared_distance_of_directions(centred) -> None:
     head, x = NearestMean(4, 3, 2.5), features()
     head.mean.copy_(F.normalize(features(3) + 0.3))
     if centred:
@@ -319,7 +319,7 @@ def test_nearest_mean_is_minus_the_scaled_squared_distance_of_directions(centred
     assert not list(head.parameters())
 
 
-def test_a_class_without_a_mean_is_never_the_nearest():
+def test_a_class_without_a_mean_is_never_the_nearest() -> None:
     head = NearestMean(4, 3, 16.0)
     head.mean.copy_(features(3))
     head.mean[1] = math.nan
@@ -334,7 +334,7 @@ def test_a_class_without_a_mean_is_never_the_nearest():
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("bias", [False, True])
-def test_normalizing_divides_by_a_power_of_the_norm(tau, bias):
+def test_normalizing_divides_by_a_power_of_the_norm(tau, bias) -> None:
     """w_c / ‖w_c‖^τ (Kang et al. 2020, equation 3)."""
     head = nn.Linear(4, 3)
     w, b = head.weight.detach().double().numpy(), head.bias.detach().clone()
@@ -350,7 +350,7 @@ def test_normalizing_divides_by_a_power_of_the_norm(tau, bias):
         torch.testing.assert_close(head.weight.norm(dim=1), torch.ones(3))
 
 
-def test_normalizing_a_head_without_bias_or_with_a_class_of_zeros():
+def test_normalizing_a_head_without_bias_or_with_a_class_of_zeros() -> None:
     head = nn.Linear(4, 3, bias=False)
     with torch.no_grad():
         head.weight[1] = 0
@@ -359,7 +359,7 @@ def test_normalizing_a_head_without_bias_or_with_a_class_of_zeros():
 
 
 @pytest.mark.parametrize("name", ["cosine", "nearest mean"])
-def test_a_head_without_norms_is_not_normalized(name):
+def test_a_head_without_norms_is_not_normalized(name) -> None:
     head = HEADS[name]()
     with refused("head", type(head).__name__, rule="take head=linear, whose weights have norms"):
         normalize_head(head, 0.7, bias=False)
@@ -384,24 +384,24 @@ def resnet():
     return models.make("resnet32", (3, 8, 8), 3, {"blocks": 2, "width": 4})
 
 
-def test_all_is_everything():
+def test_all_is_everything() -> None:
     for net in (mlp(), resnet(), Nested()):
         assert names(net, "all") == {name for name, _ in net.named_parameters()}
 
 
-def test_the_head_alone():
+def test_the_head_alone() -> None:
     assert names(mlp(), "head") == {"10.weight", "10.bias"}
     assert names(resnet(), "head") == {"linear.weight", "linear.bias"}
     assert names(Nested(), "head") == {"body.b.1.weight", "body.b.1.bias"}
 
 
-def test_the_last_block_of_the_mlp_is_its_last_hidden_layer_with_batch_norm():
+def test_the_last_block_of_the_mlp_is_its_last_hidden_layer_with_batch_norm() -> None:
     last = {f"{i}.{kind}" for i in (7, 8, 10) for kind in ("weight", "bias")}
     assert names(mlp(), "last-block") == last
 
 
 @pytest.mark.parametrize("standardized", [False, True])
-def test_the_last_block_of_a_resnet_is_the_last_block_of_its_last_stage(standardized):
+def test_the_last_block_of_a_resnet_is_the_last_block_of_its_last_stage(standardized) -> None:
     net, prefix = resnet(), ""
     if standardized:
         net = models.make(
@@ -416,7 +416,7 @@ def test_the_last_block_of_a_resnet_is_the_last_block_of_its_last_stage(standard
     assert names(net, "last-block") == expected
 
 
-def test_the_last_block_of_a_network_with_another_head():
+def test_the_last_block_of_a_network_with_another_head() -> None:
     net = mlp()
     replace_head(net, 3, lambda head: Scaled(head, 3))
     assert names(net, "last-block") == {"7.weight", "7.bias", "8.weight", "8.bias"} | {
@@ -424,7 +424,7 @@ def test_the_last_block_of_a_network_with_another_head():
     }
 
 
-def test_a_network_that_is_only_a_head_has_no_block():
+def test_a_network_that_is_only_a_head_has_no_block() -> None:
     with refused("train", "last-block", rule="no block before its head"):
         part(nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), 3, "last-block")
 
@@ -440,7 +440,7 @@ def test_a_network_that_is_only_a_head_has_no_block():
         ("*", ("",)),
     ],
 )
-def test_patterns_of_module_names(which, starts):
+def test_patterns_of_module_names(which, starts) -> None:
     net = resnet()
     assert names(net, which) == {name for name, _ in net.named_parameters() if name.startswith(starts)}
 
@@ -456,13 +456,13 @@ def test_patterns_of_module_names(which, starts):
         ("linear,", "", ""),
     ],
 )
-def test_a_name_that_there_is_not_gets_the_nearest(which, value, nearest):
+def test_a_name_that_there_is_not_gets_the_nearest(which, value, nearest) -> None:
     with refused("module to train", value, rule=nearest):
         part(resnet(), 3, which)
 
 
 @pytest.mark.parametrize("which", ["3", "9,3"])
-def test_modules_with_nothing_to_train_are_refused(which):
+def test_modules_with_nothing_to_train_are_refused(which) -> None:
     """An activation has a name, but no parameters: there would be nothing that an optimizer steps."""
     with refused("train", which, rule="no parameters in it"):
         part(mlp(), 3, which)

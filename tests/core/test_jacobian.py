@@ -38,7 +38,7 @@ def gradient(net: nn.Module, total: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", ["joint", "layers"])
-def test_exact_equals_the_literal_objective_and_its_gradient(norm):
+def test_exact_equals_the_literal_objective_and_its_gradient(norm) -> None:
     net, (x, y, strength) = network(), data()
     ours = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(gradient="exact", norm=norm))
     reference = literal.objective(net, nn.BatchNorm1d, x, y, strength, norm)
@@ -52,7 +52,7 @@ def test_exact_equals_the_literal_objective_and_its_gradient(norm):
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("affine", ["after", "before"])
 @pytest.mark.parametrize("batch_norm", [True, False])
-def test_exact_passes_gradcheck_and_gradgradcheck(joint, affine, batch_norm):
+def test_exact_passes_gradcheck_and_gradgradcheck(joint, affine, batch_norm) -> None:
     net, (x, y, strength) = network(norm=batch_norm), data(5)
     norm = "joint" if joint else "layers"
     names = [name for name, _ in net.named_parameters()]
@@ -76,7 +76,7 @@ def test_exact_passes_gradcheck_and_gradgradcheck(joint, affine, batch_norm):
 @pytest.mark.parametrize("norm", ["joint", "layers"])
 @pytest.mark.parametrize("affine", ["after", "before"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_implicit_and_finite_converge_to_exact_as_their_step_shrinks(norm, affine, reduction):
+def test_implicit_and_finite_converge_to_exact_as_their_step_shrinks(norm, affine, reduction) -> None:
     net, (x, y, strength) = network(), data()
     options = {"norm": norm, "affine": affine, "reduction": reduction}
 
@@ -96,7 +96,7 @@ def test_implicit_and_finite_converge_to_exact_as_their_step_shrinks(norm, affin
         assert all(7 < r < 13 for r in ratios[1:]), (kind, error)
 
 
-def test_implicit_is_finite_at_step_one():
+def test_implicit_is_finite_at_step_one() -> None:
     net, (x, y, strength) = network(), data()
     implicit = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(gradient="implicit")).total
     finite = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(gradient="finite", step=1.0)).total
@@ -105,7 +105,7 @@ def test_implicit_is_finite_at_step_one():
 
 @pytest.mark.parametrize("kind", GRADIENTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_zero_strength_is_plain_training_to_the_bit(kind, dtype):
+def test_zero_strength_is_plain_training_to_the_bit(kind, dtype) -> None:
     torch.manual_seed(3)
     net = nn.Sequential(nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(16, 4))
     net, plain = net.to(dtype), copy.deepcopy(net).to(dtype)
@@ -122,7 +122,7 @@ def test_zero_strength_is_plain_training_to_the_bit(kind, dtype):
         assert torch.equal(ours, theirs)
 
 
-def test_the_norm_does_not_depend_on_the_batch_size_and_the_mean_reduction_does():
+def test_the_norm_does_not_depend_on_the_batch_size_and_the_mean_reduction_does() -> None:
     net = network(norm=False)
     x, y, _ = data(8)
     joint = regularized_loss(net, x, y, 0.1).norm
@@ -132,7 +132,7 @@ def test_the_norm_does_not_depend_on_the_batch_size_and_the_mean_reduction_does(
     torch.testing.assert_close(mean, joint / 8, rtol=1e-12, atol=0)
 
 
-def test_before_the_affine_part_is_the_gradient_of_the_normalized_activations():
+def test_before_the_affine_part_is_the_gradient_of_the_normalized_activations() -> None:
     net, (x, y, _) = network(), data()
     bn1, bn2 = net[1], net[4]
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_before_the_affine_part_is_the_gradient_of_the_normalized_activations():
     torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-12)
 
 
-def test_the_authors_options_give_the_authors_figures():
+def test_the_authors_options_give_the_authors_figures() -> None:
     """tests/fixtures: their formula on their ResNet-32 with the same weights and images, run once."""
     fixture = json.loads((FIXTURES / "har_authors_resnet32.json").read_text())
     net = make("resnet32", (3, 32, 32), 10).double()
@@ -169,7 +169,7 @@ def test_the_authors_options_give_the_authors_figures():
         assert parameters[name].grad.norm().item() == pytest.approx(norm, rel=1e-8)
 
 
-def test_an_example_that_is_fitted_perfectly_moves_nothing_and_gives_no_nan():
+def test_an_example_that_is_fitted_perfectly_moves_nothing_and_gives_no_nan() -> None:
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
     with torch.no_grad():
         net[3].weight.zero_()
@@ -182,7 +182,7 @@ def test_an_example_that_is_fitted_perfectly_moves_nothing_and_gives_no_nan():
 
 
 @pytest.mark.parametrize("kind", ["implicit", "finite"])
-def test_more_strength_moves_the_loss_up_along_the_jacobian(kind):
+def test_more_strength_moves_the_loss_up_along_the_jacobian(kind) -> None:
     net, (x, y, _) = network(), data()
     plain = cross_entropy(net(x), y).mean().item()
     result = regularized_loss(net, x, y, 0.01, penalty=JacobianPenalty(gradient=kind))
@@ -190,7 +190,7 @@ def test_more_strength_moves_the_loss_up_along_the_jacobian(kind):
     assert result.total.item() > plain
 
 
-def test_bad_strength_is_refused():
+def test_bad_strength_is_refused() -> None:
     net, (x, y, _) = network(), data()
     for value in (-0.125, float("nan")):
         with refused("strength", pytest.approx(value, nan_ok=True)):
@@ -215,6 +215,6 @@ def test_bad_strength_is_refused():
         ("step", float("nan")),
     ],
 )
-def test_a_penalty_of_no_kind_is_refused(setting, value):
+def test_a_penalty_of_no_kind_is_refused(setting, value) -> None:
     with refused(setting, value):
         JacobianPenalty(**{setting: value})

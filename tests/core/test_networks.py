@@ -27,13 +27,13 @@ def gradient(net: nn.Module, total: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_which_taps_a_network_has(name):
+def test_which_taps_a_network_has(name) -> None:
     c = case(name)
     assert list(find_taps(c.net)) == c.taps
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_norm_of_an_example_is_that_of_the_example_alone(name):
+def test_the_norm_of_an_example_is_that_of_the_example_alone(name) -> None:
     """So the entries of each tapped tensor are given to the right example, whatever its shape."""
     c, y = case(name), labels()
     together = regularized_loss(c.net, c.x, y, 0.1, loss=losses(c)).norm
@@ -46,7 +46,7 @@ def test_the_norm_of_an_example_is_that_of_the_example_alone(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_implicit_and_finite_go_to_exact(name):
+def test_implicit_and_finite_go_to_exact(name) -> None:
     c, y = case(name), labels()
     strength = torch.linspace(0.5, 1.5, EXAMPLES, dtype=torch.float64)
 
@@ -67,7 +67,7 @@ def test_implicit_and_finite_go_to_exact(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_part_has_the_same_penalty_as_among_everyone(name):
+def test_a_part_has_the_same_penalty_as_among_everyone(name) -> None:
     c, y = case(name), labels()
     strength = torch.zeros(EXAMPLES, dtype=torch.float64)
     strength[2] = 0.3
@@ -79,14 +79,14 @@ def test_a_part_has_the_same_penalty_as_among_everyone(name):
     torch.testing.assert_close(gradient(c.net, part.total), gradient(c.net, full.total), rtol=1e-5, atol=1e-9)
 
 
-def test_taps_by_function():
+def test_taps_by_function() -> None:
     net = case("no norm").net
     assert list(find_taps(net, lambda name, module: isinstance(module, nn.Tanh))) == ["1", "3"]
     with refused("taps", None, rule="no module of Sequential is chosen"):
         find_taps(net, lambda name, module: False)
 
 
-def test_a_network_with_nothing_to_tap_is_a_clear_error():
+def test_a_network_with_nothing_to_tap_is_a_clear_error() -> None:
     class Bare(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -99,7 +99,7 @@ def test_a_network_with_nothing_to_tap_is_a_clear_error():
         regularized_loss(Bare(), vectors(5), labels(), 0.1)
 
 
-def test_a_tap_without_examples_is_named():
+def test_a_tap_without_examples_is_named() -> None:
     class Positions(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -113,7 +113,7 @@ def test_a_tap_without_examples_is_named():
 
 
 @pytest.mark.parametrize("gradient", ["implicit", "exact", "finite"])
-def test_activations_that_are_not_finite_are_refused_with_the_tap(gradient):
+def test_activations_that_are_not_finite_are_refused_with_the_tap(gradient) -> None:
     net = case("no norm").net
     x = vectors(5)
     x[1, 2] = float("nan")
@@ -126,7 +126,7 @@ def test_activations_that_are_not_finite_are_refused_with_the_tap(gradient):
 
 
 @pytest.mark.parametrize("strength", [[0.0, 0.0, 0.1, 0.0], [0.0] * 4], ids=["another is selected", "none is"])
-def test_activations_of_an_example_without_strength_are_refused_too(strength):
+def test_activations_of_an_example_without_strength_are_refused_too(strength) -> None:
     net = case("no norm").net
     x = vectors(5)
     x[1, 2] = float("nan")
@@ -134,7 +134,7 @@ def test_activations_of_an_example_without_strength_are_refused_too(strength):
         regularized_loss(net, x, labels(), torch.tensor(strength, dtype=x.dtype))
 
 
-def test_taps_that_the_loss_does_not_depend_on_are_left_out():
+def test_taps_that_the_loss_does_not_depend_on_are_left_out() -> None:
     """Outputs of an LSTM of which only the states are read: J of the outputs is nothing, not an error."""
     torch.manual_seed(0)
     net = Recurrent(nn.LSTM, batch_first=True, packed=False, read="states").double()
@@ -146,7 +146,7 @@ def test_taps_that_the_loss_does_not_depend_on_are_left_out():
 
 
 @pytest.mark.parametrize("name", ["vit", "bert"])
-def test_exact_does_not_take_fused_attention_and_names_implicit(name):
+def test_exact_does_not_take_fused_attention_and_names_implicit(name) -> None:
     c = case(name)
     c.net.set_attn_implementation("sdpa")
     loss = losses(c)
@@ -155,7 +155,7 @@ def test_exact_does_not_take_fused_attention_and_names_implicit(name):
     assert gradient(c.net, regularized_loss(c.net, c.x, labels(), 0.1, loss=loss).total).isfinite().all()
 
 
-def test_loss_and_strength_must_be_one_number_an_example():
+def test_loss_and_strength_must_be_one_number_an_example() -> None:
     net = case("layer norm").net
     with refused("strength", [3]):
         regularized_loss(net, vectors(5), labels(), torch.ones(3))

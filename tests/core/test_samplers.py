@@ -69,7 +69,7 @@ def drawn(name, seed, epoch, epochs=EPOCHS):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_an_order_is_a_function_of_seed_and_epoch_and_leaves_the_random_state_alone(name):
+def test_an_order_is_a_function_of_seed_and_epoch_and_leaves_the_random_state_alone(name) -> None:
     sampler, random = SAMPLERS[name](), torch.get_rng_state()
     first = sampler.order(rows(), 3, 1, EPOCHS)
     assert torch.equal(torch.get_rng_state(), random)
@@ -81,7 +81,7 @@ def test_an_order_is_a_function_of_seed_and_epoch_and_leaves_the_random_state_al
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("epoch", [0, 4, 8])
-def test_an_epoch_is_as_long_as_the_data(name, epoch):
+def test_an_epoch_is_as_long_as_the_data(name, epoch) -> None:
     order = SAMPLERS[name]().order(rows(), 0, epoch, EPOCHS)
     assert order.dtype == torch.int64
     assert order.shape == (sum(COUNT),)
@@ -89,26 +89,26 @@ def test_an_epoch_is_as_long_as_the_data(name, epoch):
     assert int(order.max()) < sum(COUNT)
 
 
-def test_shuffle_visits_every_row_once():
+def test_shuffle_visits_every_row_once() -> None:
     for epoch in range(3):
         assert torch.equal(Shuffle().order(rows(), 0, epoch, 3).sort().values, torch.arange(sum(COUNT)))
 
 
-def test_there_is_a_literal_share_for_each():
+def test_there_is_a_literal_share_for_each() -> None:
     assert set(SHARES) == set(SHARED), "write the share of a new sampler here"
 
 
 @pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("epoch", [0, 3, 8])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_shares_are_exact_but_for_rounding(name, epoch, seed):
+def test_the_shares_are_exact_but_for_rounding(name, epoch, seed) -> None:
     counts = drawn(name, seed, epoch)
     assert counts.sum() == sum(COUNT)
     assert (np.abs(counts - expected(name, epoch)) < 1).all()
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_the_rounding_is_right_on_average(name):
+def test_the_rounding_is_right_on_average(name) -> None:
     """Of 200 epochs: the fraction of a row is drawn with its own probability."""
     epochs = 201
     deviation = np.mean([drawn(name, 5, epoch, epochs) - expected(name, epoch, epochs) for epoch in range(200)], axis=0)
@@ -119,7 +119,7 @@ def test_the_rounding_is_right_on_average(name):
 
 @pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("epoch", [0, 3, 8])
-def test_no_row_comes_again_before_all_of_its_class_have_come(name, epoch):
+def test_no_row_comes_again_before_all_of_its_class_have_come(name, epoch) -> None:
     order = SAMPLERS[name]().order(rows(), 1, epoch, EPOCHS)
     times = torch.bincount(order, minlength=sum(COUNT))
     for c in member(name).unique():
@@ -128,7 +128,7 @@ def test_no_row_comes_again_before_all_of_its_class_have_come(name, epoch):
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_which_rows_of_a_class_come_once_more_is_drawn(name):
+def test_which_rows_of_a_class_come_once_more_is_drawn(name) -> None:
     """Over the epochs, rows of a class come equally often: none is preferred for its place."""
     times = sum(
         torch.bincount(SAMPLERS[name]().order(rows(), 0, epoch, 201), minlength=sum(COUNT)) for epoch in range(200)
@@ -139,7 +139,7 @@ def test_which_rows_of_a_class_come_once_more_is_drawn(name):
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_classes_are_mixed_over_the_epoch(name):
+def test_classes_are_mixed_over_the_epoch(name) -> None:
     """The first half of an epoch has about half of each class that has many rows in it."""
     order = SAMPLERS[name]().order(rows(), 0, 4, EPOCHS)
     members = member(name)[order]
@@ -149,7 +149,7 @@ def test_classes_are_mixed_over_the_epoch(name):
             assert abs(half - total / 2) < 2.5 * np.sqrt(total)
 
 
-def test_progressively_balanced_goes_from_the_datas_shares_to_equal_ones():
+def test_progressively_balanced_goes_from_the_datas_shares_to_equal_ones() -> None:
     assert drawn("progressively-balanced", 0, 0).tolist() == list(COUNT)
     assert np.abs(drawn("progressively-balanced", 0, 8) - sum(COUNT) / 4).max() < 1
     rare = [drawn("progressively-balanced", 0, epoch)[3] for epoch in range(EPOCHS)]
@@ -157,14 +157,14 @@ def test_progressively_balanced_goes_from_the_datas_shares_to_equal_ones():
     assert drawn("progressively-balanced", 0, 0, epochs=1).tolist() == list(COUNT)
 
 
-def test_equal_classes_are_a_permutation_to_every_sampler():
+def test_equal_classes_are_a_permutation_to_every_sampler() -> None:
     data = rows((12, 12, 12))._replace(group=rows((12, 12, 12)).label, groups=("x", "y", "z"))
     for name in ALL:
         order = SAMPLERS[name]().order(data, 0, 1, 3)
         assert torch.equal(order.sort().values, torch.arange(36)), name
 
 
-def test_more_classes_than_rows_of_one_are_no_trouble():
+def test_more_classes_than_rows_of_one_are_no_trouble() -> None:
     data = rows((1, 1, 1, 200))
     for name in ALL:
         assert len(SAMPLERS[name]().order(data, 0, 0, 2)) == 203
@@ -173,7 +173,7 @@ def test_more_classes_than_rows_of_one_are_no_trouble():
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_a_class_without_rows_is_named_with_the_way_out(name):
+def test_a_class_without_rows_is_named_with_the_way_out(name) -> None:
     data, sampler = rows(), SAMPLERS[name]()
     kind = "group" if name == "group-balanced" else "class"
     more = data._replace(classes=(*data.classes, "zebra"), groups=(*data.groups, "zebra"))
@@ -183,7 +183,7 @@ def test_a_class_without_rows_is_named_with_the_way_out(name):
     sampler.check(data)
 
 
-def test_shuffle_and_the_other_kind_of_rows_are_not_asked_for():
+def test_shuffle_and_the_other_kind_of_rows_are_not_asked_for() -> None:
     data = rows()
     Shuffle().check(data._replace(classes=(*data.classes, "zebra"), groups=(*data.groups, "zebra")))
     ClassBalanced().check(data._replace(groups=(*data.groups, "zebra")))
@@ -196,7 +196,7 @@ def test_shuffle_and_the_other_kind_of_rows_are_not_asked_for():
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_the_ranks_batches_are_together_the_global_batch(name, ranks):
+def test_the_ranks_batches_are_together_the_global_batch(name, ranks) -> None:
     order = SAMPLERS[name]().order(rows((48, 20, 4)), 0, 2, 4)  # 72 rows
     batch = 12
     parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
@@ -208,7 +208,7 @@ def test_the_ranks_batches_are_together_the_global_batch(name, ranks):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 7, 16, 17])
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8])
-def test_all_ranks_take_as_many_steps_and_nothing_is_left_out(n, ranks):
+def test_all_ranks_take_as_many_steps_and_nothing_is_left_out(n, ranks) -> None:
     order = torch.randperm(n, generator=seeded(n)) + 10
     parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
     assert {len(part) for part in parts} == {-(-n // ranks)}
@@ -218,7 +218,7 @@ def test_all_ranks_take_as_many_steps_and_nothing_is_left_out(n, ranks):
 
 
 @pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (5, 2), (0, 0), (0, -1)])
-def test_a_rank_that_there_is_not_is_refused(rank, ranks):
+def test_a_rank_that_there_is_not_is_refused(rank, ranks) -> None:
     with refused("rank", rank):
         of_rank(torch.arange(4), rank, ranks)
 
@@ -241,7 +241,7 @@ class Watching(ERM):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the_sampler_says(name):
+def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the_sampler_says(name) -> None:
     SEEN.clear()
     data = long_tail()
     trained = train(Watching(sampler=SAMPLERS[name]()), data, make_net, TRAINING, seed=4)
@@ -255,7 +255,7 @@ def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
+def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name) -> None:
     method = make_method("erm", {"sampler": name})
     assert method == make_method(f"erm(sampler={name})", {}) == ERM(sampler=SAMPLERS[name]())
     table = method_table(method)
@@ -264,7 +264,7 @@ def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_real_targets_have_no_classes_to_balance(name):
+def test_real_targets_have_no_classes_to_balance(name) -> None:
     method, data = ERM(sampler=SAMPLERS[name]()), dataset(kind="regression")
     if "regression" in SAMPLERS[name].supports:
         assert "regression" in method.capabilities.tasks
@@ -275,7 +275,7 @@ def test_real_targets_have_no_classes_to_balance(name):
         dry_run([method], data, net_of("regression"), TRAINING)
 
 
-def test_they_are_refused_before_anything_is_trained(no_training):
+def test_they_are_refused_before_anything_is_trained(no_training) -> None:
     x = np.random.default_rng(0).normal(size=(40, 3))
     with refused("method.sampler", "class-balanced", rule="is not for regression"):
         sk.fit(x, x.sum(1), method="erm(sampler=class-balanced)", train=TRAINING)

@@ -40,7 +40,7 @@ def full(net, x, y, strength, **options):
 @pytest.mark.parametrize("norm", ["joint", "layers"])
 @pytest.mark.parametrize("affine", ["after", "before"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm, affine, reduction):
+def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm, affine, reduction) -> None:
     net, (x, y, strength) = network(), data()
     options = {"norm": norm, "affine": affine, "reduction": reduction}
     part = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(**options))
@@ -52,7 +52,7 @@ def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm
     torch.testing.assert_close(gradient(net, part.total), gradient(net, everyone.total), rtol=1e-10, atol=1e-14)
 
 
-def test_the_part_is_normalized_with_the_whole_batchs_statistics():
+def test_the_part_is_normalized_with_the_whole_batchs_statistics() -> None:
     """Literally: Σ_i ℓ_i(h) + Σ_S (ℓ_i(h + δ) − ℓ_i(h)), the difference at the first pass's means and variances."""
     net, (x, y, strength) = network(nn.BatchNorm1d), data()
     has = strength > 0
@@ -105,7 +105,7 @@ class Normalized(nn.Module):
         return self.last(h)
 
 
-def test_batch_statistics_are_those_of_each_call():
+def test_batch_statistics_are_those_of_each_call() -> None:
     torch.manual_seed(0)
     net = Normalized().double()
     x, y, strength = data()
@@ -127,7 +127,7 @@ def test_batch_statistics_are_those_of_each_call():
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_state_moves_once_and_random_numbers_are_left_as_plain_training_leaves_them(dropout):
+def test_state_moves_once_and_random_numbers_are_left_as_plain_training_leaves_them(dropout) -> None:
     net, (x, y, strength) = network(nn.BatchNorm1d, dropout), data()
     plain = copy.deepcopy(net)
     torch.manual_seed(3)
@@ -143,7 +143,7 @@ def test_state_moves_once_and_random_numbers_are_left_as_plain_training_leaves_t
     assert result.norm[strength > 0].isfinite().all()
 
 
-def test_with_dropout_the_part_is_measured_and_shifted_under_one_mask():
+def test_with_dropout_the_part_is_measured_and_shifted_under_one_mask() -> None:
     """At a small strength the penalty is s·R, so the measured R and the losses' difference must agree."""
     net, (x, y, strength) = network(dropout=0.5), data()
     for seed in range(5):
@@ -154,7 +154,7 @@ def test_with_dropout_the_part_is_measured_and_shifted_under_one_mask():
         assert difference.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_a_batch_without_strength_is_plain_training_to_the_bit():
+def test_a_batch_without_strength_is_plain_training_to_the_bit() -> None:
     net, (x, y, _) = network(nn.BatchNorm1d, 0.3), data()
     plain = copy.deepcopy(net)
     torch.manual_seed(4)
@@ -165,7 +165,7 @@ def test_a_batch_without_strength_is_plain_training_to_the_bit():
     assert result.norm.isnan().all()
 
 
-def test_the_first_passs_gradient_is_carried_to_the_bit_and_scales_with_the_loss():
+def test_the_first_passs_gradient_is_carried_to_the_bit_and_scales_with_the_loss() -> None:
     """The part's strength so small that it moves nothing: what is left is the first pass."""
     net = make("resnet32", (3, 8, 8), 4, {"blocks": 1, "width": 4})
     x, y = torch.randn(16, 3, 8, 8), torch.arange(16) % 4
@@ -176,7 +176,7 @@ def test_the_first_passs_gradient_is_carried_to_the_bit_and_scales_with_the_loss
     torch.testing.assert_close(ours, expected * 8, rtol=1e-4, atol=1e-6)
 
 
-def test_the_largest_share_takes_the_strongest():
+def test_the_largest_share_takes_the_strongest() -> None:
     strength = torch.tensor([0.1, 0.5, 0.0, 0.3, 0.2])
     assert select(strength, 0.4, "largest").rows.tolist() == [1, 3]
     assert select(strength, 0.41, "largest").rows.tolist() == [1, 3, 4]
@@ -185,7 +185,7 @@ def test_the_largest_share_takes_the_strongest():
 
 
 @pytest.mark.parametrize("share", [0.25, 0.75])
-def test_a_share_leaves_the_others_without_regularization(share):
+def test_a_share_leaves_the_others_without_regularization(share) -> None:
     """Three quarters are run as one pass of everyone, which costs less; the result is that of a part."""
     net, (x, y, strength) = network(), data(12, 12)
     kept = torch.zeros_like(strength)
@@ -197,7 +197,7 @@ def test_a_share_leaves_the_others_without_regularization(share):
 
 
 @pytest.mark.parametrize("count", [1.0, 2.5, 4.0, 6.0])
-def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count):
+def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count) -> None:
     strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
     chance = probabilities(strength, count)
     assert (chance[strength == 0] == 0).all()
@@ -208,13 +208,13 @@ def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count):
     assert (chance <= 1).all()
 
 
-def test_drawing_more_than_there_are_takes_all():
+def test_drawing_more_than_there_are_takes_all() -> None:
     strength = torch.tensor([0.0, 0.1, 0.2, 0.0])
     assert probabilities(strength, 3.0).tolist() == [0, 1, 1, 0]
     assert probabilities(torch.zeros(4), 2.0).tolist() == [0, 0, 0, 0]
 
 
-def test_drawn_examples_come_as_often_as_they_should():
+def test_drawn_examples_come_as_often_as_they_should() -> None:
     torch.manual_seed(0)
     strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
     chance, seen, draws = probabilities(strength, 3.0), torch.zeros(8), 4000
@@ -227,7 +227,7 @@ def test_drawn_examples_come_as_often_as_they_should():
     assert ((seen / draws - chance).abs() <= 4 * error + 1e-9).all()
 
 
-def test_the_drawn_gradient_is_unbiased():
+def test_the_drawn_gradient_is_unbiased() -> None:
     net, (x, y, strength) = network(), data(8, 8)
     expected = gradient(net, full(net, x, y, strength).total)
     torch.manual_seed(0)
@@ -243,11 +243,11 @@ def test_the_drawn_gradient_is_unbiased():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.5, -0.1, float("nan"), "some"])
-def test_a_share_out_of_range_is_refused(value):
+def test_a_share_out_of_range_is_refused(value) -> None:
     with refused("select", value):
         JacobianPenalty(select=value)
 
 
-def test_a_share_is_for_implicit_only():
+def test_a_share_is_for_implicit_only() -> None:
     with refused("select", 0.5, rule="is for gradient=implicit"):
         JacobianPenalty(gradient="exact", select=0.5)

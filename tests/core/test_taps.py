@@ -14,7 +14,7 @@ from tests.support.refusals import refused
 GRADIENTS = ("implicit", "exact", "finite")
 
 
-def test_all_normalization_layers_are_tapped_in_order():
+def test_all_normalization_layers_are_tapped_in_order() -> None:
     assert len(find_taps(make("resnet32", (3, 32, 32), 10))) == 31
     net = nn.Sequential(
         nn.Linear(2, 4), nn.LayerNorm(4), nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.RMSNorm(4), nn.Linear(4, 2)
@@ -22,12 +22,12 @@ def test_all_normalization_layers_are_tapped_in_order():
     assert list(find_taps(net)) == ["1", "3", "4"]
 
 
-def test_without_normalization_every_hidden_layer_is_tapped():
+def test_without_normalization_every_hidden_layer_is_tapped() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     assert list(find_taps(net)) == ["0", "3"]
 
 
-def test_taps_by_name_and_pattern():
+def test_taps_by_name_and_pattern() -> None:
     net = make("resnet32", (3, 32, 32), 10)
     assert list(find_taps(net, ["layer3.*.bn2"])) == [f"layer3.{i}.bn2" for i in range(5)]
     with refused("taps", "layer9"):
@@ -49,7 +49,7 @@ class InPlace(nn.Module):
 
 
 @pytest.mark.parametrize("kind", GRADIENTS)
-def test_a_relu_in_place_after_the_tap_changes_nothing(kind):
+def test_a_relu_in_place_after_the_tap_changes_nothing(kind) -> None:
     torch.manual_seed(0)
     apart = InPlace(False).double()
     inplace = InPlace(True).double()
@@ -65,7 +65,7 @@ def test_a_relu_in_place_after_the_tap_changes_nothing(kind):
 
 
 @pytest.mark.parametrize("kind", GRADIENTS)
-def test_batch_statistics_move_once_a_step(kind):
+def test_batch_statistics_move_once_a_step(kind) -> None:
     torch.manual_seed(0)
     net = InPlace(True)
     once = copy.deepcopy(net)
@@ -96,7 +96,7 @@ class SeesMasks(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["implicit", "finite"])
-def test_dropout_masks_are_equal_in_both_passes_and_differ_between_steps(kind):
+def test_dropout_masks_are_equal_in_both_passes_and_differ_between_steps(kind) -> None:
     torch.manual_seed(0)
     net, x, y = SeesMasks(), torch.randn(10, 4), torch.arange(10) % 3
     for _ in range(2):
@@ -118,7 +118,7 @@ class Twice(nn.Module):
         return self.last(torch.tanh(self.norm(torch.tanh(self.norm(self.first(x))))))
 
 
-def test_a_module_called_twice_is_measured_and_shifted_twice():
+def test_a_module_called_twice_is_measured_and_shifted_twice() -> None:
     torch.manual_seed(0)
     net = Twice().double()
     x, y = torch.randn(6, 4, dtype=torch.float64), torch.arange(6) % 3
@@ -130,7 +130,7 @@ def test_a_module_called_twice_is_measured_and_shifted_twice():
     torch.testing.assert_close(regularized_loss(net, x, y, 0.1).norm, expected, rtol=1e-10, atol=0)
 
 
-def test_hooks_are_gone_afterwards_even_after_an_error():
+def test_hooks_are_gone_afterwards_even_after_an_error() -> None:
     net = InPlace(True)
 
     def hooks() -> int:
@@ -144,13 +144,13 @@ def test_hooks_are_gone_afterwards_even_after_an_error():
     assert hooks() == 0
 
 
-def test_without_gradients_there_is_nothing_to_measure():
+def test_without_gradients_there_is_nothing_to_measure() -> None:
     net = InPlace(True)
     with torch.no_grad(), refused("taps", rule="gradients enabled"):
         regularized_loss(net, torch.randn(10, 4), torch.arange(10) % 3, 0.3)
 
 
-def test_anyones_training_step_in_eight_lines():
+def test_anyones_training_step_in_eight_lines() -> None:
     """The README's snippet, run."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 3))

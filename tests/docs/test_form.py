@@ -18,7 +18,7 @@ def anchors(page):
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=title)
-def test_every_link_leads_to_a_file_and_a_heading(page):
+def test_every_link_leads_to_a_file_and_a_heading(page) -> None:
     for target in (a or b for a, b in LINK.findall(without_code(page))):
         if re.match(r"https?:", target):
             continue
@@ -29,7 +29,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
         assert not anchor or anchor in anchors(file), f"{target}: no such heading in {title(file)}"
 
 
-def test_every_page_is_reached_from_the_index():
+def test_every_page_is_reached_from_the_index() -> None:
     index = ROOT / "docs" / "index.md"
     linked = {(index.parent / target.partition("#")[0]).resolve() for target, _ in LINK.findall(text(index))}
     for page in (ROOT / "docs").rglob("*.md"):
@@ -37,7 +37,7 @@ def test_every_page_is_reached_from_the_index():
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=title)
-def test_lines_end_at_120_characters_outside_tables_code_and_links(page):
+def test_lines_end_at_120_characters_outside_tables_code_and_links(page) -> None:
     for number, line in enumerate(without_code(page).splitlines(), 1):
         words = re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)  # a command or an address can't be broken
         if not line.lstrip().startswith(("|", "<", "    ")):

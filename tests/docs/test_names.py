@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import click
 import pytest
@@ -27,7 +28,7 @@ METHODS = [
 PACKAGES = "|".join(path.name for path in (ROOT / "src" / "skedastic").iterdir() if (path / "__init__.py").is_file())
 
 
-def test_the_pages_have_commands_and_methods():
+def test_the_pages_have_commands_and_methods() -> None:
     assert len(IN_BLOCKS) >= 20
     assert len(IN_PROSE) >= 20
     assert len(METHODS) >= 20
@@ -36,7 +37,7 @@ def test_the_pages_have_commands_and_methods():
 @pytest.mark.parametrize(
     ("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )
-def test_a_command_has_an_existing_verb_and_existing_options(page, words):
+def test_a_command_has_an_existing_verb_and_existing_options(page, words) -> None:
     top = click.Context(app, info_name="skedastic")
     verb = app.get_command(top, words[0])
     assert verb is not None, f"{page}: no verb {words[0]}"
@@ -47,11 +48,11 @@ def test_a_command_has_an_existing_verb_and_existing_options(page, words):
 
 
 @pytest.mark.parametrize(("page", "name"), METHODS)
-def test_a_method_that_the_docs_name_is_one(page, name):
+def test_a_method_that_the_docs_name_is_one(page, name) -> None:
     assert make_method(name, {}), page
 
 
-def test_a_method_in_python_or_toml_is_one():
+def test_a_method_in_python_or_toml_is_one() -> None:
     named = [
         name for block in blocks("docs/guide/methods.md", "python") for name in re.findall(r'method="([^"]+)"', block)
     ]
@@ -62,14 +63,14 @@ def test_a_method_in_python_or_toml_is_one():
     assert 'name = "absgd"' in toml
 
 
-def test_the_configuration_of_the_guide_can_be_read(tmp_path):
+def test_the_configuration_of_the_guide_can_be_read(tmp_path: Path) -> None:
     [toml] = blocks("docs/guide/methods.md", "toml")
     (tmp_path / "c.toml").write_text(toml, "utf-8")
     config = read(tmp_path / "c.toml", {})
     assert make_method(config.method["name"], {k: v for k, v in config.method.items() if k != "name"})
 
 
-def test_the_configurations_of_the_results_can_be_read():
+def test_the_configurations_of_the_results_can_be_read() -> None:
     files = sorted((ROOT / "docs" / "results").glob("*.toml"))
     assert files
     for file in files:
@@ -80,7 +81,7 @@ def test_the_configurations_of_the_results_can_be_read():
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=title)
-def test_a_file_of_the_project_that_a_page_names_is_there(page):
+def test_a_file_of_the_project_that_a_page_names_is_there(page) -> None:
     named = re.findall(r"`(?:python )?((?:benchmarks|examples|tests|src|docs)/[\w/]+\.(?:py|toml|md|png))", text(page))
     modules = re.findall(rf"`((?!runs/)(?:{PACKAGES})/[\w/]*)(\.py)?`", text(page))
     for path in named:
@@ -89,7 +90,7 @@ def test_a_file_of_the_project_that_a_page_names_is_there(page):
         assert (ROOT / "src" / "skedastic" / f"{path}{ending}").exists(), f"{path}{ending} is not there"
 
 
-def test_a_page_that_the_code_names_is_there():
+def test_a_page_that_the_code_names_is_there() -> None:
     named = [
         (file.name, page)
         for folder in ("src", "examples", "benchmarks")
@@ -101,7 +102,7 @@ def test_a_page_that_the_code_names_is_there():
         assert (ROOT / page).is_file(), f"{file} names {page}, which is not there"
 
 
-def test_every_package_is_in_the_architecture():
+def test_every_package_is_in_the_architecture() -> None:
     for package in PACKAGES.split("|"):
         assert re.search(rf"`{package}`", text("ARCHITECTURE.md")), f"{package} is in no layer of ARCHITECTURE.md"
     for path in re.findall(r"\bdata/\w+|\bmethods/\w+", text("ARCHITECTURE.md")):

@@ -25,7 +25,7 @@ def lines(snippet):
     return len([line for line in snippet.splitlines() if line.strip()])
 
 
-def test_har_is_at_most_eight_lines_and_trains():
+def test_har_is_at_most_eight_lines_and_trains() -> None:
     snippet = the_snippet("regularized_loss")
     assert lines(snippet) <= 8
     x, y, net, optimizer = data_and_network()
@@ -35,7 +35,7 @@ def test_har_is_at_most_eight_lines_and_trains():
     assert names["loss"].total.item() < before
 
 
-def test_absgd_is_at_most_eight_lines_and_trains():
+def test_absgd_is_at_most_eight_lines_and_trains() -> None:
     snippet = the_snippet("attentional_weights")
     assert lines(snippet) <= 8
     x, y, net, optimizer = data_and_network()

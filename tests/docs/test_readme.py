@@ -3,8 +3,10 @@
 import ast
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 import skedastic as sk
 from skedastic.settings.reading import read
@@ -12,12 +14,12 @@ from tests.support.pages import blocks, text
 from tests.support.paths import ROOT
 
 
-def test_the_readme_is_read_in_half_a_minute_and_the_architecture_on_one_page():
+def test_the_readme_is_read_in_half_a_minute_and_the_architecture_on_one_page() -> None:
     assert len(text("README.md").split()) < 700
     assert len(text("ARCHITECTURE.md").split()) <= 900
 
 
-def test_the_readme_has_six_lines_of_python_that_run(tmp_path, monkeypatch):
+def test_the_readme_has_six_lines_of_python_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [snippet] = blocks("README.md", "python")
     assert len([line for line in snippet.splitlines() if line.strip()]) == 6
     X = np.random.default_rng(0).normal(size=(120, 3))
@@ -31,13 +33,13 @@ def test_the_readme_has_six_lines_of_python_that_run(tmp_path, monkeypatch):
                if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "result")  # fmt: skip
 
 
-def test_the_readme_has_the_two_commands_of_make():
+def test_the_readme_has_the_two_commands_of_make() -> None:
     targets = set(re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE))
     named = set(re.findall(r"make (\w+)", text("README.md")))
     assert {"demo", "test"} <= named <= targets
 
 
-def test_the_table_of_the_readme_is_part_of_the_demos():
+def test_the_table_of_the_readme_is_part_of_the_demos() -> None:
     whole = [cells(line) for line in text("docs/results/demo.md").splitlines() if line.startswith("|")]
     rows = [cells(line) for line in text("README.md").splitlines() if "±" in line and line.startswith("|")]
     assert len(rows) == 5
@@ -49,7 +51,7 @@ def cells(line):
     return [cell.strip().strip("*") for cell in line.strip("|").split("|")]
 
 
-def test_the_demos_configuration_is_valid_and_is_the_documented_experiment():
+def test_the_demos_configuration_is_valid_and_is_the_documented_experiment() -> None:
     config = read(ROOT / "examples" / "demo.toml", {})
     assert config.noise == "1<->8:0.4,3<->9:0.4"
     assert config.imbalance == "step:3:1,3,8,9"
@@ -59,7 +61,7 @@ def test_the_demos_configuration_is_valid_and_is_the_documented_experiment():
     assert config.first_seed + config.seeds <= 1000, "development seeds are 1000 and up"
 
 
-def test_the_locked_torch_is_in_the_declared_range():
+def test_the_locked_torch_is_in_the_declared_range() -> None:
     project = tomllib.loads(text("pyproject.toml"))["project"]
     locked = dict(line.split("==") for line in text("requirements.lock").split())
     assert locked["torch"] == "2.13.0"

@@ -13,17 +13,17 @@ SPEC.loader.exec_module(generate)
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
-def test_a_page_is_up_to_date(name):
+def test_a_page_is_up_to_date(name) -> None:
     page = REFERENCE / name
     assert page.is_file(), "run make docs"
     assert page.read_text("utf-8") == generate.PAGES[name](), "run make docs"
 
 
-def test_there_are_no_other_pages():
+def test_there_are_no_other_pages() -> None:
     assert {page.name for page in REFERENCE.iterdir()} == set(generate.PAGES)
 
 
-def test_the_pages_have_every_method_loss_verb_and_setting():
+def test_the_pages_have_every_method_loss_verb_and_setting() -> None:
     from skedastic.cli import app
     from skedastic.losses import discover
     from skedastic.methods.presets import presets

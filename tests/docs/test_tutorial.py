@@ -1,8 +1,10 @@
 """The walk of docs/tutorial.md, in small form: its Python and its commands, one after the other."""
 
 import shlex
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import skedastic as sk
 from skedastic.cli import main
@@ -15,7 +17,9 @@ SMALL = {
 }
 
 
-def test_the_walk_from_a_table_to_corrected_labels(tmp_path, monkeypatch, capsys):
+def test_the_walk_from_a_table_to_corrected_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     fit, tiny = sk.fit, sk.TrainingConfig(epochs=1)
     monkeypatch.setattr(sk, "fit", lambda *given, **named: fit(*given, train=tiny, **named), raising=False)

@@ -96,7 +96,7 @@ def same(actual: Tensor, expected, atol=0.0, rtol=0.0):
 
 @pytest.mark.parametrize(("name", "loss", "task"), [case for case in CASES if case.values[0] != "auto"])
 @pytest.mark.parametrize("spread", [1.0, 8.0])
-def test_a_loss_is_its_literal_version(name, loss, task, spread):
+def test_a_loss_is_its_literal_version(name, loss, task, spread) -> None:
     name = name.replace("-", "_")
     assert hasattr(literal, name), f"write {name} in tests/reference/losses.py, from the equation of the paper"
     outputs, y = batch(loss, task, spread)
@@ -118,7 +118,7 @@ def test_a_loss_is_its_literal_version(name, loss, task, spread):
     ],
     ids=["ldam", "logit-adjusted", "balanced-softmax"],
 )
-def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precision(loss, name, of_classes):
+def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precision(loss, name, of_classes) -> None:
     constants = loss.of_classes(COUNT)
     assert constants.dtype == torch.float32
     same(constants.double(), of_classes, rtol=1e-6)
@@ -128,7 +128,7 @@ def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precisio
 
 
 @pytest.mark.parametrize(("name", "loss", "task"), CASES)
-def test_gradients_are_those_of_finite_differences(name, loss, task):
+def test_gradients_are_those_of_finite_differences(name, loss, task) -> None:
     if getattr(loss, "beta", 0.0) and name == "gaussian-nll":
         loss = dataclasses.replace(loss, beta=0.0)  # with it a factor is held constant, which differences can't tell
     outputs, y = batch(loss, task, 1.5)
@@ -137,7 +137,7 @@ def test_gradients_are_those_of_finite_differences(name, loss, task):
 
 
 @pytest.mark.parametrize(("loss", "task"), [pytest.param(*c.values[1:], id=c.id) for c in CASES] + LIMITS)
-def test_losses_and_gradients_are_finite_where_probabilities_are_0_and_1(loss, task):
+def test_losses_and_gradients_are_finite_where_probabilities_are_0_and_1(loss, task) -> None:
     for outputs, y in extremes(loss, task):
         per_example = loss(outputs.requires_grad_(), y, loss.of_classes(COUNT))
         assert per_example.dtype == torch.float32
@@ -148,7 +148,7 @@ def test_losses_and_gradients_are_finite_where_probabilities_are_0_and_1(loss, t
             assert (per_example >= 0).all()
 
 
-def test_the_extremes_are_extreme():
+def test_the_extremes_are_extreme() -> None:
     p = [(-CrossEntropy()(*given)).exp() for given in extremes(CrossEntropy(), "classification")]
     assert [of.unique().tolist() for of in p[2:4]] == [[1.0], [1.0]]
     assert [of.unique().tolist() for of in p[6:8]] == [[0.0], [0.0]]
@@ -157,7 +157,7 @@ def test_the_extremes_are_extreme():
 
 @pytest.mark.parametrize(("name", "loss", "task"), CASES)
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-def test_half_precision_is_computed_in_single(name, loss, task, half):
+def test_half_precision_is_computed_in_single(name, loss, task, half) -> None:
     outputs, y = batch(loss, task, 20.0)
     outputs, y = outputs.clamp(-60, 60).to(half), y.float() if task == "regression" else y
     outputs[0], outputs[1] = 60, -60
@@ -168,7 +168,7 @@ def test_half_precision_is_computed_in_single(name, loss, task, half):
 
 
 @pytest.mark.parametrize(("name", "loss", "task"), CASES)
-def test_a_loss_within_autocast_is_computed_in_single(name, loss, task):
+def test_a_loss_within_autocast_is_computed_in_single(name, loss, task) -> None:
     outputs, y = batch(loss, task)
     outputs, y = outputs.float(), y.float() if task == "regression" else y
     with torch.autocast("cpu", torch.bfloat16):
@@ -177,7 +177,7 @@ def test_a_loss_within_autocast_is_computed_in_single(name, loss, task):
 
 
 @pytest.mark.parametrize(("loss", "task"), LIMITS)
-def test_the_limits_are_cross_entropy(loss, task):
+def test_the_limits_are_cross_entropy(loss, task) -> None:
     logits = torch.randn(20, 4, generator=torch.Generator().manual_seed(1)).double()  # LDAM's margins are 0: no cosines
     y = torch.arange(20) % 4
     expected = F.cross_entropy(logits, y, reduction="none")
@@ -185,13 +185,13 @@ def test_the_limits_are_cross_entropy(loss, task):
     same(loss(logits.float(), y, loss.of_classes(COUNT)), expected, atol=1e-5)
 
 
-def test_gce_goes_from_cross_entropy_to_half_the_absolute_error():
+def test_gce_goes_from_cross_entropy_to_half_the_absolute_error() -> None:
     logits, y = batch(GCE(), "classification", 3.0)
     absolute_error = (F.one_hot(y, 4) - logits.softmax(1)).abs().sum(1)
     same(GCE(q=1.0)(logits, y), absolute_error / 2, rtol=1e-12)
 
 
-def test_truncated_examples_have_one_loss_and_no_gradient():
+def test_truncated_examples_have_one_loss_and_no_gradient() -> None:
     logits, y = batch(GCE(), "classification", 3.0)
     out = logits.softmax(1).gather(1, y[:, None]).squeeze(1) <= 0.4
     assert 0 < out.sum() < len(y)
@@ -203,7 +203,7 @@ def test_truncated_examples_have_one_loss_and_no_gradient():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
-def test_cross_entropy_is_torchs_and_of_soft_labels_the_weighted_sum_over_classes(smoothing):
+def test_cross_entropy_is_torchs_and_of_soft_labels_the_weighted_sum_over_classes(smoothing) -> None:
     logits, y = batch(CrossEntropy(), "classification", 5.0)
     loss = CrossEntropy(smoothing=smoothing)
     same(loss(logits, y), F.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing))
@@ -214,7 +214,7 @@ def test_cross_entropy_is_torchs_and_of_soft_labels_the_weighted_sum_over_classe
     same(loss(logits, F.one_hot(y, 4).double()), loss(logits, y), rtol=1e-12)
 
 
-def test_cross_entropy_is_scikit_learns():
+def test_cross_entropy_is_scikit_learns() -> None:
     logits, y = batch(CrossEntropy(), "classification", 3.0)
     p = logits.softmax(1).numpy()
     expected = [log_loss([label], [row], labels=range(4)) for row, label in zip(p, y.tolist(), strict=True)]
@@ -222,14 +222,14 @@ def test_cross_entropy_is_scikit_learns():
 
 
 @pytest.mark.parametrize("floor", [1e-3, 0.5])
-def test_gaussian_nll_is_torchs(floor):
+def test_gaussian_nll_is_torchs(floor) -> None:
     outputs, y = batch(GaussianNLL(), "regression", 2.0)
     theirs = torch.nn.GaussianNLLLoss(full=False, eps=floor, reduction="none")
     same(GaussianNLL(floor=floor, beta=0.0)(outputs, y), theirs(outputs[:, 0], y, outputs[:, 1].exp()), rtol=1e-10)
     assert torch.equal(GaussianNLL().predicted(outputs), outputs[:, 0])
 
 
-def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains_at_the_usual_rate():
+def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains_at_the_usual_rate() -> None:
     outputs, y = batch(GaussianNLL(), "regression", 1.0)
     outputs.requires_grad_()
     gradient = torch.autograd.grad(GaussianNLL(beta=1.0)(outputs, y).sum(), outputs)[0]
@@ -243,7 +243,7 @@ def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains
     assert float(error.square().mean().sqrt()) < 0.2 * float(target.std())
 
 
-def test_ldam_is_pytorch_optimizers():
+def test_ldam_is_pytorch_optimizers() -> None:
     theirs = pytest.importorskip("pytorch_optimizer", reason="LDAM of others: pip install pytorch_optimizer")
     loss = LDAM(margin=0.4, scale=20.0)
     outputs, y = batch(loss, "classification")
@@ -253,7 +253,7 @@ def test_ldam_is_pytorch_optimizers():
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_focal_loss_of_two_classes_is_pytorch_optimizers(gamma):
+def test_focal_loss_of_two_classes_is_pytorch_optimizers(gamma) -> None:
     theirs = pytest.importorskip("pytorch_optimizer", reason="focal losses of others: pip install pytorch_optimizer")
     z = torch.linspace(-6, 6, 20, dtype=torch.float64)
     y = torch.arange(20) % 2
@@ -268,7 +268,7 @@ INSIDE = torch.tensor([0.0, 1e-3, 1.0, 30.0]).double()  # weights of four classe
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-def test_focal_loss_takes_weights_outside_or_inside_of_p(gamma):
+def test_focal_loss_takes_weights_outside_or_inside_of_p(gamma) -> None:
     logits, y = batch(Focal(), "classification", 4.0)
     inside, outside = Focal(gamma=gamma, weights="inside"), Focal(gamma=gamma)
     plain, weight = outside(logits, y), INSIDE[y]
@@ -280,7 +280,7 @@ def test_focal_loss_takes_weights_outside_or_inside_of_p(gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-def test_focal_loss_of_weighted_entropies_has_finite_gradients_at_p_0_and_1(gamma):
+def test_focal_loss_of_weighted_entropies_has_finite_gradients_at_p_0_and_1(gamma) -> None:
     loss = Focal(gamma=gamma, weights="inside")
     for logits, y in extremes(loss, "classification"):
         logits.requires_grad_()
@@ -289,14 +289,14 @@ def test_focal_loss_of_weighted_entropies_has_finite_gradients_at_p_0_and_1(gamm
         assert torch.autograd.grad(per_example.sum(), logits)[0].isfinite().all()
 
 
-def test_dmi_is_one_number_of_the_batch_that_renamed_labels_leave():
+def test_dmi_is_one_number_of_the_batch_that_renamed_labels_leave() -> None:
     logits, y = batch(DMI(), "classification", 2.0)
     per_example = DMI()(logits, y)
     assert (per_example == per_example[0]).all()
     same(DMI()(logits, torch.tensor([2, 0, 3, 1])[y]), per_example, rtol=1e-10)
 
 
-def test_dmi_with_an_offset_is_the_authors_formula_up_to_the_size_of_the_batch():
+def test_dmi_with_an_offset_is_the_authors_formula_up_to_the_size_of_the_batch() -> None:
     logits, y = batch(DMI(), "classification", 2.0)
     counted = F.one_hot(y, 4).double().T @ logits.softmax(1)  # the authors' matrix, 20 times ours
     official = -torch.log(torch.det(counted).abs() + 0.001)
@@ -305,7 +305,7 @@ def test_dmi_with_an_offset_is_the_authors_formula_up_to_the_size_of_the_batch()
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.001])
-def test_dmi_of_a_batch_without_some_class_is_that_of_the_others(offset):
+def test_dmi_of_a_batch_without_some_class_is_that_of_the_others(offset) -> None:
     logits, kept = batch(DMI(), "classification", 2.0)[0], [0, 1, 3]
     here = torch.tensor(kept)[torch.arange(20) % 3]
     minor = literal.joint(logits.numpy(), here.numpy())[np.ix_(kept, kept)]
@@ -315,14 +315,14 @@ def test_dmi_of_a_batch_without_some_class_is_that_of_the_others(offset):
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.001])
-def test_dmi_of_a_singular_matrix_is_finite_and_trains_nothing(offset):
+def test_dmi_of_a_singular_matrix_is_finite_and_trains_nothing(offset) -> None:
     logits = torch.zeros(20, 4, requires_grad=True)
     per_example = DMI(offset=offset)(logits, torch.arange(20) % 4)
     assert per_example.isfinite().all()
     assert (torch.autograd.grad(per_example.mean(), logits)[0] == 0).all()
 
 
-def test_margins_of_ldam_fall_with_the_fourth_root_of_the_count():
+def test_margins_of_ldam_fall_with_the_fourth_root_of_the_count() -> None:
     margins = LDAM(margin=0.6).of_classes(torch.tensor([16, 1, 256, 81]))
     same(margins, [0.3, 0.6, 0.15, 0.2], rtol=1e-6)
     same(LDAM(margin=0.6).of_classes(torch.tensor([16, 256, 0])), [0.6, 0.3, 0.6], rtol=1e-6)
@@ -331,7 +331,7 @@ def test_margins_of_ldam_fall_with_the_fourth_root_of_the_count():
     assert torch.equal(LogitAdjusted().predicted(cosines), cosines)
 
 
-def test_logit_adjustment_with_tau_1_is_balanced_softmax():
+def test_logit_adjustment_with_tau_1_is_balanced_softmax() -> None:
     logits, y = batch(CrossEntropy(), "classification", 3.0)
     adjusted, balanced = LogitAdjusted(tau=1.0), BalancedSoftmax()
     per_example = adjusted(logits, y, adjusted.of_classes(COUNT))
@@ -341,7 +341,7 @@ def test_logit_adjustment_with_tau_1_is_balanced_softmax():
 
 
 @pytest.mark.parametrize("loss", [LogitAdjusted(), LogitAdjusted(tau=0.5), BalancedSoftmax()])
-def test_a_class_without_examples_is_no_rival_and_makes_no_nan(loss):
+def test_a_class_without_examples_is_no_rival_and_makes_no_nan(loss) -> None:
     logits, y = batch(loss, "classification")
     y, of_classes = y % 3, loss.of_classes(torch.tensor([40, 16, 1, 0]))
     per_example = loss(logits.requires_grad_(), y, of_classes)
@@ -351,7 +351,7 @@ def test_a_class_without_examples_is_no_rival_and_makes_no_nan(loss):
     assert LogitAdjusted(tau=0.0).of_classes(torch.tensor([40, 16, 1, 0])).tolist() == [0.0] * 4
 
 
-def test_the_defaults_are_the_papers():
+def test_the_defaults_are_the_papers() -> None:
     assert (Focal(), GCE(), LDAM()) == (Focal(gamma=2.0), GCE(q=0.7, truncation=0.0), LDAM(margin=0.5, scale=30.0))
     assert (SCE(), Poly1()) == (SCE(alpha=0.1, beta=1.0, log_zero=-4.0), Poly1(epsilon=2.0))
     assert (LogitAdjusted(), DMI(), CrossEntropy()) == (
@@ -362,7 +362,7 @@ def test_the_defaults_are_the_papers():
 
 
 @pytest.mark.parametrize("cls", EACH)
-def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls):
+def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls) -> None:
     names = [field.name for field in dataclasses.fields(cls) if isinstance(field.default, float)]
     for name, value in itertools.product(names, (float("nan"), float("inf"), float("-inf"))):
         with refused(cls.place(name), value):
@@ -388,13 +388,13 @@ def test_hyperparameters_that_are_no_finite_numbers_are_refused(cls):
         (GaussianNLL, "floor", (0.0, -1.0)),
     ],
 )
-def test_hyperparameters_out_of_range_are_refused(cls, name, values):
+def test_hyperparameters_out_of_range_are_refused(cls, name, values) -> None:
     for value in values:
         with refused(cls.place(name), value):
             cls(**{name: value})
 
 
-def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused():
+def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused() -> None:
     with refused("sce.alpha", 0):
         SCE(alpha=0.0, beta=0.0)
     with refused("logits", [3, 4]):
@@ -416,7 +416,7 @@ def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused(
     ],
 )
 @pytest.mark.parametrize("cls", OF_LOGITS)
-def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y, which):
+def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y, which) -> None:
     y = y[1:] if "regression" in cls.supports and len(logits) == 1 else y  # they would be numbers
     with refused(which, list(logits) if which == "outputs" else list(y.shape)) as caught:
         cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1])))
@@ -424,7 +424,7 @@ def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y, which):
 
 
 @pytest.mark.parametrize("cls", OF_NUMBERS)
-def test_shapes_that_do_not_fit_numbers_are_refused(cls):
+def test_shapes_that_do_not_fit_numbers_are_refused(cls) -> None:
     right = (4,) if cls.outputs == 1 else (4, cls.outputs)
     for outputs, y in [((3, *right[1:]), (4,)), ((4, 1), (4,)), ((4, 3), (4,)), (right, (4, 1)), (right, ())]:
         of_logits = cls is Auto and len(outputs) == 2
@@ -433,7 +433,7 @@ def test_shapes_that_do_not_fit_numbers_are_refused(cls):
 
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
-def test_soft_labels_are_taken_or_refused(cls):
+def test_soft_labels_are_taken_or_refused(cls) -> None:
     given = torch.zeros(4, 4), torch.full((4, 4), 0.25), cls().of_classes(COUNT)
     if cls.soft:
         same(cls()(*given), [np.log(4)] * 4, rtol=1e-6)
@@ -443,7 +443,7 @@ def test_soft_labels_are_taken_or_refused(cls):
 
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
-def test_a_loss_that_needs_the_classes_says_so(cls):
+def test_a_loss_that_needs_the_classes_says_so(cls) -> None:
     if cls().of_classes(COUNT) is None:
         assert cls()(torch.zeros(4, 4), torch.arange(4)).shape == (4,)
     else:
@@ -451,7 +451,7 @@ def test_a_loss_that_needs_the_classes_says_so(cls):
             cls()(torch.zeros(4, 4), torch.arange(4))
 
 
-def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit():
+def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit() -> None:
     logits, y = batch(Auto(), "classification")
     assert torch.equal(Auto()(logits, y), CrossEntropy()(logits, y))
     outputs, y = batch(Auto(), "regression")
@@ -459,7 +459,7 @@ def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the
     assert Auto.supports == Squared.supports | CrossEntropy.supports
 
 
-def test_huber_goes_from_the_absolute_to_the_squared_error():
+def test_huber_goes_from_the_absolute_to_the_squared_error() -> None:
     outputs, y = batch(Huber(), "regression", 2.0)
     torch.testing.assert_close(Huber(delta=100)(outputs, y), Squared()(outputs, y))
     same(Huber(delta=1e-6)(outputs, y) / 1e-6, Absolute()(outputs, y), atol=1e-5)
@@ -467,7 +467,7 @@ def test_huber_goes_from_the_absolute_to_the_squared_error():
 
 
 @pytest.mark.parametrize("cls", EACH)
-def test_every_loss_states_its_tasks_and_is_documented(cls):
+def test_every_loss_states_its_tasks_and_is_documented(cls) -> None:
     assert cls.supports
     assert cls.supports <= {"classification", "regression"}
     assert sys.modules[cls.__module__].__doc__
@@ -475,12 +475,12 @@ def test_every_loss_states_its_tasks_and_is_documented(cls):
     assert all(field.name in cls.__doc__ for field in dataclasses.fields(cls))
 
 
-def test_every_file_is_a_loss():
+def test_every_file_is_a_loss() -> None:
     files = {path.stem.replace("_", "-") for path in Path(losses.__file__).parent.glob("*.py")}
     assert set(losses.discover()) == files - {"--init--", "base"}
 
 
-def test_a_loss_with_a_parameter_is_written_and_read_back():
+def test_a_loss_with_a_parameter_is_written_and_read_back() -> None:
     method = make_method("har", {"loss": {"name": "huber", "delta": 0.5}})
     assert method == HAR(loss=Huber(delta=0.5))
     assert make_method("erm", {"loss": "huber"}) == ERM(loss=Huber())

@@ -47,21 +47,21 @@ def ends_at(allowed, epochs=60):
     return float(level)
 
 
-def test_a_group_is_overdone_above_the_allowed_rate_and_not_at_it():
+def test_a_group_is_overdone_above_the_allowed_rate_and_not_at_it() -> None:
     allowed = torch.tensor([0.15, 0.3])
     assert overdone(torch.tensor([3.0, 12.0]), SEEN, allowed).tolist() == [False, False]
     assert overdone(torch.tensor([4.0, 0.0]), SEEN, allowed).tolist() == [True, False]
     assert not overdone(torch.zeros(2), torch.zeros(2), torch.zeros(2)).any()  # nothing was seen of them
 
 
-def test_one_class_that_swallows_another_does_not_hide_behind_the_mean():
+def test_one_class_that_swallows_another_does_not_hide_behind_the_mean() -> None:
     allowed, wrong = torch.tensor([0.5, 0.5]), torch.tensor([20.0, 0.0])  # all and none: together no more than allowed
     assert wrong.sum() <= (allowed * SEEN).sum()
     assert annealed(torch.tensor(1.0), wrong, SEEN, allowed, 60) < 1
 
 
 @pytest.mark.parametrize("epochs", [3, 15, 60, 300])
-def test_it_falls_a_hundredfold_within_two_thirds_of_the_epochs(epochs):
+def test_it_falls_a_hundredfold_within_two_thirds_of_the_epochs(epochs) -> None:
     level = torch.tensor(START)
     for _ in range(round(WITHIN * epochs)):
         level = annealed(level, SEEN, SEEN, torch.zeros(2), epochs)
@@ -69,12 +69,12 @@ def test_it_falls_a_hundredfold_within_two_thirds_of_the_epochs(epochs):
     assert 0 < float(annealed(level, SEEN, SEEN, torch.zeros(2), 1)) < START / FALL  # one epoch is enough for all of it
 
 
-def test_it_stays_where_every_group_is_fit_well_enough():
+def test_it_stays_where_every_group_is_fit_well_enough() -> None:
     level = torch.tensor(3.0)
     assert torch.equal(annealed(level, torch.zeros(2), SEEN, torch.zeros(2), 60), level)
 
 
-def test_the_more_noise_the_stronger_and_without_noise_it_is_weak():
+def test_the_more_noise_the_stronger_and_without_noise_it_is_weak() -> None:
     ends = [ends_at([noise, noise]) for noise in (0.0, 0.02, 0.1, 0.3, 0.5, 0.8)]
     assert ends == sorted(ends)
     assert ends[0] < START / FALL
@@ -83,19 +83,19 @@ def test_the_more_noise_the_stronger_and_without_noise_it_is_weak():
         assert 2 * end / (1 + 2 * end) <= noise  # the group that suffers most is the one that decides
 
 
-def test_one_group_is_enough_and_a_further_one_can_only_lower_it():
+def test_one_group_is_enough_and_a_further_one_can_only_lower_it() -> None:
     assert ends_at([0.5]) == pytest.approx(1, rel=0.15)  # λ / (1 + λ) = 1/2
     assert ends_at([0.5, 0.5]) < ends_at([0.5])
     assert ends_at([0.5, 1.0]) == ends_at([0.5])
 
 
-def test_where_no_group_has_noise_it_is_plain_training_to_the_bit():
+def test_where_no_group_has_noise_it_is_plain_training_to_the_bit() -> None:
     data, t = dataset(), with_noise([0.0, 0.0, 0.0])
     auto, plain = (train(m, data, make_net, TRAINING, task=t) for m in (HAR(strength="auto"), ERM()))
     assert same(weights(auto.state.net), weights(plain.state.net))
 
 
-def test_groups_without_noise_are_not_regularized_and_still_have_a_say():
+def test_groups_without_noise_are_not_regularized_and_still_have_a_say() -> None:
     data, t = dataset(), with_noise([0.0, 0.4, 0.0], [1.0, 1.0, 1.0])
     state = train(HAR(strength="auto"), data, make_net, TRAINING, task=t).state
     assert state.strength.tolist() == [0.0, START, 0.0]  # everything is allowed
@@ -104,7 +104,7 @@ def test_groups_without_noise_are_not_regularized_and_still_have_a_say():
     assert history[1]["strength"] == pytest.approx(START * FALL ** (-1 / 4))  # for the sake of the first group
 
 
-def test_the_errors_are_counted_by_group_over_an_epoch():
+def test_the_errors_are_counted_by_group_over_an_epoch() -> None:
     method, data = HAR(strength="auto"), dataset()
     state = method.init(task(data), make_net)
     assert isinstance(state, AnnealingState)
@@ -120,7 +120,7 @@ def test_the_errors_are_counted_by_group_over_an_epoch():
     assert not state.seen.any()
 
 
-def test_the_range_is_exhausted_below_a_hundredth_of_the_start():
+def test_the_range_is_exhausted_below_a_hundredth_of_the_start() -> None:
     level = torch.tensor(START)
     for _ in range(4):  # two thirds of six epochs
         assert not exhausted(level, START)
@@ -142,7 +142,7 @@ NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
         {"select": 0.5, "selection": "drawn"},
     ],
 )
-def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
+def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings) -> None:
     data, t = dataset(), with_noise(NEVER)
     trained = train(HAR(strength="auto", **settings), data, make_net, TRAINING, seed=4, task=t)
     everyone = {key: value for key, value in settings.items() if key not in ("select", "selection")}
@@ -170,7 +170,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
 @pytest.mark.parametrize(
     ("stage", "epoch"), [("train", 3), ("train", 5), ("weaker", 2), ("weaker", 5), ("plain", 1), ("plain", 6)]
 )
-def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path, stage, epoch):
+def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path, stage, epoch) -> None:
     data, method, t = dataset(), HAR(strength="auto"), with_noise(NEVER)
 
     class Cut(BaseException):
@@ -188,7 +188,7 @@ def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path, stage, epoch):
     assert again.history == whole.history
 
 
-def test_a_network_that_learns_slowly_begins_from_scratch_with_less():
+def test_a_network_that_learns_slowly_begins_from_scratch_with_less() -> None:
     """What is too much for all of the first attempt and not for the second: 0.05 is allowed, 0.1 is not."""
 
     class Slow(HAR):
@@ -212,7 +212,7 @@ def test_a_network_that_learns_slowly_begins_from_scratch_with_less():
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_few_epochs_are_enough_to_see_that_it_is_too_much(epochs):
+def test_few_epochs_are_enough_to_see_that_it_is_too_much(epochs) -> None:
     trained = train(HAR(strength="auto"), dataset(), make_net, replace(TRAINING, epochs=epochs), task=with_noise(NEVER))
     assert [row["stage"] for row in trained.history] == [s for s in ("train", "weaker", "plain") for _ in range(epochs)]
 
@@ -229,7 +229,7 @@ def given_up(**settings):
     return sk.fit(x, y, train=training, model={"name": "mlp", "width": 16}, **settings)
 
 
-def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path):
+def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path: Path) -> None:
     result = given_up(method=sk.HAR(strength="auto"))
     assert result.history[-1]["stage"] == "plain"
     assert result.strengths.tolist() == [0.0] * 3
@@ -247,13 +247,13 @@ def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path):
     assert np.array_equal(plain.predict_proba(x), result.predict_proba(x))
 
 
-def test_seconds_count_the_estimate_of_one_that_gave_up():
+def test_seconds_count_the_estimate_of_one_that_gave_up() -> None:
     result = given_up(method=sk.HAR(strength="auto", weighting="uniform"))
     assert result.history[-1]["stage"] == "plain"
     assert result.seconds > result.trained.seconds
 
 
-def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path):
+def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path: Path) -> None:
     x, y = chance()
     table = tmp_path / "chance.csv"
     pd.DataFrame(x).assign(y=y).to_csv(table, index=False)
@@ -271,7 +271,7 @@ def test_a_comparison_says_of_how_many_seeds_it_gave_up(tmp_path):
 
 
 @pytest.mark.parametrize("weighting", ["adaptive", "uniform", "random", "inverse"])
-def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting):
+def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting) -> None:
     data = dataset()
     method, t = HAR(strength="auto", weighting=weighting), with_noise([0.1, 0.3, 0.2], [1.0, 0.8, 0.8])
     assert method.capabilities.needs == {"group_stats"}
@@ -284,7 +284,7 @@ def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting
     assert float(trained.state.level) <= course[-1]
 
 
-def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
+def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
     data, method = dataset(), HAR(strength="auto")
 
     class Cut(BaseException):
@@ -302,7 +302,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
     assert again.history == whole.history
 
 
-def test_the_configuration_holds_it():
+def test_the_configuration_holds_it() -> None:
     config = build_config({"method": method_table(HAR(strength="auto"))})
     assert the_method(config) == HAR(strength="auto")
     assert 'strength = "auto"' in to_toml(config)
@@ -323,12 +323,12 @@ def test_the_configuration_holds_it():
         ),
     ],
 )
-def test_bad_input_is_refused(make, setting, value):
+def test_bad_input_is_refused(make, setting, value) -> None:
     with refused(setting, value):
         make()
 
 
-def test_the_report_gives_the_strength_and_the_reason():
+def test_the_report_gives_the_strength_and_the_reason() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(300) % 3
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
@@ -345,7 +345,7 @@ def test_the_report_gives_the_strength_and_the_reason():
     assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.00 to ")
 
 
-def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class():
+def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class() -> None:
     config = read("examples/demo.toml", {"seed": 1000})
     data = open_data(config)
     make_net = network(config, data)

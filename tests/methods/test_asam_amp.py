@@ -41,7 +41,7 @@ def stepped(method):
 
 
 @pytest.mark.parametrize(("rho", "eta"), [(0.5, 0.01), (2.0, 0.5), (0.1, 0.0)])
-def test_asam_is_its_algorithm(rho, eta):
+def test_asam_is_its_algorithm(rho, eta) -> None:
     shift, gradient, w, bias = stepped(ASAM(rho=rho, eta=eta))
     expected = reference.asam(w, gradient, bias, rho, eta)
     np.testing.assert_allclose(shift, expected, rtol=1e-3, atol=3e-6)
@@ -52,14 +52,14 @@ def test_asam_is_its_algorithm(rho, eta):
 @pytest.mark.parametrize(
     ("epsilon", "zeta", "steps"), [(0.5, 1.0, 1), (0.5, 1.0, 3), (0.2, 0.5, 2), (100.0, 1.0, 1), (100.0, 0.7, 4)]
 )
-def test_amp_is_its_algorithm(epsilon, zeta, steps):
+def test_amp_is_its_algorithm(epsilon, zeta, steps) -> None:
     shift, gradient, w, _ = stepped(AMP(epsilon=epsilon, inner_lr=zeta, inner_iter=steps))
     expected = reference.amp(w, gradient, epsilon, zeta, steps)
     np.testing.assert_allclose(shift, expected, rtol=1e-3, atol=3e-6)
     assert abs(shift - reference.amp(w, gradient, epsilon, zeta, steps + 1)).max() > 1e-4 or epsilon < 1
 
 
-def test_amp_in_a_small_ball_is_sam_and_asam_of_weights_that_are_alike_too():
+def test_amp_in_a_small_ball_is_sam_and_asam_of_weights_that_are_alike_too() -> None:
     """One step of ascent that leaves the ball ends where SAM does; T = c turns ASAM's ρ into SAM's ρ c."""
     shifts = [stepped(method)[0] for method in (AMP(epsilon=0.05), SAM(rho=0.05))]
     np.testing.assert_allclose(*shifts, rtol=1e-3, atol=3e-6)
@@ -68,14 +68,14 @@ def test_amp_in_a_small_ball_is_sam_and_asam_of_weights_that_are_alike_too():
         torch.testing.assert_close(ours, sams)
 
 
-def test_the_ball_is_around_all_parameters_together():
+def test_the_ball_is_around_all_parameters_together() -> None:
     shifts = ascended([torch.zeros(2), torch.zeros(1)], [torch.tensor([3.0, 0.0]), torch.tensor([4.0])], 1.0, 2.5)
     assert [s.tolist() for s in shifts] == [[1.5, 0.0], [2.0]]
     inside = ascended([torch.zeros(2)], [torch.tensor([0.3, 0.4])], 1.0, 2.5)[0]
     assert torch.equal(inside, torch.tensor([0.3, 0.4])), "what is in the ball is left alone"
 
 
-def test_asam_does_not_see_how_weights_are_scaled_when_the_network_is_the_same():
+def test_asam_does_not_see_how_weights_are_scaled_when_the_network_is_the_same() -> None:
     """Of relu(w1 x) w2 with w1 times a and w2 over a, the shifted losses are equal; SAM's are not."""
     torch.manual_seed(1)
     x, y = torch.randn(20, 3, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
@@ -97,7 +97,7 @@ def test_asam_does_not_see_how_weights_are_scaled_when_the_network_is_the_same()
     assert shifted(1.0, lambda g, w: climb(g, 0.5)) != pytest.approx(shifted(7.0, lambda g, w: climb(g, 0.5)), rel=0.1)
 
 
-def test_biases_are_told_by_their_own_names():
+def test_biases_are_told_by_their_own_names() -> None:
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -121,7 +121,7 @@ def test_biases_are_told_by_their_own_names():
 
 
 @pytest.mark.parametrize("wrapper", ["asam(rho={})", "amp(epsilon={})", "amp(inner_iter=3, epsilon={})"])
-def test_around_har_it_penalizes_at_the_shifted_weights(wrapper):
+def test_around_har_it_penalizes_at_the_shifted_weights(wrapper) -> None:
     """Around HAR with strength 0 it is itself, with some neither itself nor HAR, and with no shift HAR."""
     data, around = dataset(), f"{wrapper[:-1]}, base={{}})"
     some = 0.3
@@ -144,7 +144,7 @@ def test_around_har_it_penalizes_at_the_shifted_weights(wrapper):
 @pytest.mark.parametrize(
     "method", ["amp(base=absgd)", "asam(base=absgd)", "mixup(base=asam(base=absgd))", "mixup(base=amp(inner_iter=2))"]
 )
-def test_in_and_around_others(method):
+def test_in_and_around_others(method) -> None:
     data = dataset()
     trained = train(make_method(method, {}), data, make_net, TRAINING, task=task(data))
     assert all(p.isfinite().all() for p in trained.state.parameters())
@@ -152,7 +152,7 @@ def test_in_and_around_others(method):
 
 
 @pytest.mark.parametrize("method", [ASAM(), AMP(inner_iter=3)])
-def test_weights_with_no_gradient_or_frozen_are_left_alone(method):
+def test_weights_with_no_gradient_or_frozen_are_left_alone(method) -> None:
     state, batch = start(method)
     for p in state.net[0].parameters():
         p.requires_grad_(False)
@@ -162,7 +162,7 @@ def test_weights_with_no_gradient_or_frozen_are_left_alone(method):
     assert all(p.isfinite().all() for p in state.parameters())
 
 
-def test_a_gradient_of_zero_shifts_nothing():
+def test_a_gradient_of_zero_shifts_nothing() -> None:
     zero, one = [torch.zeros(3)], [torch.ones(3)]
     assert torch.equal(adaptive_climb(zero, one, 0.5)[0], zero[0])
     assert torch.equal(ascended(zero, zero, 1.0, 0.5)[0], zero[0])
@@ -181,7 +181,7 @@ def test_a_gradient_of_zero_shifts_nothing():
         ("amp(inner_iter=1.5)", "method.inner_iter", 1.5),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -200,11 +200,11 @@ def test_bad_settings_are_refused(text, setting, value):
         ("amp(base=co-teaching)", "co-teaching", "chooses examples"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_a_misspelled_setting_gets_the_nearest():
+def test_a_misspelled_setting_gets_the_nearest() -> None:
     with refused("setting", "method.roh", rule="did you mean 'method.rho'?"):
         make_method("asam(roh=0.5)", {})

@@ -43,13 +43,13 @@ def features(net: nn.Module, x):
 
 
 @pytest.mark.parametrize("epoch", [0, 3, 9])
-def test_the_share_of_the_first_branch_falls_as_a_parabola(epoch):
+def test_the_share_of_the_first_branch_falls_as_a_parabola(epoch) -> None:
     assert share_of_first(epoch, 10) == pytest.approx(literal.alpha(epoch, 10))
     assert share_of_first(0, 10) == 1
 
 
 @pytest.mark.parametrize("epoch", [0, 4, 9])
-def test_it_is_its_equations(epoch):
+def test_it_is_its_equations(epoch) -> None:
     method, state = begun()
     state.double()
     data = dataset()
@@ -65,14 +65,14 @@ def test_it_is_its_equations(epoch):
     assert float(objective.per_example.mean()) == pytest.approx(expected, rel=1e-9)
 
 
-def test_it_predicts_with_both_branches_alike():
+def test_it_predicts_with_both_branches_alike() -> None:
     method, state = begun()
     state.eval()
     x = dataset().x
     torch.testing.assert_close(method.predict(state, x), (state.net.first(x) + state.net.second(x)) / 2)
 
 
-def test_branches_share_all_but_the_last_block_and_the_heads_weights():
+def test_branches_share_all_but_the_last_block_and_the_heads_weights() -> None:
     _, state = begun()
     one, two = state.net.first, state.net.second
     assert one[0] is two[0]
@@ -84,7 +84,7 @@ def test_branches_share_all_but_the_last_block_and_the_heads_weights():
     assert not torch.equal(one[3].weight, two[3].weight), "the second branch is initialized by itself"
 
 
-def test_of_resnet32_the_last_residual_block_is_each_branchs_own():
+def test_of_resnet32_the_last_residual_block_is_each_branchs_own() -> None:
     net = BBN().init(make_task(dataset()), lambda: make("resnet32", (3, 8, 8), 3)).net
     shared = {n for n, p in net.first.named_parameters() if p is net.second.get_parameter(n)}
     own = {n for n, _ in net.first.named_parameters()} - shared
@@ -94,14 +94,14 @@ def test_of_resnet32_the_last_residual_block_is_each_branchs_own():
     }
 
 
-def test_its_first_branch_and_shared_layers_begin_as_plain_training_does():
+def test_its_first_branch_and_shared_layers_begin_as_plain_training_does() -> None:
     _, state = begun()
     torch.manual_seed(0)
     assert same(weights(state.net.first), weights(deep_net()))
 
 
 @pytest.mark.parametrize(("branch", "own"), [("head", ["6"]), ("all", ["0", "1", "3", "4", "6"]), ("4", ["4", "6"])])
-def test_the_layers_of_a_branch_may_be_chosen(branch, own):
+def test_the_layers_of_a_branch_may_be_chosen(branch, own) -> None:
     _, state = begun(branch=branch)
     parts = [
         n for n, m in state.net.first.named_children() if any(True for _ in m.parameters())
@@ -110,14 +110,14 @@ def test_the_layers_of_a_branch_may_be_chosen(branch, own):
     assert parts == own
 
 
-def test_one_network_that_is_given_twice_is_copied():
+def test_one_network_that_is_given_twice_is_copied() -> None:
     one = deep_net()
     net = BBN().init(task(dataset()), lambda: one).net
     assert net.first[0] is net.second[0]
     assert net.first[3].weight is not net.second[3].weight
 
 
-def test_sharing_outlives_a_move_and_a_load():
+def test_sharing_outlives_a_move_and_a_load() -> None:
     _, state = begun()
     state.double().load_state_dict({k: v.clone() + 1 for k, v in state.state_dict().items()})
     one, two = state.net.first, state.net.second
@@ -141,7 +141,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize("n", [5, 16, 30])
-def test_a_second_batch_of_another_size_is_cut_or_repeated(n):
+def test_a_second_batch_of_another_size_is_cut_or_repeated(n) -> None:
     method, state = begun()
     data = dataset()
     batch, other = batch_of(data, slice(16)), batch_of(data, slice(20, 20 + n))
@@ -156,7 +156,7 @@ def test_a_second_batch_of_another_size_is_cut_or_repeated(n):
     )
 
 
-def test_batch_statistics_of_shared_layers_follow_both_batches():
+def test_batch_statistics_of_shared_layers_follow_both_batches() -> None:
     method, state = begun()
     method.step(state, batch_of(dataset(), slice(16)), Clock(0, 1, 0), engine_for(method, state))
     assert state.net.first[1].num_batches_tracked == 2
@@ -164,7 +164,7 @@ def test_batch_statistics_of_shared_layers_follow_both_batches():
     assert state.net.second[4].num_batches_tracked == 1
 
 
-def test_at_first_the_second_branch_does_not_learn_and_later_it_does():
+def test_at_first_the_second_branch_does_not_learn_and_later_it_does() -> None:
     method, state = begun()
     batch = batch_of(dataset(), slice(16))
     for epoch, learns in ((0, False), (5, True)):
@@ -174,7 +174,7 @@ def test_at_first_the_second_branch_does_not_learn_and_later_it_does():
         assert bool(state.net.second[3].weight.grad.any()) == learns
 
 
-def test_class_weights_are_those_of_both_labels():
+def test_class_weights_are_those_of_both_labels() -> None:
     method, state = begun(
         class_weights=make_method("erm(class_weights='given(weights_of={a=2.0, b=2.0, c=2.0})')", {}).class_weights
     )
@@ -186,12 +186,12 @@ def test_class_weights_are_those_of_both_labels():
     torch.testing.assert_close(twice.per_example, once.per_example)
 
 
-def test_the_second_stream_is_reversed():
+def test_the_second_stream_is_reversed() -> None:
     streams = BBN().streams(task(dataset()))
     assert {name: type(s).__name__ for name, s in streams.items()} == {"main": "Shuffle", "second": "Reversed"}
 
 
-def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
+def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained() -> None:
     assert any(
         "only the first branch" in r for r in train(BBN(), dataset(), deep_net, replace(TRAINING, epochs=1)).notes
     )
@@ -206,12 +206,12 @@ def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
         ({"second_sampler": "group-balanced", "sampler": "x"}, "sampler", "x"),
     ],
 )
-def test_bad_settings_are_refused(settings, setting, value):
+def test_bad_settings_are_refused(settings, setting, value) -> None:
     with refused(setting, value):
         make_method("bbn", settings)
 
 
-def test_a_branch_that_the_network_lacks_is_refused():
+def test_a_branch_that_the_network_lacks_is_refused() -> None:
     with refused("bbn.branch", "layer9.*"):
         BBN(branch="layer9.*").init(task(dataset()), deep_net)
     with refused("bbn.branch", "last-block"):
@@ -222,18 +222,18 @@ def test_a_branch_that_the_network_lacks_is_refused():
     assert isinstance(net, Branches)
 
 
-def test_a_class_without_examples_is_refused_before_anything_is_trained():
+def test_a_class_without_examples_is_refused_before_anything_is_trained() -> None:
     data = dataset()
     with refused("sampler", "reversed", rule="of class 'c'"):
         BBN().streams(make_task(data.subset((data.y != 2).nonzero().flatten())))
 
 
-def test_it_says_why_it_cant_be_wrapped():
+def test_it_says_why_it_cant_be_wrapped() -> None:
     assert set(BBN().capabilities.incompatible_with) == {PERTURBED, MIXED}
     with refused("sam.base", "bbn", rule="second batch"):
         SAM(base=BBN())
 
 
-def test_it_is_for_classes_alone():
+def test_it_is_for_classes_alone() -> None:
     assert BBN().capabilities.tasks == {"classification"}
     assert start(BBN())[0].net(dataset().x).shape == outputs(torch.zeros(50, 3)).shape

@@ -6,6 +6,7 @@ import inspect
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def outside(allowed: Range):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
+def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name) -> None:
     preset = presets()[name]
     cls, method = preset.cls, preset.make()
     for words in (preset.title, preset.paper, preset.equations, preset.family):
@@ -85,7 +86,7 @@ def test_is_a_frozen_keyword_only_dataclass_with_a_card_and_docstring(name):
 
 
 @pytest.mark.parametrize("name", discover())
-def test_every_number_outside_of_its_range_is_refused(name):
+def test_every_number_outside_of_its_range_is_refused(name) -> None:
     cls = discover()[name]
     for field, said in described(cls):
         for wrong in () if said.range is None else outside(said.range):
@@ -93,14 +94,14 @@ def test_every_number_outside_of_its_range_is_refused(name):
                 cls(**{field.name: wrong})
 
 
-def test_a_comparison_of_all_has_one_baseline_and_one_headline():
+def test_a_comparison_of_all_has_one_baseline_and_one_headline() -> None:
     roles = [preset.role for preset in presets().values() if preset.role != "other"]
     assert sorted(roles) == ["baseline", "headline"]
     assert presets()["erm"].role == "baseline"
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_its_configuration_can_be_written_and_read_back(name):
+def test_its_configuration_can_be_written_and_read_back(name) -> None:
     method = make_method(name, {})
     table = method_table(method)
     assert make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None}) == method
@@ -109,7 +110,7 @@ def test_its_configuration_can_be_written_and_read_back(name):
 
 
 @pytest.mark.parametrize(("name", "limit", "kind"), LIMITS)
-def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
+def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind) -> None:
     method = build(discover()[name], limit, "method")
     data, extra = data_for(method, kind), reference(kind)
     ours = train(method, data, net_of(kind), TRAINING, task=task(data), reference=extra)
@@ -119,7 +120,7 @@ def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_the_loss_is_pure(name, kind):
+def test_the_loss_is_pure(name, kind) -> None:
     method = make_method(name, {})
     state, batch = start(method, kind)
     torch.manual_seed(5)
@@ -136,7 +137,7 @@ def test_the_loss_is_pure(name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind):
+def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind) -> None:
     method = make_method(name, {})
     state, batch = start(method, kind)
     metrics = method.step(state, batch, CLOCK, engine_for(method, state, kind))
@@ -147,7 +148,7 @@ def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_every_parameter_gets_a_gradient(name, kind):
+def test_every_parameter_gets_a_gradient(name, kind) -> None:
     method = make_method(name, {})
     state, batch = start(method, kind)
     engine = engine_for(method, state, kind)
@@ -157,7 +158,7 @@ def test_every_parameter_gets_a_gradient(name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name, kind):
+def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name, kind) -> None:
     method = make_method(name, {})
     random = torch.get_rng_state()
     first = run(method, kind=kind)
@@ -168,7 +169,7 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
+def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path: Path) -> None:
     method = make_method(name, {})
     data, extra = data_for(method), reference()
     epochs: list[object] = []
@@ -187,7 +188,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_its_state_is_saved_and_restored_whole(name, kind):
+def test_its_state_is_saved_and_restored_whole(name, kind) -> None:
     method = make_method(name, {})
     trained = run(method, kind=kind)
     torch.manual_seed(77)
@@ -199,7 +200,7 @@ def test_its_state_is_saved_and_restored_whole(name, kind):
 
 
 @pytest.mark.parametrize("name", [name for name, kind in (p.values for p in BOTH) if kind == "classification"])
-def test_predictions_are_probabilities_and_do_not_change_the_state(name):
+def test_predictions_are_probabilities_and_do_not_change_the_state(name) -> None:
     method = make_method(name, {})
     trained, x = run(method), data_for(method).x
     before = weights(trained.state)
@@ -211,7 +212,7 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name):
 
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_a_batch_without_some_groups_is_no_trouble(name, kind):
+def test_a_batch_without_some_groups_is_no_trouble(name, kind) -> None:
     method = make_method(name, {})
     state, _ = start(method, kind)
     data = data_for(method, kind)
@@ -221,7 +222,7 @@ def test_a_batch_without_some_groups_is_no_trouble(name, kind):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_its_needs_are_asked_for_clearly(name):
+def test_its_needs_are_asked_for_clearly(name) -> None:
     method = make_method(name, {})
     bare = make_task(dataset())
     if GROUP_STATS in method.capabilities.needs:
@@ -238,7 +239,7 @@ def test_its_needs_are_asked_for_clearly(name):
 
 
 @pytest.mark.parametrize("name", [p.values[0] for p in BOTH if p.values[1] == "regression"])
-def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_state(name):
+def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_state(name) -> None:
     method = make_method(name, {})
     trained, data = run(method, kind="regression"), data_for(method, "regression")
     before = weights(trained.state)
@@ -252,7 +253,7 @@ def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_s
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
+def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name) -> None:
     method = make_method(name, {})
     if type(method).step is not Method.step and "forward" in vars(type(method)):
         assert PERTURBED in method.capabilities.incompatible_with
@@ -263,7 +264,7 @@ def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name):
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 @pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
-def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
+def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind) -> None:
     method, around = make_method(name, {}), discover()[wrapper]
     if around.way in method.capabilities.incompatible_with or wrapper == name:
         with refused(f"{wrapper}.base", method.card.name):

@@ -23,7 +23,7 @@ def theirs(size, length, y, x):
 
 
 @pytest.mark.parametrize("length", [2, 4, 6])
-def test_the_square_is_the_authors_where_its_side_is_even(length):
+def test_the_square_is_the_authors_where_its_side_is_even(length) -> None:
     images = torch.rand(8, 3, 8, 8) + 10
     rows, columns = torch.tensor([0, 7, 3, 4, 0, 7, 5, 1]), torch.tensor([0, 7, 4, 0, 7, 0, 5, 6])
     cut = cut_out(images, rows, columns, length)
@@ -35,12 +35,12 @@ def test_the_square_is_the_authors_where_its_side_is_even(length):
         torch.testing.assert_close(filled, images.mean((0, 2, 3))[:, None].expand_as(filled))
 
 
-def test_a_square_of_odd_side_is_whole():
+def test_a_square_of_odd_side_is_whole() -> None:
     assert covered(torch.tensor([3]), 8, 3).int().tolist() == [[0, 0, 1, 1, 1, 0, 0, 0]]
     assert covered(torch.tensor([0]), 8, 3).sum() == 2
 
 
-def test_whole_numbers_stay_whole_numbers():
+def test_whole_numbers_stay_whole_numbers() -> None:
     images = torch.tensor([10, 21], dtype=torch.uint8)[:, None, None, None].expand(2, 1, 4, 4).clone()
     cut = cut_out(images, torch.tensor([1, 1]), torch.tensor([1, 1]), 2)
     assert cut.dtype == torch.uint8
@@ -57,7 +57,7 @@ class Stopped(ERM):
 
 
 @pytest.mark.parametrize(("length", "side"), [(0.5, 4), (0.01, 1), (3.0, 3), (1.0, 1)])
-def test_the_length_is_a_fraction_or_pixels_and_the_centre_is_anywhere(length, side):
+def test_the_length_is_a_fraction_or_pixels_and_the_centre_is_anywhere(length, side) -> None:
     torch.manual_seed(0)
     images = torch.rand(500, 1, 8, 10)
     batch = Batch(images, torch.zeros(500), torch.arange(500), torch.zeros(500))
@@ -74,7 +74,7 @@ def test_the_length_is_a_fraction_or_pixels_and_the_centre_is_anywhere(length, s
 @pytest.mark.parametrize(
     "base", ["har(strength=0.5)", "absgd(lam=2)", "mixup", "sam", "co-teaching(forget_rate=0.2)", "l2rw"]
 )
-def test_it_goes_around_any_method(base):
+def test_it_goes_around_any_method(base) -> None:
     whole = make_method(f"cutout(base={base})", {})
     data = data_for(whole)
     nets = [
@@ -85,18 +85,18 @@ def test_it_goes_around_any_method(base):
 
 
 @pytest.mark.parametrize("length", [-1.0, 1.5, float("inf"), float("nan")])
-def test_bad_lengths_are_one_line(length):
+def test_bad_lengths_are_one_line(length) -> None:
     with refused("cutout.length", length):
         Cutout(length=length)
 
 
 @pytest.mark.parametrize("around", ["sam", "asam", "amp", "vat"])
-def test_it_cant_be_inside_a_wrapper_that_takes_the_objective_again_and_would_not_cut(around):
+def test_it_cant_be_inside_a_wrapper_that_takes_the_objective_again_and_would_not_cut(around) -> None:
     with refused("method.base", "cutout", rule="cutout(base=sam)"):
         make_method(f"{around}(base=cutout)", {})
 
 
-def test_inside_mixup_it_cuts_the_mixtures():
+def test_inside_mixup_it_cuts_the_mixtures() -> None:
     torch.manual_seed(0)
     images = torch.rand(64, 1, 8, 8) + 1
     batch = Batch(images, torch.zeros(64).long(), torch.arange(64), torch.zeros(64), 2)
@@ -110,13 +110,13 @@ def test_inside_mixup_it_cuts_the_mixtures():
     ("shape", "length", "setting", "value"),
     [((8, 5), 0.5, "method", "cutout"), ((8, 1, 8, 6), 16.0, "cutout.length", 16.0)],
 )
-def test_an_input_that_is_no_image_or_would_be_blank_is_refused(shape, length, setting, value):
+def test_an_input_that_is_no_image_or_would_be_blank_is_refused(shape, length, setting, value) -> None:
     batch = Batch(torch.rand(shape), torch.zeros(8), torch.arange(8), torch.zeros(8))
     with refused(setting, value):
         Cutout(length=length).step(None, batch, CLOCK, None)
 
 
-def test_the_largest_square_leaves_something_of_some_images():
+def test_the_largest_square_leaves_something_of_some_images() -> None:
     """Of 8 × 6 pixels, one of 14 around a corner leaves a pixel's row of the opposite side; one of 15 none."""
     torch.manual_seed(0)
     images = torch.rand(300, 1, 8, 6)

@@ -15,7 +15,7 @@ from tests.support.refusals import refused
 
 
 @pytest.mark.parametrize("least", [0.1, 0.5, 1.0])
-def test_the_objective_is_the_definition(least):
+def test_the_objective_is_the_definition(least) -> None:
     torch.manual_seed(0)
     method, data = Decoupling(warmup=2.0, least=least), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(32))
@@ -30,7 +30,7 @@ def test_the_objective_is_the_definition(least):
     assert float(warm.total.detach()) == pytest.approx(sum(sum(part) / 32 for part in losses), rel=1e-5)
 
 
-def test_where_all_agree_nothing_is_learned():
+def test_where_all_agree_nothing_is_learned() -> None:
     losses = torch.rand(8, requires_grad=True)
     total = mean_over(losses, torch.zeros(8, dtype=torch.bool), 0.1)
     (gradient,) = torch.autograd.grad(total, losses)
@@ -42,7 +42,7 @@ def test_where_all_agree_nothing_is_learned():
     assert gradient.tolist() == [0, 0, 0, 0.25, 0, 0, 0, 0]
 
 
-def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
+def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout() -> None:
     data, net = dataset(), lambda: torch.nn.Sequential(torch.nn.Linear(6, 3))
     nets = [
         weights(train(make_method(text, {}), data, net, TRAINING, task=task(data)).state.net)
@@ -59,7 +59,7 @@ def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
         ("decoupling(least=0)", "method.least", 0),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -71,12 +71,12 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=decoupling)", "decoupling", "a mixture is of two"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_it_takes_two_networks():
+def test_it_takes_two_networks() -> None:
     net = make_net()
     with refused("model", rule="trains two networks, and model gives the same one twice"):
         train(Decoupling(), dataset(), lambda: net, TRAINING, task=task(dataset()))

@@ -20,7 +20,7 @@ def plain_net():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_the_objective_and_the_targets_are_the_definition(alpha):
+def test_the_objective_and_the_targets_are_the_definition(alpha) -> None:
     torch.manual_seed(0)
     method, data = ELRPlus(lam=2.0, beta=0.6, alpha=alpha), dataset()
     state, batch = method.init(task(data), plain_net).train(), batch_of(data, slice(12))
@@ -50,7 +50,7 @@ def test_the_objective_and_the_targets_are_the_definition(alpha):
         assert not torch.equal(out.extra[0].partner, out.extra[1].partner), "each network has mixtures of its own"
 
 
-def test_lambda_rises_where_it_is_asked_to():
+def test_lambda_rises_where_it_is_asked_to() -> None:
     torch.manual_seed(0)
     method, data = ELRPlus(lam_ramp=4.0, alpha=0.0), dataset()
     state, batch = method.init(task(data), plain_net).train(), batch_of(data, slice(12))
@@ -67,7 +67,7 @@ def test_lambda_rises_where_it_is_asked_to():
 
 
 @pytest.mark.parametrize(("epoch", "decay"), [(0, 0.9 * np.exp(-5)), (5, 0.9), (9, 0.9)])
-def test_a_step_moves_the_averages_and_trains_only_the_networks(epoch, decay):
+def test_a_step_moves_the_averages_and_trains_only_the_networks(epoch, decay) -> None:
     torch.manual_seed(0)
     method, data = ELRPlus(decay=0.9), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -80,7 +80,7 @@ def test_a_step_moves_the_averages_and_trains_only_the_networks(epoch, decay):
     assert len(method.param_groups(state)["main"]) == 2 * len(list(state.net.parameters()))
 
 
-def test_the_average_has_batch_statistics_of_its_own():
+def test_the_average_has_batch_statistics_of_its_own() -> None:
     torch.manual_seed(0)
     method, data = ELRPlus(decay=0.0, ramp=0.0, alpha=0.0), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -89,7 +89,7 @@ def test_the_average_has_batch_statistics_of_its_own():
     assert state.net_average[1].num_batches_tracked == 1
 
 
-def test_it_predicts_by_one_network_and_the_others_average():
+def test_it_predicts_by_one_network_and_the_others_average() -> None:
     torch.manual_seed(0)
     method, data = ELRPlus(), dataset()
     state = method.init(task(data), plain_net).eval()
@@ -99,7 +99,7 @@ def test_it_predicts_by_one_network_and_the_others_average():
     torch.testing.assert_close(method.predict(state, data.x), expected)
 
 
-def test_averages_and_ramps():
+def test_averages_and_ramps() -> None:
     net = nn.Linear(2, 2)
     mean = ema_copy(net)
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_averages_and_ramps():
         ("elr-plus(loss=gce)", "method.loss", "gce"),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -134,6 +134,6 @@ def test_bad_settings_are_refused(text, setting, value):
         ("sam(base=elr-plus)", "elr-plus", "moves EMAs of the weights"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})

@@ -18,7 +18,7 @@ from tests.support.refusals import refused
 NOISE = ((0.6, 0.4, 0.0), (0.0, 1.0, 0.0), (0.1, 0.2, 0.7))
 
 
-def test_the_loss_is_the_theorem():
+def test_the_loss_is_the_theorem() -> None:
     torch.manual_seed(0)
     method, data = ForwardCorrection(transition=NOISE), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -30,7 +30,7 @@ def test_the_loss_is_the_theorem():
     assert float(objective.total.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
-def test_of_soft_labels_it_is_the_mean_of_their_losses():
+def test_of_soft_labels_it_is_the_mean_of_their_losses() -> None:
     torch.manual_seed(0)
     method = ForwardCorrection(transition=NOISE)
     state = method.init(task(dataset()), make_net)
@@ -39,7 +39,7 @@ def test_of_soft_labels_it_is_the_mean_of_their_losses():
     torch.testing.assert_close(method.losses(state, logits, soft), 0.2 * hard[0] + 0.8 * hard[1])
 
 
-def test_the_best_fit_is_the_distribution_before_the_noise():
+def test_the_best_fit_is_the_distribution_before_the_noise() -> None:
     """Theorem 2: labels drawn by T' p have their smallest mean loss at p."""
     p, t = torch.tensor([0.7, 0.2, 0.1]), torch.tensor(NOISE)
     logits = torch.zeros(1, 3, requires_grad=True)
@@ -58,13 +58,13 @@ def test_the_best_fit_is_the_distribution_before_the_noise():
 
 @pytest.mark.parametrize("percentile", [1.0, 0.97, 0.5])
 @pytest.mark.parametrize("n", [7, 34, 101])
-def test_the_estimate_is_the_authors_without_its_fault(percentile, n):
+def test_the_estimate_is_the_authors_without_its_fault(percentile, n) -> None:
     g = torch.Generator().manual_seed(n)
     p = torch.randn(n, 4, generator=g).double().softmax(1)
     np.testing.assert_allclose(anchored(p, percentile).numpy(), literal.estimated(p.numpy(), percentile))
 
 
-def test_it_estimates_the_noise_and_trains_with_the_estimate():
+def test_it_estimates_the_noise_and_trains_with_the_estimate() -> None:
     data = dataset(600)
     data, _ = corrupt(replace(data, x=data.x + 3 * torch.nn.functional.one_hot(data.y, 6)), noise="a->b:0.4", seed=1)
     trained = train(ForwardCorrection(), data, make_net, replace(TRAINING, epochs=10), task=make_task(data))
@@ -80,7 +80,7 @@ def test_it_estimates_the_noise_and_trains_with_the_estimate():
     assert kept[0]["kept_labels"] == pytest.approx(float(transition.diagonal().mean()))
 
 
-def test_a_transition_that_is_given_is_not_estimated():
+def test_a_transition_that_is_given_is_not_estimated() -> None:
     data = dataset()
     trained = train(ForwardCorrection(transition=NOISE), data, make_net, TRAINING, task=task(data))
     assert trained.stages == ("corrected",)
@@ -91,7 +91,7 @@ def test_a_transition_that_is_given_is_not_estimated():
     )
 
 
-def test_a_transition_of_another_size_is_refused():
+def test_a_transition_of_another_size_is_refused() -> None:
     with refused("forward-correction.transition", rule="it has 2 rows, and there are 3 classes"):
         train(ForwardCorrection(transition=((0.5, 0.5), (0, 1))), dataset(), make_net, TRAINING, task=task(dataset()))
 
@@ -106,6 +106,6 @@ def test_a_transition_of_another_size_is_refused():
         ("forward-correction(transition=[[1, 0]])", "method.transition", [1, 0]),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})

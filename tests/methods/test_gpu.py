@@ -15,7 +15,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 @needs_gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_every_method_trains_on_the_gpu(name, kind, precision):
+def test_every_method_trains_on_the_gpu(name, kind, precision) -> None:
     method = make_method(name, {})
     data, trusted = data_for(method, kind), reference(kind)
     training = replace(TRAINING, device="cuda", precision=precision)
@@ -26,7 +26,7 @@ def test_every_method_trains_on_the_gpu(name, kind, precision):
 
 @needs_gpu
 @pytest.mark.parametrize(("name", "kind"), BOTH)
-def test_the_gpu_and_the_cpu_begin_alike(name, kind):
+def test_the_gpu_and_the_cpu_begin_alike(name, kind) -> None:
     # About alike: dropout draws other numbers on another device.
     method = make_method(name, {})
     data, trusted = data_for(method, kind), reference(kind)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ DENSITY = torch.tensor([0.1, 0.2, 0.6, 0.1])
 TAU = strengths(NOISE, DENSITY)
 
 
-def test_auto_enforces_nothing_below_a_fifth_and_leaves_the_others_alone():
+def test_auto_enforces_nothing_below_a_fifth_and_leaves_the_others_alone() -> None:
     data = dataset()
     stats = replace(
         task(data).stats, noise=torch.tensor([0.4, 0.1, 0.002]), noise_low=torch.zeros(3), noise_high=torch.ones(3)
@@ -38,7 +39,7 @@ def test_auto_enforces_nothing_below_a_fifth_and_leaves_the_others_alone():
     assert everyone.max() == 0.5
 
 
-def test_random_and_inverse_regularize_as_much_on_average_and_otherwise():
+def test_random_and_inverse_regularize_as_much_on_average_and_otherwise() -> None:
     tau = TAU
     for other in (random_strengths(TAU, DENSITY, 3), inverse_strengths(TAU, DENSITY)):
         assert float((DENSITY * other).sum()) == pytest.approx(float((DENSITY * tau).sum()))
@@ -50,7 +51,7 @@ def test_random_and_inverse_regularize_as_much_on_average_and_otherwise():
     assert torch.equal(inverse_strengths(torch.zeros(4), DENSITY), torch.zeros(4))
 
 
-def test_random_strengths_follow_the_runs_seed():
+def test_random_strengths_follow_the_runs_seed() -> None:
     data = dataset()
     enforced = [HAR(weighting="random").group_strengths(replace(task(data), seed=s)) for s in (0, 0, 1)]
     assert torch.equal(enforced[0], enforced[1])
@@ -62,7 +63,7 @@ def smooth() -> nn.Module:
 
 
 @pytest.mark.parametrize("select", [1.0, "auto"])
-def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select):
+def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select) -> None:
     """(1/B) Σ w_i (ℓ_i + s_i R_i): J of the weighted loss, as in the authors' code."""
     data = dataset()
     keep = torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 6), torch.arange(2, 20, 3)])
@@ -85,7 +86,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select):
         torch.testing.assert_close(loss.per_example, plain.detach())  # as they are, unweighted
 
 
-def test_har_drw_trains_and_differs_from_har_in_its_last_third():
+def test_har_drw_trains_and_differs_from_har_in_its_last_third() -> None:
     data = dataset(60).subset(
         torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:6], torch.arange(2, 60, 3)[:4]])
     )
@@ -99,13 +100,13 @@ def test_har_drw_trains_and_differs_from_har_in_its_last_third():
 
 
 @pytest.mark.parametrize("name", ["har-drw", "har-random", "har-inverse"])
-def test_presets_are_configurations_that_can_be_written(name):
+def test_presets_are_configurations_that_can_be_written(name) -> None:
     table = method_table(make_method(name, {"select": 0.5}), name)
     again = make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None})
     assert again == make_method(name, {"select": 0.5})
 
 
-def test_taps_by_function_train_too():
+def test_taps_by_function_train_too() -> None:
     data = dataset()
     method = HAR(taps=lambda name, module: isinstance(module, nn.ReLU))
     training = TrainingConfig(epochs=1, batch_size=16)
@@ -136,7 +137,7 @@ def test_taps_by_function_train_too():
         ({"loss": "dmi"}, "method.loss", "dmi"),
     ],
 )
-def test_settings_that_can_not_be_are_refused(settings, setting, value):
+def test_settings_that_can_not_be_are_refused(settings, setting, value) -> None:
     with refused(setting, value):
         make_method("har", settings)
 
@@ -145,19 +146,19 @@ def test_settings_that_can_not_be_are_refused(settings, setting, value):
     ("name", "setting", "value"),
     [("har-drw", "method.class_weights", "deferred"), ("har-auto", "method.strength", "auto")],
 )
-def test_settings_for_classes_are_refused_with_real_targets(name, setting, value):
+def test_settings_for_classes_are_refused_with_real_targets(name, setting, value) -> None:
     with refused(setting, value, rule="is not for regression"):
         sk.fit(torch.randn(40, 3), torch.randn(40), task="regression", method=make_method(name, {}))
 
 
-def test_an_estimate_of_other_groups_is_refused():
+def test_an_estimate_of_other_groups_is_refused() -> None:
     data = dataset()
     stats = replace(task(data).stats, names=("a", "b", "x"))
     with refused("task.stats", ["a", "b", "x"]):
         HAR().group_strengths(replace(task(data), stats=stats))
 
 
-def test_whole_numbers_are_strengths_too():
+def test_whole_numbers_are_strengths_too() -> None:
     data = dataset()
     uniform = HAR(strength=1, weighting="uniform").group_strengths(task(data))
     assert uniform.dtype == torch.float32
@@ -166,7 +167,7 @@ def test_whole_numbers_are_strengths_too():
     assert state.level == state.strength.max() == 3
 
 
-def test_a_run_with_a_function_for_taps_is_read_back(tmp_path):
+def test_a_run_with_a_function_for_taps_is_read_back(tmp_path: Path) -> None:
     """The function is not kept, and a model that only predicts needs none."""
     x, y = dataset().x.numpy(), dataset().y.numpy()
     training = TrainingConfig(epochs=6, batch_size=16, device="cpu")

@@ -29,20 +29,20 @@ from tests.support.refusals import refused
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 100])
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.45])
-def test_the_noise_rate_is_that_of_the_search_and_of_the_theorem(classes, rate):
+def test_the_noise_rate_is_that_of_the_search_and_of_the_theorem(classes, rate) -> None:
     agreement = (1 - rate) ** 2 + rate**2 / (classes - 1)
     assert noise_rate(agreement, classes) == pytest.approx(rate, abs=1e-9)
     assert noise_rate(agreement, classes) == pytest.approx(literal.noise_rate(agreement, classes), abs=0.0011)
 
 
-def test_agreement_that_no_noise_explains_is_the_most_noise():
+def test_agreement_that_no_noise_explains_is_the_most_noise() -> None:
     assert noise_rate(0.05, 10) == pytest.approx(0.9)
     assert noise_rate(0.2, 2) == pytest.approx(0.5)
     assert noise_rate(1.0, 10) == 0
 
 
 @pytest.mark.parametrize(("classes", "rate"), [(4, 0.4), (10, 0.3), (2, 0.2)])
-def test_the_theorem_holds_in_simulation(classes, rate):
+def test_the_theorem_holds_in_simulation(classes, rate) -> None:
     """A simulated network that learns the labels' distribution agrees, and is wrong, as often as the theorem says."""
     agreement, wrong = literal.simulated(classes, rate, 400_000, seed=classes)
     assert noise_rate(agreement, classes) == pytest.approx(rate, abs=0.01)
@@ -50,7 +50,7 @@ def test_the_theorem_holds_in_simulation(classes, rate):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.3, 0.7, 0.9])
-def test_who_is_selected_and_dropped(rate):
+def test_who_is_selected_and_dropped(rate) -> None:
     g = torch.Generator().manual_seed(int(rate * 100))
     agrees, losses = torch.rand(40, generator=g) < 0.6, torch.rand(40, generator=g)
     selected, dropped = literal.choose(agrees.tolist(), losses.tolist(), rate)
@@ -66,7 +66,7 @@ def noisy(n: int = 400):
     return corrupt(replace(data, x=data.x + 3 * torch.nn.functional.one_hot(data.y, 6)), noise="uniform:0.3", seed=1)
 
 
-def test_the_halves_are_apart_and_together_all_candidates():
+def test_the_halves_are_apart_and_together_all_candidates() -> None:
     data = dataset(51)
     method = INCV(rounds=2)
     stages = method.stages(make_task(data))
@@ -87,7 +87,7 @@ def test_the_halves_are_apart_and_together_all_candidates():
     assert not torch.equal(other_seed[0], one[0])
 
 
-def test_it_selects_clean_labels_and_finds_the_noise():
+def test_it_selects_clean_labels_and_finds_the_noise() -> None:
     data, truth = noisy()
     trained = train(INCV(), data, make_net, replace(TRAINING, epochs=20), task=make_task(data))
     rows = [row for row in trained.history if row["stage"] == "round-1-first"]
@@ -100,7 +100,7 @@ def test_it_selects_clean_labels_and_finds_the_noise():
     assert float(trained.state.rate) == pytest.approx(left_wrong(rows[-1]["noise_rate"], 3))
 
 
-def test_of_asymmetric_noise_nothing_is_dropped():
+def test_of_asymmetric_noise_nothing_is_dropped() -> None:
     data, _ = noisy()
     trained = train(
         INCV(pattern="asymmetric", rounds=1), data, make_net, replace(TRAINING, epochs=8), task=make_task(data)
@@ -111,7 +111,7 @@ def test_of_asymmetric_noise_nothing_is_dropped():
     assert kept_rows(replace(make_task(dataset(3)), handed_on={STATUS: status})).tolist() == [0, 2]
 
 
-def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later():
+def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later() -> None:
     data = dataset(40)
     status = torch.zeros(40, dtype=torch.int8)
     status[::2] = SELECTED
@@ -136,7 +136,7 @@ def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later():
     assert not torch.equal(chosen_by[2], chosen_by[0])
 
 
-def test_the_smallest_of_some():
+def test_the_smallest_of_some() -> None:
     losses, among = torch.tensor([1.0, 0.1, 3.0, 0.5]), torch.tensor([True, False, True, True])
     assert smallest_of(losses, among, 2).tolist() == [0, 3]
 
@@ -151,7 +151,7 @@ def test_the_smallest_of_some():
         ("incv(gradual=inf)", "method.gradual", float("inf")),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -163,6 +163,6 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=incv)", "incv", "a mixture has two labels"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})

@@ -35,7 +35,7 @@ def batches(n=4, size=7, scale=2.0):
 
 @pytest.mark.parametrize("lam", [0.3, 5.0, -0.7, -4.0])
 @pytest.mark.parametrize("gamma", [0.1, 0.9, 1.0])
-def test_absgd_is_algorithm_1(lam, gamma):
+def test_absgd_is_algorithm_1(lam, gamma) -> None:
     log_s = None
     for batch, expected in zip(batches(), literal.absgd([b.numpy() for b in batches()], lam, gamma, None), strict=True):
         p, log_s = attentional_weights(batch, log_s, lam, gamma)
@@ -56,7 +56,7 @@ class Losses(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["absgd", "code", "tilted", "cvar", "eg", "group-dro"])
-def test_the_methods_steps_have_these_weights(kind):
+def test_the_methods_steps_have_these_weights(kind) -> None:
     """The gradient of the objective by each example's loss is p_i/B; batch after batch, through the method."""
     method = {
         "absgd": ABSGD(lam=0.8, gamma=0.4),
@@ -97,7 +97,7 @@ def test_the_methods_steps_have_these_weights(kind):
         np.testing.assert_allclose(p, wanted, rtol=2e-5)
 
 
-def test_group_dro_moves_its_weights_and_bears_absent_groups():
+def test_group_dro_moves_its_weights_and_bears_absent_groups() -> None:
     method, data = GroupDRO(step_size=0.3), dataset()
     state = method.init(task(data), make_net)
     losses = [(torch.tensor([1.0, 2.0, 3.0]), [0, 0, 2]), (torch.tensor([0.5, 4.0]), [2, 1])]
@@ -109,7 +109,7 @@ def test_group_dro_moves_its_weights_and_bears_absent_groups():
 
 
 @pytest.mark.parametrize("lam", [2.0, -2.0])
-def test_absgd_equals_the_authors_package_where_that_is_safe(lam):
+def test_absgd_equals_the_authors_package_where_that_is_safe(lam) -> None:
     losses = pytest.importorskip("absgd.losses", reason="the absgd package is not installed")
     theirs = losses.ABLoss(lam, abgamma=0.6)
     theirs.updateLambda()
@@ -127,7 +127,7 @@ def test_absgd_equals_the_authors_package_where_that_is_safe(lam):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("lam", [0.5, -0.5])
-def test_large_losses_give_finite_weights_where_the_authors_package_gives_nan(lam, dtype):
+def test_large_losses_give_finite_weights_where_the_authors_package_gives_nan(lam, dtype) -> None:
     top = 1e4 if dtype == torch.float32 else 60.0
     log_s = None
     for _ in range(3):
@@ -142,7 +142,7 @@ def test_large_losses_give_finite_weights_where_the_authors_package_gives_nan(la
     assert theirs(torch.tensor([0.0, top], dtype=dtype), None).isnan()
 
 
-def test_no_weight_is_above_b_over_gamma():
+def test_no_weight_is_above_b_over_gamma() -> None:
     p, log_s = attentional_weights(torch.full((8,), -1e4), None, 1.0, 0.25)
     p, _ = attentional_weights(torch.tensor([1e4] + [0.0] * 7), log_s, 1.0, 0.25)
     assert float(p.max()) == pytest.approx(8 / 0.25, rel=1e-2)
@@ -189,7 +189,7 @@ def trained(lam, gamma, seed, steps=6000, size=2):
 
 
 @pytest.mark.parametrize("lam", [0.7, -0.7])
-def test_absgd_goes_to_the_stationary_point_and_without_the_moving_average_it_does_not(lam):
+def test_absgd_goes_to_the_stationary_point_and_without_the_moving_average_it_does_not(lam) -> None:
     plain = solution(1e6, np.zeros(2))
     exact = solution(lam, plain)
     assert np.linalg.norm(exact - plain) > 0.1, "the problem tells F_λ from the mean"
@@ -202,7 +202,7 @@ def test_absgd_goes_to_the_stationary_point_and_without_the_moving_average_it_do
 
 
 @pytest.mark.parametrize("lam", [0.7, 30.0, -0.7, -30.0])
-def test_the_objective_is_that_of_the_robust_problem_however_it_is_cut(lam):
+def test_the_objective_is_that_of_the_robust_problem_however_it_is_cut(lam) -> None:
     losses = torch.cat(batches(3, 5))
     whole, parts = DROObjective(lam), DROObjective(lam)
     whole.update(losses)
@@ -217,7 +217,7 @@ def test_the_objective_is_that_of_the_robust_problem_however_it_is_cut(lam):
     assert huge.value().isfinite()
 
 
-def test_the_objective_goes_from_the_smallest_to_the_largest_loss():
+def test_the_objective_goes_from_the_smallest_to_the_largest_loss() -> None:
     losses = torch.cat(batches(3, 5))
     values = []
     for lam in (-1e-3, -1.0, -INF, INF, 1.0, 1e-3):
@@ -231,7 +231,7 @@ def test_the_objective_goes_from_the_smallest_to_the_largest_loss():
 
 
 @pytest.mark.parametrize(("method", "lam"), [(ABSGD(lam=-0.5), -0.5), (Tilted(t=-2), -0.5), (Tilted(t=0.4), 2.5)])
-def test_the_history_shows_the_objective(method, lam):
+def test_the_history_shows_the_objective(method, lam) -> None:
     data = dataset(48)
     training = TrainingConfig(epochs=2, batch_size=16, lr=1e-9, momentum=0.0, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
@@ -246,14 +246,14 @@ def test_the_history_shows_the_objective(method, lam):
     assert ("log_s" in trained.history[0]) == isinstance(method, ABSGD)
 
 
-def test_tilted_without_tilt_shows_the_mean_loss():
+def test_tilted_without_tilt_shows_the_mean_loss() -> None:
     trained = train(
         Tilted(t=0.0), dataset(48), make_net, TrainingConfig(epochs=1, batch_size=16, lr=0.01, device="cpu")
     )
     assert trained.history[0]["objective"] == pytest.approx(trained.history[0]["loss"], rel=1e-5)
 
 
-def test_the_schedule_begins_plainly_and_s_begins_again_with_each_lambda():
+def test_the_schedule_begins_plainly_and_s_begins_again_with_each_lambda() -> None:
     training = TrainingConfig(epochs=4, batch_size=16, lr=0.05, device="cpu")
     data = dataset()
     plain = train(ERM(), data, make_net, training).history
@@ -275,7 +275,7 @@ def test_the_schedule_begins_plainly_and_s_begins_again_with_each_lambda():
     assert before > 0 > float(state.log_s)
 
 
-def test_class_weights_are_inside_the_loss():
+def test_class_weights_are_inside_the_loss() -> None:
     method = ABSGD(lam=0.5, gamma=1.0, class_weights=make_method("cb-ce", {}).class_weights)
     data = dataset().subset(torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 9), torch.arange(2, 50, 3)]))
     state = method.init(task(data), make_net)
@@ -288,7 +288,7 @@ def test_class_weights_are_inside_the_loss():
     assert method.objective(step).total.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_abadam_is_adamw_on_weighted_gradients():
+def test_abadam_is_adamw_on_weighted_gradients() -> None:
     """Equation 9, with torch's AdamW for the rest: the weight decay is outside, as it has it."""
     data, training = dataset(32), TrainingConfig(epochs=1, batch_size=32, lr=0.05, weight_decay=0.1, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
@@ -304,13 +304,13 @@ def test_abadam_is_adamw_on_weighted_gradients():
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 
 
-def test_tilted_is_absgd_that_looks_at_no_other_batch():
+def test_tilted_is_absgd_that_looks_at_no_other_batch() -> None:
     losses = batches()[0]
     p, _ = attentional_weights(losses, torch.tensor(3.0, dtype=torch.float64), 0.5, 1.0)
     torch.testing.assert_close(p, tilted_weights(losses, 2.0))
 
 
-def test_cvar_without_a_whole_number_and_with_ties():
+def test_cvar_without_a_whole_number_and_with_ties() -> None:
     losses = torch.tensor([1.0, 3.0, 2.0, 5.0, 4.0], dtype=torch.float64)
     np.testing.assert_allclose(cvar_weights(losses, 0.5), literal.cvar(losses.numpy(), 0.5), atol=1e-9)
     assert cvar_weights(losses, 0.5).tolist() == [0.0, 1.0, 0.0, 2.0, 2.0]
@@ -319,12 +319,12 @@ def test_cvar_without_a_whole_number_and_with_ties():
     assert float(cvar_weights(losses, 1e-6).max()) == pytest.approx(5)  # of a batch, never less than one example
 
 
-def test_eg_without_memory_is_tilted_the_other_way():
+def test_eg_without_memory_is_tilted_the_other_way() -> None:
     method, other = EG(eta=0.6, memory=0.0), make_method("tilted", {"t": -0.6})
     assert same(weights(run(method).state.net), weights(run(other).state.net))
 
 
-def test_a_device_without_double_precision_has_the_objective_in_single():
+def test_a_device_without_double_precision_has_the_objective_in_single() -> None:
     def incompatible_with(t):
         if t.dtype == torch.float64:
             raise TypeError("Cannot convert a tensor to float64 dtype")
@@ -337,13 +337,13 @@ def test_a_device_without_double_precision_has_the_objective_in_single():
     assert float(objective.value()) == pytest.approx(literal.tilted_risk(np.array([1.0, 2.0]), 2.0), rel=1e-5)
 
 
-def test_effective_size():
+def test_effective_size() -> None:
     assert float(effective_size(torch.ones(9))) == pytest.approx(9)
     assert float(effective_size(torch.tensor([1e30, 0.0, 0.0]))) == pytest.approx(1)
     assert float(effective_size(torch.tensor([2.0, 1.0, 1.0]))) == pytest.approx(16 / 6)
 
 
-def test_negative_losses_get_a_note_with_the_meaning():
+def test_negative_losses_get_a_note_with_the_meaning() -> None:
     data = dataset(kind="regression")
     fitted = replace(data, x=torch.cat([data.x, data.targets[:, None]], 1))
     training = TrainingConfig(epochs=6, batch_size=16, lr=0.1, device="cpu")
@@ -354,7 +354,7 @@ def test_negative_losses_get_a_note_with_the_meaning():
     assert any("absgd: some losses were below 0. Its weights go by differences" in note for note in trained.notes)
 
 
-def test_weights_that_rest_on_few_examples_get_a_note():
+def test_weights_that_rest_on_few_examples_get_a_note() -> None:
     training = TrainingConfig(epochs=2, batch_size=48, lr=1e-6, device="cpu")
     hard = train(ABSGD(lam=0.01), dataset(48), make_net, training)
     assert len(hard.notes) == 1
@@ -374,7 +374,7 @@ def in_two_processes(rank, port, queue):
     dist.destroy_process_group()
 
 
-def test_the_mean_is_over_all_processes():
+def test_the_mean_is_over_all_processes() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -419,13 +419,13 @@ def test_the_mean_is_over_all_processes():
         ("group-dro(adjustment=inf)", "method.adjustment", float("inf")),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
 
 @pytest.mark.parametrize(("lam", "gamma"), [(0.0, 0.9), (float("nan"), 0.9), (1.0, 0.0), (1.0, 1.1)])
-def test_the_function_for_other_loops_checks_its_arguments_too(lam, gamma):
+def test_the_function_for_other_loops_checks_its_arguments_too(lam, gamma) -> None:
     with refused("gamma" if lam == 1 else "lam"):
         attentional_weights(torch.ones(3), None, lam, gamma)
     with refused("lam", 0.0):

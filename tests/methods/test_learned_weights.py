@@ -33,7 +33,7 @@ def both():
     return net, (data.x[:8].double(), data.y[:8]), (trusted.x.double(), trusted.y)
 
 
-def test_the_lookahead_is_the_derivative_by_the_weights(both):
+def test_the_lookahead_is_the_derivative_by_the_weights(both) -> None:
     net, batch, trusted = both
     v, rate, h = torch.linspace(0.1, 0.8, 8, dtype=torch.float64), 0.3, 1e-5
     parameters = dict(net.named_parameters())
@@ -63,7 +63,7 @@ class NoForwardMode(torch.autograd.Function):
         return gradient.clone()
 
 
-def test_without_forward_mode_the_products_are_the_same(both):
+def test_without_forward_mode_the_products_are_the_same(both) -> None:
     net, (x, y), _ = both
     parameters = dict(net.named_parameters())
     direction = [torch.randn_like(p) for p in parameters.values()]
@@ -80,7 +80,7 @@ def test_without_forward_mode_the_products_are_the_same(both):
 
 
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
-def test_the_look_has_the_dropout_of_the_step(name):
+def test_the_look_has_the_dropout_of_the_step(name) -> None:
     """Before the step's forward (L2RW) as after it (MW-Net), and whatever was drawn in between."""
     torch.manual_seed(3)
     method = make_method(name, {})
@@ -102,7 +102,7 @@ def test_the_look_has_the_dropout_of_the_step(name):
     assert torch.equal(before, after)
 
 
-def test_l2rw_weighs_by_the_agreement_of_gradients():
+def test_l2rw_weighs_by_the_agreement_of_gradients() -> None:
     data = dataset()
     method = L2RW()
     state = method.init(task(data), smooth_net).train()
@@ -118,12 +118,12 @@ def test_l2rw_weighs_by_the_agreement_of_gradients():
     assert 0 < (expected > 0).sum() < 8
 
 
-def test_where_no_gradient_agrees_nothing_is_learned():
+def test_where_no_gradient_agrees_nothing_is_learned() -> None:
     assert rectified(torch.tensor([-1.0, -2.0])).tolist() == [0, 0]
     assert rectified(torch.tensor([1.0, -2.0, 3.0, 0.0])).tolist() == [1, 0, 3, 0]
 
 
-def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
+def test_mw_nets_step_is_the_derivative_of_the_reference_loss() -> None:
     """By finite differences in the parameters Θ of the network that weighs, through the whole lookahead."""
     data, rate = dataset(), 0.3
     method = MWNet(hidden=4)
@@ -157,7 +157,7 @@ def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
 
 
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
-def test_statistics_follow_the_training_batch_alone(name):
+def test_statistics_follow_the_training_batch_alone(name) -> None:
     """The reference's forward, at other weights, leaves BatchNorm's running statistics and its count as they were."""
     data, method = dataset(), make_method(name, {})
     state = method.init(task(data), lambda: smooth_net().float()).train()
@@ -170,7 +170,7 @@ def test_statistics_follow_the_training_batch_alone(name):
         assert torch.equal(ours, theirs)
 
 
-def test_mw_net_has_an_optimizer_of_its_own():
+def test_mw_net_has_an_optimizer_of_its_own() -> None:
     """Adam at meta_lr, whatever the configured rate: after one step each weight of V has moved by about that."""
     data, moved = dataset(), []
     one_step = replace(TRAINING, epochs=1, batch_size=50, lr=1e-6)
@@ -189,7 +189,7 @@ def smooth_float():
 
 
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
-def test_there_must_be_a_reference_set(name):
+def test_there_must_be_a_reference_set(name) -> None:
     method = make_method(name, {})
     with refused("reference", rule="learns from a reference set") as caught:
         train(method, dataset(), smooth_float, TRAINING, task=make_task(dataset()))
@@ -201,7 +201,7 @@ def test_there_must_be_a_reference_set(name):
     ("name", "size"),
     [("l2rw", 16), ("mw-net", 4), ("l2rw(reference_batch=0.5)", 8), ("mw-net(reference_batch=0.01)", 2)],
 )
-def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
+def test_reference_batches_are_as_large_as_asked(monkeypatch: pytest.MonkeyPatch, name, size) -> None:
     sizes, draw = [], PlainEngine.draw
 
     def noted(engine, stream):
@@ -220,18 +220,18 @@ def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
 
 @pytest.mark.parametrize("share", [0, 1.5, float("nan"), -0.25])
 @pytest.mark.parametrize("name", ["l2rw", "mw-net", "meta-cb"])
-def test_a_reference_batch_is_a_share(name, share):
+def test_a_reference_batch_is_a_share(name, share) -> None:
     with refused("method.reference_batch", pytest.approx(share, nan_ok=True)):
         make_method(name, {"reference_batch": share})
 
 
 @pytest.mark.parametrize(("setting", "value"), [("hidden", 0), ("meta_lr", 0.0), ("meta_weight_decay", -1.0)])
-def test_bad_settings_are_refused(setting, value):
+def test_bad_settings_are_refused(setting, value) -> None:
     with refused(f"method.{setting}", value):
         make_method("mw-net", {setting: value})
 
 
-def test_fused_attention_is_no_obstacle():
+def test_fused_attention_is_no_obstacle() -> None:
     class Attending(nn.Module):
         def __init__(self):
             super().__init__()

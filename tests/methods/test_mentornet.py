@@ -20,13 +20,13 @@ from tests.support.refusals import refused
 
 @pytest.mark.parametrize("width", [0.0, 0.7, 2.0])
 @pytest.mark.parametrize("percent", [0, 50, 89, 90, 99])
-def test_the_curriculum_is_the_literal_one(width, percent):
+def test_the_curriculum_is_the_literal_one(width, percent) -> None:
     losses, moving = torch.linspace(0, 5, 31).double(), 1.7
     v = self_paced(losses - moving, percent, width)
     np.testing.assert_allclose(v, [literal.weight(float(x), moving, percent, width) for x in losses])
 
 
-def test_the_percentile_moves_as_the_literal_one():
+def test_the_percentile_moves_as_the_literal_one() -> None:
     g = torch.Generator().manual_seed(0)
     batches = torch.rand(6, 13, generator=g).double()
     average, percentiles = torch.zeros(()).double(), []
@@ -36,7 +36,7 @@ def test_the_percentile_moves_as_the_literal_one():
     assert percentiles == pytest.approx(literal.moving_percentiles(batches.tolist(), 0.75, 0.5))
 
 
-def test_the_mentor_has_learned_the_curriculum():
+def test_the_mentor_has_learned_the_curriculum() -> None:
     """On features that it never saw. The rule is a step, late a ramp; a smooth network is near it but at jumps."""
     mentor = imitating(1.0, 0)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -54,7 +54,7 @@ def test_the_mentor_has_learned_the_curriculum():
 
 
 @pytest.mark.parametrize("curriculum", ["predefined", "learned"])
-def test_the_objective_weighs_by_the_curriculum_after_the_burn_in(curriculum):
+def test_the_objective_weighs_by_the_curriculum_after_the_burn_in(curriculum) -> None:
     torch.manual_seed(0)
     method, data = MentorNet(curriculum=curriculum, dropout=0.0, burn_in_dropout=0.0), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -76,7 +76,7 @@ def test_the_objective_weighs_by_the_curriculum_after_the_burn_in(curriculum):
             torch.testing.assert_close(objective.total, (torch.tensor(expected) * out.extra).mean())
 
 
-def test_a_share_of_each_batch_is_left_out_at_random():
+def test_a_share_of_each_batch_is_left_out_at_random() -> None:
     torch.manual_seed(0)
     kept = torch.stack([kept_at_random(20, 0.3) for _ in range(2000)])
     assert (kept.sum(1) == 14).all()
@@ -84,7 +84,7 @@ def test_a_share_of_each_batch_is_left_out_at_random():
     assert kept_at_random(3, 0.99).sum() == 1
 
 
-def test_a_mentor_that_is_refined_learns_to_tell_right_labels():
+def test_a_mentor_that_is_refined_learns_to_tell_right_labels() -> None:
     data, extra = dataset(200), reference()
     clear = [replace(d, x=d.x + 3 * torch.nn.functional.one_hot(d.y, 6)) for d in (data, extra)]
     trained = train(
@@ -111,13 +111,13 @@ def test_a_mentor_that_is_refined_learns_to_tell_right_labels():
     assert set(method.param_groups(state)) == {"main", "mentor"}
 
 
-def test_only_the_refined_mentor_needs_a_reference_set():
+def test_only_the_refined_mentor_needs_a_reference_set() -> None:
     assert REFERENCE not in MentorNet().capabilities.needs
     with refused("reference", rule="learns from a reference set"):
         train(MentorNet(curriculum="refined"), dataset(), make_net, TRAINING, task=make_task(dataset()))
 
 
-def test_in_an_endless_burn_in_it_is_plain_training():
+def test_in_an_endless_burn_in_it_is_plain_training() -> None:
     data = dataset()
     nets = [
         weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
@@ -133,7 +133,7 @@ def test_in_an_endless_burn_in_it_is_plain_training():
     assert not same(nets[2], nets[3])
 
 
-def test_sam_around_it_takes_the_weights_of_the_first_forward():
+def test_sam_around_it_takes_the_weights_of_the_first_forward() -> None:
     torch.manual_seed(0)
     data = dataset()
     trained = train(make_method("sam(base=mentornet)", {}), data, make_net, TRAINING, task=task(data))
@@ -157,7 +157,7 @@ def test_sam_around_it_takes_the_weights_of_the_first_forward():
         ("mentornet(mentor_lr=0)", "method.mentor_lr", 0),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -168,6 +168,6 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=mentornet)", "mentornet", "a mixture's is large"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})

@@ -17,7 +17,7 @@ from tests.support.methods import CLOCK, TRAINING, batch_of, dataset, make_net, 
 from tests.support.refusals import refused
 
 
-def test_the_correction_is_the_derivative_of_the_reference_loss():
+def test_the_correction_is_the_derivative_of_the_reference_loss() -> None:
     """ε_i = −τ ∂L(ŵ)/∂ε_i, by finite differences through the whole lookahead."""
     data, rate, tau, h = dataset(29), 0.3, 5.0, 1e-5
     method = MetaCB(class_weights=EffectiveNumber(beta=0.9), meta_lr=tau)
@@ -40,7 +40,7 @@ def test_the_correction_is_the_derivative_of_the_reference_loss():
     assert float(corrections.max() - corrections.min()) > 1e-3
 
 
-def test_weights_below_nothing_are_nothing():
+def test_weights_below_nothing_are_nothing() -> None:
     data = dataset(29)
     method = MetaCB(class_weights=EffectiveNumber(beta=0.9), meta_lr=1e6)
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def test_weights_below_nothing_are_nothing():
     assert float(corrections.max()) > 1
 
 
-def test_until_the_weights_begin_it_is_plain_training_and_draws_no_reference():
+def test_until_the_weights_begin_it_is_plain_training_and_draws_no_reference() -> None:
     data = dataset()
     method = make_method("meta-cb(class_weights=deferred(effective-number,start=2))", {})
     state = method.init(task(data), smooth_net)
@@ -66,7 +66,7 @@ def test_until_the_weights_begin_it_is_plain_training_and_draws_no_reference():
 
 
 @pytest.mark.parametrize(("text", "alike"), [("meta-cb(meta_lr=0)", True), ("meta-cb(meta_lr=1000)", False)])
-def test_without_a_correction_it_is_class_weights(text, alike):
+def test_without_a_correction_it_is_class_weights(text, alike) -> None:
     data, net = (
         dataset(29),
         lambda: smooth_net().float(),
@@ -88,7 +88,7 @@ def test_without_a_correction_it_is_class_weights(text, alike):
         ("meta-cb(meta_lr=-1)", "method.meta_lr", -1),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -100,12 +100,12 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=meta-cb)", "meta-cb", "a mixture has two"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_there_must_be_a_reference_set():
+def test_there_must_be_a_reference_set() -> None:
     with refused("reference", rule="learns from a reference set"):
         train(MetaCB(), dataset(), make_net, TRAINING, task=make_task(dataset()))
     assert REFERENCE in MetaCB().capabilities.needs

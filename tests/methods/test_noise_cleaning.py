@@ -26,24 +26,24 @@ def flat_net():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.9, 0.95])
-def test_small_losses_are_the_smallest_and_in_the_batchs_order(rate):
+def test_small_losses_are_the_smallest_and_in_the_batchs_order(rate) -> None:
     losses = torch.randn(10, generator=torch.Generator().manual_seed(3))
     positions = smallest(losses, rate).tolist()
     assert positions == sorted(literal.kept(losses.numpy(), rate))
 
 
-def test_of_equal_losses_the_first_are_kept():
+def test_of_equal_losses_the_first_are_kept() -> None:
     assert smallest(torch.zeros(6), 0.5).tolist() == [0, 1, 2]
 
 
-def test_the_forget_rate_rises_to_its_end_and_stays():
+def test_the_forget_rate_rises_to_its_end_and_stays() -> None:
     assert [forget_rate(0.4, t, 4) for t in range(6)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4])
     assert forget_rate(0.4, 2, 4, exponent=2) == pytest.approx(0.1)
     assert forget_rate(0.4, 0, 0) == 0.4
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5])
-def test_co_teaching_is_its_algorithm(rate):
+def test_co_teaching_is_its_algorithm(rate) -> None:
     method = CoTeaching(forget_rate=rate, gradual=0)
     state, batch = start(method)
     step = observed(method, state, batch)
@@ -55,7 +55,7 @@ def test_co_teaching_is_its_algorithm(rate):
     torch.testing.assert_close(objective.per_example, alone.detach())
 
 
-def test_each_network_learns_from_the_examples_that_the_other_keeps():
+def test_each_network_learns_from_the_examples_that_the_other_keeps() -> None:
     """An example that only the first finds easy moves the second alone."""
     method = CoTeaching(forget_rate=0.5, gradual=0)
     state, batch = start(method)
@@ -68,14 +68,14 @@ def test_each_network_learns_from_the_examples_that_the_other_keeps():
         np.testing.assert_allclose(mine.grad[mine.grad != 0], 1 / 8)
 
 
-def test_without_forgetting_and_dropout_its_first_network_is_plain_training_to_the_bit():
+def test_without_forgetting_and_dropout_its_first_network_is_plain_training_to_the_bit() -> None:
     data = dataset()
     ours, plain = (train(m, data, flat_net, TRAINING) for m in (CoTeaching(forget_rate=0.0), ERM()))
     assert same(weights(ours.state.net), weights(plain.state.net))
     assert not same(weights(ours.state.other), weights(plain.state.net))
 
 
-def test_the_rate_is_that_of_the_estimate():
+def test_the_rate_is_that_of_the_estimate() -> None:
     data = dataset()
     state = CoTeaching().init(task(data), flat_net)
     share = torch.tensor([17.0, 17, 16]) / 50
@@ -84,7 +84,7 @@ def test_the_rate_is_that_of_the_estimate():
         CoTeaching().init(make_task(data), flat_net)
 
 
-def test_elr_is_its_equations_over_several_visits():
+def test_elr_is_its_equations_over_several_visits() -> None:
     method, data = ELR(lam=2.0, beta=0.6), dataset()
     state = method.init(task(data), flat_net).train()
     visits, terms, losses = [], [], []
@@ -109,7 +109,7 @@ def test_elr_is_its_equations_over_several_visits():
     assert all(total == pytest.approx(plain + 2 * term, rel=1e-6) for total, plain, term in losses)
 
 
-def test_elrs_gradient_is_of_p_alone_and_finite_where_a_prediction_is_sure():
+def test_elrs_gradient_is_of_p_alone_and_finite_where_a_prediction_is_sure() -> None:
     logits = torch.tensor([[60.0, 0.0, 0.0], [0.0, 1.0, 2.0]], requires_grad=True)
     target = moved_target(torch.tensor([[1.0, 0, 0], [0, 0, 1.0]]), probabilities(logits).detach(), 0.9)
     early_learning(target, probabilities(logits)).sum().backward()
@@ -117,7 +117,7 @@ def test_elrs_gradient_is_of_p_alone_and_finite_where_a_prediction_is_sure():
     assert logits.grad[1, 2] < 0, "the term pulls a prediction toward its target"
 
 
-def test_top_k_keeps_the_largest_entries():
+def test_top_k_keeps_the_largest_entries() -> None:
     targets = TargetEma(torch.tensor([7, 3, 5]), 4, 2)
     targets.put(torch.tensor([5, 7]), torch.tensor([[0.1, 0.4, 0.3, 0.2], [0.0, 0.0, 0.9, 0.1]]))
     assert targets.of(torch.tensor([7, 5])).tolist() == pytest.approx(
@@ -129,19 +129,19 @@ def test_top_k_keeps_the_largest_entries():
 
 
 @pytest.mark.parametrize(("rate", "forgotten", "says"), [("auto", 0.4, 1), ("auto", 0.3, 0), (0.4, 0.4, 0)])
-def test_an_estimate_that_leaves_much_out_is_told(rate, forgotten, says):
+def test_an_estimate_that_leaves_much_out_is_told(rate, forgotten, says) -> None:
     notes = CoTeaching(forget_rate=rate).notes([{"forgotten": 0.0}, {"forgotten": forgotten}], 16)
     assert len(notes) == says
     assert all("forget_rate=auto leaves out more than a third" in text for text in notes)
 
 
-def test_memory_goes_by_name_and_not_by_place():
+def test_memory_goes_by_name_and_not_by_place() -> None:
     memory = PerExampleBuffer(torch.tensor([40, 10, 30]), 2)
     memory.put(torch.tensor([30, 40]), torch.tensor([[1.0, 2], [3, 4]]))
     assert memory.of(torch.tensor([40, 10, 30])).tolist() == [[3, 4], [0, 0], [1, 2]]
 
 
-def test_targets_do_not_depend_on_the_order_of_the_rows():
+def test_targets_do_not_depend_on_the_order_of_the_rows() -> None:
     """The same examples in another order of the data set: the same names, the same targets."""
     data = dataset()
     turned = data.subset(torch.arange(49, -1, -1))
@@ -166,12 +166,12 @@ def test_targets_do_not_depend_on_the_order_of_the_rows():
         ("elr", "top_k", 0),
     ],
 )
-def test_bad_settings_are_refused(method, setting, value):
+def test_bad_settings_are_refused(method, setting, value) -> None:
     with refused(f"method.{setting}", value if isinstance(value, str) else pytest.approx(value, nan_ok=True)):
         make_method(method, {setting: value})
 
 
-def test_one_network_where_two_are_needed():
+def test_one_network_where_two_are_needed() -> None:
     one = flat_net()
     with refused("model", rule="gives the same one twice"):
         CoTeaching(forget_rate=0.1).init(task(dataset()), lambda: one)
@@ -184,7 +184,7 @@ def test_one_network_where_two_are_needed():
         CoTeaching(forget_rate=0.1).init(task(dataset()), seeded)
 
 
-def test_regression_takes_a_rate_that_is_given():
+def test_regression_takes_a_rate_that_is_given() -> None:
     assert "regression" in CoTeaching(forget_rate=0.2).capabilities.tasks
     assert "regression" not in CoTeaching().capabilities.tasks
     assert replace(CoTeaching(), forget_rate=0.0).capabilities.needs == frozenset()

@@ -22,7 +22,7 @@ def arrays(layer):
     return weight.reshape(len(weight), -1), layer.bias.detach().numpy()
 
 
-def test_the_head_is_the_equations():
+def test_the_head_is_the_equations() -> None:
     torch.manual_seed(0)
     head, x = MemoryHead(5, 4).double(), torch.randn(7, 5).double()
     output = head(x).detach().numpy()
@@ -38,7 +38,7 @@ def test_the_head_is_the_equations():
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1])
-def test_the_centroid_loss_and_its_gradient_are_the_authors(scale):
+def test_the_centroid_loss_and_its_gradient_are_the_authors(scale) -> None:
     torch.manual_seed(0)
     x, centroids = (torch.randn(9, 3) * scale).double(), (torch.randn(4, 3) * scale).double().requires_grad_()
     y = torch.tensor([0, 0, 0, 1, 1, 3, 3, 3, 3])
@@ -49,7 +49,7 @@ def test_the_centroid_loss_and_its_gradient_are_the_authors(scale):
     np.testing.assert_allclose(gradient, literal.centroid_gradient(*parts), rtol=1e-9, atol=1e-12)
 
 
-def test_the_attention_is_the_equations_and_adds_nothing_at_first():
+def test_the_attention_is_the_equations_and_adds_nothing_at_first() -> None:
     torch.manual_seed(0)
     layer, x = ModulatedAttention(6, 2, 3).double(), torch.randn(4, 6, 2, 3).double()
     assert torch.equal(layer(x), x)
@@ -67,7 +67,7 @@ def test_the_attention_is_the_equations_and_adds_nothing_at_first():
         np.testing.assert_allclose(maps[i], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_the_memory_begins_with_the_class_means_and_the_trained_head():
+def test_the_memory_begins_with_the_class_means_and_the_trained_head() -> None:
     torch.manual_seed(0)
     method, data = OLTR(), dataset()
     plain, memory = method.stages(task(data))
@@ -88,7 +88,7 @@ def test_the_memory_begins_with_the_class_means_and_the_trained_head():
     assert not means[1:].any()
 
 
-def test_the_objective_is_the_loss_and_the_centroids():
+def test_the_objective_is_the_loss_and_the_centroids() -> None:
     torch.manual_seed(0)
     method, data = OLTR(lam=0.5, margin=200.0), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -104,7 +104,7 @@ def test_the_objective_is_the_loss_and_the_centroids():
 
 
 @pytest.mark.parametrize("model", ["cnn", "resnet32"])
-def test_a_network_of_images_has_the_attention_behind_its_last_maps(model):
+def test_a_network_of_images_has_the_attention_behind_its_last_maps(model) -> None:
     torch.manual_seed(0)
     images = replace(task(dataset()), input_shape=(1, 8, 8))
     net = make(model, (1, 8, 8), 3)
@@ -123,7 +123,7 @@ def test_a_network_of_images_has_the_attention_behind_its_last_maps(model):
     assert not any(isinstance(m, ModulatedAttention) for m in none.net.modules())
 
 
-def test_a_table_goes_without_attention_and_images_without_maps_too():
+def test_a_table_goes_without_attention_and_images_without_maps_too() -> None:
     for data in (dataset(), data_for(make_method("cutout", {}))):
         state = OLTR().init(task(data), make_net)
         assert not any(isinstance(m, ModulatedAttention) for m in state.net.modules())
@@ -138,7 +138,7 @@ def test_a_table_goes_without_attention_and_images_without_maps_too():
         ("oltr(margin=inf)", "method.margin", float("inf")),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -149,11 +149,11 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=oltr)", "oltr", "a mixture is of two"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_a_network_without_a_last_layer_is_refused():
+def test_a_network_without_a_last_layer_is_refused() -> None:
     with refused("model", rule="no last layer"):
         OLTR().init(task(dataset()), lambda: nn.Sequential(nn.Linear(6, 8)))

@@ -15,7 +15,7 @@ from tests.support.refusals import refused
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 100])
-def test_both_terms_are_the_equations(k):
+def test_both_terms_are_the_equations(k) -> None:
     g = torch.Generator().manual_seed(k)
     features, y = torch.randn(20, 4, generator=g).double(), torch.randint(5, (20,), generator=g)
     x, labels = features.numpy(), y.numpy()
@@ -23,7 +23,7 @@ def test_both_terms_are_the_equations(k):
     assert max(30 - float(nearest_means(features, y)), 0) == pytest.approx(literal.inter(x, labels, 30.0))
 
 
-def test_the_objective_is_their_sum():
+def test_the_objective_is_their_sum() -> None:
     torch.manual_seed(0)
     method, data = RangeLoss(lam=0.3, beta=2.0, margin=50.0, k=3), dataset()
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -37,7 +37,7 @@ def test_the_objective_is_their_sum():
     assert objective.logs["nearness"] > 0
 
 
-def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble():
+def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble() -> None:
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [5.0, 5.0]], requires_grad=True)
     y = torch.tensor([0, 0, 1])
     harmonic = ranges(x, y, 2)
@@ -48,7 +48,7 @@ def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble():
     assert nearest_means(x[:2], y[:2]) is None
 
 
-def test_features_of_a_class_move_together():
+def test_features_of_a_class_move_together() -> None:
     data = dataset()
     spread = {}
     for text in ("erm", "range-loss(lam=0.01,beta=100,margin=20)"):
@@ -58,7 +58,7 @@ def test_features_of_a_class_move_together():
     assert spread["range-loss(lam=0.01,beta=100,margin=20)"] < 0.8 * spread["erm"]
 
 
-def test_a_head_that_reads_something_else_is_refused():
+def test_a_head_that_reads_something_else_is_refused() -> None:
     class Odd(nn.Module):
         def __init__(self):
             super().__init__()
@@ -80,7 +80,7 @@ def test_a_head_that_reads_something_else_is_refused():
         ("range-loss(k=0)", "method.k", 0),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -91,6 +91,6 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=range-loss)", "range-loss", "a mixture is of two"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})

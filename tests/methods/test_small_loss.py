@@ -17,7 +17,7 @@ from tests.support.methods import TRAINING, batch_of, dataset, engine_for, make_
 from tests.support.refusals import refused
 
 
-def test_who_is_kept_is_the_definition():
+def test_who_is_kept_is_the_definition() -> None:
     """Six epochs of losses, of which the last three count; random labels from the last layer, by other draws."""
     torch.manual_seed(0)
     method, data = SmallLoss(begins=6.0, percentile=40.0, history=3), dataset()
@@ -36,7 +36,7 @@ def test_who_is_kept_is_the_definition():
     assert 5 < sum(kept) < 45
 
 
-def test_predictions_give_the_losses_of_random_labels_too():
+def test_predictions_give_the_losses_of_random_labels_too() -> None:
     torch.manual_seed(0)
     method, data = SmallLoss(simulated="predictions"), dataset()
     state = method.init(task(data), make_net).eval()
@@ -55,14 +55,14 @@ def test_predictions_give_the_losses_of_random_labels_too():
         ({"begins": 2.0}, 0.9, None),
     ],
 )
-def test_it_says_so_where_nothing_was_left_out(settings, kept, says):
+def test_it_says_so_where_nothing_was_left_out(settings, kept, says) -> None:
     rows = [{"loss": 1.0, "kept": 1.0}] * 3 + [{"loss": 1.0, "kept": kept}]
     notes = SmallLoss(**settings).notes(rows, 16)
     assert len(notes) == (says is not None)
     assert all(text.startswith(says) for text in notes)
 
 
-def test_examples_that_are_left_out_have_no_part_in_the_objective():
+def test_examples_that_are_left_out_have_no_part_in_the_objective() -> None:
     method, data = SmallLoss(begins=1.0), dataset()
     torch.manual_seed(0)
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -76,7 +76,7 @@ def test_examples_that_are_left_out_have_no_part_in_the_objective():
     assert float(method.objective(replace(step, clock=Clock(1, 4, 0))).total.detach()) == 0
 
 
-def test_it_leaves_out_wrong_labels():
+def test_it_leaves_out_wrong_labels() -> None:
     data = dataset(400)
     clean = replace(data, x=data.x + 3 * torch.nn.functional.one_hot(data.y, 6))
     noisy, truth = corrupt(clean, noise="uniform:0.3", seed=1)
@@ -90,7 +90,7 @@ def test_it_leaves_out_wrong_labels():
     assert rows[3:] == pytest.approx([float(kept.float().mean())] * 5)
 
 
-def test_before_it_begins_it_is_plain_training():
+def test_before_it_begins_it_is_plain_training() -> None:
     data = dataset()
     nets = [
         weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
@@ -110,7 +110,7 @@ def test_before_it_begins_it_is_plain_training():
         ("small-loss(loss=dmi)", "method.loss", "dmi"),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -121,11 +121,11 @@ def test_bad_settings_are_refused(text, setting, value):
         ("mixup(base=small-loss)", "small-loss", "a mixture is of two"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_only_drawn_features_need_a_last_layer():
+def test_only_drawn_features_need_a_last_layer() -> None:
     assert LAST_LAYER in SmallLoss().capabilities.takes
     assert LAST_LAYER not in SmallLoss(simulated="predictions").capabilities.takes

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +77,7 @@ def epochs_of(trained):
 
 @pytest.mark.parametrize("net", [make_net, flat_net, nested_net], ids=["flat, dropout", "flat", "nested"])
 @pytest.mark.parametrize("first", ["erm", "absgd(lam=5)", "erm(class_weights=deferred(inverse, start=0.5))"])
-def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first):
+def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first) -> None:
     whole, alone = run(f"crt(first={first})", net), run(first, net, epochs=9)
     assert epochs_of(whole) == ["train"] * 9 + ["second"]
     plain = [{k: v for k, v in row.items() if k != "stage"} for row in alone.history]
@@ -87,14 +89,14 @@ def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first):
     assert all(p.requires_grad for p in whole.state.parameters()), "what was frozen is free again"
 
 
-def test_statistics_of_batch_norm_without_parameters_do_not_move_either():
+def test_statistics_of_batch_norm_without_parameters_do_not_move_either() -> None:
     """A frozen part is in evaluation mode, and does not move; a layer without parameters has nothing to train."""
     net = partial(flat_net, affine=False)
     same = kept(run("erm", net, epochs=9).state, run("crt", net).state)
     assert {name for name, is_same in same.items() if not is_same} == {"net.3.weight", "net.3.bias"}
 
 
-def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on():
+def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on() -> None:
     for fresh in (True, False):
         stages = TwoStage(fresh_head=fresh).stages(make_task(long_tail()))
         state = stages[0].method.init(make_task(long_tail()), make_net)
@@ -103,14 +105,14 @@ def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on():
         assert torch.equal(after.weight, before) != fresh
 
 
-def test_crt_ends_with_balanced_predictions_from_the_features_it_learned():
+def test_crt_ends_with_balanced_predictions_from_the_features_it_learned() -> None:
     """Its second stage sees every class equally often, by the loss of its own method."""
     stages = make_method("crt", {}).stages(make_task(long_tail()))
     assert stages[1].method == ERM(sampler=ClassBalanced())
     assert make_method("crt(then=absgd(lam=5))", {}).stages(make_task(long_tail()))[1].method == ABSGD(lam=5)
 
 
-def test_joint_trains_everything():
+def test_joint_trains_everything() -> None:
     same = kept(run("erm", epochs=9).state, run("joint").state)
     assert not any(same.values())
 
@@ -126,12 +128,12 @@ def test_joint_trains_everything():
         ("all", {"0", "1", "4"}),
     ],
 )
-def test_the_chosen_part_is_trained_and_nothing_else(part, places):
+def test_the_chosen_part_is_trained_and_nothing_else(part, places) -> None:
     same = kept(run("erm", epochs=9).state, run(f'two-stage(train="{part}", fresh_head=false)').state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == places
 
 
-def test_absgds_second_stage_trains_the_last_block_by_absgd():
+def test_absgds_second_stage_trains_the_last_block_by_absgd() -> None:
     whole, alone = run("absgd-two-stage", nested_net), run("erm", nested_net, epochs=5)
     same = kept(alone.state, whole.state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == {"1", "2"}
@@ -139,7 +141,7 @@ def test_absgds_second_stage_trains_the_last_block_by_absgd():
     assert ["log_s" in row for row in whole.history] == [False] * 5 + [True] * 5
 
 
-def test_real_targets_have_two_stages_too():
+def test_real_targets_have_two_stages_too() -> None:
     data = dataset(kind="regression")
     method = make_method("two-stage(then=erm)", {})
     assert "regression" in method.capabilities.tasks
@@ -150,7 +152,7 @@ def test_real_targets_have_two_stages_too():
     assert "regression" not in make_method("crt", {}).capabilities.tasks
 
 
-def test_a_nested_recipe_has_its_own_settings_in_each_stage():
+def test_a_nested_recipe_has_its_own_settings_in_each_stage() -> None:
     method = make_method("crt(first=absgd(lam=5))", {})
     assert method == TwoStage(first=ABSGD(lam=5))
     trained = run(method)
@@ -159,7 +161,7 @@ def test_a_nested_recipe_has_its_own_settings_in_each_stage():
     assert epochs_of(deeper) == ["train"] * 4 + ["second"] * 4 + ["second-2"] * 2
 
 
-def test_the_second_method_steps_its_own_optimizer():
+def test_the_second_method_steps_its_own_optimizer() -> None:
     """ABAdam in the second stage is Adam's steps there, as it is in the first."""
     task = make_task(long_tail())
     assert make_method("two-stage(first=abadam)", {}).stages(task)[0].optimizer == "adamw"
@@ -172,7 +174,7 @@ def test_the_second_method_steps_its_own_optimizer():
 # Training and schedule.
 
 
-def test_the_learning_rate_begins_again_with_the_second_stage():
+def test_the_learning_rate_begins_again_with_the_second_stage() -> None:
     history = run("two-stage(begins=0.6, lr_scale=0.5)", lr=0.1).history
     rates = [row["lr"] for row in history]
     assert rates == pytest.approx([0.1] * 4 + [0.01, 0.001] + [0.05] * 3 + [0.0005])
@@ -181,7 +183,7 @@ def test_the_learning_rate_begins_again_with_the_second_stage():
 
 @pytest.mark.parametrize("name", ["crt", "lws", "joint", "absgd-two-stage"])
 @pytest.mark.parametrize("epochs", [2, 5, 10, 61])
-def test_two_stages_take_together_the_epochs_of_the_training_configuration(name, epochs):
+def test_two_stages_take_together_the_epochs_of_the_training_configuration(name, epochs) -> None:
     """What a comparison gives to every method alike; each stage at least one."""
     done = epochs_of(run(name, epochs=epochs))
     assert len(done) == epochs
@@ -189,7 +191,7 @@ def test_two_stages_take_together_the_epochs_of_the_training_configuration(name,
 
 
 @pytest.mark.parametrize("name", ["ncm", "tau-norm"])
-def test_a_stage_that_trains_nothing_takes_no_epoch(name):
+def test_a_stage_that_trains_nothing_takes_no_epoch(name) -> None:
     """The first stage is plain training over all epochs, to the bit."""
     whole, plain = run(name), run("erm")
     assert epochs_of(whole).count("train") == 10
@@ -200,7 +202,7 @@ def test_a_stage_that_trains_nothing_takes_no_epoch(name):
 # LWS.
 
 
-def test_lws_trains_the_factors_alone():
+def test_lws_trains_the_factors_alone() -> None:
     whole, alone = run("lws(begins=0.8)"), run("erm", epochs=8)
     assert epochs_of(whole) == ["train"] * 8 + ["factors"] * 2
     head = head_of(whole.state)
@@ -212,7 +214,7 @@ def test_lws_trains_the_factors_alone():
         assert torch.equal(after[name.replace("4.", "4.head.", 1) if name.startswith("4.") else name], value), name
 
 
-def test_lws_learns_its_factors_as_the_equation_says():
+def test_lws_learns_its_factors_as_the_equation_says() -> None:
     """f_c w_c · x (equation 4), bias and all, by SGD on class-balanced batches: one example and one class at a time."""
     training = {"schedule": "constant", "momentum": 0.9, "weight_decay": 0.01, "lr": 0.3}
     data = long_tail()
@@ -235,7 +237,7 @@ def test_lws_learns_its_factors_as_the_equation_says():
     assert np.abs(factor - 1).max() > 0.05
 
 
-def test_lws_goes_on_with_the_loss_of_the_first_method():
+def test_lws_goes_on_with_the_loss_of_the_first_method() -> None:
     for first, loss in (("erm(loss=focal(gamma=1))", "Focal"), ("ldam", "LDAM"), ("crt(then=erm(loss=sce))", "SCE")):
         stage = make_method(f"lws(first={first})", {}).stages(make_task(long_tail()))[-1]
         assert type(stage.method.loss).__name__ == loss
@@ -246,7 +248,7 @@ def test_lws_goes_on_with_the_loss_of_the_first_method():
 
 
 @pytest.mark.parametrize(("tau", "bias"), [(0.7, "drop"), (1.0, "keep"), (0.0, "drop"), (0.0, "keep")])
-def test_tau_norm_divides_the_weights_of_plain_training_by_a_power_of_their_norm(tau, bias):
+def test_tau_norm_divides_the_weights_of_plain_training_by_a_power_of_their_norm(tau, bias) -> None:
     whole, plain = run(TauNorm(tau=tau, bias=bias)), run("erm")
     assert whole.history == plain.history
     w, b = plain.state.net[4].weight.detach().double().numpy(), plain.state.net[4].bias.detach()
@@ -259,7 +261,7 @@ def test_tau_norm_divides_the_weights_of_plain_training_by_a_power_of_their_norm
     assert all(is_same for name, is_same in same.items() if not name.startswith("net.4."))
 
 
-def test_tau_norm_of_another_first_stage():
+def test_tau_norm_of_another_first_stage() -> None:
     whole, first = run("tau-norm(first=absgd(lam=5), tau=1)"), run("absgd(lam=5)")
     torch.testing.assert_close(whole.state.net[4].weight.norm(dim=1), torch.ones(3))
     assert kept(first.state, whole.state)["net.0.weight"]
@@ -278,7 +280,7 @@ def literal_means(features, y, classes, centred):
 
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("batch_size", [7, 64])
-def test_ncm_has_the_means_of_the_features_of_the_trained_network(centred, batch_size):
+def test_ncm_has_the_means_of_the_features_of_the_trained_network(centred, batch_size) -> None:
     data, plain = long_tail(), run("erm", flat_net, batch_size=batch_size)
     whole = run(NCM(centred=centred, scale=4.0), flat_net, batch_size=batch_size)
     same, net = kept(plain.state, whole.state), plain.state.net.eval()
@@ -297,14 +299,14 @@ def test_ncm_has_the_means_of_the_features_of_the_trained_network(centred, batch
     assert epochs_of(whole) == ["train"] * 10 + ["means"] * (1 + centred)
 
 
-def test_the_scale_moves_probabilities_and_no_predicted_class():
+def test_the_scale_moves_probabilities_and_no_predicted_class() -> None:
     data = long_tail()
     small, large = (run(NCM(scale=scale)).predict(data.x) for scale in (1.0, 30.0))
     assert torch.equal(small.argmax(1), large.argmax(1))
     assert float(large.max(1).values.mean()) > float(small.max(1).values.mean())
 
 
-def test_a_class_without_examples_is_never_predicted_by_its_mean():
+def test_a_class_without_examples_is_never_predicted_by_its_mean() -> None:
     data = long_tail()
     data = replace(data, target=replace(data.target, classes=(*data.classes, "d")))
     p = run("ncm", partial(make_net, 4), data).predict(data.x)
@@ -312,7 +314,7 @@ def test_a_class_without_examples_is_never_predicted_by_its_mean():
     torch.testing.assert_close(p.sum(1), torch.ones(60))
 
 
-def test_ncm_of_a_network_that_is_only_a_head_is_of_the_data_themselves():
+def test_ncm_of_a_network_that_is_only_a_head_is_of_the_data_themselves() -> None:
     data = long_tail()
     whole = run("ncm", lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), data)
     means, _ = literal_means(data.x.double().numpy(), data.y.numpy(), 3, False)
@@ -323,7 +325,7 @@ def test_ncm_of_a_network_that_is_only_a_head_is_of_the_data_themselves():
 # Cosine heads.
 
 
-def test_a_second_stage_after_ldam_goes_on_with_its_cosine_head():
+def test_a_second_stage_after_ldam_goes_on_with_its_cosine_head() -> None:
     method = TwoStage(first=ERM(loss=LDAM()), then=ERM(sampler=ClassBalanced()))
     whole = run(method)
     assert isinstance(head_of(whole.state), Cosine)
@@ -334,7 +336,7 @@ def test_a_second_stage_after_ldam_goes_on_with_its_cosine_head():
 
 
 @pytest.mark.parametrize("loss", ["ldam", "cross-entropy"])
-def test_a_head_that_goes_on_is_the_trained_one(loss):
+def test_a_head_that_goes_on_is_the_trained_one(loss) -> None:
     """fresh_head=false: of cosines as of others, what the first stage has learned is what the second begins with."""
     method = make_method(f"joint(first=erm(loss={loss}), then=erm(loss={loss}))", {})
     task = make_task(long_tail())
@@ -344,13 +346,13 @@ def test_a_head_that_goes_on_is_the_trained_one(loss):
     assert torch.equal(head_of(second.enter(state, task)).weight, before)
 
 
-def test_a_second_stage_with_another_head_gets_it():
+def test_a_second_stage_with_another_head_gets_it() -> None:
     for head, kind in (("cosine", Cosine), ("cosine(scale=4)", Cosine)):
         assert type(head_of(run(f"two-stage(then=erm(head={head}))").state)) is kind
     assert type(head_of(run("two-stage(first=ldam, then=erm(head=linear))").state)) is nn.Linear
 
 
-def test_a_loss_of_two_outputs_has_two_stages_too():
+def test_a_loss_of_two_outputs_has_two_stages_too() -> None:
     data = dataset(kind="regression")
     method = make_method("two-stage(first=erm(loss=gaussian-nll), then=erm(loss=gaussian-nll))", {})
     whole = train(method, data, net_of("regression"), TRAINING)
@@ -378,7 +380,7 @@ def test_a_loss_of_two_outputs_has_two_stages_too():
         ("crt(first=absgd-two-stage, begins=0.5)", "second", 1),
     ],
 )
-def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(tmp_path, method, stage, epoch):
+def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(tmp_path: Path, method, stage, epoch) -> None:
     method, data, training = make_method(method, {}), long_tail(), replace(TRAINING, epochs=6)
     whole = train(method, data, make_net, training, seed=3)
     with pytest.raises(PowerCut):
@@ -419,12 +421,16 @@ def small(signal=1.0):
 def fitted(method, data=None, **settings):
     x, y = data or small()
     training = TrainingConfig(epochs=3, batch_size=16, device="cpu")
-    given = {"model": {"name": "mlp", "width": 8}, "estimate": sk.Estimation(kind="none"), "train": training} | settings
+    given: dict[str, Any] = {
+        "model": {"name": "mlp", "width": 8},
+        "estimate": sk.Estimation(kind="none"),
+        "train": training,
+    } | settings
     return sk.fit(x, y, method=method, **given)
 
 
 @pytest.mark.parametrize("method", SAVED)
-def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path, method):
+def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path: Path, method) -> None:
     result, x = fitted(method), small()[0]
     result.save(tmp_path / "run")
     loaded = sk.load(tmp_path / "run")
@@ -438,7 +444,7 @@ def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path, method):
 
 
 @pytest.mark.parametrize("method", ["tau-norm", "lws", "crt", "ncm"])
-def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path, method):
+def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path: Path, method) -> None:
     """A strength that is allowed at the first try, as where classes are far apart, needs no second or third."""
     x, y = small(signal=6.0)
     training, estimate = TrainingConfig(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
@@ -449,12 +455,12 @@ def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["crt", "ncm", "tau-norm"])
-def test_the_method_of_a_result_is_the_recipe(name):
+def test_the_method_of_a_result_is_the_recipe(name) -> None:
     assert fitted(name).method == make_method(name, {})
 
 
 @pytest.mark.parametrize("name", ["crt", "lws", "ncm", "tau-norm", "absgd-two-stage", "crt(first=absgd(lam=5))"])
-def test_the_configuration_is_written_and_read_back(tmp_path, name):
+def test_the_configuration_is_written_and_read_back(tmp_path: Path, name) -> None:
     method = make_method(name, {})
     (tmp_path / "config.toml").write_text(to_toml(Config(source="digits", method=method_table(method, name))))
     assert the_method(read(tmp_path / "config.toml", {})) == method
@@ -470,7 +476,7 @@ def without_a_head():
 @pytest.mark.parametrize(
     "method", ["crt", "lws", "ncm", "tau-norm", "absgd-two-stage", "two-stage(fresh_head=false)", "ldam"]
 )
-def test_a_network_without_a_head_is_refused_before_training(no_training, method):
+def test_a_network_without_a_head_is_refused_before_training(no_training, method) -> None:
     with refused("model", rule="no last layer to work on: no torch.nn.Linear inside of it gives 3 outputs"):
         fitted(method, model=without_a_head)
 
@@ -487,7 +493,7 @@ def test_a_network_without_a_head_is_refused_before_training(no_training, method
         ("crt(then=erm(sampler=class-blanced))", "sampler", "class-blanced"),
     ],
 )
-def test_parts_that_can_not_be_trained_are_refused_before_training(no_training, method, setting, value):
+def test_parts_that_can_not_be_trained_are_refused_before_training(no_training, method, setting, value) -> None:
     with refused(setting, value):
         fitted(method)
 
@@ -521,6 +527,6 @@ def test_parts_that_can_not_be_trained_are_refused_before_training(no_training, 
         (lambda: make_method("ncm(centred=perhaps)", {}), "method.centred", "perhaps"),
     ],
 )
-def test_settings_that_can_not_be_are_refused(make, setting, value):
+def test_settings_that_can_not_be_are_refused(make, setting, value) -> None:
     with refused(setting, value):
         make()

@@ -13,7 +13,7 @@ from tests.support.methods import TRAINING, batch_of, dataset, make_net, observe
 from tests.support.refusals import refused
 
 
-def test_the_direction_is_the_equations():
+def test_the_direction_is_the_equations() -> None:
     torch.manual_seed(0)
     layer, x, d = nn.Linear(6, 4).double(), torch.randn(5, 6).double(), torch.randn(5, 6).double()
     r = adversarial(layer, x, layer(x).detach(), d, xi=0.3, epsilon=0.7, iterations=1)
@@ -24,7 +24,7 @@ def test_the_direction_is_the_equations():
     np.testing.assert_allclose(r.norm(dim=1), 0.7)
 
 
-def test_the_divergence_is_kullback_and_leiblers_and_holds_the_first_fixed():
+def test_the_divergence_is_kullback_and_leiblers_and_holds_the_first_fixed() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(4, 3).double(), torch.randn(4, 3).double().requires_grad_()
     divergences = divergence(a, b)
@@ -35,7 +35,7 @@ def test_the_divergence_is_kullback_and_leiblers_and_holds_the_first_fixed():
     torch.testing.assert_close(divergence(torch.tensor([1.0]), torch.tensor([4.0])), torch.tensor([4.5]))
 
 
-def test_power_iterations_find_the_direction_that_moves_the_prediction_most():
+def test_power_iterations_find_the_direction_that_moves_the_prediction_most() -> None:
     """Of a linear network, near r = 0, D is r' H r/2: the first eigenvector of H = W' (diag p − p p') W."""
     torch.manual_seed(0)
     layer, x = nn.Linear(6, 4).double(), torch.randn(1, 6).double()
@@ -46,7 +46,7 @@ def test_power_iterations_find_the_direction_that_moves_the_prediction_most():
     assert abs(float(r[0] @ top)) == pytest.approx(1, abs=1e-3)
 
 
-def test_the_authors_xi_is_lost_in_rounding():
+def test_the_authors_xi_is_lost_in_rounding() -> None:
     """In single precision: at ξ = 1e-6 the direction is noise, at 0.01 it is that of double precision."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
@@ -62,7 +62,7 @@ def test_the_authors_xi_is_lost_in_rounding():
     assert cosine[1e-6] < 0.5
 
 
-def test_in_half_precision_the_direction_is_that_of_single():
+def test_in_half_precision_the_direction_is_that_of_single() -> None:
     """There ξ d moves nothing but rounding; a direction that is noise would give a divergence many times smaller."""
     torch.manual_seed(0)
     data, method = dataset(), VAT(epsilon=0.5)
@@ -79,7 +79,7 @@ def test_in_half_precision_the_direction_is_that_of_single():
     assert by_chance < 0.7 * means[0]
 
 
-def test_batch_statistics_move_once_and_by_the_clean_batch():
+def test_batch_statistics_move_once_and_by_the_clean_batch() -> None:
     data, states = dataset(), []
     for method in (VAT(epsilon=5.0), make_method("erm", {})):
         torch.manual_seed(0)
@@ -89,7 +89,7 @@ def test_batch_statistics_move_once_and_by_the_clean_batch():
     assert same(weights(states[0]), weights(states[1]))
 
 
-def test_the_objective_is_that_of_the_base_and_the_divergence():
+def test_the_objective_is_that_of_the_base_and_the_divergence() -> None:
     torch.manual_seed(0)
     data = dataset()
     method, plain = VAT(alpha=2.5, epsilon=0.5), make_method("erm", {})
@@ -104,7 +104,7 @@ def test_the_objective_is_that_of_the_base_and_the_divergence():
     torch.testing.assert_close(objective.total, alone.total + 2.5 * extra.mean())
 
 
-def test_dropout_is_the_same_in_all_forwards():
+def test_dropout_is_the_same_in_all_forwards() -> None:
     """With nothing but dropout between x and its prediction, ε → 0 leaves no divergence."""
     data = dataset()
     method = VAT(epsilon=1e-3, xi=1e-3)
@@ -112,7 +112,7 @@ def test_dropout_is_the_same_in_all_forwards():
     assert float(method.forward(state, batch_of(data, slice(16))).extra.divergence.detach().max()) < 1e-5
 
 
-def test_images_of_whole_numbers_are_moved_as_reals():
+def test_images_of_whole_numbers_are_moved_as_reals() -> None:
     torch.testing.assert_close(real(torch.tensor([0, 255, 51], dtype=torch.uint8)), torch.tensor([0, 1, 0.2]))
     with refused("method", "vat", rule="whole numbers, such as words"):
         real(torch.tensor([3, 4]))
@@ -121,7 +121,7 @@ def test_images_of_whole_numbers_are_moved_as_reals():
 @pytest.mark.parametrize(
     "text", ["vat(base=har(strength=0.5))", "sam(base=vat)", "mixup(base=vat)", "vat(base=absgd(lam=2))"]
 )
-def test_with_another_method_both_do_their_part(text):
+def test_with_another_method_both_do_their_part(text) -> None:
     data = dataset()
     without = {"vat(base=har(strength=0.5))": "har(strength=0.5)", "vat(base=absgd(lam=2))": "absgd(lam=2)"}.get(
         text, text.replace("base=vat", "base=erm")
@@ -143,7 +143,7 @@ def test_with_another_method_both_do_their_part(text):
         ("vat(iterations=0)", "method.iterations", 0),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -156,6 +156,6 @@ def test_bad_settings_are_refused(text, setting, value):
         ("vat(base=vat)", "vat", "in vat twice"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})

@@ -22,7 +22,7 @@ from tests.support.wrappers import plain_net, step_of
 CLOCK = Clock(0, 1, 0)
 
 
-def test_sam_is_its_equations():
+def test_sam_is_its_equations() -> None:
     torch.manual_seed(0)
     method, data, rho = SAM(rho=0.3), dataset(), 0.3
     state, batch = method.init(task(data), plain_net), batch_of(data, slice(16))
@@ -44,7 +44,7 @@ def test_sam_is_its_equations():
     assert not torch.allclose(moved, w - 0.1 * g, atol=1e-5)
 
 
-def test_sam_around_har_penalizes_at_the_shifted_weights():
+def test_sam_around_har_penalizes_at_the_shifted_weights() -> None:
     """With strength 0, sam(base=har) is sam; with some, neither sam nor har."""
     data = dataset()
     nets = {
@@ -56,7 +56,7 @@ def test_sam_around_har_penalizes_at_the_shifted_weights():
     assert not any(same(nets["sam(base=har)"], nets[other]) for other in ("sam", "har"))
 
 
-def test_a_mixture_has_the_loss_of_both_labels():
+def test_a_mixture_has_the_loss_of_both_labels() -> None:
     data = dataset()
     batch, other, share = batch_of(data, slice(8)), torch.arange(7, -1, -1), torch.tensor(0.3)
     mixture = mixed(batch, other, share)
@@ -72,25 +72,25 @@ def test_a_mixture_has_the_loss_of_both_labels():
     assert torch.equal(mixture.group, batch.group[other])
 
 
-def test_images_of_whole_numbers_are_mixed_as_reals():
+def test_images_of_whole_numbers_are_mixed_as_reals() -> None:
     x = torch.tensor([[[[0, 255]]], [[[255, 51]]]], dtype=torch.uint8)
     batch = replace(batch_of(dataset(), slice(2)), x=x)
     mixture = mixed(batch, torch.tensor([1, 0]), torch.tensor(0.5))
     np.testing.assert_allclose(mixture.x.flatten(), [0.5, 0.6, 0.5, 0.6], rtol=1e-6)
 
 
-def test_real_targets_are_mixed_as_numbers():
+def test_real_targets_are_mixed_as_numbers() -> None:
     batch = batch_of(dataset(kind="regression"), slice(4))
     mixture = mixed(batch, torch.tensor([1, 2, 3, 0]), torch.tensor(0.25))
     torch.testing.assert_close(mixture.y, 0.25 * batch.y + 0.75 * batch.y[[1, 2, 3, 0]])
 
 
-def test_a_batch_that_does_not_say_how_many_classes_is_refused():
+def test_a_batch_that_does_not_say_how_many_classes_is_refused() -> None:
     with refused("Batch.classes", 0):
         mixed(replace(batch_of(dataset(), slice(4)), classes=0), torch.arange(4), torch.tensor(0.5))
 
 
-def test_how_much_is_mixed_goes_by_alpha():
+def test_how_much_is_mixed_goes_by_alpha() -> None:
     """The variance of Beta(α, α) is 1/(4 (2α + 1)): for large α every mixture is half and half."""
     torch.manual_seed(0)
     shares = []
@@ -110,14 +110,14 @@ def test_how_much_is_mixed_goes_by_alpha():
     assert max(shares) < 0.6
 
 
-def test_wrappers_in_wrappers():
+def test_wrappers_in_wrappers() -> None:
     data = dataset()
     trained = train(make_method("mixup(base=sam(base=absgd))", {}), data, make_net, TRAINING, task=task(data))
     assert all(p.isfinite().all() for p in trained.state.parameters())
     assert trained.stages == ("train",)
 
 
-def test_of_a_recipe_each_stage_is_wrapped_that_bears_it():
+def test_of_a_recipe_each_stage_is_wrapped_that_bears_it() -> None:
     method = make_method("sam(base=ncm)", {})
     stages = method.stages(task(dataset()))
     assert [stage.method.card.name for stage in stages] == ["sam", "ncm"]
@@ -133,7 +133,7 @@ def test_of_a_recipe_each_stage_is_wrapped_that_bears_it():
         ("sam(base=5)", "method.base", 5),
     ],
 )
-def test_bad_settings_are_refused(text, setting, value):
+def test_bad_settings_are_refused(text, setting, value) -> None:
     with refused(setting, value):
         make_method(text, {})
 
@@ -154,12 +154,12 @@ def test_bad_settings_are_refused(text, setting, value):
         ("sam(base=two-stage(first=co-teaching))", "two-stage", "chooses examples"),
     ],
 )
-def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason) -> None:
     with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
-def test_har_inside_a_wrapper_still_asks_for_its_estimate():
+def test_har_inside_a_wrapper_still_asks_for_its_estimate() -> None:
     method = SAM(base=HAR())
     assert "group_stats" in method.capabilities.needs
     whole = task(dataset())

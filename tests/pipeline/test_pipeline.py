@@ -2,6 +2,8 @@
 
 import inspect
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from skedastic.configurable import described
 from skedastic.settings.config import Config
 from tests.support.refusals import refused
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "train": sk.TrainingConfig(epochs=2, batch_size=32, device="cpu"),
     "model": {"name": "mlp", "width": 8, "depth": 1},
 }
@@ -31,9 +33,9 @@ def own():
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch", "pandas", "list", "images"])
-def test_fit_takes_arrays_of_every_kind(kind):
+def test_fit_takes_arrays_of_every_kind(kind) -> None:
     x, y = arrays()
-    given = {
+    given: dict[str, Any] = {
         "numpy": (x, y),
         "torch": (torch.tensor(x), torch.tensor(y)),
         "pandas": (pd.DataFrame(x, index=np.arange(60)[::-1]), pd.Series(y, index=np.arange(60)[::-1])),
@@ -51,14 +53,14 @@ def test_fit_takes_arrays_of_every_kind(kind):
     assert set(result.history[0]) >= {"epoch", "loss", "accuracy", "lr", "jacobian_norm"}
 
 
-def test_kinds_of_arrays_give_the_same_model():
+def test_kinds_of_arrays_give_the_same_model() -> None:
     x, y = arrays()
     first = sk.fit(x, y, **QUICK).predict_proba(x)
     second = sk.fit(x.tolist(), torch.tensor(y), **QUICK).predict_proba(torch.tensor(x))
     assert np.array_equal(first, second)
 
 
-def test_a_share_is_held_out_and_without_one_all_is_trained_on():
+def test_a_share_is_held_out_and_without_one_all_is_trained_on() -> None:
     x, y = arrays()
     result = sk.fit(x, y, test=0.3, **QUICK)
     assert result.metrics.overall.n == 18
@@ -70,7 +72,7 @@ def test_a_share_is_held_out_and_without_one_all_is_trained_on():
     assert result.strengths is None
 
 
-def test_groups_of_ones_own():
+def test_groups_of_ones_own() -> None:
     x, y = arrays()
     groups = np.array(["north", "south"])[(np.arange(60) > 58).astype(int)]  # the south has a single example
     result = sk.fit(x, y, groups=groups, test=(x, y, groups), method=sk.HAR(strength=0.5), **QUICK)
@@ -82,11 +84,11 @@ def test_groups_of_ones_own():
         sk.fit(x, y, groups=groups, test=(x, y), **QUICK)
 
 
-def test_a_file_with_a_column_of_groups_and_one_of_truth(tmp_path):
+def test_a_file_with_a_column_of_groups_and_one_of_truth(tmp_path: Path) -> None:
     x, y = arrays()
     table = pd.DataFrame(x, columns=list("abcd")).assign(label=y, region=np.arange(60) % 2, true=np.roll(y, 1))
     table.to_csv(tmp_path / "train.csv", index=False)
-    settings = {"target": "label", "groups": "region", "truth": "true", "ignore": ["region"], **QUICK}
+    settings: dict[str, Any] = {"target": "label", "groups": "region", "truth": "true", "ignore": ["region"], **QUICK}
     result = sk.fit(tmp_path / "train.csv", test=tmp_path / "train.csv", **settings)
     assert result.groups == ("0", "1")
     assert result.true_noise == [1.0, 1.0]
@@ -98,7 +100,7 @@ def test_a_file_with_a_column_of_groups_and_one_of_truth(tmp_path):
     assert np.array_equal(again.predict_proba(table), result.predict_proba(table))
 
 
-def test_a_seed_gives_the_same_to_the_bit_and_leaves_the_caller_alone(tmp_path):
+def test_a_seed_gives_the_same_to_the_bit_and_leaves_the_caller_alone(tmp_path: Path) -> None:
     x, y = arrays()
     torch.manual_seed(7)
     random, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -116,7 +118,7 @@ def test_a_seed_gives_the_same_to_the_bit_and_leaves_the_caller_alone(tmp_path):
     assert not np.array_equal(other.predict_proba(x), first.predict_proba(x))
 
 
-def test_injected_noise_is_known_and_the_test_set_stays_clean():
+def test_injected_noise_is_known_and_the_test_set_stays_clean() -> None:
     x, y = arrays(300)
     result = sk.fit(x, y, test=(x, y), noise="0->1:0.5", imbalance="step:2:2", **QUICK)
     assert result.true_noise[0] == result.true_noise[2] == 0.0
@@ -125,7 +127,7 @@ def test_injected_noise_is_known_and_the_test_set_stays_clean():
     assert (result.predictions["label"].to_numpy() == y.astype(str)).all()
 
 
-def test_progress_is_told():
+def test_progress_is_told() -> None:
     seen = []
     sk.fit(*arrays(), progress=lambda *report: seen.append(report), **QUICK)
     assert seen[-1] == ("train", 2, 2)
@@ -168,19 +170,19 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
 @pytest.mark.filterwarnings(
     "ignore:`torch.jit.script_method`:DeprecationWarning"
 )  # torch's own, when it first compiles
-def test_a_wrong_argument_is_refused_before_anything_is_trained(settings, setting, value, rule):
+def test_a_wrong_argument_is_refused_before_anything_is_trained(settings, setting, value, rule) -> None:
     x, y = arrays()
     with refused(setting, value, rule=rule):
         sk.fit(x, **({"y": y, **QUICK} | settings))
 
 
-def test_an_unknown_argument_is_pythons_own_error():
+def test_an_unknown_argument_is_pythons_own_error() -> None:
     for name in ("strength", "epochs", "limti"):
         with pytest.raises(TypeError, match=name):
             sk.fit(*arrays(), **{name: 3})
 
 
-def test_the_signature_of_fit_names_every_setting_that_one_fit_has():
+def test_the_signature_of_fit_names_every_setting_that_one_fit_has() -> None:
     parameters = inspect.signature(sk.fit).parameters
     of_comparisons = {"methods", "seeds", "first_seed", "focus", "notes"}
     assert {field.name for field, _ in described(Config)} - of_comparisons <= set(parameters)
@@ -192,20 +194,20 @@ def test_the_signature_of_fit_names_every_setting_that_one_fit_has():
     assert {n: parameters[n].default for n in plain} == {n: defaults[n] for n in plain}
 
 
-def test_a_test_set_of_two_classes_when_three_were_trained():
+def test_a_test_set_of_two_classes_when_three_were_trained() -> None:
     x, y = arrays()
     result = sk.fit(x, y, test=(x[y < 2], y[y < 2]), **QUICK)
     assert [*result.metrics.groups.values()][2].accuracy is None
 
 
-def test_very_small_data():
+def test_very_small_data() -> None:
     x, y = np.array([[0.0], [1.0], [0.1], [0.9]]), ["a", "b", "a", "b"]
     assert len(sk.fit(x, y, **QUICK).predict(x)) == 4
     with refused("data", 1, rule="BatchNorm needs 2"):
         sk.fit(x, y, test=0.5, **QUICK)
 
 
-def test_an_estimate_is_of_the_whole_source():
+def test_an_estimate_is_of_the_whole_source() -> None:
     estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.TrainingConfig(epochs=1)))
     assert data.test is None
     assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100

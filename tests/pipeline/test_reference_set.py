@@ -1,6 +1,7 @@
 """The reference set: its sources, that it is clean and balanced, and the data that is refused as one."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def prepared(config, X, y, **given):
     return open_data(Config(test="none", **config), from_arrays(X, y), **given)
 
 
-def test_a_share_is_set_apart_with_as_many_of_each_class():
+def test_a_share_is_set_apart_with_as_many_of_each_class() -> None:
     data = prepared({"reference": "0.2"}, *table())
     assert torch.bincount(data.reference.y).tolist() == [6, 6, 6]
     assert len(data.train) == 90 - 18
@@ -37,12 +38,12 @@ def test_a_share_is_set_apart_with_as_many_of_each_class():
     assert data.notes == ("reference: 18 trusted examples set apart from the training set, 6 to 6 of each class.",)
 
 
-def test_no_class_gives_more_than_half():
+def test_no_class_gives_more_than_half() -> None:
     data = prepared({"reference": "0.5"}, *table((80, 6, 3)))
     assert torch.bincount(data.reference.y).tolist() == [15, 3, 1]
 
 
-def test_it_is_set_apart_before_anything_is_corrupted():
+def test_it_is_set_apart_before_anything_is_corrupted() -> None:
     X, y = table((60, 60, 60))
     data = prepared({"reference": "0.1", "noise": "uniform:0.6", "imbalance": "longtail:10"}, X, y)
     labels = np.array([data.train.classes[i] for i in data.reference.y])
@@ -52,7 +53,7 @@ def test_it_is_set_apart_before_anything_is_corrupted():
     assert 0.4 < wrong.mean() < 0.8
 
 
-def test_it_depends_on_the_seed_and_the_test_set_does_not_depend_on_it():
+def test_it_depends_on_the_seed_and_the_test_set_does_not_depend_on_it() -> None:
     X, y = table()
     sets = [
         open_data(Config(test="0.2", reference=r, seed=s), from_arrays(X, y))
@@ -62,20 +63,20 @@ def test_it_depends_on_the_seed_and_the_test_set_does_not_depend_on_it():
     assert not torch.equal(sets[1].reference.index, sets[2].reference.index)
 
 
-def test_of_real_targets_it_is_a_share_of_the_rows():
+def test_of_real_targets_it_is_a_share_of_the_rows() -> None:
     X, _ = table()
     data = prepared({"reference": "0.1"}, X, X.sum(1))
     assert len(data.reference) == 9
     assert data.reference.target == data.train.target
 
 
-def test_a_class_of_one_row_cant_be_in_both():
+def test_a_class_of_one_row_cant_be_in_both() -> None:
     source = from_arrays(*table((10, 5)))
     with refused("reference", 0.2, rule="class 'c1' has 1 training example"):
         reference_rows(source, torch.tensor([0, 1, 2, 12]), 0.2, 0)
 
 
-def test_arrays_and_files_are_taken_as_they_are(tmp_path):
+def test_arrays_and_files_are_taken_as_they_are(tmp_path: Path) -> None:
     X, y = table()
     trusted = table((3, 3, 3), seed=5)
     result = sk.fit(X, y, method="l2rw", reference=trusted, train=SHORT, estimate=sk.Estimation(kind="none"))
@@ -102,12 +103,12 @@ def test_arrays_and_files_are_taken_as_they_are(tmp_path):
         ((np.zeros((3, 7)), ["c0", "c1", "c2"]), "X", 7, "the training data has 4"),
     ],
 )
-def test_data_that_cant_be_a_reference_is_refused(reference, setting, value, rule):
+def test_data_that_cant_be_a_reference_is_refused(reference, setting, value, rule) -> None:
     with refused(setting, value, rule=rule):
         sk.fit(*table(), method="l2rw", reference=reference, train=SHORT)
 
 
-def test_on_the_command_line(tmp_path, capsys):
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [
         "fit",
         "digits",
@@ -132,7 +133,7 @@ def test_on_the_command_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["co-teaching", "elr", "sam(base=elr)"])
-def test_two_networks_and_per_example_buffers_are_read_back(name, tmp_path):
+def test_two_networks_and_per_example_buffers_are_read_back(name, tmp_path: Path) -> None:
     X, y = table()
     result = sk.fit(X, y, method=name, train=SHORT)
     result.save(tmp_path / "run")

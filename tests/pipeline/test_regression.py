@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from tests.support.command_line import everything, refusal, run
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import check_refusal, refused
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "train": sk.TrainingConfig(epochs=3, batch_size=32, lr=0.02, device="cpu"),
     "model": {"name": "mlp", "width": 8, "depth": 1},
 }
@@ -44,14 +45,14 @@ def fitted():
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch):
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     columns = {"price": Y, "clean": CLEAN, "kind": GROUPS}
     pd.DataFrame(X, columns=list("abc")).assign(**columns).to_csv("prices.csv", index=False)
     return "prices.csv"
 
 
-def test_strengths_follow_the_variance_and_the_density():
+def test_strengths_follow_the_variance_and_the_density() -> None:
     noise, density = [0.5, 400.0, 3.0], [0.7, 0.1, 0.2]
     tau = strengths(torch.tensor(noise), torch.tensor(density), "variance")
     assert tau.tolist() == pytest.approx(literal.tau(noise, density), rel=1e-6)
@@ -64,7 +65,7 @@ def test_strengths_follow_the_variance_and_the_density():
             strengths(torch.tensor([wrong, 1.0]), torch.tensor([0.5, 0.5]), "variance")
 
 
-def test_statistics_of_a_variance_go_to_json_and_back(fitted):
+def test_statistics_of_a_variance_go_to_json_and_back(fitted) -> None:
     stats = fitted.group_stats
     assert stats.measure == "variance"
     assert stats.errors is None
@@ -73,7 +74,7 @@ def test_statistics_of_a_variance_go_to_json_and_back(fitted):
     assert torch.equal(again.strengths, stats.strengths)
 
 
-def test_a_fit_is_in_the_targets_units(fitted):
+def test_a_fit_is_in_the_targets_units(fitted) -> None:
     assert fitted.classes == ()
     assert fitted.groups == ("loud", "quiet", "rare")
     predicted = fitted.predict(X)
@@ -91,7 +92,7 @@ def test_a_fit_is_in_the_targets_units(fitted):
         fitted.predict_proba(X)
 
 
-def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted):
+def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted) -> None:
     issues = fitted.label_issues
     assert len(issues) == 240
     deviation = fitted.group_stats.noise.sqrt()[[fitted.groups.index(GROUPS[i]) for i in issues["index"]]].numpy()
@@ -100,7 +101,7 @@ def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted):
     assert issues["residual"].abs().is_monotonic_decreasing
 
 
-def test_known_noise_is_the_mean_square_of_the_added_noise(table):
+def test_known_noise_is_the_mean_square_of_the_added_noise(table) -> None:
     result = sk.fit(table, target="price", truth="clean", groups="kind", ignore=["kind"], test=0.3, **QUICK)
     rows = np.setdiff1d(np.arange(240), result.predictions["index"])
     for g, name in enumerate(result.groups):
@@ -109,7 +110,7 @@ def test_known_noise_is_the_mean_square_of_the_added_noise(table):
     assert result.predictions["label"].tolist() == CLEAN[result.predictions["index"]].tolist()
 
 
-def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path):
+def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path: Path) -> None:
     fitted.save(tmp_path / "run")
     loaded = sk.load(tmp_path / "run")
     assert np.array_equal(loaded.predict(X), fitted.predict(X))
@@ -124,8 +125,8 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path):
 
 
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 2/2", 1), ("train", 2)])
-def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path):
-    settings = {"groups": GROUPS, "task": "regression", "checkpoint_every": 0.0, **QUICK}
+def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"groups": GROUPS, "task": "regression", "checkpoint_every": 0.0, **QUICK}
     whole = sk.fit(X, Y, **settings)
     with pytest.raises(PowerCut):
         sk.fit(X, Y, **settings, checkpoints=tmp_path, progress=cut_after(stage, epoch))
@@ -136,7 +137,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path):
         sk.fit(X, Y * 2, **settings, checkpoints=tmp_path)
 
 
-def test_unit_noise_needs_no_estimate_and_no_strength_is_plain_training():
+def test_unit_noise_needs_no_estimate_and_no_strength_is_plain_training() -> None:
     none = sk.Estimation(kind="none")
     result = sk.fit(X, Y, method=sk.HAR(noise="unit"), groups=GROUPS, task="regression", estimate=none, **QUICK)
     share = [float((name == GROUPS).mean()) for name in result.groups]
@@ -149,9 +150,9 @@ def test_unit_noise_needs_no_estimate_and_no_strength_is_plain_training():
 
 
 @pytest.mark.parametrize("loss", ["squared", "absolute", {"name": "huber", "delta": 0.5}])
-def test_every_loss_of_numbers_trains(loss):
+def test_every_loss_of_numbers_trains(loss) -> None:
     name = "auto" if loss == "squared" else loss
-    settings = {"task": "regression", "estimate": sk.Estimation(kind="none"), **QUICK}
+    settings: dict[str, Any] = {"task": "regression", "estimate": sk.Estimation(kind="none"), **QUICK}
     result = sk.fit(X, Y, method=make_method("har-unit", {"loss": loss}), **settings)
     assert np.abs(result.predict(X) - CLEAN).mean() < 400
     if loss == "squared":
@@ -159,7 +160,7 @@ def test_every_loss_of_numbers_trains(loss):
         assert np.array_equal(auto.predict(X), result.predict(X))
 
 
-def test_implicit_and_finite_are_near_the_exact_gradient_for_squared_loss():
+def test_implicit_and_finite_are_near_the_exact_gradient_for_squared_loss() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 1), nn.Flatten(0)).double()
     x, y = torch.from_numpy(X[:32]), torch.from_numpy((Y[:32] - Y.mean()) / Y.std())
@@ -175,8 +176,13 @@ def test_implicit_and_finite_are_near_the_exact_gradient_for_squared_loss():
         assert float(cosine) > 0.999
 
 
-def test_networks_of_ones_own_may_give_one_column_or_none():
-    none = {"estimate": sk.Estimation(kind="none"), "method": "erm", "task": "regression", "train": QUICK["train"]}
+def test_networks_of_ones_own_may_give_one_column_or_none() -> None:
+    none: dict[str, Any] = {
+        "estimate": sk.Estimation(kind="none"),
+        "method": "erm",
+        "task": "regression",
+        "train": QUICK["train"],
+    }
     column = sk.fit(X, Y, model=lambda: nn.Linear(3, 1), **none)
     bare = sk.fit(X, Y, model=lambda: nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), **none)
     assert np.array_equal(column.predict(X), bare.predict(X))
@@ -191,7 +197,7 @@ class OnlyClasses(ERM):
     card = replace(ERM.card, name="only-classes", capabilities=Capabilities(tasks=CLASSIFICATION))
 
 
-def test_a_method_that_is_not_for_the_task_is_refused(fitted):
+def test_a_method_that_is_not_for_the_task_is_refused(fitted) -> None:
     data = pipeline.open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
@@ -199,7 +205,7 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted):
         dry_run([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
 
 
-def test_the_papers_half_split_and_its_raw_variance():
+def test_the_papers_half_split_and_its_raw_variance() -> None:
     result = sk.fit(X, Y, groups=GROUPS, task="regression", estimate=sk.Estimation(kind="paper"), **QUICK)
     seen = result.label_issues
     assert len(seen) == int(result.group_stats.counted.sum()) == 120
@@ -208,7 +214,7 @@ def test_the_papers_half_split_and_its_raw_variance():
         assert float(result.group_stats.noise[g]) == pytest.approx(((rows["given"] - rows["suggested"]) ** 2).mean())
 
 
-def test_tiny_groups_and_a_single_one_are_no_trouble():
+def test_tiny_groups_and_a_single_one_are_no_trouble() -> None:
     groups = np.where(np.arange(240) < 2, "two", np.where(np.arange(240) < 3, "one", "rest"))
     result = sk.fit(X, Y, groups=groups, test=0.3, task="regression", **QUICK)
     assert torch.isfinite(result.strengths).all()
@@ -219,7 +225,7 @@ def test_tiny_groups_and_a_single_one_are_no_trouble():
     assert sk.fit(images, Y, task="regression", **QUICK).predict(images).shape == (240,)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "target": "price",
     "ignore": ("clean", "kind"),
     "bins": 4,
@@ -229,7 +235,7 @@ CONFIG = {
 }
 
 
-def test_a_comparison_is_of_errors_and_lower_is_better(table):
+def test_a_comparison_is_of_errors_and_lower_is_better(table) -> None:
     comparison = sk.compare(sk.Config(source=table, **CONFIG))
     figures = comparison.to_dict()
     assert figures["metric"] == "rmse"
@@ -257,18 +263,18 @@ def sentence(har: float, erm: float) -> str:
     for outcome in comparison.outcomes:
         for name, value in (("har", har), ("erm", erm)):
             rmse, metrics = value + outcome.seed * 0.01 * value, outcome.metrics[name]
-            groups = {group: replace(error, rmse=rmse) for group, error in metrics.groups.items()}
+            groups: dict[str, Any] = {group: replace(error, rmse=rmse) for group, error in metrics.groups.items()}
             outcome.metrics[name] = replace(metrics, groups=groups)
     return comparison_sentence(Comparison(comparison.config, comparison.outcomes))
 
 
-def test_the_sentence_has_the_sign_right(table):
+def test_the_sentence_has_the_sign_right(table) -> None:
     assert sentence(10.0, 20.0).startswith("The error of har is 10.05 lower than that of erm on ")
     assert sentence(20.0, 10.0).startswith("The error of har is 10.05 higher than that of erm on ")
     assert "the same as that of erm" in sentence(10.0, 10.0)
 
 
-def test_the_command_line(table, capsys):
+def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ("--ignore", "clean", "--ignore", "kind", "--epochs", 2, "--set", "model.width=8", "--set", "train.lr=0.02")
     line = (table, "--target", "price", "--task", "regression", "--bins", 4, *tiny)
     status, out, err = run(capsys, "fit", *line, "--set", "method.loss=huber", "--out", "run")

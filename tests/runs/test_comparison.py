@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def outcomes(comparison):
     return [(o.metrics, o.stats, o.strengths, o.history, o.true_noise) for o in comparison.outcomes]
 
 
-def test_the_content_of_compare_json(comparison, tmp_path):
+def test_the_content_of_compare_json(comparison, tmp_path: Path) -> None:
     comparison.save(tmp_path / "both")
     assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
     value = json.loads((tmp_path / "both" / "compare.json").read_text())
@@ -68,7 +69,7 @@ def test_the_content_of_compare_json(comparison, tmp_path):
         comparison.save(tmp_path / "both")
 
 
-def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_path):
+def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_path: Path) -> None:
     config = replace(CONFIG, methods=("erm", "dmi(lr_scale=1e30)", "unif", "har"))
     diverged = sk.compare(config)
     assert diverged.methods == ("erm", "unif", "har")
@@ -85,13 +86,13 @@ def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_p
     assert [list(json.loads(line)["failed"]) for line in lines] == [["dmi(lr_scale=1e30)"]] * 2
 
 
-def test_where_every_method_diverges_there_is_no_comparison():
+def test_where_every_method_diverges_there_is_no_comparison() -> None:
     with refused("train.lr", 0.05, rule="the loss is ") as caught:
         sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
     assert caught.value.given == "training stage second (erm)"
 
 
-def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(comparison):
+def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(comparison) -> None:
     first, second = comparison.outcomes
     outcomes = [
         replace(first, failed={"erm": "the loss is nan", "har": "the loss is inf"}),
@@ -101,7 +102,7 @@ def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(compa
         Comparison(comparison.config, outcomes)
 
 
-def test_the_figures_are_those_of_the_seeds(comparison):
+def test_the_figures_are_those_of_the_seeds(comparison) -> None:
     value = comparison.to_dict()
     for name, row in value["methods"].items():
         for i, outcome in enumerate(comparison.outcomes):
@@ -113,7 +114,7 @@ def test_the_figures_are_those_of_the_seeds(comparison):
     assert value["paired"]["har-erm"]["focus"]["mean"] == pytest.approx((har - erm).mean())
 
 
-def test_the_same_however_many_jobs(comparison):
+def test_the_same_however_many_jobs(comparison) -> None:
     threads = torch.get_num_threads()
     assert outcomes(sk.compare(CONFIG, jobs=2)) == outcomes(comparison)
     assert not multiprocessing.active_children()
@@ -125,7 +126,7 @@ def test_the_same_however_many_jobs(comparison):
         torch.set_num_threads(threads)
 
 
-def test_a_seed_is_the_same_alone(comparison):
+def test_a_seed_is_the_same_alone(comparison) -> None:
     alone = sk.compare(replace(CONFIG, seeds=1, first_seed=1))
     assert outcomes(alone) == outcomes(comparison)[1:]
     value = alone.to_dict()
@@ -134,7 +135,7 @@ def test_a_seed_is_the_same_alone(comparison):
         assert row["focus"]["high"] is None
 
 
-def test_methods_share_their_splits_their_estimate_and_nothing_else(comparison):
+def test_methods_share_their_splits_their_estimate_and_nothing_else(comparison) -> None:
     for outcome in comparison.outcomes:
         sizes = [[score.n for score in m.groups.values()] for m in outcome.metrics.values()]
         assert sizes[0] == sizes[1] == sizes[2]
@@ -144,7 +145,7 @@ def test_methods_share_their_splits_their_estimate_and_nothing_else(comparison):
     assert one.to_dict()["paired"] == {}
 
 
-def test_one_method_without_an_estimate(tmp_path):
+def test_one_method_without_an_estimate(tmp_path: Path) -> None:
     config = replace(CONFIG, methods=("erm",), noise=None, estimate=sk.Estimation(kind="none"), seeds=1)
     comparison = sk.compare(config)
     comparison.save(tmp_path / "one")
@@ -156,7 +157,7 @@ def test_one_method_without_an_estimate(tmp_path):
     assert value["paired"] == {}
 
 
-def test_a_saved_comparison_can_be_repeated(comparison, tmp_path):
+def test_a_saved_comparison_can_be_repeated(comparison, tmp_path: Path) -> None:
     from skedastic.settings.reading import read
 
     comparison.save(tmp_path / "both")
@@ -164,7 +165,7 @@ def test_a_saved_comparison_can_be_repeated(comparison, tmp_path):
     assert figures(again) == figures(comparison)
 
 
-def test_the_focus_is_the_named_touched_or_most_regularized_groups(comparison):
+def test_the_focus_is_the_named_touched_or_most_regularized_groups(comparison) -> None:
     assert comparison.focus == ("1", "8")
     named = Comparison(replace(CONFIG, focus=("0", "8")), comparison.outcomes)
     assert named.focus == ("0", "8")
@@ -176,7 +177,7 @@ def test_the_focus_is_the_named_touched_or_most_regularized_groups(comparison):
     assert everyone.to_dict()["methods"]["har"]["rest"] is None
 
 
-def test_groups_that_the_test_set_lacks(tmp_path):
+def test_groups_that_the_test_set_lacks(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(60, 3)) + (np.arange(60) % 3)[:, None]
     table = pd.DataFrame(x, columns=list("abc")).assign(label=np.array(list("uvw"))[np.arange(60) % 3])
     table.to_csv(tmp_path / "train.csv", index=False)
@@ -197,13 +198,13 @@ def test_groups_that_the_test_set_lacks(tmp_path):
     assert value["methods"]["har"]["worst_group"]["mean"] is not None
 
 
-def test_progress_is_told():
+def test_progress_is_told() -> None:
     seen = []
     sk.compare(replace(CONFIG, methods=("erm",)), progress=lambda *report: seen.append(report))
     assert seen == [("1 methods × 2 seeds", done, 2) for done in (0, 1, 2)]
 
 
-def test_an_estimate_of_the_models_own_errors_is_called_that():
+def test_an_estimate_of_the_models_own_errors_is_called_that() -> None:
     count = torch.tensor([100, 100])
 
     def of(errors: list[int]) -> GroupStats:
@@ -214,14 +215,14 @@ def test_an_estimate_of_the_models_own_errors_is_called_that():
     assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]
 
 
-def test_of_many_methods_each_is_paired_with_the_first(comparison):
+def test_of_many_methods_each_is_paired_with_the_first(comparison) -> None:
     names = ("erm", "har", "elr", "gce", "sce", "unif", "crt")
     of_few, of_many = (Comparison(replace(comparison.config, methods=n), []) for n in (names[:6], names))
     assert len(of_few.pairs()) == 15
     assert of_many.pairs() == [(name, "erm") for name in reversed(names[1:])]
 
 
-def test_all_methods_are_those_that_the_data_can_be_used_with():
+def test_all_methods_are_those_that_the_data_can_be_used_with() -> None:
     config = sk.Config(
         source="digits", limit=150, seeds=1, methods=("all",), train=sk.TrainingConfig(epochs=2, batch_size=64),
         model={"name": "mlp", "width": 8, "depth": 1},

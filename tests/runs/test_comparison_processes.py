@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ def sleep_or_die(seconds):
     time.sleep(seconds)
 
 
-def test_the_death_of_a_process_ends_the_others():
+def test_the_death_of_a_process_ends_the_others() -> None:
     start = time.monotonic()
     with refused("jobs", 2, rule="a process died"), mapped(sleep_or_die, [300, 1000, 0], 2) as outcomes:
         list(outcomes)
@@ -57,7 +58,7 @@ def comparing(folder):
         process.communicate()  # closes its pipes, so that a failure here is no other test's warning
 
 
-def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
+def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     with comparing(tmp_path) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
         out, err = process.communicate(timeout=120)
@@ -69,7 +70,7 @@ def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
     assert not workers(process.pid)
 
 
-def test_a_killed_process_is_one_line_and_leaves_nothing(tmp_path):
+def test_a_killed_process_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     with comparing(tmp_path) as process:
         os.kill(workers(process.pid)[0], signal.SIGKILL)
         out, err = process.communicate(timeout=120)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -60,12 +61,12 @@ def fitted():
 
 
 @pytest.fixture
-def folder(fitted, tmp_path):
+def folder(fitted, tmp_path: Path):
     fitted[1].save(tmp_path / "run")
     return tmp_path / "run"
 
 
-def test_a_loaded_result_is_the_saved_one(fitted, folder):
+def test_a_loaded_result_is_the_saved_one(fitted, folder) -> None:
     x, result = fitted
     assert {path.name for path in folder.iterdir()} == set(RUN_FILES)
     loaded = sk.load(folder)
@@ -82,7 +83,7 @@ def test_a_loaded_result_is_the_saved_one(fitted, folder):
         assert getattr(loaded, name) == getattr(result, name), name
 
 
-def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch):
+def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch: pytest.MonkeyPatch) -> None:
     _, result = fitted
     (folder / "model.safetensors").unlink()
     monkeypatch.setattr(nn.Module, "__init__", lambda *_: pytest.fail("a network was built"))
@@ -97,7 +98,7 @@ def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch):
     pd.testing.assert_frame_equal(summary.predictions, result.predictions)
 
 
-def test_predictions_agree_with_the_metrics(fitted):
+def test_predictions_agree_with_the_metrics(fitted) -> None:
     _, result = fitted
     predictions = result.predictions
     assert len(predictions) == result.metrics.overall.n == 27
@@ -111,7 +112,7 @@ def test_predictions_agree_with_the_metrics(fitted):
     ("labels", "kind"),
     [([3, 10, -7], "i"), (["3", "10", "-7"], "U"), (["a", "b", "c"], "U"), (["01", "1", "2"], "U")],
 )
-def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path):
+def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path: Path) -> None:
     x, y = table(labels)
     result = sk.fit(x, y, method="erm", train=TRAIN, estimate=sk.Estimation(kind="none"))
     result.save(tmp_path / "run")
@@ -121,7 +122,7 @@ def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path)
         assert set(predicted) <= set(labels)
 
 
-def test_a_network_of_ones_own_needs_its_function_again(tmp_path):
+def test_a_network_of_ones_own_needs_its_function_again(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(60, 4)), [0, 1, 2] * 20
     result = sk.fit(x, y, model=Net, method="unif", train=TRAIN)
     result.save(tmp_path / "run")
@@ -132,7 +133,7 @@ def test_a_network_of_ones_own_needs_its_function_again(tmp_path):
         sk.load(tmp_path / "run", model=lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))
 
 
-def test_images_are_predicted_alike(tmp_path):
+def test_images_are_predicted_alike(tmp_path: Path) -> None:
     x = torch.rand(60, 8, 8)
     result = sk.fit(x, torch.arange(60) % 3, train=TRAIN, method="unif")
     result.save(tmp_path / "run")
@@ -142,7 +143,7 @@ def test_images_are_predicted_alike(tmp_path):
     assert loaded.predict_proba(x[:0]).shape == (0, 3)
 
 
-def test_a_folder_is_replaced_only_if_it_is_a_run_and_nothing_else(fitted, folder):
+def test_a_folder_is_replaced_only_if_it_is_a_run_and_nothing_else(fitted, folder) -> None:
     _, result = fitted
     with refused("--out", str(folder), rule="not empty"):
         result.save(folder)
@@ -242,30 +243,30 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
 
 
 @pytest.mark.parametrize(("damage", "place", "rule"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
-def test_a_damaged_run_is_refused_with_the_damaged_part(damage, place, rule, folder):
+def test_a_damaged_run_is_refused_with_the_damaged_part(damage, place, rule, folder) -> None:
     damage(folder)
     with refused(f"{folder}{place}", rule=rule):
         sk.load(folder)
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for name in ("nowhere", "file", "."):
         with refused(str(tmp_path / name), rule="not a run folder"):
             sk.load(tmp_path / name)
 
 
-def test_nothing_pickled_is_read(folder):
+def test_nothing_pickled_is_read(folder) -> None:
     for path in folder.iterdir():
         assert path.suffix in (".toml", ".safetensors", ".json", ".jsonl", ".parquet", ".html", ".md")
 
 
-def test_a_saved_folder_can_be_moved(folder, fitted):
+def test_a_saved_folder_can_be_moved(folder, fitted) -> None:
     shutil.move(folder, folder.parent / "moved")
     assert np.array_equal(sk.load(folder.parent / "moved").predict(fitted[0]), fitted[1].predict(fitted[0]))
 
 
-def test_a_small_suspect_image_is_shown_as_it_is_and_a_large_one_reduced():
+def test_a_small_suspect_image_is_shown_as_it_is_and_a_large_one_reduced() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)  # of all images the largest files
 
     def shown(pixels):

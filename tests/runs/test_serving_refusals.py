@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new.assign(label="zebra").to_csv(path / "zebra.csv", index=False)
     new.drop(columns="ward").to_csv(path / "wardless.csv", index=False)
     new.assign(ward="x").to_csv(path / "elsewhere.csv", index=False)
-    settings = {
+    settings: dict[str, Any] = {
         "target": "label",
         "ignore": ["id"],
         "groups": "ward",

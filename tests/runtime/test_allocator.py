@@ -37,7 +37,7 @@ def in_a_new_process(first: str) -> int:
 
 
 @GLIBC
-def test_freed_memory_is_kept():
+def test_freed_memory_is_kept() -> None:
     if not HUGE.exists() or "[always]" not in HUGE.read_text():  # of 2 MB, and a hundredth as many faults
         assert in_a_new_process("") > 5 * PAGES
     assert (
@@ -47,12 +47,12 @@ def test_freed_memory_is_kept():
 
 
 @GLIBC
-def test_the_command_line_and_its_processes_keep_it():
+def test_the_command_line_and_its_processes_keep_it() -> None:
     assert in_a_new_process("from skedastic.cli import main; main(['methods', 'erm'])") < PAGES
     with mapped(faults, [10, 10], 2) as counts:
         assert all(n < PAGES for n in counts)
 
 
-def test_elsewhere_nothing_is_done(monkeypatch):
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert not keep_freed_memory()

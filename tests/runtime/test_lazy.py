@@ -1,6 +1,7 @@
 """Names that are imported when they are first used."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ __getattr__, __dir__ = lazy(__name__)
 
 
 @pytest.fixture
-def parcel(tmp_path, monkeypatch):
+def parcel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "parcel").mkdir()
     (tmp_path / "parcel" / "__init__.py").write_text(PACKAGE)
     (tmp_path / "parcel" / "inside.py").write_text("class Thing: pass\ndef other(): return 3\n")
@@ -33,7 +34,7 @@ def parcel(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_a_name_imports_the_module_that_has_it(parcel):
+def test_a_name_imports_the_module_that_has_it(parcel) -> None:
     assert {"Thing", "other"} < set(dir(parcel))
     assert "parcel.inside" not in sys.modules
     from parcel import Thing
@@ -42,17 +43,17 @@ def test_a_name_imports_the_module_that_has_it(parcel):
     assert parcel.other() == 3
 
 
-def test_a_module_is_there_by_its_name(parcel):
+def test_a_module_is_there_by_its_name(parcel) -> None:
     assert lazy("parcel")[0]("inside").other() == 3
 
 
-def test_an_unknown_name_is_an_attribute_error(parcel):
+def test_an_unknown_name_is_an_attribute_error(parcel) -> None:
     with pytest.raises(AttributeError, match="module 'parcel' has no attribute 'nothing'"):
         _ = parcel.nothing
     with pytest.raises(ImportError):
         from parcel import nothing  # noqa: F401
 
 
-def test_a_module_that_can_not_be_imported_says_why(parcel):
+def test_a_module_that_can_not_be_imported_says_why(parcel) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         _ = parcel.broken

@@ -43,7 +43,7 @@ def settings(_):
     return torch.get_num_threads(), {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
-def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path):
+def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path: Path) -> None:
     go = str(tmp_path / "go")
     with mapped(waiting_for, [go, "", ""], 2) as outcomes:
         assert [next(outcomes), next(outcomes)] == ["", ""], "the first is not waited for"
@@ -53,19 +53,19 @@ def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path):
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_torch_has_one_thread_and_nothing_else_is_set(at_once):
+def test_torch_has_one_thread_and_nothing_else_is_set(at_once) -> None:
     """As many threads for linear algebra as in this process: the last digits of a product depend on them."""
     with mapped(settings, [1, 2], at_once) as outcomes:
         assert list(outcomes) == [(1, settings(None)[1])] * 2
 
 
-def test_a_block_that_is_left_early_waits_for_nobody():
+def test_a_block_that_is_left_early_waits_for_nobody() -> None:
     with mapped(waiting_for, [NEVER, "", NEVER], 2) as outcomes:
         next(outcomes)
     assert not multiprocessing.active_children()
 
 
-def test_an_error_crosses_with_its_fields_and_ends_the_others():
+def test_an_error_crosses_with_its_fields_and_ends_the_others() -> None:
     with (
         refused("train.lr", 9.0, rule="the loss is nan; lower it"),
         mapped(failing_or_waiting, [NEVER, "", NEVER], 2) as outcomes,
@@ -74,13 +74,13 @@ def test_an_error_crosses_with_its_fields_and_ends_the_others():
     assert not multiprocessing.active_children()
 
 
-def test_a_killed_process_ends_the_others():
+def test_a_killed_process_ends_the_others() -> None:
     with refused("jobs", 2, rule="a process died"), mapped(killed_or_waiting, [NEVER, "", NEVER], 2) as outcomes:
         list(outcomes)
     assert not multiprocessing.active_children()
 
 
-def test_two_at_a_time_in_one_process_do_not_end_each_other(tmp_path):
+def test_two_at_a_time_in_one_process_do_not_end_each_other(tmp_path: Path) -> None:
     go, outcomes = str(tmp_path / "go"), list[str]()
 
     def other():
@@ -96,7 +96,7 @@ def test_two_at_a_time_in_one_process_do_not_end_each_other(tmp_path):
     assert outcomes == [go, go]
 
 
-def test_a_script_needs_no_guard(tmp_path):
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from skedastic.runtime.processes import mapped\n"

@@ -29,7 +29,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_written_configuration_is_read_back_the_same(tmp_path):
+def test_a_written_configuration_is_read_back_the_same(tmp_path: Path) -> None:
     config = Config(
         source='a "quoted" name\\with.csv',
         target="größe",
@@ -68,13 +68,13 @@ def test_a_written_configuration_is_read_back_the_same(tmp_path):
     ],
     ids=str,
 )
-def test_every_kind_of_test_set_model_and_estimate_is_read_back(tmp_path, settings):
+def test_every_kind_of_test_set_model_and_estimate_is_read_back(tmp_path: Path, settings) -> None:
     config = Config(**settings)
     assert config != Config()
     assert read(written(tmp_path, to_toml(config)), {}) == config
 
 
-def test_toml_stays_readable():
+def test_toml_stays_readable() -> None:
     lines = to_toml(
         Config(test=HoldOut(0.3), reference=FromSource("a.csv"), estimate=Estimation(kind=None))
     ).splitlines()
@@ -83,7 +83,7 @@ def test_toml_stays_readable():
 
 
 @pytest.mark.parametrize("cls", [Config, Estimation, TrainingConfig, TextSettings])
-def test_every_setting_has_a_meaning_and_stands_in_docstring_help_and_reference(cls):
+def test_every_setting_has_a_meaning_and_stands_in_docstring_help_and_reference(cls) -> None:
     said = dict(described(cls))
     assert {f.name for f in said} == {f.name for f in dataclasses.fields(cls)}
     table = markdown_table(cls)
@@ -107,12 +107,12 @@ def test_every_setting_has_a_meaning_and_stands_in_docstring_help_and_reference(
         ("method.loss=gce(q=2)", "method.loss.q", 2),
     ],
 )
-def test_errors_carry_the_setting_and_its_value(item, setting, value):
+def test_errors_carry_the_setting_and_its_value(item, setting, value) -> None:
     with refused(setting, value):
         the_method(read(None, {}, [item]))
 
 
-def test_options_go_over_the_file_and_set_over_both(tmp_path):
+def test_options_go_over_the_file_and_set_over_both(tmp_path: Path) -> None:
     path = written(tmp_path, 'source = "a"\nseed = 1\n[train]\nepochs = 10\nlr = 0.5\n')
     config = read(path, {"train.epochs": 20, "seed": None, "source": "b"}, ["train.epochs=30", "method.strength=2"])
     assert (config.source, config.seed, config.train.epochs, config.train.lr) == ("b", 1, 30, 0.5)
@@ -146,7 +146,7 @@ def test_options_go_over_the_file_and_set_over_both(tmp_path):
         ("notes=a = b", "notes", ("a = b",)),
     ],
 )
-def test_set_understands(item, path, value):
+def test_set_understands(item, path, value) -> None:
     config = read(None, {}, [item])
     for name in path.split("."):
         config = getattr(config, name)
@@ -180,12 +180,12 @@ def test_set_understands(item, path, value):
         ("method.name=3", "method.name", 3, "must be text"),
     ],
 )
-def test_set_refuses(item, setting, value, rule):
+def test_set_refuses(item, setting, value, rule) -> None:
     with refused(setting, value, rule=rule):
         read(None, {}, [item])
 
 
-def test_a_value_can_not_become_a_table(tmp_path):
+def test_a_value_can_not_become_a_table(tmp_path: Path) -> None:
     with refused("method.strength", 1, rule="'method' is already a value"):
         read(written(tmp_path, 'method = "har"\n'), {"method.strength": 1})
 
@@ -193,7 +193,7 @@ def test_a_value_can_not_become_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("content", "rule"), [(None, "No such file"), (b"\xff", "can't be read"), (b"source = \n", "not TOML")]
 )
-def test_a_file_that_can_not_be_read_is_named(tmp_path, content, rule):
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, content, rule) -> None:
     path = tmp_path / "config.toml"
     if content is not None:
         path.write_bytes(content)
@@ -201,7 +201,7 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path, content, rule):
         read(path, {})
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_numbers_of_numpy_are_numbers() -> None:
     config = build_config({"seed": np.int64(3), "limit": np.int32(40), "train": {"lr": np.float32(0.5)}})
     assert (config.seed, config.limit, config.train.lr) == (3, 40, 0.5)
     assert type(config.seed) is int
@@ -209,14 +209,14 @@ def test_numbers_of_numpy_are_numbers():
 
 
 @pytest.mark.parametrize("test", ["none", "other.csv", "0.2"])
-def test_a_test_set_is_a_share_or_a_name(test):
+def test_a_test_set_is_a_share_or_a_name(test) -> None:
     assert (
         Config(test=test).test == {"none": Nothing(), "other.csv": FromSource("other.csv"), "0.2": HoldOut(0.2)}[test]
     )
     assert str(Config(test=test).test) == test
 
 
-def test_a_setting_goes_to_every_compared_method_that_has_it():
+def test_a_setting_goes_to_every_compared_method_that_has_it() -> None:
     config = Config(methods=("erm", "unif", "har"), method={"strength": 2.0, "gradient": "exact"})
     methods = compared_methods(config)
     assert methods["erm"] == ERM()
@@ -228,25 +228,25 @@ def test_a_setting_goes_to_every_compared_method_that_has_it():
         compared_methods(Config(methods=("erm", "haar")))
 
 
-def test_the_table_of_a_preset_keeps_its_name():
+def test_the_table_of_a_preset_keeps_its_name() -> None:
     method = make_method("unif", {"strength": 0.3})
     table = method_table(method, "unif")
     assert table["name"] == "unif"
     assert the_method(Config(method={k: v for k, v in table.items() if v is not None})) == method
 
 
-def test_an_estimate_that_can_not_be_is_refused():
+def test_an_estimate_that_can_not_be_is_refused() -> None:
     for name, value, rule in (("folds", 1, "at least 2"), ("epochs", 0, "(0, 10]"), ("kind", "k", "one of")):
         with refused(f"estimate.{name}", value, rule=rule):
             Estimation(**{name: value})
 
 
-def test_the_example_is_a_configuration():
+def test_the_example_is_a_configuration() -> None:
     example = ROOT / "examples" / "demo.toml"
     assert list(compared_methods(read(example, {}))) == ["erm", "unif", "har", "har-auto"]
 
 
-def test_in_a_comparison_a_preset_keeps_its_own_settings():
+def test_in_a_comparison_a_preset_keeps_its_own_settings() -> None:
     config = read(None, {"methods": "erm,unif,har,har-auto", "method.strength": 0.5})
     methods = compared_methods(config)
     assert [methods[name].strength for name in ("unif", "har", "har-auto")] == [0.5, 0.5, "auto"]

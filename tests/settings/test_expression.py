@@ -68,19 +68,19 @@ def written(value):
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES.items(), ids=range(len(VALUES)))
-def test_a_text_becomes_plain_data(text, value):
+def test_a_text_becomes_plain_data(text, value) -> None:
     data = parse_expression(text, "method")
     assert data == value
     assert repr(data) == repr(value), "whole numbers are whole, and fractions are not"
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=range(len(VALUES)))
-def test_a_written_value_is_read_back(value):
+def test_a_written_value_is_read_back(value) -> None:
     assert parse_expression(written(value), "method") == value
 
 
 @pytest.mark.parametrize(("text", "value"), [(t, v) for t, v in VALUES.items() if '"' not in t])
-def test_spaces_and_lines_around_signs_mean_nothing(text, value):
+def test_spaces_and_lines_around_signs_mean_nothing(text, value) -> None:
     for sign in "()[]{},=":
         text = text.replace(sign, f" \n {sign}\t")
     assert parse_expression(text, "method") == value
@@ -135,14 +135,14 @@ def test_spaces_and_lines_around_signs_mean_nothing(text, value):
         ("f(a=g(b=1, b=2))", "b is given twice"),
     ],
 )
-def test_a_text_that_can_not_be_read_is_refused_with_the_missing_part(text, rule):
+def test_a_text_that_can_not_be_read_is_refused_with_the_missing_part(text, rule) -> None:
     with refused("method", text, rule=rule) as caught:
         parse_expression(text, "method")
     assert caught.value.rule.endswith("such as absgd(lam=5, loss=ldam)")
 
 
 @pytest.mark.parametrize("text", VALUES, ids=range(len(VALUES)))
-def test_a_text_that_is_cut_anywhere_is_read_or_refused_and_nothing_else(text):
+def test_a_text_that_is_cut_anywhere_is_read_or_refused_and_nothing_else(text) -> None:
     refusals = []
     for at in range(len(text)):
         try:
@@ -171,5 +171,5 @@ def test_a_text_that_is_cut_anywhere_is_read_or_refused_and_nothing_else(text):
         ("a), b", ["a)", "b"]),
     ],
 )
-def test_a_list_is_split_at_the_commas_that_are_in_no_brackets(text, parts):
+def test_a_list_is_split_at_the_commas_that_are_in_no_brackets(text, parts) -> None:
     assert split(text) == parts

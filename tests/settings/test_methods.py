@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ LDAM_DRW = ABSGD(lam=5, loss=LDAM(), class_weights=Deferred(of=EffectiveNumber()
 WHOLE = "absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))"
 
 
-def test_methods_of_a_comparison_have_settings_of_their_own():
+def test_methods_of_a_comparison_have_settings_of_their_own() -> None:
     config = build_config({"source": "digits", "methods": "erm,absgd(lam=5, loss=ldam)"})
     assert config.methods == ("erm", "absgd(lam=5, loss=ldam)")
     assert compared_methods(config) == {"erm": ERM(), "absgd(lam=5, loss=ldam)": ABSGD(lam=5, loss=LDAM())}
@@ -34,7 +35,7 @@ def test_methods_of_a_comparison_have_settings_of_their_own():
     assert read(None, {"source": "digits"}, ["methods=erm,absgd(lam=5, loss=ldam)"]) == config
 
 
-def test_a_setting_beside_the_methods_goes_to_those_that_do_not_have_it_themselves():
+def test_a_setting_beside_the_methods_goes_to_those_that_do_not_have_it_themselves() -> None:
     config = read(None, {"methods": "erm,erm(loss=ldam),absgd(lam=2),crt"}, ["method.loss=focal", "method.lam=7"])
     methods = compared_methods(config)
     assert methods["erm"] == ERM(loss=Focal())
@@ -51,7 +52,7 @@ def test_a_setting_beside_the_methods_goes_to_those_that_do_not_have_it_themselv
         ("erm(loss=ldam),erm(loss=ldam)", "methods", "erm(loss=ldam),erm(loss=ldam)", "twice"),
     ],
 )
-def test_a_comparison_refuses_a_method_that_can_not_be_read(methods, setting, value, rule):
+def test_a_comparison_refuses_a_method_that_can_not_be_read(methods, setting, value, rule) -> None:
     with refused(setting, value, rule=rule):
         compared_methods(build_config({"source": "digits", "methods": methods}))
 
@@ -83,14 +84,14 @@ EQUAL = {
 
 
 @pytest.mark.parametrize(("text", "method"), EQUAL.items(), ids=EQUAL)
-def test_a_text_is_the_object_that_python_makes(text, method):
+def test_a_text_is_the_object_that_python_makes(text, method) -> None:
     assert make_method(text, {}) == method
     assert the_method(build_config({"method": text})) == method
     assert the_method(build_config({"method": {"name": text}})) == method
 
 
 @pytest.mark.parametrize(("text", "method"), EQUAL.items(), ids=EQUAL)
-def test_a_configuration_is_written_and_read_back_with_it(tmp_path, text, method):
+def test_a_configuration_is_written_and_read_back_with_it(tmp_path: Path, text, method) -> None:
     path = tmp_path / "config.toml"
     whole = Config(source="digits", method=method_table(method, text))
     path.write_text(to_toml(whole), "utf-8")
@@ -99,7 +100,7 @@ def test_a_configuration_is_written_and_read_back_with_it(tmp_path, text, method
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_preset_is_written_whole_and_read_back_the_same(tmp_path, name):
+def test_every_preset_is_written_whole_and_read_back_the_same(tmp_path: Path, name) -> None:
     path, method = tmp_path / "config.toml", make_method(name, {})
     assert method == presets()[name].make()
     path.write_text(to_toml(Config(source="digits", method=method_table(method, name))), "utf-8")
@@ -126,7 +127,7 @@ TOML = {
 
 
 @pytest.mark.parametrize("toml", TOML.values(), ids=TOML)
-def test_it_is_the_same_from_toml(tmp_path, toml):
+def test_it_is_the_same_from_toml(tmp_path: Path, toml) -> None:
     (tmp_path / "config.toml").write_text(toml, "utf-8")
     assert the_method(read(tmp_path / "config.toml", {})) == LDAM_DRW
 
@@ -149,7 +150,7 @@ def test_it_is_the_same_from_toml(tmp_path, toml):
         (["method.name=crt", "method.first.name=absgd", "method.first.lam=5"], TwoStage(first=ABSGD(lam=5))),
     ],
 )  # fmt: skip
-def test_it_is_the_same_from_set(sets, method):
+def test_it_is_the_same_from_set(sets, method) -> None:
     assert the_method(read(None, {}, sets)) == method
 
 
@@ -189,7 +190,7 @@ def test_it_is_the_same_from_set(sets, method):
         ("tau-norm(bias=kep)", "method.bias", "kep", "keep"),
     ],
 )
-def test_a_wrong_name_gets_the_nearest_right_one(text, kind, name, near):
+def test_a_wrong_name_gets_the_nearest_right_one(text, kind, name, near) -> None:
     with refused(kind, name, rule=f"did you mean {near!r}?"):
         make_method(text, {})
 
@@ -218,12 +219,12 @@ def test_a_wrong_name_gets_the_nearest_right_one(text, kind, name, near):
         ("{name=[erm], loss=focal(gamma=1)}", {}, "method", "{name=[erm], loss=focal(gamma=1)}", "in brackets"),
     ],
 )
-def test_settings_that_can_not_be_put_together_are_refused(text, settings, setting, value, rule):
+def test_settings_that_can_not_be_put_together_are_refused(text, settings, setting, value, rule) -> None:
     with refused(setting, value, rule=rule):
         make_method(text, settings)
 
 
-def test_a_setting_given_in_the_text_and_beside_it_is_refused_from_every_source(tmp_path):
+def test_a_setting_given_in_the_text_and_beside_it_is_refused_from_every_source(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[method]\nname = "absgd(lam=5)"\nlam = 3\n')
     with refused("method.lam", 3, rule="given twice"):
         the_method(read(tmp_path / "config.toml", {}))
@@ -243,6 +244,8 @@ def test_a_setting_given_in_the_text_and_beside_it_is_refused_from_every_source(
         ("--method absgd(lam=5) --set method.lam=3", "method.lam", 3, "given twice"),
     ],
 )
-def test_the_command_line_refuses_it_too(tmp_path, monkeypatch, capsys, line, setting, value, rule):
+def test_the_command_line_refuses_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line, setting, value, rule
+) -> None:
     monkeypatch.chdir(tmp_path)
     check_refusal(refusal(capsys, "fit", "digits", "--limit", "50", *line.split()), setting, value, rule=rule)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def dataset(n: int = 50, kind: str = "classification", first: int = 0) -> Datase
     y = torch.arange(n) % 3
     x = torch.randn(n, 6, generator=g) + torch.nn.functional.one_hot(y, 6)
     names = ("a", "b", "c")
-    parts = {
+    parts: dict[str, Any] = {
         "x": x,
         "index": torch.arange(n) + 100 + first,
         "group": y.clone(),

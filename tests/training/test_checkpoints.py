@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from tests.support.training import QUICK, TwoStages, dataset, make_net, same, te
 
 
 @pytest.fixture(autouse=True)
-def seen(monkeypatch):
+def seen(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         support, "SEEN", {"classes": [], "drawn": [], "enriched": [], "stats": [], "rates": [], "first": []}
     )
@@ -39,7 +41,7 @@ def seen(monkeypatch):
     ("stage", "epoch"), [("representation", 1), ("representation", 2), ("classifier", 1), ("classifier", 3)]
 )
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path, seen, stage, epoch, reinit, optimizer):
+def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path: Path, seen, stage, epoch, reinit, optimizer) -> None:
     method = TwoStages(reinit=reinit)
     training = replace(QUICK, optimizer=optimizer, lr=0.02, warmup=0.25, schedule="cosine")
     whole = train(method, dataset(), make_net, training, seed=3)
@@ -54,7 +56,7 @@ def test_stages_streams_and_schedules_go_on_to_the_bit(tmp_path, seen, stage, ep
     assert resumed.seconds > 0
 
 
-def test_plain_sgd_without_momentum_goes_on(tmp_path):
+def test_plain_sgd_without_momentum_goes_on(tmp_path: Path) -> None:
     training = replace(QUICK, momentum=0.0)
     whole = train(ERM(), dataset(), make_net, training)
     with pytest.raises(PowerCut):
@@ -65,7 +67,7 @@ def test_plain_sgd_without_momentum_goes_on(tmp_path):
     assert same(tensors(resumed.state), tensors(whole.state))
 
 
-def test_finished_stages_are_not_trained_again(tmp_path):
+def test_finished_stages_are_not_trained_again(tmp_path: Path) -> None:
     done = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     epochs = []
     again = train(
@@ -77,7 +79,7 @@ def test_finished_stages_are_not_trained_again(tmp_path):
     assert again.seconds == done.seconds
 
 
-def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path, monkeypatch):
+def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     write = Checkpoints.write
 
@@ -101,14 +103,14 @@ def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path, monkeypat
     ],
     ids=["rows", "labels", "epochs", "network"],
 )
-def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, reason):
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, change, reason) -> None:
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     data, training, net = (change.get(k, v) for k, v in (("data", dataset()), ("training", QUICK), ("net", make_net)))
     with refused(str(tmp_path / "checkpoints" / "1-train.safetensors"), rule=reason):
         train(ERM(), data, net, training, checkpoints=Checkpoints(tmp_path))
 
 
-def test_other_settings_are_refused(tmp_path):
+def test_other_settings_are_refused(tmp_path: Path) -> None:
     Checkpoints(tmp_path, settings="a = 1\n")
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, settings="a = 1\n"))
     with refused("checkpoints", str(tmp_path)):
@@ -116,7 +118,7 @@ def test_other_settings_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None], ids=["empty", "text", "cut in two"])
-def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage) -> None:
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     path = tmp_path / "checkpoints" / "1-train.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
@@ -124,7 +126,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
         train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
 
 
-def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_does_not_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -134,7 +136,7 @@ def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch):
     assert same(tensors(trained.state), tensors(train(ERM(), dataset(), make_net, QUICK).state))
 
 
-def test_a_checkpoint_is_tensors_and_json(tmp_path):
+def test_a_checkpoint_is_tensors_and_json(tmp_path: Path) -> None:
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     with safe_open(tmp_path / "checkpoints" / "1-train.safetensors", framework="pt") as file:
         assert {"state.net.0.weight", "random.cpu", "optimizer.main.0.momentum_buffer"} <= set(file.keys())
@@ -150,8 +152,12 @@ def arrays():
 
 
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("train", 1), ("train", 3)])
-def test_fit_goes_on_with_the_estimate_too(tmp_path, stage, epoch):
-    settings = {"train": sk.TrainingConfig(epochs=3, batch_size=16, device="cpu"), "checkpoint_every": 0, "test": 0.3}
+def test_fit_goes_on_with_the_estimate_too(tmp_path: Path, stage, epoch) -> None:
+    settings: dict[str, Any] = {
+        "train": sk.TrainingConfig(epochs=3, batch_size=16, device="cpu"),
+        "checkpoint_every": 0,
+        "test": 0.3,
+    }
     x, y = arrays()
     whole = sk.fit(x, y, **settings)
     with pytest.raises(PowerCut):
@@ -180,7 +186,7 @@ FIT = ("fit", "digits", "--limit", 200, "--set", "checkpoint_every=0", "--set", 
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
-def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path, end):
+def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, end) -> None:
     process = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
     kept = tmp_path / "run.unfinished" / "checkpoints" / "estimate-1-1-train.safetensors"
     while not kept.exists() and process.poll() is None:
@@ -197,7 +203,9 @@ def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path, end):
     assert "is a run that was interrupted; go on with --resume run" in again.communicate()[1]
 
 
-def test_a_resumed_run_folder_is_the_one_that_would_have_been(tmp_path, monkeypatch, capsys):
+def test_a_resumed_run_folder_is_the_one_that_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     line = [*map(str, FIT), "--epochs", "3", "--test", "0.3"]
     cli.main([*line, "--out", "whole"])
@@ -236,13 +244,17 @@ def test_a_resumed_run_folder_is_the_one_that_would_have_been(tmp_path, monkeypa
         ("fit digits --set checkpoint_every=often", "checkpoint_every", "often", ""),
     ],
 )
-def test_bad_lines(tmp_path, monkeypatch, capsys, line, setting, value, rule):
+def test_bad_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line, setting, value, rule
+) -> None:
     monkeypatch.chdir(tmp_path)
     check_refusal(refusal(capsys, *line.split()), setting, value, rule=rule)
     assert not os.listdir(tmp_path)
 
 
-def test_an_unfinished_run_is_replaced_only_when_forced_and_only_if_it_is_one(tmp_path, monkeypatch, capsys):
+def test_an_unfinished_run_is_replaced_only_when_forced_and_only_if_it_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.unfinished").mkdir()
     (tmp_path / "run.unfinished" / "thesis.txt").write_text("my own")

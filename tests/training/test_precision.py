@@ -1,6 +1,7 @@
 """Mixed precision, channels_last and compiled networks, against full precision, eager."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def gradients(net: nn.Module, strength: Tensor, dtype: torch.dtype | None, selec
 
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize("select", [1.0, "auto"])
-def test_half_precision_measures_and_trains_as_full_precision_does(precision, select):
+def test_half_precision_measures_and_trains_as_full_precision_does(precision, select) -> None:
     net, (_, _, strength) = network(), images()
     if select == "auto":
         strength = strength * (torch.arange(len(strength)) < 3)
@@ -62,7 +63,7 @@ def test_half_precision_measures_and_trains_as_full_precision_does(precision, se
     assert F.cosine_similarity(half_added, added, dim=0) > 0.9
 
 
-def test_small_jacobians_survive_half_precision():
+def test_small_jacobians_survive_half_precision() -> None:
     """Well-fitted examples: entries of J below the smallest number of fp16 (6e-8)."""
     net = network()
     with torch.no_grad():
@@ -78,7 +79,7 @@ def test_small_jacobians_survive_half_precision():
 @pytest.mark.parametrize(
     "method", [ERM(), HAR(strength=0.5), HAR(strength=0.5, select=0.25)], ids=["erm", "har", "part"]
 )
-def test_training_in_half_precision_ends_near_full_precision(precision, method):
+def test_training_in_half_precision_ends_near_full_precision(precision, method) -> None:
     data = dataset(96)
     losses = {
         p: [
@@ -94,7 +95,7 @@ def test_training_in_half_precision_ends_near_full_precision(precision, method):
     assert losses[precision][-1] < losses[precision][0]
 
 
-def test_the_loss_scaler_skips_a_step_that_overflows():
+def test_the_loss_scaler_skips_a_step_that_overflows() -> None:
     from skedastic.training import PlainEngine
 
     weight = nn.Parameter(torch.ones(1))
@@ -106,7 +107,7 @@ def test_the_loss_scaler_skips_a_step_that_overflows():
     assert weight.item() == pytest.approx(0.5)
 
 
-def test_channels_last_changes_nothing_but_the_memory():
+def test_channels_last_changes_nothing_but_the_memory() -> None:
     x, y, strength = images()
     net = network().double()
     last = copy.deepcopy(net).to(memory_format=torch.channels_last)
@@ -122,7 +123,7 @@ def test_channels_last_changes_nothing_but_the_memory():
 
 @pytest.mark.parametrize("how", [{"channels_last": True}, {"precision": "bf16"}, {"compile": True}])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how, tmp_path):
+def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how, tmp_path: Path) -> None:
     x, y, _ = images(64)
     result = sk.fit(x, y, method="erm", model="cnn", train=TrainingConfig(epochs=1, batch_size=16, **how))
     result.save(tmp_path / "run")
@@ -130,7 +131,7 @@ def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled():
+def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 4))
     compiled = torch.compile(net)
@@ -182,7 +183,7 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
+def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part() -> None:
     torch.compiler.reset()
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -203,7 +204,7 @@ def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part():
     torch.testing.assert_close(ours.norm, theirs.norm, rtol=1e-5, atol=1e-7)
 
 
-def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind():
+def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind() -> None:
     """torch 2.13's fused SGD takes its momentum from uninitialized memory then."""
     parameter = nn.Parameter(torch.ones(1000))
     optimizer = make_optimizer(TrainingConfig(precision="fp16", lr=0.1, device="cpu"), [parameter])

@@ -33,14 +33,14 @@ def rates(training, epochs=None):
     return seen
 
 
-def test_steps_fall_at_two_thirds_and_five_sixths():
+def test_steps_fall_at_two_thirds_and_five_sixths() -> None:
     assert rates(TrainingConfig(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
     assert rates(TrainingConfig(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
     assert rates(TrainingConfig(epochs=1)) == [0.05]
     assert rates(TrainingConfig(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
 
 
-def test_cosine_goes_to_zero_and_constant_stays():
+def test_cosine_goes_to_zero_and_constant_stays() -> None:
     seen = rates(TrainingConfig(epochs=10, lr=1.0, schedule="cosine"))
     expected = 0.5 * (1 + torch.cos(torch.pi * torch.arange(10) / 10))
     assert seen == pytest.approx(expected.tolist())
@@ -48,7 +48,7 @@ def test_cosine_goes_to_zero_and_constant_stays():
 
 
 @pytest.mark.parametrize("schedule", ["steps", "cosine", "constant"])
-def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
+def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule) -> None:
     seen = rates(TrainingConfig(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
     assert seen[:3] == pytest.approx([0.25, 0.5, 0.75])
     assert seen[3] == pytest.approx(1.0)
@@ -60,12 +60,12 @@ def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule):
     assert seen[3:] == pytest.approx(rest[schedule])
 
 
-def test_warmup_alone_is_a_whole_schedule():
+def test_warmup_alone_is_a_whole_schedule() -> None:
     assert rates(TrainingConfig(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
-def test_optimizers(name, kind):
+def test_optimizers(name, kind) -> None:
     optimizer = make_optimizer(
         TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2), make_net().parameters(), lr_scale=0.1
     )
@@ -74,7 +74,7 @@ def test_optimizers(name, kind):
     assert optimizer.param_groups[0]["weight_decay"] == 0.2
 
 
-def test_the_history_has_a_row_an_epoch():
+def test_the_history_has_a_row_an_epoch() -> None:
     history = train(ERM(), dataset(), make_net, replace(QUICK, epochs=6)).history
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
     assert [row["lr"] for row in history] == pytest.approx([0.1] * 4 + [0.01] + [0.001])
@@ -82,7 +82,7 @@ def test_the_history_has_a_row_an_epoch():
     assert all(0 <= row["accuracy"] <= 1 for row in history)
 
 
-def test_a_remainder_of_one_joins_the_batch_before_it():
+def test_a_remainder_of_one_joins_the_batch_before_it() -> None:
     counted = []
 
     @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def test_a_remainder_of_one_joins_the_batch_before_it():
         train(ERM(), dataset(1), make_net, QUICK)
 
 
-def test_every_epoch_sees_every_example_once_in_another_order():
+def test_every_epoch_sees_every_example_once_in_another_order() -> None:
     seen = []
 
     @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def test_every_epoch_sees_every_example_once_in_another_order():
     assert [step for _, step, _ in seen] == list(range(8))
 
 
-def test_a_loss_that_is_not_finite_is_one_clear_line():
+def test_a_loss_that_is_not_finite_is_one_clear_line() -> None:
     with refused("train.lr", 1e30):
         train(ERM(), dataset(), make_net, replace(QUICK, lr=1e30))
     data = dataset()
@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_finite_is_one_clear_line():
 
 
 @pytest.mark.parametrize("reinit", [False, True])
-def test_a_recipe_of_two_stages(reinit):
+def test_a_recipe_of_two_stages(reinit) -> None:
     SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
     trained = train(TwoStages(reinit=reinit), dataset(), make_net, QUICK, seed=5)
     assert [row["stage"] for row in trained.history] == ["representation"] * 2 + ["classifier"] * 4
@@ -170,7 +170,7 @@ class Conditional(ERM):
 
 
 @pytest.mark.parametrize(("enough", "expected"), [(2, [2, 4]), (4, [4, 4]), (9, [4, 0])])
-def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expected):
+def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expected) -> None:
     trained = train(Conditional(enough=enough), dataset(), make_net, QUICK, seed=7)
     stages = [row["stage"] for row in trained.history]
     assert [stages.count(name) for name in ("first", "second")] == expected
@@ -180,7 +180,7 @@ def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expec
     assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
 
 
-def test_other_streams_go_round_and_are_shuffled_again():
+def test_other_streams_go_round_and_are_shuffled_again() -> None:
     SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
     train(TwoStages(), dataset(), make_net, QUICK)
     drawn = torch.cat(SEEN["drawn"])
@@ -190,7 +190,7 @@ def test_other_streams_go_round_and_are_shuffled_again():
 
 
 @pytest.mark.parametrize(("share", "size"), [(1.0, 8), (0.5, 4), (0.01, 2)])
-def test_other_streams_may_have_smaller_batches_and_never_of_one(monkeypatch, share, size):
+def test_other_streams_may_have_smaller_batches_and_never_of_one(monkeypatch: pytest.MonkeyPatch, share, size) -> None:
     SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
     monkeypatch.setattr(Last, "batch_shares", lambda self: {"other": share})
     train(Last(), dataset(32), make_net, QUICK)
@@ -198,7 +198,7 @@ def test_other_streams_may_have_smaller_batches_and_never_of_one(monkeypatch, sh
     assert len(torch.cat(SEEN["drawn"][: 32 // size]).unique()) == 32
 
 
-def test_stages_and_streams_are_a_function_of_the_seed():
+def test_stages_and_streams_are_a_function_of_the_seed() -> None:
     def run(seed):
         SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
         return tensors(train(TwoStages(), dataset(), make_net, QUICK, seed=seed).state), torch.cat(SEEN["drawn"])
@@ -210,19 +210,19 @@ def test_stages_and_streams_are_a_function_of_the_seed():
     assert not torch.equal(drawn, drawn_other)
 
 
-def test_seeds_of_near_keys_are_far():
+def test_seeds_of_near_keys_are_far() -> None:
     firsts = {int(torch.randint(2**40, (1,), generator=seeded(s, e))) for s in range(10) for e in range(10)}
     assert len(firsts) == 100
 
 
-def test_the_task_holds_the_data_that_a_method_may_know():
+def test_the_task_holds_the_data_that_a_method_may_know() -> None:
     task = make_task(dataset())
     assert task.input_shape == (5,)
     assert task.stats is None
     assert isinstance(ERM().init(task, make_net), State)
 
 
-def test_logged_values_are_averaged_over_the_examples():
+def test_logged_values_are_averaged_over_the_examples() -> None:
     logged, right, levels = RunningMeans(), [], []
     for step in range(150):  # more than are summed at once, and some left over
         right.append(torch.arange(1 + step % 5) == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from skedastic.settings.config import Config
 from tests.support.refusals import refused
 
 N = 60
-QUICK = {"train": sk.TrainingConfig(epochs=1), "method": "erm"}
+QUICK: dict[str, Any] = {"train": sk.TrainingConfig(epochs=1), "method": "erm"}
 
 
 def frame() -> pd.DataFrame:

@@ -134,7 +134,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
-def test_it_beats_plain_training(name):
+def test_it_beats_plain_training(name) -> None:
     assert name in ROWS, f"show what {name} is good for: add a row"
     trouble, margin, *more = ROWS[name]
     method, against = [*more, *(name, "erm")[len(more) :]]
@@ -149,5 +149,5 @@ def test_it_beats_plain_training(name):
     assert interval["low"] > margin, interval
 
 
-def test_every_row_is_of_a_method():
+def test_every_row_is_of_a_method() -> None:
     assert set(ROWS) <= set(presets())
