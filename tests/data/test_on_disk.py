@@ -1,4 +1,4 @@
-"""Rows in a temporary file: what is read is what was written, and training on them is training on a tensor."""
+"""Rows in a temporary file: they are read as they were written, and training on them is training on a tensor."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPa
     expected = encoder.transform(source.features, rows)
     monkeypatch.setattr(encode_rows, "LARGE", 0)
     monkeypatch.setattr(encode_rows, "ROWS", 70)
-    found = encoder.transform(source.features, rows)
-    assert isinstance(found, OnDiskFeatures)
-    assert torch.equal(found[torch.arange(150)], expected)
+    encoded = encoder.transform(source.features, rows)
+    assert isinstance(encoded, OnDiskFeatures)
+    assert torch.equal(encoded[torch.arange(150)], expected)
     everything = encoder.transform(source.features)
     assert torch.equal(everything[torch.arange(300)], encoder.in_memory(source.features))
 
