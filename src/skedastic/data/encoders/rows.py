@@ -157,7 +157,7 @@ class RowEncoder(Encoder):
 
     @cached_property
     def inputs(self) -> Inputs:
-        """Return what the network reads."""
+        """Return the inputs of the network."""
         real = len(self.numbers) + sum(n.marked for n in self.numbers)
         real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
         sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
@@ -173,14 +173,14 @@ class RowEncoder(Encoder):
 
     @property
     def columns(self) -> dict[str, ColumnKind]:
-        """Return the columns that it reads, and what they hold."""
+        """Return the columns that it reads, and their kinds."""
         kinds: dict[str, ColumnKind] = {n.name: "number" for n in self.numbers if not n.part}
         kinds |= dict.fromkeys(self.dates, "date")
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
 
     def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Features:
-        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; what is large is stored in a file."""
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; large ones are stored in a file."""
         columns = _columns(features)
         n = len(columns) if rows is None else len(rows)
         if n * self.inputs.shape[0] * FLOAT <= LARGE:
@@ -239,7 +239,7 @@ class RowEncoder(Encoder):
         return self.in_memory(Columns(table, self.columns, self.dates))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
-        """Return what a user gives to predict from as a frame. Raises UserError."""
+        """Return a user's features to predict from as a frame. Raises UserError."""
         if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
             X = X.to_pandas()
         if isinstance(X, pd.DataFrame):

@@ -138,7 +138,7 @@ def from_npz(
 
 
 def npz_features(path: Path) -> Tensor:
-    """Return the array X of a .npz file. Raises UserError where there is none, and for what is not finite."""
+    """Return the array X of a .npz file. Raises UserError where there is none, and for numbers that are not finite."""
     return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
 
 

@@ -366,5 +366,5 @@ def _size(column: pd.Series) -> int:
 
 
 def frame_columns(frame: pd.DataFrame, name: str = "frame") -> Columns:
-    """Return the columns of a frame whose types tell what they hold, as `parse` gives them."""
+    """Return the columns of a frame whose types tell their kinds, as `parse` gives them."""
     return Columns(Table(name, FrameReader(frame)), {str(c): kind_of_parsed(frame[c]) for c in frame.columns})
