@@ -3,14 +3,15 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs lock
+.PHONY: help setup demo test test-fast check docs lock
 
 help:
-	@echo "make demo    HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
-	@echo "make test    all tests"
-	@echo "make check   ruff and mypy"
-	@echo "make docs    docs/reference, from the code"
-	@echo "make setup   only .venv, with the locked versions"
+	@echo "make demo       HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
+	@echo "make test       all tests"
+	@echo "make test-fast  all but the slow ones (under 90 s)"
+	@echo "make check      ruff and mypy"
+	@echo "make docs       docs/reference, from the code"
+	@echo "make setup      only .venv, with the locked versions"
 
 setup: .venv/.done
 
@@ -28,6 +29,9 @@ demo: setup
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread for each worker: more would be in each other's way
 
+test-fast: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
 check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -36,7 +40,7 @@ check: setup
 docs: setup
 	@$(BIN)/python docs/generate.py
 
-lock: # writes requirements.lock anew from pyproject.toml; torch stays where it is pinned
+lock: # writes requirements.lock again from pyproject.toml; torch stays where it is pinned
 	@$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0
 	@.lock/bin/python -m pip install --quiet --editable '.[dev]' hatchling editables
 	@.lock/bin/python -m pip freeze --all --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' > requirements.lock

@@ -1,9 +1,10 @@
-"""What keeping freed memory is worth on a CPU: the time of a training step with it over that without, and the peak memory.
+"""The worth of keeping freed memory on a CPU: the time of a training step over that without it, and the peak memory.
 
     python benchmarks/allocator.py [--json] [--pairs 5] [--batch 128] [--methods erm,co-teaching,mw-net]
 
-ResNet-32 as in methods.py. Each figure is of a process of its own, begun in turns with and without, and is the median of six steps;
-the ratios are medians over the pairs, with the range. On Linux with glibc; elsewhere nothing is kept, and the ratios are about 1.
+ResNet-32 as in methods.py. Each figure is of a process of its own, begun in turns with and without, and is the median
+of six steps; the ratios are medians over the pairs, with the range. On Linux with glibc; elsewhere nothing is kept, and
+the ratios are about 1.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/clusters.py [--json] [--seeds 3]
 
-Odd and even digits (five digits each), and vehicles and animals in 6,000 images of CIFAR-10 (four and six classes) with the network `cnn`:
-the adjusted Rand index of a class's clusters with what its examples are, mean over both classes (0: chance, 1: the same), and
-the share of rows on which the estimating networks agree. About 2 minutes.
+Odd and even digits (five digits each), and vehicles and animals in 6,000 images of CIFAR-10 (four and six classes) with
+the network `cnn`: the adjusted Rand index of a class's clusters with what its examples are, mean over both classes (0:
+chance, 1: the same), and the share of rows on which the estimating networks agree. About 2 minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from skedastic.settings.reading import read
 VEHICLES = (0, 1, 8, 9)
 
 
-def found(path: Path, kinds: np.ndarray, settings: dict[str, Any], seed: int) -> tuple[float, float]:
+def index_and_agreement(path: Path, kinds: np.ndarray, settings: dict[str, Any], seed: int) -> tuple[float, float]:
     """Return the mean index over the classes, and the agreement; kinds: what each row of the file is."""
     estimated, data = estimate(read(None, {"source": str(path), "target": "class", "seed": seed} | settings))
     assert estimated.clusters is not None
@@ -64,7 +64,10 @@ def main() -> None:
             pq.write_table(table, Path(folder) / f"{name}.parquet")
             for epochs in (5, 20):
                 given = settings | {"train.epochs": epochs, "estimate.epochs": 1.0}
-                runs = [found(Path(folder) / f"{name}.parquet", kinds, given, seed) for seed in range(arguments.seeds)]
+                runs = [
+                    index_and_agreement(Path(folder) / f"{name}.parquet", kinds, given, seed)
+                    for seed in range(arguments.seeds)
+                ]
                 for what, values in zip(("index", "agreement"), zip(*runs, strict=True), strict=True):
                     value = mean_interval(list(values))
                     spread = "" if value["low"] is None else f" ± {value['high'] - value['mean']:.2f}"

@@ -1,22 +1,23 @@
-"""What our data path costs in training, against a bare loop over the same tensors; and the memory that a large table takes.
+"""The cost of our data path in training, against a bare loop over the same tensors, and the memory of a large table.
 
     python benchmarks/data.py [--json] [--rounds 5] [--model cnn]
     python benchmarks/data.py --memory 20000000 [--method erm] [--json]
 
-Each round trains one epoch of plain training by skedastic and by a minimal PyTorch loop, in turn, with the same network, optimizer
-and batches of 128, and the loss and the accuracy of the epoch, which both count; a ratio is ours over theirs, in examples a second, of
-whole epochs, the median over rounds.
+Each round trains one epoch of plain training by skedastic and by a minimal PyTorch loop, in turn, with the same
+network, optimizer and batches of 128, and the loss and the accuracy of the epoch, which both count; a ratio is ours
+over theirs, in examples a second, of whole epochs, the median over rounds.
 
     rows          a table of 100,000 rows and 20 columns, MLP; the bare loop reads a tensor
     stored rows   the same, but encoded into a file, as tables of more than 128 MB are
-    images        5,000 images of CIFAR-10 in memory, `cnn` or another network (--model resnet32), crops and flips in both
+    images        5,000 images of CIFAR-10 in memory, `cnn` or another network (--model resnet32), both with crops, flips
     streamed      the same as JPEG files that are decoded in the loop; the bare loop decodes with Pillow
 
-All networks read images one channel after the other. Pixels that Pillow gives, taken as they lie, would let both run faster on a CPU:
-that is `train.channels_last=true`, a setting of its own.
+All networks read images one channel after the other. Pixels that Pillow gives, taken as they lie, would let both run
+faster on a CPU: that is `train.channels_last=true`, a setting of its own.
 
-`--memory N` writes an Arrow file of N rows (8 numbers, a category, 3 classes; 42 bytes a row) and fits one epoch on it by the command line, with
-the split, the test set, the report and all; it prints the largest resident size of that process. Plain training makes no estimate; --method har does.
+`--memory N` writes an Arrow file of N rows (8 numbers, a category, 3 classes; 42 bytes a row) and fits one epoch on it
+by the command line, with the split, the test set, the report and all; it prints the largest resident size of that
+process. Plain training makes no estimate; --method har does.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def decoded(files: list[bytes], rows: Tensor) -> Tensor:
 
 
 def memory(rows: int, method: str) -> dict[str, Any]:
-    """Fit on a large Arrow file in a process of its own; return its largest resident size, and rows a second of all it does."""
+    """Fit on a large Arrow file in a process of its own; return its largest resident size, and its rows a second."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "large.arrow"
         write_rows(path, rows)

@@ -5,7 +5,8 @@
 Each data set's estimating models are trained with the full number of epochs and with fractions of it, on the same
 folds. Prints for each fraction the correlation of the groups' estimated noise (and of the strengths τ) with the full
 budget's, that with the true noise, and what the estimate cost as a fraction of training once with the full budget.
-Fashion-MNIST is read from the Debian package dataset-fashion-mnist, CIFAR-10 from shared/data; absent ones are left out.
+Fashion-MNIST is read from the Debian package dataset-fashion-mnist, CIFAR-10 from shared/data; absent ones are left
+out.
 """
 
 from __future__ import annotations

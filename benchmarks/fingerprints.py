@@ -1,11 +1,12 @@
-"""Fit every kind of source with one seed and print what came out: whether a change left every result as it was, to the bit.
+"""Fit every kind of source with one seed, and tell whether a change left every result as it was, to the bit.
 
     python benchmarks/fingerprints.py --out before.json
     python benchmarks/fingerprints.py --against before.json
 
-The first command runs the installed `skedastic` and keeps the SHA-256 of each run's `model.safetensors`, its test metrics and its
-predictions. The second one runs it again, after the change, and fails where anything differs. `../shared/data` is read where it is there.
-Training has one thread, since the last digits of a sum depend on how many threads share it.
+The first command runs the installed `skedastic` and keeps the SHA-256 of each run's `model.safetensors`, its test
+metrics and its predictions. The second one runs it again, after the change, and fails where anything differs.
+`../shared/data` is read where it is there. Training has one thread, since the last digits of a sum depend on how many
+threads share it.
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ class Net:
         deltas = self.zeros(len(x))
         loss, statistics = self.train_and_measure(x, y, deltas)
         self.optimizer.zero_grad()
-        found = torch.autograd.grad(loss, [*deltas, *self.parameters])
-        jacobians, gradients = found[: len(deltas)], found[len(deltas) :]
+        derivatives = torch.autograd.grad(loss, [*deltas, *self.parameters])
+        jacobians, gradients = derivatives[: len(deltas)], derivatives[len(deltas) :]
         for p, g in zip(self.parameters, gradients, strict=True):
             p.grad = g.clone()
         rows = strength.topk(PART).indices
@@ -260,7 +260,7 @@ def wrong(net: Net, x: Tensor, y: Tensor) -> Tensor:
 
 
 def estimated(x: Tensor, given: Tensor, rows: Tensor, epochs: int, seed: int, compiled: bool) -> Tensor:
-    """Return λτ [10]: two folds, each predicted by a network that was trained on the other for a quarter of the epochs."""
+    """Return λτ [10], from two folds, each predicted by a network trained on the other for a quarter of the epochs."""
     fold = torch.arange(len(rows), device=rows.device) % 2
     rows = rows[torch.randperm(len(rows), device=rows.device)]
     errors = torch.zeros(10, device=x.device)

@@ -1,26 +1,27 @@
-"""HAR for real targets: error where the noise is largest and where examples are rarest, against plain and uniform training.
+"""HAR in regression: error where noise is largest and where examples are rarest, against plain and uniform training.
 
     python benchmarks/har_regression.py [--json] [--seeds 5] [--data simulated,diamonds,vader] [--tune]
 
 Three data sets; every seed draws another sample or split, another start and, for vader, other ratings:
 
-- simulated: f(x) = sin(4πx₁) + x₂ in 8 dimensions, 1500 examples. Ten groups, intervals of x₁ of equal length, whose noise
-  σ (0.1 to 1.5) and density (1 to 20) are known and unrelated. The test set is even in x₁ and without noise.
-- diamonds (shared/data): 6000 rows to train on, as they are (a few have impossible sizes); groups are ten bins of the price.
-  The test prices hold their own noise, and neither noise nor truth is known: the noisiest decile is the bin with the
-  largest estimated variance.
+- simulated: f(x) = sin(4πx₁) + x₂ in 8 dimensions, 1500 examples. Ten groups, intervals of x₁ of equal length, whose
+  noise σ (0.1 to 1.5) and density (1 to 20) are known and unrelated. The test set is even in x₁ and without noise.
+- diamonds (shared/data): 6000 rows to train on, as they are (a few have impossible sizes); groups are ten bins of the
+  price. The test prices hold their own noise, and neither noise nor truth is known: the noisiest decile is the bin with
+  the largest estimated variance.
 - vader (shared/data): texts as 100 components of TF-IDF, fitted on the training texts; the target is one rating drawn
-  from those of the item, the truth the mean of them, the noise their variance. Groups are the four sources: bins of a single
-  rating would be chosen by its noise. Items whose published mean is not that of their ratings are left out.
+  from those of the item, the truth the mean of them, the noise their variance. Groups are the four sources: bins of a
+  single rating would be chosen by its noise. Items whose published mean is not that of their ratings are left out.
 
-Noisiest decile: the test examples with the largest known variance (simulated: the group; diamonds: the bin). Rarest decile:
-simulated, the group with the lowest density; diamonds, the bin with the lowest density of the price; vader, the test items
-with the lowest density of the true rating (Gaussian kernel). Prints the root mean squared error against the truth, and
-differences to plain training and to unif, paired by seed, with 95 % t-intervals; and the error of predicting the mean of
-the training targets for everyone.
+Noisiest decile: the test examples with the largest known variance (simulated: the group; diamonds: the bin). Rarest
+decile: simulated, the group with the lowest density; diamonds, the bin with the lowest density of the price; vader, the
+test items with the lowest density of the true rating (Gaussian kernel). Prints the root mean squared error against the
+truth, and differences to plain training and to unif, paired by seed, with 95 % t-intervals; and the error of predicting
+the mean of the training targets for everyone.
 
-Each method has the strength, of 0.1, 0.3, 1 and 3, with the least mean of the two deciles' errors (each relative to plain
-training's) on development seeds 1000 to 1002 (--tune prints them), which are not reported. That favours all but erm alike.
+Each method has the strength, of 0.1, 0.3, 1 and 3, with the least mean of the two deciles' errors (each relative to
+plain training's) on development seeds 1000 to 1002 (--tune prints them), which are not reported. That favours all but
+erm alike.
 """
 
 from __future__ import annotations
@@ -152,14 +153,14 @@ def errors(problem: Callable[[int], Problem], seed: int, strengths: dict[str, fl
     assert test is not None
     rows = {"noisiest": made.noisiest(estimated), "rarest": made.rarest, "overall": np.ones(len(test), dtype=bool)}
     off = float(made.data.train.y.mean()) - test.y.numpy()
-    found = {"the mean": {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}}
+    by_method = {"the mean": {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}}
     for name, strength in {"erm": None, **strengths}.items():
         settings = {} if strength is None else {"strength": strength}
         method = make_method(name.partition("@")[0], settings)
         result = train_and_evaluate(made.config, made.data, method, make_net, estimated)
         off = (result.predictions["predicted"] - result.predictions["label"]).to_numpy()
-        found[name] = {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}
-    return found
+        by_method[name] = {part: float((off[row] ** 2).mean() ** 0.5) for part, row in rows.items()}
+    return by_method
 
 
 def tuned(problem: Callable[[int], Problem]) -> dict[str, Any]:

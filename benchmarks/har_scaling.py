@@ -3,9 +3,9 @@
     python benchmarks/har_scaling.py [--json] [--rounds 7]
 
 A step of `implicit` and one of plain training, in turn; medians. For each axis: the milliseconds, the ratio to plain
-training, and the exponent of the growth over the axis (the slope of log time on log size; 1 is a straight line through the
-origin). Groups and examples: an epoch of `train` with HAR on an MLP, over one with 10 groups or the fewest examples;
-a straight line is no growth with the groups, and growth by the number of examples.
+training, and the exponent of the growth over the axis (the slope of log time on log size; 1 is a straight line through
+the origin). Groups and examples: an epoch of `train` with HAR on an MLP, over one with 10 groups or the fewest
+examples; a straight line is no growth with the groups, and growth by the number of examples.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `select="auto"` leaves out, and what that costs in accuracy: HAR by the fraction of λ below which nothing is enforced.
+"""HAR by the fraction of λ below which nothing is enforced: how much `select="auto"` leaves out, at what accuracy.
 
     python benchmarks/har_select.py [--json] [--data digits,fashion] [--seeds 24] [--first-seed 3000] [--strength auto]
 
@@ -55,16 +55,17 @@ def run_seed(name: str, seed: int, method: HAR, runs: Runs) -> None:
 
 def lines(runs: Runs) -> dict[str, str]:
     """Return a line for each fraction."""
-    found = {}
+    rows = {}
     for way in map("{:g}".format, FRACTIONS):
         values = runs[way]
         over = {base: _paired(values["focus"], runs[base]["focus"]) for base in ("erm", "0")}
         cost = np.mean(values["seconds"]) / np.mean(runs["erm"]["seconds"])
-        found[way] = (
+        rows[way] = (
             f"focus over plain {over['erm']}, over everyone's {over['0']}, worst class {np.mean(values['worst']):.1%} "
-            f"(plain {np.mean(runs['erm']['worst']):.1%}), {np.mean(values['share']):.0%} of the examples, {cost:.2f} × plain"
+            f"(plain {np.mean(runs['erm']['worst']):.1%}), {np.mean(values['share']):.0%} of the examples, "
+            f"{cost:.2f} × plain"
         )
-    return found
+    return rows
 
 
 def _paired(values: list[float], base: list[float]) -> str:

@@ -6,8 +6,8 @@
 For each data set and seed: one estimate of the noise; plain training; HAR at 0.1, 0.3, 1, 3 and 10; HAR that finds its
 strength; the same with a strength that falls all the way whatever the groups do (`falling`, an ablation); and, if asked
 for, the strength of the grid with the best class-averaged accuracy on held-out noisy labels, two folds (`held-out`).
-Prints the mean and worst regret in focus accuracy against the best of the grid for each seed, the mean difference to plain
-training, the accuracy of the worst class, the strengths found, and the seconds as multiples of plain training.
+Prints the mean and worst regret in focus accuracy against the best of the grid for each seed, the mean difference to
+plain training, the accuracy of the worst class, the strengths found, and the seconds as multiples of plain training.
 
 Test labels are clean and have no say in any choice but "best of the grid". A data set whose file is absent is left out.
 One seed takes, on one core, half a minute for digits, 1 to 3 for tables and vectors, 5 to 8 for the two ResNets.
@@ -73,7 +73,7 @@ class Falling(HAR):
         return state
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the one training: nothing is begun anew."""
+        """Return the one training: nothing is trained from scratch."""
         return (Stage(name="train", method=self),)
 
 
@@ -102,7 +102,7 @@ def fashion_resnet(seed: int) -> tuple[Config, Data]:
 
 
 def cifar(seed: int) -> tuple[Config, Data]:
-    """3,000 images of CIFAR-10 at 16 × 16, as vectors; cat and dog, and automobile and truck, are exchanged, and cut to a third."""
+    """3,000 images of CIFAR-10 at 16 × 16, as vectors; cat, dog, automobile, truck are exchanged and cut to a third."""
     return _cifar({"source": "cifar", **EXCHANGED, **MLP, "seed": seed}, "label", lambda images: _flat(_shrunk(images)))
 
 
@@ -136,13 +136,13 @@ def run_seed(name: str, seed: int, held_out: bool) -> dict[str, Any]:
     estimated = estimate_noise(config, data, make_net)
     ways: dict[str, Method] = {f"{s:g}": HAR(strength=s) if s else ERM() for s in GRID}
     ways |= {"auto": HAR(strength="auto"), "falling": Falling()}
-    found: dict[str, Any] = {"seed": seed, "estimate seconds": estimated.seconds, "groups": data.train.groups}
+    outcome: dict[str, Any] = {"seed": seed, "estimate seconds": estimated.seconds, "groups": data.train.groups}
     for way, method in ways.items():
         result = train_and_evaluate(config, data, method, make_net, estimated)
         assert result.metrics is not None
         largest = None if result.strengths is None else float(result.strengths.max())
         accuracy = [group.value for group in result.metrics.groups.values()]
-        found[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
+        outcome[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
     if held_out:
         scores, seconds = {}, 0.0
         for s in GRID:
@@ -150,11 +150,11 @@ def run_seed(name: str, seed: int, held_out: bool) -> dict[str, Any]:
             scores[s], spent = _held_out_accuracy(config, data, ways[f"{s:g}"], make_net, task)
             seconds += spent
         best = max(scores, key=lambda s: scores[s])
-        chosen = found[f"{best:g}"]
-        found["held-out"] = chosen | {"strength": best, "seconds": seconds + chosen["seconds"]}
+        chosen = outcome[f"{best:g}"]
+        outcome["held-out"] = chosen | {"strength": best, "seconds": seconds + chosen["seconds"]}
     focus = affected_classes(config.noise, config.imbalance, data.train.classes) or data.train.classes
-    found["focus"] = [data.train.groups.index(c) for c in focus]
-    return found
+    outcome["focus"] = [data.train.groups.index(c) for c in focus]
+    return outcome
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, str]:
@@ -185,7 +185,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _held_out_accuracy(config: Config, data: Data, method: Method, make_net: Any, task: Task) -> tuple[float, float]:
-    """Return the class-averaged accuracy on the labels as given, each half predicted from the other; and the seconds."""
+    """Return the class-averaged accuracy on the given labels, each half predicted from the other, and the seconds."""
     d, seconds = data.train, 0.0
     fold = folds(d.group, d.y, 2, config.seed)
     right = torch.zeros(len(d))

@@ -2,13 +2,14 @@
 
     python benchmarks/methods.py [--json] [--rounds 9] [--batch 128] [--methods l2rw,mw-net,…] [--device cuda]
 
-ResNet-32 on batches of 128 colour images, each method with its defaults through its own `step`, by the engine that training has: SGD with
-momentum, and what optimizers the method has besides. Every round times one step of each, in an order drawn anew; a ratio is the
-median over rounds of (step / plain step), with the quartiles. Plain training is timed twice a round: the others are held against the mean
-of both, and `erm_again` against the first, which shows the noise. Reference batches are as large as the method has them; freed memory is
-kept, as by the command line. Peak memory: each method in a process of its own, three steps, above what the process held before it had a
-network, over that of plain training. By default, the methods that do more than weigh or change the loss.
-On a GPU a round is ten steps of each, and memory is what torch had allocated there.
+ResNet-32 on batches of 128 colour images, each method with its defaults through its own `step`, by the engine that
+training has: SGD with momentum, and what optimizers the method has besides. Every round times one step of each, in an
+order drawn anew; a ratio is the median over rounds of (step / plain step), with the quartiles. Plain training is timed
+twice a round: the others are held against the mean of both, and `erm_again` against the first, which shows the noise.
+Reference batches are as large as the method has them; freed memory is kept, as by the command line. Peak memory: each
+method in a process of its own, three steps, above what the process held before it had a network, over that of plain
+training. By default, the methods that do more than weigh or change the loss. On a GPU a round is ten steps of each, and
+memory is what torch had allocated there.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ FAMILIES = ("noise cleaning", "reweighting by learning", "long tail", "around an
 
 
 def make_world(size: int, share: float, device: torch.device) -> tuple[Task, Batch, Batch]:
-    """Return a task of random images with a noise that was estimated, a batch, and a reference batch, a share as large."""
+    """Return a task of random images with estimated noise, a batch, and a reference batch, a share as large."""
     y = torch.randint(CLASSES, (EXAMPLES,))
     names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
     data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, Classes(names), Grouping(names), "table")

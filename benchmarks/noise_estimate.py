@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from common import CIFAR, hardware, show
 from skedastic.evaluation.intervals import mean_interval
-from skedastic.noise.estimate import count_errors
+from skedastic.noise.by_target import count_errors
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.gather import true_noise
 from skedastic.pipeline.prepare import network, open_data

@@ -1,12 +1,13 @@
 """A paper's table on data of its own: every method and seed in a process of its own, as many at a time as asked.
 
-    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines lines.jsonl [--epochs N]
+    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines lines.jsonl
     python benchmarks/paper_tables.py show --lines lines.jsonl
 
-`run` trains what `skedastic compare --preset … --config CONFIG` does, and the noise is estimated for the methods that need it.
-Several processes share one GPU, which a single training of a small network leaves idle. Each outcome is one line of a file as soon
-as it is there: a machine that is lent for a time gives what it got done. `show` makes tables of the lines: accuracies on the test set in %, means
-over classes and seeds ± 95 % (Student's t), and differences from the first method, paired by seed.
+`run` trains what `skedastic compare --preset … --config CONFIG` does, and the noise is estimated for the methods that
+need it. Several processes share one GPU, which a single training of a small network leaves idle. Each outcome is one
+line of a file as soon as it is there: a machine that is lent for a time gives what it got done. `show` makes tables of
+the lines: accuracies on the test set in %, means over classes and seeds ± 95 % (Student's t), and differences from the
+first method, paired by seed.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ Line = dict[str, Any]
 
 def jobs_of(presets: Iterable[str], file: str, given: dict[str, Any]) -> list[Job]:
     """Return a job for each preset, seed and method: seed by seed, so that some are whole if time runs out."""
-    found = []
+    jobs = []
     for preset in presets:
         config = read(file, given, preset=preset)
         seeds = range(config.first_seed, config.first_seed + config.seeds)
-        found += [(preset, replace(config, seed=seed, methods=(name,))) for seed in seeds for name in config.methods]
-    return sorted(found, key=turn)
+        jobs += [(preset, replace(config, seed=seed, methods=(name,))) for seed in seeds for name in config.methods]
+    return sorted(jobs, key=turn)
 
 
 def turn(job: Job) -> tuple[int, int]:
@@ -98,11 +99,9 @@ def run(jobs: list[Job], at_once: int, lines: Path) -> None:
         print(f"{time.perf_counter() - start:6.0f} s  data ready", flush=True)
         with mapped(partial(train, folder), jobs, at_once) as outcomes:
             for line in outcomes:
-                told = line.get("failed") or f"{line['seconds']:.0f} s of training"
-                print(
-                    f"{time.perf_counter() - start:6.0f} s  {line['preset']}, seed {line['seed']}, {line['method']}: {told}",
-                    flush=True,
-                )
+                outcome = line.get("failed") or f"{line['seconds']:.0f} s of training"
+                job = f"{line['preset']}, seed {line['seed']}, {line['method']}"
+                print(f"{time.perf_counter() - start:6.0f} s  {job}: {outcome}", flush=True)
                 out.write(json.dumps(line | {"hardware": hardware()}) + "\n")
                 out.flush()
 
@@ -125,19 +124,19 @@ def show(lines: Sequence[Line]) -> None:
                 if "failed" in line:
                     print(f"{name}, seed {seed}: {line['failed']}")
                 elif line["strengths"]:
-                    print(f"{name}, seed {seed}: strengths {line['strengths']}, {' '.join(line['remarks'][1:])}")
+                    print(f"{name}, seed {seed}: strengths {line['strengths']}, {' '.join(line['notes'][1:])}")
     print(*{json.dumps(line["hardware"]) for line in lines}, sep="\n")
 
 
 def values_of(of_seeds: dict[int, Line]) -> dict[int, list[float]]:
     """Return by seed the accuracies on the noisy classes, the others, all, and the worst class."""
-    found = {}
+    by_seed = {}
     for seed, line in sorted(of_seeds.items()):
         if metrics := line.get("metrics"):
             others = [g["name"] for g in metrics["groups"] if g["name"] not in line["touched"]]
             parts = [metrics_from_dict(metrics).mean_of_groups(names) for names in (line["touched"], others)]
-            found[seed] = [*parts, metrics["overall"]["accuracy"], metrics["worst_group"]["accuracy"]]
-    return found
+            by_seed[seed] = [*parts, metrics["overall"]["accuracy"], metrics["worst_group"]["accuracy"]]
+    return by_seed
 
 
 def row_of(name: str, values: dict[int, list[float]], plain: dict[int, list[float]]) -> str:

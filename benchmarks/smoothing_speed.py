@@ -33,9 +33,9 @@ def seconds(n: int, loss: Loss, repeats: int) -> tuple[float, int]:
     fits = []
     for _ in range(repeats):
         start = time.perf_counter()
-        found = smooth(x, y, [1.0, 2.0], 0.0015 * n**-0.4, breaks=[0.5], loss=loss)
-        fits.append((time.perf_counter() - start, found.steps))
-        assert found.converged
+        fit = smooth(x, y, [1.0, 2.0], 0.0015 * n**-0.4, breaks=[0.5], loss=loss)
+        fits.append((time.perf_counter() - start, fit.steps))
+        assert fit.converged
     return min(fits)
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/start.py [--repeats 5]
 
-Each case is a process of its own, run several times; medians of wall clock and CPU (user and system) seconds, and CPU over that
-of `python -c "import torch"` in the same run, which no check may need.
+Each case is a process of its own, run several times; medians of wall clock and CPU (user and system) seconds, and CPU
+over that of `python -c "import torch"` in the same run, which no check may need.
 """
 
 from __future__ import annotations

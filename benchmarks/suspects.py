@@ -2,12 +2,13 @@
 
     python benchmarks/suspects.py [--json] [--seeds 3] [--limit 10000]
 
-CIFAR-10 with its human labels, "worse" (40 % wrong) and "aggre" (9 %), where clean labels tell which are wrong, and digits
-with noise put in by hand: two pairs of classes exchanged, with and without imbalance, one direction only, and all classes
-alike. Of a training set with m wrong labels, the m most suspect are looked at, so that precision and recall are one number.
-`suspects` is our order; `cleanlab` and `cleanlab's margin` are its two, self confidence (the default) and normalized margin;
-`flagged` are the labels that are called issues; `suggested` is the share of wrong labels whose suggestion is the clean one.
-Our order was chosen on seeds 0 to 4; the default here begins at 10. About 2 minutes a seed on two cores.
+CIFAR-10 with its human labels, "worse" (40 % wrong) and "aggre" (9 %), where clean labels tell which are wrong, and
+digits with noise put in by hand: two pairs of classes exchanged, with and without imbalance, one direction only, and
+all classes alike. Of a training set with m wrong labels, the m most suspect are looked at, so that precision and recall
+are one number. `suspects` is our order; `cleanlab` and `cleanlab's margin` are its two, self confidence (the default)
+and normalized margin; `flagged` are the labels that are called issues; `suggested` is the share of wrong labels whose
+suggestion is the clean one. Our order was chosen on seeds 0 to 4; the default here begins at 10. About 2 minutes a seed
+on two cores.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ DATA: dict[str, dict[str, Any]] = {
 }
 
 
-def found(settings: dict[str, Any], limit: int, seed: int) -> dict[str, float]:
+def figures_of_seed(settings: dict[str, Any], limit: int, seed: int) -> dict[str, float]:
     """Return the shares of wrong labels that each way finds, for one seed."""
     if settings["source"] != "digits":
         settings = settings | {"limit": limit}
@@ -90,7 +91,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     figures: dict[str, Any] = {"hardware": hardware(), "seeds": list(seeds), "images": options.limit}
     for data, settings in DATA.items():
-        runs = [found(settings, options.limit, seed) for seed in seeds]
+        runs = [figures_of_seed(settings, options.limit, seed) for seed in seeds]
         for name in runs[0]:
             value = mean_interval([run[name] for run in runs])
             spread = "" if value["low"] is None else f" ± {value['high'] - value['mean']:.3f}"

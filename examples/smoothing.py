@@ -12,7 +12,7 @@ approximation. A Newton step is tridiagonal. In the values f alone its matrix ha
 data points get close (h → 0) or λ large, and rounding swallows the data's share in it. So the flux g = 2λρf' of each
 element is an unknown beside f; only its inverse stiffness c = h / 2λρ occurs, and may go to 0:
 
-    ℓ''(f_i) f_i + g_{i−1} − g_i = ℓ''(f_i) f_i − ℓ'(f_i),      f_{i+1} − f_i − c_i g_i = 0        (new f, g left; old right)
+    ℓ''(f_i) f_i + g_{i−1} − g_i = ℓ''(f_i) f_i − ℓ'(f_i),    f_{i+1} − f_i − c_i g_i = 0    (new f, g left; old right)
 
 **What the theory says.** Linearized about the truth, q I (f − f*) − 2λ (ρ f')' = noise of variance q V / n, with q the
 density of x, I = E ℓ'' and V = E ℓ'² (logistic: V = I; squared: I = 1, V = σ²). The operator's local Green's function

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from theory_figure import Cost, Curve, Found, draw
+from theory_figure import Cost, Curve, Optimum, draw
 from theory_network import network
 from theory_setting import (
     FINE,
@@ -75,7 +75,7 @@ def over_n(quick: bool) -> tuple[list[Row], list[Curve]]:
 
 
 def over_sizes(errors: dict[int, Floats]) -> tuple[Floats, Floats]:
-    """Return the mean error at each n and its standard error, pooled over n, since there are few repeats at the largest.
+    """Return the mean error at each n and its standard error, pooled over n, since the largest has few repeats.
 
     The relative standard deviation of one fit goes with the root of the width, n^{−1/10}.
     """
@@ -144,7 +144,7 @@ def simulated_mse(s: Setting, data: Sequence[tuple[Floats, Floats]]) -> Callable
     return lambda rho: float(np.mean([s.errors(rho, d) for d in data]))
 
 
-def find(name: str, number: int, s: Setting, search: Search) -> tuple[Found, dict[str, Floats]]:
+def find(name: str, number: int, s: Setting, search: Search) -> tuple[Optimum, dict[str, Floats]]:
     """Seek the best ρ; return it, and the ρ [k] of every choice, each the geometric mean over the repeats.
 
     The choices: the best ρ; the paper's weights, uniform ρ, and uniform per example (τ = ρ/q), each at its best λ.
@@ -162,11 +162,11 @@ def find(name: str, number: int, s: Setting, search: Search) -> tuple[Found, dic
     same, large = (relative(best_rho(at.linearized_mse, at.theory_rho(), FINE)) for at in (s, replace(s, n=LARGE)))
     spread = ratios.std(0, ddof=1) / np.sqrt(len(ratios))
     theory, paper = relative(s.theory_rho()), relative(s.paper_rho())
-    found = Found(name, s.noise is None, np.exp(ratios.mean(0)), spread, same, large, theory, paper)
-    return found, {choice: np.exp(np.mean(v, axis=0)) for choice, v in logs.items()}
+    optimum = Optimum(name, s.noise is None, np.exp(ratios.mean(0)), spread, same, large, theory, paper)
+    return optimum, {choice: np.exp(np.mean(v, axis=0)) for choice, v in logs.items()}
 
 
-def costs(found: Found, number: int, s: Setting, search: Search, chosen: dict[str, Floats]) -> list[Cost]:
+def costs(optimum: Optimum, number: int, s: Setting, search: Search, chosen: dict[str, Floats]) -> list[Cost]:
     """Compare the choices of `find`, and no regularization, with the best ρ on fresh data."""
     fresh = [s.draw(4, number, d) for d in range(search.fresh)]
     # the logistic f̂ is infinite without: a thousandth of the best uniform ρ stands for it
@@ -176,14 +176,14 @@ def costs(found: Found, number: int, s: Setting, search: Search, chosen: dict[st
         for choice, rho in (chosen | {none: factor * chosen["uniform ρ"]}).items()
     }
     best = errors.pop("best")
-    best_linear = s.linearized_mse(best_scale(s.linearized_mse, found.same_n, FINE))
+    best_linear = s.linearized_mse(best_scale(s.linearized_mse, optimum.same_n, FINE))
     result = []
     for choice, error in errors.items():
         ratio = float(error.mean() / best.mean())
         spread = mean_error(error - ratio * best)[1] / float(best.mean())
         scaled = None if choice == none else best_scale(s.linearized_mse, chosen[choice], FINE)
         same = None if scaled is None else s.linearized_mse(scaled) / best_linear
-        result.append(Cost(found.name, choice, ratio, spread, same))
+        result.append(Cost(optimum.name, choice, ratio, spread, same))
     return result
 
 
@@ -195,7 +195,7 @@ STEEP = Waves([-A, A, -A, A])  # cut at 1/2, where it is steepest
 CURVED = replace(TWO, bends=(1, 1, 4, 4))  # waves of one height, the second group's half as wide
 
 
-def groups(quick: bool) -> tuple[list[Row], list[Found], list[Cost]]:
+def groups(quick: bool) -> tuple[list[Row], list[Optimum], list[Cost]]:
     """Best ρ against q^{3/5} I^{3/5}, regression against (σ²)^{2/5} q^{3/5}; and what other choices cost."""
     n = 10_000
     cases: list[tuple[str, Setting, bool]] = [
@@ -210,15 +210,15 @@ def groups(quick: bool) -> tuple[list[Row], list[Found], list[Cost]]:
         ("regression, q 10:1, σ² 16:1", Setting(TWO, n, TWO.cut(2), (10, 1), (4, 0.25)), True),
         ("regression, |f*''| 1:4", Setting(CURVED, n, CURVED.cut(2), (1, 1), (1, 1)), True),
     ]
-    rows, all_found, all_costs = [], [], []
+    rows, optima, all_costs = [], [], []
     for number, (name, s, compare) in enumerate(cases):
         search = Search(2, 1, 4, compare) if quick else Search(4, 4, 24, compare)
-        found, chosen = find(name, number, s, search)
-        all_found.append(found)
-        rows += best_rows(found)
+        optimum, chosen = find(name, number, s, search)
+        optima.append(optimum)
+        rows += best_rows(optimum)
         if compare:
-            all_costs += costs(found, number, s, search, chosen)
-    known = {found.name: found for found in all_found}
+            all_costs += costs(optimum, number, s, search, chosen)
+    known = {optimum.name: optimum for optimum in optima}
     mean_i = Setting(APART, n, APART.cut(3), (1, 1))
     varied = float(np.divide(*mean_i.mean(mean_i.information)))
     rows += [
@@ -229,27 +229,27 @@ def groups(quick: bool) -> tuple[list[Row], list[Found], list[Cost]]:
     ]
     part = "4 MSE / optimal"
     rows += [Row(part, f"{c.setting}: {c.choice}", c.ratio, c.spread, c.same_n, None) for c in all_costs]
-    return rows, all_found, all_costs
+    return rows, optima, all_costs
 
 
-def best_rows(found: Found) -> Iterator[Row]:
+def best_rows(optimum: Optimum) -> Iterator[Row]:
     """Yield the best ρ of every group but the first, relative to the first's."""
-    for g in range(1, len(found.paper)):
-        ratio, spread = found.simulated[g], found.simulated[g] * found.spread[g]
-        note = f"formula's best {found.theory[g]:.3f}; same n at a million {found.large_n[g]:.3f}"
-        part = "2 best ρ" if found.logistic else "3 best ρ, regression"
-        what = f"{found.name}: ρ_{g + 1} / ρ_1"
-        yield Row(part, what, ratio, spread, found.same_n[g], found.paper[g], note)
+    for g in range(1, len(optimum.paper)):
+        ratio, spread = optimum.simulated[g], optimum.simulated[g] * optimum.spread[g]
+        note = f"formula's best {optimum.theory[g]:.3f}; same n at a million {optimum.large_n[g]:.3f}"
+        part = "2 best ρ" if optimum.logistic else "3 best ρ, regression"
+        what = f"{optimum.name}: ρ_{g + 1} / ρ_1"
+        yield Row(part, what, ratio, spread, optimum.same_n[g], optimum.paper[g], note)
 
 
-def exponent_row(part: str, what: str, found: Found, first_over_second: float, theory: float) -> Row:
+def exponent_row(part: str, what: str, optimum: Optimum, first_over_second: float, theory: float) -> Row:
     """Return the exponent that a ratio of best ρ says, where only one thing differs between two groups."""
     scale = -np.log(first_over_second)
     simulated, same, large, formula = (
-        float(np.log(v[1]) / scale) for v in (found.simulated, found.same_n, found.large_n, found.theory)
+        float(np.log(v[1]) / scale) for v in (optimum.simulated, optimum.same_n, optimum.large_n, optimum.theory)
     )
     note = f"formula's best {formula:.3f}; same n at a million {large:.3f}"
-    return Row(part, what, simulated, float(found.spread[1] / abs(scale)), same, theory, note)
+    return Row(part, what, simulated, float(optimum.spread[1] / abs(scale)), same, theory, note)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def main() -> None:
     with ProcessPoolExecutor(1, get_context("spawn"), one_thread) as apart:
         line, networks_fitted = (apart.submit(part, arguments.quick) for part in (over_n, network))
         over_rho_rows, rho_curve = over_rho(arguments.quick)
-        group_rows, found, cost = groups(arguments.quick)
+        group_rows, optimum, cost = groups(arguments.quick)
         print(f"groups: {time.perf_counter() - begin:.0f} s", flush=True)
         over_n_rows, curves = line.result()
         network_rows, networks = networks_fitted.result()
@@ -297,7 +297,7 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(Row._fields)
         writer.writerows(rows)
-    draw(curves, rho_curve, found, cost, networks).write_html(arguments.out / "figure.html", include_plotlyjs=True)
+    draw(curves, rho_curve, optimum, cost, networks).write_html(arguments.out / "figure.html", include_plotlyjs=True)
     show(rows)
     print(f"\n{time.perf_counter() - begin:.0f} s; wrote figure.html and table.csv to {arguments.out}")
 

@@ -27,7 +27,7 @@ class Curve(NamedTuple):
     same_n: Floats
 
 
-class Found(NamedTuple):
+class Optimum(NamedTuple):
     """The best ρ of a setting, each group's relative to the first group's, [k]."""
 
     name: str
@@ -74,7 +74,11 @@ def line(name: str, x: Floats, y: Floats, colour: str, dash: str = "solid", widt
 
 
 def draw(
-    curves: Sequence[Curve], rho_curve: Curve, found: Sequence[Found], cost: Sequence[Cost], networks: Sequence[Network]
+    curves: Sequence[Curve],
+    rho_curve: Curve,
+    optimum: Sequence[Optimum],
+    cost: Sequence[Cost],
+    networks: Sequence[Network],
 ) -> go.Figure:
     """Return the figure: error over n and over ρ, best ρ, cost of other ρ, and the network."""
     titles = [
@@ -117,14 +121,14 @@ def draw(
     c = rho_curve
     add(1, 4, points("simulated", c.x, c.simulated, c.spread, BLUE), line("Theorem 1", c.x, c.theorem, GREY))
     add(1, 4, line("same n, linearized", c.x, c.same_n, ORANGE, "dash"))
-    every = np.concatenate([np.append(f.paper[1:], f.simulated[1:]) for f in found])
+    every = np.concatenate([np.append(f.paper[1:], f.simulated[1:]) for f in optimum])
     ends = np.array([every.min() / 1.3, every.max() * 1.3])
     add(2, 1, line("equal", ends, ends, GREY, width=1))
     for logistic, name, colour, symbol in (
         (True, "logistic: q<sup>3/5</sup> I<sup>3/5</sup>", BLUE, "circle"),
         (False, "regression: (σ²)<sup>2/5</sup> q<sup>3/5</sup>", ORANGE, "square"),
     ):
-        some = [f for f in found if f.logistic == logistic]
+        some = [f for f in optimum if f.logistic == logistic]
         paper, sim, spread, same = (
             np.concatenate([getattr(f, kind)[1:] for f in some]) for kind in ("paper", "simulated", "spread", "same_n")
         )
@@ -133,7 +137,7 @@ def draw(
         add(2, 1, points(name, paper, sim, sim * spread, colour, symbol).update(text=what, hovertemplate=hover))
         cross = {"symbol": "cross-thin", "size": 9, "line": {"width": 1.5, "color": colour}}
         add(2, 1, go.Scatter(x=paper, y=same, mode="markers", marker=cross, showlegend=False, hoverinfo="skip"))
-    for f in found:
+    for f in optimum:
         if "f*''" in f.name:  # the one that the weights know nothing of
             at = {"x": np.log10(f.paper[1]), "y": np.log10(f.simulated[1])}
             figure.add_annotation(
@@ -209,7 +213,8 @@ def finish(figure: go.Figure) -> go.Figure:
         title={
             "text": "HAR's theory against simulation",
             "subtitle": {
-                "text": "Bars are two standard errors. Panels 1 and 2 are of the logistic loss, with one ρ but where it is said to jump."
+                "text": "Bars are two standard errors. Panels 1 and 2 are of the logistic loss, with one ρ but where "
+                "it is said to jump."
             },
             "font_size": 22,
             "x": 0.02,

@@ -21,7 +21,7 @@ def figure_3_truth(x: Floats) -> Floats:
 
 
 class Stack(nn.Module):
-    """M linear layers side by side, for M networks at once: inputs [M·n, in] to outputs [M·n, out], network by network."""
+    """M linear layers side by side, for M networks at once: inputs [M·n, in] to outputs [M·n, out], by network."""
 
     def __init__(self, networks: int, inputs: int, outputs: int, reach: float) -> None:
         super().__init__()

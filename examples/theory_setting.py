@@ -166,7 +166,7 @@ class Setting:
         return float(at_ends + jump @ (np.sqrt(left[1] / left[0]) + np.sqrt(right[1] / right[0]))) / 2
 
     def linearized(self, rho: Floats, every: int = 1) -> Floats:
-        """Return E (f̂ − f*)² for qI(f − f*) − 2(ρf')' = noise at this very n, solved on every so many of GRID's points."""
+        """Return E (f̂ − f*)² for qI(f − f*) − 2(ρf')' = noise at this n, solved on every so many of GRID's points."""
         points = slice(every // 2, None, every)  # again halfway between evenly spaced ones
         f, group, score = self.f[points], self.group[points], self.score_variance[points]
         size, a, b = len(f), self.density[group] * self.information[points], 2 * np.asarray(rho)[group]
@@ -199,13 +199,13 @@ class Setting:
 def best_scale(objective: Callable[[Floats], float], rho: Floats, tolerance: float = 0.05) -> Floats:
     """Return the multiple of ρ [k] with the smallest objective, sought over five orders of magnitude."""
     centre = np.log(3e-5) - np.log(rho).mean()
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log_scale: np.log(objective(np.exp(log_scale) * rho)),
         bounds=(centre - 6, centre + 6),
         method="bounded",
         options={"xatol": tolerance},
     )
-    return np.exp(found.x) * rho
+    return np.exp(optimum.x) * rho
 
 
 def best_rho(objective: Callable[[Floats], float], start: Floats, tolerance: float = 0.05) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-# As `make test &` begins, Ctrl-C is ignored, and so it would be by what the tests start.
+# In `make test &` Ctrl-C is ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -60,6 +60,6 @@ def no_training(monkeypatch):
     def trained(*_, **__):
         raise AssertionError("this must be refused before anything is trained")
 
-    monkeypatch.setattr("skedastic.pipeline.train", trained)
+    monkeypatch.setattr("skedastic.pipeline.steps.train", trained)
     monkeypatch.setattr("skedastic.noise.estimate.train", trained)
     monkeypatch.setattr("skedastic.runs.seeds.mapped", trained)

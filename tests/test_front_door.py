@@ -8,7 +8,7 @@ from skedastic.pipeline import compare, fit
 from skedastic.runtime.lazy import homes
 
 
-def test_what_is_named_is_what_the_packages_have() -> None:
+def test_every_name_is_that_of_its_module() -> None:
     assert (sk.fit, sk.compare) == (fit, compare)
     assert all(getattr(sk, name).__module__ == home for name, home in homes("skedastic").items())
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import SOURCE
 
 PACKAGE = SOURCE / "skedastic"
-EVERYWHERE = {"errors", "configurable", "version"}  # what every package may import
+EVERYWHERE = {"errors", "configurable", "version"}  # modules that every package may import
 LAYERS = {  # the packages that each may import, besides itself
     "configurable": set(),
     "runtime": set(),
@@ -80,7 +80,7 @@ def test_every_package_has_its_layer() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
+def test_a_layer_imports_only_layers_below_it(layer: str) -> None:
     allowed = LAYERS[layer] | {layer} | EVERYWHERE
     for file in (PACKAGE / layer).rglob("*.py"):
         for name in imports(file):
@@ -91,7 +91,7 @@ def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
                 assert top in THIRD_PARTY[layer] | STANDARD, f"{file.name} of {layer} imports {name}"
 
 
-def test_what_every_package_may_import_imports_nothing_else_of_ours() -> None:
+def test_the_packages_that_all_may_import_import_nothing_else_of_ours() -> None:
     for name in EVERYWHERE:
         files = list((PACKAGE / name).glob("*.py")) or [PACKAGE / f"{name}.py"]
         ours = {i.split(".")[1] for file in files for i in imports(file) if i.startswith("skedastic.")}
@@ -114,7 +114,7 @@ def test_at_most_six_modules_stand_loose() -> None:
     "name", ["__init__.py", "errors.py", "configurable/__init__.py", "version.py", "cli/__init__.py"]
 )
 def test_the_front_doors_import_nothing_heavy(name: str) -> None:
-    for node in ast.parse((PACKAGE / name).read_text("utf-8")).body:  # at the top only: verbs import what they need
+    for node in ast.parse((PACKAGE / name).read_text("utf-8")).body:  # at the top only: verbs import the rest inside
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
             assert (module or "").partition(".")[0] in STANDARD | {"click", "skedastic"}, f"{name} imports {module}"

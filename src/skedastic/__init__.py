@@ -20,7 +20,7 @@ from skedastic.version import __version__ as __version__
 if TYPE_CHECKING:
     from skedastic.errors import UserError as UserError
     from skedastic.pipeline import compare as compare
-    from skedastic.pipeline import fit as fit
+    from skedastic.pipeline.from_python import fit as fit
     from skedastic.runs.load import load as load
     from skedastic.runs.load import load_summary as load_summary
     from skedastic.settings.config import Config as Config
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Return what is named above, a method by the name of its class (sk.HAR), or a package (sk.core).
+    """Return a name of the block above, a method by the name of its class (sk.HAR), or a package (sk.core).
 
-    Methods are found, not listed: editors and type checkers see them as Any, and `dir(skedastic)` has them all. Import one
-    from its module, as in `from skedastic.methods.har import HAR`, where its type is wanted.
+    Methods are discovered: editors and type checkers see them as Any, and `dir(skedastic)` has them all. To have the
+    type of one, import it from its module, as in `from skedastic.methods.har import HAR`.
     """
     home = {**homes(__name__), **method_classes()}.get(name)
     return submodule(__name__, name) if home is None else getattr(import_module(home), name)

@@ -1,4 +1,4 @@
-"""What a user is told when something they gave can't be used: one line, exit status 2."""
+"""Errors for users: one line about a value that can't be used, and exit status 2."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ LONGEST = 200  # characters that are shown of a value
 
 
 class UserError(ValueError):
-    """Something the user gave can't be used. Its message is one line: where and what was given, the rule, the way out.
+    """A value that the user gave can't be used. The message is one line: the place, the value, the rule, the way out.
 
     Parameters
     ----------
     rule : str
-        What is right, and the way out.
+        The rule that the value breaks, and the way out.
     setting : str
         Where the value was given: a setting such as "train.lr", an option such as "--resume", a file, or a place in
         one such as "good.csv, line 5, column 'price'".
     value : object
-        What was given there; None where nothing was, or where it can't be shown.
-    given : str
-        How the message shows the two; as "setting=value" when empty, text in quotes, and without a value as "setting".
+        The value that was given there; None where there was none, or where it can't be shown.
+    given : str, optional
+        How the message shows setting and value. By default "setting=value", with text in quotes, or "setting" alone
+        where there is no value. Empty where the rule is a whole sentence that names them.
 
-    Raises nothing of its own. `str` of it is "given: rule", or "rule" alone where nothing says what was given.
+    The message is "given: rule", or the rule alone where `given` is empty.
     """
 
-    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str = "") -> None:
+    def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str | None = None) -> None:
         value = _plain(value)
-        given = given or (setting if value is None else f"{setting}={_one_line(repr(value))}")
+        if given is None:
+            given = setting if value is None else f"{setting}={_one_line(repr(value))}"
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule, self.given = setting, value, rule, given
 
     def at(self, place: str) -> UserError:
-        """Return the same error with the place where it was met, such as a file, said first."""
+        """Return the same error with the place where it occurred, such as a file, in front."""
         setting = f"{place}, {self.setting}" if self.setting else place
         given = f"{place}: {self.given}" if self.given else place
         return UserError(self.rule, setting=setting, value=self.value, given=given)
 
     def adding(self, way: str) -> UserError:
-        """Return the same error with a way out, or what is kept, said last."""
+        """Return the same error with a text at its end, such as a way out."""
         return UserError(f"{self.rule}{way}", setting=self.setting, value=self.value, given=self.given)
 
     def __reduce__(self) -> tuple[Callable[..., UserError], tuple[Any, ...]]:
-        """Let it cross from a process to another with its fields."""
+        """Let the error cross from one process to another with its fields."""
         return _rebuilt, (type(self), self.rule, self.setting, self.value, self.given)
 
 
@@ -64,7 +66,7 @@ def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object, given
 
 
 class Interrupted(Exception):
-    """The user ended it, and it can be gone on with; the message says how."""
+    """The user interrupted a run that can be resumed; the message says how."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -75,7 +77,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise UserError where the value of setting `name` is none of the known ones."""
+    """Raise UserError where the value of setting `name` is not a known one."""
     known = list(known)
     if value not in known:
         rule = f"must be one of {', '.join(known)}{suggestion(str(value), known)}"
@@ -83,7 +85,7 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for a `name` that is no `kind`, with the nearest right one and what there is."""
+    """Return the error for a `name` that is no `kind`; it has the nearest right name and the known names."""
     known = list(known)
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
     close = suggestion(name, known).removeprefix("; ")

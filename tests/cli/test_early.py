@@ -1,4 +1,4 @@
-"""The early checks: they answer without torch or pandas, and refuse nothing that the deep ones would take."""
+"""The early checks: they need neither torch nor pandas, and refuse nothing that the later checks accept."""
 
 import gzip
 import json
@@ -17,75 +17,79 @@ from PIL import Image
 
 from skedastic.cli import early
 from skedastic.data import open_source
-from skedastic.errors import UserError
 from skedastic.settings.layers import layered
 from skedastic.settings.methods import compared_methods, the_method
 from skedastic.settings.reading import build_config
 from tests.support.paths import SOURCE
+from tests.support.refusals import refused
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "transformers", "PIL")
-AT_ONCE = [
-    ("fit nowhere.csv --target quality", "nowhere.csv: no such file"),
-    ("fit digit", "did you mean 'digits'?"),
-    ("fit *.csvv --target quality", "no file matches"),
-    ("fit notes.txt --target quality", "ends in '.txt'"),
-    ("fit", "no SOURCE"),
-    ("fit good.csv", "name it with --target (columns: width, height, depth, quality)"),
-    ("fit good.csv --target qualty", "good.csv: unknown target column 'qualty'; did you mean 'quality'?"),
-    ("fit good.jsonl --target qualty", "did you mean 'quality'?"),
-    ("fit good.csv --target quality --text widht", "unknown feature column 'widht'; did you mean 'width'?"),
-    ("fit good.csv --target quality --numeric widht", "did you mean 'width'?"),
-    ("fit good.csv --target quality --categorical widht", "did you mean 'width'?"),
-    ("fit good.csv --target quality --ignore widht", "unknown column to ignore 'widht'; did you mean 'width'?"),
-    ("fit good.csv --target quality --groups widht", "unknown groups column 'widht'; did you mean 'width'?"),
-    ("fit good.csv --target quality --groups width,heigth", "did you mean 'height'?"),
-    ("fit good.csv --target quality --group-by widht", "unknown column to group by 'widht'"),
-    ("fit good.csv --target quality --split widht", "unknown split column 'widht'"),
-    ("fit good.csv --target quality --truth widht", "unknown truth column 'widht'"),
-    ("fit good.csv --target quality --image widht", "unknown image column 'widht'"),
-    ("fit good.csv --annotators widht", "unknown annotators column 'widht'"),
-    ("fit good.csv --target quality --test nowhere.csv", "nowhere.csv: no such file"),
-    ("fit good.csv --target quality --reference nowhere.csv", "nowhere.csv: no such file"),
-    ("fit good.csv --target quality --labels nowhere.csv", "nowhere.csv: no such file"),
-    ("fit good.csv --target quality --method haar", "unknown method 'haar'; did you mean 'har'?"),
-    ("fit good.csv --target quality --method haar(strength=1)", "did you mean 'har'?"),
-    ("fit good.csv --target quality --set method=haar", "did you mean 'har'?"),
-    ("compare good.csv --target quality --methods erm,haar", "did you mean 'har'?"),
+AT_ONCE = [  # a command line, the setting and the value that it is refused for, and a few words of the rule
+    ("fit nowhere.csv --target quality", "nowhere.csv", None, "no such file"),
+    ("fit digit", "digit", None, "did you mean 'digits'?"),
+    ("fit *.csvv --target quality", "*.csvv", None, "no file matches"),
+    ("fit notes.txt --target quality", "notes.txt", None, "ends in '.txt'"),
+    ("fit", "source", None, "skedastic fit digits"),
+    ("fit good.csv", "target", None, "(columns: width, height, depth, quality)"),
+    ("fit good.csv --target qualty", "good.csv, target column", "qualty", "did you mean 'quality'?"),
+    ("fit good.jsonl --target qualty", "good.jsonl, target column", "qualty", "did you mean 'quality'?"),
+    ("fit good.csv --target quality --text widht", "good.csv, feature column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --numeric widht", "good.csv, feature column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --categorical widht", "good.csv, feature column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --ignore widht", "good.csv, column to ignore", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --groups widht", "good.csv, groups column", "widht", "did you mean 'width'?"),
     (
-        "compare good.csv --target quality --preset har-tabel1",
-        "unknown preset 'har-tabel1'; did you mean 'har-table1'?",
+        "fit good.csv --target quality --groups width,heigth",
+        "good.csv, groups column",
+        "heigth",
+        "did you mean 'height'?",
     ),
-    ("estimate good.csv --target qualty", "did you mean 'quality'?"),
-    ("methods haar", "did you mean 'har'?"),
-    ("fit good.csv --target quality --set train.lr", "write key=value"),
     (
-        "fit good.csv --target quality --set train.epcohs=3",
-        "unknown setting 'train.epcohs'; did you mean 'train.epochs'?",
+        "fit good.csv --target quality --group-by widht",
+        "good.csv, column to group by",
+        "widht",
+        "did you mean 'width'?",
     ),
-    ("fit good.csv --target quality --set trian.lr=3", "unknown setting 'trian'; did you mean 'train'?"),
-    ("fit --config unknown.toml", "unknown setting 'train.epcohs'; did you mean 'train.epochs'?"),
-    ("fit good.csv --target quality --test 1.5", "test=1.5: must be a share of the rows in (0, 1)"),
-    ("fit --config nowhere.toml", "No such file"),
-    ("fit --config broken.toml", "is not TOML"),
-    ("fit good.csv --target quality --out mine", "exists and is not empty"),
-    ("fit good.csv --target quality --out mine --force", "did not write"),
-    ("fit good.csv --target quality --out good.csv", "is a file"),
-    ("fit digits --epcohs 3", "--epochs"),
-    ("fit digits --seed x", "'x' is not a valid integer"),
-    ("fitt digits", "unknown verb 'fitt'; did you mean 'fit'?"),
-    ("predict nowhere good.csv --out new.csv", "'nowhere' is not a run folder"),
-    ("predict whole nowhere.csv --out new.csv", "nowhere.csv: no such file"),
-    ("predict whole good.csv --keep widht --out new.csv", "unknown column to keep 'widht'; did you mean 'width'?"),
-    ("predict whole good.csv --out good.csv", "is there already"),
-    ("predict whole good.csv --out new.txt", "the name must end in .csv"),
-    ("evaluate nowhere good.csv", "'nowhere' is not a run folder"),
-    ("evaluate whole nowhere.csv", "nowhere.csv: no such file"),
-    ("suspects nowhere", "'nowhere' is not a run folder"),
-    ("suspects whole --out good.csv", "is there already"),
-    ("export nowhere --out net.onnx", "'nowhere' is not a run folder"),
-    ("export whole --out good.csv", "is there already"),
-    ("export whole --rows nowhere.csv --out net.onnx", "nowhere.csv: no such file"),
-    ("show nowhere", "'nowhere' is not a run folder"),
+    ("fit good.csv --target quality --split widht", "good.csv, split column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --truth widht", "good.csv, truth column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --image widht", "good.csv, image column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --annotators widht", "good.csv, annotators column", "widht", "did you mean 'width'?"),
+    ("fit good.csv --target quality --test nowhere.csv", "nowhere.csv", None, "no such file"),
+    ("fit good.csv --target quality --reference nowhere.csv", "nowhere.csv", None, "no such file"),
+    ("fit good.csv --target quality --labels nowhere.csv", "nowhere.csv", None, "no such file"),
+    ("fit good.csv --target quality --method haar", "method", "haar", "did you mean 'har'?"),
+    ("fit good.csv --target quality --method haar(strength=1)", "method", "haar", "did you mean 'har'?"),
+    ("fit good.csv --target quality --set method=haar", "method", "haar", "did you mean 'har'?"),
+    ("compare good.csv --target quality --methods erm,haar", "method", "haar", "did you mean 'har'?"),
+    ("compare good.csv --target quality --preset har-tabel1", "preset", "har-tabel1", "did you mean 'har-table1'?"),
+    ("estimate good.csv --target qualty", "good.csv, target column", "qualty", "did you mean 'quality'?"),
+    ("methods haar", "method", "haar", "did you mean 'har'?"),
+    ("fit good.csv --target quality --set train.lr", "--set", "train.lr", "write key=value"),
+    ("fit good.csv --target quality --set train.epcohs=3", "setting", "train.epcohs", "did you mean 'train.epochs'?"),
+    ("fit good.csv --target quality --set trian.lr=3", "setting", "trian", "did you mean 'train'?"),
+    ("fit --config unknown.toml", "setting", "train.epcohs", "did you mean 'train.epochs'?"),
+    ("fit good.csv --target quality --test 1.5", "test", 1.5, "in (0, 1)"),
+    ("fit --config nowhere.toml", "nowhere.toml", None, "No such file"),
+    ("fit --config broken.toml", "broken.toml", None, "not TOML"),
+    ("fit good.csv --target quality --out mine", "--out", "mine", "not empty"),
+    ("fit good.csv --target quality --out mine --force", "--out", "mine", "did not write"),
+    ("fit good.csv --target quality --out good.csv", "--out", "good.csv", "it is a file"),
+    ("fit digits --epcohs 3", "--epcohs", None, "--epochs"),
+    ("fit digits --seed x", "--seed", None, "'x' is not a valid integer"),
+    ("fitt digits", "verb", "fitt", "did you mean 'fit'?"),
+    ("predict nowhere good.csv --out new.csv", "nowhere", None, "not a run folder"),
+    ("predict whole nowhere.csv --out new.csv", "nowhere.csv", None, "no such file"),
+    ("predict whole good.csv --keep widht --out new.csv", "good.csv, column to keep", "widht", "did you mean 'width'?"),
+    ("predict whole good.csv --out good.csv", "--out", "good.csv", "there already"),
+    ("predict whole good.csv --out new.txt", "--out", "new.txt", "must end in .csv"),
+    ("evaluate nowhere good.csv", "nowhere", None, "not a run folder"),
+    ("evaluate whole nowhere.csv", "nowhere.csv", None, "no such file"),
+    ("suspects nowhere", "nowhere", None, "not a run folder"),
+    ("suspects whole --out good.csv", "--out", "good.csv", "there already"),
+    ("export nowhere --out net.onnx", "nowhere", None, "not a run folder"),
+    ("export whole --out good.csv", "--out", "good.csv", "there already"),
+    ("export whole --rows nowhere.csv --out net.onnx", "nowhere.csv", None, "no such file"),
+    ("show nowhere", "nowhere", None, "not a run folder"),
 ]
 RUN_ALL = f"""
 import contextlib, io, json, sys
@@ -97,8 +101,10 @@ for line in json.load(sys.stdin):
             main(line.split(" "))
         status = 0
     except SystemExit as stop:
-        status = stop.code
-    print(json.dumps([status, err.getvalue(), [m for m in {HEAVY} if m in sys.modules]]))
+        status, error = stop.code, stop.__context__
+    setting = getattr(error, "setting", None) or getattr(error, "option_name", None) or error.param.opts[0]
+    refusal = setting, getattr(error, "value", None), getattr(error, "rule", err.getvalue())
+    print(json.dumps([status, refusal, err.getvalue(), [m for m in {HEAVY} if m in sys.modules]]))
 """
 
 
@@ -119,27 +125,27 @@ def files(here, numbers):
 
 
 def test_slips_are_refused_without_anything_heavy(files):
-    answer = python(RUN_ALL, input=json.dumps([line for line, _ in AT_ONCE]), check=True)
-    answers = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert len(answers) == len(AT_ONCE)
-    for (line, words), (status, err, heavy) in zip(AT_ONCE, answers, strict=True):
+    done = python(RUN_ALL, input=json.dumps([line for line, *_ in AT_ONCE]), check=True)
+    stops = [json.loads(line) for line in done.stdout.splitlines()]
+    for (line, setting, value, words), (status, refusal, err, heavy) in zip(AT_ONCE, stops, strict=True):
         assert (status, heavy) == (2, []), f"{line}: {err}"
         assert err.startswith("error: "), line
         assert err.count("\n") == 1, line
-        assert words in err, f"{line}: {err}"
+        assert refusal[:2] == [setting, value], f"{line}: {err}"
+        assert words in refusal[2], f"{line}: {err}"
 
 
 def test_columns_of_parquet_are_known_without_pandas_or_torch(files):
     code = "import sys; from skedastic.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'pandas', 'sklearn', 'scipy') if m in sys.modules])"
-    answer = python(code, "fit", "good.parquet", "--target", "qualty", check=True)
-    assert "did you mean 'quality'?" in answer.stderr
-    assert answer.stdout == "[]\n"
+    done = python(code, "fit", "good.parquet", "--target", "qualty", check=True)
+    assert "did you mean 'quality'?" in done.stderr
+    assert done.stdout == "[]\n"
 
 
-def test_the_first_line_says_what_is_read_before_torch_is_imported(files):
-    answer = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
-    reading, error = answer.stderr.splitlines()
+def test_the_first_line_names_the_source_before_torch_is_imported(files):
+    done = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
+    reading, error = done.stderr.splitlines()
     assert reading == "reading good.csv: 4 columns"
     assert error.startswith("error: train.lr=0")
 
@@ -218,7 +224,7 @@ def forms(here, numbers):
     ],
     ids=str,
 )
-def test_what_can_be_read_passes(settings, forms):
+def test_every_form_of_source_passes(settings, forms):
     early.check_data(settings)
     assert len(open_source(**build_config(settings).column_roles, source=settings["source"]))
 
@@ -226,7 +232,7 @@ def test_what_can_be_read_passes(settings, forms):
 def test_only_the_sources_that_a_verb_reads_are_looked_for(here):
     settings = {"source": "good.csv", "target": "quality", "test": "nowhere.csv"}
     early.check_data(settings, beside=("reference",))
-    with pytest.raises(UserError, match="no such file"):
+    with refused("nowhere.csv", None, rule="no such file"):
         early.check_data(settings)
     for test in ("none", "0.2", 0.2):
         early.check_data(settings | {"test": test})
@@ -258,5 +264,5 @@ def test_methods_that_can_be_compared_pass(methods):
 def test_all_stands_for_every_method():
     early.check_methods({"methods": "all"})
     early.check_methods({})
-    with pytest.raises(UserError, match="unknown method 'all'"):
+    with refused("method", "all"):
         early.check_methods({"methods": "erm,all"})

@@ -14,6 +14,7 @@ from skedastic.models import make
 from tests.reference import jacobian as literal
 from tests.reference.filled import fill, images
 from tests.support.paths import FIXTURES
+from tests.support.refusals import refused
 
 GRADIENTS = ("implicit", "exact", "finite")
 
@@ -191,33 +192,29 @@ def test_more_strength_moves_the_loss_up_along_the_jacobian(kind):
 
 def test_bad_strength_is_refused():
     net, (x, y, _) = network(), data()
-    with pytest.raises(ValueError, match="at least 0"):
-        regularized_loss(net, x, y, -0.1)
-    with pytest.raises(ValueError, match="at least 0"):
-        regularized_loss(net, x, y, float("nan"))
+    for value in (-0.125, float("nan")):
+        with refused("strength", pytest.approx(value, nan_ok=True)):
+            regularized_loss(net, x, y, value)
     for value in (-1.0, float("nan"), float("inf")):
         strength = torch.full((len(y),), 0.1, dtype=x.dtype)
         strength[1] = value
-        with pytest.raises(ValueError, match=rf"strength={value:g}\): strength must be finite and at least 0"):
+        with refused("strength", pytest.approx(value, nan_ok=True)):
             regularized_loss(net, x, y, strength)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("setting", "value"),
     [
-        (
-            {"gradient": "implict"},
-            "gradient='implict': must be one of implicit, exact, finite; did you mean 'implicit'",
-        ),
-        ({"norm": "sum"}, "norm='sum': must be one of joint, layers"),
-        ({"affine": "both"}, "affine='both': must be one of after, before"),
-        ({"reduction": "none"}, "reduction='none': must be one of sum, mean"),
-        ({"selection": "random"}, "selection='random': must be one of largest, drawn"),
-        ({"step": -1.0}, "step=-1.0: must be a number above 0"),
-        ({"step": float("inf")}, "must be a number above 0 and finite"),
-        ({"step": float("nan")}, "step=nan: must be a number above 0"),
+        ("gradient", "implict"),
+        ("norm", "sum"),
+        ("affine", "both"),
+        ("reduction", "none"),
+        ("selection", "random"),
+        ("step", -1.0),
+        ("step", float("inf")),
+        ("step", float("nan")),
     ],
 )
-def test_a_penalty_of_no_kind_is_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        JacobianPenalty(**settings)
+def test_a_penalty_of_no_kind_is_refused(setting, value):
+    with refused(setting, value):
+        JacobianPenalty(**{setting: value})

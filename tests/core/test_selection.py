@@ -12,6 +12,7 @@ from skedastic.core.jacobian import cross_entropy
 from skedastic.core.selection import probabilities, select
 from skedastic.models import make
 from tests.reference.jacobian import losses
+from tests.support.refusals import refused
 
 
 def network(norm: type[nn.Module] = nn.LayerNorm, dropout: float = 0.0) -> nn.Sequential:
@@ -39,7 +40,7 @@ def full(net, x, y, strength, **options):
 @pytest.mark.parametrize("norm", ["joint", "layers"])
 @pytest.mark.parametrize("affine", ["after", "before"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_a_part_gets_what_it_gets_when_everyone_takes_the_second_pass(norm, affine, reduction):
+def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm, affine, reduction):
     net, (x, y, strength) = network(), data()
     options = {"norm": norm, "affine": affine, "reduction": reduction}
     part = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(**options))
@@ -243,10 +244,10 @@ def test_the_drawn_gradient_is_unbiased():
 
 @pytest.mark.parametrize("value", [0.0, 1.5, -0.1, float("nan"), "some"])
 def test_a_share_out_of_range_is_refused(value):
-    with pytest.raises(ValueError, match=r"^select=.*must be .*\(0, 1\], or auto"):
+    with refused("select", value):
         JacobianPenalty(select=value)
 
 
 def test_a_share_is_for_implicit_only():
-    with pytest.raises(ValueError, match="gradient=implicit"):
+    with refused("select", 0.5, rule="is for gradient=implicit"):
         JacobianPenalty(gradient="exact", select=0.5)

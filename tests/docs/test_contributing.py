@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md is a whole method: one file, found, tested, listed without being named elsewhere."""
+"""The example of CONTRIBUTING.md is a whole method: one file, discovered, tested and listed by itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def blocks() -> list[str]:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """Return what a Python prints to which the methods in `folder` belong too."""
+    """Return the output of a Python process in which the methods in `folder` belong to the package."""
     (folder / "with_example.py").write_text(PLUGIN.format(folder=str(folder / "methods")), "utf-8")
     path = os.pathsep.join([str(folder), *filter(None, sys.path)])
     done = subprocess.run(

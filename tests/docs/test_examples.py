@@ -17,7 +17,8 @@ from skedastic.cli import main
 from skedastic.settings.presets import settings as settings_of
 from tests.support.paths import ROOT
 
-COMMANDS = re.findall(r"^skedastic .+$", (ROOT / "docs" / "guide" / "examples.md").read_text("utf-8"), re.MULTILINE)
+PAGE = (ROOT / "docs" / "guide" / "examples.md").read_text("utf-8").replace("\\\n", " ")
+COMMANDS = re.findall(r"^skedastic .+$", PAGE, re.MULTILINE)
 SMALL = {
     "compare": ["--limit", "300", "--epochs", "2", "--seeds", "1", "--jobs", "1", "--out", "run"],
     "estimate": ["--limit", "300", "--epochs", "1", "--json"],

@@ -1,4 +1,4 @@
-"""docs/reference is what docs/generate.py writes."""
+"""docs/reference is the output of docs/generate.py."""
 
 import importlib.util
 

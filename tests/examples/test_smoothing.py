@@ -30,12 +30,12 @@ def example(loss: str, n: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 def test_equals_the_dense_minimizer(loss: str, lam: float, rho: list[float], breaks: list[float]) -> None:
     x, y = example(loss)
     nodes, values = getattr(literal, loss)(x, y, rho, lam, breaks)
-    found = smooth(x, y, rho, lam, breaks=breaks, loss=loss)  # type: ignore[arg-type]
-    assert found.converged
-    np.testing.assert_array_equal(found.nodes, nodes)
-    np.testing.assert_allclose(found.values, values, atol=1e-8)
+    fitted = smooth(x, y, rho, lam, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+    assert fitted.converged
+    np.testing.assert_array_equal(fitted.nodes, nodes)
+    np.testing.assert_allclose(fitted.values, values, atol=1e-8)
     expected = literal.objective(nodes, values, x, y, rho, lam, breaks, loss)
-    np.testing.assert_allclose(found.objective, expected, rtol=1e-10)
+    np.testing.assert_allclose(fitted.objective, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -43,13 +43,13 @@ def test_no_function_on_a_finer_grid_is_better(loss: str) -> None:
     # The straight lines between data points and breaks are the minimizer over all functions, not only over themselves.
     x, y = example(loss, n=12)
     rho, breaks = [1.0, 20.0], [0.5]
-    found = smooth(x, y, rho, 0.01, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+    fitted = smooth(x, y, rho, 0.01, breaks=breaks, loss=loss)  # type: ignore[arg-type]
     grid = np.unique(np.concatenate([x, breaks, np.linspace(0, 1, 101)]))
-    best = literal.objective(grid, found(grid), x, y, rho, 0.01, breaks, loss)
-    np.testing.assert_allclose(best, found.objective, rtol=1e-10)
+    best = literal.objective(grid, fitted(grid), x, y, rho, 0.01, breaks, loss)
+    np.testing.assert_allclose(best, fitted.objective, rtol=1e-10)
     rng = np.random.default_rng(1)
     for size in (1e-2, 1e-4):
-        moved = found(grid) + size * rng.normal(size=(20, len(grid)))
+        moved = fitted(grid) + size * rng.normal(size=(20, len(grid)))
         assert all(literal.objective(grid, f, x, y, rho, 0.01, breaks, loss) > best for f in moved)
 
 
@@ -60,9 +60,9 @@ def test_breaks_at_a_data_point_between_two_and_outside_all(loss: str) -> None:
     for breaks in ([0.4], [0.45], [0.1], [0.9], [0.1, 0.41, 0.42, 0.5, 0.9]):
         rho = [3.0**k for k in range(len(breaks) + 1)]
         nodes, values = getattr(literal, loss)(x, y, rho, 0.05, breaks)
-        found = smooth(x, y, rho, 0.05, breaks=breaks, loss=loss)  # type: ignore[arg-type]
-        np.testing.assert_array_equal(found.nodes, nodes)
-        np.testing.assert_allclose(found.values, values, atol=1e-8)
+        fitted = smooth(x, y, rho, 0.05, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(fitted.nodes, nodes)
+        np.testing.assert_allclose(fitted.values, values, atol=1e-8)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -86,8 +86,8 @@ def test_only_the_product_of_lambda_and_rho_matters_and_a_break_of_equal_rho_doe
 
 def test_squared_loss_is_linear_in_y_and_logistic_loss_odd() -> None:
     x, y = example("squared")
-    found = smooth(x, y, 1, 0.01, loss="squared")
-    np.testing.assert_allclose(smooth(x, 3 * y + 5, 1, 0.01, loss="squared")(x), 3 * found(x) + 5, atol=1e-9)
+    fitted = smooth(x, y, 1, 0.01, loss="squared")
+    np.testing.assert_allclose(smooth(x, 3 * y + 5, 1, 0.01, loss="squared")(x), 3 * fitted(x) + 5, atol=1e-9)
     x, y = example("logistic")
     np.testing.assert_allclose(smooth(x, -y, 1, 0.01)(x), -smooth(x, y, 1, 0.01)(x), atol=1e-9)
 
@@ -108,32 +108,32 @@ def test_a_large_lambda_gives_a_constant() -> None:
 
 def test_a_small_lambda_interpolates() -> None:
     x, y = example("squared")
-    found = smooth(x, y, 1, 1e-14, loss="squared")
-    np.testing.assert_allclose(found(x), y, atol=1e-7)
+    fitted = smooth(x, y, 1, 1e-14, loss="squared")
+    np.testing.assert_allclose(fitted(x), y, atol=1e-7)
     x, y = example("logistic")
-    found = smooth(x, y, 1, 1e-14)
-    assert found.converged
-    assert (y * found(x) > 10).all()
+    fitted = smooth(x, y, 1, 1e-14)
+    assert fitted.converged
+    assert (y * fitted(x) > 10).all()
     halved = smooth(x, y, 1, 1e-28)  # f grows by about log 2 for every halving of λ
-    assert 25 < np.abs(halved(x)).min() - np.abs(found(x)).min() + 10 < 45
+    assert 25 < np.abs(halved(x)).min() - np.abs(fitted(x)).min() + 10 < 45
 
 
 def test_separable_labels_have_a_finite_minimizer() -> None:
     x = np.linspace(0, 1, 30)
-    found = smooth(x, np.where(x < 0.5, -1, 1), 1, 1e-3)
-    assert found.converged
-    assert 1 < np.abs(found.values).max() < 20
-    assert (np.diff(found.values) > 0).all()
+    fitted = smooth(x, np.where(x < 0.5, -1, 1), 1, 1e-3)
+    assert fitted.converged
+    assert 1 < np.abs(fitted.values).max() < 20
+    assert (np.diff(fitted.values) > 0).all()
 
 
 def test_one_example_of_a_class_among_many_of_the_other() -> None:
     # from the common log-odds a whole Newton step leads far beyond the minimum, where the next system is singular
     x, y = np.linspace(0, 1, 400), np.full(400, -1.0)
     y[150] = 1
-    found = smooth(x, y, 1, 1e-6)
-    assert found.converged
-    assert found.steps < 30
-    np.testing.assert_allclose(found.values, literal.logistic(x, y, [1], 1e-6, [])[1], atol=1e-7)
+    fitted = smooth(x, y, 1, 1e-6)
+    assert fitted.converged
+    assert fitted.steps < 30
+    np.testing.assert_allclose(fitted.values, literal.logistic(x, y, [1], 1e-6, [])[1], atol=1e-7)
 
 
 def test_examples_at_one_place_give_their_mean_or_log_odds() -> None:
@@ -151,10 +151,10 @@ def test_points_next_to_each_other_are_as_good_as_one() -> None:
 
 
 def test_is_constant_outside_the_data_and_keeps_shapes() -> None:
-    found = smooth([0.3, 0.6], [0.0, 1.0], 1, 1e-3, loss="squared")
-    assert found(0.0) == found(0.3)
-    assert found([[0.6, 1.0]]).shape == (1, 2)
-    assert found(0.45) == pytest.approx(0.5)
+    fitted = smooth([0.3, 0.6], [0.0, 1.0], 1, 1e-3, loss="squared")
+    assert fitted(0.0) == fitted(0.3)
+    assert fitted([[0.6, 1.0]]).shape == (1, 2)
+    assert fitted(0.45) == pytest.approx(0.5)
 
 
 GOOD = {"x": [0.1, 0.5, 0.9], "y": [1, -1, 1], "rho": [1.0, 2.0], "lam": 0.1, "breaks": [0.5]}
@@ -225,8 +225,8 @@ def simulated_mse(
         x = rng.random(n) / 2 + (rng.random(n) > density / 2) / 2
         f = np.cos(4 * np.pi * x)
         y = np.where(rng.random(n) < expit(f), 1.0, -1.0) if loss == "logistic" else f + rng.normal(size=n)
-        found = smooth(x, y, np.broadcast_to(rho, 2), 1.0, breaks=[0.5], loss=loss)  # type: ignore[arg-type]
-        errors.append(((found(MIDPOINTS) - TRUTH) ** 2).reshape(2, -1).mean(1) / 2)
+        fitted = smooth(x, y, np.broadcast_to(rho, 2), 1.0, breaks=[0.5], loss=loss)  # type: ignore[arg-type]
+        errors.append(((fitted(MIDPOINTS) - TRUTH) ** 2).reshape(2, -1).mean(1) / 2)
     return np.array(errors)
 
 
@@ -251,7 +251,7 @@ def squared_bias(f: np.ndarray, rho: list[float], breaks: list[float]) -> float:
 def test_bias_is_that_of_theorem_1_where_f_is_flat_at_the_ends() -> None:
     wave, rho, frequency = np.cos(4 * np.pi * (np.arange(20_000) + 0.5) / 20_000), 1e-5, 4 * np.pi
     expected = predicted_mse(-rho * frequency**2 * wave, 1, 1, rho, 1, 10**9).squared_bias
-    averaged = (1 + 2 * rho * frequency**2) ** -2  # the whole answer for a cosine; in the limit 1
+    averaged = (1 + 2 * rho * frequency**2) ** -2  # the whole value for a cosine; in the limit 1
     np.testing.assert_allclose(squared_bias(wave, [rho], []), averaged * expected, rtol=1e-3)
 
 
@@ -280,16 +280,16 @@ def test_best_rho_goes_with_the_density_to_three_fifths() -> None:
 
 def test_the_prediction_by_hand() -> None:
     # bias² = (2·0.1·3/(2·0.25))² = 1.44; variance = ½·4·¼ / √(2·0.25·2·0.1·5) / 100
-    found = predicted_mse(3, 2, 0.25, 5, 0.1, 100, score_variance=0.5)
-    assert found.squared_bias == pytest.approx(1.44)
-    assert found.variance == pytest.approx(0.5 / np.sqrt(0.5) / 100)
-    assert found.mse == found.squared_bias + found.variance
+    predicted = predicted_mse(3, 2, 0.25, 5, 0.1, 100, score_variance=0.5)
+    assert predicted.squared_bias == pytest.approx(1.44)
+    assert predicted.variance == pytest.approx(0.5 / np.sqrt(0.5) / 100)
+    assert predicted.mse == predicted.squared_bias + predicted.variance
     mixed = predicted_mse([3, 0], [2, 2], 0.25, 5, 0.1, 100)
     assert mixed.squared_bias == pytest.approx(0.72)
     assert mixed.variance == pytest.approx(0.25 / np.sqrt(0.5) / 100)
 
 
-def test_predictions_refuse_what_is_out_of_range() -> None:
+def test_predictions_refuse_values_out_of_range() -> None:
     with pytest.raises(UserError, match=r"density is 0 somewhere; it must be above 0"):
         predicted_mse(1, [1, 0], 1, 1, 1, 10)
     with pytest.raises(UserError, match=r"bend has a value that is not finite"):

@@ -1,17 +1,17 @@
-"""Decoupling: against its definition, and what it refuses."""
+"""Decoupling: against its definition, and on bad input."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from skedastic.errors import UserError
 from skedastic.methods.bases.step import Clock
 from skedastic.methods.decoupling import Decoupling, mean_over
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import decoupling as literal
 from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, same, task, weights
+from tests.support.refusals import refused
 
 
 @pytest.mark.parametrize("least", [0.1, 0.5, 1.0])
@@ -44,29 +44,39 @@ def test_where_all_agree_nothing_is_learned():
 
 def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
     data, net = dataset(), lambda: torch.nn.Sequential(torch.nn.Linear(6, 3))
-    found = [
+    nets = [
         weights(train(make_method(text, {}), data, net, BUDGET, task=task(data)).state.net)
         for text in ("decoupling(warmup=1000000)", "erm", "decoupling(warmup=1)")
     ]
-    assert same(found[0], found[1])
-    assert not same(found[2], found[1])
+    assert same(nets[0], nets[1])
+    assert not same(nets[2], nets[1])
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("decoupling(warmup=-1)", r"method\.warmup="),
-        ("decoupling(least=0)", r"method\.least="),
-        ("sam(base=decoupling)", "at other weights would choose others"),
-        ("mixup(base=decoupling)", "a mixture is of two"),
+        ("decoupling(warmup=-1)", "method.warmup", -1),
+        ("decoupling(least=0)", "method.least", 0),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("sam(base=decoupling)", "decoupling", "at other weights would choose others"),
+        ("mixup(base=decoupling)", "decoupling", "a mixture is of two"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 
 def test_it_takes_two_networks():
     net = make_net()
-    with pytest.raises(UserError, match="decoupling trains two networks"):
+    with refused("model", rule="trains two networks, and model gives the same one twice"):
         train(Decoupling(), dataset(), lambda: net, BUDGET, task=task(dataset()))

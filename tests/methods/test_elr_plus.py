@@ -1,4 +1,4 @@
-"""ELR+: its losses, targets and averages against the literal version, what it keeps, and what it refuses."""
+"""ELR+: its losses, targets and EMAs against the literal version, its memory, and bad input."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from skedastic.core.ema import ema_copy, ramp_up, update_ema
-from skedastic.errors import UserError
 from skedastic.methods.bases.step import Clock, Step
 from skedastic.methods.elr_plus import ELRPlus
 from skedastic.settings.methods import make_method
 from tests.reference import elr_plus as literal
 from tests.support.methods import CLOCK, batch_of, dataset, engine_for, make_net, task
+from tests.support.refusals import refused
 
 
 def plain_net():
@@ -111,19 +111,29 @@ def test_averages_and_ramps():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("elr-plus(lam=-1)", r"method\.lam="),
-        ("elr-plus(beta=1)", r"method\.beta="),
-        ("elr-plus(decay=1)", r"method\.decay="),
-        ("elr-plus(alpha=-1)", r"method\.alpha="),
-        ("elr-plus(ramp=inf)", r"method\.ramp="),
-        ("elr-plus(top_k=0)", r"method\.top_k="),
-        ("elr-plus(loss=gce)", "takes whole-number labels, and a mixture's are soft"),
-        ("mixup(base=elr-plus)", "it mixes examples itself"),
-        ("sam(base=elr-plus)", "moves averages of the weights"),
+        ("elr-plus(lam=-1)", "method.lam", -1),
+        ("elr-plus(beta=1)", "method.beta", 1),
+        ("elr-plus(decay=1)", "method.decay", 1),
+        ("elr-plus(alpha=-1)", "method.alpha", -1),
+        ("elr-plus(ramp=inf)", "method.ramp", float("inf")),
+        ("elr-plus(top_k=0)", "method.top_k", 0),
+        ("elr-plus(loss=gce)", "method.loss", "gce"),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("mixup(base=elr-plus)", "elr-plus", "it mixes examples itself"),
+        ("sam(base=elr-plus)", "elr-plus", "moves EMAs of the weights"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from torch import nn
 
 from skedastic.core.tilted import DROObjective, attentional_weights, effective_size, log_mean_exp
-from skedastic.errors import UserError
 from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.cvar import cvar_weights
@@ -24,6 +23,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, TrainingConfig, train
 from tests.reference import weights as literal
 from tests.support.methods import dataset, make_net, observed, run, same, start, task, weights
+from tests.support.refusals import refused
 
 INF = float("inf")
 
@@ -37,13 +37,13 @@ def batches(n=4, size=7, scale=2.0):
 @pytest.mark.parametrize("gamma", [0.1, 0.9, 1.0])
 def test_absgd_is_algorithm_1(lam, gamma):
     log_s = None
-    for found, expected in zip(batches(), literal.absgd([b.numpy() for b in batches()], lam, gamma, None), strict=True):
-        p, log_s = attentional_weights(found, log_s, lam, gamma)
+    for batch, expected in zip(batches(), literal.absgd([b.numpy() for b in batches()], lam, gamma, None), strict=True):
+        p, log_s = attentional_weights(batch, log_s, lam, gamma)
         np.testing.assert_allclose(p.numpy(), expected, rtol=1e-12)
     from_zero = literal.absgd([b.numpy() for b in batches()], lam, gamma, 0.0)
     log_s = None
-    for found, expected in zip(batches(), from_zero, strict=True):
-        p, log_s = attentional_weights(found, log_s, lam, gamma, first_batch=False)
+    for batch, expected in zip(batches(), from_zero, strict=True):
+        p, log_s = attentional_weights(batch, log_s, lam, gamma, first_batch=False)
         np.testing.assert_allclose(p.numpy(), expected, rtol=1e-12)
 
 
@@ -57,7 +57,7 @@ class Losses(nn.Module):
 
 @pytest.mark.parametrize("kind", ["absgd", "code", "tilted", "cvar", "eg", "group-dro"])
 def test_the_methods_steps_have_these_weights(kind):
-    """The gradient of the objective with respect to each example's loss is p_i/B; batch after batch, through the method."""
+    """The gradient of the objective by each example's loss is p_i/B; batch after batch, through the method."""
     method = {
         "absgd": ABSGD(lam=0.8, gamma=0.4),
         "code": ABSGD(lam=-0.8, gamma=0.4, start="zero", alpha=0.5, uniform=1.0),
@@ -70,15 +70,15 @@ def test_the_methods_steps_have_these_weights(kind):
     state = method.init(task(data), make_net).train()
     g = torch.Generator().manual_seed(2)
     rows = [torch.randperm(50, generator=g)[:8] for _ in range(5)]
-    found = []
+    steps = []
     for chosen in rows:
         batch = Batch(data.x[chosen], data.y[chosen], data.index[chosen], data.group[chosen])
         step = observed(method, state, batch)
         losses = step.out.extra.detach().requires_grad_()
         step = replace(step, out=step.out._replace(extra=losses))
         method.objective(step).total.backward()
-        found.append((losses.detach().double().numpy(), losses.grad.numpy() * len(chosen)))
-    seen = [losses for losses, _ in found]
+        steps.append((losses.detach().double().numpy(), losses.grad.numpy() * len(chosen)))
+    seen = [losses for losses, _ in steps]
     expected = {
         "absgd": lambda: literal.absgd(seen, 0.8, 0.4, None),
         "code": lambda: literal.absgd(seen, -0.8, 0.4, 0.0, alpha=0.5, uniform=1.0),
@@ -93,7 +93,7 @@ def test_the_methods_steps_have_these_weights(kind):
             )
         ],
     }[kind]()  # fmt: skip
-    for (_, p), wanted in zip(found, expected, strict=True):
+    for (_, p), wanted in zip(steps, expected, strict=True):
         np.testing.assert_allclose(p, wanted, rtol=2e-5)
 
 
@@ -148,8 +148,8 @@ def test_no_weight_is_above_b_over_gamma():
     assert float(p.max()) == pytest.approx(8 / 0.25, rel=1e-2)
 
 
-# A convex problem: least squares with weight decay on 40 points, some of them outliers. F_λ has one stationary point for
-# λ > 0, and for λ < 0 one near the least-squares solution.
+# A convex problem: least squares with weight decay on 40 points, some of them outliers. F_λ has one stationary point
+# for λ > 0, and for λ < 0 one near the least-squares solution.
 
 DECAY = 0.1
 
@@ -231,27 +231,29 @@ def test_the_objective_goes_from_the_smallest_to_the_largest_loss():
 
 
 @pytest.mark.parametrize(("method", "lam"), [(ABSGD(lam=-0.5), -0.5), (Tilted(t=-2), -0.5), (Tilted(t=0.4), 2.5)])
-def test_the_history_shows_what_is_minimized(method, lam):
+def test_the_history_shows_the_objective(method, lam):
     data = dataset(48)
     training = TrainingConfig(epochs=2, batch_size=16, lr=1e-9, momentum=0.0, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
-    found = train(method, data, net, training)
+    trained = train(method, data, net, training)
     with torch.no_grad():
-        losses = nn.functional.cross_entropy(found.state.net(data.x), data.y, reduction="none").double()
-    for row in found.history:
+        losses = nn.functional.cross_entropy(trained.state.net(data.x), data.y, reduction="none").double()
+    for row in trained.history:
         assert row["objective"] == pytest.approx(literal.tilted_risk(losses.numpy(), lam), rel=1e-4)
         assert 1 <= row["effective_size"] <= 16
         assert row["largest_weight"] >= 1
         assert "log_s" not in row or np.isfinite(row["log_s"])
-    assert ("log_s" in found.history[0]) == isinstance(method, ABSGD)
+    assert ("log_s" in trained.history[0]) == isinstance(method, ABSGD)
 
 
 def test_tilted_without_tilt_shows_the_mean_loss():
-    found = train(Tilted(t=0.0), dataset(48), make_net, TrainingConfig(epochs=1, batch_size=16, lr=0.01, device="cpu"))
-    assert found.history[0]["objective"] == pytest.approx(found.history[0]["loss"], rel=1e-5)
+    trained = train(
+        Tilted(t=0.0), dataset(48), make_net, TrainingConfig(epochs=1, batch_size=16, lr=0.01, device="cpu")
+    )
+    assert trained.history[0]["objective"] == pytest.approx(trained.history[0]["loss"], rel=1e-5)
 
 
-def test_the_schedule_begins_plainly_and_s_begins_anew_with_each_lambda():
+def test_the_schedule_begins_plainly_and_s_begins_again_with_each_lambda():
     training = TrainingConfig(epochs=4, batch_size=16, lr=0.05, device="cpu")
     data = dataset()
     plain = train(ERM(), data, make_net, training).history
@@ -290,7 +292,7 @@ def test_abadam_is_adamw_on_weighted_gradients():
     """Equation 9, with torch's AdamW for the rest: the weight decay is outside, as it has it."""
     data, training = dataset(32), TrainingConfig(epochs=1, batch_size=32, lr=0.05, weight_decay=0.1, device="cpu")
     net = lambda: nn.Linear(6, 3)  # noqa: E731
-    found = train(make_method("abadam", {"lam": 0.5}), data, net, training, seed=4)
+    trained = train(make_method("abadam", {"lam": 0.5}), data, net, training, seed=4)
     torch.manual_seed(4)
     again = net()
     optimizer = torch.optim.AdamW(again.parameters(), 0.001, weight_decay=0.1)
@@ -298,7 +300,7 @@ def test_abadam_is_adamw_on_weighted_gradients():
     p = literal.absgd([losses.detach().double().numpy()], 0.5, 0.9, None)[0]
     (torch.tensor(p) * losses).mean().backward()
     optimizer.step()
-    for a, b in zip(found.state.net.parameters(), again.parameters(), strict=True):
+    for a, b in zip(trained.state.net.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 
 
@@ -341,16 +343,18 @@ def test_effective_size():
     assert float(effective_size(torch.tensor([2.0, 1.0, 1.0]))) == pytest.approx(16 / 6)
 
 
-def test_negative_losses_get_a_remark_that_says_what_it_means():
+def test_negative_losses_get_a_note_with_the_meaning():
     data = dataset(kind="regression")
     fitted = replace(data, x=torch.cat([data.x, data.targets[:, None]], 1))
     training = TrainingConfig(epochs=6, batch_size=16, lr=0.1, device="cpu")
-    found = train(make_method("absgd(loss=gaussian-nll)", {}), fitted, lambda: nn.Sequential(nn.Linear(7, 1)), training)
-    assert found.history[-1]["negative_losses"] > 0
-    assert any("absgd: some losses were below 0. Its weights go by differences" in note for note in found.notes)
+    trained = train(
+        make_method("absgd(loss=gaussian-nll)", {}), fitted, lambda: nn.Sequential(nn.Linear(7, 1)), training
+    )
+    assert trained.history[-1]["negative_losses"] > 0
+    assert any("absgd: some losses were below 0. Its weights go by differences" in note for note in trained.notes)
 
 
-def test_weights_that_rest_on_few_examples_get_a_remark():
+def test_weights_that_rest_on_few_examples_get_a_note():
     training = TrainingConfig(epochs=2, batch_size=48, lr=1e-6, device="cpu")
     hard = train(ABSGD(lam=0.01), dataset(48), make_net, training)
     assert len(hard.notes) == 1
@@ -362,10 +366,10 @@ def test_weights_that_rest_on_few_examples_get_a_remark():
     assert train(ABSGD(lam=5), dataset(48), make_net, training).notes == ()
 
 
-def in_two_processes(rank, port, answers):
+def in_two_processes(rank, port, queue):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     x = torch.arange(5.0) if rank == 0 else torch.tensor([7.0, -2.0, 100.0])
-    answers.put(float(log_mean_exp(x)))
+    queue.put(float(log_mean_exp(x)))
     dist.barrier()
     dist.destroy_process_group()
 
@@ -375,55 +379,54 @@ def test_the_mean_is_over_all_processes():
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    processes = [context.Process(target=in_two_processes, args=(rank, port, answers)) for rank in range(2)]
+    queue = context.Queue()
+    processes = [context.Process(target=in_two_processes, args=(rank, port, queue)) for rank in range(2)]
     for process in processes:
         process.start()
-    found = [answers.get(timeout=120) for _ in processes]
+    means = [queue.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(60)
     everyone = torch.cat([torch.arange(5.0), torch.tensor([7.0, -2.0, 100.0])])
     expected = float(everyone.double().exp().mean().log())
-    assert found == pytest.approx([expected] * 2)
+    assert means == pytest.approx([expected] * 2)
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("text", "setting", "value"),
     [
-        ("absgd(lam=0)", "λ must not be 0"),
-        ("absgd(lam=five)", "must be a number"),
-        ("absgd(gamma=0)", r"method\.gamma="),
-        ("absgd(gamma=1.5)", r"method\.gamma="),
-        ("absgd(alpha=0)", r"method\.alpha="),
-        ("absgd(uniform=-1)", r"method\.uniform="),
-        ("absgd(start=one)", "start='one': must be one of first-batch, zero"),
-        ("absgd(optimizer=adan)", "did you mean 'adam'"),
-        ("absgd(lam=[[0, 5], [0.5, 0]])", "λ must not be 0"),
-        ("absgd(lam=[[0.5, 5]])", "must begin at 0 and rise, and are 0.5"),
-        ("absgd(lam=[[0, 5], [0.5, 2], [0.5, 1]])", "must begin at 0 and rise"),
-        ("absgd(lam=[[0, 5], [-1, 2]])", "a time must be a fraction"),
-        ("absgd(lam=[[0, 5, 6]])", r"method\.lam="),
-        ("absgd(lam=[])", r"method\.lam: .*must begin at 0"),
-        ("absgd(loss=dmi)", "absgd with loss=DMI: that loss is one number of a whole batch"),
-        ("erm(loss=dmi, class_weights=inverse)", "class_weights with loss=DMI"),
-        ("tilted(t=inf)", r"method\.t="),
-        ("cvar(alpha=0)", r"method\.alpha="),
-        ("cvar(alpha=1.1)", r"method\.alpha="),
-        ("eg(eta=-1)", r"method\.eta="),
-        ("eg(memory=2)", r"method\.memory="),
-        ("group-dro(step_size=-0.1)", r"method\.step_size="),
-        ("group-dro(adjustment=inf)", r"method\.adjustment="),
+        ("absgd(lam=0)", "method.lam", 0),
+        ("absgd(lam=five)", "method.lam", "five"),
+        ("absgd(gamma=0)", "method.gamma", 0),
+        ("absgd(gamma=1.5)", "method.gamma", 1.5),
+        ("absgd(alpha=0)", "method.alpha", 0),
+        ("absgd(uniform=-1)", "method.uniform", -1),
+        ("absgd(start=one)", "method.start", "one"),
+        ("absgd(optimizer=adan)", "method.optimizer", "adan"),
+        ("absgd(lam=[[0, 5], [0.5, 0]])", "method.lam", 0),
+        ("absgd(lam=[[0.5, 5]])", "method.lam", [[0.5, 5.0]]),
+        ("absgd(lam=[[0, 5], [0.5, 2], [0.5, 1]])", "method.lam", [[0.0, 5.0], [0.5, 2.0], [0.5, 1.0]]),
+        ("absgd(lam=[[0, 5], [-1, 2]])", "method.lam", [-1.0, 2.0]),
+        ("absgd(lam=[[0, 5, 6]])", "method.lam", ((0.0, 5.0, 6.0),)),
+        ("absgd(lam=[])", "method.lam", []),
+        ("absgd(loss=dmi)", "method.loss", "dmi"),
+        ("erm(loss=dmi, class_weights=inverse)", "method.loss", "dmi"),
+        ("tilted(t=inf)", "method.t", float("inf")),
+        ("cvar(alpha=0)", "method.alpha", 0),
+        ("cvar(alpha=1.1)", "method.alpha", 1.1),
+        ("eg(eta=-1)", "method.eta", -1),
+        ("eg(memory=2)", "method.memory", 2),
+        ("group-dro(step_size=-0.1)", "method.step_size", -0.1),
+        ("group-dro(adjustment=inf)", "method.adjustment", float("inf")),
     ],
 )
-def test_settings_that_can_not_be_are_refused_in_one_line(expression, words):
-    with pytest.raises(UserError, match=words) as error:
-        make_method(expression, {})
-    assert "\n" not in str(error.value)
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
 
 
 @pytest.mark.parametrize(("lam", "gamma"), [(0.0, 0.9), (float("nan"), 0.9), (1.0, 0.0), (1.0, 1.1)])
-def test_the_function_for_other_loops_refuses_too(lam, gamma):
-    with pytest.raises(UserError, match="attentional_weights"):
+def test_the_function_for_other_loops_checks_its_arguments_too(lam, gamma):
+    with refused("gamma" if lam == 1 else "lam"):
         attentional_weights(torch.ones(3), None, lam, gamma)
-    with pytest.raises(UserError, match="DROObjective"):
+    with refused("lam", 0.0):
         DROObjective(0.0)

@@ -1,4 +1,4 @@
-"""L2RW and MW-Net: the look ahead against finite differences and against per-example gradients, and what they need."""
+"""L2RW and MW-Net: the lookahead against finite differences and against per-example gradients, and their needs."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from skedastic.core.lookahead import products, run_with, stepped
-from skedastic.errors import UserError
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.learned_weights import Lookahead
 from skedastic.methods.bases.step import Clock
@@ -20,6 +19,7 @@ from skedastic.training import PlainEngine, train
 from skedastic.training.loop import make_task
 from tests.support.lookahead import engine_of, in_double, looked_ahead, losses_of, smooth_net
 from tests.support.methods import BUDGET, batch_of, dataset, reference, task
+from tests.support.refusals import refused
 
 CLOCK = Clock(0, 1, 0)
 
@@ -33,7 +33,7 @@ def both():
     return net, (data.x[:8].double(), data.y[:8]), (trusted.x.double(), trusted.y)
 
 
-def test_the_look_ahead_is_the_derivative_by_the_weights(both):
+def test_the_lookahead_is_the_derivative_by_the_weights(both):
     net, batch, trusted = both
     v, rate, h = torch.linspace(0.1, 0.8, 8, dtype=torch.float64), 0.3, 1e-5
     parameters = dict(net.named_parameters())
@@ -42,13 +42,13 @@ def test_the_look_ahead_is_the_derivative_by_the_weights(both):
     loss = nn.functional.cross_entropy(run_with(net, ahead, trusted[0]), trusted[1])
     assert float(loss.detach()) == pytest.approx(float(looked_ahead(net, batch, trusted, v, rate).detach()), rel=1e-10)
     direction = torch.autograd.grad(loss, list(ahead.values()))
-    found = -rate * products(lambda at: losses_of(partial(run_with, net, at), *batch), parameters, direction)
+    predicted = -rate * products(lambda at: losses_of(partial(run_with, net, at), *batch), parameters, direction)
     for i in range(8):
         moved = [v.clone() for _ in range(2)]
         moved[0][i] += h
         moved[1][i] -= h
         up, down = (float(looked_ahead(net, batch, trusted, m, rate).detach()) for m in moved)
-        assert float(found[i]) == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-9)
+        assert float(predicted[i]) == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-9)
 
 
 class NoForwardMode(torch.autograd.Function):
@@ -113,8 +113,8 @@ def test_l2rw_weighs_by_the_agreement_of_gradients():
     u = np.array([sum(float((a * b).sum().detach()) for a, b in zip(g, toward, strict=True)) for g in of_each])
     expected = np.maximum(u, 0) / np.maximum(u, 0).sum()
     state = method.init(task(data), lambda: state.net)
-    found = method.learned(Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted)))
-    np.testing.assert_allclose(found.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
+    learned = method.learned(Lookahead(method, state, batch, CLOCK, engine_of(state, method, trusted)))
+    np.testing.assert_allclose(learned.numpy() / 8, expected, rtol=1e-6, atol=1e-9)
     assert 0 < (expected > 0).sum() < 8
 
 
@@ -124,7 +124,7 @@ def test_where_no_gradient_agrees_nothing_is_learned():
 
 
 def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
-    """By finite differences in the parameters Θ of the network that weighs, through the whole look ahead."""
+    """By finite differences in the parameters Θ of the network that weighs, through the whole lookahead."""
     data, rate = dataset(), 0.3
     method = MWNet(hidden=4)
     torch.manual_seed(1)
@@ -150,10 +150,10 @@ def test_mw_nets_step_is_the_derivative_of_the_reference_loss():
             expected.append((values[0] - values[1]) / 2e-5)
     before = torch.cat([p.detach().view(-1).clone() for p in state.weighter.parameters()])
     engine = engine_of(state, method, trusted, rate)
-    found = method.learned(Lookahead(method, state, batch, CLOCK, engine))
+    learned = method.learned(Lookahead(method, state, batch, CLOCK, engine))
     after = torch.cat([p.detach().view(-1) for p in state.weighter.parameters()])
     np.testing.assert_allclose(((before - after) / rate).numpy(), expected, rtol=2e-4, atol=1e-9)
-    torch.testing.assert_close(found, state.weighter(seen).detach())
+    torch.testing.assert_close(learned, state.weighter(seen).detach())
 
 
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
@@ -171,7 +171,7 @@ def test_statistics_follow_the_training_batch_alone(name):
 
 
 def test_mw_net_has_an_optimizer_of_its_own():
-    """Adam at meta_lr, whatever the budget's rate: after one step each weight of V has moved by about that."""
+    """Adam at meta_lr, whatever the configured rate: after one step each weight of V has moved by about that."""
     data, moved = dataset(), []
     one_step = replace(BUDGET, epochs=1, batch_size=50, lr=1e-6)
     for meta_lr in (1e-4, 1e-2):
@@ -191,8 +191,9 @@ def smooth_float():
 @pytest.mark.parametrize("name", ["l2rw", "mw-net"])
 def test_there_must_be_a_reference_set(name):
     method = make_method(name, {})
-    with pytest.raises(UserError, match=f"{name} learns from a reference set.*--reference"):
+    with refused("reference", rule="learns from a reference set") as caught:
         train(method, dataset(), smooth_float, BUDGET, task=make_task(dataset()))
+    assert str(caught.value).startswith(f"{name}: ")
     assert REFERENCE in method.capabilities.needs
 
 
@@ -218,16 +219,14 @@ def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
 @pytest.mark.parametrize("share", [0, 1.5, float("nan"), -0.25])
 @pytest.mark.parametrize("name", ["l2rw", "mw-net", "meta-cb"])
 def test_a_reference_batch_is_a_share(name, share):
-    with pytest.raises(UserError) as refusal:
+    with refused("method.reference_batch", pytest.approx(share, nan_ok=True)):
         make_method(name, {"reference_batch": share})
-    assert refusal.value.setting == "method.reference_batch"
-    assert refusal.value.rule.startswith("must be a number in (0, 1]")
 
 
-@pytest.mark.parametrize("settings", [{"hidden": 0}, {"meta_lr": 0.0}, {"meta_weight_decay": -1.0}])
-def test_bad_settings_are_one_line(settings):
-    with pytest.raises(UserError, match=next(iter(settings))):
-        make_method("mw-net", settings)
+@pytest.mark.parametrize(("setting", "value"), [("hidden", 0), ("meta_lr", 0.0), ("meta_weight_decay", -1.0)])
+def test_bad_settings_are_refused(setting, value):
+    with refused(f"method.{setting}", value):
+        make_method("mw-net", {setting: value})
 
 
 def test_fused_attention_is_no_obstacle():

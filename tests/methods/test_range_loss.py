@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from skedastic.core.heads import run_with_features
-from skedastic.errors import UserError
 from skedastic.methods.range_loss import RangeLoss, nearest_means, ranges
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import range_loss as literal
 from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, task
+from tests.support.refusals import refused
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 100])
@@ -40,9 +40,9 @@ def test_the_objective_is_their_sum():
 def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble():
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [5.0, 5.0]], requires_grad=True)
     y = torch.tensor([0, 0, 1])
-    found = ranges(x, y, 2)
-    assert len(found) == 1
-    (gradient,) = torch.autograd.grad(found.sum(), x)
+    harmonic = ranges(x, y, 2)
+    assert len(harmonic) == 1
+    (gradient,) = torch.autograd.grad(harmonic.sum(), x)
     assert gradient.isfinite().all()
     assert len(ranges(x[1:], y[1:], 2)) == 0
     assert nearest_means(x[:2], y[:2]) is None
@@ -67,20 +67,30 @@ def test_a_head_that_reads_something_else_is_refused():
         def forward(self, x):
             return self.head(x.view(-1, 2, 3)).mean(1)
 
-    with pytest.raises(UserError, match="run once, on one row of features"):
+    with refused("model", rule="run once, on one row of features"):
         run_with_features(Odd(), 3, torch.randn(4, 6))
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("range-loss(lam=-1)", r"method\.lam="),
-        ("range-loss(beta=inf)", r"method\.beta="),
-        ("range-loss(margin=-3)", r"method\.margin="),
-        ("range-loss(k=0)", r"method\.k="),
-        ("mixup(base=range-loss)", "a mixture is of two"),
+        ("range-loss(lam=-1)", "method.lam", -1),
+        ("range-loss(beta=inf)", "method.beta", float("inf")),
+        ("range-loss(margin=-3)", "method.margin", -3),
+        ("range-loss(k=0)", "method.k", 0),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("mixup(base=range-loss)", "range-loss", "a mixture is of two"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})

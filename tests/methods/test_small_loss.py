@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from skedastic.data import corrupt
-from skedastic.errors import UserError
 from skedastic.methods.bases.card import LAST_LAYER
 from skedastic.methods.bases.step import Clock, Out, Step
 from skedastic.methods.small_loss import SmallLoss
@@ -15,6 +14,7 @@ from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import small_loss as literal
 from tests.support.methods import BUDGET, batch_of, dataset, engine_for, make_net, observed, same, task, weights
+from tests.support.refusals import refused
 
 
 def test_who_is_kept_is_the_definition():
@@ -31,9 +31,9 @@ def test_who_is_kept_is_the_definition():
     head = state.net[4]
     random = literal.random_losses(head.weight.detach().numpy(), head.bias.detach().numpy(), 20_000, 1)
     expected = literal.kept(losses.numpy(), random, 40.0, 3)
-    found = (state.kept.of(data.index) == 1).tolist()
-    assert sum(a != b for a, b in zip(found, expected, strict=True)) <= 2, "but for what is at the threshold"
-    assert 5 < sum(found) < 45
+    kept = (state.kept.of(data.index) == 1).tolist()
+    assert sum(a != b for a, b in zip(kept, expected, strict=True)) <= 2, "but for what is at the threshold"
+    assert 5 < sum(kept) < 45
 
 
 def test_predictions_give_the_losses_of_random_labels_too():
@@ -41,10 +41,10 @@ def test_predictions_give_the_losses_of_random_labels_too():
     method, data = SmallLoss(simulated="predictions"), dataset()
     state = method.init(task(data), make_net).eval()
     engine = engine_for(method, state)
-    found = torch.cat([method._of_random_labels(state, task(data), engine) for _ in range(200)])
+    drawn = torch.cat([method._of_random_labels(state, task(data), engine) for _ in range(200)])
     log_p = state.net(data.x).detach().log_softmax(1)
-    assert float(found.detach().mean()) == pytest.approx(float(-log_p.mean()), rel=0.02)
-    assert {round(v, 4) for v in found.detach().tolist()} <= {round(v, 4) for v in (-log_p).flatten().tolist()}
+    assert float(drawn.detach().mean()) == pytest.approx(float(-log_p.mean()), rel=0.02)
+    assert {round(v, 4) for v in drawn.detach().tolist()} <= {round(v, 4) for v in (-log_p).flatten().tolist()}
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_predictions_give_the_losses_of_random_labels_too():
 )
 def test_it_says_so_where_nothing_was_left_out(settings, kept, says):
     rows = [{"loss": 1.0, "kept": 1.0}] * 3 + [{"loss": 1.0, "kept": kept}]
-    found = SmallLoss(**settings).notes(rows, 16)
-    assert len(found) == (says is not None)
-    assert all(text.startswith(says) for text in found)
+    notes = SmallLoss(**settings).notes(rows, 16)
+    assert len(notes) == (says is not None)
+    assert all(text.startswith(says) for text in notes)
 
 
-def test_what_is_left_out_has_no_part_in_the_objective():
+def test_examples_that_are_left_out_have_no_part_in_the_objective():
     method, data = SmallLoss(begins=1.0), dataset()
     torch.manual_seed(0)
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))
@@ -92,27 +92,37 @@ def test_it_leaves_out_wrong_labels():
 
 def test_before_it_begins_it_is_plain_training():
     data = dataset()
-    found = [
+    nets = [
         weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
         for text in ("small-loss(begins=5)", "erm", "small-loss(begins=1)")
     ]
-    assert same(found[0], found[1])
-    assert not same(found[2], found[1])
+    assert same(nets[0], nets[1])
+    assert not same(nets[2], nets[1])
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "setting", "value"),
     [
-        ("small-loss(begins=0)", r"method\.begins="),
-        ("small-loss(percentile=101)", r"method\.percentile="),
-        ("small-loss(history=0)", r"method\.history="),
-        ("small-loss(simulated=gausian)", "gaussian"),
-        ("mixup(base=small-loss)", "a mixture is of two"),
-        ("small-loss(loss=dmi)", "nothing in it to weigh"),
+        ("small-loss(begins=0)", "method.begins", 0),
+        ("small-loss(percentile=101)", "method.percentile", 101),
+        ("small-loss(history=0)", "method.history", 0),
+        ("small-loss(simulated=gausian)", "method.simulated", "gausian"),
+        ("small-loss(loss=dmi)", "method.loss", "dmi"),
     ],
 )
-def test_bad_settings_are_one_line(text, says):
-    with pytest.raises(UserError, match=says):
+def test_bad_settings_are_refused(text, setting, value):
+    with refused(setting, value):
+        make_method(text, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("mixup(base=small-loss)", "small-loss", "a mixture is of two"),
+    ],
+)
+def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
+    with refused("method.base", base, rule=reason):
         make_method(text, {})
 
 

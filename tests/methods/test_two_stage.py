@@ -1,4 +1,4 @@
-"""Recipes of two stages, end to end: what the second one changes, what it does not, and that it is resumed and read back."""
+"""Recipes of two stages, end to end: the changes by the second one, resuming, and reading it back."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,6 @@ from torch import nn
 import skedastic as sk
 from skedastic.core.heads import Cosine, NearestMean, Scaled, find_head
 from skedastic.core.samplers import ClassBalanced, RowLabels
-from skedastic.errors import UserError
 from skedastic.losses.ldam import LDAM
 from skedastic.methods.absgd import ABSGD
 from skedastic.methods.bases.step import State
@@ -28,6 +27,7 @@ from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.loop import make_task
 from tests.support.methods import dataset, make_net, net_of
 from tests.support.power_cut import PowerCut, cut_after
+from tests.support.refusals import refused
 
 BUDGET = TrainingConfig(epochs=10, batch_size=16, lr=0.05, device="cpu")
 
@@ -88,7 +88,7 @@ def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first):
 
 
 def test_statistics_of_batch_norm_without_parameters_do_not_move_either():
-    """What is frozen is in evaluation mode, and does not move at all; a layer without parameters has nothing to train."""
+    """A frozen part is in evaluation mode, and does not move; a layer without parameters has nothing to train."""
     net = partial(flat_net, affine=False)
     same = kept(run("erm", net, epochs=9).state, run("crt", net).state)
     assert {name for name, is_same in same.items() if not is_same} == {"net.3.weight", "net.3.bias"}
@@ -103,7 +103,7 @@ def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on():
         assert torch.equal(after.weight, before) != fresh
 
 
-def test_crt_ends_with_balanced_predictions_of_what_it_learned():
+def test_crt_ends_with_balanced_predictions_from_the_features_it_learned():
     """Its second stage sees every class equally often, by the loss of its own method."""
     stages = make_method("crt", {}).stages(make_task(long_tail()))
     assert stages[1].method == ERM(sampler=ClassBalanced())
@@ -126,7 +126,7 @@ def test_joint_trains_everything():
         ("all", {"0", "1", "4"}),
     ],
 )
-def test_what_is_to_be_trained_is_trained_and_nothing_else(part, places):
+def test_the_chosen_part_is_trained_and_nothing_else(part, places):
     same = kept(run("erm", epochs=9).state, run(f'two-stage(train="{part}", fresh_head=false)').state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == places
 
@@ -165,14 +165,14 @@ def test_the_second_method_steps_its_own_optimizer():
     assert make_method("two-stage(first=abadam)", {}).stages(task)[0].optimizer == "adamw"
     assert make_method("two-stage(then=abadam)", {}).stages(task)[1].optimizer == "adamw"
     assert [stage.optimizer for stage in make_method("dmi", {}).stages(task)] == ["configured", "adam"]
-    with pytest.raises(UserError, match=r"optimizer='admw': must be one of.*did you mean 'adamw'"):
+    with refused("method.optimizer", "admw"):
         make_method("two-stage(optimizer=admw)", {})
 
 
 # Budget and schedule.
 
 
-def test_the_learning_rate_begins_anew_with_the_second_stage():
+def test_the_learning_rate_begins_again_with_the_second_stage():
     history = run("two-stage(begins=0.6, lr_scale=0.5)", lr=0.1).history
     rates = [row["lr"] for row in history]
     assert rates == pytest.approx([0.1] * 4 + [0.01, 0.001] + [0.05] * 3 + [0.0005])
@@ -181,7 +181,7 @@ def test_the_learning_rate_begins_anew_with_the_second_stage():
 
 @pytest.mark.parametrize("name", ["crt", "lws", "joint", "absgd-two-stage"])
 @pytest.mark.parametrize("epochs", [2, 5, 10, 61])
-def test_two_stages_take_together_the_epochs_of_the_budget(name, epochs):
+def test_two_stages_take_together_the_epochs_of_the_training_configuration(name, epochs):
     """What a comparison gives to every method alike; each stage at least one."""
     done = epochs_of(run(name, epochs=epochs))
     assert len(done) == epochs
@@ -189,8 +189,8 @@ def test_two_stages_take_together_the_epochs_of_the_budget(name, epochs):
 
 
 @pytest.mark.parametrize("name", ["ncm", "tau-norm"])
-def test_what_trains_nothing_after_training_takes_no_epoch_of_it(name):
-    """The first stage is plain training over the whole budget, to the bit."""
+def test_a_stage_that_trains_nothing_takes_no_epoch(name):
+    """The first stage is plain training over all epochs, to the bit."""
     whole, plain = run(name), run("erm")
     assert epochs_of(whole).count("train") == 10
     changed = {n for n, is_same in kept(plain.state, whole.state).items() if not is_same}
@@ -230,8 +230,8 @@ def test_lws_learns_its_factors_as_the_equation_says():
                 gradient += (p - np.eye(3)[y[i]]) * logits[i] / len(batch)
             velocity = 0.9 * velocity + gradient + 0.01 * factor
             factor = factor - 0.3 * velocity
-    found = head_of(run("lws(begins=0.8)", flat_net, **training).state).factor
-    np.testing.assert_allclose(found.detach().numpy(), factor, rtol=1e-4)
+    factors = head_of(run("lws(begins=0.8)", flat_net, **training).state).factor
+    np.testing.assert_allclose(factors.detach().numpy(), factor, rtol=1e-4)
     assert np.abs(factor - 1).max() > 0.05
 
 
@@ -297,7 +297,7 @@ def test_ncm_has_the_means_of_the_features_of_the_trained_network(centred, batch
     assert epochs_of(whole) == ["train"] * 10 + ["means"] * (1 + centred)
 
 
-def test_the_scale_moves_probabilities_and_not_what_is_predicted():
+def test_the_scale_moves_probabilities_and_no_predicted_class():
     data = long_tail()
     small, large = (run(NCM(scale=scale)).predict(data.x) for scale in (1.0, 30.0))
     assert torch.equal(small.argmax(1), large.argmax(1))
@@ -406,8 +406,8 @@ SAVED = [
     "crt", "lws", "ncm", "ncm(centred=true, scale=4)", "tau-norm", "eg", "group-dro", "absgd", "ldam", "joint",
     "absgd-two-stage", "tce", "absgd-cb-ldam", "crt(first=absgd(lam=5))", "crt(then=group-dro, first=eg)",
     "two-stage(first=erm(loss=ldam), then=erm)", "tau-norm(first=crt)", "ncm(first=ldam)", "lws(first=ldam)",
-    "crt(first=absgd-two-stage)", "lws(first=lws)", "cb-ce(class_weights=none)", "erm(head=cosine(8), sampler=reversed)",
-    "erm(class_weights=deferred(given({1=2, 2=3}), start=1))",
+    "crt(first=absgd-two-stage)", "lws(first=lws)", "cb-ce(class_weights=none)",
+    "erm(head=cosine(8), sampler=reversed)", "erm(class_weights=deferred(given({1=2, 2=3}), start=1))",
 ]  # fmt: skip
 
 
@@ -439,7 +439,7 @@ def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path, method):
 
 @pytest.mark.parametrize("method", ["tau-norm", "lws", "crt", "ncm"])
 def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path, method):
-    """A strength that is found at the first try, as where classes are far apart, needs no second or third."""
+    """A strength that is allowed at the first try, as where classes are far apart, needs no second or third."""
     x, y = small(signal=6.0)
     training, estimate = TrainingConfig(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
     result = fitted(f"{method}(first=har-auto(start=0.01))", (x, y), estimate=estimate, train=training)
@@ -471,61 +471,56 @@ def without_a_head():
     "method", ["crt", "lws", "ncm", "tau-norm", "absgd-two-stage", "two-stage(fresh_head=false)", "ldam"]
 )
 def test_a_network_without_a_head_is_refused_before_training(no_training, method):
-    with pytest.raises(UserError, match=r"no last layer to work on: no torch\.nn\.Linear .* gives 3 outputs") as error:
+    with refused("model", rule="no last layer to work on: no torch.nn.Linear inside of it gives 3 outputs"):
         fitted(method, model=without_a_head)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("method", "words"),
+    ("method", "setting", "value"),
     [
-        ("crt(train=hed)", "unknown module to train 'hed'; did you mean 'head'?"),
-        ("crt(first=lws)", "the head is a Scaled, which is not learned from scratch"),
-        ("tau-norm(first=ldam)", "take head=linear, whose weights have norms"),
-        ("tau-norm(first=erm(head=cosine))", "take head=linear"),
-        ("crt(train=3)", "train=3: there are no parameters in it to train"),
-        ("two-stage(first=ncm, fresh_head=false)", "train=head: there are no parameters"),
-        ("crt(then=erm(sampler=class-blanced))", "did you mean 'class-balanced'?"),
+        ("crt(train=hed)", "module to train", "hed"),
+        ("crt(first=lws)", "head", "Scaled"),
+        ("tau-norm(first=ldam)", "head", "Cosine"),
+        ("tau-norm(first=erm(head=cosine))", "head", "Cosine"),
+        ("crt(train=3)", "train", "3"),
+        ("two-stage(first=ncm, fresh_head=false)", "train", "head"),
+        ("crt(then=erm(sampler=class-blanced))", "sampler", "class-blanced"),
     ],
 )
-def test_what_can_not_be_trained_is_refused_before_training_in_one_line(no_training, method, words):
-    with pytest.raises(UserError) as error:
+def test_parts_that_can_not_be_trained_are_refused_before_training(no_training, method, setting, value):
+    with refused(setting, value):
         fitted(method)
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "setting", "value"),
     [
-        (lambda: TwoStage(begins=0), "two-stage.begins=0: must be "),
-        (lambda: TwoStage(begins=1), "two-stage.begins=1: must be "),
-        (lambda: TwoStage(begins=math.nan), "two-stage.begins=nan: must be "),
-        (lambda: TwoStage(lr_scale=0), "two-stage.lr_scale=0: must be "),
-        (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale=-1: must be "),
-        (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale=inf: must be "),
-        (lambda: TwoStage(then=TwoStage()), "the second stage goes on with one network; take a method such as erm"),
-        (lambda: TwoStage(then=NCM()), "two-stage.then='ncm': the second stage goes on with one network"),
-        (lambda: LWS(begins=0), "lws.begins=0: must be "),
-        (lambda: LWS(begins=1.0), "lws.begins=1.0: must be "),
-        (lambda: LWS(lr_scale=0), "lws.lr_scale=0: must be "),
-        (lambda: LWS(lr_scale=math.nan), "lws.lr_scale=nan: must be "),
-        (lambda: TauNorm(tau=-1), "tau-norm.tau=-1: must be "),
-        (lambda: TauNorm(tau=math.inf), "tau-norm.tau=inf: must be "),
-        (lambda: TauNorm(tau=math.nan), "tau-norm.tau=nan: must be "),
-        (lambda: TauNorm(bias="maybe"), "bias='maybe': must be one of drop, keep"),
-        (lambda: TauNorm(bias="kep"), "bias='kep': must be one of drop, keep; did you mean 'keep'?"),
-        (lambda: NCM(scale=0), "ncm.scale=0: must be "),
-        (lambda: NCM(scale=-2), "ncm.scale=-2: must be "),
-        (lambda: NCM(scale=math.inf), "ncm.scale=inf: must be "),
-        (lambda: make_method("crt(begin=0.5)", {}), "did you mean 'method.begins'?"),
-        (lambda: make_method("crt(first=absgdd)", {}), "unknown method 'absgdd'; did you mean 'absgd'?"),
-        (lambda: make_method("crt(first=absgd(lam=0))", {}), "lam"),
-        (lambda: make_method("ncm(centred=perhaps)", {}), "method.centred='perhaps': must be true or false"),
+        (lambda: TwoStage(begins=0), "two-stage.begins", 0),
+        (lambda: TwoStage(begins=1), "two-stage.begins", 1),
+        (lambda: TwoStage(begins=math.nan), "two-stage.begins", math.nan),
+        (lambda: TwoStage(lr_scale=0), "two-stage.lr_scale", 0),
+        (lambda: TwoStage(lr_scale=-1), "two-stage.lr_scale", -1),
+        (lambda: TwoStage(lr_scale=math.inf), "two-stage.lr_scale", math.inf),
+        (lambda: TwoStage(then=TwoStage()), "two-stage.then", "two-stage"),
+        (lambda: TwoStage(then=NCM()), "two-stage.then", "ncm"),
+        (lambda: LWS(begins=0), "lws.begins", 0),
+        (lambda: LWS(begins=1.0), "lws.begins", 1.0),
+        (lambda: LWS(lr_scale=0), "lws.lr_scale", 0),
+        (lambda: LWS(lr_scale=math.nan), "lws.lr_scale", math.nan),
+        (lambda: TauNorm(tau=-1), "tau-norm.tau", -1),
+        (lambda: TauNorm(tau=math.inf), "tau-norm.tau", math.inf),
+        (lambda: TauNorm(tau=math.nan), "tau-norm.tau", math.nan),
+        (lambda: TauNorm(bias="maybe"), "tau-norm.bias", "maybe"),
+        (lambda: TauNorm(bias="kep"), "tau-norm.bias", "kep"),
+        (lambda: NCM(scale=0), "ncm.scale", 0),
+        (lambda: NCM(scale=-2), "ncm.scale", -2),
+        (lambda: NCM(scale=math.inf), "ncm.scale", math.inf),
+        (lambda: make_method("crt(begin=0.5)", {}), "setting", "method.begin"),
+        (lambda: make_method("crt(first=absgdd)", {}), "method", "absgdd"),
+        (lambda: make_method("crt(first=absgd(lam=0))", {}), "method.first.lam", 0),
+        (lambda: make_method("ncm(centred=perhaps)", {}), "method.centred", "perhaps"),
     ],
 )
-def test_settings_that_can_not_be_are_refused_in_one_line(make, words):
-    with pytest.raises(UserError) as error:
+def test_settings_that_can_not_be_are_refused(make, setting, value):
+    with refused(setting, value):
         make()
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)

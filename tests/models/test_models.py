@@ -1,10 +1,10 @@
-"""The networks that are shipped: every one is found, reads what it says, and refuses the rest in one line."""
+"""The networks that are shipped: every one is discovered, reads its own kind of input, and no other."""
 
 import pytest
 import torch
 
 from skedastic import models
-from skedastic.errors import UserError
+from tests.support.refusals import refused
 
 IMAGE = (3, 32, 32)
 
@@ -22,9 +22,9 @@ def test_a_network_gives_logits_of_its_input_and_a_gradient_to_every_parameter(n
 
 
 @pytest.mark.parametrize("name", [name for name in OF_IMAGES if name != "mlp"])
-def test_what_is_no_image_is_refused(name):
+def test_an_input_that_is_no_image_is_refused(name):
     for shape in ((6,), (3, 2, 8)):
-        with pytest.raises(UserError, match=f"model {name} takes images .*; try --model mlp"):
+        with refused("model", name, rule="images [channels, height, width]"):
             models.make(name, shape, 3)
 
 

@@ -1,10 +1,11 @@
-"""Whatever is in a table, a model is trained or one clear line says why not: never a traceback, never a silent drop."""
+"""For any table a model is trained, or one clear line says why not: never a traceback, never a silent drop."""
 
 from __future__ import annotations
 
 import warnings
 from contextlib import suppress
 from datetime import date
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from skedastic.data import open_source
 from skedastic.errors import UserError
 from skedastic.pipeline.prepare import network, prepare
 from skedastic.settings.config import Config
+from tests.support.refusals import check_refusal
 
 ROWS = 12
 NUMBERS = st.one_of(
@@ -72,9 +74,8 @@ NAMES = st.one_of(
 TARGETS = st.one_of(st.lists(st.sampled_from(["a", "b"]), min_size=ROWS, max_size=ROWS), CELLS)
 
 
-def outcome(frame: pd.DataFrame, target: str) -> str:
-    """Return the one line with which a frame is refused, or "" where a network reads every row of it."""
-    refused = ""
+def refusal(frame: pd.DataFrame, target: str) -> UserError | None:
+    """Return the error with which a frame is refused; None where a network reads every row of it."""
     try:
         source = open_source(frame, target=target)
         data = prepare(Config(test="none", target=target), source, None)
@@ -89,10 +90,16 @@ def outcome(frame: pd.DataFrame, target: str) -> str:
         again = data.encoder.for_prediction(frame)
         assert torch.equal(again, data.train.x)
     except UserError as error:
-        refused = str(error)
-    assert "\n" not in refused
-    assert len(refused) < 800
-    return refused
+        return checked(error)
+    return None
+
+
+def checked(error: UserError) -> UserError:
+    """Return an error, which must say where the value was given, in one line of readable length."""
+    assert error.setting
+    assert "\n" not in str(error)
+    assert len(str(error)) < 800
+    return error
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -104,10 +111,10 @@ def test_any_frame(columns: dict[str, list[object]], target: list[object]) -> No
         warnings.simplefilter("error")
         frame = pd.DataFrame({name: pd.Series(list(cells), dtype=object) for name, cells in columns.items()})
         frame["target!"] = pd.Series(list(target), dtype=object)
-        outcome(frame, "target!")
+        refusal(frame, "target!")
         with suppress(UnicodeEncodeError):  # of pandas, where a word is half a surrogate pair
             frame = frame.infer_objects()
-        outcome(frame, "target!")
+        refusal(frame, "target!")
 
 
 def labelled(n: int = 40, **columns: object) -> pd.DataFrame:
@@ -149,38 +156,74 @@ TRAINED = {
 def test_frames_that_are_trained_on(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert outcome(TRAINED[name], "y") == ""
+        assert refusal(TRAINED[name], "y") is None
 
 
-REFUSED = {
-    "infinity": (labelled(x=[np.inf, *NORMAL[1:]]), "inf is not in ±3.4e+38"),
-    "too large for single precision": (labelled(x=NORMAL * 1e39), "is not in ±3.4e+38"),
-    "a word among numbers": (labelled(x=["1", "2", "three", *["4"] * 37]), "'three' is not a number"),
-    "a list": (labelled(x=NORMAL, odd=[[1]] * 40), "holds nested values (list)"),
-    "a mapping": (labelled(x=NORMAL, odd=[{"a": 1}] * 40), "holds nested values (dict)"),
-    "bytes": (labelled(x=NORMAL, odd=[b"a"] * 40), "holds nested values (bytes)"),
-    "complex numbers": (labelled(x=NORMAL * 1j), "holds values that are no features (complex128)"),
-    "spans of time": (labelled(x=pd.timedelta_range("1h", periods=40)), "holds values that are no features"),
-    "an impossible date": (labelled(x=NORMAL, day=["2024-02-30", *["2024-02-03"] * 39]), "'2024-02-30' is not a date"),
-    "only constant columns": (
-        labelled(x=[1] * 40, z=["u"] * 40),
-        "no column is left to learn from (all cells the same: x, z)",
+FRAME = "frame"
+LEFT = "no column is left to learn from"
+REFUSED = {  # a frame, the place and the value that it is refused for, and a few words of the rule
+    "infinity": (labelled(x=[np.inf, *NORMAL[1:]]), "frame, row 0, column 'x'", np.inf, "±3.4e+38"),
+    "too large for single precision": (labelled(x=NORMAL * 1e39), "frame, row 0, column 'x'", -1e39, "±3.4e+38"),
+    "a word among numbers": (
+        labelled(x=["1", "2", "three", *["4"] * 37]),
+        "frame, row 2, column 'x'",
+        "three",
+        "not a number",
     ),
-    "only names": (labelled(who=[f"n{i}" for i in range(40)]), "no column is left to learn from (names: who)"),
-    "two columns of one name": (pd.DataFrame([[1, 2, "a"], [2, 3, "b"]], columns=["x", "x", "y"]), "two columns 'x'"),
-    "no rows": (labelled(x=NORMAL).head(0), "has no rows"),
-    "no features": (labelled(), "no column is left to learn from"),
-    "one label": (labelled(x=NORMAL).assign(y="a"), "every label is 'a'"),
-    "a label once": (labelled(x=NORMAL).assign(y=["a"] * 39 + ["b"]), "class 'b' with a single example"),
-    "a missing label": (labelled(x=NORMAL).assign(y=[None, *["a", "b", "a"] * 13]), "row 0: the label is missing"),
-    "labels all missing": (labelled(x=NORMAL).assign(y=None), "the label is missing, and 39 more"),
-    "infinite targets": (labelled(x=NORMAL).assign(y=[np.inf, *NORMAL[1:]]), "single example"),
-    "nested labels": (labelled(x=NORMAL).assign(y=[[1, 2]] * 40), "every label is '[1, 2]'"),
-    "no such target": (labelled(x=NORMAL).rename(columns={"y": "z"}), "unknown target column 'y'"),
+    "a list": (labelled(x=NORMAL, odd=[[1]] * 40), "frame, column 'odd'", "list", "nested values"),
+    "a mapping": (labelled(x=NORMAL, odd=[{"a": 1}] * 40), "frame, column 'odd'", "dict", "nested values"),
+    "bytes": (labelled(x=NORMAL, odd=[b"a"] * 40), "frame, column 'odd'", "bytes", "nested values"),
+    "complex numbers": (labelled(x=NORMAL * 1j), "frame, column 'x'", "complex128", "can't be features"),
+    "spans of time": (
+        labelled(x=pd.timedelta_range("1h", periods=40)),
+        "frame, column 'x'",
+        ANY,
+        "can't be features (timedelta64",
+    ),
+    "an impossible date": (
+        labelled(x=NORMAL, day=["2024-02-30", *["2024-02-03"] * 39]),
+        "frame, row 0, column 'day'",
+        "2024-02-30",
+        "not a date",
+    ),
+    "only constant columns": (labelled(x=[1] * 40, z=["u"] * 40), FRAME, None, f"{LEFT} (all cells the same: x, z)"),
+    "only names": (labelled(who=[f"n{i}" for i in range(40)]), FRAME, None, f"{LEFT} (names: who)"),
+    "two columns of one name": (
+        pd.DataFrame([[1, 2, "a"], [2, 3, "b"]], columns=["x", "x", "y"]),
+        FRAME,
+        "x",
+        "twice",
+    ),
+    "no rows": (labelled(x=NORMAL).head(0), FRAME, None, "at least one"),
+    "no features": (labelled(), FRAME, None, LEFT),
+    "one label": (labelled(x=NORMAL).assign(y="a"), "frame, column 'y'", "a", "at least two classes"),
+    "a label once": (labelled(x=NORMAL).assign(y=["a"] * 39 + ["b"]), "frame, column 'y'", "b", "a single example"),
+    "a missing label": (
+        labelled(x=NORMAL).assign(y=[None, *["a", "b", "a"] * 13]),
+        "frame, row 0, column 'y'",
+        None,
+        "the label is missing;",
+    ),
+    "labels all missing": (labelled(x=NORMAL).assign(y=None), "frame, row 0, column 'y'", None, "missing, and 39 more"),
+    "infinite targets": (
+        labelled(x=NORMAL).assign(y=[np.inf, *NORMAL[1:]]),
+        "frame, column 'y'",
+        str(NORMAL[19]),
+        "single example",
+    ),
+    "nested labels": (
+        labelled(x=NORMAL).assign(y=[[1, 2]] * 40),
+        "frame, column 'y'",
+        "[1, 2]",
+        "at least two classes",
+    ),
+    "no such target": (labelled(x=NORMAL).rename(columns={"y": "z"}), "frame, target column", "y", "known: x, z"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_frames_that_are_refused(name: str) -> None:
-    frame, words = REFUSED[name]
-    assert words in outcome(frame, "y")
+    frame, setting, value, rule = REFUSED[name]
+    error = refusal(frame, "y")
+    assert error is not None
+    check_refusal(error, setting, value, rule=rule)

@@ -37,7 +37,7 @@ def loss(
     features: tuple[Floats, Floats],
     labels: tuple[list[int], list[int]],
 ) -> float:
-    """The mean over B pairs of α ℓ(z, y_c) + (1 − α) ℓ(z, y_r). heads: W_c, W_r [C, d] and the bias; features: each [B, d]."""
+    """The mean over B pairs of α ℓ(z, y_c) + (1 − α) ℓ(z, y_r); heads: W_c, W_r [C, d], bias; features: each [B, d]."""
     w_c, w_r, bias = heads
     total = 0.0
     for f_c, f_r, y_c, y_r in zip(*features, *labels, strict=True):

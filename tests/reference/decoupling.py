@@ -1,4 +1,4 @@
-"""Decoupling, literally: the loss of one network on a batch (Malach and Shalev-Shwartz 2017, and `least` of their code)."""
+"""Decoupling, literally: one network's loss on a batch (Malach and Shalev-Shwartz 2017, and `least` of their code)."""
 
 from __future__ import annotations
 

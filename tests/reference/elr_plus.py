@@ -1,4 +1,4 @@
-"""ELR+, literally, in NumPy: one network's loss, its targets, and averaged weights (Liu et al. 2020, eq. 6 and 9, and their code)."""
+"""ELR+, literally, in NumPy: a network's loss, targets and EMA (Liu et al. 2020, eq. 6 and 9, and their code)."""
 
 from __future__ import annotations
 

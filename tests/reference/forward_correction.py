@@ -16,12 +16,12 @@ def loss(logits: Floats, y: int, transition: Floats) -> float:
 
 
 def estimated(p: Floats, percentile: float) -> Floats:
-    """Row i: the prediction for the example with the largest p_i, or the largest below the percentile, as the authors' code has it."""
-    found = np.empty((p.shape[1], p.shape[1]))
+    """Row i: the prediction for the example of the largest p_i, or of the largest below the percentile (their code)."""
+    transition = np.empty((p.shape[1], p.shape[1]))
     for i in range(p.shape[1]):
-        column = p[:, i].copy()  # theirs is a view, and spoils later rows
+        column = p[:, i].copy()  # theirs is a view, and corrupts later rows
         if percentile < 1:
             threshold = np.percentile(column, 100 * percentile, method="higher")
             column[column >= threshold] = 0
-        found[i] = p[column.argmax()]
-    return found / found.sum(1, keepdims=True)
+        transition[i] = p[column.argmax()]
+    return transition / transition.sum(1, keepdims=True)

@@ -24,14 +24,14 @@ def choose(agrees: Sequence[bool], losses: Sequence[float], rate: float) -> tupl
 
 
 def simulated(classes: int, rate: float, n: int, seed: int) -> tuple[float, float]:
-    """A network that predicts as labels are made: its agreement with them, and the share of wrong ones among those it agrees with."""
+    """Return the agreement of predictions drawn as labels are, and the share of wrong labels where they agree."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(classes, size=n)
 
-    def spoiled() -> np.ndarray:
+    def corrupted() -> np.ndarray:
         other = (truth + rng.integers(1, classes, size=n)) % classes
         return np.where(rng.random(n) < rate, other, truth)
 
-    labels, predicted = spoiled(), spoiled()
+    labels, predicted = corrupted(), corrupted()
     agrees = labels == predicted
     return float(agrees.mean()), float((labels != truth)[agrees].mean())

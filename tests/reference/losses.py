@@ -1,6 +1,6 @@
 """Every loss written literally from its paper: one example, one class, one term at a time, in float64.
 
-All have the same form: f(outputs, y, count, **settings) gives the losses [B]. count: examples of each class, where needed.
+All have the same form: f(outputs, y, count, **settings) gives the losses [B], count the examples of each class.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def each(values: Iterable[float]) -> Floats:
 
 def cross_entropy(outputs: Floats, y: Ints | Floats, count: Count = None, *, smoothing: float) -> Floats:
     """Szegedy et al. 2016, section 7: q'(k) = (1 − ε) q(k) + ε/K, and −Σ_k q'(k) log p(k)."""
-    found = []
+    losses = []
     for z, label in zip(outputs, y, strict=True):
         p, classes = softmax(z), len(z)
         q = [float(k == label) for k in range(classes)] if y.ndim == 1 else list(label)
-        found.append(-sum(((1 - smoothing) * q[k] + smoothing / classes) * math.log(p[k]) for k in range(classes)))
-    return each(found)
+        losses.append(-sum(((1 - smoothing) * q[k] + smoothing / classes) * math.log(p[k]) for k in range(classes)))
+    return each(losses)
 
 
 def focal(outputs: Floats, y: Ints, count: Count = None, *, gamma: float, weights: str = "outside") -> Floats:
@@ -64,13 +64,13 @@ def gce(outputs: Floats, y: Ints, count: Count = None, *, q: float, truncation: 
 
 def sce(outputs: Floats, y: Ints, count: Count = None, *, alpha: float, beta: float, log_zero: float) -> Floats:
     """Wang et al. 2019, equation 7: α (−Σ_k q_k log p_k) + β (−Σ_k p_k log q_k), with log 0 = A and log 1 = 0."""
-    found = []
+    losses = []
     for z, label in zip(outputs, y, strict=True):
         p = softmax(z)
         forward = -sum(math.log(p[k]) for k in range(len(z)) if k == label)
         reverse = -sum(p[k] * (0.0 if k == label else log_zero) for k in range(len(z)))
-        found.append(alpha * forward + beta * reverse)
-    return each(found)
+        losses.append(alpha * forward + beta * reverse)
+    return each(losses)
 
 
 def ldam_margins(count: Ints, margin: float) -> Floats:
@@ -81,12 +81,12 @@ def ldam_margins(count: Ints, margin: float) -> Floats:
 
 def ldam(outputs: Floats, y: Ints, count: Count, *, margin: float, scale: float) -> Floats:
     """Cao et al. 2019, equation 13: −log [e^{z_y − Δ_y} / (e^{z_y − Δ_y} + Σ_{j≠y} e^{z_j})], of z times s."""
-    found = []
+    losses = []
     for cosines, label in zip(outputs, y, strict=True):
         z = np.array(cosines)
         z[label] -= ldam_margins(count, margin)[label]
-        found.append(-math.log(softmax(scale * z)[label]))
-    return each(found)
+        losses.append(-math.log(softmax(scale * z)[label]))
+    return each(losses)
 
 
 def determinant(matrix: Floats) -> float:
@@ -121,29 +121,29 @@ def poly1(outputs: Floats, y: Ints, count: Count = None, *, epsilon: float) -> F
 def logit_adjusted(outputs: Floats, y: Ints, count: Count, *, tau: float) -> Floats:
     """Menon et al. 2021, equation 10: log [1 + Σ_{y'≠y} (π_{y'}/π_y)^τ exp(f_{y'} − f_y)]."""
     prior = [n / sum(count) for n in count]
-    found = []
+    losses = []
     for f, label in zip(outputs, y, strict=True):
         rivals = [k for k in range(len(f)) if k != label]
-        found.append(math.log(1 + sum((prior[k] / prior[label]) ** tau * math.exp(f[k] - f[label]) for k in rivals)))
-    return each(found)
+        losses.append(math.log(1 + sum((prior[k] / prior[label]) ** tau * math.exp(f[k] - f[label]) for k in rivals)))
+    return each(losses)
 
 
 def balanced_softmax(outputs: Floats, y: Ints, count: Count) -> Floats:
     """Ren et al. 2020, equation 4: −log [n_y e^{η_y} / Σ_i n_i e^{η_i}]."""
-    found = []
+    losses = []
     for eta, label in zip(outputs, y, strict=True):
         total = sum(n * math.exp(value) for n, value in zip(count, eta, strict=True))
-        found.append(-math.log(count[label] * math.exp(eta[label]) / total))
-    return each(found)
+        losses.append(-math.log(count[label] * math.exp(eta[label]) / total))
+    return each(losses)
 
 
 def gaussian_nll(outputs: Floats, y: Floats, count: Count = None, *, floor: float, beta: float) -> Floats:
-    """Nix and Weigend 1994, equation 4: ½ ((d − y)²/σ² + ln σ²), outputs [B, 2] = (y, ln σ²), σ² in [floor, 100]; times σ^2β."""
-    found = []
+    """Nix and Weigend 1994, equation 4: ½ ((d − y)²/σ² + ln σ²) times σ^2β, outputs (y, ln σ²), σ² in [floor, 100]."""
+    losses = []
     for (mean, log_variance), target in zip(outputs, y, strict=True):
         variance = min(max(math.exp(log_variance), floor), 100.0)
-        found.append(variance**beta * 0.5 * ((target - mean) ** 2 / variance + math.log(variance)))
-    return each(found)
+        losses.append(variance**beta * 0.5 * ((target - mean) ** 2 / variance + math.log(variance)))
+    return each(losses)
 
 
 def squared(outputs: Floats, y: Floats, count: Count = None) -> Floats:

@@ -1,4 +1,4 @@
-"""MentorNet's predefined curriculum, literally, one example at a time, in NumPy (Jiang et al. 2018, eq. 5 and 6, and their code)."""
+"""MentorNet's predefined curriculum, one example at a time, in NumPy (Jiang et al. 2018, eq. 5 and 6; their code)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def weight(loss: float, moving: float, percent: int, width: float) -> float:
 
 def moving_percentiles(batches: Sequence[Sequence[float]], percentile: float, decay: float) -> list[float]:
     """λ₁ after each batch of losses, from 0."""
-    found, moving = [], 0.0
+    averages, moving = [], 0.0
     for losses in batches:
         moving = decay * moving + (1 - decay) * float(np.percentile(losses, 100 * percentile, method="nearest"))
-        found.append(moving)
-    return found
+        averages.append(moving)
+    return averages

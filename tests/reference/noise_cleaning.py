@@ -24,11 +24,11 @@ def co_teaching(first: Floats, other: Floats, rate: float) -> tuple[float, float
 
 
 def elr(visits: list[tuple[int, Floats]], classes: int, beta: float) -> tuple[list[float], dict[int, Floats]]:
-    """ELR, equations 6 and 9, visit after visit of (example, softmax): log(1 − ⟨p, t⟩) after t moved; and the targets."""
+    """ELR, equations 6 and 9, visit by visit of (example, softmax): log(1 − ⟨p, t⟩) after t moved; and the targets."""
     targets: dict[int, Floats] = {}
-    found = []
+    terms = []
     for i, softmax in visits:
         p = np.clip(softmax, 1e-4, 1 - 1e-4)
         targets[i] = beta * targets.get(i, np.zeros(classes)) + (1 - beta) * p / p.sum()
-        found.append(float(np.log(1 - sum(p * targets[i]))))
-    return found, targets
+        terms.append(float(np.log(1 - sum(p * targets[i]))))
+    return terms, targets

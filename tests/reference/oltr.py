@@ -1,4 +1,4 @@
-"""OLTR's head, attention and centroid loss, literally, one example at a time, in NumPy (Liu et al. 2019, eq. 2 to 5)."""
+"""OLTR's head, attention and centroid loss, one example at a time, in NumPy (Liu et al. 2019, eq. 2 to 5)."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def centroid_loss(x: Floats, y: NDArray[np.int64], centroids: Floats, margin: fl
 def centroid_gradient(x: Floats, y: NDArray[np.int64], centroids: Floats, margin: float) -> Floats:
     """The authors' own, of the first term, and the second's."""
     n, classes = len(x), len(centroids)
-    found = np.zeros_like(centroids)
+    gradient = np.zeros_like(centroids)
     for j in range(classes):
         members = [i for i in range(n) if y[i] == j]
-        found[j] = sum((centroids[j] - x[i] for i in members), np.zeros(x.shape[1])) / (1 + len(members)) / n
+        gradient[j] = sum((centroids[j] - x[i] for i in members), np.zeros(x.shape[1])) / (1 + len(members)) / n
     others = sum(((x[i] - c) ** 2).sum() for i in range(n) for j, c in enumerate(centroids) if j != y[i]) / (
         n * classes
     )
     if others < margin:
         for j in range(classes):
-            found[j] -= (
+            gradient[j] -= (
                 0.01
                 * sum((2 * (centroids[j] - x[i]) for i in range(n) if y[i] != j), np.zeros(x.shape[1]))
                 / (n * classes)
             )
-    return found
+    return gradient
 
 
 def attention(

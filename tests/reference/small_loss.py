@@ -17,9 +17,9 @@ def kept(losses: Floats, random: Floats, percentile: float, history: int) -> lis
 def random_losses(weight: Floats, bias: Floats, n: int, seed: int) -> Floats:
     """Losses of uniformly random labels by the last layer on max(z, 0), z ~ N(0, 1)."""
     rng = np.random.default_rng(seed)
-    found = []
+    losses = []
     for _ in range(n):
         logits = weight @ np.maximum(rng.standard_normal(weight.shape[1]), 0) + bias
         y = rng.integers(len(bias))
-        found.append(np.log(np.exp(logits).sum()) - logits[y])
-    return np.array(found)
+        losses.append(np.log(np.exp(logits).sum()) - logits[y])
+    return np.array(losses)

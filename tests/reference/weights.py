@@ -15,12 +15,12 @@ def absgd(
     batches: list[Floats], lam: float, gamma: float, s: float | None, *, alpha: float = 1.0, uniform: float = 0.0
 ) -> list[Floats]:
     """Algorithm 1, steps 3 to 5, batch after batch. s: at the outset; None is g of the first batch."""
-    found = []
+    per_batch = []
     for losses in batches:
         g = alpha * sum(np.exp(loss / lam) for loss in losses) / len(losses)
         s = g if s is None else (1 - gamma) * s + gamma * g
-        found.append(np.array([np.exp(loss / lam) / s + uniform for loss in losses]))
-    return found
+        per_batch.append(np.array([np.exp(loss / lam) / s + uniform for loss in losses]))
+    return per_batch
 
 
 def tilted(losses: Floats, t: float) -> Floats:
@@ -32,12 +32,12 @@ def tilted(losses: Floats, t: float) -> Floats:
 def eg(visits: list[tuple[list[int], Floats]], n: int, eta: float, memory: float) -> list[Floats]:
     """w_i ← w_i^r exp(−η ℓ_i) for the examples of each batch; then over their mean in the batch."""
     w = np.ones(n)
-    found = []
+    per_batch = []
     for rows, losses in visits:
         for i, loss in zip(rows, losses, strict=True):
             w[i] = w[i] ** memory * np.exp(-eta * loss)
-        found.append(np.array([w[i] for i in rows]) / np.mean([w[i] for i in rows]))
-    return found
+        per_batch.append(np.array([w[i] for i in rows]) / np.mean([w[i] for i in rows]))
+    return per_batch
 
 
 def cvar(losses: Floats, alpha: float) -> Floats:
@@ -52,14 +52,14 @@ def group_dro(
 ) -> list[tuple[Floats, Floats]]:
     """Algorithm 1 of Sagawa et al.: q, and the gradient's weights of the examples, of (1/B) Σ p_i ℓ_i = Σ_g q_g ℓ_g."""
     q = np.full(groups, 1 / groups)
-    found = []
+    per_batch = []
     for losses, group in batches:
         of = [[loss for loss, own in zip(losses, group, strict=True) if own == g] for g in range(groups)]
         mean = [np.mean(own) if own else 0.0 for own in of]
         q = np.array([q[g] * np.exp(step_size * (mean[g] + adjustment[g])) for g in range(groups)])
         q = q / q.sum()
-        found.append((q, np.array([len(losses) * q[g] / len(of[g]) for g in group])))
-    return found
+        per_batch.append((q, np.array([len(losses) * q[g] / len(of[g]) for g in group])))
+    return per_batch
 
 
 def robust_value(losses: Floats, tau: float, sign: int) -> float:

@@ -27,7 +27,7 @@ TOOLS = """
       const box = element.getBoundingClientRect();
       return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
     };
-    const point = (plot, { x, y }) => {  // what is said where the pointer is
+    const point = (plot, { x, y }) => {  // the description at the pointer
       plot.dispatchEvent(new PointerEvent("pointermove", { clientX: x, clientY: y, bubbles: true }));
       const tip = page.querySelector(".tip");
       return tip.hidden ? null : tip.textContent;
@@ -38,14 +38,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PAT
 
 
 def seen(report: Report, folder: Path, script: str, dark: bool = False, width: int = 360) -> Any:
-    """Return what a script, which may use `TOOLS`, returns in a browser that shows the report so many pixels wide."""
+    """Return the value of a script, which may use `TOOLS`, in a browser that shows the report so many pixels wide."""
     (folder / "report.html").write_text(render(report), encoding="utf-8")
     (folder / "outer.html").write_text(
         f"""<iframe src="report.html" style="width: {width}px; height: 780px; border: 0"></iframe><pre></pre><script>
         addEventListener("load", () => setTimeout(() => {{
           {TOOLS}
-          const look = () => {{ {script} }};
-          document.querySelector("pre").textContent = JSON.stringify(look()).replaceAll("<", "\\\\u003c");
+          const measure = () => {{ {script} }};
+          document.querySelector("pre").textContent = JSON.stringify(measure()).replaceAll("<", "\\\\u003c");
         }}, 300));</script>""",
         encoding="utf-8",
     )
@@ -65,8 +65,8 @@ def seen(report: Report, folder: Path, script: str, dark: bool = False, width: i
         timeout=120,
         check=True,
     ).stdout
-    [found] = re.findall(r"<pre>(.*?)</pre>", dumped, re.DOTALL)
-    return json.loads(found.replace("&gt;", ">").replace("&amp;", "&"))
+    [text] = re.findall(r"<pre>(.*?)</pre>", dumped, re.DOTALL)
+    return json.loads(text.replace("&gt;", ">").replace("&amp;", "&"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def seen(report: Report, folder: Path, script: str, dark: bool = False, width: i
     ids=["light", "dark", "numbers", "evil", "many", "empty"],
 )
 def test_on_a_phone_every_chart_is_drawn_and_nothing_sticks_out(report: Report, dark: bool, tmp_path: Path) -> None:
-    found = seen(
+    measured = seen(
         report,
         tmp_path,
         """
@@ -100,14 +100,14 @@ def test_on_a_phone_every_chart_is_drawn_and_nothing_sticks_out(report: Report, 
         """,
         dark,
     )
-    assert found["innerWidth"] == 360
-    assert found["width"] <= 360
-    assert found["title"] == (report.title or "skedastic report")
-    assert found["drawn"] == [True] * len(figures(report))
-    assert found["cut"] == found["clipped"] == 0  # symbols are drawn around the corner of an svg element
+    assert measured["innerWidth"] == 360
+    assert measured["width"] <= 360
+    assert measured["title"] == (report.title or "skedastic report")
+    assert measured["drawn"] == [True] * len(figures(report))
+    assert measured["cut"] == measured["clipped"] == 0  # symbols are drawn around the corner of an svg element
     ink, line = ("rgb(233, 235, 238)", "rgb(47, 54, 62)") if dark else ("rgb(27, 31, 36)", "rgb(226, 229, 233)")
-    assert found["ink"] == ([ink] if found["drawn"] else [])
-    assert found["lines"] == ([line] if found["drawn"] else [])
+    assert measured["ink"] == ([ink] if measured["drawn"] else [])
+    assert measured["lines"] == ([line] if measured["drawn"] else [])
 
 
 @pytest.mark.parametrize("width", [360, 1100])
@@ -116,7 +116,7 @@ def test_marks_are_where_the_numbers_and_names_beside_them_say(width: int, tmp_p
         group("a", noise=interval(0.2, 0.1), true_noise=0.4),
         group("b", 1234, noise=interval(0.1), true_noise=0.0, focus=True),
     ]
-    found = seen(
+    measured = seen(
         replace(FULL, groups=groups),
         tmp_path,
         """
@@ -134,23 +134,23 @@ def test_marks_are_where_the_numbers_and_names_beside_them_say(width: int, tmp_p
         """,
         width=width,
     )
-    x = found["ticks"]
+    x = measured["ticks"]
     assert list(x) == ["0 %", "10 %", "20 %", "30 %", "40 %"]
-    assert [name for name, _ in found["names"]] == ["a n 100", "b n 1,234"]
-    known_a, known_b, a, b = found["marks"]
+    assert [name for name, _ in measured["names"]] == ["a n 100", "b n 1,234"]
+    known_a, known_b, a, b = measured["marks"]
     assert [known_a["x"], a["x"]] == pytest.approx([x["40 %"], x["20 %"]], abs=1)
     assert [known_b["x"], b["x"]] == pytest.approx([x["0 %"], x["10 %"]], abs=1)
-    assert [a["y"], b["y"]] == pytest.approx([y for _, y in found["names"]], abs=2)
-    assert found["bars"][0] == pytest.approx(x["30 %"] - x["10 %"], abs=1)
-    assert found["shade"] == pytest.approx(b["y"], abs=1)
-    y, curve = found["fit"], found["curve"]  # from 20 % in the first epoch to 90 % in the last
+    assert [a["y"], b["y"]] == pytest.approx([y for _, y in measured["names"]], abs=2)
+    assert measured["bars"][0] == pytest.approx(x["30 %"] - x["10 %"], abs=1)
+    assert measured["shade"] == pytest.approx(b["y"], abs=1)
+    y, curve = measured["fit"], measured["curve"]  # from 20 % in the first epoch to 90 % in the last
     assert curve["bottom"] == pytest.approx(y["20 %"], abs=1)
     assert curve["top"] == pytest.approx((y["80 %"] * 1.5 - y["60 %"] * 0.5), abs=1)
-    assert curve["width"] == pytest.approx(found["plot"]["width"], abs=1)
+    assert curve["width"] == pytest.approx(measured["plot"]["width"], abs=1)
 
 
 def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
-    found = seen(
+    measured = seen(
         FULL,
         tmp_path,
         """
@@ -170,20 +170,20 @@ def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
         };
         """,
     )
-    assert found["estimated"] == "rare\n39 training rows\nestimated noise 37.7 % (27.7–47.7)\nstrength 0.0256"
-    assert found["known"] == "rare\nknown noise 40.0 %"
-    assert found["score"] == "rare\nhar 67.2 % (65.2–69.2)"
-    assert found["epoch"] in ("erm, epoch 2: 1", "har, epoch 2: 1")
-    assert found["place"] == pytest.approx(found["height"] * (1 - 0.95 / 2), abs=2)
-    assert found["far"] is None
-    assert found["elsewhere"] is None
-    assert found["width"] <= 360
+    assert measured["estimated"] == "rare\n39 training rows\nestimated noise 37.7 % (27.7–47.7)\nstrength 0.0256"
+    assert measured["known"] == "rare\nknown noise 40.0 %"
+    assert measured["score"] == "rare\nhar 67.2 % (65.2–69.2)"
+    assert measured["epoch"] in ("erm, epoch 2: 1", "har, epoch 2: 1")
+    assert measured["place"] == pytest.approx(measured["height"] * (1 - 0.95 / 2), abs=2)
+    assert measured["far"] is None
+    assert measured["elsewhere"] is None
+    assert measured["width"] <= 360
 
 
-def test_what_is_said_of_hostile_names_is_text(tmp_path: Path) -> None:
+def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
     names = ["<img src=x onerror=\"document.title='owned'\">", "שלום \u202e abc", "z" * 10_000]
     report = replace(FULL, groups=[group(name) for name in names])
-    found = seen(
+    measured = seen(
         report,
         tmp_path,
         """
@@ -196,14 +196,14 @@ def test_what_is_said_of_hostile_names_is_text(tmp_path: Path) -> None:
         };
         """,
     )
-    assert found["said"] == [*names[:2], "z" * 108 + "…" + "z" * 11]
-    assert found["width"] <= 360
-    assert found["images"] == 0
-    assert found["title"] == FULL.title
+    assert measured["said"] == [*names[:2], "z" * 108 + "…" + "z" * 11]
+    assert measured["width"] <= 360
+    assert measured["images"] == 0
+    assert measured["title"] == FULL.title
 
 
 def test_the_legend_hides_and_shows(tmp_path: Path) -> None:
-    found = seen(
+    measured = seen(
         FULL,
         tmp_path,
         """
@@ -217,18 +217,18 @@ def test_the_legend_hides_and_shows(tmp_path: Path) -> None:
           return shown();
         };
         const names = [erm, har].map((key) => key.textContent.trim());
-        const found = { names, before: shown(), said: point(plot, mark) };
+        const states = { names, before: shown(), said: point(plot, mark) };
         erm.click();
-        Object.assign(found, { without: shown(), pressed: pressed(), hidden: point(plot, mark) });
+        Object.assign(states, { without: shown(), pressed: pressed(), hidden: point(plot, mark) });
         erm.click();
-        return { ...found, again: shown(), alone: twice(erm), together: twice(erm), others: all(".off").length };
+        return { ...states, again: shown(), alone: twice(erm), together: twice(erm), others: all(".off").length };
         """,
     )
-    assert found["names"] == ["erm", "har"]
-    assert found["before"] == found["again"] == found["together"] == [True, True]
-    assert found["without"] == [False, True]
-    assert found["pressed"] == ["false", "true"]
-    assert found["alone"] == [True, False]
-    assert found["others"] == 0
-    assert str(found["said"]).startswith("rare\nerm")
-    assert found["hidden"] is None
+    assert measured["names"] == ["erm", "har"]
+    assert measured["before"] == measured["again"] == measured["together"] == [True, True]
+    assert measured["without"] == [False, True]
+    assert measured["pressed"] == ["false", "true"]
+    assert measured["alone"] == [True, False]
+    assert measured["others"] == 0
+    assert str(measured["said"]).startswith("rare\nerm")
+    assert measured["hidden"] is None

@@ -74,7 +74,7 @@ def test_epochs_are_whole(epochs: int, expected: str) -> None:
     assert texts(figures(replace(FULL, history=curves))["loss"].x_ticks) == expected.split()
 
 
-def test_an_axis_holds_all_values_and_what_is_no_number_does_not_matter() -> None:
+def test_an_axis_holds_all_values_and_ignores_nan() -> None:
     assert linear([10, 100]) == Linear(5, 105)
     assert linear([math.nan, 10, math.inf, 100]) == Linear(5, 105)
     assert linear([19, 5], from_zero=True) == Linear(0, 20)
@@ -115,7 +115,7 @@ def test_sizes_are_at_powers_of_ten(sizes: tuple[int, ...], expected: str) -> No
     assert axis.at(middle) == pytest.approx(50, abs=0.01)
 
 
-def test_noise_stands_where_its_axis_says_with_its_interval_and_what_is_known() -> None:
+def test_noise_stands_at_its_place_on_the_axis_with_its_interval_and_the_known_noise() -> None:
     chart = figures(grouped(group("common", 1234), group("rare", 39, focus=True)))["noise"]
     axis = Linear(0, 47.7 / 0.95)
     assert texts(chart.x_ticks) == ["0 %", "20 %", "40 %"]
@@ -132,7 +132,7 @@ def test_noise_stands_where_its_axis_says_with_its_interval_and_what_is_known() 
     assert [series.name for series in chart.series] == ["estimated", "known"]  # and comes first in the legend
 
 
-def test_methods_stand_below_each_other_in_a_row_each_with_its_look() -> None:
+def test_methods_stand_below_each_other_in_a_row_each_with_its_style() -> None:
     chart = figures(FULL)["score"]
     assert [(s.name, s.colour, s.symbol) for s in chart.series] == [
         ("erm", "#0072b2", "circle"),
@@ -173,12 +173,12 @@ def test_a_place_is_in_the_plot() -> None:
     for report in (FULL, NUMBERS, MANY):
         for chart in figures(report).values():
             for series in chart.series:
-                found = [(m.x, m.y) for m in series.marks] if hasattr(series, "marks") else list(series.places)
-                assert found
-                assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in found)
+                places = [(m.x, m.y) for m in series.marks] if hasattr(series, "marks") else list(series.places)
+                assert places
+                assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
 
 
-def test_an_unknown_interval_has_no_bar_and_what_is_no_number_no_mark() -> None:
+def test_an_unknown_interval_has_no_bar_and_nan_no_mark() -> None:
     nothing = Interval(mean=math.nan, low=math.nan, high=math.nan)
     chart = figures(
         grouped(
@@ -220,7 +220,9 @@ def test_long_names_stand_above_their_row() -> None:
     assert rows.named_above
     assert [row.name for row in rows.names()] == ["x" * SHORT, "y" * (LONGEST - 12) + "…" + "y" * 11]
     assert rows.height == 20 + ChartRows([short], 2).height
-    assert rows.y(0) == pytest.approx(100 * (20 + 16) / rows.total, abs=0.01)  # in the middle of what the name leaves
+    assert rows.y(0) == pytest.approx(
+        100 * (20 + 16) / rows.total, abs=0.01
+    )  # in the middle of the part below the name
     [hover] = {mark.hover.split("\n")[0] for mark in marks(figures(grouped(long))["noise"], "estimated")}
     assert len(hover) == 120
 
@@ -289,6 +291,6 @@ def test_the_largest_report_of_a_table_is_small_enough() -> None:
     assert 150_000 < size < LARGEST, size
 
 
-def test_measures_write_what_a_mark_says() -> None:
+def test_the_text_of_a_mark_has_the_unit_of_its_metric() -> None:
     assert ACCURACY.with_span(interval(0.377, 0.1)) == "37.7 % (27.7–47.7)"
     assert ERROR.with_span(Interval(mean=12345.0, low=math.nan, high=math.nan)) == "12,345"

@@ -1,4 +1,4 @@
-"""The report: one file that asks for nothing, shows what it was given, and survives any name and any gap."""
+"""The report: one file that asks for nothing, shows all of its values, and survives any name and any gap."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
         "693.3 662–724",
         "1,705 1,585–1,825",
         "−36.7 −49.1 to −24.3",
-        "Below zero, the first named errs less",
+        "Below zero, the first method has the smaller error",
         "326 to 646 100 60 256.7 237–277 250.0 0.0100",
         "Estimated noise σ",
-        "Targets to look at",
+        "Targets to check",
         "1,112 training targets look wrong",
         "12,345 326.0 330.1",
     ):
@@ -120,7 +120,7 @@ def test_the_most_regularized_group_comes_first() -> None:
     text = Page(render(FULL)).text
     table = text[text.index("All groups.") :]
     assert table.index("rare") < table.index("common")
-    assert "held back" in text
+    assert "how strongly a group was regularized" in text
     assert "noisiest groups come first" in Page(render(replace(FULL, groups=[group("a", strength=None)]))).text
 
 
@@ -203,5 +203,5 @@ def test_a_long_name_keeps_its_end() -> None:
     assert shortened("y" * 32, 32) == "y" * 32
 
 
-def test_methods_look_different() -> None:
-    assert len({(look.colour, look.symbol) for look in series_styles(map(str, range(25))).values()}) == 25
+def test_methods_have_different_styles() -> None:
+    assert len({(style.colour, style.symbol) for style in series_styles(map(str, range(25))).values()}) == 25

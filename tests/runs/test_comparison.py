@@ -1,18 +1,11 @@
-"""Comparisons: the same figures however they are run, and what is made of them."""
+"""Comparisons: the same figures however they are run, and the focus, pairs and sentences made from them."""
 
 import json
 import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import torch
 
@@ -21,8 +14,7 @@ from skedastic.core import GroupStats
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.folder import COMPARISON_FILES
 from skedastic.runs.sentences import unlearned
-from skedastic.runtime.processes import mapped
-from tests.support.paths import SOURCE
+from tests.support.refusals import refused
 
 CONFIG = sk.Config(
     source="digits",
@@ -52,11 +44,11 @@ def outcomes(comparison):
     return [(o.metrics, o.stats, o.strengths, o.history, o.true_noise) for o in comparison.outcomes]
 
 
-def test_what_compare_json_holds(comparison, tmp_path):
+def test_the_content_of_compare_json(comparison, tmp_path):
     comparison.save(tmp_path / "both")
     assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
     value = json.loads((tmp_path / "both" / "compare.json").read_text())
-    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment"}
+    assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment", "metric"}
     assert value["source"] == "digits"
     assert value["seeds"] == [0, 1]
     assert value["focus"] == ["1", "8"]
@@ -72,30 +64,41 @@ def test_what_compare_json_holds(comparison, tmp_path):
         assert set(row) == {"focus", "rest", "overall"}
         assert all(set(part) == {"mean", "low", "high"} for part in row.values())
     assert value["environment"]["torch"] == torch.__version__
-    with pytest.raises(sk.UserError, match="not empty"):
+    with refused("--out", str(tmp_path / "both"), rule="not empty"):
         comparison.save(tmp_path / "both")
 
 
 def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_path):
     config = replace(CONFIG, methods=("erm", "dmi(lr_scale=1e30)", "unif", "har"))
-    found = sk.compare(config)
-    assert found.methods == ("erm", "unif", "har")
-    found.save(tmp_path / "run")
-    value, without = (c.to_dict() for c in (found, comparison))
+    diverged = sk.compare(config)
+    assert diverged.methods == ("erm", "unif", "har")
+    diverged.save(tmp_path / "run")
+    value, without = (c.to_dict() for c in (diverged, comparison))
     assert value["failed"].keys() == {"dmi(lr_scale=1e30)"}
     assert value["failed"]["dmi(lr_scale=1e30)"].startswith("seed 0: training stage second (erm): the loss is ")
     for row in (*value["methods"].values(), *without["methods"].values()):
         del row["seconds"]
     assert (value["methods"], value["paired"]) == (without["methods"], without["paired"])
-    assert found.notes[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
+    assert diverged.notes[0].startswith("dmi(lr_scale=1e30) is left out, since its training failed; seed 0: ")
     assert "is left out, since its training failed" in (tmp_path / "run" / "report.html").read_text()
     lines = (tmp_path / "run" / "seeds.jsonl").read_text().splitlines()
     assert [list(json.loads(line)["failed"]) for line in lines] == [["dmi(lr_scale=1e30)"]] * 2
 
 
 def test_where_every_method_diverges_there_is_no_comparison():
-    with pytest.raises(sk.UserError, match=r"training stage second \(erm\): the loss is .*lower the learning rate"):
+    with refused("train.lr", 0.05, rule="the loss is ") as caught:
         sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
+    assert caught.value.given == "training stage second (erm)"
+
+
+def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(comparison):
+    first, second = comparison.outcomes
+    outcomes = [
+        replace(first, failed={"erm": "the loss is nan", "har": "the loss is inf"}),
+        replace(second, failed={"unif": "the loss is nan"}),
+    ]
+    with refused("methods", "erm", rule="seed 0: the loss is nan"):
+        Comparison(comparison.config, outcomes)
 
 
 def test_the_figures_are_those_of_the_seeds(comparison):
@@ -114,7 +117,7 @@ def test_the_same_however_many_jobs(comparison):
     threads = torch.get_num_threads()
     assert outcomes(sk.compare(CONFIG, jobs=2)) == outcomes(comparison)
     assert not multiprocessing.active_children()
-    torch.set_num_threads(2)  # what the caller has set makes no difference either, and stays
+    torch.set_num_threads(2)  # the caller's setting makes no difference either, and stays
     try:
         assert outcomes(sk.compare(CONFIG)) == outcomes(comparison)
         assert torch.get_num_threads() == 2
@@ -153,7 +156,7 @@ def test_one_method_without_an_estimate(tmp_path):
     assert value["paired"] == {}
 
 
-def test_what_was_compared_can_be_compared_again(comparison, tmp_path):
+def test_a_saved_comparison_can_be_repeated(comparison, tmp_path):
     from skedastic.settings.reading import read
 
     comparison.save(tmp_path / "both")
@@ -161,7 +164,7 @@ def test_what_was_compared_can_be_compared_again(comparison, tmp_path):
     assert figures(again) == figures(comparison)
 
 
-def test_the_focus_is_what_was_named_or_touched_or_most_regularized(comparison):
+def test_the_focus_is_the_named_touched_or_most_regularized_groups(comparison):
     assert comparison.focus == ("1", "8")
     named = Comparison(replace(CONFIG, focus=("0", "8")), comparison.outcomes)
     assert named.focus == ("0", "8")
@@ -181,7 +184,7 @@ def test_groups_that_the_test_set_lacks(tmp_path):
     config = replace(
         CONFIG, source=str(tmp_path / "train.csv"), target="label", test=str(tmp_path / "test.csv"), limit=None
     )
-    with pytest.raises(sk.UserError, match="the test set has no example of it"):
+    with refused("focus", "w", rule="the test set has no example of it"):
         sk.compare(replace(config, noise=None, focus=("w",)))
     comparison = sk.compare(replace(config, noise=None, focus=("v", "w"), seeds=1))
     assert comparison.focus == ("v", "w")
@@ -200,82 +203,7 @@ def test_progress_is_told():
     assert seen == [("1 methods × 2 seeds", done, 2) for done in (0, 1, 2)]
 
 
-def sleep_or_die(seconds):
-    if seconds > 300:
-        os._exit(1)
-    time.sleep(seconds)
-
-
-def test_the_death_of_a_process_ends_the_others():
-    start = time.monotonic()
-    with pytest.raises(sk.UserError, match="a process died"), mapped(sleep_or_die, [300, 1000, 0], 2) as found:
-        list(found)
-    assert time.monotonic() - start < 250, "nobody waited for the one that sleeps"
-    assert not multiprocessing.active_children()
-
-
-@contextmanager
-def comparing(folder):
-    """Lend `skedastic compare` in a session of its own, once its two processes have started."""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
-    command = ["compare", "digits", "--epochs", "100000", "--seeds", "2", "--jobs", "2", "--out", "both"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "skedastic", *command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 200  # a busy machine takes a while to import torch three times
-        while len(workers(process.pid)) < 2 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
-        if process.poll() is not None or not workers(process.pid):
-            pytest.fail(f"no process has started its work: {process.communicate()[1] if process.poll() else ''}")
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()  # closes its pipes, so that a failure here is no other test's warning
-
-
-def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path):
-    with comparing(tmp_path) as process:
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert out == ""
-    assert err.strip().splitlines()[-1] == "error: interrupted; nothing was written"
-    assert "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
-    assert not workers(process.pid)
-
-
-def test_a_killed_process_is_one_line_and_leaves_nothing(tmp_path):
-    with comparing(tmp_path) as process:
-        os.kill(workers(process.pid)[0], signal.SIGKILL)
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (2, "")
-    *before, last = err.splitlines()  # the source and its rows, before anything is trained
-    assert last == "error: a process died, most likely for want of memory; try fewer jobs, or one"
-    assert len(before) == 3, err
-    assert list(tmp_path.iterdir()) == []
-    assert not workers(process.pid)
-
-
-def workers(session):
-    """Return the ids of the processes that a session has started to share its work."""
-    ours = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == session and any("popen_loky" in word for word in process.cmdline()):
-                ours.append(process.pid)
-    return ours
-
-
-def test_an_estimate_of_what_was_not_learned_is_called_that():
+def test_an_estimate_of_the_models_own_errors_is_called_that():
     count = torch.tensor([100, 100])
 
     def of(errors: list[int]) -> GroupStats:
@@ -286,7 +214,7 @@ def test_an_estimate_of_what_was_not_learned_is_called_that():
     assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]
 
 
-def test_of_many_methods_each_is_held_against_the_first(comparison):
+def test_of_many_methods_each_is_paired_with_the_first(comparison):
     names = ("erm", "har", "elr", "gce", "sce", "unif", "crt")
     of_few, of_many = (Comparison(replace(comparison.config, methods=n), []) for n in (names[:6], names))
     assert len(of_few.pairs()) == 15
@@ -298,11 +226,11 @@ def test_all_methods_are_those_that_the_data_can_be_used_with():
         source="digits", limit=150, seeds=1, methods=("all",), train=sk.TrainingConfig(epochs=2, batch_size=64),
         model={"name": "mlp", "width": 8, "depth": 1},
     )  # fmt: skip
-    found = sk.compare(config)
-    names = found.config.methods
+    everything = sk.compare(config)
+    names = everything.config.methods
     assert (names[0], names[-1]) == ("erm", "har-auto")
     assert list(names[1:-1]) == sorted(names[1:-1])
     assert {"har", "co-teaching", "elr", "sam", "gce"} <= set(names)
     assert not {"l2rw", "mw-net"} & set(names)
-    assert any("l2rw (no reference set)" in note for note in found.config.notes)
-    assert set(found.to_dict()["methods"]) == set(names)
+    assert any("l2rw (no reference set)" in note for note in everything.config.notes)
+    assert set(everything.to_dict()["methods"]) == set(names)

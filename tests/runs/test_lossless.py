@@ -21,6 +21,7 @@ import skedastic as sk
 from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, RUN_FILES
 from skedastic.runs.load import load_summary
 from skedastic.runs.result import Result
+from tests.support.refusals import refused
 
 ONE = sk.TrainingConfig(epochs=1, batch_size=32, device="cpu")
 FIRST, SECOND = "the-first-folder", "another-folder"  # names that occur nowhere else
@@ -40,12 +41,12 @@ class Own(nn.Module):
 
 @dataclass(frozen=True)
 class Case:
-    """A fit. model: of the user's. kept: the folder with its checkpoints. holds: files beyond those of every run."""
+    """A fit."""
 
     fit: Callable[[], Result]
-    model: Callable[[], nn.Module] | None = None
-    kept: str | None = None
-    holds: frozenset[str] = field(default=frozenset())
+    model: Callable[[], nn.Module] | None = None  # of the user's
+    kept: str | None = None  # the folder with its checkpoints
+    holds: frozenset[str] = field(default=frozenset())  # files beyond those of every run
 
 
 def table() -> pd.DataFrame:
@@ -115,7 +116,7 @@ def test_a_run_that_is_loaded_and_saved_again_has_the_same_files(case: Case, mon
     assert files(SECOND) == after
 
 
-def test_what_the_report_shows_is_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_issues_of_the_report_are_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     digits(noise="uniform:0.2").save(FIRST)
     shown = load_summary(FIRST).shown_issues
@@ -131,7 +132,7 @@ def test_checkpoints_that_are_gone_are_not_lost_in_silence(tmp_path: Path, monke
     CASES["checkpoints"].fit().save(FIRST, checkpoints="kept")
     result = sk.load(FIRST)
     shutil.rmtree(FIRST)
-    with pytest.raises(sk.UserError, match="checkpoints are no longer in"):
+    with refused("checkpoints", str(tmp_path / FIRST), rule="no longer there"):
         result.save(SECOND)
     assert not Path(SECOND).exists()
     result.save(SECOND, checkpoints="kept")

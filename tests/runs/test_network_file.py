@@ -1,4 +1,4 @@
-"""Exports: what the file gives is what the network gives, in every format, for any number of rows; or there is no file."""
+"""Exports: the outputs of the file are those of the network, in every format, for any number of rows; else no file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from skedastic.errors import UserError
 from skedastic.models import make
 from skedastic.models.inputs import Inputs
 from skedastic.runs.network_file import ENDINGS, FORMATS, export_network
+from tests.support.refusals import refused
 
 LENGTH = 12
 
@@ -56,7 +56,7 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", list(networks()))
-def test_what_is_written_gives_what_the_network_gives(name: str, form: str, tmp_path: Path) -> None:
+def test_the_outputs_of_the_file_are_those_of_the_network(name: str, form: str, tmp_path: Path) -> None:
     net, x = networks()[name]
     with torch.no_grad():
         for _ in range(3):
@@ -99,27 +99,34 @@ class Counting(nn.Module):
         return self.last(x) + self.calls
 
 
-def refused(folder: Path, net: nn.Module, x: Tensor, form: str, **options: object) -> str:
-    before = sorted(p.name for p in folder.iterdir())
-    with pytest.raises(UserError) as error:
-        export_network(net, x, folder / "net", form, **options)
-    assert "\n" not in str(error.value)
-    assert sorted(p.name for p in folder.iterdir()) == before, "nothing half-written"
-    return str(error.value)
+ROWS = torch.randn(5, 6)
+REFUSED = {
+    "course depends on data, torch-export": (Data, ROWS, "torch-export", "--format", "can't be written so"),
+    "course depends on data, onnx": (Data, ROWS, "onnx", "--format", "can't be written so"),
+    "another network each time": (Counting, ROWS, "torch-export", "--format", "an output differs"),
+    "unknown format": (Own, ROWS, "onxx", "--format", "did you mean 'onnx'?"),
+    "no rows": (Own, ROWS[:0], "safetensors", "--rows", "no rows"),
+}
 
 
-def test_what_can_not_be_written_is_one_clear_line(tmp_path: Path) -> None:
-    x = torch.randn(5, 6)
-    assert "the network can't be written as torch-export: " in refused(tmp_path, Data(), x, "torch-export")
-    assert "take --format safetensors" in refused(tmp_path, Data(), x, "onnx")
-    assert "an output differs by " in refused(tmp_path, Counting(), x, "torch-export")
-    assert "did you mean 'onnx'?" in refused(tmp_path, Own(), x, "onxx")
-    assert "there are no rows" in refused(tmp_path, Own(), x[:0], "safetensors")
-    (tmp_path / "net").write_text("years of work")
-    assert "is there already" in refused(tmp_path, Own(), x, "safetensors")
-    assert export_network(Own(), x, tmp_path / "net", "safetensors", force=True).difference == 0
-    with pytest.raises(UserError, match="can't be written"):
-        export_network(Own(), x, tmp_path / "nowhere" / "net", "safetensors")
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_network_that_can_not_be_written_is_refused(name: str, tmp_path: Path) -> None:
+    net, x, form, setting, rule = REFUSED[name]
+    with refused(setting, form if setting == "--format" else None, rule=rule):
+        export_network(net(), x, tmp_path / "net", form)
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.write_text("years of work")
+    with refused("--out", str(path), rule="is there already"):
+        export_network(Own(), ROWS, path, "safetensors")
+    assert path.read_text() == "years of work"
+    assert export_network(Own(), ROWS, path, "safetensors", force=True).difference == 0
+    nowhere = tmp_path / "nowhere" / "net"
+    with refused("--out", str(nowhere), rule="can't be written"):
+        export_network(Own(), ROWS, nowhere, "safetensors")
 
 
 def test_a_single_row_is_enough(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Results: what a run folder holds, what is read back from it, and what is refused."""
+"""Results: the content of a run folder, reading it back, and the refusals of damaged ones."""
 
 import base64
 import io
@@ -19,8 +19,9 @@ from skedastic.pipeline.gather import _data_uri
 from skedastic.runs.folder import RUN_FILES
 from skedastic.runs.sentences import fit_sentence
 from skedastic.runs.summary import RunSummary
+from tests.support.refusals import refused
 
-BUDGET = sk.TrainingConfig(epochs=2, batch_size=32, device="cpu")
+TRAIN = sk.TrainingConfig(epochs=2, batch_size=32, device="cpu")
 
 
 class Net(nn.Module):
@@ -54,7 +55,7 @@ def table(labels):
 @pytest.fixture(scope="module")
 def fitted():
     x, y = table(["low", "middle", "high"])
-    result = sk.fit(x, y, method=HAR(strength=0.5, gradient="exact"), test=0.3, train=BUDGET, model={"name": "mlp"})
+    result = sk.fit(x, y, method=HAR(strength=0.5, gradient="exact"), test=0.3, train=TRAIN, model={"name": "mlp"})
     return x, result
 
 
@@ -112,7 +113,7 @@ def test_predictions_agree_with_the_metrics(fitted):
 )
 def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path):
     x, y = table(labels)
-    result = sk.fit(x, y, method="erm", train=BUDGET, estimate=sk.Estimation(kind="none"))
+    result = sk.fit(x, y, method="erm", train=TRAIN, estimate=sk.Estimation(kind="none"))
     result.save(tmp_path / "run")
     for r in (result, sk.load(tmp_path / "run")):
         predicted = r.predict(x)
@@ -122,18 +123,18 @@ def test_predicted_labels_are_of_the_kind_that_was_given(labels, kind, tmp_path)
 
 def test_a_network_of_ones_own_needs_its_function_again(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(60, 4)), [0, 1, 2] * 20
-    result = sk.fit(x, y, model=Net, method="unif", train=BUDGET)
+    result = sk.fit(x, y, model=Net, method="unif", train=TRAIN)
     result.save(tmp_path / "run")
-    with pytest.raises(sk.UserError, match=r"load\(folder, model=…\)"):
+    with refused(f"{tmp_path / 'run'}, model", rule="of your own"):
         sk.load(tmp_path / "run")
     assert np.array_equal(sk.load(tmp_path / "run", model=Net).predict_proba(x), result.predict_proba(x))
-    with pytest.raises(sk.UserError, match="does not fit the network"):
+    with refused(f"{tmp_path / 'run'}, model.safetensors", rule="does not fit the network"):
         sk.load(tmp_path / "run", model=lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))
 
 
 def test_images_are_predicted_alike(tmp_path):
     x = torch.rand(60, 8, 8)
-    result = sk.fit(x, torch.arange(60) % 3, train=BUDGET, method="unif")
+    result = sk.fit(x, torch.arange(60) % 3, train=TRAIN, method="unif")
     result.save(tmp_path / "run")
     loaded = sk.load(tmp_path / "run")
     assert np.array_equal(loaded.predict_proba(x.numpy()), result.predict_proba(x))
@@ -143,11 +144,11 @@ def test_images_are_predicted_alike(tmp_path):
 
 def test_a_folder_is_replaced_only_if_it_is_a_run_and_nothing_else(fitted, folder):
     _, result = fitted
-    with pytest.raises(sk.UserError, match="exists and is not empty"):
+    with refused("--out", str(folder), rule="not empty"):
         result.save(folder)
     result.save(folder, force=True)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(sk.UserError, match="did not write"):
+    with refused("--out", str(folder), rule="did not write"):
         result.save(folder, force=True)
     assert (folder / "notes.txt").read_text() == "mine"
     assert [path.name for path in folder.parent.iterdir()] == ["run"]
@@ -175,57 +176,82 @@ def other_network(folder):
     save_file(tensors | {name: torch.zeros(2, 2)}, folder / "model.safetensors")
 
 
-DAMAGE = [
-    *[
-        (f"without {name}", lambda folder, name=name: (folder / name).unlink(), "run")
+WITHOUT = {
+    "config.toml": ("/config.toml", "No such file"),
+    "model.safetensors": ("", "it has no model.safetensors;"),
+    "state.json": ("", "it has no state.json;"),
+    **{
+        name: ("", f"{name}")
         for name in RUN_FILES
-        if name not in ("report.html", "README.md")
+        if name not in ("config.toml", "model.safetensors", "state.json", "report.html", "README.md")
+    },
+}
+NO_FIT = (", model.safetensors", "does not fit the network")
+DAMAGE = [  # name, damage, the place in the folder and a part of the rule that the error has
+    *[
+        (f"without {name}", lambda folder, name=name: (folder / name).unlink(), *expected)
+        for name, expected in WITHOUT.items()
     ],
-    ("cut safetensors", write("model.safetensors", b"\x08\0\0\0"), "model.safetensors' is damaged"),
-    ("other safetensors", other_network, "does not fit the network"),
-    ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), "does not fit the network"),
-    ("binary state", write("state.json", b"\xff\xfe\0"), "damaged run folder"),
-    ("cut state", write("state.json", b"{"), "damaged run folder"),
-    ("state of another kind", write("state.json", b"[]"), "damaged run folder"),
-    ("state without encoder", edit_state("network", lambda s: s | {"encoder": {}}), "encoder is damaged"),
+    ("cut safetensors", write("model.safetensors", b"\x08\0\0\0"), ", model.safetensors", "it is damaged"),
+    ("other safetensors", other_network, *NO_FIT),
+    ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), *NO_FIT),
+    ("binary state", write("state.json", b"\xff\xfe\0"), "", "UnicodeDecodeError"),
+    ("cut state", write("state.json", b"{"), "", "JSONDecodeError"),
+    ("state of another kind", write("state.json", b"[]"), "", "AttributeError"),
+    ("state without encoder", edit_state("network", lambda s: s | {"encoder": {}}), ", the saved encoder", "KeyError"),
     (
         "state without classes",
         edit_state("summary", lambda s: s | {"target": s["target"] | {"classes": None}}),
-        "damaged run folder",
+        "",
+        "TypeError",
     ),
     (
         "state with another kind of target",
         edit_state("summary", lambda s: s | {"target": s["target"] | {"task": "ranking"}}),
-        "can't be loaded",
+        ", the saved target",
+        "'ranking'",
     ),
-    ("metrics without figures", edit("metrics.json", lambda m: m | {"overall": {}}), "damaged run folder"),
-    ("state without seconds", edit_state("summary", lambda s: s.pop("seconds") and s), "KeyError"),
-    ("state of another version", edit("state.json", lambda s: s | {"format": 3}), "(format 3, and here 4); fit again"),
-    ("statistics of another kind", write("group_stats.json", b"[1]"), "can't be loaded"),
-    ("statistics out of range", edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}), "can't be loaded"),
-    ("cut metrics", write("metrics.json", b""), "damaged run folder"),
-    ("cut history", write("history.jsonl", b'{"epoch"'), "damaged run folder"),
-    ("another stage", edit_state("network", lambda s: s | {"stages": ["none"]}), "has no stage 'none', only train"),
-    ("shown issues of another kind", write("suspects_shown.jsonl", b'{"index": 1}'), "damaged run folder"),
-    ("cut table", write("predictions.parquet", b"PAR1"), "damaged run folder"),
-    ("configuration of another kind", write("config.toml", b"== no TOML"), "is not TOML"),
-    ("unknown method", write("config.toml", b'[method]\nname = "haar"'), "did you mean 'har'?"),
+    ("metrics without figures", edit("metrics.json", lambda m: m | {"overall": {}}), "", "KeyError"),
+    ("state without seconds", edit_state("summary", lambda s: s.pop("seconds") and s), "", "KeyError: 'seconds'"),
+    (
+        "state of another version",
+        edit("state.json", lambda s: s | {"format": 3}),
+        ", state.json",
+        "format 3, and here 4",
+    ),
+    (
+        "statistics of another kind",
+        write("group_stats.json", b"[1]"),
+        ", group_stats.json, GroupStats: count, counted, density, errors, names, noise, noise_high, noise_low",
+        "missing",
+    ),
+    (
+        "statistics out of range",
+        edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}),
+        ", group_stats.json, GroupStats: noise",
+        "in [0, 1]",
+    ),
+    ("cut metrics", write("metrics.json", b""), "", "JSONDecodeError"),
+    ("cut history", write("history.jsonl", b'{"epoch"'), "", "JSONDecodeError"),
+    ("another stage", edit_state("network", lambda s: s | {"stages": ["none"]}), "", "no stage 'none', only train"),
+    ("shown issues of another kind", write("suspects_shown.jsonl", b'{"index": 1}'), "", "TypeError"),
+    ("cut table", write("predictions.parquet", b"PAR1"), "", "ArrowInvalid"),
+    ("configuration of another kind", write("config.toml", b"== no TOML"), "/config.toml", "not TOML"),
+    ("unknown method", write("config.toml", b'[method]\nname = "haar"'), ", method", "did you mean 'har'?"),
 ]
 
 
-@pytest.mark.parametrize(("damage", "words"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
-def test_a_damaged_run_is_one_clear_line(damage, words, folder):
+@pytest.mark.parametrize(("damage", "place", "rule"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
+def test_a_damaged_run_is_refused_with_the_damaged_part(damage, place, rule, folder):
     damage(folder)
-    with pytest.raises(sk.UserError, match="run") as error:
+    with refused(f"{folder}{place}", rule=rule):
         sk.load(folder)
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for name in ("nowhere", "file", "."):
-        with pytest.raises(sk.UserError, match="is not a run folder"):
+        with refused(str(tmp_path / name), rule="not a run folder"):
             sk.load(tmp_path / name)
 
 

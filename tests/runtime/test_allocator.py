@@ -20,8 +20,8 @@ GLIBC = pytest.mark.skipif(
 
 
 def faults(times: int) -> int:
-    """How often this process has to be given a page, for `times` tensors of 32 MB one after the other."""
-    for _ in range(20):  # a place is found that lasts
+    """Return the page faults of this process for `times` tensors of 32 MB, one after the other."""
+    for _ in range(20):  # until the allocator keeps one place
         torch.ones(8 * 2**20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(times):
@@ -37,7 +37,7 @@ def in_a_new_process(first: str) -> int:
 
 
 @GLIBC
-def test_what_is_freed_is_kept():
+def test_freed_memory_is_kept():
     if not HUGE.exists() or "[always]" not in HUGE.read_text():  # of 2 MB, and a hundredth as many faults
         assert in_a_new_process("") > 5 * PAGES
     assert (
@@ -49,8 +49,8 @@ def test_what_is_freed_is_kept():
 @GLIBC
 def test_the_command_line_and_its_processes_keep_it():
     assert in_a_new_process("from skedastic.cli import main; main(['methods', 'erm'])") < PAGES
-    with mapped(faults, [10, 10], 2) as found:
-        assert all(n < PAGES for n in found)
+    with mapped(faults, [10, 10], 2) as counts:
+        assert all(n < PAGES for n in counts)
 
 
 def test_elsewhere_nothing_is_done(monkeypatch):

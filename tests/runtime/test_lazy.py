@@ -46,7 +46,7 @@ def test_a_module_is_there_by_its_name(parcel):
     assert lazy("parcel")[0]("inside").other() == 3
 
 
-def test_what_is_not_there_is_said(parcel):
+def test_an_unknown_name_is_an_attribute_error(parcel):
     with pytest.raises(AttributeError, match="module 'parcel' has no attribute 'nothing'"):
         _ = parcel.nothing
     with pytest.raises(ImportError):

@@ -8,11 +8,11 @@ import pytest
 
 from skedastic.data import affected_classes
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
-from skedastic.errors import UserError
 from skedastic.settings import presets as experiments
 from skedastic.settings.methods import compared_methods
 from skedastic.settings.reading import read
-from tests.support.command_line import TINY, run
+from tests.support.command_line import TINY, refusal, run
+from tests.support.refusals import check_refusal, refused
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -60,8 +60,8 @@ def test_a_file_and_options_go_on_top(tmp_path):
 def test_a_comparison_of_a_table(tmp_path, capsys):
     out = tmp_path / "out"
     status, printed, _ = run(
-        capsys, "compare", "digits", "--preset", "har-table2", "--methods", "erm,gce", "--seeds", "1", *TINY, "--limit", "600",
-        "--out", out,
+        capsys, "compare", "digits", "--preset", "har-table2", "--methods", "erm,gce", "--seeds", "1", *TINY,
+        "--limit", "600", "--out", out,
     )  # fmt: skip
     assert status == 0
     assert "gce" in printed
@@ -70,25 +70,24 @@ def test_a_comparison_of_a_table(tmp_path, capsys):
     assert written["reference"] == 0.05
 
 
-def test_what_is_no_table_is_one_line(capsys, tmp_path):
-    status, _, err = run(capsys, "compare", "digits", "--preset", "har-tabel1", "--out", tmp_path / "out")
-    assert status == 2
-    assert err.count("\n") == 1
-    assert "har-table1" in err
+def test_an_unknown_table_is_refused_with_the_nearest_one(capsys, tmp_path):
+    error = refusal(capsys, "compare", "digits", "--preset", "har-tabel1", "--out", tmp_path / "out")
+    check_refusal(error, "preset", "har-tabel1", rule="did you mean 'har-table1'?")
     assert not (tmp_path / "out").exists()
-    status, _, err = run(
-        capsys, "compare", "good.csv", "--preset", "har-table1", "--target", "quality", "--out", tmp_path / "out"
-    )
-    assert status == 2
 
 
-@pytest.mark.parametrize(
-    ("spec", "says"), [("#1<->#12:0.4", "no class #12.*the last is #9"), ("#1<->automobile:0.4", "itself")]
-)
-def test_positions_that_are_not_there(spec, says):
-    with pytest.raises(UserError, match=says):
+@pytest.mark.usefixtures("no_training")
+def test_a_table_of_ten_classes_does_not_fit_three(here, capsys):
+    error = refusal(capsys, "compare", "good.csv", "--preset", "har-table1", "--target", "quality", "--out", "out")
+    assert error.setting.startswith(("noise", "class"))
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize(("spec", "rule"), [("#1<->#12:0.4", "the last is #9"), ("#1<->automobile:0.4", "itself")])
+def test_positions_that_are_not_there(spec, rule):
+    with refused("noise", spec, rule=rule):
         parse_noise(spec, CIFAR)
-    with pytest.raises(UserError, match="no class #10"):
+    with refused("imbalance", "step:3:#10", rule="#9"):
         parse_imbalance("step:3:#10", CIFAR)
 
 

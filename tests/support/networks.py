@@ -172,12 +172,16 @@ CASES: dict[str, Callable[[], Case]] = {
         sequential(nn.Conv2d(2, 4, 2), nn.GroupNorm(2, 4), nn.Flatten(), size=16), vectors(2, 3, 3), ["1"]
     ),
     "instance norm": lambda: Case(
-        sequential(nn.Conv2d(2, 4, 2), nn.InstanceNorm2d(4, affine=True), nn.Flatten(), size=16), vectors(2, 3, 3), ["1"]
+        sequential(nn.Conv2d(2, 4, 2), nn.InstanceNorm2d(4, affine=True), nn.Flatten(), size=16),
+        vectors(2, 3, 3),
+        ["1"],
     ),
     "rms norm": lambda: Case(sequential(nn.Linear(5, 6), nn.RMSNorm(6)), vectors(5), ["1"]),
     "own norm": lambda: Case(sequential(nn.Linear(5, 6), OwnRMSNorm(6)), vectors(5), ["1"]),
     "no norm": lambda: Case(
-        nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, CLASSES)), vectors(5), ["0", "2"]
+        nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, CLASSES)),
+        vectors(5),
+        ["0", "2"],
     ),
     "weight norm is no layer": lambda: Case(
         nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(5, 6)), nn.Tanh(), nn.Linear(6, CLASSES)),
@@ -202,8 +206,8 @@ for kind in (nn.LSTM, nn.GRU, nn.RNN):
 def case(name: str) -> Case:
     """Return a case in double precision, its weights drawn by seed."""
     torch.manual_seed(0)
-    found = CASES[name]()
-    return found._replace(net=found.net.double())
+    chosen = CASES[name]()
+    return chosen._replace(net=chosen.net.double())
 
 
 def labels() -> Tensor:

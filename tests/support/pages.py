@@ -29,17 +29,20 @@ def title(page: Path) -> str:
 
 
 def fenced(page: str | Path) -> list[tuple[str, str]]:
-    """Return the code blocks of a page with the language that each names, "" where it names none."""
-    found, language, lines = [], None, list[str]()
-    for line in text(page).splitlines():
+    """Return the code blocks of a page with the language that each names, "" where it names none.
+
+    A command that goes on behind a backslash is one line.
+    """
+    named, language, lines = list[tuple[str, str]](), None, list[str]()
+    for line in text(page).replace("\\\n", " ").splitlines():
         if not line.startswith("```"):
             lines.append(line)
         elif language is None:
             language, lines = line[3:].strip(), []
         else:
-            found.append((language, "\n".join(lines) + "\n"))
+            named.append((language, "\n".join(lines) + "\n"))
             language = None
-    return found
+    return named
 
 
 def blocks(page: str | Path, *languages: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Small data with a known trouble, and how much better than plain training a method does on it, over seeds.
 
-A world is a function of a seed that gives a training set, a clean and balanced test set, and a small clean and balanced reference
-set. Methods get the network, the budget, the batches and the start of plain training. What is reported is paired by seed.
+A world is a function of a seed that gives a training set, a clean and balanced test set, and a small clean and balanced
+reference set. Methods get the network, the budget, the batches and the start of plain training. What is reported is
+paired by seed.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def gain(
     against: Method = ERM(),  # noqa: B008  frozen
     seeds: int = SEEDS,
 ) -> dict[str, Any]:
-    """Return mean, low and high (95 %, Student's t, paired) of how much better `method` does than `against`, over seeds."""
+    """Return mean, low and high (95 %, Student's t, paired) of the gain of `method` over `against`, over seeds."""
     ours, theirs = (
         [measure(run(m, world, seed, training, net)) for seed in range(seeds)]
         for run, m in ((outcome, method), (plain, against))
@@ -141,7 +142,7 @@ def rare(classes: int) -> Callable[[AnyMetrics], float]:
 
 @dataclass(frozen=True)
 class Occluded:
-    """Images of 12 × 12: the class shows plainly on the left and faintly on the right; of test images a square is missing.
+    """Images of 12 × 12: the class shows plainly on the left, faintly on the right; test images miss a square.
 
     n: training images, as many of each of four classes.
     """

@@ -1,6 +1,7 @@
 """Checkpoints: a run that was interrupted, anywhere, ends with the weights that it would have had."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,11 +17,12 @@ from safetensors import safe_open
 import skedastic as sk
 from skedastic import cli
 from skedastic.cli import console
-from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.training import Checkpoints, train
 from tests.support import training as support
+from tests.support.command_line import refusal
 from tests.support.power_cut import PowerCut, cut_after
+from tests.support.refusals import check_refusal, refused
 from tests.support.training import QUICK, TwoStages, dataset, make_net, same, tensors
 
 
@@ -63,7 +65,7 @@ def test_plain_sgd_without_momentum_goes_on(tmp_path):
     assert same(tensors(resumed.state), tensors(whole.state))
 
 
-def test_what_is_done_is_not_done_again(tmp_path):
+def test_finished_stages_are_not_trained_again(tmp_path):
     done = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     epochs = []
     again = train(
@@ -95,22 +97,21 @@ def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path, monkeypat
         ({"data": dataset(30)}, "of other shape"),
         ({"data": replace(dataset(), y=dataset().y.flip(0))}, "of other labels"),
         ({"training": replace(QUICK, epochs=9)}, "of other epochs"),
-        ({"net": lambda: torch.nn.Sequential(torch.nn.Linear(5, 3))}, "Unexpected key|size mismatch"),
+        ({"net": lambda: torch.nn.Sequential(torch.nn.Linear(5, 3))}, "size mismatch"),
     ],
     ids=["rows", "labels", "epochs", "network"],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, reason):
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     data, training, net = (change.get(k, v) for k, v in (("data", dataset()), ("training", QUICK), ("net", make_net)))
-    with pytest.raises(UserError, match=f"can't go on from the checkpoint .*1-train.safetensors.*({reason})") as caught:
+    with refused(str(tmp_path / "checkpoints" / "1-train.safetensors"), rule=reason):
         train(ERM(), data, net, training, checkpoints=Checkpoints(tmp_path))
-    assert "\n" not in str(caught.value)
 
 
 def test_other_settings_are_refused(tmp_path):
     Checkpoints(tmp_path, settings="a = 1\n")
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, settings="a = 1\n"))
-    with pytest.raises(UserError, match="other settings"):
+    with refused("checkpoints", str(tmp_path)):
         Checkpoints(tmp_path, settings="a = 2\n")
 
 
@@ -119,7 +120,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     path = tmp_path / "checkpoints" / "1-train.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
-    with pytest.raises(UserError, match="can't go on from the checkpoint"):
+    with refused(str(path), rule="delete it, or start again"):
         train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
 
 
@@ -160,7 +161,7 @@ def test_fit_goes_on_with_the_estimate_too(tmp_path, stage, epoch):
     assert resumed.group_stats.to_dict() == whole.group_stats.to_dict()
     assert resumed.label_issues.equals(whole.label_issues)
     assert resumed.metrics == whole.metrics
-    with pytest.raises(UserError, match="other settings"):
+    with refused("checkpoints", str(tmp_path)):
         sk.fit(x, y, **settings, method=sk.HAR(strength=0.3), checkpoints=tmp_path)
 
 
@@ -223,26 +224,21 @@ def test_a_resumed_run_folder_is_the_one_that_would_have_been(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "setting", "value", "rule"),
     [
-        ("fit --resume nothing", "no interrupted run is there"),
-        ("fit digits --resume nothing", "leave all others out"),
-        ("fit --resume nothing --out other", "leave all others out"),
-        ("fit --resume nothing --set train.lr=0.1", "leave all others out"),
-        ("fit --resume nothing --ignore a", "leave all others out"),
-        ("fit digits --set checkpoint_every=-1", "must be a number of at least 0; least seconds"),
-        ("fit digits --set checkpoint_every=nan", "must be a number of at least 0; least seconds"),
-        ("fit digits --set checkpoint_every=often", "must be a number"),
+        ("fit --resume nothing", "--resume", "nothing", "no interrupted run is there"),
+        ("fit digits --resume nothing", "--resume", "nothing", "leave all others out"),
+        ("fit --resume nothing --out other", "--resume", "nothing", "leave all others out"),
+        ("fit --resume nothing --set train.lr=0.1", "--resume", "nothing", "leave all others out"),
+        ("fit --resume nothing --ignore a", "--resume", "nothing", "leave all others out"),
+        ("fit digits --set checkpoint_every=-1", "checkpoint_every", -1.0, ""),
+        ("fit digits --set checkpoint_every=nan", "checkpoint_every", pytest.approx(math.nan, nan_ok=True), ""),
+        ("fit digits --set checkpoint_every=often", "checkpoint_every", "often", ""),
     ],
 )
-def test_bad_lines(tmp_path, monkeypatch, capsys, line, says):
+def test_bad_lines(tmp_path, monkeypatch, capsys, line, setting, value, rule):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(line.split())
-    err = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert says in err
-    assert err.count("\n") == 1
+    check_refusal(refusal(capsys, *line.split()), setting, value, rule=rule)
     assert not os.listdir(tmp_path)
 
 

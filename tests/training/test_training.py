@@ -1,4 +1,4 @@
-"""The loop and the budget: stages, schedules, streams, and what goes wrong."""
+"""The loop and its configuration: stages, schedules, streams, and errors."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from skedastic.core.samplers import seeded
-from skedastic.errors import UserError
 from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import State
@@ -18,6 +17,7 @@ from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
 from skedastic.training.optimizers import make_optimizer, make_schedule
 from skedastic.training.stage import RunningMeans
+from tests.support.refusals import refused
 from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
 
 
@@ -66,12 +66,12 @@ def test_warmup_alone_is_a_whole_schedule():
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
 def test_optimizers(name, kind):
-    made = make_optimizer(
+    optimizer = make_optimizer(
         TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2), make_net().parameters(), lr_scale=0.1
     )
-    assert type(made).__name__ == kind
-    assert made.param_groups[0]["lr"] == pytest.approx(0.05)
-    assert made.param_groups[0]["weight_decay"] == 0.2
+    assert type(optimizer).__name__ == kind
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.2
 
 
 def test_the_history_has_a_row_an_epoch():
@@ -92,7 +92,7 @@ def test_a_remainder_of_one_joins_the_batch_before_it():
 
     train(Counting(), dataset(33), make_net, replace(QUICK, epochs=1))
     assert counted == [8, 8, 8, 9]
-    with pytest.raises(UserError, match="1 example to train on"):
+    with refused("data", 1):
         train(ERM(), dataset(1), make_net, QUICK)
 
 
@@ -113,14 +113,14 @@ def test_every_epoch_sees_every_example_once_in_another_order():
 
 
 def test_a_loss_that_is_not_finite_is_one_clear_line():
-    with pytest.raises(UserError, match=r"training erm: the loss is nan in epoch \d of 4; lower the learning rate"):
+    with refused("train.lr", 1e30):
         train(ERM(), dataset(), make_net, replace(QUICK, lr=1e30))
     data = dataset()
-    with pytest.raises(UserError, match="the loss is nan in epoch 1 of 4"):
+    with refused("train.lr", QUICK.lr, rule="the loss is nan in epoch 1 of 4"):
         train(ERM(), replace(data, x=data.x * float("nan")), make_net, QUICK)
 
 
-# A recipe of stages: train all, then train the last layer alone on a part of the data, from where the first stage ended.
+# A recipe of stages: train all, then the last layer alone on a part of the data, from where the first stage ended.
 
 
 @pytest.mark.parametrize("reinit", [False, True])
@@ -137,7 +137,7 @@ def test_a_recipe_of_two_stages(reinit):
     kept = [name for name in trained.state.state_dict() if name in ("net.0.weight", "net.0.bias", "net.1.weight")]
     where = [list(trained.state.state_dict()).index(name) for name in kept]
     assert len(kept) == 3
-    assert all(torch.equal(first[i], last[i]) for i in where[:2]) is not reinit, "frozen, unless started anew"
+    assert all(torch.equal(first[i], last[i]) for i in where[:2]) is not reinit, "frozen, unless started from scratch"
     assert not torch.equal(first[-1], last[-1])
 
 
@@ -180,7 +180,7 @@ def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expec
     assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
 
 
-def test_other_streams_go_round_and_are_shuffled_anew():
+def test_other_streams_go_round_and_are_shuffled_again():
     SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
     train(TwoStages(), dataset(), make_net, QUICK)
     drawn = torch.cat(SEEN["drawn"])
@@ -215,14 +215,14 @@ def test_seeds_of_near_keys_are_far():
     assert len(firsts) == 100
 
 
-def test_the_task_holds_what_a_method_may_know():
+def test_the_task_holds_the_data_that_a_method_may_know():
     task = make_task(dataset())
     assert task.input_shape == (5,)
     assert task.stats is None
     assert isinstance(ERM().init(task, make_net), State)
 
 
-def test_what_steps_log_is_averaged_over_their_examples():
+def test_logged_values_are_averaged_over_the_examples():
     logged, right, levels = RunningMeans(), [], []
     for step in range(150):  # more than are summed at once, and some left over
         right.append(torch.arange(1 + step % 5) == 0)

@@ -1,6 +1,6 @@
 """The command line: verbs over `pipeline`, one file each, loaded when they are asked for.
 
-A verb first checks all that can be checked at once (`early`), and imports torch, pandas and the like only then.
+A verb first makes the checks that need no data (`early`). Only then does it import torch, pandas and the like.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Verbs(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the verb, or refuse it with the nearest one."""
+        """Return the verb; raises UserError with the nearest one where there is none."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise unknown("verb", args[0], VERBS)
         return super().resolve_command(ctx, args)
@@ -54,7 +54,15 @@ def app() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Anything that the user gave and can't be used is one line on stderr, and exit status 2."""
+    """Run the command line.
+
+    A value that can't be used is one line on stderr, and exit status 2. An interrupt is one line, and exit status 130.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The words of the command line; by default those of the process.
+    """
     warnings.filterwarnings("ignore", category=FutureWarning)
     keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments

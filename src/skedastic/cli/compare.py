@@ -69,7 +69,7 @@ def compare(
 
 
 def show_comparison(comparison: Comparison, folder: Path) -> None:
-    """Print a row for each method, the paired differences, the sentence, and where it was written."""
+    """Print a row for each method, the paired differences, the outcome in a sentence, and the file of the report."""
     from skedastic.runs.sentences import comparison_sentence
 
     console.notes(comparison.notes)

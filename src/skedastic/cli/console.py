@@ -1,4 +1,4 @@
-"""How the command line prints: progress, tables, notes and sentences. Only here is rich known, imported at the first use."""
+"""Printing on the command line: progress, tables, notes and sentences. Only this file imports rich, when needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def out() -> Console:
 
 @cache
 def err() -> Console:
-    """Return the console of all that is said on the way."""
+    """Return the console of progress and notes."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 def reading(source: object, columns: Sequence[str] | None) -> None:
-    """Say what is read, before torch is imported, which takes seconds; where it is there already nobody waits."""
+    """Print the source before torch is imported, which takes seconds; nothing where torch is imported already."""
     if "torch" not in sys.modules:
         click.echo(f"reading {source}{'' if columns is None else f': {len(columns)} columns'}", err=True)
 
@@ -65,10 +65,10 @@ def table(*columns: str, title: str | None = None) -> Table:
     """Return a table without rows, whose first column is text and whose others are numbers."""
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="dim", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="dim", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-    return made
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    return table
 
 
 def show_data(data: Data) -> None:
@@ -80,7 +80,7 @@ def show_data(data: Data) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Lend a function that shows how far each stage is; on a terminal as bars, else as a line when a stage ends."""
+    """Lend a function that shows the progress of each stage: bars on a terminal, else a line when a stage ends."""
     if not err().is_terminal:
         yield _line
         return

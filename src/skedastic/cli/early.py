@@ -1,6 +1,6 @@
 """The checks that need neither torch nor pandas, so that the most common slips are refused at once.
 
-They refuse nothing that the deep ones, which come later, would take; where only reading the data would tell, they let it pass.
+They refuse nothing that the later checks would accept. A value that only the data can decide on passes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ROLES = {
     "numeric": "feature column",
     "categorical": "feature column",
     "image": "image column",
-}  # settings that name columns, and what messages call these
-SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # of these may name several
+}  # settings that name columns, with the word for such a column in messages
+SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # settings that may name several columns
 COUNTS = "counts:"  # before a column of votes
 
 
@@ -40,17 +40,17 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
     settings : Mapping
         Plain settings, as `settings.layers.layered` gives them.
     beside : sequence of str
-        The settings that may name further sources, and are read.
+        The settings that name further sources to check.
 
     Returns
     -------
     list of str or None
-        The columns of the source; None where only opening it would tell.
+        The columns of the source; None where they are known only when it is opened.
 
     Raises
     ------
     UserError
-        One is not there; with the nearest name.
+        A file or a column is not there.
     """
     source = str(settings["source"])
     columns = check_columns(source, ((role, _columns(name, settings.get(name))) for name, role in ROLES.items()))
@@ -67,7 +67,7 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
 
 
 def check_source(source: str) -> list[Path]:
-    """Return the files of a source, none where it has another form. Raises UserError where one is not there, or empty."""
+    """Return the files of a source, none where it is of another form. Raises UserError for an absent or empty file."""
     paths = [Path(source)] if is_idx(Path(source)) else named_files(source) or []
     for path in paths:
         check_file(path)
@@ -75,9 +75,24 @@ def check_source(source: str) -> list[Path]:
 
 
 def check_columns(source: str, wanted: Iterable[tuple[str, Sequence[str]]]) -> list[str] | None:
-    """Return the columns of a source, None where only opening it would tell.
+    """Return the columns of a source, and check that some are there.
 
-    wanted: how messages call some columns, and the names of these. Raises UserError where the source, or one of them, is not there.
+    Parameters
+    ----------
+    source : str
+        The source, as the command line takes it.
+    wanted : iterable of (str, sequence of str)
+        Names of columns that must be there, each list with the word for such a column in messages.
+
+    Returns
+    -------
+    list of str or None
+        The columns; None where they are known only when the source is opened.
+
+    Raises
+    ------
+    UserError
+        The source or a column is not there.
     """
     paths = check_source(source)
     columns = column_names(paths[0]) if paths else None
@@ -90,13 +105,13 @@ def check_columns(source: str, wanted: Iterable[tuple[str, Sequence[str]]]) -> l
 
 
 def _check_groups(source: str, groups: Any, columns: Sequence[str]) -> None:
-    """Check the columns of groups; a specification such as quantiles:age:4 is left to what reads it."""
+    """Check the columns of groups; a specification such as quantiles:age:4 is checked later."""
     if isinstance(groups, str) and groups not in columns and ":" not in groups:
         check_columns(source, [("groups column", [part.strip() for part in groups.split(",")])])
 
 
 def check_method(settings: Mapping[str, Any]) -> None:
-    """Raise UserError where `method` names none."""
+    """Raise UserError where `method` names no method."""
     method = settings.get("method")
     name = method.get("name") if isinstance(method, Mapping) else method
     if isinstance(name, str):
@@ -104,7 +119,7 @@ def check_method(settings: Mapping[str, Any]) -> None:
 
 
 def check_methods(settings: Mapping[str, Any]) -> None:
-    """Raise UserError where one of `methods` is none; "all" stands for all."""
+    """Raise UserError where one of `methods` is no method; "all" stands for every method."""
     methods = settings.get("methods", ())
     names = split(methods) if isinstance(methods, str) else methods if isinstance(methods, (list, tuple)) else ()
     if list(names) != ["all"]:

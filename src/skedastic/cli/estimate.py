@@ -96,9 +96,9 @@ def _show_groups(
 
 
 def _accuracy_of_issues(figures: dict[str, Any]) -> str:
-    """Return how well the label issues agree with the labels that are known to be wrong."""
+    """Return the agreement of the label issues with the labels that are known to be wrong."""
     wrong = f"{figures['wrong']:,}"
     return (
-        f"{figures['issues']:,} labels look wrong, and {figures['precision']:.0%} of these are: {figures['recall']:.0%} of all "
-        f"{wrong} that are. Of the {wrong} most suspect, {figures['first']:.0%} are."
+        f"{figures['issues']:,} labels look wrong, and {figures['precision']:.0%} of these are: "
+        f"{figures['recall']:.0%} of all {wrong} that are. Of the {wrong} most suspect, {figures['first']:.0%} are."
     )

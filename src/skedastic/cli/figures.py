@@ -1,4 +1,4 @@
-"""How figures of groups and methods are written in tables."""
+"""Figures of groups and methods as tables show them."""
 
 from __future__ import annotations
 

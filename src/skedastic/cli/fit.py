@@ -50,7 +50,8 @@ def fit(
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
     if resume is not None:
         if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
-            raise UserError(f"--resume {resume!r}: a run goes on with its own settings; leave all others out")
+            rule = "a run goes on with its own settings; leave all others out"
+            raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))
     settings = settings_of(config_file, sets, given)
     columns = early.check_data(settings)
@@ -69,7 +70,7 @@ def fit(
 
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
-    """Print a row for each group, what came out, and where it was written."""
+    """Print a row for each group, the outcome, and the files that were written."""
     console.notes(summary.notes)
     show_groups(summary)
     if summary.label_issues is not None:
@@ -79,7 +80,7 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
 
 @contextmanager
 def _way_on(kept: Path, folder: Path) -> Iterator[None]:
-    """Say how to go on where the block ends too early and checkpoints were kept."""
+    """Say how to resume where the block ends too early and checkpoints were kept."""
     way = f"skedastic fit --resume {folder}"
     try:
         yield

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_groups(summary: RunSummary) -> None:
-    """Print a row for each group, and what came out."""
+    """Print a row for each group, and the outcome."""
     from skedastic.runs.sentences import fit_sentence, unlearned
 
     tested = summary.metrics.groups if summary.metrics else {}
@@ -52,13 +52,13 @@ def show_groups(summary: RunSummary) -> None:
 
 
 def left_out(groups: int) -> None:
-    """Say how many groups have no row."""
+    """Print the number of groups that have no row."""
     if groups > console.MOST_GROUPS:
         console.say(f"… and {groups - console.MOST_GROUPS} more groups: see the report")
 
 
 def rank_correlation(stats: GroupStats | None, other: Sequence[float | None] | None, name: str = "true noise") -> None:
-    """Say how well the estimated noise ranks the groups, where another noise is known of each."""
+    """Print the rank correlation of the estimated noise with another noise, where that is known of every group."""
     known = [t for t in other or [] if t is not None]
     if stats is None or not other or len(known) < len(other) or len(set(known)) < 2:
         return

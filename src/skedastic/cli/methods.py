@@ -1,4 +1,4 @@
-"""`skedastic methods`: what there is to train with."""
+"""`skedastic methods`: the methods, losses, samplers and heads to train with."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _cited(paper: str) -> str:
 
 
 def _show_axes() -> None:
-    """Print what methods are put together from."""
+    """Print the losses, samplers and the like that methods are put together from."""
     from skedastic.settings.registry import FAMILIES
 
     console.say("")
@@ -86,20 +86,20 @@ def _show_axes() -> None:
         'Put together from these, as in --method "absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))":'
     )
     for family in FAMILIES:
-        if family.what != "method":
+        if family.kind != "method":
             console.say(f"  {family.many}: {', '.join(family.names())}")
 
 
 def _card(name: str, preset: Preset) -> dict[str, Any]:
-    """Return all that is known of a method, as plain data."""
+    """Return the card and the parameters of a method, as plain data."""
     from skedastic.configurable import described
     from skedastic.settings.methods import method_table, settings_table
 
     card, method = preset.cls.card, preset.make()
-    able = method.capabilities
+    capabilities = method.capabilities
     defaults, own = method_table(method), settings_table(preset.settings)
-    targets = " or ".join(words for task, words in TARGETS.items() if task in able.tasks)
-    needed = [words for need, words in NEEDS.items() if need in able.needs]
+    targets = " or ".join(words for task, words in TARGETS.items() if task in capabilities.tasks)
+    needed = [words for need, words in NEEDS.items() if need in capabilities.needs]
     return {
         "name": name,
         "family": preset.family,
@@ -110,9 +110,9 @@ def _card(name: str, preset: Preset) -> dict[str, Any]:
         "stands_for": as_expression({"name": card.name, **own}) if name != card.name else "",
         "cost": card.cost,
         "memory": card.memory,
-        "not_wrapped": [f"not in {_wrappers(way)}: {why}" for way, why in able.incompatible_with.items()],
-        "needs": [targets, *needed, *dict.fromkeys(able.takes)],
-        "supports": sorted(able.tasks),
+        "not_wrapped": [f"not in {_wrappers(way)}: {why}" for way, why in capabilities.incompatible_with.items()],
+        "needs": [targets, *needed, *dict.fromkeys(capabilities.takes)],
+        "supports": sorted(capabilities.tasks),
         "limits": [settings_table(limit) for limit in card.reduces_to_erm],
         "parameters": {
             field.name: {"default": defaults.get(field.name), "meaning": _meaning(said)}

@@ -22,18 +22,18 @@ SETTINGS = {
 
 
 def setting_option(name: str, place: str = "", *, multiple: bool = False, **more: Any) -> Callable[[Any], Any]:
-    """Return the option of a setting, whose help is what the setting says of itself.
+    """Return the option of a setting, whose help is the meaning of the setting.
 
     Parameters
     ----------
     name : str
-        Of the option, without its dashes.
-    place : str
-        Of the setting, where it is another name, such as "train.epochs".
-    multiple : bool
+        Name of the option, without its dashes.
+    place : str, optional
+        Name of the setting, where it is another, such as "train.epochs".
+    multiple : bool, optional
         Whether the option may be repeated.
     **more
-        As `click.option` takes it.
+        Further arguments of `click.option`.
     """
     field, said = SETTINGS[place or name.replace("-", "_")]
     shown = isinstance(field.default, (int, float, str, DataApart)) and str(field.default) != NOTHING
@@ -99,7 +99,7 @@ def options(*lists: list[Any]) -> Callable[[Any], Any]:
 
 
 def number_or_word(text: str) -> float | str:
-    """Return a number where `text` is one; the configuration checks the rest, such as auto."""
+    """Return `text` as a number where it is one; the configuration checks other texts, such as auto."""
     try:
         return float(text)
     except ValueError:
@@ -109,13 +109,28 @@ def number_or_word(text: str) -> float | str:
 def settings_of(
     config_file: str | None, sets: tuple[str, ...], given: dict[str, Any], preset: str | None = None
 ) -> dict[str, Any]:
-    """Return what the options say, over the file and the preset that they name, as plain settings.
+    """Return the settings of the options, on top of the file and the preset that they name, as plain data.
 
-    Raises UserError where these can't be read, one is unknown, or they name no source.
+    Parameters
+    ----------
+    config_file : str or None
+        The TOML file.
+    sets : tuple of str
+        Texts such as "train.lr=0.1".
+    given : dict
+        The other options by name; None and () are absent.
+    preset : str, optional
+        A paper's table, such as "har-table1".
+
+    Raises
+    ------
+    UserError
+        The file or the preset can't be read, a setting is unknown, or no source is named.
     """
     overrides = {RENAMED.get(name, name): value if value != () else None for name, value in given.items()}
     settings = layered(config_file, overrides, sets, preset)
     check_keys(Config, settings)
     if not settings.get("source"):
-        raise UserError("no SOURCE: name a table, an image file or a built-in set, for example: skedastic fit digits")
+        rule = "name a table, an image file or a built-in set, for example: skedastic fit digits"
+        raise UserError(rule, setting="source", given="no SOURCE")
     return settings

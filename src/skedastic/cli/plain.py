@@ -1,4 +1,4 @@
-"""Plain data as text: what JSON holds, and what the command line takes."""
+"""Plain data as text: for JSON, and as the command line takes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def as_json_values(value: Any) -> Any:
-    """Return plain data that JSON can hold: infinities as the text that means them."""
+    """Return plain data for JSON, with infinities as text."""
     if isinstance(value, dict):
         return {key: as_json_values(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -15,7 +15,7 @@ def as_json_values(value: Any) -> Any:
 
 
 def as_expression(value: Any) -> str:
-    """Return the text that means `value`, as the command line takes it."""
+    """Return the text of a value as the command line takes it."""
     if isinstance(value, dict) and "name" in value:
         inside = ", ".join(f"{k}={as_expression(v)}" for k, v in value.items() if k != "name" and v is not None)
         return f"{value['name']}({inside})" if inside else str(value["name"])

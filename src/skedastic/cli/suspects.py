@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the file.")
 def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
-    """List the labels of the folder RUN to check, the most suspect first; corrected ones go into `fit --labels FILE`."""
+    """List the labels of the folder RUN to check, the most suspect first; correct them with `fit --labels FILE`."""
     check_run(run, STATE)
     if out is not None:
         check_new_table(Path(out), force)

@@ -1,4 +1,4 @@
-"""`skedastic taps`: where HAR would measure the Jacobian in a network."""
+"""`skedastic taps`: the places in a network where HAR would measure the Jacobian."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skedastic.errors import UserError
 
 @click.command()
 @click.argument("model")
-@click.option("--shape", metavar="C,H,W", help="Shape of one example; shows the shapes of what is tapped too.")
+@click.option("--shape", metavar="C,H,W", help="Shape of one example; shows the shapes of the taps too.")
 @click.option(
     "--taps", metavar="PATTERN", multiple=True, help='Names or patterns, such as "layer3.*"; may be repeated.'
 )
@@ -25,7 +25,7 @@ def taps(model: str, shape: str | None, taps: tuple[str, ...], as_json: bool) ->
 
 
 def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], as_json: bool) -> None:
-    """Print where HAR would measure in a network: a shipped model's name, or file.py:function."""
+    """Print the places where HAR would measure in a network: a shipped model's name, or file.py:function."""
     from skedastic.core.taps import find_taps
     from skedastic.models import make, prefixes
     from skedastic.models.own import own_network
@@ -55,7 +55,7 @@ def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], a
 
 
 def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[Any]:
-    """Return what is tapped when the network reads 2 examples of `shape`, real numbers or else tokens."""
+    """Return the taps of the network when it reads 2 examples of `shape`, real numbers or else tokens."""
     import torch
 
     from skedastic.core.trace import record
@@ -68,12 +68,15 @@ def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[A
             continue
         trace.layouts(2)
         return [place.tap for place in trace.places]
-    raise UserError(f"--shape: the network can't read x of shape {[2, *shape]}: {reason}")
+    given = ",".join(map(str, shape))
+    rule = f"the network can't read x of shape {[2, *shape]} ({reason}); give the shape of one example"
+    raise UserError(rule, setting="--shape", value=given, given=f"--shape {given!r}")
 
 
 def whole_numbers(name: str, text: str) -> tuple[int, ...]:
     """Return the whole numbers ≥ 1 of a text such as "3,32,32". Raises UserError that names `name`."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts):
-        raise UserError(f"{name} {text!r}: must be whole numbers, 1 or more, such as 3,32,32")
+        rule = "must be whole numbers, 1 or more, such as 3,32,32"
+        raise UserError(rule, setting=name, value=text, given=f"{name} {text!r}")
     return tuple(map(int, parts))

@@ -1,10 +1,10 @@
-"""A setting is said once: its default, its meaning and its range stand in the field of a dataclass.
+"""A setting is stated once: the field of a dataclass holds its default, its meaning and its range.
 
     @dataclass(frozen=True, kw_only=True)
     class GCE(PerExampleLoss):
         q: float = setting(0.7, "0 is cross entropy, 1 the absolute error", "[0, 1]")
 
-Validation, `--help`, a method's card, the reference in `docs/` and the docstring that editors show all come from there.
+Validation, `--help`, a method's card, the reference in `docs/` and the docstring that editors show all read that field.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # betwee
 
 @dataclass(frozen=True)
 class Setting:
-    """What is said of a field.
+    """The meaning and the range of a field.
 
     Parameters
     ----------
     meaning : str
-        What it does, in a few words.
+        The effect of the setting, in a few words.
     range : Range or None
-        The interval of its numbers.
+        The interval of its numbers; None for any but NaN.
     """
 
     meaning: str
@@ -53,8 +53,8 @@ def setting(
     default : Any
         The default; None is always allowed where it is the default.
     meaning : str
-        What the setting does, its unit, what its ends mean, and the way out where another value is refused, in a few
-        words without a capital and a full stop.
+        The effect of the setting, its unit, the meaning of its ends, and the way out where another value is refused,
+        in a few words without a capital and a full stop.
     range : str
         The interval of a number, or of each of several, such as "(0, 1]"; empty for any but NaN.
     factory : callable
@@ -65,12 +65,25 @@ def setting(
 
 
 class Written(ABC):
-    """The base of values that a configuration writes in a form of their own, such as `test = 0.2` or `test = "a.csv"`."""
+    """The base of values with a written form of their own, such as `test = 0.2` or `test = "a.csv"`."""
 
     @classmethod
     @abstractmethod
     def read(cls, plain: Any, place: str) -> Self:
-        """Return the value that plain data writes. Raises UserError that names the setting `place`."""
+        """Return the value of its written form.
+
+        Parameters
+        ----------
+        plain : Any
+            The written form, as TOML gives it.
+        place : str
+            The dotted name of the setting, for errors.
+
+        Raises
+        ------
+        UserError
+            This is the written form of no value.
+        """
 
     @abstractmethod
     def written(self) -> Any:
@@ -78,17 +91,17 @@ class Written(ABC):
 
 
 class Configurable:
-    """The base of dataclasses whose fields are settings: they are checked when an instance is made.
+    """The base of dataclasses whose fields are settings, which are checked when an instance is made.
 
-    Every setting must be of its field's type, and its numbers within its range. NumPy's numbers become Python's, a list a
-    tuple, and "none" None where a setting is no text. A `Written` may be given as it is written. A subclass with a rule
-    across several fields overrides `__post_init__`, and calls this one first.
+    Every setting must be of its field's type, and its numbers within its range. A number of NumPy becomes one of
+    Python, a list becomes a tuple, and "none" becomes None where a setting is no text. A `Written` may be given in its
+    written form. A subclass with a rule across several fields overrides `__post_init__`, and calls this one first.
     """
 
     section: ClassVar[str | None] = None  # of the configuration, such as "train"; by default the name of the class
 
     def __post_init__(self) -> None:
-        """Check every setting. Raises UserError for the first that does not fit."""
+        """Check every setting. Raises UserError for the first one that does not fit."""
         for field_, hint in _settings(type(self)):
             given = getattr(self, field_.name)
             value = _read(given, hint, self.place(field_.name))
@@ -99,17 +112,23 @@ class Configurable:
 
     @classmethod
     def place(cls, name: str) -> str:
-        """Return how a message names the setting `name`, such as "train.lr"."""
+        """Return the name of a setting in messages, such as "train.lr".
+
+        Parameters
+        ----------
+        name : str
+            The name of its field.
+        """
         section = cls.shown_name() if cls.section is None else cls.section
         return f"{section}.{name}" if section else name
 
     @classmethod
     def shown_name(cls) -> str:
-        """Return the name that a user gives this by."""
+        """Return the name that users write for the class."""
         return WORDS.sub("-", cls.__name__).lower()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Add the settings to the docstring, one a line, as editors and the reference show them."""
+        """Add the settings to the docstring, one a line, for editors and the reference."""
         super().__init_subclass__(**options)
         inherited = {name: f for base in reversed(cls.__mro__[1:]) for name, f in _fields_of(base)}
         own = {name: f for name, f in vars(cls).items() if isinstance(f, Field) and "setting" in f.metadata}
@@ -120,13 +139,13 @@ class Configurable:
 
 
 def described(cls: type[Configurable]) -> Iterator[tuple[Field[Any], Setting]]:
-    """Yield the fields of a class with what is said of each, in their order."""
+    """Yield the fields of a class in their order, with the meaning and range of each."""
     for field_, _ in _settings(cls):
         yield field_, _said(field_)
 
 
 def markdown_table(cls: type[Configurable]) -> str:
-    """Return a Markdown table of a class's settings, as the reference shows them: name, type, default, range, meaning."""
+    """Return a Markdown table of a class's settings: name, type, default, range, meaning."""
     rows = ["| setting | type | default | range | meaning |", "| --- | --- | --- | --- | --- |"]
     for field_, hint in _settings(cls):
         said = _said(field_)
@@ -179,7 +198,7 @@ def _fields_of(base: type[Any]) -> Iterator[tuple[str, Field[Any]]]:
 
 
 def _with_hints(cls: type[Any], fields: dict[str, Field[Any]]) -> Iterator[tuple[Field[Any], str]]:
-    """Yield fields of a class that is being made, with their types in words."""
+    """Yield the fields of a new class, with their types in words."""
     try:
         hints = get_type_hints(cls)
     except NameError:  # a type that is defined further below
@@ -190,17 +209,17 @@ def _with_hints(cls: type[Any], fields: dict[str, Field[Any]]) -> Iterator[tuple
 
 
 def _numpydoc(field_: Field[Any], name_and_type: str) -> str:
-    said, default = _said(field_), _default(field_, made=False)
+    said, default = _said(field_), _default(field_, call_factory=False)
     within = "" if said.range is None else f"; {said.range}"
     words = f"{said.meaning[:1].upper()}{said.meaning[1:]}{within}."
     return f"{name_and_type}{f', default {default}' if default else ''}\n    {words}"
 
 
-def _default(field_: Field[Any], *, made: bool = True) -> str:
-    """Return how a field's default is written; empty where it has none, or a function makes it and must not be `made`."""
+def _default(field_: Field[Any], *, call_factory: bool = True) -> str:
+    """Return how a field's default is written; empty where it has none, or where its factory may not be called."""
     factory = field_.default_factory
     if factory is MISSING:
         return "" if field_.default is MISSING else repr(field_.default)
     if isinstance(factory, type):
         return f"{factory.__name__}()"
-    return repr(factory()) if made else ""
+    return repr(factory()) if call_factory else ""

@@ -1,4 +1,4 @@
-"""What a setting may be, by the type of its field: whether a value fits, and how messages and docs say it."""
+"""Types of settings: whether a value fits the type of its field, and how messages and docs write the type."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Range:
 
     @classmethod
     def parse(cls, text: str) -> Range:
-        """Return the interval that `text` writes. Raises ValueError where it writes none."""
+        """Return the interval of a text such as "[0, 1)". Raises ValueError where it is none."""
         match = INTERVAL.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is no interval; write [0, 1) or (0, inf)")
@@ -62,9 +62,9 @@ def fits(hint: Any, value: Any, within: Range | None = None) -> bool:
     Parameters
     ----------
     hint : type
-        The type of a field: bool, int, float, str, Literal, a tuple, a mapping, a function, a class, or a union of these.
+        The type of a field: bool, int, float, str, Literal, a tuple, a mapping, a function, a class, or a union.
     value : Any
-        Any value. A bool is no number, a whole number fits where real ones are asked for, and a list where a tuple is.
+        Any value. A bool is no number, a whole number is a real one too, and a list fits a tuple.
     within : Range, optional
         The range of the numbers in it; by default any.
     """
@@ -90,7 +90,7 @@ def fits(hint: Any, value: Any, within: Range | None = None) -> bool:
 
 
 def culprit(hint: Any, value: Any, within: Range | None) -> tuple[str, Any, Any]:
-    """Return what of a value does not fit: its key in a table, such as ".cat", else an empty one; it; and its type."""
+    """Return the part of a value that does not fit: its key in a table, such as ".cat", or ""; the part; its type."""
     inner = get_args(hint)
     if _is_mapping(get_origin(hint)) and isinstance(value, Mapping):
         return next((f".{key}", v, inner[1]) for key, v in value.items() if not fits(inner[1], v, within))
@@ -98,7 +98,7 @@ def culprit(hint: Any, value: Any, within: Range | None) -> tuple[str, Any, Any]
 
 
 def expected(hint: Any, within: Range | None = None) -> str:
-    """Return how a message says what fits, such as "a number in [0, 1], or auto"."""
+    """Return how a message describes fitting values, such as "a number in [0, 1], or auto"."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in UNIONS:
         kinds = sorted((k for k in inner if k is not NONE), key=_is_literal)
@@ -146,7 +146,7 @@ def choices(hint: Any) -> tuple[str, ...]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as Python writes it: NumPy's numbers as Python's own, a list as a tuple."""
+    """Return a value with NumPy's numbers as Python's own, and a list as a tuple."""
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return tuple(plain(item) for item in value)
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item")

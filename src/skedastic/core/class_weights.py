@@ -4,8 +4,8 @@
 `EffectiveNumber`: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2.
 `Balanced`: King and Zeng, "Logistic Regression in Rare Events Data", 2001, as scikit-learn's class_weight="balanced".
 `Deferred`: DRW, Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019,
-Algorithm 1. Their code (github.com/kaidic/LDAM-DRW) divides the weighted losses of a batch by the sum of their weights;
-here the losses are multiplied and the mean is over B, so that a batch of rare classes counts for more, as its rarity says.
+Algorithm 1. Their code (github.com/kaidic/LDAM-DRW) divides the weighted losses of a batch by the sum of their weights.
+Here the losses are multiplied and the mean is over B, so that a batch of rare classes counts for more.
 """
 
 from __future__ import annotations
@@ -31,22 +31,41 @@ class ClassWeights(Configurable, ABC):
         return 0.0
 
     def __call__(self, count: Tensor, classes: Sequence[str] = ()) -> Tensor:
-        """Return the weights [C], float32, of classes of `count` [C] ≥ 1 examples.
+        """Return the weights of the classes, [C] float32.
 
-        classes: their names, for messages. Raises UserError where a class has no example: it has no weight.
+        Parameters
+        ----------
+        count : Tensor
+            Training examples of each class, [C] ≥ 1.
+        classes : sequence of str, optional
+            Names of the classes, for messages.
+
+        Raises
+        ------
+        UserError
+            A class has no example, so that it has no weight.
         """
         if not (count > 0).all():
             absent = (count <= 0).nonzero().flatten().tolist()
             shown = ", ".join(repr(classes[c]) if classes else str(c) for c in absent[:5])
-            raise UserError(
-                f"class_weights={self.shown_name()}: no training example of class {shown}{', …' * (len(absent) > 5)}, so that it "
-                "has no weight; leave the class out of the data, or the weights (class_weights=none)"
+            rule = (
+                f"no training example of class {shown}{', …' * (len(absent) > 5)}, so that it has no weight; leave the "
+                "class out of the data, or the weights (class_weights=none)"
             )
+            raise UserError(rule, setting="class_weights", value=self.shown_name())
         return self.weights(count.to(torch.float64), classes).float()
 
     @abstractmethod
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
-        """Return the weights [C] of classes of `count` [C] examples, float64 and each ≥ 1."""
+        """Return the weights of the classes, [C] float64.
+
+        Parameters
+        ----------
+        count : Tensor
+            Training examples of each class, [C] float64 ≥ 1.
+        classes : sequence of str
+            Names of the classes.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +114,17 @@ class Given(ClassWeights):
         object.__setattr__(self, "weights_of", {str(name): weight for name, weight in self.weights_of.items()})
         if not self.weights_of:
             rule = "name the classes and their weights, such as weights_of={cat=2, dog=0.5}"
-            raise UserError(rule, setting=self.place("weights_of"))
+            raise UserError(rule, setting=self.place("weights_of"), value={})
 
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:
-        """Return the weights by name. Raises UserError for a class that there is not."""
+        """Return the weights by name. Raises UserError for a class that does not exist."""
         for name in self.weights_of:
             if name not in classes:
                 raise unknown("class in class_weights", name, classes)
         weights = torch.tensor([float(self.weights_of.get(name, 1.0)) for name in classes], dtype=torch.float64)
         if not weights.any():
             rule = "all weights are 0; one at least must be above, or nothing is trained"
-            raise UserError(rule, setting=self.place("weights_of"))
+            raise UserError(rule, setting=self.place("weights_of"), value=dict(self.weights_of))
         return weights
 
 
@@ -121,7 +140,8 @@ class Deferred(ClassWeights):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.of, Deferred):
-            raise UserError("weights can be deferred once; leave one deferred(…) out", setting=self.place("of"))
+            rule = "weights can be deferred once; leave one deferred(…) out"
+            raise UserError(rule, setting=self.place("of"), value=self.of.shown_name())
 
     @property
     def begins(self) -> float:

@@ -1,8 +1,8 @@
 """The recorded forward of a network that `torch.compile` made: the same as `core.trace`, by other means.
 
-Inside a compiled network there is no autograd graph to look at. So δ_j, zero at first, is an input of the compiled
-forward, and J_j = ∂ℓ/∂δ_j. The first forward of `implicit` needs nothing else: the parameters are kept out of its
-graph, so that its compiled backward goes to the activations only.
+The autograd graph inside a compiled network can't be seen. So δ_j, zero at first, is an input of the compiled forward,
+and J_j = ∂ℓ/∂δ_j. The first forward of `implicit` needs nothing else: the parameters are kept out of its graph, so that
+its compiled backward goes to the activations only.
 """
 
 from __future__ import annotations
@@ -30,16 +30,24 @@ _WAITING: list[list[Tensor]] = [[]]  # the δ of the forward under way, in the o
 
 @dataclass
 class CompiledTrace(Trace):
-    """A recorded forward of a compiled network."""
+    """A recorded forward of a compiled network.
+
+    Parameters
+    ----------
+    deltas : list of Tensor
+        δ of each tapped tensor, of its shape, zeros.
+    trained : list of bool
+        Whether a trained parameter is before it, so that it is measured.
+    """
 
     deltas: list[Tensor] = field(default_factory=list)
-    trained: list[bool] = field(default_factory=list)  # whether it has a trained parameter before it, and is measured
+    trained: list[bool] = field(default_factory=list)
 
     def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = False) -> list[Tensor | None]:
         """Return J_j as `Trace.jacobians` does, once; neither of its graphs can be kept."""
         wanted = [d for d, trained in zip(self.deltas, self.trained, strict=True) if trained]
-        found = iter(torch.autograd.grad(loss, wanted, allow_unused=True))
-        return measured([next(found) if trained else None for trained in self.trained])
+        gradients = iter(torch.autograd.grad(loss, wanted, allow_unused=True))
+        return measured([next(gradients) if trained else None for trained in self.trained])
 
     def replay(self, shifts: Iterable[Tensor | None], rows: Tensor | None = None) -> Any:
         """Return the outputs of the same forward, of everyone, with `shifts` added to the tapped tensors."""
@@ -57,6 +65,17 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
     """Run one forward of a compiled network, and return its outputs and its trace, as `trace.record` does.
 
     The outputs lead to the activations only; to train, replay.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network, as it was before it was compiled.
+    x : Tensor, tuple or mapping
+        Its input, as in `trace.run`.
+    modules : mapping of nn.Module
+        The modules to tap, by name.
+    strength : Tensor
+        s_i, [B] ≥ 0.
     """
     trace = CompiledTrace(net, x, modules, "after", RandomState.now(net), strength)
     taps = _shapes(trace)
@@ -70,27 +89,27 @@ def record_compiled(net: nn.Module, x: Any, modules: Mapping[str, nn.Module], st
 
 
 def _shapes(trace: CompiledTrace) -> Shapes:
-    """Return what is tapped, from a forward that is not compiled; once for each network and shape of its input."""
+    """Return the taps, from a forward that is not compiled; once for each network and shape of its input."""
     known = _KNOWN.setdefault(trace.net, {})
     shapes = (t.shape for t in pytree.tree_leaves(trace.x) if isinstance(t, Tensor))
     trained = tuple(p.requires_grad for p in trace.net.parameters())
     key = (*trace.modules, *shapes, trained, _precision())
     if key not in known:
-        found: Shapes = []
+        taps: Shapes = []
 
-        def look(name: str) -> Callable[..., None]:
-            def see(module: nn.Module, inputs: Any, output: Any) -> None:
-                found.extend((tap, tensor.dtype, tensor.requires_grad) for tensor, tap in tapped(name, module, output))
+        def hook(name: str) -> Callable[..., None]:
+            def note(module: nn.Module, inputs: Any, output: Any) -> None:
+                taps.extend((tap, tensor.dtype, tensor.requires_grad) for tensor, tap in tapped(name, module, output))
 
-            return see
+            return note
 
         with ExitStack() as stack:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(trace._lent())
             for name, module in trace.modules.items():
-                stack.callback(module.register_forward_hook(look(name)).remove)
+                stack.callback(module.register_forward_hook(hook(name)).remove)
             run(trace.net, trace.x)
-        known[key] = found
+        known[key] = taps
     return known[key]
 
 
@@ -116,7 +135,7 @@ def _compiled() -> Callable[..., Any]:
 
 
 def _add(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """A forward hook, compiled with the network: add what is waiting."""
+    """A forward hook, compiled with the network: add the next δ."""
     if isinstance(output, Tensor):
         return output + _WAITING[0].pop(0)
     return _add_to_each(module, output)

@@ -10,17 +10,43 @@ from torch import nn
 
 
 def ema_copy(net: nn.Module) -> nn.Module:
-    """Return a copy of the network that is not trained, to hold the average of its weights."""
+    """Return a copy of the network that is not trained, to hold the average of its weights.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network that is trained.
+    """
     return copy.deepcopy(net).requires_grad_(False)
 
 
 @torch.no_grad()
 def update_ema(mean: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the parameters of `mean` towards those of `net`: w̄ ← decay · w̄ + (1 − decay) w, in place. Buffers stay."""
+    """Move the parameters of `mean` towards those of `net`, in place: w̄ ← decay · w̄ + (1 − decay) w. Buffers stay.
+
+    Parameters
+    ----------
+    mean : nn.Module
+        The copy that holds the average, as `ema_copy` makes it.
+    net : nn.Module
+        The network that is trained.
+    decay : float
+        How much of the average stays, in [0, 1].
+    """
     for old, new in zip(mean.parameters(), net.parameters(), strict=True):
         old.lerp_(new, 1 - decay)
 
 
 def ramp_up(at: float, length: float) -> float:
-    """Return exp(−5 (1 − at/length)²) for `at` in [0, length], 1 from there on: 0.007 at first (Tarvainen and Valpola 2017)."""
+    """Return exp(−5 (1 − at/length)²) for `at` in [0, length], 0.007 at first, and 1 from there on.
+
+    Source: Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017.
+
+    Parameters
+    ----------
+    at : float
+        The time now, in epochs, at least 0.
+    length : float
+        The epochs of the rise; 0 gives 1 at once.
+    """
     return 1.0 if at >= length else math.exp(-5 * (1 - at / length) ** 2)

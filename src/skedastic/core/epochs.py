@@ -6,10 +6,16 @@ from math import ceil
 
 
 def epoch_of(at: float, epochs: int) -> float:
-    """Return the epoch, counted from 0, that `at` means: below 1 a fraction of all `epochs`, else the epoch itself.
+    """Return the epoch, counted from 0, that `at` means.
 
-    A fraction is the last epoch at the latest, so that however few epochs there are, what is to begin does.
+    A fraction is the last epoch at the latest, so that it is reached however few epochs there are.
+
+    Parameters
+    ----------
+    at : float
+        Below 1 a fraction of the epochs, else an epoch counted from 0.
+    epochs : int
+        Epochs of the whole training, at least 1.
     """
-    return (
-        min(ceil(at * epochs - 1e-9), epochs - 1) if at < 1 else at
-    )  # 0.55 of 100 is 55, which in floating point it is not
+    # 0.55 · 100 is 55, and in floating point above it
+    return min(ceil(at * epochs - 1e-9), epochs - 1) if at < 1 else at

@@ -1,9 +1,9 @@
-"""The last layer of a network, and the block before it: found, replaced, trained alone.
+"""The last layer of a network, and the block before it: to find, replace or train it alone.
 
 A head is the last `nn.Linear` of a network, in the order its modules were made, that gives as many numbers as there are
-classes; or one of the heads below. `Cosine` is LDAM's (Cao et al. 2019, `NormedLinear` of their code); `Scaled` is learnable
-weight scaling (LWS) and `normalize_head` τ-normalization (Kang et al., ICLR 2020, section 4.2); `NearestMean` is their nearest
-class mean.
+classes; or one of the heads below. `Cosine` is LDAM's (Cao et al. 2019, `NormedLinear` of their code); `Scaled` is
+learnable weight scaling (LWS) and `normalize_head` τ-normalization (Kang et al., ICLR 2020, section 4.2); `NearestMean`
+is their nearest class mean.
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ PARTS = ("all", "head", "last-block")
 
 
 class Cosine(nn.Module):
-    """Logits scale · cos(x, w_c) of features x [..., d]."""
+    """Logits scale · cos(x, w_c) of features x [..., d].
+
+    Parameters
+    ----------
+    features : int
+        d, the numbers that it reads.
+    classes : int
+        C, the numbers that it gives.
+    scale : float
+        Factor of the cosines, above 0.
+    """
 
     def __init__(self, features: int, classes: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -34,14 +44,22 @@ class Cosine(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map features [..., d] to logits [..., C] in ±scale; in single precision, since in half a row of zeros has no length."""
+        """Map features [..., d] to logits [..., C] in ±scale, in single precision: half has no norm of zeros."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.weight.dtype)
             return self.scale * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight))
 
 
 class Scaled(nn.Module):
-    """The logits of another head, each class's times a factor that is learned."""
+    """The logits of another head, each class's times a factor that is learned.
+
+    Parameters
+    ----------
+    head : nn.Module
+        The other head.
+    classes : int
+        C, the numbers that it gives.
+    """
 
     def __init__(self, head: nn.Module, classes: int) -> None:
         super().__init__()
@@ -55,7 +73,17 @@ class Scaled(nn.Module):
 
 
 class NearestMean(nn.Module):
-    """Logits −scale · ‖x − μ_c‖² of features x about a centre (0 unless set), brought to length 1, [..., d]."""
+    """Logits −scale · ‖x − μ_c‖² of features x about a centre (0 unless set), brought to length 1, [..., d].
+
+    Parameters
+    ----------
+    features : int
+        d, the numbers that it reads.
+    classes : int
+        C, the numbers that it gives.
+    scale : float
+        Factor of the squared distances, above 0.
+    """
 
     mean: Tensor
     centre: Tensor
@@ -84,24 +112,50 @@ HEADS = (nn.Linear, Cosine, Scaled, NearestMean)
 def find_head(net: nn.Module, *classes: int) -> tuple[nn.Module, str, nn.Module]:
     """Return the module that holds the head, the head's name in it, and the head.
 
-    classes: how many numbers the head gives; several where it may be either. Raises UserError where no layer gives as many.
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    *classes : int
+        How many numbers the head gives; several where it may be either.
+
+    Raises
+    ------
+    UserError
+        No layer gives as many.
     """
     inside = {id(part) for module in net.modules() if isinstance(module, Scaled) for part in module.head.modules()}
-    found = ""
+    head = ""
     for name, module in net.named_modules():
         if name and isinstance(module, HEADS) and id(module) not in inside and _size(module) in classes:
-            found = name
-    if not found:
-        raise UserError(
-            f"the network has no last layer to work on: no torch.nn.Linear (inside of it) gives {classes[0]} "
+            head = name
+    if not head:
+        rule = (
+            f"the network has no last layer to work on: no torch.nn.Linear inside of it gives {classes[0]} "
             f"output{'s' * (classes[0] != 1)}; let its last layer be one"
         )
-    parent, _, own = found.rpartition(".")
-    return net.get_submodule(parent), own, net.get_submodule(found)
+        raise UserError(rule, setting="model")
+    parent, _, own = head.rpartition(".")
+    return net.get_submodule(parent), own, net.get_submodule(head)
 
 
 def replace_head(net: nn.Module, classes: int, make: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Put what `make` returns, given the head, in the head's place, on its device and in its precision; return it."""
+    """Put a new head in the place of a network's, on its device and in its precision; return it.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    classes : int
+        How many numbers its head gives.
+    make : callable
+        From the head to the new one.
+
+    Raises
+    ------
+    UserError
+        The network has no such head.
+    """
     parent, name, head = find_head(net, classes)
     new = make(head)
     put_head(parent, name, new)
@@ -109,13 +163,29 @@ def replace_head(net: nn.Module, classes: int, make: Callable[[nn.Module], nn.Mo
 
 
 def put_head(parent: nn.Module, name: str, new: nn.Module) -> None:
-    """Put `new` in the place of the head `name` of `parent`, on its device and in its precision."""
+    """Put a new head in the place of another, on its device and in its precision.
+
+    Parameters
+    ----------
+    parent : nn.Module
+        The module that holds the head.
+    name : str
+        The head's name in it.
+    new : nn.Module
+        The new head.
+    """
     place = next(iter(parent.get_submodule(name).state_dict().values()), None)
     parent.add_module(name, new if place is None else new.to(place.device, place.dtype))
 
 
 def features_of(head: nn.Module) -> int:
-    """Return the number d of features that a head reads."""
+    """Return the number d of features that a head reads.
+
+    Parameters
+    ----------
+    head : nn.Module
+        A linear layer, or a head of this file.
+    """
     if isinstance(head, Scaled):
         return features_of(head.head)
     if isinstance(head, nn.Linear):
@@ -125,25 +195,49 @@ def features_of(head: nn.Module) -> int:
 
 
 def fresh(head: nn.Module) -> nn.Module:
-    """Return a newly initialized head of the same kind and size, as torch initializes them."""
+    """Return a newly initialized head of the same kind and size, as torch initializes them.
+
+    Parameters
+    ----------
+    head : nn.Module
+        A linear or a cosine head.
+
+    Raises
+    ------
+    UserError
+        The head is of a kind that is not learned from scratch.
+    """
     if isinstance(head, nn.Linear):
         return nn.Linear(head.in_features, head.out_features, bias=head.bias is not None)
     if isinstance(head, Cosine):
         return Cosine(features_of(head), len(head.weight), head.scale)
-    raise UserError(
-        f"the head is a {type(head).__name__}, which is not learned from scratch; take a linear or cosine one"
-    )
+    kind = type(head).__name__
+    rule = "it is not learned from scratch; take a linear or cosine one"
+    raise UserError(rule, setting="head", value=kind, given=f"the head is a {kind}")
 
 
 @torch.no_grad()
 def normalize_head(head: nn.Module, tau: float, *, bias: bool) -> None:
     """Divide each class's weights by their norm to the power tau (Kang et al. 2020, equation 3), in place.
 
-    bias: keep it; the paper's classifier has none, and neither has the authors' code. Raises UserError where there are no
-    weights to divide.
+    Parameters
+    ----------
+    head : nn.Module
+        A linear head.
+    tau : float
+        The power: 0 changes nothing, 1 makes all norms 1.
+    bias : bool
+        Whether the bias is kept; the paper's classifier has none, and neither has the authors' code.
+
+    Raises
+    ------
+    UserError
+        The head has no weights to divide.
     """
     if not isinstance(head, nn.Linear):
-        raise UserError(f"tau-norm: the head is a {type(head).__name__}; take head=linear, whose weights have norms")
+        kind = type(head).__name__
+        rule = "take head=linear, whose weights have norms"
+        raise UserError(rule, setting="head", value=kind, given=f"tau-norm of a head that is a {kind}")
     head.weight /= head.weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(head.weight.dtype).tiny) ** tau
     if head.bias is not None and not bias:
         head.bias.zero_()
@@ -152,8 +246,20 @@ def normalize_head(head: nn.Module, tau: float, *, bias: bool) -> None:
 def part(net: nn.Module, classes: int, which: str) -> list[nn.Parameter]:
     """Return the parameters of a part of a network.
 
-    which: "all", "head", "last-block" (the head and the last block of layers before it), or patterns of module names such as
-    "layer3.*,linear", by comma. Raises UserError where nothing has such a name.
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    classes : int
+        How many numbers its head gives.
+    which : str
+        "all", "head", "last-block" (the head and the last block of layers before it), or patterns of module names,
+        separated by commas, such as "layer3.*,linear".
+
+    Raises
+    ------
+    UserError
+        Nothing has such a name, or there is nothing in it to train.
     """
     if which == "all":
         return list(net.parameters())
@@ -169,28 +275,28 @@ def part(net: nn.Module, classes: int, which: str) -> list[nn.Parameter]:
         modules = [module for name, module in named.items() if any(fnmatchcase(name, p) for p in patterns)]
     chosen = {id(p): p for module in modules for p in module.parameters()}
     if not chosen:
-        raise UserError(
-            f"train={which}: there are no parameters in it to train; name another part, such as {', '.join(PARTS)}"
-        )
+        rule = f"there are no parameters in it to train; name another part, such as {', '.join(PARTS)}"
+        raise UserError(rule, setting="train", value=which)
     return list(chosen.values())
 
 
 def _last_block(net: nn.Module, head: nn.Module) -> list[nn.Module]:
     """Return the modules of the last block before the head, in no particular order.
 
-    Lists of layers are entered; of what else there is, the last module with weights (a matrix or a kernel), with the layers
-    after it that only scale and shift.
+    Lists of layers are entered. Of the others, the block is the last module with weights (a matrix or a kernel), and
+    the layers after it that only scale and shift.
     """
     block: list[nn.Module] = []
     for module in reversed(list(_layers(net, head))):
         block.append(module)
         if any(p.dim() > 1 for p in module.parameters()):
             return block
-    raise UserError("the network has no block before its head; train the head alone (train=head), or all")
+    rule = "the network has no block before its head; train the head alone (train=head), or all"
+    raise UserError(rule, setting="train", value="last-block")
 
 
 def _layers(net: nn.Module, head: nn.Module) -> Iterator[nn.Module]:
-    """Yield the modules with parameters, lists of them and what holds the head entered; the head left out."""
+    """Yield the modules with parameters but the head; lists of modules, and modules around the head, are entered."""
     for child in net.children():
         if child is head or not any(True for _ in child.parameters()):
             continue
@@ -212,10 +318,17 @@ class Head(Configurable, ABC):
     """Which last layer a network gets."""
 
     @abstractmethod
-    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
-        """Return the head to use in place of `head`, with `outputs` numbers; `head` itself where it is right as it is.
+    def replacement(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+        """Return the head to use in place of another; the other itself where it is right as it is.
 
-        scaled_by_loss: whether the loss reads cosines, and scales them itself.
+        Parameters
+        ----------
+        head : nn.Module
+            The network's own head.
+        outputs : int
+            How many numbers the new one gives.
+        scaled_by_loss : bool
+            Whether the loss reads cosines, and scales them itself.
         """
 
 
@@ -223,7 +336,7 @@ class Head(Configurable, ABC):
 class LinearHead(Head):
     """w_c · x + b_c."""
 
-    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+    def replacement(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
         """Return `head` where it is linear with as many outputs, else a new one."""
         if isinstance(head, nn.Linear) and head.out_features == outputs:
             return head
@@ -242,7 +355,7 @@ class CosineHead(Head):
         "(0, inf)",
     )
 
-    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+    def replacement(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
         """Return a cosine head; one that has learned keeps its weights."""
         scale = (1.0 if scaled_by_loss else SCALE) if isinstance(self.scale, str) else self.scale
         if not isinstance(head, Cosine) or len(head.weight) != outputs:
@@ -254,30 +367,44 @@ class CosineHead(Head):
 
 @dataclass(frozen=True, kw_only=True)
 class AutoHead(Head):
-    """The one that the loss was made for: cosines for LDAM, else what the network has."""
+    """The head that fits the loss: cosine for LDAM, else the network's own kind."""
 
-    def made(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
+    def replacement(self, head: nn.Module, outputs: int, *, scaled_by_loss: bool) -> nn.Module:
         """Return a cosine head where the loss scales cosines, or the network has one; else a linear one."""
         kind: Head = CosineHead() if scaled_by_loss or isinstance(head, Cosine) else LinearHead()
-        return kind.made(head, outputs, scaled_by_loss=scaled_by_loss)
+        return kind.replacement(head, outputs, scaled_by_loss=scaled_by_loss)
 
 
 HEAD_NAMES: Mapping[str, type[Head]] = {"auto": AutoHead, "linear": LinearHead, "cosine": CosineHead}
 
 
 def run_with_features(net: nn.Module, classes: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a network's output for x, and what its head read of it, [B, d].
+    """Return a network's output for x, and the features [B, d] that its head read.
 
-    classes: how many numbers the head gives. Raises UserError where there is no such head, or it reads something else.
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    classes : int
+        How many numbers its head gives.
+    x : Tensor
+        The input, [B, ...].
+
+    Raises
+    ------
+    UserError
+        There is no such head, or it does not read one row of features for each example.
     """
     head, kept = find_head(net, classes)[2], list[Tensor]()
     hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
-        found: Tensor = net(x)
+        output: Tensor = net(x)
     finally:
         hook.remove()
     if len(kept) != 1 or kept[0].dim() != 2:
-        raise UserError(
-            "the network's last layer must be run once, on one row of features [B, d] for each example, for its features to be used"
+        rule = (
+            "the network's last layer must be run once, on one row of features [B, d] for each example, for its "
+            "features to be used"
         )
-    return found, kept[0]
+        raise UserError(rule, setting="model")
+    return output, kept[0]

@@ -55,7 +55,7 @@ WHOLE = 1 / 3  # of the batch: from here on a second pass of everyone costs less
 
 
 class Penalized(NamedTuple):
-    """What a regularized step gives: minimize `total`."""
+    """The result of a regularized step: minimize `total`."""
 
     total: Tensor  # scalar: (1/B) Σ_i (ℓ_i + s_i R_i), or a surrogate with its gradient
     per_example: Tensor  # [B] ℓ_i, the unregularized loss, detached
@@ -64,12 +64,12 @@ class Penalized(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class JacobianPenalty(Configurable):
-    """How R is defined and how its gradient is found."""
+    """How R is defined and how its gradient is computed."""
 
     section: ClassVar[str | None] = ""
 
     gradient: Gradient = setting(
-        "implicit", "how the penalty's gradient is found; exact takes a double backward, implicit and finite take none"
+        "implicit", "how the penalty's gradient is computed; exact needs a double backward, implicit and finite do not"
     )
     norm: Norm = setting("joint", "joint is R = (Σ_j ‖J_j‖²)^{1/2} (the paper's), layers R = Σ_j ‖J_j‖ (the code's)")
     affine: Affine = setting(
@@ -81,8 +81,8 @@ class JacobianPenalty(Configurable):
     step: float = setting(0.01, "ε of gradient=finite; 0.01 is a good one", "(0, inf)")
     select: Share = setting(
         "auto",
-        "who takes the second pass of gradient=implicit: auto is whose strength is above 0, a number a share of the batch; "
-        "1.0 is everyone",
+        "who takes the second pass of gradient=implicit: auto is whose strength is above 0, a number a share of the "
+        "batch; 1.0 is everyone",
         "(0, 1]",
     )
     selection: Selection = setting(
@@ -92,9 +92,8 @@ class JacobianPenalty(Configurable):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.selection == "drawn" and self.select == "auto":
-            raise UserError(
-                "needs the share of the batch to draw, such as select=0.1", setting="selection", value="drawn"
-            )
+            rule = "needs the share of the batch to draw, such as select=0.1"
+            raise UserError(rule, setting="selection", value="drawn")
         if self.gradient != "implicit" and self.select not in ("auto", 1.0):
             rule = f"is for gradient=implicit, not for {self.gradient}; leave it out"
             raise UserError(rule, setting="select", value=self.select)
@@ -102,8 +101,16 @@ class JacobianPenalty(Configurable):
     def record(self, net: nn.Module, x: Any, taps: Mapping[str, nn.Module], strength: Tensor) -> tuple[Any, Trace]:
         """Run the first forward of a batch, recorded for this penalty; return the network's outputs and the `Trace`.
 
-        x: [B, ...], or a tuple or dict of such for networks that take several. taps: as `find_taps` gives them.
-        strength: [B] s_i = λτ_g(i) ≥ 0; it decides who takes the second pass.
+        Parameters
+        ----------
+        net : nn.Module
+            Any network.
+        x : Tensor, tuple or mapping
+            The network's input, [B, ...]; several where it takes several.
+        taps : mapping of nn.Module
+            The modules to measure at, by name, as `find_taps` gives them.
+        strength : Tensor
+            s_i = λτ_g(i), [B] ≥ 0; it decides who takes the second pass.
         """
         chosen = None
         if self.gradient == "implicit" and self.select != 1.0:
@@ -120,16 +127,26 @@ class JacobianPenalty(Configurable):
     def _check_compiled(self) -> None:
         for name, value in (("gradient", "implicit"), ("affine", "after"), ("selection", "largest")):
             if getattr(self, name) != value:
-                raise UserError(
-                    f"{name}={getattr(self, name)} can't be had of a compiled network; use {name}={value}, or don't compile"
-                )
+                rule = f"a compiled network can't be trained so; use {name}={value}, or don't compile"
+                raise UserError(rule, setting=name, value=getattr(self, name))
 
     def __call__(self, per_example: Tensor, trace: Trace, losses: Losses) -> Penalized:
         """Return the penalized loss of a batch whose forward was recorded.
 
-        per_example: [B] losses ℓ_i of the recorded forward. trace: that forward. losses: the losses [k] of other outputs,
-        those of some rows of the batch, or for None of all.
-        Raises UserError where a loss or J is not finite, naming the tap (on the CPU; elsewhere it would have to wait for it).
+        Parameters
+        ----------
+        per_example : Tensor
+            Losses ℓ_i of the recorded forward, [B].
+        trace : Trace
+            That forward.
+        losses : callable
+            From other outputs, and the rows of the batch that they are of (None for all), to the losses [k].
+
+        Raises
+        ------
+        UserError
+            A loss or J is not finite; the message names the tap. On the CPU only: elsewhere it would have to wait for
+            it.
         """
         _check_finite(per_example, trace)
         if trace.chosen is None:
@@ -211,7 +228,17 @@ def _only(strength: Tensor, part: SelectedRows | None) -> Tensor:
 
 
 def layer_norms(jacobians: Sequence[Tensor | None], layouts: Sequence[Layout], examples: int) -> Tensor:
-    """Return the norms ‖J_ij‖ [examples, L] of the L tapped tensors that the loss depends on."""
+    """Return the norms ‖J_ij‖, [examples, L], of the L tapped tensors that the loss depends on.
+
+    Parameters
+    ----------
+    jacobians : sequence of Tensor or None
+        J of each tapped tensor, of its shape; None where the loss does not depend on it.
+    layouts : sequence of Layout
+        Which entries of each belong to which example.
+    examples : int
+        How many examples there are.
+    """
     pairs = zip(jacobians, layouts, strict=True)
     return torch.stack([layout.norms(j, examples) for j, layout in pairs if j is not None], dim=1)
 
@@ -247,18 +274,28 @@ def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> 
 
 
 def _check_finite(values: Tensor, trace: Trace) -> None:
-    """Refuse losses, or norms of J, that are not finite. On an accelerator it would have to wait: there the loop tells, later."""
+    """Refuse losses, or norms of J, that are not finite; on the CPU only, since an accelerator would have to wait."""
     if values.device.type != "cpu" or values.isfinite().all():
         return
     tap = trace.first_not_finite()
-    where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations,"
-    raise UserError(
-        f"{where} is not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
-    )
+    where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
+    rule = "not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
+    raise UserError(rule, setting=f"tap {tap!r}" if tap else "loss", given=where)
 
 
 def refuse_fused(per_example: Tensor) -> None:
-    """Raise UserError where the graph of the loss has a fused kernel that has no double backward."""
+    """Refuse a loss whose graph has a fused kernel without double backward.
+
+    Parameters
+    ----------
+    per_example : Tensor
+        Losses with their graph, [B].
+
+    Raises
+    ------
+    UserError
+        There is such a kernel.
+    """
     seen, waiting = set(), [per_example.grad_fn]
     while waiting:
         node = waiting.pop()
@@ -267,23 +304,30 @@ def refuse_fused(per_example: Tensor) -> None:
         seen.add(node)
         name = node.name()
         if name.startswith("ScaledDotProduct") or name.startswith(("CudnnRnn", "MiopenRnn")):
-            raise UserError(
-                f"gradient=exact needs double backward, which {name.removesuffix('Backward0')} (a fused kernel of this "
-                "network) does not have; use gradient=implicit, which needs none"
-            )
+            kernel = f"{name.removesuffix('Backward0')} (a fused kernel of this network)"
+            rule = f"needs double backward, which {kernel} does not have; use gradient=implicit, which needs none"
+            raise UserError(rule, setting="gradient", value="exact")
         waiting.extend(following for following, _ in node.next_functions)
 
 
 def _check_strength(strength: Tensor) -> None:
     wrong = strength[~((strength >= 0) & strength.isfinite())]
     if len(wrong):
-        raise UserError(
-            f"regularized_loss(strength={float(wrong[0]):g}): strength must be finite and at least 0; 0 is plain training"
-        )
+        value = float(wrong[0])
+        rule = "strength must be finite and at least 0; 0 is plain training"
+        raise UserError(rule, setting="strength", value=value, given=f"regularized_loss(strength={value:g})")
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the cross entropy [B] of logits [B, C] and labels y ([B] integer or [B, C] soft)."""
+    """Return the cross entropy, [B].
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1, or soft [B, C].
+    """
     return F.cross_entropy(logits, y, reduction="none")
 
 
@@ -299,14 +343,32 @@ def regularized_loss(
 ) -> Penalized:
     """Return HAR's regularized loss (eq. 6) of one batch, for anyone's network and training loop.
 
-    net: any network that maps x to outputs. x: [B, ...], or a tuple or dict of such for networks that take several. y: [B]
-    what `loss` takes. strength: s_i = λτ_g(i) ≥ 0, [B] or one number. loss: (outputs, y) -> per-example losses [B].
-    penalty: how R is defined (`JacobianPenalty`). taps: names or patterns of the modules to measure at, or a function
-    (name, module) -> bool; None finds them (`find_taps`).
-
     Call `.total.backward()` and step as ever. At strength 0 the gradient equals that of plain training.
-    Raises UserError (a ValueError) where the network has nothing to tap, activations are not finite (naming the tap), the
-    loss is not one number an example, or a strength is negative or not finite; of tensors this is seen on the CPU only.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network that maps x to outputs.
+    x : Tensor, tuple or mapping
+        The network's input, [B, ...]; several where it takes several.
+    y : Tensor
+        The targets that `loss` takes, [B, ...].
+    strength : Tensor or float
+        s_i = λτ_g(i) ≥ 0, [B] or one number, in units of the loss's gradient norm.
+    loss : callable
+        From outputs and y to the losses of the examples, [B].
+    penalty : JacobianPenalty, optional
+        How R is defined, and how its gradient is computed.
+    taps : sequence of str or callable, optional
+        Names or patterns of the modules to measure at, or a function (name, module) -> bool; by default those that
+        `find_taps` finds.
+
+    Raises
+    ------
+    UserError
+        The network has nothing to tap; activations are not finite (the message names the tap); the loss is not one
+        number an example; or a strength is negative or not finite, which of tensors is seen on the CPU only. It is a
+        ValueError.
     """
     if isinstance(strength, (int, float)):
         strength = torch.full((len(y),), float(strength))
@@ -317,10 +379,10 @@ def regularized_loss(
     penalty = penalty or JacobianPenalty()
     outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength)
     per_example = loss(outputs, y)
-    if not per_example.shape == strength.shape == y.shape[:1]:
-        raise UserError(
-            f"regularized_loss: loss and strength must be one number for each of the {len(y)} examples, "
-            f"got {list(per_example.shape)} and {list(strength.shape)}"
-        )
+    for name, values in (("loss", per_example), ("strength", strength)):
+        if values.shape != y.shape[:1]:
+            shape = list(values.shape)
+            rule = f"must be one number for each of the {len(y)} examples"
+            raise UserError(rule, setting=name, value=shape, given=f"{name} of shape {shape}")
 
     return penalty(per_example, trace, lambda outputs, rows: loss(outputs, y if rows is None else y[rows]))

@@ -1,12 +1,12 @@
-"""One step looked ahead: how the weights of a batch's examples move a loss elsewhere, after a step of plain gradient descent.
+"""Lookahead of one step: how the weights of a batch's examples move a loss elsewhere, after plain gradient descent.
 
 Let ŵ(v) = w − α Σ_i v_i ∇ℓ_i(w), and L the loss of other examples. Then exactly
 
     ∂L(ŵ(v))/∂v_i = −α ⟨∇L(ŵ), ∇ℓ_i(w)⟩,
 
-so that one needs ŵ, the gradient u of L there, and the products of u with each ∇ℓ_i. These are had without any ∇ℓ_i: ⟨u, ∇ℓ_i⟩
-is the derivative of ℓ_i along u, and one forward pass in dual numbers gives it for all examples at once. Nothing is copied but the
-parameters: everything is taken by `torch.func.functional_call`.
+so that ŵ, the gradient u of L there, and the products of u with each ∇ℓ_i are enough. The products need no ∇ℓ_i: the
+derivative of ℓ_i along u is ⟨u, ∇ℓ_i⟩, and one forward pass in dual numbers gives it for all examples at once (a
+per-example JVP). Nothing is copied but the parameters: every pass goes through `torch.func.functional_call`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,25 @@ LossesOf = Callable[[Mapping[str, Tensor]], Tensor]  # parameters by name -> los
 
 
 def products(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
-    """Return ⟨u, ∇ℓ_i⟩ [B] at `parameters`; u: a tensor for each of them.
+    """Return the per-example JVPs ⟨u, ∇ℓ_i⟩, [B].
 
-    By forward-mode differentiation, which costs about three forward passes and keeps nothing; where a layer or a loss has
-    none, by differentiating the backward pass, to the same numbers. Attention is not fused meanwhile: fused, it has neither. Raises
-    RuntimeError where a layer has neither.
+    They come from forward-mode differentiation, which costs about three forward passes and keeps nothing. Where a layer
+    or a loss has no forward mode, the backward pass is differentiated, to the same numbers. Attention is not fused
+    meanwhile: fused, it has neither.
+
+    Parameters
+    ----------
+    losses_of : callable
+        From parameters, by name, to the losses [B] of the examples at them.
+    parameters : mapping of Tensor
+        Where the gradients are taken, by name.
+    u : sequence of Tensor
+        The direction, a tensor for each parameter, of its shape.
+
+    Raises
+    ------
+    RuntimeError
+        A layer has neither a forward mode nor a double backward.
     """
     with sdpa_kernel(SDPBackend.MATH):
         try:
@@ -47,8 +61,8 @@ def _forward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[
             name: forward_ad.make_dual(p.detach(), direction.to(p.dtype))  # type: ignore[no-untyped-call]
             for (name, p), direction in zip(parameters.items(), u, strict=True)
         }
-        losses, found = forward_ad.unpack_dual(losses_of(dual))  # type: ignore[no-untyped-call]
-        return torch.zeros_like(losses) if found is None else found.clone()
+        losses, tangent = forward_ad.unpack_dual(losses_of(dual))  # type: ignore[no-untyped-call]
+        return torch.zeros_like(losses) if tangent is None else tangent.clone()
 
 
 def _double_backward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: Sequence[Tensor]) -> Tensor:
@@ -63,14 +77,24 @@ def _double_backward(losses_of: LossesOf, parameters: Mapping[str, Tensor], u: S
         linear = [i for i, g in enumerate(gradients) if g.requires_grad]  # the others are 0, whatever v
         if not linear:
             return torch.zeros_like(v).detach()
-        found = torch.autograd.grad(
+        (along_u,) = torch.autograd.grad(
             [gradients[i] for i in linear], v, [u[i] for i in linear], allow_unused=True, materialize_grads=True
         )
-    return found[0]
+    return along_u
 
 
 def stepped(parameters: Mapping[str, Tensor], gradients: Sequence[Tensor], rate: float) -> dict[str, Tensor]:
-    """Return ŵ = w − rate · g by name, leaves that can be differentiated by."""
+    """Return ŵ = w − rate · g by name, leaves that can be differentiated by.
+
+    Parameters
+    ----------
+    parameters : mapping of Tensor
+        w, by name.
+    gradients : sequence of Tensor
+        g of each, of its shape.
+    rate : float
+        The learning rate.
+    """
     return {
         name: (p.detach() - rate * g).requires_grad_()
         for (name, p), g in zip(parameters.items(), gradients, strict=True)
@@ -78,6 +102,16 @@ def stepped(parameters: Mapping[str, Tensor], gradients: Sequence[Tensor], rate:
 
 
 def run_with(net: nn.Module, parameters: Mapping[str, Tensor], x: Any) -> Any:
-    """Return the network's output for x with other parameters; its buffers, such as BatchNorm's, are left as they are."""
+    """Return the network's output for x with other parameters; its buffers, such as BatchNorm's, are left as they are.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    parameters : mapping of Tensor
+        Its parameters, by name.
+    x : Tensor
+        The input, [B, ...].
+    """
     with buffers_kept(net):
         return functional_call(net, dict(parameters), (x,))

@@ -1,7 +1,7 @@
-"""What is kept of each example: found by its stable name, whatever the order of the batches.
+"""Per-example buffers: entries that are looked up by the examples' stable names, whatever the order of the batches.
 
-Names are sorted once, so that a lookup is a binary search on the device, and a run that goes on, or whose rows are dealt
-out otherwise, finds the same entries.
+Names are sorted once, so that a lookup is a binary search on the device. A resumed run, or one whose rows come in
+another order, has the same entries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from torch import Tensor, nn
 class PerExampleBuffer(nn.Module):
     """n entries of one shape, saved with the state that holds them.
 
-    index: [n] the examples' stable names, in any order, each once. shape: of an entry. fill: what all begin with.
+    Parameters
+    ----------
+    index : Tensor
+        The examples' stable names, [n] int64, in any order, each once.
+    *shape : int
+        The shape of an entry.
+    fill : float
+        The value that every entry begins with.
+    dtype : torch.dtype
+        The type of the entries.
     """
 
     index: Tensor
@@ -25,13 +34,33 @@ class PerExampleBuffer(nn.Module):
         self.register_buffer("values", torch.full((len(index), *shape), fill, dtype=dtype))  # [n, …]
 
     def of(self, index: Tensor) -> Tensor:
-        """Return the entries of the examples named by `index` [B], [B, …]."""
+        """Return the entries of some examples, [B, …].
+
+        Parameters
+        ----------
+        index : Tensor
+            The examples' names, [B]; each must be one of the n.
+        """
         return self.values[self.places(index)]
 
     def put(self, index: Tensor, values: Tensor) -> None:
-        """Set the entries of the examples named by `index` [B] to `values` [B, …]; of one that comes twice, any of both."""
+        """Set the entries of some examples.
+
+        Parameters
+        ----------
+        index : Tensor
+            The examples' names, [B]; of one that comes twice, either of its values is kept.
+        values : Tensor
+            Their new entries, [B, …].
+        """
         self.values[self.places(index)] = values.detach().to(self.values)
 
     def places(self, index: Tensor) -> Tensor:
-        """Return where the examples named by `index` [B] are kept, [B]; each must be one of the n."""
+        """Return where some examples are kept, [B] in 0..n-1.
+
+        Parameters
+        ----------
+        index : Tensor
+            The examples' names, [B]; each must be one of the n.
+        """
         return torch.searchsorted(self.index, index)

@@ -12,9 +12,16 @@ from torch import Tensor, nn
 
 @contextmanager
 def replay(net: nn.Module, random_state: RandomState) -> Iterator[None]:
-    """Within this context a forward draws what was drawn since `random_state`, and the buffers of `net` are copies.
+    """Within this context a forward draws the same random numbers again, and the buffers of `net` are copies.
 
     So dropout has the same masks, and BatchNorm's running statistics move once a step however many forwards it takes.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network that runs.
+    random_state : RandomState
+        The state before the first forward.
     """
     with random_state.again(), buffers_kept(net):
         yield
@@ -22,7 +29,13 @@ def replay(net: nn.Module, random_state: RandomState) -> Iterator[None]:
 
 @contextmanager
 def buffers_kept(net: nn.Module) -> Iterator[None]:
-    """Lend the network copies of its buffers. Writing back into the originals would break graphs that saved them."""
+    """Lend the network copies of its buffers. Writing back into the originals would break graphs that saved them.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network that runs.
+    """
     kept = [(module, dict(module._buffers)) for module in net.modules() if module._buffers]
     for module, buffers in kept:
         module._buffers.update({name: None if b is None else b.clone() for name, b in buffers.items()})
@@ -35,7 +48,17 @@ def buffers_kept(net: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RandomState:
-    """The state of the random generators that dropout draws from, on the CPU and on the network's device."""
+    """The state of the random generators that dropout draws from, on the CPU and on the network's device.
+
+    Parameters
+    ----------
+    cpu : Tensor
+        The state of torch's CPU generator.
+    device : torch.device
+        The network's device.
+    on_device : Tensor or None
+        The state of its generator; None on the CPU.
+    """
 
     cpu: Tensor
     device: torch.device
@@ -43,7 +66,13 @@ class RandomState:
 
     @classmethod
     def now(cls, net: nn.Module) -> RandomState:
-        """Return the state as it is."""
+        """Return the state as it is.
+
+        Parameters
+        ----------
+        net : nn.Module
+            The network whose device counts.
+        """
         return cls._on(next((p.device for p in net.parameters()), torch.device("cpu")))
 
     @classmethod
@@ -63,7 +92,7 @@ class RandomState:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Draw what was drawn since this state; afterwards go on from where the generators stood."""
+        """Draw the random numbers since this state again; afterwards the generators stand where they stood."""
         after = self._on(self.device)
         self._set()
         try:

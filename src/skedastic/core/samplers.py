@@ -1,13 +1,15 @@
 """Samplers: in which order a pass over the data visits its rows. Pure functions of the rows, the seed and the epoch.
 
-Every pass is as long as the data set, whatever the sampler, so that a comparison compares equal budgets. A sampler that
-favours some classes says how large a share p_c of the pass each gets; its rows are dealt out in turns, so that no row of a
-class comes again before all of them have (as Kang et al.'s `ClassAwareSampler` does), and the shares are exact but for
-rounding, which is drawn. Order and shares are the same on every machine and every rank: `of_rank` cuts the one order.
+Every pass is as long as the data set, whatever the sampler, so that a comparison compares equal numbers of steps. A
+sampler that favours some classes says how large a share p_c of the pass each gets. The rows of a class are dealt in
+turns, so that none comes again before all of them have (as Kang et al.'s `ClassAwareSampler` does), and the shares are
+exact but for rounding, which is drawn. Order and shares are the same on every machine and every rank: `of_rank` cuts
+the one order.
 
-p_c ∝ n_c^q: 1 is `Shuffle`, 0 `ClassBalanced`, 1/2 `SquareRoot`, from 1 to 0 `ProgressivelyBalanced` (Kang et al., "Decoupling
-Representation and Classifier for Long-Tailed Recognition", ICLR 2020, section 3, equations 1 and 2); −1 `Reversed` (Zhou
-et al., "BBN", CVPR 2020, section 4.2). `GroupBalanced` is `ClassBalanced` by group (Sagawa et al., ICLR 2020).
+p_c ∝ n_c^q: 1 is `Shuffle`, 0 `ClassBalanced`, 1/2 `SquareRoot`, from 1 to 0 `ProgressivelyBalanced` (Kang et al.,
+"Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, section 3, equations 1 and 2); −1
+`Reversed` (Zhou et al., "BBN", CVPR 2020, section 4.2). `GroupBalanced` is `ClassBalanced` by group (Sagawa et al.,
+ICLR 2020).
 """
 
 from __future__ import annotations
@@ -25,10 +27,20 @@ from skedastic.errors import UserError
 
 
 class RowLabels(NamedTuple):
-    """What a sampler may know of n rows."""
+    """The classes and groups of n rows, which are all that a sampler may know.
 
-    label: Tensor  # [n] in 0..C-1; empty where targets are real
-    group: Tensor  # [n] in 0..G-1
+    Parameters
+    ----------
+    label : Tensor
+        The class of each row, [n] in 0..C-1; empty where targets are real.
+    group : Tensor
+        The group of each row, [n] in 0..G-1.
+    classes, groups : tuple of str
+        The names of the C classes and of the G groups.
+    """
+
+    label: Tensor
+    group: Tensor
     classes: tuple[str, ...]
     groups: tuple[str, ...]
 
@@ -41,19 +53,44 @@ class Sampler(Configurable, ABC):
 
     @abstractmethod
     def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
-        """Return the positions of the rows of epoch `epoch` of `epochs`, [n] int64, each in 0..n-1.
+        """Return the positions of the rows of an epoch, in order, [n] int64, each in 0..n-1.
 
-        Raises UserError where the sampler is asked for a class that has no row.
+        Parameters
+        ----------
+        rows : RowLabels
+            The classes and groups of the n rows.
+        seed : int
+            Of the order.
+        epoch : int
+            The epoch, counted from 0.
+        epochs : int
+            Epochs of the whole training, at least 1.
+
+        Raises
+        ------
+        UserError
+            The sampler is asked for a class that has no row.
         """
 
     def check(self, rows: RowLabels) -> None:
-        """Raise UserError where the sampler is asked for a class that has no row."""
+        """Refuse rows that the sampler can't order.
+
+        Parameters
+        ----------
+        rows : RowLabels
+            The classes and groups of the n rows.
+
+        Raises
+        ------
+        UserError
+            The sampler is asked for a class that has no row.
+        """
         return
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shuffle(Sampler):
-    """Every row once, in an order drawn anew each epoch."""
+    """Every row once, in an order that is drawn again each epoch."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
@@ -69,7 +106,7 @@ class _Shared(Sampler):
 
     @abstractmethod
     def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
-        """Return the share of the pass of each class, [C], not yet scaled to sum to 1. count: [C] ≥ 1, float64."""
+        """Return the share of the pass of each class, [C], not yet scaled to sum to 1; of counts [C] ≥ 1, float64."""
 
     def of(self, rows: RowLabels) -> tuple[Tensor, tuple[str, ...]]:
         """Return which of the names each row is of, [n], and the names."""
@@ -81,10 +118,11 @@ class _Shared(Sampler):
         empty = (torch.bincount(member, minlength=len(names)) == 0).nonzero().flatten().tolist()
         if empty:
             shown = ", ".join(repr(names[c]) for c in empty[:5])
-            raise UserError(
-                f"sampler={self.shown_name()}: no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave "
-                f"it out of the data, or use sampler=shuffle"
+            rule = (
+                f"no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave it out of the "
+                "data, or use sampler=shuffle"
             )
+            raise UserError(rule, setting="sampler", value=self.shown_name())
 
     def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
         """Return n rows, each class with its share of them."""
@@ -162,19 +200,41 @@ SAMPLERS: Mapping[str, type[Sampler]] = {
 
 
 def of_rank(order: Tensor, rank: int, ranks: int) -> Tensor:
-    """Return the part of one global order [m] that rank `rank` of `ranks` takes, [⌈m/ranks⌉].
+    """Return the part of one global order that a rank takes, [⌈m/ranks⌉].
 
-    Rank r takes every ranks-th position from r on, so that the ranks' batches of B/ranks are together the global batch of
-    B. Where m is no multiple of `ranks`, the last ones are filled from the beginning, so that all ranks take as many steps.
+    Rank r takes every ranks-th position from r on, so that the ranks' batches of B/ranks are together the global batch
+    of B. Where m is no multiple of `ranks`, the last ones are filled from the beginning, so that all ranks take as many
+    steps.
+
+    Parameters
+    ----------
+    order : Tensor
+        The positions of the rows, [m].
+    rank : int
+        In 0..ranks-1.
+    ranks : int
+        At least 1.
+
+    Raises
+    ------
+    UserError
+        The rank is not among the ranks.
     """
     if not 0 <= rank < ranks:
-        raise UserError(f"of_rank(rank={rank}, ranks={ranks}): rank must be in 0..{ranks - 1}")
+        given = f"of_rank(rank={rank}, ranks={ranks})"
+        raise UserError(f"rank must be in 0..{ranks - 1}", setting="rank", value=rank, given=given)
     steps = -(-len(order) // ranks)
     return order[torch.arange(rank, steps * ranks, ranks) % max(len(order), 1)]
 
 
 def seeded(*key: int) -> torch.Generator:
-    """Return a CPU generator seeded by a sequence of integers, such as (seed, epoch)."""
+    """Return a CPU generator seeded by a sequence of integers.
+
+    Parameters
+    ----------
+    *key : int
+        The integers, such as the seed and the epoch.
+    """
     state = 0
     for k in key:  # a linear congruential mix: near keys give far seeds
         state = (state * 6364136223846793005 + k * 2 + 1442695040888963407) % 2**63
@@ -182,7 +242,7 @@ def seeded(*key: int) -> torch.Generator:
 
 
 def _rounded(shares: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Return whole numbers [C] that sum to n, each n times its share but for a fraction, which is drawn (systematically)."""
+    """Return whole numbers [C] that sum to n: each is n times its share but for a fraction, drawn systematically."""
     edges = (shares / shares.sum()).cumsum(0) * n
     edges[-1] = n
     offset = torch.rand((), generator=generator, dtype=torch.float64)

@@ -4,10 +4,11 @@ Only the strength s_i = λτ_g(i) decides. Few examples of a long tail have much
 
 - "auto": those with s_i > 0 (`methods.har` enforces nothing on groups far below the strongest);
 - a share of the batch, "largest": the ⌈share·B⌉ largest s_i, fewer where fewer are above 0. A smaller share leaves
-  regularization out, and says so by its size;
-- a share, "drawn": share·B examples on average, example i with probability π_i = min(1, c·s_i) and weight 1/π_i, so that the mean
-  over draws is the full sum: Σ_i E[1{i drawn}] x_i / π_i = Σ_i x_i. One uniform number for all (systematic sampling:
-  Madow, "On the theory of systematic sampling, II", Ann. Math. Stat. 1949), so that their count hardly varies.
+  regularization out, by as much as its size says;
+- a share, "drawn": share·B examples on average, example i with probability π_i = min(1, c·s_i) and weight 1/π_i, so
+  that the mean over draws is the full sum: Σ_i E[1{i drawn}] x_i / π_i = Σ_i x_i. One uniform number serves all
+  (systematic sampling: Madow, "On the theory of systematic sampling, II", Ann. Math. Stat. 1949), so that their count
+  hardly varies.
 """
 
 from __future__ import annotations
@@ -23,16 +24,31 @@ Selection = Literal["largest", "drawn"]
 
 
 class SelectedRows(NamedTuple):
-    """Some examples of a batch."""
+    """Some examples of a batch.
 
-    rows: Tensor  # [k] int64, their places, rising
-    weight: Tensor  # [k] 1/π_i, or 1 where nothing was left to chance
+    Parameters
+    ----------
+    rows : Tensor
+        Their places in the batch, [k] int64, rising.
+    weight : Tensor
+        1/π_i, [k]; 1 where nothing was left to chance.
+    """
+
+    rows: Tensor
+    weight: Tensor
 
 
 def select(strength: Tensor, share: Share, selection: Selection) -> SelectedRows:
-    """Return the examples that take the second pass.
+    """Return the examples that take the second pass. "drawn" draws one number from torch's generator.
 
-    strength: [B] s_i ≥ 0. share: "auto" or in (0, 1]. "drawn" draws one number from torch's generator.
+    Parameters
+    ----------
+    strength : Tensor
+        s_i, [B] ≥ 0.
+    share : float or "auto"
+        The share of the batch, in (0, 1], or "auto".
+    selection : str
+        "largest" or "drawn".
     """
     if share == "auto":
         rows = strength.nonzero().flatten()
@@ -49,7 +65,15 @@ def select(strength: Tensor, share: Share, selection: Selection) -> SelectedRows
 
 
 def probabilities(strength: Tensor, count: float) -> Tensor:
-    """Return π_i = min(1, c·s_i), [B] float64, with Σπ_i = `count`, or 1 for each s_i > 0 where these are fewer."""
+    """Return π_i = min(1, c·s_i), [B] float64, that sum to `count`; 1 for each s_i > 0 where these are fewer.
+
+    Parameters
+    ----------
+    strength : Tensor
+        s_i, [B] ≥ 0.
+    count : float
+        How many examples are drawn on average, in (0, B].
+    """
     s = strength.double()
     ordered = s.sort(descending=True).values
     rest = ordered.flip(0).cumsum(0).flip(0)  # Σ of the s that are not among the k largest, for k = 0..B-1

@@ -35,42 +35,55 @@ COUNTS = ("count", "errors", "counted")
 
 @dataclass(frozen=True, eq=False)
 class GroupStats:
-    """What is known of each of G groups; every tensor is [G], on the CPU, in the order of `names`.
+    """Noise and density of each of G groups; every tensor is [G], on the CPU, in the order of `names`.
 
-    Raises:
-        UserError: a field has another length than `names`, a value is not in its range, or a name occurs
-            twice.
+    Parameters
+    ----------
+    names : tuple of str
+        The G groups, each once.
+    count : Tensor
+        Examples in the group, [G] int64 ≥ 0.
+    density : Tensor
+        Their share of all examples, [G] float64 in [0, 1]; for bins of a real target, relative to their width.
+    errors : Tensor or None
+        Counted examples predicted otherwise than labelled, [G] int64 in 0..counted; None where targets are real.
+    counted : Tensor
+        Examples whose prediction, by a model that was not trained on them, is counted, [G] int64 in 0..count.
+    noise : Tensor
+        The estimated error rate, [G] float64 in [0, 1]; where targets are real the variance ≥ 0, in their squared
+        units.
+    noise_low, noise_high : Tensor
+        The ends of the interval of `noise`, [G] float64, at most and at least `noise`.
+
+    Raises
+    ------
+    UserError
+        A field has another length than `names`, a value is not in its range, or a name occurs twice.
     """
 
     names: tuple[str, ...]
     count: Tensor
-    """Examples in the group, int64, at least 0."""
     density: Tensor
-    """Their share of all examples, float64, in [0, 1]; for bins of a real target, relative to their width."""
     errors: Tensor | None
-    """Counted examples predicted otherwise than labelled, int64, in 0..counted. None where targets are real."""
     counted: Tensor
-    """Examples whose prediction, by a model that was not trained on them, is counted, int64, in 0..count."""
     noise: Tensor
-    """The estimated error rate, float64, in [0, 1]; where targets are real, the variance, in their squared units."""
     noise_low: Tensor
-    """Lower end of its interval, at most `noise`."""
     noise_high: Tensor
-    """Upper end of its interval, at least `noise`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         if not self.names or len(set(self.names)) != len(self.names):
-            raise UserError(f"GroupStats: names must be one or more, each once; got {list(self.names)[:12]}")
+            rule = "names must be one or more, each once"
+            raise UserError(rule, setting="GroupStats: names", value=list(self.names)[:12])
         for name in _tensor_fields():
             if name == "errors" and self.errors is None:
                 continue
             value = _column(name, getattr(self, name))
             if value.shape != (len(self.names),):
-                raise UserError(
-                    f"GroupStats: {name} must be one number for each of the {len(self.names)} groups, "
-                    f"got shape {list(value.shape)}"
-                )
+                shape = list(value.shape)
+                rule = f"must be one number for each of the {len(self.names)} groups"
+                given = f"GroupStats: {name} of shape {shape}"
+                raise UserError(rule, setting=f"GroupStats: {name}", value=shape, given=given)
             object.__setattr__(self, name, value)
         _check_range("GroupStats: density", self.density, names=self.names)
         for name in ("noise", "noise_low", "noise_high"):
@@ -86,14 +99,14 @@ class GroupStats:
         wrong = (small > large).nonzero().flatten().tolist()
         if wrong:
             g = wrong[0]
-            raise UserError(
-                f"GroupStats: group {self.names[g]!r} has {large_name} {large[g].item():g}, "
-                f"which must be at least {small_name} ({small[g].item():g})"
-            )
+            value = large[g].item()
+            least = "0" if small_name == "0" else f"{small_name}, {small[g].item():g}"
+            given = f"GroupStats: {large_name} of group {self.names[g]!r} is {value:g}"
+            raise UserError(f"must be at least {least}", setting=f"GroupStats: {large_name}", value=value, given=given)
 
     @property
     def measure(self) -> NoiseKind:
-        """What `noise` is: the "rate" of wrong labels, or the "variance" of real targets."""
+        """The meaning of `noise`: the "rate" of wrong labels, or the "variance" of real targets."""
         return "variance" if self.errors is None else "rate"
 
     @property
@@ -110,14 +123,22 @@ class GroupStats:
     def from_dict(cls, data: Mapping[str, Any]) -> GroupStats:
         """Return the statistics that `to_dict` wrote.
 
-        Raises:
-            UserError: a field is missing or unknown, or its values break a rule of the class.
+        Parameters
+        ----------
+        data : Mapping
+            The fields by name, as lists.
+
+        Raises
+        ------
+        UserError
+            A field is missing or unknown, or its values break a rule of the class.
         """
         known = {"names", *_tensor_fields()}
         if missing := known - set(data):
-            raise UserError(f"GroupStats: missing {', '.join(sorted(missing))}")
+            raise UserError("missing", setting=f"GroupStats: {', '.join(sorted(missing))}")
         if extra := set(data) - known:
-            raise UserError(f"GroupStats: unknown {', '.join(sorted(extra))} (known: {', '.join(sorted(known))})")
+            rule = f"unknown; the fields are {', '.join(sorted(known))}"
+            raise UserError(rule, setting=f"GroupStats: {', '.join(sorted(extra))}")
         columns = {name: None if data[name] is None else _column(name, data[name]) for name in _tensor_fields()}
         return cls(tuple(map(str, data["names"])), **columns)  # type: ignore[arg-type]
 
@@ -125,25 +146,29 @@ class GroupStats:
 def strengths(noise: Tensor, density: Tensor, measure: NoiseKind = "rate") -> Tensor:
     """Return the relative strengths τ_g ∝ noise_g^{3/5} density_g^{-2/5}, [G] float64, the largest 1.
 
-    With measure="variance", noise is the variance of real targets and its exponent 2/5.
-
     A group without noise needs no regularization: its τ is 0, and where no group has noise all are 0. A group
     without examples (density 0) has τ = 0 too and does not set the scale: the formula's limit there is
     infinite, but no example would feel it.
 
-    Args:
-        noise: estimated error rate of each group, [G] in [0, 1]; or variance, [G] ≥ 0. Ones leave the density alone.
-        density: share of each group in the examples, [G] in [0, 1]; only the ratios between groups matter.
+    Parameters
+    ----------
+    noise : Tensor
+        Estimated error rate of each group, [G] in [0, 1]; or variance, [G] ≥ 0. Ones leave the density alone.
+    density : Tensor
+        Share of each group in the examples, [G] in [0, 1]; only the ratios between groups matter.
+    measure : str
+        The meaning of `noise`: "rate", or "variance" of real targets, whose exponent is 2/5.
 
-    Raises:
-        UserError: the shapes are not one and the same [G], or a value is NaN or out of its range.
+    Raises
+    ------
+    UserError
+        The two have not one and the same shape [G], or a value is NaN or out of its range.
     """
     noise, density = noise.to(torch.float64), density.to(torch.float64)
     if noise.ndim != 1 or noise.shape != density.shape or not len(noise):
-        raise UserError(
-            f"strengths: noise and density must both be [G] with G at least 1, "
-            f"got shapes {list(noise.shape)} and {list(density.shape)}"
-        )
+        shape = list(noise.shape)
+        given = f"strengths: noise of shape {shape} and density of shape {list(density.shape)}"
+        raise UserError("both must be [G] with G at least 1", setting="strengths: noise", value=shape, given=given)
     _check_range("strengths: noise", noise, measure)
     _check_range("strengths: density", density)
     felt = (noise > 0) & (density > 0)
@@ -154,9 +179,18 @@ def strengths(noise: Tensor, density: Tensor, measure: NoiseKind = "rate") -> Te
 
 
 def random_strengths(tau: Tensor, density: Tensor, seed: int) -> Tensor:
-    """Return strengths of no meaning, [G] ≥ 0: uniform, of the same mean over the examples as `tau` [G].
+    """Return strengths of no meaning, [G] ≥ 0: uniform, of the same mean over the examples as `tau`.
 
-    density: share of each group in the examples, [G]. Source: appendix C.4 of the paper, "random": an ablation.
+    Source: appendix C.4 of the paper, "random": an ablation.
+
+    Parameters
+    ----------
+    tau : Tensor
+        Strengths, [G] ≥ 0.
+    density : Tensor
+        Share of each group in the examples, [G].
+    seed : int
+        Of the draws.
     """
     draws = torch.rand(len(tau), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return _of_equal_mean(draws, tau, density)
@@ -165,8 +199,15 @@ def random_strengths(tau: Tensor, density: Tensor, seed: int) -> Tensor:
 def inverse_strengths(tau: Tensor, density: Tensor) -> Tensor:
     """Return the inverse 1/τ_g, [G] ≥ 0, scaled to the same mean over the examples.
 
-    A group whose τ is 0 gets what the weakest of the others gets. density: share of each group in the examples, [G].
+    A group whose τ is 0 gets the value of the weakest of the others.
     Source: appendix C.4 of the paper, "inverse": an ablation.
+
+    Parameters
+    ----------
+    tau : Tensor
+        Strengths, [G] ≥ 0.
+    density : Tensor
+        Share of each group in the examples, [G].
     """
     if not (tau > 0).any():
         return tau
@@ -186,15 +227,15 @@ def _column(name: str, values: Any) -> Tensor:
     try:
         return torch.as_tensor(values, dtype=torch.int64 if name in COUNTS else torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"GroupStats: {name} must be numbers: {error}") from error
+        raise UserError(f"must be numbers; {error}", setting=f"GroupStats: {name}") from error
 
 
-def _check_range(what: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
+def _check_range(place: str, values: Tensor, measure: NoiseKind = "rate", names: tuple[str, ...] | None = None) -> None:
     allowed = (values >= 0) & (values <= 1 if measure == "rate" else values.isfinite())
     wrong = (~allowed).nonzero().flatten().tolist()  # NaN is in no range
     if wrong:
         g = wrong[0]
         who = f"group {names[g]!r}" if names else f"group number {g}"
-        raise UserError(
-            f"{what} of {who} is {values[g].item():g}; it must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
-        )
+        value = values[g].item()
+        rule = f"must be a number {'in [0, 1]' if measure == 'rate' else 'of at least 0'}"
+        raise UserError(rule, setting=place, value=value, given=f"{place} of {who} is {value:g}")

@@ -22,21 +22,47 @@ UNSET = float("-inf")  # log s before the first batch
 
 
 def single(x: Tensor) -> Tensor:
-    """Return x in single precision where it is in half, else as it is."""
+    """Return x in single precision where it is in half, else as it is.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any reals.
+    """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def check_scale(name: str, lam: float) -> None:
-    """Raise UserError where `lam` is no scale: 0, or not a number. ±inf is plain training."""
+def check_scale(lam: float, setting: str = "lam", given: str = "") -> None:
+    """Refuse a λ that is no scale: 0, or not a number. ±inf is plain training.
+
+    Parameters
+    ----------
+    lam : float
+        λ.
+    setting, given : str
+        Where it was given, and how the message shows it, as in `UserError`.
+
+    Raises
+    ------
+    UserError
+        λ is 0 or NaN.
+    """
     if lam == 0 or lam != lam:
-        raise UserError(
-            f"{name}: λ must not be {lam}: above 0 it looks to large losses (imbalance), below 0 to small ones (label noise), "
-            "inf is plain training"
+        rule = (
+            "λ must be a number other than 0: above 0 it looks to large losses (imbalance), below 0 to small ones "
+            "(label noise), inf is plain training"
         )
+        raise UserError(rule, setting=setting, value=lam, given=given)
 
 
 def log_mean_exp(x: Tensor) -> Tensor:
-    """Return log (1/n) Σ exp(x_i), a scalar, of x [n] in any precision; over the examples of all processes."""
+    """Return log (1/n) Σ exp(x_i), a scalar; over the examples of all processes.
+
+    Parameters
+    ----------
+    x : Tensor
+        [n], in any precision.
+    """
     x = single(x)
     top = x.max()
     top = torch.where(top.isfinite(), top, 0.0)  # else all −inf, or one inf, gives NaN
@@ -51,10 +77,21 @@ def log_mean_exp(x: Tensor) -> Tensor:
 
 
 def moved(log_s: Tensor, log_g: Tensor, gamma: float, *, first_batch: bool = True, alpha: float = 1.0) -> Tensor:
-    """Return log s after a batch: s ← (1 − γ) s + γ α g (Algorithm 1, step 4; α is the authors' code's, 1 the paper).
+    """Return log s after a batch: s ← (1 − γ) s + γ α g (Algorithm 1, step 4).
 
-    log_s, log_g: scalars. gamma: in (0, 1]. first_batch: s begins as α g of the first batch, not as 0 (log s = −inf, the
-    authors' code), where the first weights are 1/γ too large.
+    Parameters
+    ----------
+    log_s : Tensor
+        log s before it, a scalar; −inf at the start.
+    log_g : Tensor
+        log g of the batch, a scalar.
+    gamma : float
+        γ, in (0, 1].
+    first_batch : bool
+        Whether s begins as α g of the first batch; else as 0, as in the authors' code, where the first weights are 1/γ
+        too large.
+    alpha : float
+        α, above 0: the authors' code's; 1 is the paper.
     """
     log_g = log_g + log(alpha)
     if gamma == 1:
@@ -68,11 +105,27 @@ def attentional_weights(
 ) -> tuple[Tensor, Tensor]:
     """Return ABSGD's weights p_i [B], detached, and log s for the next batch: minimize (weights * losses).mean().
 
-    losses: [B], in any precision. log_s: what the call before returned; None at the start. lam: λ ≠ 0 of either sign; ±inf
-    gives ones. gamma: in (0, 1], of the newest batch in the moving average. Algorithm 1, steps 3 to 5.
-    Raises UserError on a λ of 0 or a γ outside.
+    Algorithm 1, steps 3 to 5.
+
+    Parameters
+    ----------
+    losses : Tensor
+        [B], in any precision.
+    log_s : Tensor, optional
+        The result of the call before; None at the start.
+    lam : float
+        λ, of either sign, in units of the loss; ±inf gives ones.
+    gamma : float
+        γ, the share of the newest batch in the moving average, in (0, 1].
+    first_batch : bool
+        As in `moved`.
+
+    Raises
+    ------
+    UserError
+        λ is 0, or γ is out of its range.
     """
-    check_scale(f"attentional_weights(lam={lam})", lam)
+    check_scale(lam, given=f"attentional_weights(lam={lam})")
     check_gamma("attentional_weights", gamma)
     losses = single(losses.detach())
     if log_s is None:
@@ -84,25 +137,54 @@ def attentional_weights(
 
 
 def check_gamma(name: str, gamma: float) -> None:
-    """Raise UserError where γ is not in (0, 1]."""
+    """Refuse a γ outside of (0, 1].
+
+    Parameters
+    ----------
+    name : str
+        The function that it was given to.
+    gamma : float
+        γ.
+
+    Raises
+    ------
+    UserError
+        γ is outside.
+    """
     if not 0 < gamma <= 1:
-        raise UserError(
-            f"{name}(gamma={gamma}): gamma, the newest batch's share of the moving average, must be in (0, 1]; 0.9 is the "
-            "authors' package's"
-        )
+        rule = "gamma, the newest batch's share of the moving average, must be in (0, 1]; 0.9 is the authors' package's"
+        raise UserError(rule, setting="gamma", value=gamma, given=f"{name}(gamma={gamma})")
 
 
 def effective_size(weights: Tensor) -> Tensor:
-    """Return how many equally weighted examples the weights [B] are worth, (Σw)²/Σw² (Kish 1965), in 1..B; 0 where all are 0."""
+    """Return how many equally weighted examples the weights are worth, in 1..B; 0 where all weights are 0.
+
+    (Σw)²/Σw² (Kish, "Survey Sampling", 1965).
+
+    Parameters
+    ----------
+    weights : Tensor
+        [B] ≥ 0.
+    """
     tiny = torch.finfo(weights.dtype).tiny
     w = weights / weights.max().clamp_min(tiny)
     return w.sum().square() / w.square().sum().clamp_min(tiny)
 
 
 class DROObjective(nn.Module):
-    """F_λ of a data set, batch by batch (equation 6, without the weight decay r(w)): F_τ^(1) for λ = τ, F_τ^(2) for λ = −τ.
+    """F_λ of a data set, batch by batch (equation 6, without the weight decay r(w)).
 
-    lam: λ ≠ 0; ±inf gives the mean loss. What it holds is two buffers, so that it is saved, and moves to a device.
+    F_τ^(1) for λ = τ, F_τ^(2) for λ = −τ. It holds two buffers, so that it is saved, and moves to a device.
+
+    Parameters
+    ----------
+    lam : float
+        λ ≠ 0, in units of the loss; ±inf gives the mean loss.
+
+    Raises
+    ------
+    UserError
+        λ is 0 or NaN.
     """
 
     total: Tensor
@@ -110,14 +192,20 @@ class DROObjective(nn.Module):
 
     def __init__(self, lam: float) -> None:
         super().__init__()
-        check_scale(f"DROObjective(lam={lam})", lam)
+        check_scale(lam, given=f"DROObjective(lam={lam})")
         self.lam = lam
         self.register_buffer("total", torch.tensor(0.0 if abs(lam) == float("inf") else UNSET, dtype=torch.float64))
         self.register_buffer("count", torch.tensor(0))
 
     @torch.no_grad()
     def update(self, losses: Tensor) -> None:
-        """Take the losses [B] of a batch."""
+        """Take the losses of a batch.
+
+        Parameters
+        ----------
+        losses : Tensor
+            [B].
+        """
         losses = losses.detach().to(self.total.dtype)
         if abs(self.lam) == float("inf"):
             self.total += losses.sum()
@@ -140,12 +228,12 @@ class DROObjective(nn.Module):
             return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def taken(self) -> Tensor:
-        """Return the value, and begin anew."""
+        """Return the value, and begin again."""
         value = self.value()
         self.reset()
         return value
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self.total.fill_(0.0 if abs(self.lam) == float("inf") else UNSET)
         self.count.zero_()

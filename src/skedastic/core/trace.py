@@ -1,9 +1,9 @@
-"""One forward, recorded where it is tapped, so that the Jacobian can be taken and the forward be run again, shifted.
+"""One forward, recorded where it is tapped, to take the Jacobian and to run the forward again, shifted.
 
 Nothing in the user's network changes: a tap is a forward hook that is there for one forward only.
 
 - `record` runs a forward and remembers, for every tapped tensor, its place in the autograd graph. It holds the *edge*,
-  not the tensor, so that an in-place ReLU on the output afterwards can't spoil J.
+  not the tensor, so that an in-place ReLU on the output afterwards can't corrupt J.
 - `Trace.replay` runs a second forward in which δ_j is added to h_j. It sees the same dropout masks as the first, and
   leaves every buffer (BatchNorm's running statistics) as the first forward left it: state moves once a step.
 - `Trace.part` is for a second forward of some of the examples. BatchNorm then takes the batch statistics of the whole
@@ -21,17 +21,27 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skedastic.core.batch_statistics import normalized_with, statistics_noted
 from skedastic.core.replay import RandomState, buffers_kept
 from skedastic.core.selection import SelectedRows
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError
 
 HALF_SCALE = 64.0
-BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
 def run(net: nn.Module, x: Any, rows: Tensor | None = None) -> Any:
-    """Return the network's output for x: a tensor, a tuple of arguments or a dict of named ones; for some rows or all."""
+    """Return the network's output.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    x : Tensor, tuple or mapping
+        One input [B, ...], a tuple of arguments, or a mapping of named ones.
+    rows : Tensor, optional
+        The rows to run, [k]; by default all.
+    """
     x = x if rows is None else take(x, rows)
     if isinstance(x, Mapping):
         return net(**x)
@@ -39,7 +49,15 @@ def run(net: nn.Module, x: Any, rows: Tensor | None = None) -> Any:
 
 
 def take(x: Any, rows: Tensor) -> Any:
-    """Return some rows of what a network reads; what is no tensor, or has no rows, stays as it is."""
+    """Return some rows of a network's input; a part that is no tensor, or has no rows, stays as it is.
+
+    Parameters
+    ----------
+    x : Tensor, tuple or mapping
+        As in `run`.
+    rows : Tensor
+        The rows, [k].
+    """
     if isinstance(x, Mapping):
         return {name: take(value, rows) for name, value in x.items()}
     if isinstance(x, (tuple, list)):
@@ -48,45 +66,100 @@ def take(x: Any, rows: Tensor) -> Any:
 
 
 class TappedEdge(NamedTuple):
-    """Where J of one tapped tensor is found."""
+    """The place of one tapped tensor, where J is measured.
+
+    Parameters
+    ----------
+    tap : Tap
+        The tensor.
+    edge : GradientEdge or None
+        Its place in the graph; None in a compiled network, whose graph can't be seen.
+    scale : Tensor or None
+        γ, where J is measured before the affine part of a normalization layer.
+    """
 
     tap: Tap
-    edge: GradientEdge | None  # None in a compiled network, which has no place to look at
-    scale: Tensor | None  # γ, where J is measured before the affine part of a normalization layer
+    edge: GradientEdge | None
+    scale: Tensor | None
 
 
 @dataclass
 class Trace:
-    """One recorded forward: where J is measured, and what it takes to run the same forward again, shifted."""
+    """One recorded forward: where J is measured, and everything that the same forward needs to run again, shifted.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network.
+    x : Tensor, tuple or mapping
+        Its input, as in `run`.
+    modules : mapping of nn.Module
+        The tapped modules, by name.
+    affine : str
+        "after" or "before": where J is measured in normalization layers.
+    random_state : RandomState
+        The random state before the forward.
+    strength : Tensor
+        s_i of the examples, [B] ≥ 0.
+    chosen : SelectedRows or None
+        The examples that take the second pass; None for all.
+    places : list of TappedEdge
+        The tapped tensors, in the order of the forward.
+    statistics : list of tuple of Tensor
+        Mean and variance of the batch, by call of BatchNorm.
+    is_part : bool
+        Whether BatchNorm takes those in place of the batch's.
+    drew : bool
+        Whether the forward drew random numbers, as dropout does.
+    half : bool
+        Whether some tapped tensor is in half precision (fp16), whose smallest numbers are large.
+    """
 
     net: nn.Module
-    x: Any  # what the network reads: [B, ...], or a tuple or dict of such
+    x: Any
     modules: Mapping[str, nn.Module]
     affine: Affine
     random_state: RandomState
-    strength: Tensor  # [B] s_i of the examples
-    chosen: SelectedRows | None = None  # the examples that take the second pass; None: all
+    strength: Tensor
+    chosen: SelectedRows | None = None
     places: list[TappedEdge] = field(default_factory=list)
-    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # mean and variance, by call of BatchNorm
+    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     is_part: bool = False
-    drew: bool = False  # random numbers, as dropout does
-    half: bool = False  # some tapped tensor is in half precision (fp16), whose smallest numbers are large
+    drew: bool = False
+    half: bool = False
 
     @property
     def loss_scale(self) -> float:
-        """What the loss is multiplied by before J is taken, so that small entries of J are not lost."""
+        """The factor of the loss before J is taken, so that small entries of J are not lost."""
         return HALF_SCALE if self.half else 1.0
 
     def layouts(self, batch: int) -> list[Layout]:
-        """Return which entries of each tapped tensor belong to which of `batch` examples."""
+        """Return which entries of each tapped tensor belong to which example.
+
+        Parameters
+        ----------
+        batch : int
+            The number of examples.
+        """
         first = time_first(self.net)
         return [place.tap.layout(batch, first) for place in self.places]
 
     def jacobians(self, loss: Tensor, *, create_graph: bool = False, retain_graph: bool = True) -> list[Tensor | None]:
-        """Return J_j = ∂loss/∂h_j for every tapped tensor, each of its shape; None where the loss does not depend on it.
+        """Return J_j = ∂loss/∂h_j for every tapped tensor, of its shape; None where the loss does not depend on it.
 
-        loss: the *sum* over the batch of the per-example losses (a scalar), so that J_ij does not depend on B.
-        create_graph: keep J differentiable (double backward). retain_graph: keep the graph of `loss` alive.
+        Parameters
+        ----------
+        loss : Tensor
+            The *sum* over the batch of the per-example losses, a scalar, so that J_ij does not depend on B.
+        create_graph : bool
+            Whether J stays differentiable (double backward).
+        retain_graph : bool
+            Whether the graph of `loss` stays alive.
+
+        Raises
+        ------
+        UserError
+            The loss depends on no tapped tensor.
         """
         edges = [place.edge for place in self.places if place.edge is not None]
         gradients: Sequence[Tensor | None] = (
@@ -100,32 +173,44 @@ class Trace:
     def gradients(
         self, loss: Tensor, parameters: Sequence[Tensor], rows: Tensor
     ) -> tuple[list[Tensor | None], list[Tensor | None]]:
-        """Return what `jacobians` does, for the examples `rows` [k] only, and the gradients of the parameters.
+        """Return J as `jacobians` does, for some examples, and the gradients of the parameters; all in one backward.
 
-        All in one backward.
+        Parameters
+        ----------
+        loss : Tensor
+            The mean or the sum of the losses, a scalar.
+        parameters : sequence of Tensor
+            The parameters.
+        rows : Tensor
+            The examples, [k].
         """
         layouts = self.layouts(len(self.strength))
-        found: list[Tensor | None] = [None] * len(self.places)
+        jacobians: list[Tensor | None] = [None] * len(self.places)
 
-        def look(i: int, number: int) -> Callable[[tuple[Tensor | None, ...]], None]:
+        def hook(i: int, number: int) -> Callable[[tuple[Tensor | None, ...]], None]:
             def seen(gradients: tuple[Tensor | None, ...]) -> None:
                 gradient = gradients[number]
                 if gradient is not None:
-                    found[i] = _scaled(layouts[i].take(gradient, rows, len(self.strength)), self.places[i])
+                    jacobians[i] = _scaled(layouts[i].take(gradient, rows, len(self.strength)), self.places[i])
 
             return seen
 
         with ExitStack() as stack:
             for i, place in enumerate(self.places):
                 assert place.edge is not None
-                stack.callback(place.edge.node.register_prehook(look(i, place.edge.output_nr)).remove)
+                stack.callback(place.edge.node.register_prehook(hook(i, place.edge.output_nr)).remove)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        return measured(found), list(gradients)
+        return measured(jacobians), list(gradients)
 
     def replay(self, shifts: Iterable[Tensor | None], rows: Tensor | None = None) -> Any:
-        """Return the outputs of the same forward (of `rows`, or all) with `shifts` added to the tapped tensors.
+        """Return the outputs of the same forward with shifts added to the tapped tensors.
 
-        The shifts are used up, in the order of `places`; None leaves a tensor as it is.
+        Parameters
+        ----------
+        shifts : iterable of Tensor or None
+            In the order of `places`; they are used up. None leaves a tensor as it is.
+        rows : Tensor, optional
+            The rows to run, [k]; by default all.
         """
         waiting = iter(shifts)
 
@@ -147,7 +232,20 @@ class Trace:
         return replace(self, is_part=True)
 
     def record_part(self, rows: Tensor) -> tuple[Any, Trace]:
-        """Run and record a forward of some of the examples, with the batch statistics of all; return its outputs."""
+        """Run and record a forward of some of the examples, with the batch statistics of all.
+
+        Parameters
+        ----------
+        rows : Tensor
+            The examples, [k].
+
+        Returns
+        -------
+        outputs : Any
+            The network's.
+        trace : Trace
+            That of this forward.
+        """
         with self.part()._lent():
             x = take(self.x, rows)
             trace = replace(self.part(), random_state=RandomState.now(self.net), places=[], x=x)
@@ -156,17 +254,27 @@ class Trace:
 
     def first_not_finite(self) -> str | None:
         """Return the first tap whose output is not finite in the same forward once more."""
-        found: list[str] = []
+        names: list[str] = []
 
-        def look(module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> None:
-            found.extend(tap.name for tensor, tap in tensors if not tensor.isfinite().all())
+        def note(module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> None:
+            names.extend(tap.name for tensor, tap in tensors if not tensor.isfinite().all())
 
-        with _hooked(self.modules, look), self._lent():
+        with _hooked(self.modules, note), self._lent():
             run(self.net, self.x)
-        return found[0] if found else None
+        return names[0] if names else None
 
     def remember(self, module: nn.Module, output: Any, tensors: list[tuple[Tensor, Tap]]) -> None:
-        """Note the tapped tensors of a module's output."""
+        """Note the tapped tensors of a module's output.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The module.
+        output : Any
+            Its output.
+        tensors : list of tuple of Tensor and Tap
+            The tensors in it.
+        """
         for tensor, tap in tensors:
             scale = affine_scale(module, tensor) if self.affine == "before" else None
             self.half |= tensor.dtype == torch.float16
@@ -179,7 +287,7 @@ class Trace:
             stack.enter_context(self.random_state.again())
             stack.enter_context(buffers_kept(self.net))
             if self.is_part:
-                stack.enter_context(_normalized_with(self.net, self.statistics))
+                stack.enter_context(normalized_with(self.net, self.statistics))
             yield
 
 
@@ -192,17 +300,31 @@ def record(
     strength: Tensor,
     chosen: SelectedRows | None = None,
 ) -> tuple[Any, Trace]:
-    """Run one forward of `net` and return its outputs and its `Trace`.
+    """Run one forward of a network, and return its outputs and its `Trace`.
 
-    x: [B, ...], or a tuple or dict of such. strength: [B] s_i ≥ 0, kept for the penalty. chosen: the examples that take
-    the second pass; None is all. For a part the batch statistics are noted too.
+    For a part of the examples the batch statistics are noted too.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    x : Tensor, tuple or mapping
+        Its input, as in `run`.
+    modules : mapping of nn.Module
+        The modules to tap, by name.
+    affine : str
+        "after" or "before": where J is measured in normalization layers.
+    strength : Tensor
+        s_i, [B] ≥ 0, kept for the penalty.
+    chosen : SelectedRows, optional
+        The examples that take the second pass; by default all.
     """
     trace = Trace(net, x, modules, affine, RandomState.now(net), strength, chosen)
     with ExitStack() as stack:
         if chosen is None or len(chosen.rows):  # else nothing will be measured
             stack.enter_context(_hooked(modules, trace.remember))
         if chosen is not None and len(chosen.rows):
-            stack.enter_context(_statistics_noted(net, trace.statistics))
+            stack.enter_context(statistics_noted(net, trace.statistics))
         outputs = run(net, x)
     trace.drew = chosen is not None and trace.random_state.moved
     return outputs, trace
@@ -213,12 +335,24 @@ def _scaled(gradient: Tensor | None, place: TappedEdge) -> Tensor | None:
 
 
 def measured(jacobians: list[Tensor | None]) -> list[Tensor | None]:
-    """Return the Jacobians, or raise UserError where there is none."""
+    """Return the Jacobians.
+
+    Parameters
+    ----------
+    jacobians : list of Tensor or None
+        J of each tapped tensor.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
     if all(j is None for j in jacobians):
-        raise UserError(
-            "there is no Jacobian to measure: run the forward with gradients enabled, with parameters before the last "
+        rule = (
+            "there is no Jacobian to measure; run the forward with gradients enabled, with parameters before the last "
             "tap that require one (in a second stage, train=all), and taps that the loss depends on"
         )
+        raise UserError(rule, setting="taps")
     return jacobians
 
 
@@ -239,63 +373,3 @@ def _hooked(
         for name, module in modules.items():
             stack.callback(module.register_forward_hook(hook(name)).remove)
         yield
-
-
-@contextmanager
-def _statistics_noted(net: nn.Module, noted: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Note the batch's mean and variance, each [C], of every BatchNorm layer that normalizes with it."""
-    with ExitStack() as stack:
-        for module in _batch_normalizing(net):
-            before: list[tuple[Tensor, Tensor]] = []
-
-            def look(module: Any, inputs: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
-                if _moves_plainly(module):
-                    before[:] = [(module.running_mean.clone(), module.running_var.clone())]
-
-            def note(module: Any, inputs: Any, output: Any, before: list[tuple[Tensor, Tensor]] = before) -> None:
-                noted.append(_batch_statistics(module, inputs[0].detach(), before))
-
-            stack.callback(module.register_forward_pre_hook(look).remove)
-            stack.callback(module.register_forward_hook(note).remove)
-        yield
-
-
-def _batch_statistics(module: Any, x: Tensor, before: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return mean and biased variance of x [B, C, ...] over all but C.
-
-    Where the layer's running statistics r moved to (1 − m) r + m b, b is had from them; a pass over x is costly.
-    """
-    if not before:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        variance, mean = torch.var_mean(wide, [d for d in range(x.dim()) if d != 1], correction=0)
-        return mean, variance
-    ((old_mean, old_variance),) = before
-    m, n = module.momentum, x.numel() / x.shape[1]
-    mean = (module.running_mean - (1 - m) * old_mean) / m
-    return mean, (module.running_var - (1 - m) * old_variance) / m * ((n - 1) / n)
-
-
-def _moves_plainly(module: Any) -> bool:
-    exact = (torch.float32, torch.float64)
-    return module.running_mean is not None and module.running_mean.dtype in exact and (module.momentum or 0) > 0.01
-
-
-@contextmanager
-def _normalized_with(net: nn.Module, noted: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Let one forward's BatchNorm layers, which must own their buffers, take these statistics instead of the batch's."""
-    waiting = iter(noted)
-    modules = _batch_normalizing(net)
-
-    def lend(module: nn.Module, inputs: Any) -> None:
-        module._buffers["running_mean"], module._buffers["running_var"] = next(waiting)
-
-    with ExitStack() as stack:
-        for module in modules:
-            module.training = False
-            stack.callback(module.train)
-            stack.callback(module.register_forward_pre_hook(lend).remove)
-        yield
-
-
-def _batch_normalizing(net: nn.Module) -> list[nn.Module]:
-    return [m for m in net.modules() if isinstance(m, BATCH_NORM) and m.training]

@@ -1,4 +1,4 @@
-"""Networks that `torch.compile` made, told apart and unwrapped without its machinery, which takes a second to import."""
+"""Networks that `torch.compile` made, told apart and unwrapped without its machinery, which is slow to import."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from torch import nn
 
 
 def is_compiled(net: nn.Module) -> bool:
-    """Whether a network, or a part of it, was compiled."""
+    """Return whether a network, or a part of it, was compiled.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    """
     return any(getattr(m, "_compiled_call_impl", None) is not None or hasattr(m, "_orig_mod") for m in net.modules())
 
 
 def uncompiled(net: nn.Module) -> nn.Module:
-    """Return the network that `torch.compile(net)` wraps; any other as it is."""
+    """Return the network that `torch.compile(net)` wraps; any other as it is.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any network.
+    """
     return cast(nn.Module, getattr(net, "_orig_mod", net))

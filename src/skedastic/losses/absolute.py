@@ -1,4 +1,4 @@
-"""Absolute error, |y − a| (Laplace 1774): what minimizes it is the median of the target, which outliers hardly move."""
+"""Absolute error, |y − a| (Laplace 1774): its minimum is the median of the target, which outliers hardly move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def absolute(outputs: Tensor, y: Tensor) -> Tensor:
-    """Return |y − outputs| of numbers [B] and [B], [B]; its derivative at 0 is taken to be 0."""
+    """Return |y − outputs|, [B]; its derivative at 0 is taken to be 0.
+
+    Parameters
+    ----------
+    outputs : Tensor
+        Predictions, [B].
+    y : Tensor
+        Targets, [B].
+    """
     return (y - outputs).abs()
 
 

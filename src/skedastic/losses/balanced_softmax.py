@@ -1,5 +1,7 @@
-"""Balanced softmax: −log (n_y exp f_y / Σ_c n_c exp f_c) (Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual
-Recognition", NeurIPS 2020, equation 4); the logit-adjusted loss with τ = 1, found independently.
+"""Balanced softmax: −log (n_y exp f_y / Σ_c n_c exp f_c).
+
+Source: Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020, equation 4. It is the
+logit-adjusted loss with τ = 1, published independently.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Cross entropy, −log softmax(logits)_y: the loss of plain training; with label smoothing (Szegedy et al., "Rethinking the
-Inception Architecture", CVPR 2016, section 7), and for soft labels.
+"""Cross entropy, −log softmax(logits)_y: the loss of plain training; with label smoothing, and for soft labels.
+
+Source of the smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
+section 7.
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return −Σ_c t_c log softmax(logits)_c, [B], with t = (1 − smoothing) y + smoothing/C; y [B] int64 or [B, C]."""
+    """Return −Σ_c t_c log softmax(logits)_c, [B], with t = (1 − smoothing) y + smoothing/C.
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1, or soft [B, C].
+    smoothing : float
+        The share of each label that is spread evenly over all classes, in [0, 1).
+    """
     return F.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing)
 
 

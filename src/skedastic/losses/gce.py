@@ -1,13 +1,15 @@
-"""Generalized cross entropy, (1 − p_y^q)/q, whole or truncated (Zhang and Sabuncu, "Generalized Cross Entropy Loss for
-Training Deep Neural Networks with Noisy Labels", NeurIPS 2018, equations 6 and 9).
+"""Generalized cross entropy, (1 − p_y^q)/q, whole or truncated.
 
-q → 0 is cross entropy; q = 1 is 1 − p_y, half the mean absolute error Σ_c |t_c − p_c|. Truncated (TCE), an example whose p_y
-is at most k has the loss (1 − k^q)/q and no gradient: it is left out for as long as the network does not believe its label.
-At the start that is everyone, so that the paper begins without, as the preset tce does.
+Source: Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
+NeurIPS 2018, equations 6 and 9.
 
-The known code, by A. Chou and unofficial (github.com/AlanChou/Truncated-Loss), decides who is left out every ten epochs from
-the 40th on, by the network that was best on the test set so far, and subtracts (1 − k^q)/q, which changes no gradient. Here it
-is decided at every step, equation 9 as it stands, and no test set is looked at.
+q → 0 is cross entropy; q = 1 is 1 − p_y, half the mean absolute error Σ_c |t_c − p_c|. Truncated (TCE), an example
+whose p_y is at most k has the loss (1 − k^q)/q and no gradient: it is left out for as long as the network does not
+believe its label. At the start that is everyone, so the paper begins without truncation, as the preset tce does.
+
+The known code, by A. Chou and unofficial (github.com/AlanChou/Truncated-Loss), decides who is left out every ten epochs
+from the 40th on, by the network that was best on the test set so far, and subtracts (1 − k^q)/q, which changes no
+gradient. Here every step decides it, equation 9 as it stands, and the test set has no part in it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,19 @@ from skedastic.losses.base import PerExampleLoss, log_probability
 
 
 def gce(logits: Tensor, y: Tensor, q: float, truncation: float = 0.0) -> Tensor:
-    """Return (1 − max(p_y, truncation)^q)/q, [B], of logits [B, C] and labels y [B] int64; −log max(…) where q is 0."""
+    """Return (1 − max(p_y, truncation)^q)/q, [B]; −log max(…) where q is 0.
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1.
+    q : float
+        In [0, 1].
+    truncation : float
+        k, in [0, 1); 0 truncates nothing.
+    """
     log_p = log_probability(logits, y)
     if truncation > 0:
         log_p = log_p.clamp_min(log(truncation))

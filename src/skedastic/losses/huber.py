@@ -16,7 +16,17 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def huber(outputs: Tensor, y: Tensor, delta: float) -> Tensor:
-    """Return ½ r² where r = y − outputs is in ±delta, and delta (|r| − ½ delta) elsewhere; [B], [B] to [B]."""
+    """Return ½ r² where r = y − outputs is in ±delta, and delta (|r| − ½ delta) elsewhere, [B].
+
+    Parameters
+    ----------
+    outputs : Tensor
+        Predictions, [B].
+    y : Tensor
+        Targets, [B].
+    delta : float
+        δ, above 0, in the targets' units.
+    """
     return F.huber_loss(outputs, y, reduction="none", delta=delta)
 
 
@@ -26,8 +36,8 @@ class Huber(PerExampleLoss):
 
     delta: float = setting(
         1.0,
-        "error from which on the loss is absolute, in deviations of the target; small is near the absolute error, large the "
-        "squared one; 1 is usual",
+        "error from which on the loss is absolute, in deviations of the target; small is near the absolute error, "
+        "large the squared one; 1 is usual",
         "(0, inf)",
     )
 

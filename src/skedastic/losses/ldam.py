@@ -1,11 +1,13 @@
-"""LDAM: cross entropy with a margin that is larger for rarer classes (Cao et al., "Learning Imbalanced Datasets with
-Label-Distribution-Aware Margin Loss", NeurIPS 2019, equations 10 to 13).
+"""LDAM: cross entropy with a margin that is larger for rarer classes.
 
-Δ_c = C / n_c^{1/4}, scaled so that the largest margin is `margin`. As in the authors' code (github.com/kaidic/LDAM-DRW) the
-outputs are cosines (`head=cosine`, which this loss asks for by itself) and are multiplied by s before the softmax. ABSGD's
-text gives the exponent 2/5; its code, as LDAM's paper, takes 1/4.
-LDAM-DRW is LDAM with class weights that are deferred to the last fifth of the epochs (the preset ldam-drw): in the paper's
-tables "LDAM-DRW", in ABSGD's "SGD (CB-LDAM)".
+Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019, equations
+10 to 13.
+
+Δ_c = C / n_c^{1/4}, scaled so that the largest margin is `margin`. As in the authors' code
+(github.com/kaidic/LDAM-DRW) the outputs are cosines (`head=cosine`, which this loss takes by itself) and are multiplied
+by s before the softmax. ABSGD's text gives the exponent 2/5; its code, as LDAM's paper, takes 1/4.
+LDAM-DRW is LDAM with class weights that are deferred to the last fifth of the epochs (the preset ldam-drw): in the
+paper's tables "LDAM-DRW", in ABSGD's "SGD (CB-LDAM)".
 """
 
 from __future__ import annotations
@@ -22,14 +24,34 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def margins(count: Tensor, margin: float) -> Tensor:
-    """Return Δ_c ∝ n_c^{-1/4}, [C] float32, the largest `margin`; count [C]. A class without examples has the largest."""
+    """Return Δ_c ∝ n_c^{-1/4}, [C] float32, the largest `margin`; a class without examples has the largest.
+
+    Parameters
+    ----------
+    count : Tensor
+        Training examples of each class, [C] ≥ 0.
+    margin : float
+        The largest margin, in cosines, at least 0.
+    """
     smallest = count[count > 0].min() if (count > 0).any() else torch.ones_like(count)
     raw = torch.maximum(count, smallest).double() ** -0.25
     return (raw * (margin / raw.max())).float()
 
 
 def ldam(cosines: Tensor, y: Tensor, margin: Tensor, scale: float) -> Tensor:
-    """Return the cross entropy of scale · (cosines − margin_y at y), [B]; cosines [B, C], y [B] int64, margin [C]."""
+    """Return the cross entropy of scale · (cosines − margin_y at y), [B].
+
+    Parameters
+    ----------
+    cosines : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1.
+    margin : Tensor
+        The margin of each class, [C].
+    scale : float
+        s, above 0.
+    """
     pushed = cosines.scatter_add(1, y[:, None], -margin.to(cosines.dtype)[y, None])
     return F.cross_entropy(scale * pushed, y, reduction="none")
 

@@ -1,6 +1,7 @@
-"""Logit-adjusted cross entropy: −log softmax(logits + τ log π)_y with π the classes' shares (Menon et al., "Long-tail Learning
-via Logit Adjustment", ICLR 2021, equation 10). What is predicted is the argmax of the logits, without the adjustment: it is
-as good for balanced error as the loss is for the data's own distribution.
+"""Logit-adjusted cross entropy: −log softmax(logits + τ log π)_y with π the classes' shares.
+
+Source: Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 10. The prediction is the argmax of
+the logits, without the adjustment: it is as good for balanced error as the loss is for the data's own distribution.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
-    """Return the cross entropy of logits [B, C] + adjustment [C] against labels y [B] int64, [B]."""
+    """Return the cross entropy of logits + adjustment, [B].
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1.
+    adjustment : Tensor
+        τ log π, [C].
+    """
     return F.cross_entropy(logits + adjustment.to(logits.dtype), y, reduction="none")
 
 

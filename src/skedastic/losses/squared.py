@@ -11,13 +11,21 @@ from skedastic.losses.base import PerExampleLoss
 
 
 def squared(outputs: Tensor, y: Tensor) -> Tensor:
-    """Return ½ (y − outputs)² of numbers [B] and [B], [B]; its second derivative is 1, the paper's I(x)."""
+    """Return ½ (y − outputs)², [B]; its second derivative is 1, the paper's I(x).
+
+    Parameters
+    ----------
+    outputs : Tensor
+        Predictions, [B].
+    y : Tensor
+        Targets, [B].
+    """
     return 0.5 * (y - outputs) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Squared(PerExampleLoss):
-    """Half the squared error; what minimizes it is the mean of the target."""
+    """Half the squared error; its minimum is the mean of the target."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"regression"})
 

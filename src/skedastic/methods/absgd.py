@@ -1,15 +1,15 @@
 """ABSGD: attentional-biased stochastic gradient descent.
 
 Source: Qi, Xu, Yin, Jin, Yang, "Attentional-Biased Stochastic Gradient Descent", Algorithm 1: every example of a batch
-is weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 looks to large losses (imbalance), λ < 0 to
+is weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 favours large losses (imbalance), λ < 0
 small ones (label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. It
-goes to a stationary point of F_λ (equation 6), which the history shows as `objective`. What steps is the training
-configuration's optimizer: sgd is ABSGD, adam or adamw ABAdam (equation 9).
+goes to a stationary point of F_λ (equation 6), which the history shows as `objective`. The training
+configuration's optimizer steps: sgd is ABSGD, adam or adamw ABAdam (equation 9).
 
 All of it is in the log domain (`core.tilted`), where no loss overflows; the authors' package (absgd 0.0.1) takes exp
 of the loss, and gives NaN from losses of 88 λ in fp32. Where their code differs, the paper is the default and the code
 an option: `start="zero"` begins with s = 0 (both versions), so that the first weights are 1/γ too large; `alpha`
-scales what goes into s (their `abAlpha`); `uniform=1` adds 1 to every weight (the version for label noise,
+scales the term that enters s (their `abAlpha`); `uniform=1` adds 1 to every weight (the version for label noise,
 `noisy_label/loss.py`). Class weights multiply the losses before the exponential, as they have it. When λ changes, s
 begins again.
 """
@@ -62,18 +62,18 @@ class ABSGD(Reweighting[ABSGDState]):
         "schedule [[from, λ], …], from being a fraction of the epochs below 1, else an epoch, the first 0",
     )
     gamma: float = setting(
-        0.9, "γ, the share of the newest batch in s; 1 looks at no other batch, and is biased", "(0, 1]"
+        0.9, "γ, the share of the newest batch in s; 1 takes no other batch into account, and is biased", "(0, 1]"
     )
     start: Start = setting("first-batch", "s at the outset: first-batch, or zero (the authors' code)")
     alpha: float = setting(
-        1.0, "what goes into s is alpha times the batch's mean (the authors' code; 1 is the paper's)", "(0, 1]"
+        1.0, "factor of the batch's mean as it enters s (the authors' code; 1 is the paper's)", "(0, 1]"
     )
     uniform: float = setting(
         0.0, "added to every weight (the authors' code for label noise: 1; 0 is the paper's)", "[0, inf)"
     )
     optimizer: Optimizer = setting(
         "configured",
-        "what steps: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training "
+        "the optimizer: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training "
         "configuration's learning rate converted)",
     )
 
@@ -147,12 +147,12 @@ class ABSGD(Reweighting[ABSGDState]):
 
 def _check_schedule(schedule: Sequence[tuple[float, float]]) -> None:
     for at, lam in schedule:
-        check_scale(f"absgd.lam={lam}", lam)
+        check_scale(lam, "absgd.lam")
         if not 0 <= at < INFINITE:
             rule = "a time must be a fraction of the epochs in [0, 1), or an epoch"
-            raise UserError(rule, setting=f"absgd.lam=[[{at}, {lam}], …]")
+            raise UserError(rule, setting="absgd.lam", value=[at, lam])
     times = [at for at, _ in schedule]
     fractions = [at for at in times if at < 1]
     if not times or times[0] != 0 or times != sorted(set(times)) or times != fractions + [t for t in times if t >= 1]:
-        rule = f"the times of a schedule [[from, λ], …] must begin at 0 and rise, and are {', '.join(map(str, times)) or 'none'}"
-        raise UserError(rule, setting="absgd.lam")
+        rule = "the times of a schedule [[from, λ], …] must begin at 0 and rise"
+        raise UserError(rule, setting="absgd.lam", value=[list(pair) for pair in schedule])

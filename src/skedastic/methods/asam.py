@@ -8,8 +8,8 @@ shifted as much more.
 Compared with github.com/SamsungLabs/ASAM (commit f156a68), the same to rounding on networks of torch's layers: T is 1
 for biases, BatchNorm's too, which are shifted as SAM does; the authors' ρ is for this (with biases in T theirs would be
 2, as one of them says in davda54/sam, issue 37). There, T is |w| + η where a parameter's name has "weight" in it: a
-bias inside a module named so, and no embedding or factor of another name; here, for all but what is named a bias. As in
-`sam`, and not there, both forwards have the same dropout masks, and BatchNorm's running statistics follow the first
+bias inside a module of such a name, and no embedding or factor of another name; here, for all but biases by name. As
+in `sam`, and not there, both forwards have the same dropout masks, and BatchNorm's running statistics follow the first
 forward alone.
 """
 

@@ -7,7 +7,7 @@ W_c f_c + (1 − α) W_r f_r, the loss is α ℓ(z, y_c) + (1 − α) ℓ(z, y_r
 with both branches at α = 1/2.
 
 W_c f_c + b is a whole network's output. So the state has two networks whose lower layers are the same modules, and z
-is the weighted mean of what they give, for any network with a last block. What a branch has for itself (`branch`) may
+is the weighted mean of their outputs, for any network with a last block. The layers of a branch's own (`branch`) may
 be chosen.
 
 Compared with github.com/megvii-research/BBN (commit 7992e90), on its ResNet-32: the same loss and gradients, where W_c
@@ -82,7 +82,7 @@ class BranchesState(OneNetworkState):
 
 
 class Both(NamedTuple):
-    """What the branches make of their batches."""
+    """The results of the branches on their batches."""
 
     first: Tensor  # [B, C], of the first branch's examples
     second: Tensor  # [B, C], of the second's
@@ -91,14 +91,14 @@ class Both(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BBN(OneNetwork[BranchesState]):
-    """Train two branches, and move from what the first is fed with to what the second is fed with."""
+    """Train two branches, and move from the first one's batches to the second one's."""
 
     second_sampler: Sampler = setting(
         factory=Reversed, meaning="of the second branch: reversed, or class-balanced, which the authors compare"
     )
     branch: str = setting(
         "last-block",
-        "what each branch has for itself, always with the head: last-block, head, all, or patterns of module names",
+        "the part that each branch has for itself, always with the head: last-block, head, all, or patterns of names",
     )
 
     card: ClassVar[Card] = Card(
@@ -116,7 +116,7 @@ class BBN(OneNetwork[BranchesState]):
                 MIXED: "its step draws a second batch, which would not be mixed",
             },
         ),
-        never_erm="half of what it predicts comes from the second branch",
+        never_erm="half of its prediction comes from the second branch",
         cost="2.0 × the step of plain training on ResNet-32 (two cores), and in prediction 2 × its forward",
     )
 
@@ -128,11 +128,11 @@ class BBN(OneNetwork[BranchesState]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the method and all of its parts can do."""
+        """Those of the method and of all of its parts."""
         return super().capabilities & Capabilities(tasks=self.second_sampler.supports)
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the samplers of both branches; refuses one that is asked for a class without examples."""
+        """Return the samplers of both branches, after a check that each class that they are asked for has examples."""
         if len(task.group):
             self.second_sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {**super().streams(task), SECOND: self.second_sampler}
@@ -155,10 +155,8 @@ class BBN(OneNetwork[BranchesState]):
         try:
             chosen = part(net, wanted, self.branch)
         except UserError as error:
-            raise UserError(
-                f"bbn(branch={self.branch}): the network can't be parted so ({error}); branch=head parts the last "
-                f"layer alone"
-            ) from None
+            rule = f"the network can't be parted so ({error}); branch=head parts the last layer alone"
+            raise UserError(rule, setting=self.place("branch"), value=self.branch) from None
         return {id(p) for p in (*chosen, *part(net, wanted, "head"))}
 
     def forward(self, state: BranchesState, batch: Batch) -> Out:

@@ -54,7 +54,7 @@ def _tree(file: Path) -> ast.Module:
 
 
 def _assigned(body: list[ast.stmt], name: str) -> Iterator[ast.expr]:
-    """Yield what is assigned to a name, with a type beside it or without."""
+    """Yield the values that are assigned to a name, with a type beside it or without."""
     for node in body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)

@@ -50,11 +50,11 @@ class ForgettingState(TwoNetworksState):
 
 @dataclass(frozen=True, kw_only=True)
 class CoTeaching(TwoNetworks[ForgettingState]):
-    """Train two networks, each on what the other finds easy."""
+    """Train two networks, each on the examples that are easy for the other."""
 
     forget_rate: Rate = setting(
         "auto",
-        "τ, the share of a batch to leave out, such as the share of wrong labels; auto: what the estimate says, from "
+        "τ, the share of a batch to leave out, such as the share of wrong labels; auto: the estimate's, from "
         "held-out predictions; 0 leaves none out",
         "[0, 1)",
     )
@@ -96,7 +96,7 @@ class CoTeaching(TwoNetworks[ForgettingState]):
         return ForgettingState(net, other, self.class_constants(task), rate_of(self.forget_rate, task, self.card.name))
 
     def objective(self, step: Step[ForgettingState]) -> Objective:
-        """Return the sum of both networks' means over what the other keeps."""
+        """Return the sum of both networks' means over the examples that the other keeps."""
         forgotten = forget_rate(
             float(step.state.rate), step.clock.epoch, epoch_of(self.gradual, step.clock.epochs), self.exponent
         )
@@ -113,9 +113,8 @@ class CoTeaching(TwoNetworks[ForgettingState]):
         return (
             *notes,
             f"{self.card.name}: forget_rate=auto leaves out more than a third of each batch, since so many held-out "
-            f"rows are predicted "
-            "otherwise than labelled: for wrong labels, or because the network can't do better in this time. Give "
-            "the rate if you know it.",
+            "rows are predicted otherwise than labelled: for wrong labels, or because the network can't do better in "
+            "this time. Give the rate if you know it.",
         )
 
 
@@ -127,9 +126,7 @@ def rate_of(rate: Rate, task: Task, name: str) -> float:
     if not isinstance(rate, str):
         return rate
     if task.stats is None:
-        raise UserError(
-            f"{name}(forget_rate=auto) needs an estimate of the noise: task.stats is None; run estimate first, or "
-            f"give a rate"
-        )
+        rule = "it needs an estimate of the noise, and task.stats is None; run estimate first, or give a rate"
+        raise UserError(rule, setting=f"{name}.forget_rate", value=rate)
     wrong = (task.stats.count.double() * task.stats.noise.double()).sum() / task.stats.count.sum()
     return min(float(wrong), MOST)

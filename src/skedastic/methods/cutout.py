@@ -2,7 +2,7 @@
 
 Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017, section 3: the
 square's centre is drawn uniformly among the pixels of each image, so that the square may stick out over the edge, and
-what it covers is 0 after normalization.
+the covered pixels are 0 after normalization.
 
 Compared with github.com/uoguelph-mlrg/Cutout (commit 287f934): the same pixels for a square of even length; there, one
 of odd length is smaller by one pixel. Networks here normalize pixels themselves, so that 0 after normalization is a
@@ -76,17 +76,13 @@ class Cutout(Wrapper):
         if self.length > 0:
             x = batch.x
             if x.dim() != 4:
-                raise UserError(
-                    f"cutout cuts squares out of images, and an example here is {list(x.shape[1:])}; leave it out"
-                )
+                rule = f"it cuts squares out of images, and an example here is {list(x.shape[1:])}; leave it out"
+                raise UserError(rule, setting="method", value="cutout", given="cutout")
             height, width = x.shape[2:]
             length = int(self.length) if self.length >= 1 else max(round(self.length * min(height, width)), 1)
             if length >= 2 * max(height, width) - 1:
-                raise UserError(
-                    f"Cutout(length={self.length}): that leaves nothing of images of {height} × {width} pixels; "
-                    f"length=0.5 is half "
-                    "of their side"
-                )
+                rule = f"that leaves nothing of images of {height} × {width} pixels; length=0.5 is half of their side"
+                raise UserError(rule, setting=self.place("length"), value=self.length)
             rows, columns = (torch.randint(size, (len(x),)).to(x.device) for size in (height, width))
             batch = replace(batch, x=cut_out(x, rows, columns, length))
         return self.base.step(state, batch, clock, engine)

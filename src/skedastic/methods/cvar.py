@@ -3,7 +3,7 @@
 Source: Rockafellar and Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a training objective Levy et
 al., "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020, section 2 (their batch estimator,
 biased for small batches): max over p in the simplex with p_i ≤ 1/(αB) of Σ p_i ℓ_i. The worst get weight 1/α, the
-example on the edge what is left.
+example on the edge the rest.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 Source: Malach, Shalev-Shwartz, "Decoupling 'when to update' from 'how to update'", NeurIPS 2017, Algorithm 1: of every
 batch, both networks take a step on those examples that they predict differently, and on no others. They agree on most
-of what is wrongly labelled, once they have learned the classes. Both begin with plain training.
+of the wrongly labelled examples, once they have learned the classes. Both begin with plain training.
 
 Compared with github.com/emalach/UpdateByDisagreement (commit 86d01a8), with its defaults: as there, losses are summed
 over those that differ and divided by how many they are, but by no less than a tenth of the batch (`least`), so that no
 single example makes a whole step; a batch on which all agree has a loss of 0, by which weight decay and momentum go
-on. It can fill whole batches with those that differ, too; here a batch is what it is. The optimizer is the training
+on. It can fill whole batches with those that differ, too; here a batch stays as it is. The optimizer is the training
 configuration's, and the networks predict by the first.
 """
 
@@ -32,7 +32,7 @@ def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoupling(TwoNetworks[TwoNetworksState]):
-    """Train two networks on what they disagree on."""
+    """Train two networks on the examples that they disagree on."""
 
     warmup: float = setting(
         0.2,
@@ -50,7 +50,7 @@ class Decoupling(TwoNetworks[TwoNetworksState]):
         capabilities=Capabilities(
             tasks=CLASSIFICATION,
             incompatible_with={
-                PERTURBED: "it chooses examples by what is predicted, and at other weights would choose others",
+                PERTURBED: "it chooses examples by their predictions, and at other weights would choose others",
                 MIXED: "it goes by whether two networks agree on an example, and a mixture is of two",
             },
         ),
@@ -60,7 +60,7 @@ class Decoupling(TwoNetworks[TwoNetworksState]):
     )
 
     def objective(self, step: Step[TwoNetworksState]) -> Objective:
-        """Return the sum of both networks' means over what they disagree on."""
+        """Return the sum of both networks' means over the examples that they disagree on."""
         out = step.out
         first, other = self.both_weighted(step)
         seen = out.extra.losses[0].detach()

@@ -42,7 +42,7 @@ class EG(Reweighting[EGState]):
     eta: float = setting(0.1, "η, in 1/units of the loss; 0 is plain training, 0.1 a start", "[0, inf)")
     memory: float = setting(
         0.9,
-        "r, how much of a weight's logarithm stays from one visit to the next; 1 forgets nothing, 0 looks at the "
+        "r, how much of a weight's logarithm stays from one visit to the next; 1 forgets nothing, 0 keeps the "
         "newest loss alone",
         "[0, 1]",
     )

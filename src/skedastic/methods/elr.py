@@ -1,11 +1,11 @@
-"""ELR: early-learning regularization, which holds the network to what it predicted before it learned wrong labels.
+"""ELR: early-learning regularization, which holds the network to its predictions before it learned wrong labels.
 
 Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy
 Labels", NeurIPS 2020, equations 6 and 9: minimize ℓ + λ log(1 − ⟨p, t⟩), where the target t of an example is a moving
-average of what was predicted for it, t ← β t + (1 − β) p, from 0.
+average of its predictions, t ← β t + (1 − β) p, from 0.
 
 Compared with github.com/shengliuzi/ELR (commit 934af53), the same to the digit: probabilities are kept in [1e-4, 1 −
-1e-4], those that go into t are made to sum to 1 again, and t is moved before the loss is taken.
+1e-4], those that go into t are scaled to sum to 1 again, and t is moved before the loss is taken.
 
 Ours: `top_k` keeps the k largest entries of each target, and takes the others for 0. With k = C it is the same.
 """

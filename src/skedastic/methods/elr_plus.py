@@ -1,16 +1,16 @@
 """ELR+: early-learning regularization of two networks on mixtures, each with the other's EMA's predictions as target.
 
 Source: Liu, Niles-Weed, Razavian, Fernandez-Granda, "Early-Learning Regularization Prevents Memorization of Noisy
-Labels", NeurIPS 2020, section 4.3 and appendix: as `elr`, but the target of a network is the moving average of what
-the other's averaged weights predict, w̄ ← α w̄ + (1 − α) w; inputs, labels and targets are mixed alike (mixup); α and
-λ rise at the beginning.
+Labels", NeurIPS 2020, section 4.3 and appendix: as `elr`, but the target of a network is the moving average of the
+predictions of the other's averaged weights, w̄ ← α w̄ + (1 − α) w; inputs, labels and targets are mixed alike (mixup);
+α and λ rise at the beginning.
 
-Compared with github.com/shengliuzi/ELR (commit 934af53, ELR_plus): the same losses, targets and averages from the same
+Compared with github.com/shengliuzi/ELR (commit 934af53, ELR_plus): the same losses, targets and EMAs from the same
 numbers. As there, each network has mixtures of its own, λ_mix ≥ 1/2 is the share of the example whose place a mixture
 takes, averaged networks are run on the clean batch in training mode, so that their BatchNorm has statistics of its
-own, and the prediction is the mean of one network's logits and the other's averaged one's. What differs: its two
+own, and the prediction is the mean of one network's logits and the other's averaged one's. The difference: its two
 loaders draw wrong labels each for itself, so that together its networks see cleaner labels than there are; here there
-is one set of labels. Run on two GPUs, its targets come from averages of the epoch before. It ramps by steps (40,000 of
+is one set of labels. Run on two GPUs, its targets come from EMAs of the epoch before. It ramps by steps (40,000 of
 78,000), we by epochs (`ramp`). For CIFAR-100 alone it multiplies labels by targets; we don't.
 """
 
@@ -40,7 +40,7 @@ from skedastic.methods.mixup import mixture
 
 
 class ELRPlusState(TwoNetworksState):
-    """Two networks, their averages, and the targets of both."""
+    """Two networks, their EMAs, and the targets of both."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class ELRPlusState(TwoNetworksState):
 
 
 class Mixtures(NamedTuple):
-    """What one network makes of its mixtures of a batch."""
+    """The results of one network on its mixtures of a batch."""
 
     logits: Tensor  # [B, C]
     y: Tensor  # [B, C]
     losses: Tensor  # [B]
     partner: Tensor  # [B] positions in the batch
     share: Tensor  # of the first in each mixture, in [1/2, 1]
-    seen: Tensor  # [B, C] what the peer's averaged network predicts for the clean batch, log-probabilities' logits
+    seen: Tensor  # [B, C] logits of the peer's EMA on the clean batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class ELRPlus(TwoNetworks[ELRPlusState]):
-    """Hold each of two networks to what the other's average predicted early."""
+    """Hold each of two networks to the early predictions of the other's EMA."""
 
     lam: float = setting(
         3.0,
@@ -81,8 +81,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     decay: float = setting(0.997, "α, how much of the averaged weights stays; 0.997 is usual", "[0, 1)")
     ramp: float = setting(
         0.5,
-        "over how long that rises to its full value: a fraction of the epochs if below 1, else epochs; 0 begins with "
-        "it",
+        "how long it takes to rise to its full value: a fraction of the epochs if below 1, else epochs; 0 is at once",
         "[0, inf)",
     )
     lam_ramp: float = setting(0.0, "the same for λ: 0, or 0.5 as the authors have it for CIFAR-100", "[0, inf)")
@@ -98,7 +97,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
             tasks=CLASSIFICATION,
             takes=(REAL_INPUTS,),
             incompatible_with={
-                PERTURBED: "its step moves averages of the weights, and draws mixtures of its own",
+                PERTURBED: "its step moves EMAs of the weights, and draws mixtures of its own",
                 MIXED: "it mixes examples itself",
             },
         ),
@@ -112,20 +111,22 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.loss.soft:
-            raise UserError(f"elr-plus mixes labels: {INTEGERS.format(loss=type(self.loss).__name__)}")
+            loss = self.loss.shown_name()
+            rule = f"elr-plus mixes labels, and {INTEGERS.format(loss=loss)}"
+            raise UserError(rule, setting=self.place("loss"), value=loss)
 
     def init(self, task: Task, make_net: MakeNet) -> ELRPlusState:
-        """Return two fresh networks, averages that begin as they do, and targets of 0."""
+        """Return two fresh networks, EMAs that begin as they do, and targets of 0."""
         (net, other_net), classes = self.two_networks(task, make_net), len(task.classes)
         first, other = (Targets(task.index, classes, self.top_k) for _ in range(2))
         return ELRPlusState(net, other_net, self.class_constants(task), (first, other))
 
     def param_groups(self, state: ELRPlusState) -> Mapping[str, list[nn.Parameter]]:
-        """Return the parameters of both networks; those of the averages are not trained."""
+        """Return the parameters of both networks; the EMAs' are not trained."""
         return {"main": [*state.net.parameters(), *state.other.parameters()]}
 
     def forward(self, state: ELRPlusState, batch: Batch) -> Out:
-        """Run both networks on mixtures, and both averages on the batch as it is; `extra` is a pair of `Mixtures`."""
+        """Run both networks on mixtures, and both EMAs on the batch as it is; `extra` is a pair of `Mixtures`."""
         with torch.no_grad():
             seen = outputs(state.net_average(batch.x)), outputs(state.other_average(batch.x))
         both = self._mixed(state, state.net, batch, seen[1]), self._mixed(state, state.other, batch, seen[0])
@@ -143,7 +144,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
         return Mixtures(logits, y, self.losses(state, logits, y), partner, share, seen)
 
     def observe(self, step: Step[ELRPlusState]) -> None:
-        """Move the targets of both networks towards what the other's average predicts."""
+        """Move the targets of both networks towards the predictions of the other's EMA."""
         for targets, mixed in zip(step.state.targets, step.out.extra, strict=True):
             assert isinstance(targets, Targets)
             p = self.loss.predicted(mixed.seen).float().softmax(1)
@@ -167,7 +168,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
         return Objective(total, step.out.extra[0].losses.detach(), logs)
 
     def step(self, state: ELRPlusState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
-        """Take the step, and move the averages."""
+        """Take the step, and move the EMAs."""
         metrics = super().step(state, batch, clock, engine)
         decay = self.decay * ramp_up(clock.epoch, epoch_of(self.ramp, clock.epochs) if self.ramp else 0)
         update_ema(state.net_average, state.net, decay)
@@ -175,5 +176,5 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
         return metrics
 
     def predict(self, state: ELRPlusState, x: Tensor) -> Tensor:
-        """Return the mean of one network's logits and of the other's average's, [B, C]."""
+        """Return the mean of one network's logits and of those of the other's EMA, [B, C]."""
         return self.loss.predicted((outputs(state.net(x)) + outputs(state.other_average(x))) / 2)

@@ -1,7 +1,7 @@
 """Forward correction: a network's predictions are corrupted as the labels were, and then compared with them.
 
 Source: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a Loss Correction
-Approach", CVPR 2017, Theorem 2 and equations 12 and 13: minimize −log (T' p)_y, where p is what the network predicts
+Approach", CVPR 2017, Theorem 2 and equations 12 and 13: minimize −log (T' p)_y, where p is the network's prediction
 of the clean label and T_ij the probability that an example of class i is labelled j. T is estimated by a network that
 was trained plainly: row i is its prediction for the example x̄_i that it finds most surely labelled i. The network is
 then trained from scratch; it predicts by p.
@@ -101,8 +101,8 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
     )
     percentile: float = setting(
         0.97,
-        "of the predictions for a class, below which the example that stands for it is looked for; 1 takes the "
-        "surest, 0.97 is the authors'",
+        "of the predictions for a class, below which an example is chosen to stand for it; 1 takes the surest, 0.97 is "
+        "the authors'",
         "(0, 1]",
     )
 
@@ -124,11 +124,15 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         super().__post_init__()
         if not (isinstance(self.loss, Auto) or self.loss == CrossEntropy()):
             rule = "it corrects cross entropy; leave the loss out"
-            raise UserError(rule, setting=self.place("loss"), value=type(self.loss).__name__)
+            raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
         rows = self.transition or ()
-        if any(len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6 for row in rows):
-            rule = "must be square, and each of its rows probabilities that sum to 1, a class's chances of each label"
-            raise UserError(rule, setting=self.place("transition"))
+        for row in rows:
+            if len(row) != len(rows) or min(row) < 0 or abs(sum(row) - 1) > 1e-6:
+                rule = (
+                    f"each of the {len(rows)} rows must be {len(rows)} probabilities that sum to 1, a class's chances "
+                    "of each label"
+                )
+                raise UserError(rule, setting=self.place("transition"), value=list(row))
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the plain training that T is read off, and the training with it."""
@@ -144,9 +148,8 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         """Return a fresh network, and T. Raises UserError where a T that was given is of another size."""
         classes = len(task.classes)
         if self.transition is not None and len(self.transition) != classes:
-            raise UserError(
-                f"forward-correction(transition=…): it has {len(self.transition)} rows, and there are {classes} classes"
-            )
+            rule = f"it has {len(self.transition)} rows, and there are {classes} classes"
+            raise UserError(rule, setting=self.place("transition"))
         estimated = task.handed_on.get(TRANSITION, torch.eye(classes))
         transition = estimated if self.transition is None else torch.tensor(self.transition)
         return CorrectedState(self.network(task, make_net), self.class_constants(task), transition.clone())

@@ -51,13 +51,11 @@ COUNTING = BY_ESTIMATE & Capabilities(
 NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
 BEGUN_FROM_SCRATCH = (
     "strength=auto began from scratch with a tenth of the strength: with more, some group was fit worse than its "
-    "noise allows for "
-    "too long. More epochs, or a network that learns faster, would spare that."
+    "noise allows for too long. More epochs, or a network that learns faster, would spare that."
 )
-NONE_FOUND = (
+NONE_ALLOWED = (
     "strength=auto found none: at every one that it tried, some group was fit worse than its noise allows. The "
-    "network was "
-    "trained without; with more epochs, or a network that learns faster, there may be one."
+    "network was trained without; with more epochs, or a network that learns faster, there may be one."
 )
 
 
@@ -153,19 +151,21 @@ class HAR(OneNetwork[HARState]):
         ),
         cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
         "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and "
-        "where "
-        "it begins from scratch two thirds of one more, or 2⅓",
+        "where it begins from scratch two thirds of one more, or 2⅓",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.penalty  # refuses what does not go together
+        try:
+            _ = self.penalty  # checks the settings that depend on each other
+        except UserError as error:
+            raise UserError(error.rule, setting=self.place(error.setting), value=error.value) from None
 
     @property
     def capabilities(self) -> Capabilities:
         """Those of its parts, and group statistics.
 
-        A given strength needs none where everyone is regularized alike, or by rarity alone; one to be found counts
+        A given strength needs none where everyone is regularized alike, or by rarity alone; an automatic one counts
         errors.
         """
         if self.strength == "auto":
@@ -187,7 +187,7 @@ class HAR(OneNetwork[HARState]):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G]; adaptive, the largest is `strength`, or `start` if auto."""
+        """Return the enforced strength λτ_g of each group, [G]; the largest is `strength`, or `start` if auto."""
         largest = self.start if isinstance(self.strength, str) else self.strength
         if self.weighting == "uniform":
             return torch.full((len(task.groups),), float(largest))
@@ -208,7 +208,7 @@ class HAR(OneNetwork[HARState]):
         return _estimate(task).strengths
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the training; and where a strength is to be found and none is allowed, what is tried after it."""
+        """Return the training; with strength=auto also the stages to try after it, where no strength is allowed."""
         if self.strength != "auto":
             return super().stages(task)
         weaker = replace(self, start=self.start * WEAKER)
@@ -217,7 +217,7 @@ class HAR(OneNetwork[HARState]):
         return (
             Stage(name="train", method=self, until=too_much),
             Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, note=BEGUN_FROM_SCRATCH),
-            Stage(name="plain", method=plain, needed=still_too_much, note=NONE_FOUND),
+            Stage(name="plain", method=plain, needed=still_too_much, note=NONE_ALLOWED),
         )
 
     def _exhausted(self, state: HARState) -> bool:
@@ -250,7 +250,7 @@ class HAR(OneNetwork[HARState]):
             state.seen.index_add_(0, batch.group, torch.ones_like(wrong))
 
     def end_epoch(self, state: HARState, task: Task, clock: Clock, engine: Engine) -> None:
-        """Lower the strength, where it is to be found and is still too much for some group."""
+        """Lower the strength, where it is automatic and still too much for some group."""
         if isinstance(state, AnnealingState):
             state.level.copy_(annealed(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
             if clock.epoch + 1 < clock.epochs:  # after the last, the strength stays as it was enforced
@@ -279,14 +279,12 @@ class HAR(OneNetwork[HARState]):
 
 
 def _estimate(task: Task) -> GroupStats:
-    """Return what is known of the task's groups, or refuse to do without."""
+    """Return the statistics of the task's groups. Raises UserError where there are none."""
     if task.stats is None:
-        raise UserError(
-            "HAR needs an estimate of each group's noise and density: task.stats is None; run estimate first"
-        )
+        rule = "it needs an estimate of each group's noise and density, and task.stats is None; run estimate first"
+        raise UserError(rule, setting="task.stats", given="har")
     if task.stats.names != task.groups:
-        raise UserError(
-            f"HAR: the estimate is of {len(task.stats.names)} groups ({', '.join(task.stats.names[:6])}, …) and the "
-            f"data have {len(task.groups)} ({', '.join(task.groups[:6])}, …); estimate on the same groups"
-        )
+        known, own = (f"{len(names)} groups ({', '.join(names[:6])}, …)" for names in (task.stats.names, task.groups))
+        rule = f"the estimate is of {known} and the data have {own}; estimate on the same groups"
+        raise UserError(rule, setting="task.stats", value=list(task.stats.names[:6]), given="har")
     return task.stats

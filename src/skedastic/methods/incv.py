@@ -1,11 +1,11 @@
-"""INCV: cross-validation, repeatedly, finds the labels that a network agrees with; co-teaching is trained on those.
+"""INCV: repeated cross-validation finds the labels that a network agrees with; co-teaching is trained on them.
 
 Source: Chen, Liao, Chen, Zhang, "Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels", ICML
-2019, Algorithms 1 and 2: candidates are halved at random; a network trained on what is selected and one half selects
-of the other half the examples that it predicts as they are labelled, and drops those with the largest losses; then the
+2019, Algorithms 1 and 2: candidates are halved at random; a network trained on the selected and on one half selects of
+the other half the examples that it predicts as they are labelled, and drops those with the largest losses; then the
 halves change places. From the first half's agreement a follows the noise rate ε, by a = (1 − ε)² + ε²/(C − 1) where
 labels are flipped to any class, and a = (1 − ε)² + ε² where each class is flipped to one other (Theorem 1); of labels
-selected, ε²/(ε² + (C − 1)(1 − ε)²) are wrong. After N rounds, co-teaching learns from what is selected, and from epoch
+selected, ε²/(ε² + (C − 1)(1 − ε)²) are wrong. After N rounds, co-teaching learns from the selected, and from epoch
 E_0 on from the remaining candidates too; the dropped are never seen.
 
 Compared with github.com/chenpf1025/noisy_label_understanding_utilizing (commit a6c8e0d): the same selection from the
@@ -13,7 +13,7 @@ same predictions. ε is its search's, solved exactly. Where ε is small, it drop
 [-0:], which is all of them: a fault. Its networks are those of the epoch with the best agreement in the first rounds,
 and of the last epoch later; here, of the best epoch in all. Its batches of the second part are B of those selected and
 up to B/2 candidates; here both come as the epoch has them, and as there as many are kept as there would be of the
-selected alone. The theorem is for networks that predict as labels are made; one that does better agrees with 1 − ε of
+selected alone. The theorem is for networks that predict as labels are drawn; one that does better agrees with 1 − ε of
 them, and ε comes out too small, there as here.
 """
 
@@ -44,7 +44,7 @@ from skedastic.methods.erm import ERM
 Pattern = Literal["symmetric", "asymmetric"]
 CANDIDATE, SELECTED, DROPPED = 0, 1, 2
 MOST = 0.9  # the largest noise rate that is believed
-STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: what earlier stages handed on
+STATUS, PENDING, RATE = "status", "pending", "rate"  # of the task: tensors that earlier stages handed on
 
 
 def noise_rate(agreement: float, labels: int) -> float:
@@ -79,7 +79,7 @@ def left_wrong(rate: float, labels: int) -> float:
 
 
 class _HalfState(OneNetworkState):
-    """A network, and what has become of each example."""
+    """A network, and the fate of each example."""
 
     status: Tensor
     pending: Tensor
@@ -97,7 +97,7 @@ class _HalfState(OneNetworkState):
 
 @dataclass(frozen=True, kw_only=True)
 class _Half(OneNetwork[_HalfState]):
-    """Train on what is selected and on one half of the candidates, and choose from the other half."""
+    """Train on the selected and on one half of the candidates, and choose from the other half."""
 
     round: int = 0
     first: bool = True
@@ -106,7 +106,7 @@ class _Half(OneNetwork[_HalfState]):
     card: ClassVar[Card] = replace(ERM.card, name="incv")
 
     def init(self, task: Task, make_net: MakeNet) -> _HalfState:
-        """Return a fresh network, and what is known so far."""
+        """Return a fresh network, and the fates of the examples so far."""
         return _HalfState(self.network(task, make_net), self.class_constants(task), task)
 
     def halves(self, task: Task) -> tuple[Tensor, Tensor]:
@@ -195,7 +195,7 @@ class INCV(TwoNetworks[INCVState]):
     )
     gradual: float = setting(
         0.05,
-        "T_k, over how long the share rises from 0 to τ: a fraction of the epochs if below 1, else epochs; 0 begins "
+        "T_k, how long the share takes to rise from 0 to τ: a fraction of the epochs if below 1, else epochs; 0 begins "
         "with τ",
         "[0, inf)",
     )
@@ -208,7 +208,7 @@ class INCV(TwoNetworks[INCVState]):
 
     card: ClassVar[Card] = Card(
         name="incv",
-        title="Iterative cross-validation, and co-teaching on what it selects",
+        title="Iterative cross-validation, and co-teaching on its selection",
         paper="Chen et al., Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels, ICML 2019",
         equations="select y = argmax f(x) of the held-out half; (1 − ε)² + ε²/(C − 1) = agreement (Theorem 1, "
         "Algorithms 1 and 2)",
@@ -220,14 +220,14 @@ class INCV(TwoNetworks[INCVState]):
                 MIXED: "it chooses labels one by one, and a mixture has two labels",
             },
         ),
-        never_erm="what its networks disagree with is left out, also where nothing is noisy",
+        never_erm="labels that its networks disagree with are left out, also where nothing is noisy",
         cost="3 to 4 × plain training with the defaults: 2 N trainings of a quarter of the epochs on half to all of "
         "the data, and two networks",
         memory="a byte for each example, and while it selects two",
     )
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return two trainings for each round, and that on what they selected."""
+        """Return two trainings for each round, and the one on their selection."""
         stages = []
         for round_ in range(self.rounds):
             for first in (True, False):
@@ -258,7 +258,7 @@ class INCV(TwoNetworks[INCVState]):
         return len(task.classes) if self.pattern == "symmetric" else 2
 
     def objective(self, step: Step[INCVState]) -> Objective:
-        """Return the sum of both networks' means over what the other keeps."""
+        """Return the sum of both networks' means over the examples that the other keeps."""
         clock = step.clock
         selected = step.state.selected.of(step.batch.index) == 1
         forgotten = forget_rate(float(step.state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))

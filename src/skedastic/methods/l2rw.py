@@ -49,13 +49,13 @@ class L2RW(LearnedWeights[OneNetworkState]):
         ),
         never_erm="weights are learned from scratch for every batch, and are never all equal",
         cost=(
-            "3.2 × the step of plain training on ResNet-32 (two cores): "
-            "a step for the reference batch, and a forward in dual numbers"
+            "3.2 × the step of plain training on ResNet-32 (two cores): a step for the reference batch, and a forward "
+            "in dual numbers"
         ),
     )
 
     def learned(self, lookahead: Lookahead[OneNetworkState]) -> Tensor:
-        """Return the weights of eq. 8, times B, found before the step's own forward: no graph waits meanwhile."""
+        """Return the weights of eq. 8, times B, computed before the step's own forward: no graph waits meanwhile."""
         state = lookahead.state
         _, direction = self.reference_gradients(state, trained_parameters(state), lookahead.engine)
         return rectified(lookahead.products(direction))

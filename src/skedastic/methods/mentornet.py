@@ -5,13 +5,13 @@ Corrupted Labels", ICML 2018. Minimize (1/B) Σ v_i ℓ_i, v_i from the differen
 moving average λ₁ of the batches' p-percentile. The predefined curriculum (of eq. 5 and 6) is v = 1(d ≤ 0), and in the
 last tenth of the epochs min(max(1 − d/λ₂, 0), 1). The mentor has loss, difference, label and share of the epochs for
 features, a bidirectional LSTM and two layers, and imitates that curriculum on features drawn at random. The
-data-driven one goes on to learn whether a label is right, from trusted examples. In a burn-in all v are 1; a share of
+data-driven one also learns whether a label is right, from trusted examples. In a burn-in all v are 1; a share of
 each batch, drawn at random, is left out.
 
 Compared with github.com/google/mentornet (commit 76d6be2; TensorFlow 1, compared function by function with NumPy
 versions): the same curriculum (its `vstar_mentornet_pd`), λ₁ from 0 by the nearest rank, selection at random, and
 shares left out (0.5, and from 17 of 100 epochs on 0.05; here the first ends with the burn-in, at 18). As there the
-LSTM reads one step, the loss of now, and what is read of it is its cell, and the epochs' embedding is random and
+LSTM reads one step, the loss of now, and its cell is the feature, and the epochs' embedding is random and
 stays. Its mentor has label 0 throughout; ours has the label, which counts for nothing until the mentor is refined, as
 the curriculum does not go by it. Its mentor is trained for 30,000 steps of 32 on a grid of features, ours for 1,000 of
 512 on features between; its last layer lacks a bias, which it adds to the weights. It learns the burn-in too; here
@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Literal
 
 import torch
@@ -37,6 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
+from skedastic.core.curriculum import PERCENT, Mentor, imitating, kept_at_random, moved_percentile, self_paced
 from skedastic.core.epochs import epoch_of
 from skedastic.core.replay import buffers_kept
 from skedastic.core.samplers import Sampler, Shuffle
@@ -52,96 +52,11 @@ from skedastic.methods.bases.task import Task
 
 Curriculum = Literal["predefined", "learned", "refined"]
 REFINED = Capabilities(tasks=CLASSIFICATION, needs=frozenset({REFERENCE}))
-PERCENT = 100  # epochs as the mentor counts them
-LINEAR_FROM = 90  # of them
-STEPS, SIZE, RATE = 1000, 512, 0.1  # of imitating the curriculum: steps, features in each, the first learning rate
 REFINEMENTS = 20  # steps at the end of an epoch
 
 
-def self_paced(difference: Tensor, percent: Tensor | int, width: float) -> Tensor:
-    """Return the predefined curriculum's weights [B] of losses that are λ₁ + difference [B].
-
-    percent: of the epochs that have passed, 0..99, one number or [B]. width: λ₂, over which weights fall from 1 to 0
-    in the last tenth of the epochs; 0 is a step there too.
-    """
-    step = (difference <= 0).to(difference.dtype)
-    if width == 0:
-        return step
-    late = torch.as_tensor(percent, device=difference.device) >= LINEAR_FROM
-    return torch.where(late, (1 - difference / width).clamp(0, 1), step)
-
-
-def moved_percentile(average: Tensor, losses: Tensor, percentile: float, decay: float) -> Tensor:
-    """Return λ₁ after a batch, a scalar: decay · λ₁ + (1 − decay) · the percentile (of nearest rank) of losses [B]."""
-    return decay * average + (1 - decay) * losses.quantile(percentile, interpolation="nearest")
-
-
-def kept_at_random(n: int, rate: float) -> Tensor:
-    """Return 1 for ⌊(1 − rate) n⌋ of n examples, at least one, by torch's generator, and 0 for the others, [n]."""
-    kept = torch.zeros(n)
-    kept[torch.randperm(n)[: max(int((1 - rate) * n + 1e-9), 1)]] = 1
-    return kept
-
-
-class Mentor(nn.Module):
-    """From an example's loss, its difference from λ₁, its label and the epoch to the logit of its weight."""
-
-    of_epoch: Tensor
-
-    def __init__(self, labels: int, hidden: int = 20) -> None:
-        super().__init__()
-        self.of_label = nn.Embedding(labels, 2)
-        nn.init.zeros_(self.of_label.weight)
-        self.register_buffer("of_epoch", nn.init.xavier_uniform_(torch.empty(PERCENT, 5)))
-        self.gate, self.candidate = nn.Linear(2, 2), nn.Linear(2, 2)  # of an LSTM's cell in each direction
-        self.layers = nn.Sequential(nn.Linear(2 + 5 + 2, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-
-    def forward(self, losses: Tensor, difference: Tensor, label: Tensor, percent: Tensor) -> Tensor:
-        """Map losses, differences, labels and percents of the epochs, each [B], to logits [B], in single precision."""
-        with torch.autocast(losses.device.type, enabled=False):
-            read = torch.stack([losses, difference], 1).to(self.of_epoch.dtype)
-            cells = self.gate(read).sigmoid() * self.candidate(read).tanh()
-            features = torch.cat([self.of_label(label), self.of_epoch[percent], cells], 1)
-            logits: Tensor = self.layers(features)
-        return logits.squeeze(1)
-
-
-@lru_cache(maxsize=8)
-def imitating(width: float, seed: int) -> Mentor:
-    """Return a mentor of one label that has learned the predefined curriculum; the random state is left alone."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(seed)
-        mentor = Mentor(1)
-        optimizer = torch.optim.Adam(mentor.parameters(), RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-        label = torch.zeros(SIZE, dtype=torch.int64)
-        drawn = [part.view(STEPS, SIZE) for part in drawn_features(STEPS * SIZE)]
-        for losses, difference, percent in zip(*drawn, strict=True):
-            wanted = self_paced(difference, percent, width)
-            loss = F.binary_cross_entropy_with_logits(mentor(losses, difference, label, percent), wanted)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-    return mentor
-
-
-def drawn_features(n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return n losses, differences and percents of the epochs, each [n], from torch's generator.
-
-    From the authors' ranges: losses up to 10, and every sixth from 10 to 30; differences within ±5, and half of them
-    within ±1, where weights change; all epochs, and half of them the last tenth, where the rule is another.
-    """
-    losses = torch.where(torch.rand(n) < 1 / 6, 10 + 20 * torch.rand(n), 10 * torch.rand(n))
-    difference = (2 * torch.rand(n) - 1) * torch.where(torch.rand(n) < 1 / 2, 1, 5)
-    percent = torch.where(
-        torch.rand(n) < 1 / 2, torch.randint(LINEAR_FROM, PERCENT, (n,)), torch.randint(PERCENT, (n,))
-    )
-    return losses, difference, percent
-
-
 class MentorState(OneNetworkState):
-    """The network, λ₁, the mentor where there is one, and the weights of the batch of now."""
+    """The network, λ₁, the mentor where there is one, and the weights of the current batch."""
 
     average: Tensor
     weights: Tensor | None  # [B]; None where all are 1. Not kept: each step has its own
@@ -160,7 +75,7 @@ class MentorNet(Reweighting[MentorState]):
     curriculum: Curriculum = setting(
         "learned",
         "predefined: the weights of its equation; learned: of a small network that has learned to imitate it; "
-        "refined: and that goes on to learn from a reference set what right labels look like",
+        "refined: one that also learns from a reference set whether a label is right",
     )
     percentile: float = setting(
         0.75,
@@ -176,7 +91,7 @@ class MentorNet(Reweighting[MentorState]):
     burn_in_dropout: float = setting(0.5, "and in it", "[0, 1)")
     width: float = setting(
         1.0,
-        "λ₂, in units of the loss: over which weights fall from 1 to 0 in the last tenth of the epochs; 0 is a step, "
+        "λ₂, the range in units of the loss in which weights fall from 1 to 0 late in training; 0 is a step, "
         "1 the authors'",
         "[0, inf)",
     )
@@ -209,15 +124,15 @@ class MentorNet(Reweighting[MentorState]):
         return super().capabilities & REFINED if self._refined else super().capabilities
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the sampler, and that of the reference set where one is needed. Raises UserError where there is none."""
+        """Return the sampler, and that of the reference set where one is needed. Raises UserError without one."""
         if not self._refined:
             return super().streams(task)
         if task.reference is None:
-            raise UserError(f"{self.card.name}(curriculum=refined) {NEEDS_REFERENCE}")
+            raise UserError(NEEDS_REFERENCE, setting="reference", given=f"{self.card.name}(curriculum=refined)")
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def init(self, task: Task, make_net: MakeNet) -> MentorState:
-        """Return a fresh network, and a mentor; one that imitates the curriculum, but where a file is to fill it."""
+        """Return a fresh network, and a mentor that imitates the curriculum, unless a file is to fill it."""
         net = self.network(task, make_net)
         return MentorState(
             net, self.class_constants(task), None if self.curriculum == "predefined" else self._mentor(task)
@@ -276,7 +191,7 @@ class MentorNet(Reweighting[MentorState]):
         state.weights = weights
 
     def instance_weights(self, step: Step[MentorState], losses: Tensor) -> Tensor | None:
-        """Return the weights that the batch got as it was seen, wherever the network has been shifted to since."""
+        """Return the weights of the batch from its first forward, wherever the network has been shifted to since."""
         weights: Tensor | None = step.state.weights
         return weights
 

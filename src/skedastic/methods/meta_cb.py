@@ -7,8 +7,8 @@ the loss of the reference batch after a virtual step by those weights: ε_i = τ
 
 Compared with github.com/abdullahjamal/Longtail_DA (commit 0193518): the same, but that its virtual step is down the
 sum over the batch, where the real one is down the mean; here both are down the mean, and its τ of 0.01 is ours of 1 at
-its batches of 100. At that τ, ε is of the order of a thousandth of w, and hardly does a thing, there as here: what is
-gained comes from w. As there, ε begins at 0 for every batch, α is the network's learning rate, BatchNorm takes each
+its batches of 100. At that τ, ε is of the order of a thousandth of w, and hardly does a thing, there as here: the
+gain comes from w. As there, ε begins at 0 for every batch, α is the network's learning rate, BatchNorm takes each
 batch's own statistics, and plain training ends at 0.8 of the epochs. Ours: a weight w + ε below 0 counts as 0.
 """
 
@@ -31,7 +31,7 @@ from skedastic.methods.bases.one_network import OneNetworkState
 
 @dataclass(frozen=True, kw_only=True)
 class MetaCB(LearnedWeights[OneNetworkState]):
-    """Weigh classes by their counts, and each example by what a balanced reference set adds."""
+    """Weigh classes by their counts, and each example by a correction from a balanced reference set."""
 
     class_weights: ClassWeights | None = setting(
         factory=lambda: Deferred(of=EffectiveNumber(), start=0.8),

@@ -36,7 +36,8 @@ def mixed(batch: Batch, other: Tensor, share: Tensor) -> Batch:
     y = batch.y
     if not y.is_floating_point():
         if not batch.classes:
-            raise UserError("mixup: the batch has labels, and does not say of how many classes; set Batch.classes")
+            rule = "the batch has labels, and does not say of how many classes; set Batch.classes"
+            raise UserError(rule, setting="Batch.classes", value=0, given="mixup")
         y = F.one_hot(y, batch.classes).to(torch.get_default_dtype())
     first = torch.arange(len(other), device=other.device)
     larger = torch.where(share >= 0.5, first, other)

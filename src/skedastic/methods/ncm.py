@@ -72,7 +72,7 @@ class _Means(Method[_MeansState]):
 
     def objective(self, step: Step[_MeansState]) -> Objective:
         """Refuse: there is nothing to minimize."""
-        raise UserError("ncm averages features; it minimizes nothing")
+        raise UserError("it averages features, and minimizes nothing", setting="method", value="ncm", given="ncm")
 
     def step(self, state: _MeansState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Add the batch's features to the sums."""

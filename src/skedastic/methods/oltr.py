@@ -12,7 +12,7 @@ beginnings: centroids are the class means of the plainly trained network's featu
 layer, the attention adds nothing at first. There, features learn at a tenth of the rate of the head; here all have the
 training configuration's, times `lr_scale`. The attention is put behind the last feature maps that the network has; one
 without, such as of tables, goes without. Open classes, which it rejects by a threshold on probabilities, are not
-looked for.
+supported.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REACH, SCALE, REPEL, TINY = 10.0, 16.0, 0.01, 1e-12
 
 
 class MemoryHead(nn.Module):
-    """The classifier: a feature, what it recalls of the classes, and cosines."""
+    """The classifier: a feature joined with its memory of the classes, and cosines."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class _Plain(OneNetwork[_PlainState]):
 
 
 class WithFeatures(NamedTuple):
-    """What a forward gives the objective."""
+    """The parts of a forward that the objective needs."""
 
     losses: Tensor  # [B]
     features: Tensor  # [B, d]
@@ -173,7 +173,7 @@ class WithFeatures(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class OLTR(OneNetwork[OneNetworkState]):
-    """Train plainly, and go on with a memory of the classes."""
+    """Train plainly, and then with a memory of the classes."""
 
     sampler: Sampler = setting(factory=ClassBalanced, meaning="of the second stage; class-balanced by default")
     begins: float = setting(1 / 3, "the fraction of the epochs after which the memory is there", "(0, 1)")

@@ -1,7 +1,7 @@
-"""The published names, one table: what each stands for, where it is from, and under which heading it is listed.
+"""The published names, one table: the meaning, the source and the heading of each.
 
-Every method is there under its own name with its defaults; these are the others. A setting of a preset can be changed like
-any other: `cb-focal(loss=focal(gamma=2))`.
+Every method is there under its own name with its defaults; these are the others. A setting of a preset can be changed
+like any other: `cb-focal(loss=focal(gamma=2))`.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ NAMED: Mapping[str, Named] = {
     "har-unit": Named("har", {"noise": "unit"}, "regularization", "HAR by rarity alone", HAR_PAPER,
     "τ_g ∝ q_g^(−2/5)"),
     "har-auto": Named(
-        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/guide/strength.md", "—",
-        role="headline",
+        "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/guide/strength.md",
+        "—", role="headline",
     ),
     "har-drw": Named(
         "har", {"class_weights": Deferred(of=EffectiveNumber(), start=2 / 3)}, "regularization",
@@ -198,7 +198,7 @@ NAMED: Mapping[str, Named] = {
 
 
 class Preset(NamedTuple):
-    """What a user may ask for: a method's class, with the settings that the name stands for."""
+    """A name of a method: its class, and the settings that the name stands for."""
 
     cls: type[Method]
     settings: Mapping[str, Any]

@@ -31,7 +31,17 @@ TINY = 1e-12
 
 
 def ranges(features: Tensor, y: Tensor, k: int) -> Tensor:
-    """Return the harmonic mean of the k largest D of each class that has two or more of features [B, d], labelled y [B]."""
+    """Return the harmonic mean of the k largest D of each class that has two or more of the features.
+
+    Parameters
+    ----------
+    features : Tensor
+        [B, d].
+    y : Tensor
+        Labels, [B] int64.
+    k : int
+        At least 1.
+    """
     of_classes = []
     for label in torch.unique(y):
         x = features[y == label]
@@ -54,7 +64,7 @@ def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
 
 
 class WithFeatures(NamedTuple):
-    """What a forward gives the objective."""
+    """The parts of a forward that the objective needs."""
 
     losses: Tensor  # [B]
     features: Tensor | None  # [B, d], where they are needed
@@ -91,7 +101,7 @@ class RangeLoss(OneNetwork[OneNetworkState]):
     )
 
     def forward(self, state: OneNetworkState, batch: Batch) -> Out:
-        """Run the network, and keep what its head reads."""
+        """Run the network, and keep the features that its head reads."""
         if self.lam == 0:
             out = super().forward(state, batch)
             return Out(out.logits, WithFeatures(out.extra, None))

@@ -43,7 +43,7 @@ def together(tensors: Sequence[Tensor]) -> Tensor:
 
 @contextmanager
 def moved(parameters: Sequence[Tensor], shifts: Sequence[Tensor]) -> Iterator[None]:
-    """Within this context the parameters are shifted; afterwards they are what they were, to the bit."""
+    """Within this context the parameters are shifted; afterwards they are as before, to the bit."""
     kept = [p.detach().clone() for p in parameters]
     with torch.no_grad():
         for p, shift in zip(parameters, shifts, strict=True):
@@ -58,7 +58,7 @@ def moved(parameters: Sequence[Tensor], shifts: Sequence[Tensor]) -> Iterator[No
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbing(Wrapper):
-    """A method whose steps are taken by the gradient at other weights, which `shifts` says."""
+    """A method whose steps are taken by the gradient at other weights, w + `shifts`."""
 
     way: ClassVar[str] = PERTURBED
 

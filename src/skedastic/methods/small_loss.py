@@ -3,9 +3,9 @@
 Source: Song, Hu, Auli, Dauphin, Ma, "Robust and On-the-fly Dataset Denoising for Image Classification", ECCV 2020
 (Song et al. 2020 of HAR's paper): at a large learning rate, wrong labels are not learned yet. In epoch E, of each
 example the mean of its losses over the last h epochs is compared with the losses that uniformly random labels would
-have; what is above their p-th percentile is never trained on again. The losses of random labels are simulated by the
-network's parameters alone: the last layer on features max(z, 0), z ~ N(0, 1), which is what BatchNorm and ReLU before
-it give.
+have; examples above their p-th percentile are never trained on again. The losses of random labels are simulated by the
+network's parameters alone: the last layer on features max(z, 0), z ~ N(0, 1), which BatchNorm and ReLU before it
+give.
 
 The authors published no code, and the paper's text was not at hand: this is its abstract and what HAR's paper says of
 it; p = 10 and h = 2 are theirs as far as we know. `simulated="predictions"` is ours, for networks without BatchNorm
@@ -68,7 +68,7 @@ class SmallLoss(Reweighting[TrimmedState]):
 
     card: ClassVar[Card] = Card(
         name="small-loss",
-        title="Trimming of what has the loss of a random label (ODD)",
+        title="Trimming of examples with the loss of a random label (ODD)",
         paper="Song et al., Robust and On-the-fly Dataset Denoising for Image Classification, ECCV 2020",
         equations="drop i where the mean of ℓ_i over h epochs > the p-th percentile of ℓ(W max(z, 0), ỹ), z ~ N(0, "
         "1), ỹ uniform",
@@ -101,7 +101,7 @@ class SmallLoss(Reweighting[TrimmedState]):
             step.state.recent.put(step.batch.index, recent)
 
     def instance_weights(self, step: Step[TrimmedState], losses: Tensor) -> Tensor | None:
-        """Return 1 for what is kept, so that the mean is over those; None while all are."""
+        """Return 1 for the kept examples, so that the mean is over them; None while all are kept."""
         if step.clock.epoch < self._epoch(step.clock):
             return None
         kept: Tensor = step.state.kept.of(step.batch.index).to(losses)
@@ -119,14 +119,13 @@ class SmallLoss(Reweighting[TrimmedState]):
         return {"kept": state.kept.values.mean()}
 
     def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
-        """Say so where nothing was left out."""
+        """Return a note where nothing was left out."""
         notes = super().notes(rows, batch_size)
         if not rows or rows[-1].get("kept") != 1.0:
             return notes
         why = (
             "when it decided, no label had the loss of a random one. Either they are right, or the network had "
-            "learned the wrong "
-            "ones too: let it begin earlier, or at a larger learning rate"
+            "learned the wrong ones too: let it begin earlier, or at a larger learning rate"
             if self._epoch(Clock(0, len(rows), 0)) < len(rows)
             else "training was over before it began: set begins to less"
         )

@@ -1,4 +1,4 @@
-"""Two stages: one method learns the network, another goes on with it, with all of it or with its last layers alone.
+"""Two stages: one method learns the network, another trains it further, all of it or its last layers alone.
 
 Sources: cRT, classifier re-training (Kang et al., "Decoupling Representation and Classifier for Long-Tailed
 Recognition", ICLR 2020, section 4.2): plain training, then a newly initialized classifier on class-balanced batches,
@@ -7,7 +7,7 @@ section 3.6) trains the classifier, or with the last block, by ABSGD. DMI (Xu et
 Sabuncu 2018) need a network that has learned, too. All are presets of this recipe.
 
 Kang et al.'s code (github.com/facebookresearch/classifier-balancing) freezes weights but lets the statistics of
-BatchNorm follow the balanced batches; here what is frozen is in evaluation mode, and does not move. Its second stage
+BatchNorm follow the balanced batches; here the frozen part is in evaluation mode, and does not move. Its second stage
 has 10 epochs after 90, the default share here.
 """
 
@@ -31,14 +31,15 @@ from skedastic.methods.erm import ERM
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStage(Recipe):
-    """Train by one method, and go on by another."""
+    """Train by one method, and then by another."""
 
     then: OneNetwork = setting(
         factory=lambda: ERM(sampler=ClassBalanced()),
         meaning="the method of the second, one that trains a single network; erm(sampler=class-balanced) by default",
     )
     train: str = setting(
-        "head", "what the second stage trains: head, last-block (with the head), all, or patterns of module names"
+        "head",
+        "the part that the second stage trains: head, last-block (with the head), all, or patterns of module names",
     )
     fresh_head: bool = setting(True, "whether the second stage begins with a newly initialized last layer")
     begins: float = setting(0.9, "the fraction of the epochs after which the second stage begins", "(0, 1)")
@@ -56,18 +57,18 @@ class TwoStage(Recipe):
         equations="stage 1: `first`; stage 2: `then`, on `train`",
         family="two stages",
         never_erm="the optimizer and its schedule begin again with the second stage",
-        cost="1 × plain training; of the second stage only what it trains is backpropagated",
+        cost="1 × plain training; of the second stage only the trained part is backpropagated",
     )
 
     def __post_init__(self) -> None:
         if isinstance(self.then, Method) and not isinstance(self.then, OneNetwork):
-            rule = "the second stage goes on with one network; take a method such as erm"
+            rule = "the second stage trains one network; take a method such as erm"
             raise UserError(rule, setting=self.place("then"), value=self.then.card.name)
         super().__post_init__()
 
     @property
     def capabilities(self) -> Capabilities:
-        """What both stages can do; they take a last layer where it is replaced or trained alone."""
+        """Those of both stages; they take a last layer where it is replaced or trained alone."""
         able = super().capabilities & self.then.capabilities
         own_head = self.fresh_head or self.train in ("head", "last-block")
         return able & Capabilities(takes=(LAST_LAYER,)) if own_head else able
@@ -77,9 +78,9 @@ class TwoStage(Recipe):
         first = self.shortened(task, self.begins)
         alone, *more = self.then.stages(task)
         if more:
-            raise UserError(
-                f"TwoStage(then={self.then.card.name}): it has {1 + len(more)} stages itself; take one that has one"
-            )
+            then = self.then.card.name
+            rule = f"it has {1 + len(more)} stages itself; take one that has one"
+            raise UserError(rule, setting=self.place("then"), value=then)
         outputs = self.then.outputs_for(task)
         second = replace(
             alone,
@@ -97,9 +98,7 @@ class TwoStage(Recipe):
         net, last = state.net, last_stage(self.first, task)
         if isinstance(last, OneNetwork) and last.outputs_for(task) != self.then.outputs_for(task):
             net = self.then.with_head(net, task, last.outputs_for(task))
-        entered: OneNetworkState = self.then.init(
-            task, lambda: net
-        )  # with the head that `then` asks for, where it has another
+        entered: OneNetworkState = self.then.init(task, lambda: net)  # with the head that `then` asks for
         if self.fresh_head:
             replace_head(entered.net, self.then.outputs_for(task), fresh)
         return entered

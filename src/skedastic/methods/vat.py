@@ -7,12 +7,12 @@ most, by the power method: r = ε g/‖g‖, g = ∇_r D(r) at r = ξ d, d a ran
 targets, p is a normal distribution around the prediction, and D half a square.
 
 Compared with github.com/takerum/vat_tf (commit c5125d2): the same direction and the same loss, but for ξ. There ξ is
-1e-6: in single precision the predictions at x and at x + ξ d then differ by no more than rounding, and what comes out
+1e-6: in single precision the predictions at x and at x + ξ d then differ by no more than rounding, and the result
 is noise: its r has a cosine with that of double precision of 0.2 on a small network, and of 0 on a convolutional one
 of images; at ξ = 0.01 it is above 0.99 on both (tests/methods/test_vat.py). In half precision no ξ will do, so that
 all of this is computed in single. As there, BatchNorm takes the batch's own statistics in every forward, and its
-running ones follow the clean batch alone. Ours: all forwards have the same dropout, and p(x) is what the method would
-predict (`predict`).
+running ones follow the clean batch alone. Ours: all forwards have the same dropout, and p(x) is the method's
+prediction (`predict`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def adversarial(
 
 
 class Smoothed(NamedTuple):
-    """What `base` keeps of a forward, and the divergence [B] of the adversarial examples, where there are any."""
+    """The forward of `base`, and the divergence [B] of the adversarial examples, where there are any."""
 
     out: Out
     divergence: Tensor | None
@@ -86,7 +86,7 @@ class VAT(Wrapper):
         "[0, inf)",
     )
     xi: float = setting(
-        0.01, "ξ, at which length the direction is looked for; well below ε, and above rounding", "(0, inf)"
+        0.01, "ξ, the length at which the direction is computed; well below ε, and above rounding", "(0, inf)"
     )
     iterations: int = setting(1, "of the power method; 1 is the authors'", "[1, inf)")
     way: ClassVar[str] = PERTURBED
@@ -102,8 +102,7 @@ class VAT(Wrapper):
         ),
         reduces_to_erm=({"alpha": 0.0}, {"epsilon": 0.0}),
         cost="3.1 × the step of `base` with one iteration, on ResNet-32 (two cores): two forwards for r, with a "
-        "backward to the inputs, and one of the "
-        "divergence; in mixed precision these are in single, and take longer",
+        "backward to the inputs, and one of the divergence; in mixed precision these are in single, and take longer",
     )
 
     def forward(self, state: State, batch: Batch) -> Out:
@@ -119,7 +118,7 @@ class VAT(Wrapper):
             with replay(state, random_state):
                 return self.base.predict(state, at)
 
-        with torch.autocast(x.device.type, enabled=False):  # in half precision what ξ d moves is less than rounding
+        with torch.autocast(x.device.type, enabled=False):  # in half precision ξ d moves less than rounding
             with torch.no_grad():
                 fixed = predict(x)
             r = adversarial(predict, x, fixed, d, xi=self.xi, epsilon=self.epsilon, iterations=self.iterations)
@@ -144,5 +143,6 @@ def real(x: Tensor) -> Tensor:
     if x.is_floating_point():
         return x
     if x.dtype != torch.uint8:
-        raise UserError("vat moves the inputs a little, and these are whole numbers, such as words; it can't be used")
+        rule = "it moves the inputs a little, and these are whole numbers, such as words; take another method"
+        raise UserError(rule, setting="method", value="vat", given="vat")
     return x.float() / 255

@@ -1,14 +1,12 @@
-"""The networks we ship, one file each, and how a model's name becomes one.
+"""The networks we ship, one file each, and the way from a model's name to one.
 
-Every file with a function `build(input_shape, classes, *, …options) -> nn.Module` is a model of the file's name; its
-keyword-only parameters are the model's options. One that reads texts says so (`READS = "text"`); of its options,
-`vocabulary` and `beside` are the data's. A file with a `PREFIX` makes others'
-models of names such as `timm:…`, `hf:…` and `file.py:function`.
+Every file with a function `build(input_shape, classes, options) -> nn.Module` and a class `Options` is a model of the
+file's name. One that reads texts says so (`READS = "text"`); its `build` also takes `vocabulary` and `beside`, which
+the data gives. A file with a `PREFIX` makes others' models, of names such as `timm:…`, `hf:…` and `file.py:function`.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,13 +15,14 @@ from typing import Any
 
 from torch import nn
 
-from skedastic.errors import UserError, unknown
+from skedastic.errors import unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.options import read_options
+from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
 from skedastic.runtime.discovery import modules_of
 
-OF_THE_DATA = ("vocabulary", "beside")
 Prefix = Callable[[str, Inputs, int, Mapping[str, Any]], nn.Module]
 
 
@@ -40,12 +39,18 @@ def discover() -> Mapping[str, ModuleType]:
 
 @cache
 def prefixes() -> Mapping[str, Prefix]:
-    """Return what makes a network of a name such as "hf:…", by its prefix."""
+    """Return the functions that make a network of a name such as "hf:…", by its prefix."""
     return {m.PREFIX: m.from_name for m in _modules().values() if hasattr(m, "PREFIX")}
 
 
 def choose(inputs: Inputs) -> str:
-    """Return the model that "auto" means: bilstm for text, resnet32 for images from 16 × 16 pixels, else mlp."""
+    """Return the model that "auto" means: bilstm for text, resnet32 for images from 16 × 16 pixels, else mlp.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The network's input.
+    """
     if inputs.tokens:
         return "bilstm"
     return "resnet32" if inputs.kind == "image" and min(inputs.shape[-2:]) >= 16 else "mlp"
@@ -54,10 +59,23 @@ def choose(inputs: Inputs) -> str:
 def make(
     name: str, inputs: Inputs | tuple[int, ...], classes: int, options: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Return a newly initialized network that reads what `inputs` describes.
+    """Return a newly initialized network.
 
-    name: a model's name, "auto", or one with a prefix. inputs: or the shape of one example of real numbers. classes: the size
-    of the output. options: of the model. Raises UserError on an unknown name or option, or an input that the model can't take.
+    Parameters
+    ----------
+    name : str
+        A model's name, "auto", or a name with a prefix.
+    inputs : Inputs or tuple of int
+        Its input, or the shape of one example of real numbers.
+    classes : int
+        The size of its output.
+    options : mapping, optional
+        Of the model, by name.
+
+    Raises
+    ------
+    UserError
+        There is no such model or option, or the model can't take the input.
     """
     inputs = inputs if isinstance(inputs, Inputs) else Inputs.plain(inputs)
     name = choose(inputs) if name == "auto" else name
@@ -74,42 +92,49 @@ def make(
 
 
 def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    known = [p.name for p in inspect.signature(module.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    known = [k for k in known if k not in OF_THE_DATA]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of model {name!r}", option, known)
+    chosen = read_options(module.Options, name, options)
     if inputs.kind == "image":
-        net = module.build(inputs.shape, classes, **options)
+        net = module.build(inputs.shape, classes, chosen)
         return Normalized(net, inputs.mean, inputs.deviation) if inputs.mean else net
     if getattr(module, "READS", "table") == "text":
-        given = {"vocabulary": inputs.vocabulary, "beside": vector_width(inputs)}
-        return RowInput(module.build((inputs.tokens,), classes, **given, **options), inputs)
+        net = module.build((inputs.tokens,), classes, chosen, vocabulary=inputs.vocabulary, beside=vector_width(inputs))
+        return RowInput(net, inputs)
     if inputs.tokens:
-        raise UserError(
-            f"model {name} reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
-        )
-    net = module.build((vector_width(inputs),), classes, **options)
+        rule = "it reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
+        raise refused(name, rule)
+    net = module.build((vector_width(inputs),), classes, chosen)
     return RowInput(net, inputs) if inputs.has_ids else net
 
 
 def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path | None:
-    """Return the tokenizer of a pretrained model, by the model's name and options; None where it has none of its own."""
+    """Return the tokenizer of a pretrained model; None where it has none of its own.
+
+    Parameters
+    ----------
+    name : str
+        The model's name.
+    options : mapping, optional
+        Of the model, by name.
+
+    Raises
+    ------
+    UserError
+        The model can't be found, or has weights and no tokenizer.
+    """
     prefix, colon, rest = name.partition(":")
-    found = next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None) if colon else None
-    look: Callable[..., Path | None] | None = getattr(found, "tokenizer_file", None)
-    return None if look is None else look(rest, (options or {}).get("pretrained"))
+    module = next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None) if colon else None
+    find: Callable[..., Path | None] | None = getattr(module, "tokenizer_file", None)
+    return None if find is None else find(rest, (options or {}).get("pretrained"))
 
 
 def factory(
     name: str, inputs: Inputs, classes: int, options: Mapping[str, Any] | None = None
 ) -> Callable[[], nn.Module]:
-    """Return the function that makes a fresh network of model `name`, as `make` does."""
+    """Return the function that makes a fresh network of a model, as `make` does.
+
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `make`.
+    """
     return lambda: make(name, inputs, classes, options)
-
-
-def whole(name: str, value: int, at_least: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `at_least`, else raise UserError naming the option."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise UserError(f"model.{name}={value!r}: must be a whole number, {at_least} or more")
-    return value

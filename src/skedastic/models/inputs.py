@@ -1,4 +1,4 @@
-"""What a network reads: one tensor x [B, …], and what is in it."""
+"""The input of a network: one tensor x [B, …], and the meaning of its entries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,25 @@ PADDING = 0  # the token after a text's end
 class Inputs:
     """The input of a network, as an encoder makes it.
 
-    shape: of one example: (C, H, W) of an image, (d,) of a row. A row has `real` numbers, then one id for each of `sizes`,
-    of a category among so many, then the `tokens` token ids of a text, 0 after its end; ids are whole numbers in
-    floating point. vocabulary: how many tokens there are. mean, deviation: of each channel of the training images, whose
-    pixels are integers in 0..255, or reals in [0, 1].
+    A row has `real` numbers, then one id for each of `sizes`, then `tokens` token ids; ids are whole numbers in
+    floating point.
+
+    Parameters
+    ----------
+    kind : str
+        "table", "text" or "image".
+    shape : tuple of int
+        Of one example: (C, H, W) of an image, (d,) of a row.
+    real : int
+        Real numbers in a row.
+    sizes : tuple of int
+        Of each categorical column, the number of its categories.
+    tokens : int
+        Token ids of a text, 0 after its end.
+    vocabulary : int
+        How many tokens there are.
+    mean, deviation : tuple of float
+        Of each channel of the training images, whose pixels are integers in 0..255, or reals in [0, 1].
     """
 
     kind: InputKind
@@ -30,7 +45,13 @@ class Inputs:
 
     @classmethod
     def plain(cls, shape: tuple[int, ...]) -> Inputs:
-        """Return the input of a network that reads real numbers of this shape, images where it has three sides."""
+        """Return the input of a network that reads real numbers, images where the shape has three sides.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of one example.
+        """
         return cls(kind="image", shape=shape) if len(shape) == 3 else cls(kind="table", shape=shape, real=shape[0])
 
     @property

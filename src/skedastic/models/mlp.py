@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 from torch import nn
 
-from skedastic.models import whole
+from skedastic.configurable import setting
+from skedastic.models.options import ModelOptions
 
 
-def build(input_shape: tuple[int, ...], classes: int, *, width: int = 256, depth: int = 3) -> nn.Module:
-    """Return a network of `depth` hidden layers (linear, BatchNorm, ReLU) of `width` units each.
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    """The sizes of the perceptron."""
 
-    input_shape: any; the input [B, ...] is flattened. classes: the size of the output [B, classes].
+    width: int = setting(256, "units of each hidden layer", "[1, inf)")
+    depth: int = setting(3, "hidden layers (linear, BatchNorm, ReLU)", "[1, inf)")
+
+
+def build(input_shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
+    """Return a network of `depth` hidden layers of `width` units each.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Any; the input [B, ...] is flattened.
+    classes : int
+        The size of the output, [B, classes].
+    options : Options
+        Width and depth.
     """
     layers: list[nn.Module] = [nn.Flatten()]
-    size = prod(input_shape)
-    for _ in range(whole("depth", depth)):
-        layers += [nn.Linear(size, whole("width", width)), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+    size, width = prod(input_shape), options.width
+    for _ in range(options.depth):
+        layers += [nn.Linear(size, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
         size = width
     return nn.Sequential(*layers, nn.Linear(size, classes))

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 
 class Normalized(nn.Module):
-    """A network that reads pixels, with the mean and deviation of its training images in its buffers."""
+    """A network that reads pixels, with the mean and deviation of its training images in its buffers.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network, which reads standardized pixels.
+    mean, std : sequence of float
+        Of each channel, of pixels in [0, 1].
+    """
 
     mean: Tensor
     std: Tensor

@@ -26,19 +26,35 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 
 
 def own_network(name: str) -> nn.Module:
-    """Return what the named function or class gives when called without arguments.
+    """Return the network that the named function or class gives when called without arguments.
 
-    name: "file.py:function", or "package.module:function" as it can be imported from here. The file is run.
-    Raises UserError where it can't be found, or gives no network.
+    Parameters
+    ----------
+    name : str
+        "file.py:function", or "package.module:function" as it can be imported from here. The file is run.
+
+    Raises
+    ------
+    UserError
+        It can't be found, or gives no network.
     """
     return _called(_find(name), name, {})
 
 
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    """Return what the named function gives, called with those of `inputs`, `classes` and the options that it takes by name.
+    """Return the network that the named function gives for `inputs`, `classes` and options, where it takes these.
 
-    Images come to it standardized, ids and tokens as `RowInput` gives them. Raises UserError as `own_network` does, and for an
-    option that the function does not take.
+    Images come to it standardized, ids and tokens as `RowInput` gives them.
+
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `models.make`.
+
+    Raises
+    ------
+    UserError
+        As `own_network` does, and for an option that the function does not take.
     """
     make = _find(name)
     takes, anything = _parameters(make)
@@ -54,7 +70,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
 
 def _find(name: str) -> nn.Module | Callable[..., Any]:
     where, _, function = name.rpartition(":")
-    module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
+    module = _from_file(Path(where), name) if where.endswith(".py") else _imported(where, name)
     make: nn.Module | Callable[..., Any] | None = getattr(module, function, None)
     if not callable(make):  # a network is, too
         raise unknown(f"function in {where}", function, [n for n, v in vars(module).items() if callable(v)])
@@ -66,42 +82,46 @@ def _parameters(make: nn.Module | Callable[..., Any]) -> tuple[list[str], bool]:
     if isinstance(make, nn.Module):
         return [], False
     try:
-        found = inspect.signature(make).parameters.values()
+        parameters = inspect.signature(make).parameters.values()
     except (TypeError, ValueError):  # of some that are written in C
         return [], True
-    return [p.name for p in found if p.kind in BY_NAME], any(p.kind is p.VAR_KEYWORD for p in found)
+    return [p.name for p in parameters if p.kind in BY_NAME], any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _called(make: nn.Module | Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
         net = make if isinstance(make, nn.Module) else make(**arguments)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise UserError(f"{name}() failed: {_line(error)}") from None
+        raise UserError(_line(error), setting="model", value=name, given=f"{name}() failed") from None
     if not isinstance(net, nn.Module):
-        raise UserError(f"{name} gives a {type(net).__name__}, and no torch.nn.Module")
+        rule = f"it gives a {type(net).__name__}, and no torch.nn.Module"
+        raise UserError(rule, setting="model", value=name, given=name)
     return net
 
 
-def _from_file(path: Path) -> ModuleType:
+def _from_file(path: Path, name: str) -> ModuleType:
     own = f"{path.stem}_{zlib.crc32(str(path.absolute()).encode()):08x}"  # no name of a module that could be imported
     spec = importlib.util.spec_from_file_location(own, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise UserError(f"{str(path)!r}: no such file; give file.py:function")
+        rule = "no such file; give file.py:function"
+        raise UserError(rule, setting="model", value=name, given=repr(str(path)))
     module = sys.modules[own] = importlib.util.module_from_spec(spec)  # where dataclasses look their types up
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[own]
-        raise UserError(f"{str(path)!r} can't be run: {_line(error)}") from None
+        given = f"{str(path)!r} can't be run"
+        raise UserError(_line(error), setting="model", value=name, given=given) from None
     return module
 
 
-def _imported(name: str) -> ModuleType:
+def _imported(where: str, name: str) -> ModuleType:
     sys.path.insert(0, "")
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(where)
     except (Exception, SystemExit) as error:
-        raise UserError(f"module {name!r} can't be imported: {_line(error)}") from None
+        given = f"module {where!r} can't be imported"
+        raise UserError(_line(error), setting="model", value=name, given=given) from None
     finally:
         sys.path.remove("")
 

@@ -7,11 +7,14 @@ parameters for 10 classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.errors import UserError
-from skedastic.models import whole
+from skedastic.configurable import setting
+from skedastic.models.options import ModelOptions
+from skedastic.models.refusal import check_image
 
 
 class Block(nn.Module):
@@ -62,13 +65,30 @@ class ResNet(nn.Module):
         return logits
 
 
-def build(input_shape: tuple[int, ...], classes: int, *, blocks: int = 5, width: int = 16) -> nn.Module:
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    """The sizes of the network."""
+
+    blocks: int = setting(5, "blocks of each of the three stages; 5 makes 32 layers", "[1, inf)")
+    width: int = setting(16, "channels of the first stage; the next two have twice and four times as many", "[1, inf)")
+
+
+def build(input_shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     """Return a ResNet of 6·blocks + 2 layers (32) whose first stage has `width` channels.
 
-    input_shape: (channels, height, width) with sides of at least 4 pixels.
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width) with sides of at least 4 pixels.
+    classes : int
+        The size of the output, [B, classes].
+    options : Options
+        Blocks and width.
+
+    Raises
+    ------
+    UserError
+        The input is no image, or a smaller one.
     """
-    if len(input_shape) != 3 or min(input_shape[1:]) < 4:
-        raise UserError(
-            f"model resnet32 takes images [channels, height, width] of at least 4 × 4, not {list(input_shape)}; try --model mlp"
-        )
-    return ResNet(input_shape[0], classes, whole("blocks", blocks), whole("width", width))
+    check_image("resnet32", input_shape)
+    return ResNet(input_shape[0], classes, options.blocks, options.width)

@@ -9,20 +9,37 @@ from skedastic.models.inputs import Inputs
 
 
 def embedding_width(size: int) -> int:
-    """Return how many numbers stand for a category among `size`: 1.6 size^0.56, at most 64 (the rule of fastai)."""
+    """Return how many numbers stand for a category: 1.6 size^0.56, at most 64 (the rule of fastai).
+
+    Parameters
+    ----------
+    size : int
+        The number of categories.
+    """
     return min(64, int(1.6 * float(size) ** 0.56 + 0.5))
 
 
 def vector_width(inputs: Inputs) -> int:
-    """Return the size of the vector that `RowInput` makes of the numbers and categories of a row."""
+    """Return the size of the vector that `RowInput` makes of the numbers and categories of a row.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The contents of a row.
+    """
     return inputs.real + sum(map(embedding_width, inputs.sizes))
 
 
 class RowInput(nn.Module):
     """A network that reads rows [B, d] as `Inputs` describes them.
 
-    net: reads the vector [B, v] of numbers and embedded categories; or, where the row ends with a text, its tokens
-    [B, L] int64, and as a second argument the vector, where v is not 0.
+    Parameters
+    ----------
+    net : nn.Module
+        Reads the vector [B, v] of numbers and embedded categories; or, where the row ends with a text, its tokens
+        [B, L] int64, and as a second argument the vector, where v is not 0.
+    inputs : Inputs
+        The contents of a row.
     """
 
     def __init__(self, net: nn.Module, inputs: Inputs) -> None:

@@ -1,7 +1,7 @@
 """Models of the package timm by name: `timm:NAME`, with pretrained weights unless they are not wanted.
 
-Weights come from safetensors only: of the hub or its cache, or of a file. Models whose input has a fixed size are made for that
-of the images; the others read what comes.
+Weights come from safetensors only: of the hub or its cache, or of a file. A model whose input has a fixed size is built
+for the size of the images; the others read images of any size.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
 
-from skedastic.configurable import Configurable, setting
+from skedastic.configurable import setting
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.options import ModelOptions, read_options
+from skedastic.models.refusal import refused
 
 PREFIX = "timm"
 ON_THE_HUB = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Configurable):
-    """What can be set of a model."""
-
-    section: ClassVar[str | None] = "model"
+class Options(ModelOptions):
+    """The options of a model of timm."""
 
     pretrained: bool = setting(True, "whether to begin with pretrained weights, of the cache or the hub")
     checkpoint: str | Path | None = setting(
@@ -64,27 +64,30 @@ class Options(Configurable):
 def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:
     """Return the network of a model's name, with a new last layer.
 
-    options: as `Options` has them. Raises UserError where timm can't be imported, has no such model, can't load its weights
-    whole, or can't read the images.
+    Parameters
+    ----------
+    name, inputs, classes, options
+        As in `models.make`, the name without its prefix.
+
+    Raises
+    ------
+    UserError
+        timm can't be imported, has no such model, can't load its weights whole, or can't read the images.
     """
-    known = [field.name for field in fields(Options)]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of model '{PREFIX}:{name}'", option, known)
+    chosen = read_options(Options, f"{PREFIX}:{name}", options)
     if inputs.kind != "image":
-        raise UserError(f"model {PREFIX}:{name} reads images, and the data is a {inputs.kind}")
-    chosen = Options(**options)
+        raise refused(f"{PREFIX}:{name}", f"it reads images, and the data is a {inputs.kind}")
     timm = _timm()
     if not timm.is_model(name):
         raise unknown("model of timm", name, timm.list_models())
-    net = _made(timm, name, inputs, classes, chosen)
+    net = _created(timm, name, inputs, classes, chosen)
     if not inputs.mean:  # then x is no pixels
         return net
     mean, deviation = _pixels(net, inputs) if chosen.pretrained else (inputs.mean, inputs.deviation)
     return Normalized(net, mean, deviation)
 
 
-def _made(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
+def _created(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
     given = options.of_timm()
     try:
         with _quiet():
@@ -94,31 +97,34 @@ def _made(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) 
             net: Any = timm.create_model(
                 name,
                 pretrained=options.pretrained,
-                pretrained_cfg_overlay=_source(config, options.checkpoint) if options.pretrained else {},
+                pretrained_cfg_overlay=_source(name, config, options.checkpoint) if options.pretrained else {},
                 num_classes=classes,
                 in_chans=inputs.shape[0],
                 **given,
             )
+    except UserError:
+        raise
     except Exception as error:  # the package and the hub raise of all kinds
         way_out = "; for random weights: --set model.pretrained=false" if options.pretrained else ""
-        raise UserError(f"model {PREFIX}:{name} can't be made: {_line(error)}{way_out}") from None
+        raise refused(f"{PREFIX}:{name}", f"{_line(error)}{way_out}", "can't be made") from None
     if options.checkpoint is not None:
         _check_whole(options.checkpoint, net)
     _try(net, name, inputs)
     return net.train()  # type: ignore[no-any-return]
 
 
-def _source(config: Any, checkpoint: str | Path | None) -> dict[str, Any]:
+def _source(name: str, config: Any, checkpoint: str | Path | None) -> dict[str, Any]:
     """Return where weights are read from; left to itself, timm falls back on pickles."""
     if checkpoint is not None:
         return {"file": str(checkpoint), "custom_load": False}
     if not config.hf_hub_id:
-        raise UserError("it has no weights in safetensors on the hub, and pickles are never read")
+        rule = "it has no weights in safetensors on the hub, and pickles are never read; for random weights: "
+        raise refused(f"{PREFIX}:{name}", f"{rule}--set model.pretrained=false")
     return {"hf_hub_filename": ON_THE_HUB, "custom_load": False}
 
 
 def _check_whole(checkpoint: str | Path, net: Any) -> None:
-    """Raise UserError where the file has not all weights but the last layer's: timm leaves the others random, and is silent."""
+    """Refuse a file without all weights but the last layer's: timm leaves the others random, and is silent."""
     from safetensors import safe_open
 
     with safe_open(checkpoint, "pt") as file:
@@ -128,9 +134,8 @@ def _check_whole(checkpoint: str | Path, net: Any) -> None:
     lost = [key for key, _ in net.named_parameters() if key not in held and not key.startswith(new)]
     if lost:
         others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
-        raise UserError(
-            f"model.checkpoint={str(checkpoint)!r}: has no {lost[0]}{others}; give a file of this model's weights by timm's names"
-        )
+        rule = f"has no {lost[0]}{others}; give a file of this model's weights by timm's names"
+        raise UserError(rule, setting="model.checkpoint", value=str(checkpoint))
 
 
 @torch.no_grad()
@@ -139,9 +144,8 @@ def _try(net: Any, name: str, inputs: Inputs) -> None:
         net.eval()(torch.zeros(1, *inputs.shape))
     except Exception as error:
         size, usual = " × ".join(map(str, inputs.shape[-2:])), net.default_cfg["input_size"][-1]
-        raise UserError(
-            f"model {PREFIX}:{name} can't read images of {size}: {_line(error)}; resize them with --set image_size={usual}"
-        ) from None
+        rule = f"{_line(error)}; resize them with --set image_size={usual}"
+        raise refused(f"{PREFIX}:{name}", rule, f"can't read images of {size}") from None
 
 
 def _pixels(net: Any, inputs: Inputs) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -160,15 +164,14 @@ def _timm() -> Any:
     try:
         import timm
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
-        raise UserError(
-            f"models of timm need the packages timm and torchvision ({_line(error)}); pip install 'skedastic[timm]'"
-        ) from None
+        rule = f"they need the packages timm and torchvision ({_line(error)}); pip install 'skedastic[timm]'"
+        raise UserError(rule, setting="model", given="models of timm") from None
     return timm
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep timm from telling which weights it leaves out: those of the last layer always are, and others are an error here."""
+    """Keep timm from telling which weights it leaves out: the last layer's always are, and others are an error here."""
     log = logging.getLogger("timm")
     level = log.level
     log.setLevel(logging.ERROR)

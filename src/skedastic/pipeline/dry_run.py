@@ -43,8 +43,10 @@ def dry_run(
         if dataset.has_ids and REAL_INPUTS in method.capabilities.takes:
             raise UserError(
                 f"{method.card.name} takes {REAL_INPUTS}, and the data has text, or categories with an id each; "
-                f"--ignore these columns, or "
-                "take another method"
+                "--ignore these columns, or take another method",
+                setting="method",
+                value=method.card.name,
+                given="",
             )
     task = _task(dataset, reference)
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
@@ -63,11 +65,13 @@ def _first_batch(method: Method, task: Task, dataset: Dataset, training: Trainin
     """Return the smallest batch that the method takes."""
     least = method.least_batch(task)
     if min(training.batch_size, len(dataset)) < least:
-        what = "train.batch_size" if training.batch_size < least else "the number of training examples"
+        setting = "train.batch_size" if training.batch_size < least else "the number of training examples"
+        size = min(training.batch_size, len(dataset))
         raise UserError(
-            f"{method.card.name}: {what} is {min(training.batch_size, len(dataset))}, and it needs batches of at "
-            f"least {least}, one "
-            "example for each class; better several times as many"
+            f"{method.card.name} needs batches of at least {least}, one example for each class; "
+            "better several times as many",
+            setting=setting,
+            value=size,
         )
     rows = torch.arange(least)
     loader = Loader(
@@ -93,12 +97,15 @@ def _try_out(method: Method, task: Task, batch: Batch, make_net: MakeNet, compil
 
 def _check_fresh(make_net: MakeNet) -> None:
     if isinstance(make_net, nn.Module) or not callable(make_net):
-        raise UserError(f"model is a {type(make_net).__name__}; {WAY_OUT}")
+        kind = type(make_net).__name__
+        raise UserError(WAY_OUT, setting="model", value=kind, given=f"model is a {kind}")
     net = make_net()
     if not isinstance(net, nn.Module):
-        raise UserError(f"model() gives a {type(net).__name__}, and no torch.nn.Module; {WAY_OUT}")
+        kind = type(net).__name__
+        raise UserError(WAY_OUT, setting="model()", value=kind, given=f"model() gives a {kind}, and no torch.nn.Module")
     if net is make_net():
-        raise UserError(f"model() gives the same network twice, so what it learned would leak; {WAY_OUT}")
+        given = "model() gives the same network twice, so that what it learned would leak"
+        raise UserError(WAY_OUT, setting="model()", value="the same network", given=given)
 
 
 def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:
@@ -106,11 +113,15 @@ def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:
         logits = method.predict(state, x)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the network can't read x of shape {list(x.shape)}: {reason}") from None
+        shape = list(x.shape)
+        given = f"the network can't read x of shape {shape}"
+        raise UserError(reason, setting="model", value=shape, given=given) from None
     wanted = [len(x), len(task.classes)] if task.classes else [len(x)]
     if list(logits.shape) != wanted:
-        what = f"logits {wanted}" if task.classes else f"one number each, [{len(x)}] or [{len(x)}, 1]"
-        raise UserError(f"the network gives {list(logits.shape)} for {len(x)} examples; it must give {what}")
+        rule = f"must be logits {wanted}" if task.classes else f"must be one number each, [{len(x)}] or [{len(x)}, 1]"
+        shape = list(logits.shape)
+        given = f"the network gives {shape} for {len(x)} examples"
+        raise UserError(rule, setting="the network's output", value=shape, given=given)
 
 
 class _Backward:
@@ -157,7 +168,8 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
         raise
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{method.card.name} can't train this network: {reason}") from None
+        name = method.card.name
+        raise UserError(reason, setting="method", value=name, given=f"{name} can't train this network") from None
 
 
 def _task(dataset: Dataset, reference: Dataset | None) -> Task:

@@ -111,7 +111,7 @@ def true_noise(data: Data) -> list[float | None] | None:
 
 
 def wrong_labels(data: Data) -> Tensor | None:
-    """Return whether the label of each row of the source is wrong, of rows to train on; None where nothing is known, or targets are numbers."""
+    """Return whether the label of each training row is wrong; None where nothing is known, or targets are numbers."""
     if data.truth is None or not data.train.classes:
         return None
     index = data.train.index

@@ -36,9 +36,18 @@ from skedastic.settings.network import make_network
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A source made ready: what is trained on, what is tested on, and apart from both what is truly so.
+    """A source made ready: training set, test set, and apart from both the clean labels.
 
-    test_labels: [m] those of the test set as given, where `test` has clean ones. reference: trusted examples beside the training set, for the methods that learn from some. remarks: of what was made. clusters: the groups, where they were found in estimating the noise.
+    Attributes
+    ----------
+    reference : Dataset or None
+        Trusted examples beside the training set, for the methods that learn from some.
+    notes : tuple of str
+        What was done to the data, for the report.
+    test_labels : tensor [m] or None
+        Labels of the test set as given, where `test` has clean ones.
+    clusters : Clusters or None
+        The groups, where the estimate of the noise made them.
     """
 
     source: Source
@@ -53,7 +62,7 @@ class Data:
     clusters: Clusters | None = None
 
     def regrouped(self, estimated: Estimate | None) -> Data:
-        """Return the data with the clusters that were found in estimating, where these are the groups."""
+        """Return the data by the clusters of the estimate, where these are the groups."""
         if estimated is None or estimated.clusters is None:
             return self
         clusters = estimated.clusters
@@ -84,7 +93,8 @@ def _beside(name: str, arrays: Arrays | None, asked: DataApart, config: Config, 
     """Return the source of test or reference examples that was given or named; None where there is neither."""
     if arrays is not None:
         if len(arrays) not in (2, 3):
-            raise UserError(f"{name} has {len(arrays)} parts; give (X, y), or (X, y, groups)")
+            given = f"{name} has {len(arrays)} parts"
+            raise UserError("give (X, y), or (X, y, groups)", setting=name, value=len(arrays), given=given)
         return from_arrays(*arrays, schema=source.schema)
     if isinstance(asked, FromPython):
         raise UserError("the data was given in Python; name a file, or a share", setting=name, value=str(asked))
@@ -94,8 +104,8 @@ def _beside(name: str, arrays: Arrays | None, asked: DataApart, config: Config, 
 def prepare(config: Config, source: Source, test_source: Source | None, trusted: Source | None = None) -> Data:
     """Split, limit, encode and (for experiments) corrupt. The test set keeps its clean labels; training never sees any.
 
-    trusted: a source of reference examples; where `config` asks for a share of the training rows, they are set apart before
-    anything is corrupted.
+    trusted: a source of reference examples. Where `config` asks for a share of the training rows, these are set apart
+    before anything is corrupted.
     """
     rows, test_rows = source.rows, None
     if config.split is not None and test_source is not None:
@@ -103,7 +113,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         raise UserError(rule, setting="test", value=config.test.written())
     if test_source is not None:
         if test_source.groups != source.groups:
-            raise UserError("the training data has groups of its own, the test data has none; give (X, y, groups)")
+            rule = "it has no groups, and the training data has groups of its own; give (X, y, groups)"
+            raise UserError(rule, setting="test")
         test_rows = torch.arange(len(test_source))
     elif source.test_rows is not None:
         for_test = torch.isin(source.rows, source.test_rows)
@@ -123,9 +134,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     if config.noise or config.imbalance:
         _check_classes(config, source)
         if config.noise and training.soft is not None:
-            raise UserError(
-                f"noise={config.noise}: it flips labels, and here they are annotators' votes; leave one of the two out"
-            )
+            rule = "it flips labels, and here they are annotators' votes; leave one of the two out"
+            raise UserError(rule, setting="noise", value=config.noise)
         training, truth = corrupt(training, truth, noise=config.noise, imbalance=config.imbalance, seed=config.seed)
     test = test_labels = None
     if test_rows is not None:
@@ -157,12 +167,11 @@ def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str
     count = reference.target.counts(reference.y)
     missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=True) if n == 0]
     if missing:
-        raise UserError(
-            f"reference: it has no example of class {', '.join(missing[:5])}{', …' * (len(missing) > 5)}, and what is learned from "
-            "it would forget the class; add some"
-        )
+        named = f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
+        rule = f"it has no example of class {named}, and what is learned from it would forget the class; add some"
+        raise UserError(rule, setting="reference")
     if len(reference) < 2:
-        raise UserError("reference: it has 1 example, and needs at least 2; give more")
+        raise UserError("it has 1 example, and needs at least 2; give more", setting="reference")
     whose = "" if truth is None else f", with the labels of {truth!r} where there is one"
     where = "set apart from the training set" if set_apart else "given"
     of_each = f", {int(count.min())} to {int(count.max())} of each class" if reference.classes else ""
@@ -175,7 +184,10 @@ def network(config: Config, data: Data) -> MakeNet:
 
 
 def open_named(config: Config, source: str | None = None, schema: Schema | None = None) -> Source:
-    """Open the source that `config` names, or another of the same columns; `schema`: the training data it must match."""
+    """Open the source that `config` names, or another of the same columns.
+
+    schema: that of the training data, which it must match.
+    """
     named = source or config.source
     if named is None:
         raise UserError("name a file, a folder or a built-in set to learn from", setting="source")
@@ -185,6 +197,5 @@ def open_named(config: Config, source: str | None = None, schema: Schema | None 
 def _check_classes(config: Config, source: Source) -> None:
     if not source.classes:
         name = "noise" if config.noise else "imbalance"
-        raise UserError(
-            f"{name}={getattr(config, name)}: it is made for classes, and the targets are real (regression); leave it out"
-        )
+        rule = "it is for classes, and the targets are numbers (regression); leave it out"
+        raise UserError(rule, setting=name, value=getattr(config, name))

@@ -19,10 +19,12 @@ def check_task(method: Method, task: str) -> None:
     against = _against(method, task)
     if not against:
         able = [name for name, preset in presets().items() if task in preset.make().capabilities.tasks]
-        raise UserError(f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}")
+        rule = f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}"
+        raise UserError(rule, setting="method", value=method.card.name, given="")
     place, value, instead = against[0]
     also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
-    raise UserError(f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}")
+    rule = f"{method.card.name} with {place}={value} is not for {task}{also}; {instead or ANOTHER}"
+    raise UserError(rule, setting=f"method.{place}", value=value, given="")
 
 
 def _against(method: Method, task: str) -> list[tuple[str, str, str]]:

@@ -1,5 +1,5 @@
-"""The report: what was asked, what came out, group by group, as one self-contained HTML page.
+"""The report: settings and outcome, group by group, as one self-contained HTML page.
 
-`content` is what it says, `build` makes that of results, `html` draws the page: `charts` chooses what a chart shows, of
-`marks` along the axes of `scales`, and `chart.html.jinja` writes it as SVG.
+`content` has its plain values, which `runs.reports` makes from results. `html` draws the page: `charts` chooses the
+content of a chart, as `marks` along the axes of `scales`, and `chart.html.jinja` writes it as SVG.
 """

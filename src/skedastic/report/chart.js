@@ -1,12 +1,12 @@
-// Says what the mark nearest to the pointer is. A button of the legend hides and shows a series, twice all others.
+// Describes the mark nearest to the pointer. A click in the legend hides and shows a series, a double click all others.
 (() => {
-  const REACH = 20, GAP = 10; // pixels: how far a mark may be from the pointer, and what is said of it from the mark
+  const REACH = 20, GAP = 10; // pixels: from the pointer to a mark at most, and from a mark to its description
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
   document.body.append(tip);
 
-  // What can be seen of a plot: the places, in percent from its top left, and what is said of each.
+  // The visible marks of a plot: their places, in percent from its top left, and their descriptions.
   function* marks(plot) {
     for (const mark of plot.querySelectorAll("g:not(.off) > [data-hover]"))
       yield { x: parseFloat(mark.getAttribute("x")), y: parseFloat(mark.getAttribute("y")), text: mark.dataset.hover };
@@ -22,13 +22,13 @@
 
   function nearest(plot, pointer) {
     const { left, top, width, height } = plot.getBoundingClientRect();
-    let found, least = REACH;
+    let closest, least = REACH;
     for (const { x, y, text } of marks(plot)) {
       const place = { x: left + (x * width) / 100, y: top + (y * height) / 100, text };
       const distance = Math.hypot(place.x - pointer.clientX, place.y - pointer.clientY);
-      if (distance <= least) [found, least] = [place, distance];
+      if (distance <= least) [closest, least] = [place, distance];
     }
-    return found;
+    return closest;
   }
 
   function say({ x, y, text }) {
@@ -40,15 +40,15 @@
     tip.style.top = `${scrollY + Math.max(0, y - height / 2)}px`;
   }
 
-  function look(event) {
+  function describe(event) {
     const drawing = event.target.closest?.(".drawing");
-    const found = drawing && nearest(drawing.querySelector(".plot"), event);
-    if (found) say(found);
+    const mark = drawing && nearest(drawing.querySelector(".plot"), event);
+    if (mark) say(mark);
     else tip.hidden = true;
   }
 
-  document.addEventListener("pointermove", look);
-  document.addEventListener("pointerdown", look);
+  document.addEventListener("pointermove", describe);
+  document.addEventListener("pointerdown", describe);
   document.documentElement.addEventListener("mouseleave", () => (tip.hidden = true));
 
   for (const legend of document.querySelectorAll(".legend")) {

@@ -20,7 +20,14 @@ HEAD = 20  # pixels above a row that a name takes
 class ChartRows:
     """Groups in rows from the top, equally high in the charts that stand side by side.
 
-    Short names stand left of the axis; long ones above their row, where they do not take its width.
+    Short names stand left of the axis. Long names stand above their row, where they leave it its width.
+
+    Parameters
+    ----------
+    groups : sequence of GroupRow
+        The groups, in the order of the rows.
+    methods : int
+        Methods whose marks a row holds.
     """
 
     groups: Sequence[GroupRow]
@@ -47,9 +54,14 @@ class ChartRows:
         return len(self.groups) * self.height
 
     def y(self, row: int, shift: float = 0.0) -> float:
-        """Return where a mark of a row stands, in percent of all rows.
+        """Return the height of a mark of a row, in percent of all rows.
 
-        shift: from the middle of what is below the row's name, as a part of that, in [-0.5, 0.5].
+        Parameters
+        ----------
+        row : int
+            The row, from 0 at the top.
+        shift : float, optional
+            Distance from the middle of the part below the row's name, as a share of that part, in [-0.5, 0.5].
         """
         below = self.height - self.head
         return round(100 * (row * self.height + self.head + below * (0.5 + shift)) / self.total, 2)

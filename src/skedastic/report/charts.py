@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from skedastic.report.content import GroupRow, Report
 
 MOST_ROWS = 30  # groups that a chart of rows can hold; more become a cloud of points
-LONGEST = 120  # characters of a name in a legend, and where a mark says what it is
+LONGEST = 120  # characters of a name in a legend, and in the description of a mark
 CLOUD, CURVES = 336, 215  # pixels of the height of a plot
-MOST_ACROSS, MOST_EPOCHS = 5, 8  # ticks below a plot; beside one there is about one for every
-PIXELS = 40  # of its height
+MOST_ACROSS, MOST_EPOCHS = 5, 8  # ticks below a plot
+PIXELS = 40  # of the height of a plot for each tick beside it
 
 
 def order(groups: Sequence[GroupRow]) -> list[GroupRow]:
@@ -29,29 +29,29 @@ def order(groups: Sequence[GroupRow]) -> list[GroupRow]:
     return sorted(groups, key=lambda g: (-(g.strength or 0), -(g.noise.mean if g.noise else 0)))
 
 
-def method_looks(report: Report) -> dict[str, SeriesStyle]:
-    """Return how each method looks."""
+def method_styles(report: Report) -> dict[str, SeriesStyle]:
+    """Return the style of each method."""
     return series_styles([*(method.name for method in report.methods), *report.history])
 
 
 def figures(report: Report) -> dict[str, Chart]:
-    """Return the charts that the report has something for: "noise", "score", "loss", "fit"."""
-    metric, methods = report.metric, method_looks(report)
+    """Return the charts that the report has values for: "noise", "score", "loss", "fit"."""
+    metric, styles = report.metric, method_styles(report)
     chosen = _most_telling(report.groups)
-    measured = {name: look for name, look in methods.items() if any(_drawn(g.score.get(name)) for g in chosen)}
+    measured = {name: style for name, style in styles.items() if any(_drawn(g.score.get(name)) for g in chosen)}
     rows = ChartRows(chosen, len(measured))
-    found = {}
+    drawn = {}
     if any(_drawn(g.noise) for g in report.groups):
         few = len(report.groups) <= MOST_ROWS
-        found["noise"] = noise_by_group(rows, metric) if few else noise_by_size(report.groups, metric)
+        drawn["noise"] = noise_by_group(rows, metric) if few else noise_by_size(report.groups, metric)
     if measured:
-        found["score"] = score_by_group(rows, measured, metric)
+        drawn["score"] = score_by_group(rows, measured, metric)
     for name, key, scale, unit in (("loss", "loss", 1, ""), ("fit", "accuracy", 100, " %")):
         curves = {m: [scale * v for v in c.get(key, ())] for m, c in report.history.items()}
         curves = {m: values for m, values in curves.items() if len(values) > 1}
         if curves:
-            found[name] = training_curves(curves, methods, unit)
-    return found
+            drawn[name] = training_curves(curves, styles, unit)
+    return drawn
 
 
 def noise_by_group(rows: ChartRows, metric: Metric) -> Chart:
@@ -84,7 +84,7 @@ def noise_by_group(rows: ChartRows, metric: Metric) -> Chart:
 
 
 def noise_by_size(groups: Sequence[GroupRow], metric: Metric) -> Chart:
-    """Return noise against size, a point for each group, larger where the strength is."""
+    """Return noise against size, with a point for each group; its size grows with the strength."""
     strongest = max((g.strength or 0 for g in groups), default=0) or 1
     shown = [(g, noise) for g in groups if (noise := _drawn(g.noise)) and g.train > 0]
     x = logarithmic(g.train for g, _ in shown)
@@ -125,19 +125,19 @@ def noise_by_size(groups: Sequence[GroupRow], metric: Metric) -> Chart:
     )
 
 
-def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], metric: Metric) -> Chart:
+def score_by_group(rows: ChartRows, styles: Mapping[str, SeriesStyle], metric: Metric) -> Chart:
     """Return the accuracy, or error, of each method in each group, with intervals."""
-    step = 0.7 / max(len(methods), 2)
-    scores = {m: [(i, g, s) for i, g in enumerate(rows.groups) if (s := _drawn(g.score.get(m)))] for m in methods}
-    x = linear(_ends((score for found in scores.values() for *_, score in found), metric))
+    step = 0.7 / max(len(styles), 2)
+    scores = {m: [(i, g, s) for i, g in enumerate(rows.groups) if (s := _drawn(g.score.get(m)))] for m in styles}
+    x = linear(_ends((score for of_method in scores.values() for *_, score in of_method), metric))
     series = []
-    for k, (method, found) in enumerate(scores.items()):
-        name, look, shift = shortened(method, LONGEST), methods[method], step * (k - (len(methods) - 1) / 2)
+    for k, (method, of_method) in enumerate(scores.items()):
+        name, style, shift = shortened(method, LONGEST), styles[method], step * (k - (len(styles) - 1) / 2)
         marks = []
-        for i, group, score in found:
+        for i, group, score in of_method:
             hover = f"{shortened(group.name, LONGEST)}\n{name} {metric.with_span(score)}"
             marks.append(_in_row(x, rows.y(i, shift), score, 8, hover, metric))
-        series.append(Points(name=name, colour=look.colour, symbol=look.symbol, size=8, marks=marks))
+        series.append(Points(name=name, colour=style.colour, symbol=style.symbol, size=8, marks=marks))
     return Chart(
         height=rows.total,
         series=series,
@@ -147,15 +147,15 @@ def score_by_group(rows: ChartRows, methods: Mapping[str, SeriesStyle], metric: 
     )
 
 
-def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str, SeriesStyle], unit: str) -> Chart:
+def training_curves(curves: Mapping[str, Sequence[float]], styles: Mapping[str, SeriesStyle], unit: str) -> Chart:
     """Return one line for each method, over epochs from 1."""
     x = Linear(1, max(map(len, curves.values())))
     y = linear((v for values in curves.values() for v in values), from_zero=not unit)
     series = [
         Curve(
             name=shortened(method, LONGEST),
-            colour=methods[method].colour,
-            dash=methods[method].dash,
+            colour=styles[method].colour,
+            dash=styles[method].dash,
             places=[
                 (x.at(epoch), round(100 - y.at(v), 2)) if math.isfinite(v) else None
                 for epoch, v in enumerate(values, start=1)
@@ -174,25 +174,25 @@ def training_curves(curves: Mapping[str, Sequence[float]], methods: Mapping[str,
 
 
 def _in_row(x: Linear, y: float, interval: Interval, size: float, hover: str, metric: Metric) -> Mark:
-    """Return a mark at the mean of an interval, with a bar from end to end. y: in percent of the plot."""
+    """Return a mark at the mean of an interval, with a bar from end to end; `y` is in percent of the plot."""
     low, mean, high = (x.at(metric.factor * v) for v in _values(interval))
     return Mark(x=mean, y=y, bar=(low, y, high, y) if interval.known else None, size=size, hover=hover)
 
 
 def _drawn(interval: Interval | None) -> Interval | None:
-    """Return an interval whose mean has a place in a chart, else None."""
+    """Return an interval whose mean is finite, else None."""
     return interval if interval and math.isfinite(interval.mean) else None
 
 
 def _values(interval: Interval) -> tuple[float, float, float]:
-    """Return low end, mean and high end of an interval; the mean for an end that is unknown."""
+    """Return low end, mean and high end of an interval; the mean stands for an end that is unknown."""
     if not interval.known:
         return interval.mean, interval.mean, interval.mean
     return interval.low, interval.mean, interval.high
 
 
 def _ends(intervals: Iterable[Interval], metric: Metric) -> list[float]:
-    """Return all values that intervals hold, as they are shown."""
+    """Return all values of intervals, in the unit that is shown."""
     return [metric.factor * value for interval in intervals for value in _values(interval)]
 
 

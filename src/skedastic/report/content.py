@@ -1,4 +1,4 @@
-"""What a report says, as plain values."""
+"""The content of a report, as plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skedastic.evaluation.metric import ACCURACY, Metric
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRow:
-    """One group of the data: its size, its noise, how strongly it was regularized, how well it is predicted."""
+    """One group of the data: its size, its noise, its strength, its accuracy or error."""
 
     name: str
     train: int  # examples
@@ -60,10 +60,10 @@ class LabelIssue:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that the page shows. One method is a `fit`, several are a `compare`; anything may be empty."""
+    """All that the page shows. One method is a `fit`, several are a `compare`; any of it may be empty."""
 
     title: str
-    sentence: str  # what came out
+    sentence: str  # the outcome
     asked: Sequence[tuple[str, str]]  # ("Data", "digits"), ...
     command: str  # runs it again
     methods: Sequence[MethodRow]

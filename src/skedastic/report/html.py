@@ -1,7 +1,7 @@
 """The page that shows a report.
 
 The page asks for nothing outside itself: styles, images and a small script are inside, and a content security policy
-forbids the rest. Charts are drawn here, so that they need no script; it says what the mark below the pointer is.
+forbids the rest. Charts are drawn here, so that they need no script; the script describes the mark below the pointer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def render(report: Report) -> str:
     """Return the whole HTML page."""
     ordered = charts.order(report.groups)
     figures = charts.figures(report)
-    tabled = [s for s in report.label_issues if not s.image]
+    tabled = [issue for issue in report.label_issues if not issue.image]
     return (
         _environment()
         .get_template("template.html.jinja")
@@ -33,8 +33,8 @@ def render(report: Report) -> str:
             figures=figures,
             shown=min(len(ordered), charts.MOST_ROWS),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
-            series_styles=charts.method_looks(report),
-            pictured=[s for s in report.label_issues if s.image],
+            series_styles=charts.method_styles(report),
+            pictured=[issue for issue in report.label_issues if issue.image],
             tabled=tabled,
             columns=_columns(tabled),
         )
@@ -77,12 +77,12 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
             f"{'Label' if metric.percent else 'Target'} issues",
             words.thousands(report.label_issue_count),
             "",
-            "training rows to look at",
+            "training rows to check",
         )
 
 
 def _columns(label_issues: Sequence[LabelIssue]) -> dict[str, bool]:
-    """Return the columns that any of the label issues has, and whether all that is in one is numbers."""
+    """Return the columns of the label issues, and whether a column holds numbers alone."""
     columns: dict[str, bool] = {}
     for issue in label_issues:
         for name, value in issue.row.items():

@@ -1,6 +1,6 @@
-"""What charts are made of: marks with intervals, curves, and the plot that holds them.
+"""The parts of charts: marks with intervals, curves, and the plot that holds them.
 
-Places are in percent of the plot from its top left corner, so that a chart is as wide as the page lets it be; sizes of
+Places are in percent of the plot from its top left corner, so that a chart takes the width of the page. Sizes of
 symbols and heights are in pixels.
 """
 
@@ -25,7 +25,16 @@ CORNERS = {  # of symbols, in half their size
 class Mark:
     """A symbol at a place.
 
-    size: in pixels. hover: lines that say what it is. bar: both ends of its interval, (x, y, x, y); None where unknown.
+    Parameters
+    ----------
+    x, y : float
+        The place, in percent.
+    size : float
+        Width in pixels.
+    hover : str
+        Lines that describe the mark.
+    bar : tuple of float or None
+        Both ends of its interval, (x, y, x, y) in percent; None where it is unknown.
     """
 
     x: float
@@ -37,7 +46,21 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Marks that look alike. thickness: of their bars, in pixels. size: of the symbol in the legend, in pixels."""
+    """Marks of one style.
+
+    Parameters
+    ----------
+    name, colour, symbol : str
+        Name in the legend, colour and symbol.
+    size : float
+        Width of the symbol in the legend, in pixels.
+    marks : sequence of Mark
+        The marks.
+    thickness : float, optional
+        Thickness of their bars, in pixels.
+    opacity : float, optional
+        In [0, 1].
+    """
 
     name: str
     colour: str
@@ -50,9 +73,18 @@ class Points:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A line over epochs. dash: lengths of strokes and gaps, in pixels.
+    """A line over epochs.
 
-    places: of each epoch (x, y), or None where it has no value. values: of each epoch as text, "" where it has none.
+    Parameters
+    ----------
+    name, colour : str
+        Name in the legend, and colour.
+    dash : str
+        Lengths of strokes and gaps, in pixels.
+    places : sequence of (x, y) or None
+        The place of each epoch, in percent; None where it has no value.
+    values : sequence of str
+        The value of each epoch as text; "" where it has none.
     """
 
     name: str
@@ -64,7 +96,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class RowName:
-    """The name of a row of a chart; size: how many training rows the group has, or nothing."""
+    """The name of a row of a chart, and the size of its group as text, which may be empty."""
 
     name: str
     size: str
@@ -73,11 +105,26 @@ class RowName:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A plot `height` pixels high, with what is drawn in it and what stands beside it.
+    """A plot with its series, its axes and its rows.
 
-    series: in the order of the legend; first_on_top: whether they are drawn from the last to the first. x_ticks: from
-    the left. y_ticks: from the bottom, of a chart without rows. rows: names from the top, of rows of equal height.
-    names_above: whether a name stands in its row, above the marks, and not beside it.
+    Parameters
+    ----------
+    height : int
+        Height of the plot, in pixels.
+    series : sequence of Points or Curve
+        The series, in the order of the legend.
+    x_ticks : sequence of Tick
+        Ticks from the left.
+    x_title : str, optional
+        Title of the x axis.
+    y_ticks : sequence of Tick, optional
+        Ticks from the bottom, of a chart without rows.
+    rows : sequence of RowName, optional
+        Names from the top, of rows of equal height.
+    names_above : bool, optional
+        Whether a name stands in its row, above the marks, and not beside it.
+    first_on_top : bool, optional
+        Whether the series are drawn from the last to the first.
     """
 
     height: int
@@ -106,10 +153,10 @@ def outline(symbol: str, size: float) -> str:
 
 
 def path(places: Iterable[tuple[float, float] | None]) -> str:
-    """Return the SVG path through places, which is interrupted where one is None."""
-    found, pen = [], "M"
+    """Return the SVG path through places, which is interrupted where a place is None."""
+    steps, pen = [], "M"
     for place in places:
         if place is not None:
-            found.append(f"{pen}{place[0]:g} {place[1]:g}")
+            steps.append(f"{pen}{place[0]:g} {place[1]:g}")
         pen = "M" if place is None else "L"
-    return "".join(found)
+    return "".join(steps)

@@ -1,4 +1,4 @@
-"""The axes of a chart: where a value stands on one, in percent, and which numbers stand beside it."""
+"""The axes of a chart: the place of a value on an axis, in percent, and the numbers beside the axis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS = {-9: "n", -6: "μ", 0: "", 3: "k", 6: "M", 9: "B", 12: "T"}  # by expo
 
 @dataclass(frozen=True)
 class Tick:
-    """at: percent of the axis from its low end."""
+    """A number beside an axis; `at` is its place, in percent of the axis from its low end."""
 
     at: float
     text: str
@@ -23,7 +23,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Linear:
-    """An axis from `low` to `high`, in the unit that is shown; low < high."""
+    """An axis from `low` to `high`, in the unit that is shown, where low < high."""
 
     low: float
     high: float
@@ -33,9 +33,16 @@ class Linear:
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
     def ticks(self, most: float, unit: str = "", least: float = 0.0) -> list[Tick]:
-        """Return ticks at multiples of 2, 5 or 10 times a power of ten, about `most` at most.
+        """Return ticks at multiples of 2, 5 or 10 times a power of ten.
 
-        unit: stands behind each number. least: the smallest step, such as 1 between whole numbers.
+        Parameters
+        ----------
+        most : float
+            The largest number of ticks, approximately.
+        unit : str, optional
+            Text after each number.
+        least : float, optional
+            The smallest step, such as 1 between whole numbers.
         """
         step = max(least, _nice((self.high - self.low) / most))
         exponent = _exponent(max(abs(self.low), abs(self.high)))
@@ -55,23 +62,29 @@ class Logarithmic:
     def ticks(self) -> list[Tick]:
         """Return ticks at powers of ten.
 
-        Where fewer than two are on the axis, their doubles and fives are added; where that is too few, it is multiples.
+        Where fewer than two are on the axis, 2 and 5 times the powers are added. Where that is still too few, the
+        ticks are multiples of one step.
         """
         low, high = 10.0**self.decades.low, 10.0**self.decades.high
         powers = [10.0**i for i in range(math.floor(self.decades.low), math.ceil(self.decades.high) + 1)]
         step = _nice((high - low) / MOST_MULTIPLES)
-        found: list[float] = []
+        on_axis: list[float] = []
         for values in (powers, [f * p for p in powers for f in (1, 2, 5)], _multiples(step, low, high)):
-            found = [v for v in values if low <= v <= high]
-            if len(found) > 1:
+            on_axis = [v for v in values if low <= v <= high]
+            if len(on_axis) > 1:
                 break
-        return [Tick(self.at(v), _written(v, min(v, step), _exponent(v))) for v in found]
+        return [Tick(self.at(v), _written(v, min(v, step), _exponent(v))) for v in on_axis]
 
 
 def linear(values: Iterable[float], from_zero: bool = False) -> Linear:
     """Return an axis that holds all finite values, with a margin at both ends.
 
-    from_zero: begin at zero, unless a value is below it.
+    Parameters
+    ----------
+    values : iterable of float
+        The values, in the unit that is shown.
+    from_zero : bool, optional
+        Whether the axis begins at zero, unless a value is below it.
     """
     finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
@@ -90,7 +103,7 @@ def logarithmic(values: Iterable[float]) -> Logarithmic:
 
 
 def _nice(rough: float) -> float:
-    """Return the least step that is at least `rough`, but for rounding."""
+    """Return the smallest step that is at least `rough`, up to rounding."""
     base = 10.0 ** math.floor(math.log10(rough))
     return next(step * base for step in STEPS if step * base >= rough * (1 - ALIKE))
 

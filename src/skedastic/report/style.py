@@ -1,7 +1,7 @@
-"""How the report's series look: colours, symbols, dashes.
+"""The styles of the report's series: colours, symbols, dashes.
 
-The colours (Okabe and Ito's, those with a contrast of 3 on white and on black) suit light and dark alike. Series differ
-in their symbol or dash too, so that colour is never all that tells them apart.
+The colours are those of Okabe and Ito with a contrast of 3 on white and on black, for light and dark pages. Series
+differ in their symbol or dash too, so that nobody needs colour to tell them apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOISE, KNOWN, FOCUS = "#009e73", "#7f7f7f", "#d55e00"
 
 
 class SeriesStyle(NamedTuple):
-    """How a method looks in charts and tables."""
+    """The style of a method in charts and tables."""
 
     colour: str
     symbol: str
@@ -26,10 +26,10 @@ class SeriesStyle(NamedTuple):
 
 
 def series_styles(names: Iterable[str]) -> dict[str, SeriesStyle]:
-    """Return a look for each name; the first 25 are distinct."""
+    """Return a style for each name; the first 25 are distinct."""
     n = len(COLOURS)
-    found = {}
+    styles = {}
     for i, name in enumerate(dict.fromkeys(names)):
         shape = (i + i // n) % n
-        found[name] = SeriesStyle(COLOURS[i % n], SYMBOLS[shape], GLYPHS[shape], DASHES[shape])
-    return found
+        styles[name] = SeriesStyle(COLOURS[i % n], SYMBOLS[shape], GLYPHS[shape], DASHES[shape])
+    return styles

@@ -1,4 +1,4 @@
-"""How the report writes its numbers."""
+"""Numbers and names as the report writes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from skedastic.evaluation.metric import ABSENT
 
 
 def duration(seconds: float) -> str:
-    """Return a time that one reads at a glance."""
+    """Return a time with its unit: seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -18,10 +18,10 @@ def strength(value: float | None) -> str:
 
 
 def thousands(value: int) -> str:
-    """Return a number of things."""
+    """Return a whole number with a comma at the thousands."""
     return f"{value:,}"
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name in at most `most` characters; long names often differ at their end alone, so that is kept."""
+    """Return a name in at most `most` characters; the end is kept, since long names often differ there alone."""
     return name if len(name) <= most else f"{name[: most - 12]}…{name[-11:]}"

@@ -31,11 +31,9 @@ def calibration(summary: RunSummary, calibrated: bool) -> Calibrate:
     if not calibrated:
         return lambda probabilities: probabilities
     if not summary.target.has_probabilities:
-        raise UserError(
-            "calibrated: this model predicts numbers, and only probabilities can be calibrated; leave it out"
-        )
+        rule = "this model predicts numbers, and only probabilities can be calibrated; leave it out"
+        raise UserError(rule, setting="calibrated", value=calibrated)
     if (temperature := summary.temperature) is None:
-        raise UserError(
-            "calibrated: this run has no temperature, since there was no test set to fit it on; fit again with --test"
-        )
+        rule = "this run has no temperature, since there was no test set to fit it on; fit again with --test"
+        raise UserError(rule, setting="calibrated", value=calibrated)
     return lambda probabilities: with_temperature(probabilities, temperature)

@@ -16,7 +16,13 @@ from skedastic.settings.reading import to_toml
 
 @dataclass(frozen=True, eq=False)
 class Comparison(ComparisonSummary):
-    """The result of `compare`: a `ComparisonSummary` that can be saved."""
+    """The result of `compare`: a `ComparisonSummary` that can be saved.
+
+    Parameters
+    ----------
+    **figures
+        The fields of `ComparisonSummary`.
+    """
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write `config.toml`, `compare.json`, `seeds.jsonl` and `report.html`, all or nothing.

@@ -23,7 +23,7 @@ MOST_PAIRED = 6  # methods, of which every pair is shown
 
 @dataclass(frozen=True, eq=False)
 class ComparisonSummary:
-    """Everything that the figures of a comparison come from, and the figures.
+    """The outcomes of a comparison and its figures.
 
     All accuracies are on the test set, in [0, 1], averaged within groups first. For regression, errors (`rmse`, in the
     target's units) stand for accuracies, and lower is better. A method whose training failed with some seed is left
@@ -47,7 +47,8 @@ class ComparisonSummary:
 
     def __post_init__(self) -> None:
         if not self.methods:
-            raise UserError(next(iter(self.failed.values())))
+            name, why = next(iter(self.failed.items()))
+            raise UserError(why, setting="methods", value=name, given=name)
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ class ComparisonSummary:
 
     @cached_property
     def failed(self) -> dict[str, str]:
-        """The methods whose training failed, and with which seed and why it first did."""
+        """The methods whose training failed, with the first seed that failed and the reason."""
         first = {name: f"seed {o.seed}: {why}" for o in reversed(self.outcomes) for name, why in o.failed.items()}
         return {name: first[name] for name in self.config.methods if name in first}
 
@@ -67,7 +68,7 @@ class ComparisonSummary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be told of the data and of the training; of how many seeds, where it is not of all."""
+        """Notes on the data and on the training; one that is not of all seeds says of how many it is."""
         count = Counter(note for o in self.outcomes for note in o.notes)
         seeds = len(self.outcomes)
         failed = [f"{name} is left out, since its training failed; {why}" for name, why in self.failed.items()]
@@ -77,8 +78,8 @@ class ComparisonSummary:
     def focus(self) -> tuple[str, ...]:
         """The groups whose mean accuracy is the headline; none where the test set of a seed has none of them.
 
-        Those that were named; else those that `noise` and `imbalance` touch; else the quarter of the groups with the
-        largest estimated τ. How well a method does has no say in it.
+        These are the named groups; else the groups that `noise` and `imbalance` touch; else the quarter of the groups
+        with the largest estimated τ. The figures of the methods do not matter for it.
         """
         focus = self.config.focus or self._touched() or self._most_regularized()
         return focus if self._tested(focus) else ()
@@ -107,7 +108,7 @@ class ComparisonSummary:
 
     @cached_property
     def values(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy, or error, by method and part, one value a seed; none where a seed's test set has no group of the part."""
+        """Accuracy, or error, by method and part: one value a seed, or none where a test set lacks the part."""
         rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
         rest = rest if self._tested(rest) else ()
         values: dict[str, dict[str, list[float]]] = {}
@@ -122,16 +123,25 @@ class ComparisonSummary:
         return values
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the pairs of methods to hold against each other, the later named minus the earlier.
+        """Return the pairs of methods whose difference is shown, the later named minus the earlier.
 
-        All of them, or where there are many methods each against the first.
+        Returns
+        -------
+        list of (str, str)
+            All pairs; of more than 6 methods, each with the first.
         """
         names = self.methods  # the last against the first comes first: the headline
         first = 1 if len(names) > MOST_PAIRED else len(names)
         return [(b, a) for i, b in reversed(list(enumerate(names))) for a in names[: min(i, first)]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `compare.json` holds."""
+        """Return the content of `compare.json`.
+
+        Returns
+        -------
+        dict
+            Plain values: the seeds, the focus, mean and interval by method and part, paired differences, failures.
+        """
         methods: dict[str, Any] = {}
         for name, parts in self.values.items():
             methods[name] = {part: mean_interval(v) if v else None for part, v in parts.items()}

@@ -32,7 +32,8 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> An
     calibrate = calibration(result, calibrated)
     opened = open_source(source, schema=result.schema, **result.config.column_roles)
     if opened.groups != result.schema.grouping.names:
-        raise UserError("the training data has groups of its own, and this source has none; name them in the source")
+        rule = "it has no groups, and the training data has groups of its own; name them in the source"
+        raise UserError(rule, setting=source)
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)

@@ -33,7 +33,7 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
     Returns
     -------
     str
-        A sentence: the file, its format, and how near it is to the network.
+        A sentence with the file, its format, and its difference from the network.
 
     Raises
     ------
@@ -43,7 +43,8 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
     check_choice("--format", form, FORMATS)
     source = rows or result.config.source
     if not source:
-        raise UserError("the run's data was given in Python: name rows to check the file on with --rows SOURCE")
+        rule = "the run's data was given in Python; name a source with rows to check the file on"
+        raise UserError(rule, setting="--rows")
     x = encoded(result, next(open_unlabelled(source, result.schema, result.roles).parts()))
     assert isinstance(x, Tensor)
     parity = export_network(result.net, x[:CHECKED], Path(out), form, force=force)

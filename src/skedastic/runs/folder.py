@@ -32,7 +32,7 @@ COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether skedastic wrote this folder and everything in it: a run, whole or not, or a comparison; nothing else."""
+    """Return whether skedastic wrote everything in a folder: a run, whole or not, or a comparison."""
     names = {path.name for path in folder.iterdir()}
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
@@ -43,9 +43,19 @@ def is_ours(folder: Path) -> bool:
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:
-    """Return the folder to write to; refuse one that can't be written, or that holds something.
+    """Return the folder to write to.
 
-    With `force`, a folder that skedastic wrote may be replaced; nothing else ever is.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder. One that holds something is refused.
+    force : bool
+        Whether the folder may be replaced where skedastic wrote it; no other folder ever is.
+
+    Raises
+    ------
+    UserError
+        The folder can't be written, or holds something.
     """
     path = Path(folder)
     try:
@@ -57,34 +67,51 @@ def free_folder(folder: str | Path, force: bool) -> Path:
     except UserError:
         raise
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        raise UserError(f"--out {str(path)!r} can't be written ({_reason(error)}); name another folder") from None
+        raise _not_written(path, f"can't be written ({_reason(error)}); name another folder") from None
     return path
 
 
 def check_run(folder: str | Path, *needed: str) -> None:
-    """Raise UserError where a folder is no run: one of the files that are needed of it is not there."""
-    if not all((Path(folder) / name).is_file() for name in needed):
-        raise UserError(
-            f"{str(folder)!r} is not a run folder: it has no {' and '.join(needed)}; name one that fit wrote"
-        )
+    """Raise UserError where a folder is no run: it lacks one of the files that are needed."""
+    if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
+        rule = f"not a run folder, since it has no {' and no '.join(missing)}; name one that fit wrote"
+        raise UserError(rule, setting=str(folder))
 
 
 def check_new_file(path: Path, force: bool) -> None:
     """Raise UserError where something is at `path`, unless it is a file that may be replaced."""
     if path.is_dir() or (path.exists() and not force):
-        raise UserError(f"--out {str(path)!r} is there already; name another file, or replace it with --force")
+        raise _not_written(path, "it is there already; name another file, or replace it with --force")
 
 
 def check_new_table(path: Path, force: bool) -> None:
-    """Raise UserError as `check_new_file` does, and where the ending is of no table that is written here."""
+    """Raise UserError as `check_new_file` does, and where the ending is that of no table."""
     if path.suffix.lower() not in TABLES:
-        raise UserError(f"--out {str(path)!r}: the name must end in {', '.join(TABLES)}")
+        raise _not_written(path, f"the name must end in {', '.join(TABLES)}")
     check_new_file(path, force)
 
 
 @contextmanager
 def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
-    """Lend a temporary folder beside `folder`; it takes that name when the block ends well, and vanishes when not."""
+    """Lend a temporary folder; it takes the name `folder` when the block ends well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to write. One that holds something is refused.
+    force : bool, optional
+        Whether to replace the folder where skedastic wrote it.
+
+    Yields
+    ------
+    Path
+        The temporary folder, beside `folder`.
+
+    Raises
+    ------
+    UserError
+        The folder can't be written; nothing is changed then.
+    """
     path = free_folder(folder, force).resolve()
     absent = [parent for parent in path.parents if not parent.exists()]
     new = None
@@ -95,7 +122,7 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
         new.chmod(0o755)
         _take_the_place(new, path)
     except OSError as error:
-        raise UserError(f"writing {str(folder)!r} failed ({_reason(error)}); nothing was changed") from None
+        raise _not_written(Path(folder), f"writing it failed ({_reason(error)}); nothing was changed") from None
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
@@ -111,18 +138,34 @@ def unfinished(folder: str | Path) -> Path:
 
 
 def resumable(folder: str | Path) -> Path:
-    """Return the configuration of the run `folder` that was interrupted; refuse where there is none."""
+    """Return the configuration of the interrupted run `folder`. Raises UserError where there is none."""
     config = unfinished(folder) / "config.toml"
     if not config.is_file():
-        raise UserError(f"--resume {str(folder)!r}: no interrupted run is there (no {str(config)!r}); fit it instead")
+        rule = f"no interrupted run is there (no {str(config)!r}); fit it instead"
+        raise UserError(rule, setting="--resume", value=str(folder), given=f"--resume {str(folder)!r}")
     return config
 
 
 @contextmanager
 def written_file(path: Path, force: bool = False) -> Iterator[Path]:
-    """Lend a name of the same ending in a temporary folder beside `path`; what is written there takes its place when the block ends well.
+    """Lend a temporary file; it takes the name `path` when the block ends well, and vanishes otherwise.
 
-    Raises UserError where something is there (unless it is a file and `force`), and where nothing can be written.
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    force : bool, optional
+        Whether to replace a file that is there.
+
+    Yields
+    ------
+    Path
+        The temporary file, of the same ending, in a folder beside `path`.
+
+    Raises
+    ------
+    UserError
+        Something is there and may not be replaced, or the file can't be written.
     """
     check_new_file(path, force)
     try:
@@ -132,24 +175,41 @@ def written_file(path: Path, force: bool = False) -> Iterator[Path]:
             temporary.chmod(0o644)
             temporary.rename(path)
     except OSError as error:
-        raise UserError(f"--out {str(path)!r} can't be written ({_reason(error)}); name another file") from None
+        raise _not_written(path, f"can't be written ({_reason(error)}); name another file") from None
 
 
 @contextmanager
 def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = False) -> Iterator[Path]:
-    """Lend the folder for the checkpoints of the run `folder`; it goes when the block ends well.
+    """Lend the folder for the checkpoints of a run; it goes when the block ends well, and stays otherwise.
 
-    It stays when the block is interrupted, so that the run can be resumed. Raises UserError where something is there
-    and neither `resume` nor `force`.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder of the run.
+    resume : bool, optional
+        Whether to go on with the checkpoints that are there.
+    force : bool, optional
+        Whether to replace the checkpoints that are there.
+
+    Yields
+    ------
+    Path
+        The folder, as `unfinished` names it.
+
+    Raises
+    ------
+    UserError
+        Something is there, and neither `resume` nor `force` was given.
     """
     path = unfinished(folder)
     if not resume and path.exists():
         if not force:
-            raise UserError(
-                f"{str(path)!r} is a run that was interrupted; go on with --resume {folder}, or start anew with --force"
-            )
+            way = f"go on with --resume {folder}, or start from scratch with --force"
+            raise _not_written(Path(folder), f"this run was interrupted (in {str(path)!r}); {way}")
         if not path.is_dir() or not is_ours(path):
-            raise UserError(f"{str(path)!r} is in the way and not of skedastic's making; name another --out")
+            raise _not_written(
+                Path(folder), f"{str(path)!r} is in the way, and skedastic did not write it; name another"
+            )
         shutil.rmtree(path)
     yield path
     shutil.rmtree(path, ignore_errors=True)
@@ -157,20 +217,24 @@ def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = 
 
 def _check_free(path: Path, force: bool) -> None:
     if path.exists() and not path.is_dir():
-        raise UserError(f"--out {str(path)!r} is a file; name a folder that does not exist yet")
+        raise _not_written(path, "it is a file; name a folder that does not exist yet")
     if Path.cwd().is_relative_to(path.resolve()):
-        raise UserError(f"--out {str(path)!r} is where you are, or above it; name a folder that does not exist yet")
+        raise _not_written(path, "it is where you are, or above it; name a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
         if not force:
-            raise UserError(f"--out {str(path)!r} exists and is not empty; name another, or replace it with --force")
+            raise _not_written(path, "it exists and is not empty; name another, or replace it with --force")
         if not is_ours(path):
-            raise UserError(
-                f"--out {str(path)!r} holds what skedastic did not write, so --force does not replace it; name another"
-            )
+            rule = "it holds files that skedastic did not write, so --force does not replace it; name another"
+            raise _not_written(path, rule)
+
+
+def _not_written(path: Path, rule: str) -> UserError:
+    """Return the error for a file or a folder that can't be written."""
+    return UserError(rule, setting="--out", value=str(path), given=f"--out {str(path)!r}")
 
 
 def _take_the_place(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; what is there goes only when that has worked."""
+    """Rename `new` to `path`; the folder that is there goes only when that has worked."""
     if not path.exists():
         new.rename(path)
         return

@@ -18,7 +18,7 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     ----------
     summary : RunSummary
     top : int, optional
-        How many, at least 0; by default all labels that are called an issue.
+        Rows to return, at least 0; by default all labels that are called an issue.
 
     Returns
     -------
@@ -32,9 +32,8 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     """
     issues = summary.label_issues
     if issues is None:
-        raise UserError(
-            "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
-        )
+        rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
+        raise UserError(rule, setting="estimate.kind", value=summary.config.estimate.kind or "none")
     chosen = issues[issues["is_issue"]] if top is None else issues.head(top)
     chosen = chosen.rename(columns={"index": "row"}).reset_index(drop=True)
     chosen.insert(list(chosen.columns).index("given") + 1, "corrected", "")

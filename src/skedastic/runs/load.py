@@ -31,7 +31,7 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
     Returns
     -------
     Result
-        It predicts as the saved one did, and it is saved again without a loss.
+        It predicts as the saved one did, and saving it again gives the same files.
 
     Raises
     ------
@@ -48,12 +48,17 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
 
 
 def load_summary(folder: str | Path) -> RunSummary:
-    """Return the figures of the run that `Result.save` wrote. No network is built, and none need be there.
+    """Return the figures of the run that `Result.save` wrote. The network is not read.
 
     Parameters
     ----------
     folder : str or Path
         The folder of the run.
+
+    Returns
+    -------
+    RunSummary
+        The figures, which a report, a model card and a comparison are made of.
 
     Raises
     ------
@@ -68,22 +73,21 @@ def load_summary(folder: str | Path) -> RunSummary:
 def _state(path: Path) -> dict[str, Any]:
     state: dict[str, Any] = json.loads((path / STATE).read_text("utf-8"))
     if state.get("format") != FORMAT:
-        raise UserError(
-            f"it was written by another version (format {state.get('format')}, and here {FORMAT}); fit again"
-        )
+        written = state.get("format")
+        rule = f"another version wrote it (format {written}, and here {FORMAT}); fit again"
+        raise UserError(rule, setting=STATE, value=written, given=STATE)
     return state
 
 
 @contextmanager
 def _one_line(path: Path, *needed: str) -> Iterator[None]:
-    """Say in one line what is wrong with a folder, within this context; first, whether the files it needs are there."""
+    """Turn every error of a folder that is read in this context into a UserError of one line."""
     check_run(path, *needed)
     try:
         yield
     except UserError as error:
-        raise UserError(f"{str(path)!r} can't be loaded: {error}") from None
+        raise (error if error.setting.startswith(str(path)) else error.at(str(path))) from None
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{str(path)!r} is a damaged run folder ({type(error).__name__}: {reason}); restore it, or fit again"
-        ) from None
+        rule = f"the run folder is damaged ({type(error).__name__}: {reason}); restore it, or fit again"
+        raise UserError(rule, setting=str(path)) from None

@@ -27,7 +27,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
         "## Data",
         *_data(summary),
         "## How it was trained",
-        "\n".join(f"- {what}: {value}" for what, value in report.asked),
+        "\n".join(f"- {name}: {value}" for name, value in report.asked),
         f"To do it again: `{report.command}`",
         "## Figures",
         _figures(report),
@@ -43,9 +43,9 @@ def model_card(summary: RunSummary, folder: Path) -> str:
 
 def _front_matter(summary: RunSummary) -> str:
     task = summary.target.task
-    what = {"table": f"tabular-{task}", "text": f"text-{task}", "image": f"image-{task}"}[summary.kind]
+    kind = {"table": "tabular", "text": "text", "image": "image"}[summary.kind]
     tags = "\n".join(f"- {tag}" for tag in ("label-noise", "class-imbalance", summary.method.card.name))
-    return f"---\nlibrary_name: skedastic\npipeline_tag: {what}\ntags:\n{tags}\n---"
+    return f"---\nlibrary_name: skedastic\npipeline_tag: {kind}-{task}\ntags:\n{tags}\n---"
 
 
 def _data(summary: RunSummary) -> list[str]:
@@ -140,7 +140,7 @@ def _limits(summary: RunSummary) -> list[str]:
         limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
     if summary.temperature is not None:
         limits.append(
-            f"- Its probabilities are not calibrated; `--calibrated` divides their logarithms by {summary.temperature:.3g}, "
-            "fitted on the labels of the test rows as they were given."
+            "- Its probabilities are not calibrated; `--calibrated` divides their logarithms by "
+            f"{summary.temperature:.3g}, fitted on the labels of the test rows as they were given."
         )
     return ["\n".join(limits)]

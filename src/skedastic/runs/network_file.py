@@ -4,7 +4,7 @@
     onnx           a .onnx file with one input `x` and one output `output`: onnxruntime and many others
     safetensors    the weights alone, by the names of the network's parameters
 
-x is what the run's encoder makes of a row: standardized numbers, ids and tokens, or pixels. The number of rows is free.
+x is the output of the run's encoder: standardized numbers, ids and tokens, or pixels. The number of rows is free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skedastic.runs.folder import written_file
 
 Format = Literal["torch-export", "onnx", "safetensors"]
 FORMATS: tuple[str, ...] = get_args(Format)
-NEEDS_EXTRA = "an ONNX file needs the packages onnx, onnxscript and onnxruntime; pip install 'skedastic[onnx]'"
+NEEDS_EXTRA = "this needs the packages onnx, onnxscript and onnxruntime; pip install 'skedastic[onnx]'"
 OPSET = 20
 ENDINGS = {"torch-export": ".pt2", "onnx": ".onnx", "safetensors": ".safetensors"}
 Run = Callable[[Tensor], Tensor]
@@ -35,7 +35,15 @@ Run = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Parity:
-    """How near the file is to the network: the largest difference of an output, relative where outputs are above 1."""
+    """How near a file is to its network.
+
+    Parameters
+    ----------
+    rows : int
+        The rows that both were run on.
+    difference : float
+        The largest difference of an output, relative where outputs are above 1.
+    """
 
     rows: int
     difference: float
@@ -44,25 +52,48 @@ class Parity:
 def export_network(
     net: nn.Module, x: Tensor, path: Path, form: str, *, tolerance: float = 1e-4, force: bool = False
 ) -> Parity:
-    """Write a network as a file of format `form`, and return how near it is on the rows x [n, ...].
+    """Write a network as a file that others can run. The network is left as it is.
 
-    The file is run on all rows at once and on one alone; it is there only if no output differs by more than `tolerance`
-    (relative to outputs above 1). The network is left as it is. Raises UserError for an unknown format, no rows, a
-    file that is there (unless `force`), a missing package, a network that can't be written so, and one that differs.
+    The file is run on all rows at once and on one alone; it is there only if every output is near the network's.
+
+    Parameters
+    ----------
+    net : Module
+        The network.
+    x : Tensor
+        Inputs to check the file on, [n, ...].
+    path : Path
+        The file to write.
+    form : str
+        "torch-export", "onnx" or "safetensors".
+    tolerance : float, optional
+        The largest difference of an output that is allowed, relative where outputs are above 1.
+    force : bool, optional
+        Whether to replace a file that is there.
+
+    Returns
+    -------
+    Parity
+        How near the file is to the network.
+
+    Raises
+    ------
+    UserError
+        The format is unknown, there are no rows, the file is there, a package is missing, the network can't be
+        written so, or an output differs by more than `tolerance`.
     """
     check_choice("--format", form, FORMATS)
     if len(x) == 0:
-        raise UserError("export: there are no rows to check the file on; give a source with some")
+        raise UserError("there are no rows to check the file on; name a source with some", setting="--rows")
     still = copy.deepcopy(net).to("cpu").eval()
     with written_file(path, force) as whole, _quiet():
         temporary = whole.with_name(f"net{ENDINGS[form]}")  # torch goes by the ending
         run = {"torch-export": _torch_export, "onnx": _onnx, "safetensors": _safetensors}[form](still, x, temporary)
         parity = _parity(still, run, x)
         if not parity.difference <= tolerance:
-            raise UserError(
-                f"{form}: an output differs by {parity.difference:.2g} from the network's, and {tolerance:g} is allowed; nothing "
-                "was written: take another format"
-            )
+            by = f"by {parity.difference:.2g} from the network's, and {tolerance:g} is allowed"
+            rule = f"an output differs {by}; nothing was written: take another format"
+            raise UserError(rule, setting="--format", value=form)
         temporary.rename(whole)
     return parity
 
@@ -83,7 +114,7 @@ def _onnx(net: nn.Module, x: Tensor, path: Path) -> Run:
         import onnxruntime
         import onnxscript  # noqa: F401  # torch asks for it
     except ImportError:
-        raise UserError(NEEDS_EXTRA) from None
+        raise UserError(NEEDS_EXTRA, setting="--format", value="onnx") from None
     try:
         program: Any = torch.onnx.export(
             net,
@@ -126,13 +157,14 @@ def _parity(net: nn.Module, run: Run, x: Tensor) -> Parity:
 
 
 def _two(x: Tensor) -> Tensor:
-    """Return two rows: the exporter takes a dimension of one for fixed."""
+    """Return two rows, since the exporter takes a dimension of one for fixed."""
     return x[:2] if len(x) > 1 else torch.cat([x, x])
 
 
 def _not_exported(form: str, error: Exception) -> UserError:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return UserError(f"the network can't be written as {form}: {reason[:200]}; take --format safetensors")
+    rule = f"the network can't be written so ({reason[:200]}); take --format safetensors"
+    return UserError(rule, setting="--format", value=form)
 
 
 @contextmanager

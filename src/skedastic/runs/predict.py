@@ -52,7 +52,7 @@ def predict_source(
     force : bool, optional
         Whether to replace the file.
     progress : callable, optional
-        Is told the word "predict", the rows done and all rows.
+        Is told the word "predict", the number of rows done, and of all rows.
 
     Returns
     -------

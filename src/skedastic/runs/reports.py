@@ -80,7 +80,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
     first, table, metric = outcomes[0], comparison.to_dict(), comparison.metric
     stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
-    # of the methods that treat groups with a strength, the last one's is shown
+    # the strength of the last method that has one is shown
     strengths = next((s for m in reversed(methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
     for i, name in enumerate(first.groups):
@@ -152,8 +152,9 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
         ("Strength", _strength(config.method.get("strength"), history)),
         (
-            "Budget",
-            f"{config.train.epochs} epochs, batches of {config.train.batch_size}, {config.train.optimizer} at {config.train.lr}",
+            "Training",
+            f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
+            f"{config.train.optimizer} at {config.train.lr}",
         ),
         (
             "Noise estimate",
@@ -166,7 +167,7 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
 
 
 def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
-    """Return the strength that was asked for; where training chose it, the course that it took."""
+    """Return the strength that was asked for; where training chose it, its course."""
     chosen = [row for row in history if "strength" in row]
     if not chosen:
         return None if asked is None else str(asked)
@@ -181,13 +182,13 @@ def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
-    """Mean loss and accuracy by epoch over the runs; of those that differ in their stages, of the last stage alone."""
+    """Return mean loss and accuracy by epoch over the runs; of the last stage alone where the stages differ."""
     if len({tuple(row["stage"] for row in history) for history in histories}) > 1:
         histories = [[row for row in history if row["stage"] == history[-1]["stage"]] for history in histories]
     curves = {}
     for key in ("loss", "accuracy"):
-        seen = [[row[key] for row in history if key in row] for history in histories]  # a stage may train nothing
-        curves[key] = [float(np.mean([v for v in values if v is not None])) for values in zip_longest(*seen)]
+        rows = [[row[key] for row in history if key in row] for history in histories]  # a stage may train nothing
+        curves[key] = [float(np.mean([v for v in values if v is not None])) for values in zip_longest(*rows)]
     return {key: values for key, values in curves.items() if values}
 
 
@@ -208,7 +209,7 @@ def _interval(score: Score) -> Interval:
 
 
 def _of(row: dict[str, Any]) -> Interval:
-    """A mean with its interval; NaN ends where one seed gives none."""
+    """Return a mean with its interval, whose ends are NaN where one seed gives none."""
     low, high = (math.nan if row[end] is None else row[end] for end in ("low", "high"))
     return Interval(mean=row["mean"], low=low, high=high)
 

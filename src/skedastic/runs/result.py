@@ -54,7 +54,7 @@ class Result(RunSummary):
         clusters: Clusters | None,
         checkpoints: Path | None = None,
     ) -> Result:
-        """Return the result that has these figures and this network; the parameters are the fields."""
+        """Return the result that has the figures of `summary`; the other parameters are the fields."""
         figures = {f.name: getattr(summary, f.name) for f in fields(RunSummary)}
         return cls(**figures, trained=trained, encoder=encoder, clusters=clusters, checkpoints=checkpoints)
 
@@ -82,7 +82,7 @@ class Result(RunSummary):
             The model predicts numbers, or the features are not like those of `fit`.
         """
         if not self.target.has_probabilities:
-            raise UserError("predict_proba: this model predicts numbers, not classes; use predict")
+            raise UserError("this model predicts numbers, not classes; use predict", setting="predict_proba")
         probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
         return probabilities
 
@@ -137,7 +137,6 @@ class Result(RunSummary):
 
     def _own_checkpoints(self) -> Path | None:
         if self.checkpoints is not None and not (self.checkpoints / CHECKPOINTS).is_dir():
-            raise UserError(
-                f"the run's checkpoints are no longer in {str(self.checkpoints)!r}; say with checkpoints= where they are"
-            )
+            rule = "the run's checkpoints are no longer there; say with checkpoints= where they are"
+            raise UserError(rule, setting="checkpoints", value=str(self.checkpoints))
         return self.checkpoints

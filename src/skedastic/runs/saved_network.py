@@ -124,9 +124,8 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
 
 def _make_net(summary: RunSummary, encoder: Encoder, model: MakeNet | None) -> MakeNet:
     if model is None and isinstance(summary.config.model, OwnModel):
-        raise UserError(
-            "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
-        )
+        rule = "this run was fitted with a network of your own; give the function that makes it: load(folder, model=…)"
+        raise UserError(rule, setting="model")
     return model or make_network(summary.config, encoder, summary.target.outputs)
 
 
@@ -134,11 +133,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise UserError(f"{str(path)!r} is damaged ({error}); restore it, or fit again") from None
+        raise UserError(f"it is damaged ({error}); restore it, or fit again", setting=path.name) from None
 
 
 def _clusters(path: Path, saved: dict[str, Any], task: Task, make_net: MakeNet, like: Trained) -> Clusters:
-    """Return the clusters that are the groups; like: the run's network, of the same units and length of texts."""
+    """Return the clusters that are the groups; `like` is the run's network, of the same units and length of texts."""
     tensors = _tensors(path)
     with torch.random.fork_rng(devices=[]):
         method, state = rebuild(ERM(), task, make_net, saved["stages"])
@@ -149,13 +148,12 @@ def _clusters(path: Path, saved: dict[str, Any], task: Task, make_net: MakeNet, 
 
 def _fill(rebuilt: State, tensors: dict[str, Tensor], file: str) -> None:
     for name, buffer in list(rebuilt.named_buffers()):
-        if buffer.numel() == 0 and name in tensors:  # what is kept of each example has no size without the examples
+        if buffer.numel() == 0 and name in tensors:  # a per-example buffer has no size without the examples
             module, _, key = name.rpartition(".")
             setattr(rebuilt.get_submodule(module), key, torch.empty_like(tensors[name]))
     try:
         rebuilt.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        raise UserError(
-            f"{file} does not fit the network of config.toml ({first}); restore both, or fit again"
-        ) from None
+        rule = f"it does not fit the network of config.toml ({first}); restore both, or fit again"
+        raise UserError(rule, setting=file) from None

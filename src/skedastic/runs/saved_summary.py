@@ -14,6 +14,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Schema
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
+from skedastic.errors import UserError
 from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.report.content import LabelIssue
 from skedastic.runs.summary import RunSummary
@@ -92,7 +93,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         class_count=state["class_count"],
         density=state["density"],
         true_noise=state["true_noise"],
-        group_stats=None if stats is None else GroupStats.from_dict(stats),
+        group_stats=None if stats is None else _group_stats(stats),
         strengths=None if strengths is None else torch.tensor(strengths),
         label_issues=None if stats is None else issues,
         shown_issues=tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
@@ -104,6 +105,13 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         notes=tuple(state["notes"]),
         environment=state["environment"],
     )
+
+
+def _group_stats(stats: dict[str, Any]) -> GroupStats:
+    try:
+        return GroupStats.from_dict(stats)
+    except UserError as error:
+        raise error.at("group_stats.json") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -41,7 +41,7 @@ class SeedOutcome:
         A row for each epoch.
     seconds : dict
         Seconds of training; those of the estimate count where the method needs one.
-    shown_issues : list of Suspect
+    shown_issues : list of LabelIssue
         The label issues that the report shows.
     issue_count : int
         How many labels are called an issue.
@@ -68,7 +68,16 @@ class SeedOutcome:
 
     @classmethod
     def of(cls, seed: int, runs: Mapping[str, RunSummary], failed: Mapping[str, str] | None = None) -> SeedOutcome:
-        """Return the outcome of a seed from its runs by method, at least one, and the methods that failed, and why."""
+        """Return the outcome of a seed.
+
+        Parameters
+        ----------
+        seed : int
+        runs : mapping of str to RunSummary
+            The runs by method, at least one.
+        failed : mapping of str to str, optional
+            The methods whose training failed, and why.
+        """
         first = next(iter(runs.values()))
         return cls(
             seed=seed,
@@ -89,18 +98,39 @@ class SeedOutcome:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise UserError where this can't be how many seeds run at a time."""
+    """Raise UserError for a number of seeds at a time that is negative."""
     if jobs < 0:
-        raise UserError(f"jobs={jobs}: must be at least 1, or 0 for one for each core")
+        raise UserError("must be at least 1, or 0 for one for each core", setting="jobs", value=jobs)
 
 
 def run_seeds(
     run: Callable[[Config], SeedOutcome], config: Config, jobs: int, progress: Progress | None
 ) -> list[SeedOutcome]:
-    """Run every seed of a comparison, `jobs` at a time (0: one for each core), each on one thread.
+    """Run every seed of a comparison, each on one thread.
 
-    One thread, so that a seed gives the same figures however many run at a time. One job runs in this process, more
-    in processes of their own. Raises UserError as a seed does.
+    With one thread, a seed gives the same figures however many run at a time. One job runs in this process; several
+    run in processes of their own.
+
+    Parameters
+    ----------
+    run : callable
+        The function that runs one seed: its configuration has the seed.
+    config : Config
+        The settings of the comparison.
+    jobs : int
+        Seeds to run at a time, at least 1; 0 is one for each core.
+    progress : callable or None
+        Is told the number of seeds done, and of all seeds.
+
+    Returns
+    -------
+    list of SeedOutcome
+        The outcomes in the order of the seeds.
+
+    Raises
+    ------
+    UserError
+        A seed raised it, or `jobs` is negative.
     """
     check_jobs(jobs)
     configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]

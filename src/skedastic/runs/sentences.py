@@ -1,4 +1,4 @@
-"""What came out and what to bear in mind, in sentences: for the report and the terminal."""
+"""Sentences for the report and the terminal: the outcome, and notes on it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
 
-FEW = 30  # counted examples below which a group's estimate is remarked on
+FEW = 30  # counted examples below which a group's estimate gets a note
 
 
 def fit_sentence(summary: RunSummary) -> str:
-    """Say in one sentence what came out of a fit."""
+    """Return the outcome of a fit in one sentence."""
     parts = []
     if summary.metrics:
         value, n, worst = summary.metrics.value, summary.metrics.overall.n, summary.metrics.worst_group
@@ -42,7 +42,7 @@ def fit_sentence(summary: RunSummary) -> str:
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:
-    """Say in one sentence how the last method compares with the first."""
+    """Return the comparison of the last method with the first in one sentence."""
     methods = comparison.methods
     part = "focus" if comparison.focus else "overall"
     where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
@@ -68,7 +68,7 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
 
 
 def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str:
-    """Say the same of errors: lower is better."""
+    """Return the same sentence for errors, where lower is better."""
     methods, values, metric = comparison.methods, comparison.values, comparison.metric
     own = metric.text(float(np.mean(values[methods[-1]][part])))
     if len(methods) == 1:
@@ -92,7 +92,7 @@ def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str
 
 
 def group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:
-    """Say of which groups little is known, and what the estimated noise counts."""
+    """Return notes on the groups of which little is known, and on the meaning of the estimated noise."""
     notes = []
     absent = [g.name for g in groups if g.test == 0]
     if absent and len(absent) < len(groups):
@@ -103,45 +103,44 @@ def group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[st
             notes.append(f"Fewer than {FEW} held-out examples counted, so the noise is uncertain: {_some(few)}.")
         notes += unlearned(stats)
         notes.append(
-            "The estimated noise is the deviation of held-out targets from what was predicted for them: it counts what the "
-            "model can't learn as well as the noise of the targets. Where bins of the target are the groups, it also "
-            "counts that a target is in an outer bin because of its noise."
+            "The estimated noise is the deviation of held-out targets from their predictions: it counts the model's "
+            "own error too. Where bins of the target are the groups, it also counts that a target is in an outer bin "
+            "because of its noise."
             if stats.measure == "variance"
-            else "The estimated noise is the share of held-out examples that are predicted otherwise than labelled, of those "
-            "predicted with confidence: it counts what the model can't learn as well as what was labelled wrong, and is "
-            "too high where groups are rare."
+            else "The estimated noise is the share of confident held-out predictions that disagree with the label: it "
+            "counts the model's own errors too, and is too high where groups are rare."
         )
     return notes
 
 
 def unlearned(stats: GroupStats) -> list[str]:
-    """Warn, in one line, of an estimate that says more of what the model has not learned than of the labels."""
+    """Return a warning, in one line, where the estimate is more about the model's own errors than about the labels."""
     if stats.errors is None:
         return []
     wrong = int(stats.errors.sum()) / max(1, int(stats.counted.sum()))
     if wrong <= 0.5:
         return []
     return [
-        f"{wrong:.0%} of the held-out rows are predicted otherwise than labelled: the estimated noise says as much of what "
-        "the model has not learned as of the labels. Train longer, with more rows or another model, before you trust it."
+        f"The predictions of {wrong:.0%} of the held-out rows disagree with the label: the estimated noise is as much "
+        "the model's own error as the labels'. Train longer, with more rows or another model, before you trust it."
     ]
 
 
 def metric_notes(summary: RunSummary) -> list[str]:
-    """Say what the accuracy of a fit is, or is not."""
+    """Return notes on the meaning of the accuracy of a fit."""
     if summary.metrics is None:
         return [f"There was no test set: nothing is known of the {summary.metric.name}."]
     if summary.true_noise is None and isinstance(summary.config.test, HoldOut):
         return [
-            "The test rows were held out of the same source: where its labels are wrong, so is the accuracy."
+            "The test rows were held out of the same source: wrong labels among them make the accuracy wrong too."
             if summary.metric.percent
-            else "The test rows were held out of the same source: their error holds the noise of their own targets too."
+            else "The test rows were held out of the same source: the error counts the noise of their own targets too."
         ]
     return []
 
 
 def comparison_notes(comparison: ComparisonSummary) -> list[str]:
-    """Say what a comparison holds alike, what its intervals are, and whose suspects are shown."""
+    """Return notes on a comparison: the parts that its methods share, its intervals, the seed of its label issues."""
     notes = []
     if comparison.config.focus and not comparison.focus:
         notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")
@@ -150,9 +149,10 @@ def comparison_notes(comparison: ComparisonSummary) -> list[str]:
         return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
     return [
         *notes,
-        f"The suspect {'labels' if comparison.metric.percent else 'targets'} are those of seed {comparison.outcomes[0].seed}.",
-        "Every seed draws another split, corruption and start; within a seed all methods get the same, and the same "
-        f"budget. Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
+        f"The {'label' if comparison.metric.percent else 'target'} issues are of seed {comparison.outcomes[0].seed}.",
+        "Every seed draws another split, other corruption and other initial weights; within a seed these are equal for "
+        "all methods, as the training configuration is. "
+        f"Intervals are 95 % t-intervals over {n} seeds; differences are paired.",
     ]
 
 

@@ -20,7 +20,7 @@ from skedastic.settings.config import Config
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunSummary:
-    """Everything that the figures of a run come from. A `Result` is one that also has the network.
+    """The figures of a run, and the values that they come from. A `Result` is one that also has the network.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ class RunSummary:
         Density of each group, [G], as in `GroupStats`.
     true_noise : list or None
         Share of wrong labels of each group, [G] in [0, 1]; for regression, mean squared difference between the target
-        and the true target. For evaluation only. None where the truth is not known, as a whole or of a group.
+        and the true target. For evaluation only. None where the truth is not known, of the whole or of a group.
     group_stats : GroupStats or None
         Estimated noise and density of each group; None where nothing was estimated.
     strengths : Tensor or None
         Enforced strength λτ_g of each group, [G], float32, at least 0; None for methods without.
     label_issues : DataFrame or None
         Held-out training examples, the label that is most probably wrong first; None where nothing was estimated.
-    shown_issues : tuple of Suspect
-        The first of them as the report shows them, with their pictures or cells.
+    shown_issues : tuple of LabelIssue
+        The first label issues as the report shows them, with their pictures or cells.
     metrics : ClassificationMetrics, RegressionMetrics or None
         Metrics of the test set; None without one.
     predictions : DataFrame
@@ -116,5 +116,5 @@ class RunSummary:
 
     @property
     def issue_count(self) -> int:
-        """How many labels are called an issue; 0 where nothing was estimated."""
+        """The number of labels that are called an issue; 0 where nothing was estimated."""
         return 0 if self.label_issues is None else int(self.label_issues["is_issue"].sum())

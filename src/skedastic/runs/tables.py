@@ -16,7 +16,15 @@ from skedastic.runs.folder import check_new_table, written_file
 
 
 class TableWriter:
-    """Writes frames as one table: Parquet, or CSV, or JSON lines."""
+    """Write frames as one table: Parquet, CSV or JSON lines.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    ending : str
+        ".parquet", ".csv" or ".jsonl".
+    """
 
     def __init__(self, path: Path, ending: str) -> None:
         self.path, self.ending = path, ending
@@ -42,10 +50,19 @@ class TableWriter:
 
 @contextmanager
 def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
-    """Lend a writer of frames; `out` is there only when all of them are written.
+    """Lend a writer of frames; the file is there only when all frames are written.
 
-    Raises UserError for another ending than .csv, .parquet or .jsonl, a file that is there (unless `force`), and where nothing
-    can be written.
+    Parameters
+    ----------
+    out : str or Path
+        The file to write: .csv, .parquet or .jsonl.
+    force : bool
+        Whether to replace a file that is there.
+
+    Raises
+    ------
+    UserError
+        The ending is another, the file is there, or it can't be written.
     """
     path = Path(out)
     check_new_table(path, force)
@@ -58,6 +75,6 @@ def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
 
 
 def write_frame(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
-    """Write a frame into a .csv, .parquet or .jsonl file, whole or not at all. Raises UserError."""
+    """Write a frame into one file, whole or not at all; parameters and UserError are those of `writing`."""
     with writing(out, force) as writer:
         writer.write(frame)

@@ -1,1 +1,1 @@
-"""The machine: processes, the memory allocator, and what the figures were computed with."""
+"""The machine: processes, the memory allocator, discovery of modules, versions and hardware."""

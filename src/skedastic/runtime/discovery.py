@@ -1,4 +1,4 @@
-"""Things are found by walking their package: a file in it is all that a new loss, method or model takes."""
+"""Discovery of modules by walking their package: a new loss, method or model needs nothing but its file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 def modules_of(package: str) -> Iterator[ModuleType]:
-    """Yield the modules that stand in a package itself, in the order of their names; each is imported."""
+    """Yield the modules of a package, without sub-packages, in the order of their names; each is imported."""
     for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
         if not module.ispkg:
             yield import_module(module.name)
 
 
 def file_name(module: ModuleType) -> str:
-    """Return the name that a user gives to what a module holds, such as "cross-entropy"."""
+    """Return the name that users write for the class of a module, such as "cross-entropy"."""
     return module.__name__.rpartition(".")[2].replace("_", "-")
 
 

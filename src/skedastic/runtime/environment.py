@@ -1,21 +1,17 @@
-"""What the figures of a run were computed with."""
+"""The versions and the hardware of a run."""
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import TYPE_CHECKING
 
 import torch
 
 from skedastic.version import __version__
 
-if TYPE_CHECKING:
-    pass
-
 
 def environment() -> dict[str, str]:
-    """Return what the figures were computed with."""
+    """Return the versions and the hardware that figures are computed with."""
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return {
         "skedastic": __version__,

@@ -5,7 +5,7 @@
 
     __getattr__, __dir__ = lazy(__name__)
 
-Each name is said once: the block that editors and mypy read tells where it is found.
+Each name is stated once, in the block that editors and mypy read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     Returns
     -------
     tuple of callables
-        The first raises AttributeError for a name that is neither in the block `if TYPE_CHECKING` nor a module of the package.
+        The first raises AttributeError for a name that is neither in the block `if TYPE_CHECKING` nor a module of the
+        package.
     """
 
     def get(name: str) -> Any:

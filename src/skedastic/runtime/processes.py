@@ -30,10 +30,24 @@ Outcome = TypeVar("Outcome")
 def mapped(
     run: Callable[[Item], Outcome], items: Sequence[Item], at_once: int
 ) -> AbstractContextManager[Iterator[Outcome]]:
-    """Lend the outcomes of `run` on each of `items`, as they come, `at_once` at a time.
+    """Lend the outcomes of a function on many items, in the order in which they are done.
 
-    Torch has one thread for each, since the last digits of a sum depend on how many share it. When the block is left
-    early, whatever the reason, the processes are ended and not waited for.
+    Torch has one thread for each item, since the last digits of a sum depend on the number of threads. When the block
+    is left early, for any reason, the processes are ended at once.
+
+    Parameters
+    ----------
+    run : callable
+        The function; with several processes, it and its outcomes are pickled.
+    items : sequence
+        The items.
+    at_once : int
+        Items at a time, at least 1: one runs in this process, several run in processes of their own.
+
+    Raises
+    ------
+    UserError
+        A process died, or `run` raised it.
     """
     return _here(run, items) if at_once == 1 else _in_processes(run, items, at_once)
 
@@ -59,7 +73,8 @@ def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once
                 futures += [pool.submit(run, item) for item in items]
             yield (future.result() for future in as_completed(futures))
         except BrokenProcessPool:
-            raise UserError("a process died, most likely for want of memory; try fewer jobs, or one") from None
+            rule = "a process died, most likely for want of memory; try fewer jobs, or one"
+            raise UserError(rule, setting="jobs", value=at_once) from None
         finally:
             pool.shutdown(kill_workers=not all(future.done() for future in futures))
 

@@ -1,4 +1,4 @@
-"""Configuration: everything that decides a run, in one frozen dataclass; `settings.reading` reads and writes it."""
+"""Configuration: one frozen dataclass decides a run; `settings.reading` reads and writes it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ SEEDS = "[0, 2147483647]"
 class Estimation(Configurable):
     """How the noise of the groups is estimated.
 
-    "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' error rates toward each other
-    (empirical Bayes). "paper" trains on one random half and counts all errors on the other (Algorithm 1). "annotators" takes
-    the disagreement of annotators for it, and trains nothing. None is for methods that need no estimate. A quarter of the
-    epochs leaves the ranking of the groups as it is (benchmarks/estimate_budget.py).
+    "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' error rates toward each
+    other (empirical Bayes). "paper" trains on one random half and counts all errors on the other (Algorithm 1).
+    "annotators" takes the disagreement of annotators for the noise, and trains nothing. None is for methods that need
+    no estimate. A quarter of the epochs leaves the ranking of the groups as it is (benchmarks/estimate_budget.py).
     """
 
     section: ClassVar[str | None] = "estimate"
 
     kind: EstimateKind | None = setting(
         "cross-fit",
-        "how noise is estimated: each example held out once, on one random half as in the paper, from annotators, or not at "
-        "all",
+        "how noise is estimated: each example held out once, on one random half as in the paper, from annotators, or "
+        "not at all",
     )
     folds: int = setting(2, "folds of cross-fit; every example is held out once", "[2, inf)")
     counted: Counted = setting(
@@ -45,13 +45,19 @@ class Estimation(Configurable):
     )
     epochs: float | None = setting(
         None,
-        "epochs of each estimating model, as a fraction of the training configuration's; by default all for paper and a "
-        "quarter for cross-fit, but at least 5 where the training configuration has as many",
+        "epochs of each estimating model, as a fraction of the training configuration's; by default all for paper and "
+        "a quarter for cross-fit, but at least 5 where the training configuration has as many",
         "(0, 10]",
     )
 
     def epochs_of(self, training: TrainingConfig) -> int:
-        """Return the epochs of an estimating model."""
+        """Return the epochs of an estimating model.
+
+        Parameters
+        ----------
+        training : TrainingConfig
+            The training configuration, whose epochs are the whole.
+        """
         fraction = self.epochs or (1.0 if self.kind == "paper" else QUARTER)
         return max(min(LEAST_EPOCHS, training.epochs), round(training.epochs * fraction))
 
@@ -62,20 +68,24 @@ def _har() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ColumnSettings):
-    """Everything that decides a run."""
+    """All settings of a run.
+
+    A field that is a table, such as `train`, has settings of its own: `[train]` in a file, `--set train.lr=0.1` on the
+    command line.
+    """
 
     source: str | None = setting(None, "file, folder or built-in set to learn from; none where data is given in Python")
     labels: str | None = setting(None, "file of corrected labels, which take the place of the source's")
-    test: DataApart = setting(HoldOut(0.2), "what is tested on: a share of the rows to hold out, a file, or none")
+    test: DataApart = setting(HoldOut(0.2), "test data: a share of the rows to hold out, a file, or none")
     reference: DataApart = setting(
         Nothing(),
-        "trusted examples, which mw-net, l2rw and their kin learn from: a file, or a share of the training rows to set apart "
-        "before anything is corrupted, as many of each class",
+        "trusted examples, which mw-net, l2rw and their kin learn from: a file, or a share of the training rows to set "
+        "apart before anything is corrupted, as many of each class",
     )
     noise: str | None = setting(
         None,
-        'noise to corrupt training labels with: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2"; #3 is the class at '
-        "position 3, from 0",
+        'noise to corrupt training labels with: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2"; #3 is the class '
+        "at position 3, from 0",
     )
     imbalance: str | None = setting(
         None, 'imbalance to make by removing training examples: "step:10:1,3,8", "longtail:100"'
@@ -83,9 +93,10 @@ class Config(ColumnSettings):
     limit: int | None = setting(None, "training examples to use, drawn by seed; by default all", "[2, inf)")
     seed: int = setting(0, "seed of the split, the initial weights and the batches", SEEDS)
     checkpoint_every: float = setting(
-        60.0, "least seconds between two checkpoints of a fit, at the end of an epoch; inf is at the end of each stage only",
+        60.0,
+        "least seconds between two checkpoints of a fit, at the end of an epoch; inf is at the end of each stage only",
         "[0, inf]",
-    )  # fmt: skip
+    )
     method: Mapping[str, Any] = setting(meaning="method by its name, with its settings beside it", factory=_har)
     model: ModelChoice = setting(NamedModel(), "model by its name, with its options beside it")
     tokens: TextSettings = setting(meaning="how text becomes tokens", factory=TextSettings)
@@ -113,25 +124,23 @@ class Config(ColumnSettings):
 
     @property
     def clusters(self) -> int | None:
-        """How many clusters each class is put into, where these are the groups."""
+        """The number of clusters of each class, where clusters are the groups; else None."""
         return clusters_asked(self.groups)
 
     def _check_clusters(self) -> None:
         if self.clusters is None:
             return
         if self.estimate.kind != "cross-fit":
-            rule = (
-                "clusters are found by the networks that estimate the noise, each on rows that it was not trained on; take "
-                f"estimate.kind=cross-fit, not {self.estimate.kind or 'none'}"
-            )
+            networks = "the networks that estimate the noise find the clusters, each on rows that were held out of it"
+            rule = f"{networks}; take estimate.kind=cross-fit, not {self.estimate.kind or 'none'}"
             raise UserError(rule, setting="groups", value=self.groups)
         for name in ("bins", "focus"):
             if getattr(self, name):
                 rule = "the groups are clusters, which are not known beforehand; leave it out"
-                raise UserError(rule, setting=name, value=getattr(self, name))
+                raise UserError(rule, setting=name, value=self.bins if name == "bins" else ",".join(self.focus))
 
     @property
     def column_roles(self) -> dict[str, Any]:
-        """What it says of the columns of a source, as the fields of `ColumnSettings`; clusters are in no column."""
+        """The settings of the columns of a source: the fields of `ColumnSettings`. Clusters are in no column."""
         roles = {field.name: getattr(self, field.name) for field in dataclasses.fields(ColumnSettings)}
         return roles if self.clusters is None else roles | {"groups": None}

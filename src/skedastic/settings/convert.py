@@ -1,7 +1,8 @@
 """From plain data, such as TOML gives, to a dataclass: every key known, every value of its field's type.
 
-A misspelled key gets the nearest right one, a value of the wrong type says what was expected: nothing is swallowed. Fields
-that hold a loss, class weights, a sampler, a head or a method are named, with settings: `FAMILIES`.
+The error for a misspelled key suggests the nearest right one, and the error for a value of the wrong type says the
+right type: nothing is swallowed. Fields that hold a loss, class weights, a sampler, a head or a method are given by
+their names, with settings: `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
     Raises
     ------
     UserError
-        For a key that is no field, with the nearest one, and for a value that does not fit; it names the place.
+        A key is no field, or a value does not fit its field.
     """
     hints, fields = get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls) if f.init}
     arguments = {}
@@ -54,7 +55,7 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
         except _WrongType:
             if "setting" not in fields[key].metadata:
                 raise
-            arguments[key] = value  # the class refuses it, and says what it means
+            arguments[key] = value  # the class refuses it, and its error has the setting's meaning
     try:
         return cls(**arguments)
     except UserError as error:
@@ -62,7 +63,7 @@ def build(cls: type[Any], data: Mapping[str, Any], where: str) -> Any:
 
 
 def _placed(error: UserError, cls: type[Any], where: str) -> UserError:
-    """Return an error of a setting, named by its place in the configuration in place of its class."""
+    """Return an error of a setting, with its place in the configuration instead of its class."""
     own = cls.place("") if issubclass(cls, Configurable) else ""
     if not where or not own or not error.setting.startswith(own):
         return error
@@ -70,7 +71,7 @@ def _placed(error: UserError, cls: type[Any], where: str) -> UserError:
 
 
 def convert(hint: Any, value: Any, place: str) -> Any:
-    """Return `value` as the type `hint`, or raise UserError saying what `place` takes."""
+    """Return `value` as the type `hint`. Raises UserError about the setting `place` where it does not fit."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _one_of(hint, value, place)
@@ -99,7 +100,7 @@ def convert(hint: Any, value: Any, place: str) -> Any:
         rule = f"must be a table; set one of its keys, such as {place}.{_first_key(hint)}"
         raise UserError(rule, setting=place, value=value)
     if family is not None:
-        raise UserError(f"must be the name of a {family.what}", setting=place, value=value)
+        raise UserError(f"must be the name of a {family.kind}", setting=place, value=value)
     raise _WrongType(f"must be {expected(hint)}", setting=place, value=value)
 
 
@@ -124,35 +125,47 @@ def _one_of(hint: Any, value: Any, place: str) -> Any:
 
 
 def _named(family: Family, value: Any, place: str) -> Any:
-    """Return what a name, or a name with settings, stands for."""
+    """Return the loss, sampler or the like that a name, or a name with settings, stands for."""
     if isinstance(value, str) and "(" in value:
         value = parse_expression(value, place)
     settings = {"name": value} if isinstance(value, str) else dict(value)
     name = settings.pop("name", None)
     if name is None:
         example = _first_with(family, settings)
-        raise UserError(f"which {family.what}? name it too, with {place}.name={example}", setting=place)
+        rule = f"which {family.kind}? name it too, with {place}.name={example}"
+        raise UserError(rule, setting=place, value=settings, given=place)
     if not isinstance(name, str):
-        raise UserError(f"must be text, the name of a {family.what}", setting=f"{place}.name", value=name)
+        raise UserError(f"must be text, the name of a {family.kind}", setting=f"{place}.name", value=name)
     if name not in family.names():
-        raise unknown(family.what, str(name), family.names())
+        raise unknown(family.kind, str(name), family.names())
     if family.base is Method:
         return build_method(str(name), settings, place)
     cls = family.names()[name]
     if "" in settings:
         fields = [f.name for f in dataclasses.fields(cls)]
         if not fields or fields[0] in settings:
-            raise UserError(
-                f"{name}(…) {'takes no settings' if not fields else f'has {fields[0]} twice'}", setting=place
-            )
+            rule = f"has {fields[0]} twice; leave one out" if fields else f"takes no settings; write {name} alone"
+            raise UserError(rule, setting=place, value=settings[""], given=f"{place}={name}(…)")
         settings[fields[0]] = settings.pop("")
     return build(cls, settings, place)
 
 
 def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
-    """Return the method of a preset's name with `settings` on top of the preset's own.
+    """Return the method of a preset's name, with settings on top of the preset's own.
 
-    name: may have settings of its own, as in absgd(lam=5). Raises UserError where one is given twice, or is none.
+    Parameters
+    ----------
+    name : str
+        The name, which may have settings in brackets, as in "absgd(lam=5)".
+    settings : mapping
+        Further settings by name.
+    place : str
+        The place of the method in the configuration, such as "method".
+
+    Raises
+    ------
+    UserError
+        The name is unknown, a setting is given twice or is unknown, or its value does not fit.
     """
     name, own = name_and_settings(name, place)
     for key in settings:
@@ -160,7 +173,8 @@ def build_method(name: str, settings: Mapping[str, Any], place: str) -> Method:
             rule = f"given twice, in {name}({key}=…) and beside it; leave one out"
             raise UserError(rule, setting=f"{place}.{key}", value=settings[key])
     if "" in (given := {**own, **settings}):
-        raise UserError(f"{place}={name}(…): settings of a method have names, such as {name}(loss=focal)")
+        rule = f"settings of a method have names, such as {name}(loss=focal)"
+        raise UserError(rule, setting=place, value=given[""], given=f"{place}={name}(…)")
     preset = find_preset(name)
     method: Method = build(preset.cls, {**preset.settings, **given}, place)
     return method

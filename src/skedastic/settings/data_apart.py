@@ -1,7 +1,7 @@
 """Where data apart from the training rows comes from: a test set, or trusted examples.
 
-A configuration writes a share as a number, `test = 0.2`, and another source by its name, `test = "other.csv"`; "none" is no
-such data, and "given" are arrays that were handed over in Python.
+A configuration writes a share as a number, `test = 0.2`, and another source by its name, `test = "other.csv"`; "none"
+is no such data, and "given" is data that was given in Python.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DataApart(Written):
 
     @classmethod
     def read(cls, plain: Any, place: str) -> Any:
-        """Return what a number or a text says. Raises UserError for a share outside of (0, 1), and what is neither."""
+        """Return the data of a number or a text. Raises UserError for a share outside (0, 1), and for other types."""
         if plain is None or plain == NOTHING:
             return Nothing()
         if isinstance(plain, bool) or not isinstance(plain, (str, Path, Real)):
@@ -48,7 +48,7 @@ class HoldOut(DataApart):
     Parameters
     ----------
     share : float
-        In (0, 1).
+        The share of the rows, in (0, 1).
     """
 
     share: float
@@ -77,7 +77,7 @@ class FromSource(DataApart):
 
 @dataclass(frozen=True)
 class FromPython(DataApart):
-    """Arrays that were handed over in Python: a configuration has no name for them."""
+    """Data that was given in Python; a configuration has no name for it."""
 
     def written(self) -> str:
         """Return "given"."""

@@ -1,8 +1,8 @@
-"""The small language in which methods are put together: `absgd(lam=5, loss=ldam, class_weights=deferred(effective-number))`.
+"""The small language in which methods are put together: `absgd(lam=5, class_weights=deferred(effective-number))`.
 
-A text becomes the plain data that the same thing is in TOML: a name with settings is a table with the key `name`, or just the
-name. Values are numbers, words, "quoted text", lists [a, b], tables {a=1} and names with settings in brackets. A first
-setting without a name, as in deferred(inverse), stands under the key "".
+A text becomes the plain data that TOML gives for the same method: a name with settings is a table with the key `name`,
+and a name alone is text. Values are numbers, words, "quoted text", lists [a, b], tables {a=1} and names with settings
+in brackets. A first setting without a name, as in deferred(inverse), stands under the key "".
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DEEPEST = 30
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
-def parse_expression(text: str, what: str) -> Any:
-    """Return the plain data that `text` means. Raises UserError that names `what` where it can't be read."""
-    reader = _Reader(text, what)
+def parse_expression(text: str, place: str) -> Any:
+    """Return the plain data that `text` means. Raises UserError about the setting `place` where it can't be read."""
+    reader = _Reader(text, place)
     value = reader.value()
     if reader.next is not None:
         raise reader.error(f"nothing can follow at {reader.rest()!r}")
@@ -31,7 +31,7 @@ def parse_expression(text: str, what: str) -> Any:
 
 
 def split(text: str) -> list[str]:
-    """Return the parts of a list by comma, without those commas that are in brackets."""
+    """Return the parts of a list, split at the commas that are in no brackets."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
         depth += (c in CLOSING) - (c in CLOSING.values())
@@ -57,16 +57,15 @@ def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:
 class _Reader:
     """Reads one token ahead."""
 
-    def __init__(self, text: str, what: str) -> None:
-        self.text, self.what, self.at = text.rstrip(), what, 0
+    def __init__(self, text: str, place: str) -> None:
+        self.text, self.place, self.at = text.rstrip(), place, 0
         self.kind, self.before, self.depth = "", 0, 0
         self.next: str | None = None
         self.advance()
 
     def error(self, reason: str) -> UserError:
-        return UserError(
-            f"{self.what}={self.text!r} can't be read: {reason}; write name(setting=value, …), such as absgd(lam=5, loss=ldam)"
-        )
+        way = "write name(setting=value, …), such as absgd(lam=5, loss=ldam)"
+        return UserError(f"{reason}; {way}", setting=self.place, value=self.text)
 
     def rest(self) -> str:
         return self.text[self.before :].strip()
@@ -78,13 +77,13 @@ class _Reader:
             return
         match = TOKEN.match(self.text, self.at)
         if match is None or match.lastgroup is None:
-            raise self.error(f"{self.rest()!r} is nothing")
+            raise self.error(f"{self.rest()!r} begins no value")
         self.kind, self.next, self.at = match.lastgroup, match[match.lastgroup], match.end()
 
     def value(self) -> Any:
         kind, token = self.kind, self.next
         if token is None:
-            raise self.error("it ends too early")
+            raise self.error("the text ends too early")
         self.advance()
         if kind == "text":
             return token[1:-1]
@@ -110,8 +109,8 @@ class _Reader:
             if self.next == ",":
                 self.advance()
             elif self.next != CLOSING[opening]:
-                found = "the end" if self.next is None else repr(self.rest())
-                raise self.error(f"{CLOSING[opening]!r} or a comma is missing before {found}")
+                rest = "the end" if self.next is None else repr(self.rest())
+                raise self.error(f"{CLOSING[opening]!r} or a comma is missing before {rest}")
         self.advance()
         self.depth -= 1
         return into

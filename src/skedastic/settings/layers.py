@@ -1,6 +1,7 @@
 """Settings as they are given: a preset, a file, options and `--set key=value`, one over the other, as plain data.
 
-`skedastic.settings.config` makes a configuration of them. Nothing here needs torch, so that a name that can't be is refused at once.
+`skedastic.settings.config` makes a configuration of them. Nothing here needs torch, so that a wrong name is refused at
+once.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from skedastic.settings import presets
 def layered(
     path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = (), preset: str | None = None
 ) -> dict[str, Any]:
-    """Return the settings of a preset, with those of a TOML file, `overrides` and `sets` on top; each may be left out.
+    """Return the settings of a preset, with the settings of a TOML file, `overrides` and `sets` on top.
 
     Parameters
     ----------
     path : str or Path, optional
         The TOML file.
     overrides : Mapping
-        Settings by dotted name, such as "train.lr"; one that is None is not given.
+        Settings by dotted name, such as "train.lr"; one that is None counts as absent.
     sets : sequence of str
         Texts such as "train.lr=0.1", whose values are read as in TOML; bare words need no quotes.
     preset : str, optional
@@ -45,7 +46,8 @@ def layered(
     for item in sets:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"--set {item!r}: write key=value, for example --set train.lr=0.1")
+            rule = "write key=value, for example --set train.lr=0.1"
+            raise UserError(rule, setting="--set", value=item, given=f"--set {item!r}")
         _put(data, key.strip(), parse(text.strip()))
     return data
 
@@ -62,7 +64,7 @@ def check_keys(cls: type[Any], data: Mapping[str, Any], where: str = "") -> None
 
 
 def unknown_setting(cls: type[Any], place: str) -> UserError:
-    """Return the error for a place that is no setting of a dataclass, with the nearest that is one."""
+    """Return the error for a place that is no setting of a dataclass; it suggests the nearest setting."""
     where = place.rpartition(".")[0]
     return unknown(
         "setting", place, [f"{where}.{f.name}" if where else f.name for f in dataclasses.fields(cls) if f.init]
@@ -70,7 +72,7 @@ def unknown_setting(cls: type[Any], place: str) -> UserError:
 
 
 def parse(text: str) -> Any:
-    """Return what TOML makes of `text`; bare words need no quotes."""
+    """Return the value of `text` as TOML reads it; bare words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -82,9 +84,9 @@ def _file(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"can't read the configuration {str(path)!r}: {reason}") from None
+        raise UserError(f"the configuration can't be read ({reason}); name a TOML file", setting=str(path)) from None
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{str(path)!r} is not TOML: {error}") from None
+        raise UserError(f"the configuration is not TOML ({error}); correct it", setting=str(path)) from None
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:
@@ -92,5 +94,6 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     for table in tables:
         data = data.setdefault(table, {})
         if not isinstance(data, dict):
-            raise UserError(f"{key}: {table!r} is already a value, and must be a table; leave {table}=… out")
+            rule = f"{table!r} is already a value, and must be a table; leave {table}=… out"
+            raise UserError(rule, setting=key, value=value)
     data[last] = value

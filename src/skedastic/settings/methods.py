@@ -16,7 +16,20 @@ from skedastic.settings.registry import family_of
 
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
-    """Return the method of a preset's name, such as "gce" or "absgd(lam=5)", with `settings` on top of the preset's own."""
+    """Return the method of a preset's name, with further settings on top.
+
+    Parameters
+    ----------
+    name : str
+        The name, such as "gce" or "absgd(lam=5)".
+    settings : mapping of str to object
+        Further settings by name.
+
+    Raises
+    ------
+    UserError
+        The name is unknown, a setting is given twice or is unknown, or its value does not fit.
+    """
     return build_method(name, settings, "method")
 
 
@@ -32,14 +45,24 @@ def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
 
 
 def settings_table(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as they stand in a configuration: losses, samplers and methods by name, with theirs."""
+    """Return settings as a configuration writes them: losses, samplers and methods by name, with their settings."""
     return {name: "none" if value is None else _named(value) for name, value in settings.items()}
 
 
 def compared_methods(config: Config) -> dict[str, Method]:
     """Return the methods of a comparison by name. A setting in `[method]` goes to every method that has it.
 
-    What a preset's name stands for is not overridden: har-auto keeps its own strength.
+    The settings that a preset's name stands for are not overridden: har-auto keeps its own strength.
+
+    Parameters
+    ----------
+    config : Config
+        The settings of the comparison.
+
+    Raises
+    ------
+    UserError
+        A method is unknown, no method has a setting of `[method]`, or a value does not fit.
     """
     settings = _settings(config.method)
     fields, own = {}, {}
@@ -58,7 +81,7 @@ def compared_methods(config: Config) -> dict[str, Method]:
 
 
 def _named(value: Any) -> Any:
-    """What stands for a setting in a configuration: a name, or a table with its settings; a function's name."""
+    """Return a setting as a configuration writes it: a name, a table with its settings, or a function's name."""
     family = family_of(type(value))
     if family is None:
         return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value

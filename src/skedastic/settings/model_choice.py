@@ -22,7 +22,7 @@ class ModelChoice(Written):
 
     @classmethod
     def read(cls, plain: Any, place: str) -> Any:
-        """Return what a name, or a table with a name, says. Raises UserError for anything else."""
+        """Return the model of a name, or of a table with a name. Raises UserError for anything else."""
         table = {"name": plain} if isinstance(plain, str) else plain
         if not isinstance(table, Mapping):
             raise UserError("must be a table; set one of its keys, such as model.name", setting=place, value=plain)
@@ -39,9 +39,9 @@ class NamedModel(ModelChoice):
     Parameters
     ----------
     name : str
-        Such as "auto", "mlp", "timm:resnet18" or "nets.py:make".
+        The name, such as "auto", "mlp", "timm:resnet18" or "nets.py:make".
     options : mapping
-        What the model can be told, such as {"width": 64}.
+        The options of the model, such as {"width": 64}.
     """
 
     name: str = "auto"
@@ -54,7 +54,7 @@ class NamedModel(ModelChoice):
 
 @dataclass(frozen=True)
 class OwnModel(ModelChoice):
-    """A network that the user makes in Python: a configuration has no name for it."""
+    """A network that the user makes in Python; a configuration has no name for it."""
 
     name: ClassVar[str] = OWN  # type: ignore[misc]
 

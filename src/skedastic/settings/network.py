@@ -17,11 +17,24 @@ if TYPE_CHECKING:
 
 
 def make_network(config: Config, encoder: Encoder, outputs: int) -> Callable[[], nn.Module]:
-    """Return the function that makes a fresh network of the configured model for what `encoder` gives.
+    """Return the function that makes a fresh network of the configured model.
 
-    outputs: how many numbers it gives for an example (`Target.outputs`).
+    Parameters
+    ----------
+    config : Config
+        The settings of the run.
+    encoder : Encoder
+        The encoder, whose output is the network's input.
+    outputs : int
+        Numbers that the network gives for an example, at least 1 (`Target.outputs`).
+
+    Raises
+    ------
+    UserError
+        The model is unknown, can't take these inputs, or was made in Python.
     """
     model = config.model
     if not isinstance(model, NamedModel):
-        raise UserError("was made in Python; give the function that makes it", setting="model", value=model.name)
+        rule = "the network was made in Python; give the function that makes it"
+        raise UserError(rule, setting="model", value=model.name)
     return models.factory(model.name, encoder.inputs, outputs, model.options)

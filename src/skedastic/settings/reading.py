@@ -1,4 +1,4 @@
-"""A configuration is read from TOML, `--set key=value` and the command line, and written back whole."""
+"""Reading a configuration from TOML, `--set key=value` and the command line, and writing it back whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skedastic.settings.layers import layered
 def read(
     path: str | Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = (), preset: str | None = None
 ) -> Config:
-    """Return the configuration of the settings that `settings.layers.layered` gives. Raises UserError as that does, and `build_config`."""
+    """Return the configuration of the settings of `settings.layers.layered`, with its parameters and its UserError."""
     return build_config(layered(path, overrides, sets, preset))
 
 
@@ -28,14 +28,14 @@ def to_toml(config: Config) -> str:
 
 
 def build_config(data: Mapping[str, Any]) -> Config:
-    """Return the configuration of plain data; raises UserError for an unknown key, and a value of the wrong type."""
+    """Return the configuration of plain data. Raises UserError for an unknown key and for a value that does not fit."""
     named = {"method": {"name": data["method"]}} if isinstance(data.get("method"), str) else {}
     config: Config = build(Config, {**data, **named}, "")
     return config
 
 
 def _table(settings: Any) -> dict[str, Any]:
-    """Return a dataclass as a table of TOML. None is no value there: it is absent where it is the default, else "none"."""
+    """Return a dataclass as a table of TOML, without the settings that are None by default; another None is "none"."""
     table = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -45,7 +45,7 @@ def _table(settings: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what TOML can hold: tables without None, tuples as arrays."""
+    """Return a value as TOML can hold it: tables without None, tuples as arrays."""
     if isinstance(value, Written):
         return _plain(value.written())
     if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""Families of things that are chosen by name: losses, class weights, samplers, heads, methods."""
+"""Families of classes that are chosen by name: losses, class weights, samplers, heads, methods."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ from skedastic.methods.presets import presets
 
 
 class Family(NamedTuple):
-    """Things that are chosen by name."""
+    """Classes that are chosen by name.
 
-    what: str
+    Parameters
+    ----------
+    kind, many : str
+        The name of the family in messages, such as "loss", and its plural.
+    base : type
+        The base of the classes.
+    names : callable
+        Returns the classes by name.
+    """
+
+    kind: str
     many: str
     base: type[Any]
     names: Callable[[], Mapping[str, Any]]
 
     def name_of(self, value: Any) -> str:
-        """Return the name of what `value` is; of the user's own, its class's."""
+        """Return the name of an instance; for a class of the user's own, the name of the class."""
         return next((name for name, cls in self.names().items() if cls is type(value)), type(value).__name__)
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints: where a stage of training stands, one safetensors file each; nothing pickled.
+"""Checkpoints: the state of a stage of training, one safetensors file each; nothing pickled.
 
-A run that was interrupted goes on from them to the weights that it would have had, to the bit: the order of the
-examples and their augmentation are functions of seed and epoch, and everything else is in the file.
+A run that was interrupted resumes from them and ends with the same weights, to the bit: the order of the examples and
+their augmentation are functions of seed and epoch, and everything else is in the file.
 """
 
 from __future__ import annotations
@@ -28,19 +28,38 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Where a stage stands. tensors: by name. facts: what JSON can hold."""
+    """The state of a stage.
+
+    Parameters
+    ----------
+    tensors : dict of Tensor
+        By name.
+    facts : dict
+        The rest, in JSON's types.
+    """
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one training run: a file for each stage, overwritten as the stage goes on.
+    """The checkpoints of one training run: a file for each stage, overwritten while it trains.
 
-    folder: made when the first is written; its `config.toml` has the settings, its `checkpoints/` the files. every:
-    least seconds between two, at the end of an epoch; 0 is after every epoch. A stage's end is always kept.
-    settings: what must be the same for a run to go on. name: of the training run, where a job has several.
-    Raises UserError where the folder holds the checkpoints of a run with other settings.
+    Parameters
+    ----------
+    folder : str or Path
+        Created when the first is written; its `config.toml` has the settings, its `checkpoints/` the files.
+    every : float
+        Least seconds between two, at the end of an epoch; 0 is after every epoch. A stage's end is always kept.
+    settings : str
+        The settings of the run; one with other settings can't resume.
+    name : str
+        Of the training run, where a job has several.
+
+    Raises
+    ------
+    UserError
+        The folder holds the checkpoints of a run with other settings.
     """
 
     def __init__(self, folder: str | Path, every: float = 60.0, settings: str = "", *, name: str = "") -> None:
@@ -51,10 +70,17 @@ class Checkpoints:
         self._last = time.monotonic()
         config = self.folder / "config.toml"
         if config.exists() and config.read_text("utf-8") != settings:
-            raise UserError(f"{str(folder)!r} holds the checkpoints of a run with other settings; name another folder")
+            rule = "it holds the checkpoints of a run with other settings; name another folder"
+            raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
 
     def of(self, name: str) -> Checkpoints:
-        """Return the checkpoints of another training run of the same job."""
+        """Return the checkpoints of another training run of the same job.
+
+        Parameters
+        ----------
+        name : str
+            Of that run.
+        """
         return Checkpoints(self.folder, self.every, self.settings, name=f"{name}-")
 
     @property
@@ -63,7 +89,15 @@ class Checkpoints:
         return time.monotonic() - self._last >= self.every
 
     def write(self, stage: str, snapshot: Snapshot) -> None:
-        """Keep where `stage` stands, in the place of what was kept of it. Where that can't be, warn: training goes on."""
+        """Write the state of a stage, in the place of an earlier one. Where that fails, warn: training goes on.
+
+        Parameters
+        ----------
+        stage : str
+            The stage's key.
+        snapshot : Snapshot
+            Its state.
+        """
         path = self._path(stage)
         part = path.with_suffix(".part")
         tensors = {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in snapshot.tensors.items()}
@@ -79,7 +113,18 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def read(self, stage: str) -> Snapshot | None:
-        """Return where `stage` stood, None where nothing was kept of it. Raises UserError where that is damaged."""
+        """Return the state of a stage; None where there is no checkpoint of it.
+
+        Parameters
+        ----------
+        stage : str
+            The stage's key.
+
+        Raises
+        ------
+        UserError
+            The file is damaged.
+        """
         path = self._path(stage)
         if not path.exists():
             return None
@@ -91,10 +136,18 @@ class Checkpoints:
             raise self.unusable(stage, str(error)) from None
 
     def unusable(self, stage: str, reason: str) -> UserError:
-        """Return the error that says why the checkpoint of `stage` can't be gone on from."""
-        return UserError(
-            f"can't go on from the checkpoint {str(self._path(stage))!r}: {reason}; delete it, or start again"
-        )
+        """Return the error that says why a checkpoint can't be resumed from.
+
+        Parameters
+        ----------
+        stage : str
+            The stage's key.
+        reason : str
+            The reason, as a clause.
+        """
+        path = str(self._path(stage))
+        given = f"can't resume from the checkpoint {path!r}"
+        return UserError(f"{reason}; delete it, or start again", setting=path, given=given)
 
     def _path(self, stage: str) -> Path:
         return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}.safetensors"

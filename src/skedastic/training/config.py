@@ -15,13 +15,13 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Configurable):
-    """What every method of a comparison gets alike. Defaults: HAR's appendix B, with a smaller learning rate."""
+    """The settings that every method of a comparison trains by. Defaults: HAR's appendix B, at a smaller rate."""
 
     section: ClassVar[str | None] = "train"
 
     epochs: int = setting(60, "passes over the training data", "[1, inf)")
     batch_size: int = setting(128, "examples in a batch; BatchNorm can't take a single one", "[2, inf)")
-    optimizer: OptimizerName = setting("sgd", "what steps the weights; sgd has momentum")
+    optimizer: OptimizerName = setting("sgd", "the optimizer of the weights; sgd has momentum")
     lr: float = setting(0.05, "learning rate; 0.05 is a good start for sgd, 0.001 for adam", "(0, inf)")
     momentum: float = setting(0.9, "momentum of sgd", "[0, 1)")
     weight_decay: float = setting(1e-4, "how strongly weights are pulled to 0", "[0, inf)")
@@ -35,8 +35,8 @@ class TrainingConfig(Configurable):
     warmup: float = setting(0.0, "fraction of the epochs over which the rate rises linearly", "[0, 1)")
     augment: Augment = setting(
         "auto",
-        "what is done to images: crop-flip crops them at random with 4 pixels of padding, and flips half of them; auto does "
-        "so for colour images",
+        "how images are augmented: crop-flip crops them at random with 4 pixels of padding, and flips half of them; "
+        "auto does so for colour images",
     )
     device: str = setting("auto", "where to train, such as cpu or cuda:1; auto takes a GPU where there is one")
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")

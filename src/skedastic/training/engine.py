@@ -1,4 +1,4 @@
-"""Engines step optimizers; methods only say what to minimize. `PlainEngine` is bare torch on one device."""
+"""Engines step optimizers; methods only give the objective. `PlainEngine` is bare torch on one device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from skedastic.methods.bases.step import Batch
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device that `name` means; "auto" takes an accelerator where there is one.
+    """Return a device by name.
 
-    Raises UserError where the name is none, or the machine has no such device.
+    Parameters
+    ----------
+    name : str
+        Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one.
+
+    Raises
+    ------
+    UserError
+        There is no device of this name, or the machine lacks it.
     """
     if name == "auto":
         return (
@@ -28,9 +36,8 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" is a device, and can not do this
     except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"train.device={name!r} can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
-        ) from None
+        rule = f"can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        raise UserError(rule, setting="train.device", value=name) from None
     return device
 
 
@@ -38,7 +45,21 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class PlainEngine:
-    """One process, one device; full precision, or mixed ("bf16", or "fp16" with a loss scaler)."""
+    """One process, one device; full precision, or mixed ("bf16", or "fp16" with a loss scaler).
+
+    Parameters
+    ----------
+    optimizers : mapping of torch.optim.Optimizer
+        By parameter group.
+    device : torch.device
+        The device of state and batches.
+    draw : callable, optional
+        From the name of a stream to its next batch.
+    precision : str
+        "fp32", "bf16" or "fp16".
+    examples : callable, optional
+        From examples' names [m], or None for all, to batches of them.
+    """
 
     def __init__(
         self,

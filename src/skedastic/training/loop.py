@@ -21,6 +21,7 @@ from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import Checkpoints
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import find_device
+from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
 Progress = Callable[[str, int, int], None]  # (stage, epochs done, epochs)
@@ -28,19 +29,47 @@ Progress = Callable[[str, int, int], None]  # (stage, epochs done, epochs)
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training gives."""
+    """The result of training.
 
-    method: Method  # of the last stage
-    stages: tuple[str, ...]  # the names of those that were trained
+    Parameters
+    ----------
+    method : Method
+        Of the last stage.
+    stages : tuple of str
+        The names of the stages that were trained.
+    state : State
+        The trained state.
+    history : list of dict
+        A row an epoch: stage, epoch, learning rate, mean loss and accuracy.
+    seconds : float
+        Spent training, in interrupted runs too.
+    target : Target
+        The meaning and the units of the predictions.
+    notes : tuple of str
+        Of the stages.
+    tokens : int
+        How many of the last columns of x are the ids of a text.
+    """
+
+    method: Method
+    stages: tuple[str, ...]
     state: State
-    history: list[Values]  # one row an epoch: stage, epoch, learning rate, mean loss and accuracy
-    seconds: float  # of training, in interrupted runs too
-    target: Target  # says what it predicts, and in which units
-    notes: tuple[str, ...] = ()  # of the stages
-    tokens: int = 0  # of the last columns of x, the ids of a text
+    history: list[Values]
+    seconds: float
+    target: Target
+    notes: tuple[str, ...] = ()
+    tokens: int = 0
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
-        """Return the class probabilities [n, C] of n examples, or numbers [n] in the target's units, on the CPU."""
+        """Return class probabilities [n, C], or numbers [n] in the target's units, on the CPU.
+
+        Parameters
+        ----------
+        x : Features
+            n examples.
+        batch_size : int
+            Examples in a forward pass.
+        """
         return self._in_batches(self._predict, x, batch_size)
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
@@ -53,11 +82,23 @@ class Trained:
         return torch.cat(parts)
 
     def features(self, x: Features, outputs: int, batch_size: int = 1024) -> Tensor:
-        """Return the features that the last layer reads of n examples, [n, d] float32, on the CPU.
+        """Return the features that the last layer reads, [n, d] float32, on the CPU.
 
-        outputs: how many numbers that layer gives.
+        It is for methods whose state is one network, such as plain training.
 
-        Of methods whose state is one network, such as plain training. Raises UserError where there is no such layer.
+        Parameters
+        ----------
+        x : Features
+            n examples.
+        outputs : int
+            How many numbers the last layer gives.
+        batch_size : int
+            Examples in a forward pass.
+
+        Raises
+        ------
+        UserError
+            There is no such layer.
         """
         return self._in_batches(lambda part: run_with_features(self.state.net, outputs, part)[1].float(), x, batch_size)
 
@@ -66,7 +107,15 @@ class Trained:
 
 
 def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
-    """Return what a method may know of a training set, and of trusted examples beside it."""
+    """Return the task of a training set: the data, as far as a method may know them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training examples.
+    reference : Dataset, optional
+        Trusted examples beside them.
+    """
     return Task(
         input_shape=tuple(dataset.x.shape[1:]),
         classes=dataset.classes,
@@ -81,7 +130,15 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
 
 
 def with_supported_labels(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
-    """Return the data with the labels that a method takes, and a note: soft labels of votes, or the majority's."""
+    """Return the data with the labels that a method takes, soft labels of votes or the majority's, and a note.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training examples.
+    method : Method
+        The method, with its settings.
+    """
     reason = method.capabilities.incompatible_with.get(MIXED)
     if dataset.soft is None or reason is None:
         return dataset, ()
@@ -120,13 +177,13 @@ def train(
     seed : int
         Of the initial weights, the order of the examples, their augmentation and dropout.
     task : Task, optional
-        What the method may know beyond the data, such as the groups' statistics.
+        The data, as far as the method may know them, and more, such as the groups' statistics.
     reference : Dataset, optional
         Trusted examples, for methods that need them.
     progress : callable, optional
         Told the stage, the epochs done and the epochs of the stage, after each epoch.
     checkpoints : Checkpoints, optional
-        Kept as training goes on; training resumes from those that are there.
+        Written while training; training resumes from those that are there.
 
     Returns
     -------
@@ -186,7 +243,21 @@ def rebuild(
 ) -> tuple[Method, State]:
     """Return the method of the recipe's last trained stage, and its state as the stages build it, yet to be filled.
 
-    trained: their names. Raises LookupError where the recipe has no such stage, or none was trained.
+    Parameters
+    ----------
+    method : Method
+        The method, with its settings.
+    task : Task
+        The data, as far as a method may know them.
+    make_net : callable
+        Gives a newly initialized network.
+    trained : sequence of str
+        The names of the stages that were trained.
+
+    Raises
+    ------
+    LookupError
+        The recipe has no such stage, or none was trained.
     """
     stages = {stage.name: stage for stage in method.stages(task)}
     state: State | None = None
@@ -204,7 +275,7 @@ def rebuild(
 
 
 def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
-    """Return the epochs of each stage, at least one each; rounded so that they sum to what their fractions sum to."""
+    """Return the epochs of each stage, at least one each; rounded so that their sum is that of their fractions."""
     counted = [stage for stage in stages if stage.passes is None]
     total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
     lengths, done, fraction, left = [], 0, 0.0, len(counted)
@@ -224,7 +295,7 @@ def _placed(state: State, training: TrainingConfig, device: torch.device) -> Sta
     if training.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if training.compile:
-        torch.compiler.reset()  # else what was compiled for earlier networks counts against the limit of recompilations
+        torch.compiler.reset()  # else earlier networks' code counts against the limit of recompilations
         for network in state.children():
             network.compile()
     return state.to(device)
@@ -247,7 +318,7 @@ def _finish(run: StageRun, key: str, progress: Progress | None, checkpoints: Che
     while not run.done:
         run.run_epoch()
         if checkpoints is not None and (run.done or checkpoints.due):
-            checkpoints.write(key, run.snapshot())
+            checkpoints.write(key, snapshot_of(run))
         if progress is not None:
             progress(run.stage.name, run.epoch, run.epochs)
 
@@ -257,14 +328,22 @@ def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:
     if snapshot is None:
         return
     try:
-        run.restore(snapshot)
+        restore(run, snapshot)
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise checkpoints.unusable(key, str(error).splitlines()[-1].strip()) from None
 
 
 @contextmanager
 def only_trainable(stage: Stage, state: State) -> Iterator[None]:
-    """Within this context, only the stage's trainable parameters gather gradients."""
+    """Within this context, only the stage's trainable parameters gather gradients.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    state : State
+        Its state.
+    """
     frozen: list[nn.Parameter] = []
     if stage.trainable is not None:
         trainable = {id(p) for p in stage.trainable(state)}

@@ -28,12 +28,12 @@ def make_optimizer(
     training : TrainingConfig
         Its optimizer, learning rate, momentum and weight decay.
     parameters : iterable of nn.Parameter
-        What it steps.
+        The group.
     lr_scale : float
-        By how much the learning rate is multiplied, above 0.
+        Factor of the learning rate, above 0.
     kind : {'configured', 'sgd', 'adam', 'adamw'}
-        Another optimizer than the configured one. Adam's learning rate is another than SGD's by its nature, so that the
-        configured one is converted: 0.001 where SGD has 0.05.
+        Another optimizer than the configured one. Adam needs another learning rate than SGD, so the configured one is
+        converted: 0.001 where SGD has 0.05.
     """
     lr, parameters = training.lr * lr_scale, list(parameters)
     kind = training.optimizer if kind == "configured" else kind
@@ -49,7 +49,17 @@ def make_optimizer(
 
 
 def make_schedule(training: TrainingConfig, optimizer: torch.optim.Optimizer, epochs: int) -> lr_scheduler.LRScheduler:
-    """Return the schedule of a stage of `epochs` epochs, stepped once after each."""
+    """Return the learning-rate schedule of a stage, stepped once after each epoch.
+
+    Parameters
+    ----------
+    training : TrainingConfig
+        Its schedule, milestones, decay and warmup.
+    optimizer : torch.optim.Optimizer
+        Its rate is scheduled.
+    epochs : int
+        Epochs of the stage.
+    """
     warm = round(training.warmup * epochs)
     main: lr_scheduler.LRScheduler
     if training.schedule == "cosine":

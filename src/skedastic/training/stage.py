@@ -1,11 +1,9 @@
-"""A stage of training under way: epoch by epoch, step by step. It never looks inside a method."""
+"""A stage of training: epoch by epoch, step by step. It never looks inside a method."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
@@ -21,20 +19,19 @@ from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.method import Stage
-from skedastic.methods.bases.step import Batch, Clock, Logs, State
+from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
-from skedastic.training.checkpoints import Snapshot
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
 from skedastic.training.optimizers import make_optimizer, make_schedule
+from skedastic.training.running_means import RunningMeans
 
 Values = dict[str, float | str]  # a row of the history
-SUMMED_AT_ONCE = 64  # steps
 FOREVER = 2**31  # epochs of a stream that is not the main one: it has no end to go to
 
 
 class StageRun:
-    """Everything that changes while a stage is trained, so that it can be kept and gone on from.
+    """A stage while it is trained, with everything that changes, so that it can be kept and resumed.
 
     Parameters
     ----------
@@ -43,7 +40,7 @@ class StageRun:
     state : State
         Its state, on the device.
     task : Task
-        What the method may know of the data.
+        The data, as far as a method may know them.
     dataset : Dataset
         The examples that the stage is trained on, `whole` or a part of it.
     training : TrainingConfig
@@ -51,9 +48,9 @@ class StageRun:
     seed : int
         Of the order of the examples and their augmentation.
     device : torch.device
-        Where it computes.
+        The device that computes.
     epochs : int
-        How long the stage is.
+        Epochs of the stage.
     whole : Dataset, optional
         All training examples, where the stage has a part of them.
     reference : Dataset, optional
@@ -90,11 +87,9 @@ class StageRun:
         method = stage.method
         least = method.least_batch(task)
         if len(dataset) < least:
-            reason = "and BatchNorm needs 2" if least == 2 else f"and {method.card.name} needs {least} in a batch"
-            raise UserError(
-                f"stage {stage.name}: {len(dataset)} example{'s' * (len(dataset) != 1)} to train on, {reason}; give "
-                f"more data"
-            )
+            reason = "BatchNorm needs 2" if least == 2 else f"{method.card.name} needs {least} in a batch"
+            given = f"stage {stage.name} has {len(dataset)} example{'s' * (len(dataset) != 1)} to train on"
+            raise UserError(f"{reason}; give more data", setting="data", value=len(dataset), given=given)
         self.stage, self.state, self.task = stage, state, task
         self.training, self.seed, self.device = training, seed, device
         self.epochs = epochs
@@ -159,6 +154,21 @@ class StageRun:
         over = self.stage.until is not None and self.epoch > 0 and self.stage.until(self.state)
         return self.epoch == self.epochs or over
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The facts that must be the same for the stage to be resumed."""
+        data = self.loader.dataset
+        digest = hashlib.blake2b(digest_size=8)
+        for dataset in (data, self.reference):
+            for tensor in () if dataset is None else (dataset.y, dataset.index, dataset.group):
+                digest.update(tensor.numpy().tobytes())
+        return {
+            "stage": self.stage.name,
+            "epochs": self.epochs,
+            "shape": list(data.x.shape),
+            "labels": digest.hexdigest(),
+        }
+
     def run_epoch(self) -> None:
         """Train for an epoch. Raises UserError when the loss, or a weight at the end, is no longer finite."""
         start, method = time.perf_counter(), self.stage.method
@@ -187,124 +197,29 @@ class StageRun:
         if self.stage.name != "train":
             name = f"stage {self.stage.name} ({name})"
         if not means.get("loss", 0.0) < float("inf"):
-            raise UserError(
-                f"training {name}: the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; "
-                f"lower the learning rate (now train.lr={lr}) or the strength"
+            rule = (
+                f"the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; lower the learning rate (now "
+                f"train.lr={lr}) or the strength"
             )
+            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
         if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
-            raise UserError(  # the last step may diverge after the last loss
-                f"training {name}: a weight is not finite after the last step; "
-                f"lower the learning rate (now train.lr={lr})"
-            )
-
-    def snapshot(self) -> Snapshot:
-        """Return where the stage stands, after a whole epoch."""
-        tensors = {f"state.{k}": v for k, v in self.state.state_dict().items()}
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.device.type != "cpu":
-            tensors["random.device"] = torch.get_device_module(self.device).get_rng_state(self.device)
-        optimizers: dict[str, Any] = {}
-        for name, optimizer in self.optimizers.items():
-            kept = optimizer.state_dict()
-            optimizers[name] = {"param_groups": kept["param_groups"], "values": {}}
-            for i, values in kept["state"].items():
-                for key, value in values.items():
-                    if isinstance(value, Tensor):
-                        tensors[f"optimizer.{name}.{i}.{key}"] = value
-                    else:
-                        optimizers[name]["values"].setdefault(i, {})[key] = value
-        facts = {
-            **self._identity,
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            "history": self.history,
-            "optimizers": optimizers,
-            "scaler": self.engine.scaler.state_dict(),
-            "drawn": {name: stream.drawn for name, stream in self.streams.items()},
-        }
-        return Snapshot(tensors, facts)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from where `snapshot` was taken. Raises ValueError where it is of another stage, or other data."""
-        tensors, facts = snapshot.tensors, snapshot.facts
-        for key, value in self._identity.items():
-            if facts[key] != value:
-                raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
-        self.state.load_state_dict(_under("state.", tensors))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no optimizer has stepped yet
-            for schedule in self.schedules:
-                for _ in range(facts["epoch"]):
-                    schedule.step()
-        for name, optimizer in self.optimizers.items():
-            kept = facts["optimizers"][name]
-            values: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in kept["values"].items()}
-            for place, tensor in _under(f"optimizer.{name}.", tensors).items():
-                i, key = place.split(".", 1)
-                values.setdefault(int(i), {})[key] = tensor
-            optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
-        for name, stream in self.streams.items():
-            stream.skip(facts["drawn"][name])
-        self.engine.scaler.load_state_dict(facts["scaler"])
-        self.epoch, self.step = facts["epoch"], facts["step"]
-        self.history, self.seconds = facts["history"], facts["seconds"]
-        torch.set_rng_state(tensors["random.cpu"])
-        if self.device.type != "cpu":
-            torch.get_device_module(self.device).set_rng_state(tensors["random.device"], self.device)
-
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
-        """What must be the same for the stage to go on."""
-        data = self.loader.dataset
-        digest = hashlib.blake2b(digest_size=8)
-        for dataset in (data, self.reference):
-            for tensor in () if dataset is None else (dataset.y, dataset.index, dataset.group):
-                digest.update(tensor.numpy().tobytes())
-        return {
-            "stage": self.stage.name,
-            "epochs": self.epochs,
-            "shape": list(data.x.shape),
-            "labels": digest.hexdigest(),
-        }
-
-
-class RunningMeans:
-    """The means of what the steps of an epoch log; summed up a few steps at a time, which costs a small step less."""
-
-    def __init__(self) -> None:
-        self._waiting: defaultdict[str, list[Tensor]] = defaultdict(list)
-        self._sums: defaultdict[str, Tensor | float] = defaultdict(float)
-        self._counts: defaultdict[str, int] = defaultdict(int)
-
-    def add(self, metrics: Logs) -> None:
-        """Take the values of a step, a scalar or [B] by name; these must not change afterwards."""
-        for name, value in metrics.items():
-            if value.dim() == 0:
-                self._sums[name] += value
-                self._counts[name] += 1
-                continue
-            waiting = self._waiting[name]
-            waiting.append(value)
-            if len(waiting) == SUMMED_AT_ONCE:
-                self._sum(name)
-
-    def means(self) -> dict[str, float]:
-        """Return the mean of each name that has values."""
-        for name in self._waiting:
-            self._sum(name)
-        return {name: float(total) / self._counts[name] for name, total in self._sums.items() if self._counts[name]}
-
-    def _sum(self, name: str) -> None:
-        if waiting := self._waiting[name]:
-            values = torch.cat(waiting)
-            self._sums[name] += values.sum()
-            self._counts[name] += len(values)
-            waiting.clear()
+            # the last step may diverge after the last loss
+            rule = f"a weight is not finite after the last step; lower the learning rate (now train.lr={lr})"
+            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
 
 
 class CyclingLoader:
-    """The batches of a stream, starting over at its end; in a new order each time round."""
+    """The batches of a stream, starting over at its end; in a new order each time round.
+
+    Parameters
+    ----------
+    loader : Loader
+        The stream's data.
+    sampler : Sampler
+        Its order.
+    seed : int
+        Of the order.
+    """
 
     def __init__(self, loader: Loader, sampler: Sampler, seed: int) -> None:
         self.loader, self.sampler, self.rows, self.seed = loader, sampler, rows_of(loader.dataset), seed
@@ -317,7 +232,13 @@ class CyclingLoader:
         return next(self._batches)
 
     def skip(self, drawn: int) -> None:
-        """Stand where `drawn` batches have been drawn."""
+        """Go to where some batches have been drawn.
+
+        Parameters
+        ----------
+        drawn : int
+            How many.
+        """
         self.drawn = drawn
         self._batches = self._from(drawn)
 
@@ -335,14 +256,29 @@ class CyclingLoader:
 
 
 def to_batch(batch: RawBatch, loader: Loader) -> Batch:
-    """Return a batch of the loader as methods see it."""
+    """Return a batch of the loader in the methods' form.
+
+    Parameters
+    ----------
+    batch : RawBatch
+        The batch.
+    loader : Loader
+        The loader that gave it.
+    """
     return Batch(*batch, classes=len(loader.dataset.classes))
 
 
 def train_mode(stage: Stage, state: State) -> None:
-    """Put the state in training mode, but for what is frozen whole in this stage.
+    """Put the state in training mode, but for the parts that are frozen whole in this stage.
 
-    A module without parameters, such as dropout, is frozen where it stands before what is trained.
+    A module without parameters, such as dropout, is frozen where it stands before the trained ones.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    state : State
+        Its state.
     """
     state.train()
     if stage.trainable is not None:
@@ -365,9 +301,11 @@ def _freeze(module: nn.Module) -> None:
 
 
 def rows_of(dataset: Dataset) -> RowLabels:
-    """Return what a sampler may know of a data set."""
+    """Return the classes and groups of a data set's rows, for samplers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Any examples.
+    """
     return RowLabels(dataset.target.labels(dataset.y), dataset.group, dataset.classes, dataset.groups)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,1 +1,1 @@
-"""Each method on small data made for what it is for: does it beat plain training by a margin that ten seeds support?"""
+"""Each method on small data of its own kind: does it beat plain training by a margin that ten seeds support?"""

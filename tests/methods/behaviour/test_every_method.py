@@ -1,7 +1,8 @@
-"""Every method, on small data made for what it is for, beats plain training by a margin that ten seeds support.
+"""Every method, on small data of its own kind, beats plain training by a margin that ten seeds support.
 
-A name without a row here fails: a method that was never seen to help is not one to offer. What is compared, and by how much at least (the
-lower end of the paired 95 % interval), is the row's; the settings are the method's own, but where the row says so.
+A name without a row here fails: a method that was never seen to help is not one to offer. A row has the data, the
+measure and the margin (of the lower end of the paired 95 % interval); the settings are the method's own, but where the
+row says so.
 """
 
 from dataclasses import dataclass, replace
@@ -20,18 +21,18 @@ def accuracy(metrics: dict[str, Any]) -> float:
 
 
 def calibration(metrics: dict[str, Any]) -> float:
-    """Return how well probabilities are what they say: minus the expected calibration error."""
+    """Return how well probabilities are calibrated: minus the expected calibration error."""
     return -metrics.ece
 
 
-def spoiled(metrics: dict[str, Any]) -> float:
+def of_the_corrupted(metrics: dict[str, Any]) -> float:
     """Return the mean accuracy of the first two classes."""
     return metrics.mean_of_groups([*metrics.groups][:2])
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Data, what is measured on it, and how long is trained."""
+    """The data, the measure, and the training configuration."""
 
     world: Any
     measure: Any = accuracy
@@ -39,14 +40,15 @@ class Trouble:
 
 
 QUICK = replace(BUDGET, epochs=12, batch_size=128)
-NOISY = Trouble(
-    Blobs(noise="uniform:0.4", trusted=20), training=replace(BUDGET, batch_size=128)
-)  # plain training learns the wrong labels by heart
+# plain training memorizes the wrong labels
+NOISY = Trouble(Blobs(noise="uniform:0.4", trusted=20), training=replace(BUDGET, batch_size=128))
 FLIPPED = Trouble(Blobs(noise="c0->c1:0.45,c2->c3:0.45", n=4000, apart=2.5), training=QUICK)
 TAIL = Trouble(Blobs(imbalance="longtail:50", n=4000, classes=8), rare(4), QUICK)
 TAIL_ADAM = replace(TAIL, training=replace(QUICK, optimizer="adamw", lr=0.003))
 NOISY_AND_RARE = Trouble(
-    Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1200), spoiled, replace(BUDGET, epochs=30, batch_size=128)
+    Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1200),
+    of_the_corrupted,
+    replace(BUDGET, epochs=30, batch_size=128),
 )
 OVERLAPPING = Trouble(
     Blobs(apart=2.0), calibration
@@ -136,16 +138,16 @@ def test_it_beats_plain_training(name):
     assert name in ROWS, f"show what {name} is good for: add a row"
     trouble, margin, *more = ROWS[name]
     method, against = [*more, *(name, "erm")[len(more) :]]
-    found = gain(
+    interval = gain(
         make_method(method, {}),
         trouble.world,
         measure=trouble.measure,
         training=trouble.training,
         against=make_method(against, {}),
     )
-    print(f"{name}: {found['mean']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})")  # `-rP` shows it
-    assert found["low"] > margin, found
+    print(f"{name}: {interval['mean']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})")  # `-rP` shows it
+    assert interval["low"] > margin, interval
 
 
-def test_there_is_no_row_for_what_is_not_there():
+def test_every_row_is_of_a_method():
     assert set(ROWS) <= set(presets())

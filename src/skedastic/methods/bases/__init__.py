@@ -1,1 +1,1 @@
-"""The interface of a method, and what kinds of methods share."""
+"""The interface of a method, and the bases of kinds of methods."""

@@ -20,17 +20,17 @@ LAST_LAYER = "a last nn.Linear"
 IMAGES = "images"
 REAL_INPUTS = "numbers or pixels"  # no ids or tokens: it mixes inputs, or moves them a little
 
-PERTURBED = "perturbed"  # wrapped so: its objective is taken once more, at other weights or with something added
-MIXED = "mixed"  # wrapped so: its examples are mixtures of two, and so are their labels
+PERTURBED = "perturbed"  # a way to wrap: the objective is taken once more, at other weights or with something added
+MIXED = "mixed"  # a way to wrap: the examples are mixtures of two, with mixtures of their labels
 
 Role = Literal["baseline", "other", "headline"]  # in a comparison of all methods; they stand there in this order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """The tasks that a method is for, what it needs, and how it can't be wrapped; by default nothing limits it.
+    """The tasks of a method, its needs, and the ways in which it can't be wrapped; by default nothing limits it.
 
-    `a & b` is what a method of both parts can do: where both have a reason against the same wrapping, that of `a`
+    `a & b` are those of a method of both parts: where both have a reason against the same wrapping, that of `a`
     counts.
 
     Parameters
@@ -38,11 +38,11 @@ class Capabilities:
     tasks : frozenset of str
         "classification", "regression" or both.
     needs : frozenset of str
-        What it needs beyond the data: GROUP_STATS, REFERENCE.
+        Its needs beyond the data: GROUP_STATS, REFERENCE.
     takes : tuple of str
-        What networks and data it takes, in words, such as LAST_LAYER or IMAGES.
+        The networks and data that it takes, in words, such as LAST_LAYER or IMAGES.
     incompatible_with : Mapping of str to str
-        The wrappings that it does not bear, PERTURBED or MIXED, and the reason of each, as a clause.
+        The ways in which it can't be wrapped, PERTURBED or MIXED, and the reason of each, as a clause.
     """
 
     tasks: frozenset[str] = ANY_TASK
@@ -51,7 +51,7 @@ class Capabilities:
     incompatible_with: Mapping[str, str] = field(default_factory=dict)
 
     def __and__(self, other: Capabilities) -> Capabilities:
-        """Return what is left where both limits apply."""
+        """Return the capabilities under both limits."""
         return Capabilities(
             tasks=self.tasks & other.tasks,
             needs=self.needs | other.needs,
@@ -67,23 +67,23 @@ class Card:
     Parameters
     ----------
     name : str
-        The name that a user gives it by.
+        The name in the configuration and on the command line.
     title, paper, equations : str
-        What it is in a few words, where it is from, and what it minimizes.
+        Its title, its source, and the objective that it minimizes.
     family : str
         The heading under which it is listed.
     role : str
-        "baseline" stands first in a comparison of all methods, "headline" last.
+        Its place in a comparison of all methods: "baseline" stands first, "headline" last.
     capabilities : Capabilities
-        What it can do, needs and takes, whatever its settings are.
+        Its tasks, needs and requirements, whatever its settings are.
     reduces_to_erm : tuple of Mapping
         Settings in which the method equals plain training to the bit.
     never_erm : str
         Why there are none, where there are none.
     cost : str
-        What a step costs, in words.
+        The cost of a step, in words.
     memory : str
-        What it keeps of each example, in words.
+        The memory that it takes for each example, in words.
     """
 
     name: str

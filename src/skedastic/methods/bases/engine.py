@@ -17,36 +17,94 @@ class Engine(Protocol):
     device: torch.device
 
     def update(self, name: str, loss: Tensor) -> None:
-        """Backward `loss` and step the optimizer of parameter group `name`: `backward`, and then `step`."""
+        """Backward a loss and step the optimizer of a parameter group: `backward`, and then `step`.
+
+        Parameters
+        ----------
+        name : str
+            The parameter group.
+        loss : Tensor
+            A scalar.
+        """
         ...
 
     def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
-        """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
+        """Accumulate the gradients of a loss.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A scalar.
+        parameters : sequence of Tensor, optional
+            The parameters whose gradients are wanted; by default all that the loss depends on.
+        """
         ...
 
     def step(self, name: str) -> None:
-        """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
+        """Step the optimizer of a parameter group by the gradients accumulated, and clear them.
+
+        Parameters
+        ----------
+        name : str
+            The parameter group.
+        """
         ...
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
-        """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""
+        """Return the gradients of a loss by some parameters, zeros where it does not depend on one; accumulate nothing.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A scalar.
+        parameters : sequence of Tensor
+            The parameters.
+        retain_graph : bool
+            Whether the graph of the loss stays alive.
+        """
         ...
 
     def rate(self, name: str) -> float:
-        """Return the learning rate of parameter group `name` as it stands."""
+        """Return the learning rate of a parameter group as it stands.
+
+        Parameters
+        ----------
+        name : str
+            The parameter group.
+        """
         ...
 
     def draw(self, stream: str) -> Batch:
-        """Return the next batch of another of the method's streams."""
+        """Return the next batch of another of the method's streams.
+
+        Parameters
+        ----------
+        stream : str
+            A name that `Method.streams` gives, other than "main".
+        """
         ...
 
     def examples(self, index: Tensor | None = None) -> Iterator[Batch]:
-        """Return the training examples in batches, not augmented; all, or those named by `index` [m], in order."""
+        """Return the training examples in batches, not augmented.
+
+        Parameters
+        ----------
+        index : Tensor, optional
+            The names of the examples to return, [m], in order; by default all.
+        """
         ...
 
 
 class OwnOptimizer(NamedTuple):
-    """An optimizer that is a method's, not the training configuration's: Adam at one rate throughout."""
+    """An optimizer that is a method's, not the training configuration's: Adam at one rate throughout.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate, above 0.
+    weight_decay : float
+        At least 0.
+    """
 
     lr: float
     weight_decay: float = 0.0

@@ -1,4 +1,4 @@
-"""Methods that treat some groups more strongly than others say how strongly, for the report."""
+"""The strengths of methods that treat some groups more strongly than others, for the report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,31 @@ class RegularizesGroups(Protocol):
     """A method with a strength for each group."""
 
     def enforced(self, state: Any, task: Task) -> Tensor:
-        """Return how strongly each group is treated, [G], as it stands in `state`."""
+        """Return how strongly each group is treated, [G], as it stands in the state.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        task : Task
+            The data, as far as a method may know them.
+        """
         ...
 
 
 def enforced_strengths(method: Method, state: Any, task: Task) -> Tensor | None:
-    """Return the strength of each group, [G], as it stands in `state`; None where a method has no such thing.
+    """Return the strength of each group, [G], as it stands in the state; None where a method has none.
 
     Of a wrapper it is the strength of the method inside.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+    state : State
+        The method's state.
+    task : Task
+        The data, as far as a method may know them.
     """
     regularizing = next((part for part in wrapped(method) if isinstance(part, RegularizesGroups)), None)
     return None if regularizing is None else regularizing.enforced(state, task)

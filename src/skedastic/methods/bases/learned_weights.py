@@ -1,4 +1,4 @@
-"""What methods that learn the examples' weights from a reference set have in common.
+"""The base of methods that learn the examples' weights from a reference set.
 
 A step runs the batch, finds weights by how the reference set's loss would move, and minimizes the weighted losses of
 that same forward. The reference set comes in batches of its own, as large as the training configuration's where
@@ -30,7 +30,21 @@ from skedastic.methods.bases.task import Task
 
 
 class Lookahead(Generic[N]):
-    """A step's batch, and the network's forward of it as it is: it runs when it is first asked for, once."""
+    """A step's batch, and the network's forward of it, which runs once, when it is first asked for.
+
+    Parameters
+    ----------
+    method : LearnedWeights
+        The method that takes the step.
+    state : State
+        The method's state.
+    batch : Batch
+        B examples.
+    clock : Clock
+        Where training stands.
+    engine : Engine
+        It steps the optimizers.
+    """
 
     def __init__(self, method: LearnedWeights[N], state: N, batch: Batch, clock: Clock, engine: Engine) -> None:
         self.method, self.state, self.batch, self.clock, self.engine = method, state, batch, clock, engine
@@ -48,7 +62,13 @@ class Lookahead(Generic[N]):
         return self.method.weighted(Step(self.state, self.batch, self.out, self.clock))
 
     def products(self, direction: Sequence[Tensor]) -> Tensor:
-        """Return ⟨u, ∇ℓ_i⟩ [B] for a direction u, a tensor for each trained parameter; with the same dropout."""
+        """Return the per-example JVPs ⟨u, ∇ℓ_i⟩, [B], with the same dropout as the forward.
+
+        Parameters
+        ----------
+        direction : sequence of Tensor
+            u, a tensor for each trained parameter, of its shape.
+        """
         method, state, batch = self.method, self.state, self.batch
         weight = method.class_weight(state, batch.y, self.clock)
         before = self._before or RandomState.now(state)  # from where the forward began, or will
@@ -63,7 +83,7 @@ class Lookahead(Generic[N]):
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedWeights(OneNetwork[N]):
-    """A method that weighs examples by what a reference set says: minimize (1/B) Σ_i v_i w_{y_i} ℓ_i."""
+    """A method that weighs examples by the loss of a reference set: minimize (1/B) Σ_i v_i w_{y_i} ℓ_i."""
 
     reference_batch: float = setting(
         1.0, "examples of a reference batch, as a share of a batch's; 1 is the authors', smaller is faster", "(0, 1]"
@@ -73,12 +93,18 @@ class LearnedWeights(OneNetwork[N]):
 
     @abstractmethod
     def learned(self, lookahead: Lookahead[N]) -> Tensor:
-        """Return the weights v [B] of the batch's losses, detached. Keeps their graph."""
+        """Return the weights v of the batch's losses, [B], detached. It keeps the losses' graph.
+
+        Parameters
+        ----------
+        lookahead : Lookahead
+            The step's batch and its forward.
+        """
 
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the sampler, and that of the reference set. Raises UserError where there is none."""
         if task.reference is None:
-            raise UserError(f"{self.card.name} {NEEDS_REFERENCE}")
+            raise UserError(NEEDS_REFERENCE, setting="reference", given=self.card.name)
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def batch_shares(self) -> Mapping[str, float]:
@@ -97,7 +123,17 @@ class LearnedWeights(OneNetwork[N]):
     def reference_gradients(
         self, state: N, parameters: Mapping[str, Tensor], engine: Engine
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the mean loss of the next reference batch at `parameters`, a scalar, and its gradients by them."""
+        """Return the mean loss of the next reference batch, a scalar, and its gradients.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        parameters : mapping of Tensor
+            The parameters to take them at, by name.
+        engine : Engine
+            It steps the optimizers.
+        """
         batch = engine.draw(REFERENCE)
         logits = outputs(run_with(state.net, parameters, batch.x))
         loss = self.losses(state, logits, batch.y).mean()
@@ -105,5 +141,11 @@ class LearnedWeights(OneNetwork[N]):
 
 
 def trained_parameters(state: State) -> dict[str, Tensor]:
-    """Return the network's parameters that are trained, by name."""
+    """Return the network's parameters that are trained, by name.
+
+    Parameters
+    ----------
+    state : State
+        The method's state.
+    """
     return {name: p for name, p in state.net.named_parameters() if p.requires_grad}

@@ -23,24 +23,44 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, S, 
 from skedastic.methods.bases.task import Task
 
 MakeNet = Callable[[], nn.Module]  # gives a newly initialized network each time
-Optimizer = Literal["configured", "sgd", "adam", "adamw"]  # what a stage may step by
+Optimizer = Literal["configured", "sgd", "adam", "adamw"]  # the optimizers of a stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stretch of training. Recipes of several stages are lists of these; the loop knows nothing else of them.
 
-    Parameters ---------- name : str A name that no other stage of the recipe has. method : Method The method whose
-    steps it takes. epochs : float Its length, as a fraction of the training configuration's epochs. passes : int,
-    optional Instead, so many passes over the data; 0 trains nothing, and `enter` is all there is. data : callable,
-    optional From the task to the rows to train on, [m]; None takes all. reinit : bool Start from a new state; else go
-    on from the stage before. enter : callable, optional Makes this stage's state of the one before, where it goes on.
-    trainable : callable, optional From the state to the parameters to train; None is all of the method's. What is
-    frozen whole is in evaluation mode, and so are layers without parameters before the ones that are trained. lr_scale
-    : float Of the learning rate, above 0. optimizer : str "configured" for the training configuration's, or "sgd",
-    "adam" or "adamw". after : callable, optional Hands the next stage an enriched task. until : callable, optional
-    Asked after each epoch; the stage ends where it is true. needed : callable, optional Asked of the state before; the
-    stage is left out where it is false. note : str A sentence for whoever trained it.
+    Parameters
+    ----------
+    name : str
+        A name that no other stage of the recipe has.
+    method : Method
+        The method whose steps it takes.
+    epochs : float
+        Its length, as a fraction of the training configuration's epochs.
+    passes : int, optional
+        Its length in passes over the data, instead; with 0 nothing is trained, and `enter` alone is run.
+    data : callable, optional
+        From the task to the rows to train on, [m]; by default all.
+    reinit : bool
+        Whether it starts from a new state; else it starts from the state of the stage before.
+    enter : callable, optional
+        From the state of the stage before and the task to this stage's state, where `reinit` is false.
+    trainable : callable, optional
+        From the state to the parameters to train; by default all of the method's. A part that is frozen whole is in
+        evaluation mode, and so are layers without parameters before the trained ones.
+    lr_scale : float
+        Factor of the learning rate, above 0.
+    optimizer : str
+        "configured" for the training configuration's, or "sgd", "adam" or "adamw".
+    after : callable, optional
+        From the state and the task to the task of the next stage, such as one with more in `handed_on`.
+    until : callable, optional
+        Asked of the state after each epoch; the stage ends where it is true.
+    needed : callable, optional
+        Asked of the state before; the stage is left out where it is false.
+    note : str
+        A sentence on this stage for the user.
     """
 
     name: str
@@ -61,7 +81,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Configurable, ABC, Generic[S]):
-    """A training algorithm over states `S`. Override what differs from plain training; most override `objective`."""
+    """A training algorithm over states `S`. Override the parts unlike plain training; most override `objective`."""
 
     card: ClassVar[Card]
 
@@ -72,21 +92,45 @@ class Method(Configurable, ABC, Generic[S]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the method, with its settings, can do, needs and takes."""
+        """Its tasks, needs and requirements, with its settings."""
         return self.card.capabilities
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the stages of the recipe, under names of their own; by default one, this method itself."""
+        """Return the stages of the recipe, under names of their own; by default one, this method itself.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        """
         return (Stage(name="train", method=self),)
 
     def init(self, task: Task, make_net: MakeNet) -> S:
-        """Return a fresh state; `make_net()` gives a new network. A method with a state of its own overrides this."""
+        """Return a fresh state. A method with a state of its own overrides this.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        make_net : callable
+            Gives a newly initialized network each time.
+        """
         return cast(S, State(make_net()))
 
     def streams(self, task: Task) -> Mapping[str, Sampler]:
-        """Return the samplers of the streams of batches; "main" is the one that the loop runs over.
+        """Return the samplers of the streams of batches, by name; the loop runs over "main".
 
-        REFERENCE is of the trusted examples, any other of the training set. Raises UserError where one can't be had.
+        REFERENCE is of the trusted examples, any other of the training set.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+
+        Raises
+        ------
+        UserError
+            A stream can't be had, such as one of trusted examples where there are none.
         """
         return {"main": Shuffle()}
 
@@ -98,7 +142,13 @@ class Method(Configurable, ABC, Generic[S]):
         return {}
 
     def param_groups(self, state: S) -> Mapping[str, list[nn.Parameter]]:
-        """Return the parameters of each optimizer, by the names that `engine.update` takes."""
+        """Return the parameters of each optimizer, by the names that `engine.update` takes.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        """
         return {"main": list(state.parameters())}
 
     def optimizers(self) -> Mapping[str, OwnOptimizer]:
@@ -106,19 +156,51 @@ class Method(Configurable, ABC, Generic[S]):
         return {}
 
     def forward(self, state: S, batch: Batch) -> Out:
-        """Run the network(s) on a batch."""
+        """Run the network(s) on a batch.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        batch : Batch
+            B examples.
+        """
         return Out(outputs(state.net(batch.x)))
 
     def observe(self, step: Step[S]) -> None:
-        """Change the state, once a step, without gradients; everything else is pure."""
+        """Change the state, once a step, without gradients; everything else is pure.
+
+        Parameters
+        ----------
+        step : Step
+            The step after its forward.
+        """
         return
 
     @abstractmethod
     def objective(self, step: Step[S]) -> Objective:
-        """Return what to minimize; changes nothing."""
+        """Return the objective to minimize; it changes nothing.
+
+        Parameters
+        ----------
+        step : Step
+            The step after its forward.
+        """
 
     def step(self, state: S, batch: Batch, clock: Clock, engine: Engine) -> Logs:
-        """Take one training step and return what to log."""
+        """Take one training step and return the values to log.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        batch : Batch
+            B examples.
+        clock : Clock
+            Where training stands.
+        engine : Engine
+            It steps the optimizers.
+        """
         step = Step(state, batch, self.forward(state, batch), clock)
         with torch.no_grad():
             self.observe(step)
@@ -127,15 +209,33 @@ class Method(Configurable, ABC, Generic[S]):
         return {"loss": objective.per_example, **accuracy(step.out.logits, batch.y), **objective.logs}
 
     def end_epoch(self, state: S, task: Task, clock: Clock, engine: Engine) -> Logs | None:
-        """Called after the last step of each epoch; what it returns is logged beside the epoch's means."""
+        """Run after the last step of each epoch; return values that are logged beside the epoch's means.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        task : Task
+            The data, as far as a method may know them.
+        clock : Clock
+            Where training stands.
+        engine : Engine
+            It steps the optimizers.
+        """
         return None
 
     def least_batch(self, task: Task) -> int:
-        """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it."""
+        """Return the size of the smallest batch that the method takes; a last, smaller one joins the one before it.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        """
         return 2
 
     def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
-        """Return sentences on how training went, for whoever trained it; they are the same for every seed.
+        """Return sentences on how training went, for the user; they are the same for every seed.
 
         Parameters
         ----------
@@ -147,5 +247,13 @@ class Method(Configurable, ABC, Generic[S]):
         return ()
 
     def predict(self, state: S, x: Tensor) -> Tensor:
-        """Return logits [B, C], or standardized numbers [B], for x [B, ...]; the state is in evaluation mode."""
+        """Return logits [B, C], or standardized numbers [B]; the state is in evaluation mode.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        x : Tensor
+            Inputs, [B, ...].
+        """
         return outputs(state.net(x))

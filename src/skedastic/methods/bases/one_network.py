@@ -1,7 +1,7 @@
-"""What methods that train one network have in common: the axes that a user chooses independently of the method.
+"""The base of methods that train one network: the axes that a user chooses independently of the method.
 
-The loss, the weights of classes in it, the sampler and the network's last layer. By itself it minimizes the mean of the
-losses, (1/B) Σ_i w_{y_i} ℓ_i: plain training.
+They are the loss, the weights of classes in it, the sampler and the network's last layer. By itself it minimizes the
+mean of the losses, (1/B) Σ_i w_{y_i} ℓ_i: plain training.
 """
 
 from __future__ import annotations
@@ -29,17 +29,33 @@ INTEGERS = "loss={loss} takes whole-number labels, and a mixture's are soft; tak
 
 
 class ClassConstants(NamedTuple):
-    """What the loss has of each class."""
+    """The constants of the classes in a loss.
 
-    of_classes: Tensor | None = None  # [C], as the loss has it
-    weight: Tensor | None = None  # [C]
+    Parameters
+    ----------
+    of_classes : Tensor, optional
+        As `PerExampleLoss.of_classes` gives them, [C].
+    weight : Tensor, optional
+        The weights of the classes, [C] ≥ 0.
+    """
+
+    of_classes: Tensor | None = None
+    weight: Tensor | None = None
 
 
 NOTHING = ClassConstants()
 
 
 class OneNetworkState(State):
-    """A network, and the constants of the classes in its loss."""
+    """A network, and the constants of the classes in its loss.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network.
+    constants : ClassConstants
+        The constants.
+    """
 
     of_classes: Tensor | None
     class_weight: Tensor | None
@@ -60,14 +76,12 @@ class OneNetwork(Method[N]):
     loss: PerExampleLoss = setting(
         factory=Auto,
         meaning="of each example: auto (cross entropy of classes, squared error of numbers), or any loss with its "
-        "parameters, "
-        "such as focal(gamma=1) or ldam",
+        "parameters, such as focal(gamma=1) or ldam",
     )
     class_weights: ClassWeights | None = setting(
         None,
         "of the classes in the loss: inverse, effective-number(beta=0.9999), balanced, given(weights_of={…}), or any "
-        "of them "
-        "deferred(…, start=0.8) to a fraction of the epochs, or an epoch",
+        "of them deferred(…, start=0.8) to a fraction of the epochs, or an epoch",
     )
     sampler: Sampler = setting(
         factory=Shuffle,
@@ -76,40 +90,40 @@ class OneNetwork(Method[N]):
     )
     head: Head = setting(
         factory=AutoHead,
-        meaning="the network's last layer: linear, cosine(scale=16), or auto: the one that the loss was made for",
+        meaning="the network's last layer: linear, cosine(scale=16), or auto: the one that fits the loss",
     )
 
-    weighs: ClassVar[bool] = False  # whether it looks at single examples' losses
+    weighs: ClassVar[bool] = False  # whether it goes by single examples' losses
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.loss.of_batch and (self.weighs or self.class_weights is not None):
-            what = "class_weights" if self.class_weights is not None else self.card.name
-            raise UserError(
-                f"{what} with loss={type(self.loss).__name__}: that loss is one number of a whole batch, and there "
-                f"is nothing "
-                "in it to weigh; take another loss, or erm without class_weights"
+            by = "class_weights" if self.class_weights is not None else self.card.name
+            rule = (
+                f"that loss is one number of a whole batch, with nothing for {by} to weigh; take another loss, or erm "
+                "without class_weights"
             )
+            raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the method and all of its parts can do."""
+        """Those of the method and of all of its parts."""
         loss = self.loss
         own_head = not isinstance(self.head, AutoHead) or loss.cosines or loss.outputs != 1
         hard = not loss.soft and "classification" in loss.supports
         parts = Capabilities(
             tasks=loss.supports & self.sampler.supports & (ANY_TASK if self.class_weights is None else CLASSIFICATION),
             takes=(*loss.requires, *([LAST_LAYER] if own_head else [])),
-            incompatible_with={MIXED: INTEGERS.format(loss=type(loss).__name__)} if hard else {},
+            incompatible_with={MIXED: INTEGERS.format(loss=loss.shown_name())} if hard else {},
         )
         return super().capabilities & parts
 
     def least_batch(self, task: Task) -> int:
-        """Return what the loss takes."""
+        """Return the size of the smallest batch that the loss takes."""
         return self.loss.least_batch(len(task.classes))
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the sampler; refuses one that is asked for a class without examples."""
+        """Return the sampler, after a check that each class that it is asked for has examples."""
         if len(task.group):
             self.sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
         return {"main": self.sampler}
@@ -119,28 +133,58 @@ class OneNetwork(Method[N]):
         return cast(N, OneNetworkState(self.network(task, make_net), self.class_constants(task)))
 
     def network(self, task: Task, make_net: MakeNet) -> nn.Module:
-        """Return a fresh network with the head that was asked for."""
+        """Return a fresh network with the head that was asked for.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        make_net : callable
+            Gives a newly initialized network each time.
+        """
         net = make_net()
-        made, wanted = len(task.classes) or 1, self.outputs_for(task)
-        fits = made == wanted and not self.loss.cosines and not any(isinstance(m, Cosine) for m in net.modules())
+        own, wanted = len(task.classes) or 1, self.outputs_for(task)
+        fits = own == wanted and not self.loss.cosines and not any(isinstance(m, Cosine) for m in net.modules())
         if isinstance(self.head, AutoHead) and fits:
-            return net  # as it is: it need have no last layer that can be found
-        return self.with_head(net, task, made, wanted)
+            return net  # as it is: its last layer need not be one that `find_head` knows
+        return self.with_head(net, task, own, wanted)
 
     def with_head(self, net: nn.Module, task: Task, *sizes: int) -> nn.Module:
-        """Return the network, whose head gives one of `sizes` numbers, with the head that was asked for."""
+        """Return a network with the head that was asked for.
+
+        Parameters
+        ----------
+        net : nn.Module
+            The network; it is changed in place.
+        task : Task
+            The data, as far as a method may know them.
+        *sizes : int
+            How many numbers its own head may give.
+        """
         parent, name, head = find_head(net, *sizes)
-        new = self.head.made(head, self.outputs_for(task), scaled_by_loss=self.loss.cosines)
+        new = self.head.replacement(head, self.outputs_for(task), scaled_by_loss=self.loss.cosines)
         if new is not head:
             put_head(parent, name, new)
         return net
 
     def outputs_for(self, task: Task) -> int:
-        """Return how many numbers the network gives: one for each class, or what the loss takes of each number."""
+        """Return how many numbers the network gives: one for each class, or as many as the loss takes of each number.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        """
         return len(task.classes) or self.loss.outputs
 
     def class_constants(self, task: Task) -> ClassConstants:
-        """Return what the loss needs to know of the classes, and their weights."""
+        """Return the loss's constants of the classes, and their weights.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        """
         weights = None if self.class_weights is None else self.class_weights(task.class_count, task.classes)
         return ClassConstants(self.loss.of_classes(task.class_count) if task.classes else None, weights)
 
@@ -154,23 +198,61 @@ class OneNetwork(Method[N]):
         return Objective(self.weighted(step).mean(), step.out.extra.detach())
 
     def losses(self, state: N, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the losses [B], unweighted."""
+        """Return the losses, [B], without the classes' weights.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        logits : Tensor
+            The network's output, [B, C] or [B].
+        y : Tensor
+            The targets, [B] or [B, C].
+        """
         return self.loss(logits, y, state.of_classes)
 
     def class_weight(self, state: N, y: Tensor, clock: Clock) -> Tensor | None:
-        """Return the weights [B] of the classes of y, None where none are in force."""
+        """Return the weights of the examples' classes, [B]; None where none are in force.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        y : Tensor
+            Labels, [B] int64 or soft [B, C].
+        clock : Clock
+            Where training stands.
+        """
         if self.class_weights is None or clock.epoch < epoch_of(self.class_weights.begins, clock.epochs):
             return None
         assert state.class_weight is not None
         return y.to(state.class_weight.dtype) @ state.class_weight if y.dim() == 2 else state.class_weight[y]
 
     def weighted(self, step: Step[N]) -> Tensor:
-        """Return the losses [B] of a forward, whose `extra` they are, with the weights of their classes in them."""
+        """Return the losses of a forward, [B], with the weights of their classes in them.
+
+        Parameters
+        ----------
+        step : Step
+            The step after its forward. Its forward's `extra` is the losses.
+        """
         y, out = step.batch.y, step.out
         return self.with_weight(out.extra, self.class_weight(step.state, y, step.clock), out.logits, y)
 
     def with_weight(self, losses: Tensor, weight: Tensor | None, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the losses [B] of `logits` with weights [B] in them, where there are any."""
+        """Return losses with weights in them, [B], where there are any.
+
+        Parameters
+        ----------
+        losses : Tensor
+            [B].
+        weight : Tensor or None
+            The weights of the examples' classes, [B].
+        logits : Tensor
+            The output that the losses are of, [B, C].
+        y : Tensor
+            Labels, [B] int64 or soft [B, C].
+        """
         return losses if weight is None else self.loss.weighted(losses, weight, logits, y)
 
     def predict(self, state: N, x: Tensor) -> Tensor:

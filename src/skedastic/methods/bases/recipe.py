@@ -1,4 +1,4 @@
-"""A recipe: a method that is only its stages, and what recipes share."""
+"""The base of recipes: methods that are only their stages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,28 @@ from skedastic.methods.erm import ERM
 
 
 def last_stage(method: Method, task: Task) -> Method:
-    """Return the method of a recipe's last stage."""
+    """Return the method of a recipe's last stage.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+    task : Task
+        The data, as far as a method may know them.
+    """
     return method.stages(task)[-1].method
 
 
 def own_name(name: str, stages: Sequence[Stage]) -> str:
-    """Return a name for one more stage, which none of `stages` has."""
+    """Return a name for one more stage, which no other stage has.
+
+    Parameters
+    ----------
+    name : str
+        The name to begin with.
+    stages : sequence of Stage
+        The others.
+    """
     taken = {stage.name for stage in stages}
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 100))) if n not in taken)
 
@@ -36,7 +52,7 @@ class Recipe(Method):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the recipe and its first stages can do."""
+        """Those of the recipe and of its first stages."""
         return super().capabilities & self.first.capabilities
 
     def init(self, task: Task, make_net: MakeNet) -> State:
@@ -45,11 +61,19 @@ class Recipe(Method):
         return state
 
     def shortened(self, task: Task, share: float) -> tuple[Stage, ...]:
-        """Return the stages of `first`, for a share of their epochs."""
+        """Return the stages of `first`, for a share of their epochs.
+
+        Parameters
+        ----------
+        task : Task
+            The data, as far as a method may know them.
+        share : float
+            In (0, 1].
+        """
         return tuple(replace(stage, epochs=stage.epochs * share) for stage in self.first.stages(task))
 
     def least_batch(self, task: Task) -> int:
-        """Return what all stages take."""
+        """Return the size of the smallest batch that all stages take."""
         return max(stage.method.least_batch(task) for stage in self.stages(task))
 
     def forward(self, state: State, batch: Batch) -> Out:

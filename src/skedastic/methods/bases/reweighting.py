@@ -1,4 +1,4 @@
-"""What methods that weigh examples by their losses have in common: minimize (1/B) Σ_i p_i w_{y_i} ℓ_i, p detached."""
+"""The base of methods that weigh examples by their losses: minimize (1/B) Σ_i p_i w_{y_i} ℓ_i, p detached."""
 
 from __future__ import annotations
 
@@ -21,14 +21,30 @@ class Reweighting(OneNetwork[N]):
     """A method that weighs examples by their losses: minimize (1/B) Σ_i p_i ℓ_i, the classes' weights in ℓ."""
 
     weighs: ClassVar[bool] = True
-    milder: ClassVar[str] = ""  # what to do where it weighs harder than was meant
+    milder: ClassVar[str] = ""  # the way out where it weighs harder than was meant
 
     @abstractmethod
     def instance_weights(self, step: Step[N], losses: Tensor) -> Tensor | None:
-        """Return the weights p [B] ≥ 0 of losses [B], detached; None where all are 1. Pure: `observe` has run."""
+        """Return the weights p of the losses, [B] ≥ 0, detached; None where all are 1. Pure: `observe` has run.
+
+        Parameters
+        ----------
+        step : Step
+            The step after its forward.
+        losses : Tensor
+            The losses with the classes' weights, [B], detached.
+        """
 
     def take(self, step: Step[N], losses: Tensor) -> None:
-        """Change the state by the losses [B] of a batch; without gradients."""
+        """Change the state by the losses of a batch; without gradients.
+
+        Parameters
+        ----------
+        step : Step
+            The step after its forward.
+        losses : Tensor
+            The losses with the classes' weights, [B].
+        """
         return
 
     def observe(self, step: Step[N]) -> None:
@@ -36,7 +52,7 @@ class Reweighting(OneNetwork[N]):
         self.take(step, self.weighted(step))
 
     def objective(self, step: Step[N]) -> Objective:
-        """Return the weighted mean, and what is to be known of the weights."""
+        """Return the weighted mean; logs the spread of the weights, and the share of negative losses."""
         losses = self.weighted(step)
         seen = losses.detach()
         weights = self.instance_weights(step, seen)
@@ -50,21 +66,18 @@ class Reweighting(OneNetwork[N]):
         return Objective((weights * losses).mean(), step.out.extra.detach(), logs)
 
     def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
-        """Say so where nearly all weight was on a few examples at the end, and where losses were negative."""
+        """Return a note where nearly all weight was on a few examples at the end, and where losses were negative."""
         notes = []
         if self.milder and rows and rows[-1].get("effective_size", batch_size) < FEW * batch_size:
             notes.append(
                 f"{self.card.name}: in the last epoch the weights of a batch rested on fewer than a twentieth of its "
-                f"examples "
-                "(effective_size in the history), and the others were hardly trained. Its losses are too large for "
-                "this "
-                f"setting: {self.milder}."
+                "examples (effective_size in the history), and the others were hardly trained. Its losses are too "
+                f"large for this setting: {self.milder}."
             )
         if any(row.get("negative_losses", 0) > 0 for row in rows):
             notes.append(
                 f"{self.card.name}: some losses were below 0. Its weights go by differences of losses, and are as "
-                f"meant; but an "
-                "objective below 0 is no error, and weights that multiply losses make a negative one smaller, not "
-                "larger."
+                "meant; but an objective below 0 is no error, and weights that multiply losses make a negative one "
+                "smaller, not larger."
             )
         return tuple(notes)

@@ -1,4 +1,4 @@
-"""What a training step is about: the batch, the state, the forward, the clock, and the objective that comes of them."""
+"""The parts of a training step: the batch, the state, the forward, the clock and the objective."""
 
 from __future__ import annotations
 
@@ -41,30 +41,64 @@ class Batch:
 
 
 class Clock(NamedTuple):
-    """Where training stands."""
+    """Where training stands.
 
-    epoch: int  # 0..epochs-1 of this stage
+    Parameters
+    ----------
+    epoch : int
+        The epoch of this stage, in 0..epochs-1.
+    epochs : int
+        Epochs of this stage.
+    step : int
+        Steps taken in this stage.
+    """
+
+    epoch: int
     epochs: int
-    step: int  # steps taken in this stage
+    step: int
 
 
 class Out(NamedTuple):
-    """What a forward gives; `extra` carries what the method's loss needs of it."""
+    """The result of a forward.
 
-    logits: Tensor  # [B, C]; for regression the predictions [B]
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C]; for regression the predictions, [B].
+    extra : Any
+        Whatever else the method's objective needs of the forward.
+    """
+
+    logits: Tensor
     extra: Any = None
 
 
 class Objective(NamedTuple):
-    """What a step minimizes."""
+    """The objective of a step.
 
-    total: Tensor  # scalar
-    per_example: Tensor  # [B] the unregularized, unweighted losses, detached
-    logs: Mapping[str, Tensor] = {}  # what the method wants to see in the history
+    Parameters
+    ----------
+    total : Tensor
+        The number that is minimized, a scalar.
+    per_example : Tensor
+        The unregularized, unweighted losses, [B], detached.
+    logs : mapping of Tensor
+        Values for the history, scalars or [B].
+    """
+
+    total: Tensor
+    per_example: Tensor
+    logs: Mapping[str, Tensor] = {}
 
 
 class State(nn.Module):
-    """The networks and everything else that a method changes while it trains."""
+    """The networks and everything else that a method changes while it trains.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network that predicts.
+    """
 
     net: nn.Module
 
@@ -87,7 +121,7 @@ class Step(Generic[S]):
     batch : Batch
         The examples of the step.
     out : Out
-        What the forward gave of them.
+        The result of the forward.
     clock : Clock
         Where training stands.
     """
@@ -99,20 +133,40 @@ class Step(Generic[S]):
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Logs:
-    """Return who is classified as labelled, [B] bool, to log; nothing for regression."""
+    """Return who is classified as labelled, [B] bool, to log; nothing for regression.
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 or soft [B, C]; or numbers [B].
+    """
     if y.dim() == 2:
         y = y.argmax(1)
     return {} if y.is_floating_point() else {"accuracy": logits.detach().argmax(1) == y}
 
 
 def outputs(raw: Tensor) -> Tensor:
-    """Return a network's output as methods see it: logits [B, C] as they are, numbers [B, 1] as [B]."""
+    """Return a network's output in the methods' form: logits [B, C] as they are, numbers [B, 1] as [B].
+
+    Parameters
+    ----------
+    raw : Tensor
+        The output, [B, C], [B, 1] or [B].
+    """
     return raw.squeeze(1) if raw.dim() == 2 and raw.shape[1] == 1 else raw
 
 
 @contextmanager
 def evaluating(state: nn.Module) -> Iterator[None]:
-    """Put a state in evaluation mode, without gradients; afterwards each module is in the mode in which it was."""
+    """Put a state in evaluation mode, without gradients; afterwards each module is in its mode of before.
+
+    Parameters
+    ----------
+    state : nn.Module
+        Any module.
+    """
     modes = [(module, module.training) for module in state.modules()]
     state.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a method may know of the data before it trains."""
+"""The task of a method: the data, as far as it may know them before it trains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skedastic.core.strengths import GroupStats
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a method may know of the data before it trains: shapes, group statistics and no clean label.
+    """The data, as far as a method may know them before it trains: shapes, group statistics and no clean label.
 
     Parameters
     ----------

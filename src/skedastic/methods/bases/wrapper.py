@@ -1,7 +1,7 @@
-"""What methods that go around another method have in common: all that they do not change is the other's.
+"""The base of methods that go around another method: whatever they do not change is the other's.
 
-`sam(base=har)` is HAR whose steps are SAM's. A method's capabilities say how it can't be wrapped, and why; how it can
-be is tried in the contract tests. Of a recipe of several stages, each that bears it is wrapped.
+`sam(base=har)` is HAR whose steps are SAM's. A method's capabilities say how it can't be wrapped, and why; the contract
+tests try how it can. Of a recipe, each stage that can be wrapped is.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ class Wrapper(Method):
         factory=ERM, meaning="the method that is trained so, with its settings, such as har(strength=0.5)"
     )
 
-    way: ClassVar[str] = ""  # PERTURBED, MIXED, or nothing that a method could refuse
+    way: ClassVar[str] = ""  # PERTURBED or MIXED; empty where any method can be wrapped
 
     def __post_init__(self) -> None:
         super().__post_init__()
         name, inside = self.card.name, self.base.card.name
         if any(method.card.name == name for method in wrapped(self.base)):
-            raise UserError(f"{name}(base={inside}): it is wrapped in {name} twice; once is enough")
+            rule = f"it is wrapped in {name} twice; once is enough"
+            raise UserError(rule, setting=self.place("base"), value=inside)
         if (reason := self.base.capabilities.incompatible_with.get(self.way)) is not None:
-            raise UserError(f"{name}(base={inside}): {inside} can't be trained so: {reason}")
+            raise UserError(f"it can't be trained so: {reason}", setting=self.place("base"), value=inside)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
@@ -52,7 +53,7 @@ class Wrapper(Method):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What both can do."""
+        """Those of both."""
         return super().capabilities & self.base.capabilities
 
     def init(self, task: Task, make_net: MakeNet) -> State:
@@ -106,7 +107,13 @@ class Wrapper(Method):
 
 
 def wrapped(method: Method) -> Iterator[Method]:
-    """Yield a method, and what it is around, down to the innermost."""
+    """Yield a method, and the ones inside of it, down to the innermost.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+    """
     yield method
     if isinstance(method, Wrapper):
         yield from wrapped(method.base)

@@ -1,7 +1,8 @@
 """The papers' tables as settings of a comparison, one TOML file each, for data of one's own or for the papers'.
 
-A file holds what a table says, which classes are spoiled and how, and which methods are its rows; classes are named by position, so
-that it fits any data with enough of them. The model, the training configuration and the seeds are the user's.
+A file holds the settings of a table: the classes that are corrupted, the corruption, and the methods, which are its
+rows. Classes are named by position, so that it fits any data with enough classes. The model, the training configuration
+and the seeds are the user's.
 """
 
 from __future__ import annotations

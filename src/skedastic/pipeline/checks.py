@@ -1,0 +1,49 @@
+"""What is refused before anything is trained: methods, data and settings that don't go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from skedastic.data import Dataset
+from skedastic.errors import UserError, unknown
+from skedastic.methods.bases.card import GROUP_STATS, NEEDS_REFERENCE, REFERENCE
+from skedastic.methods.bases.method import Method
+from skedastic.pipeline.prepare import Data
+from skedastic.settings.config import Config
+
+
+def check_estimate(config: Config, methods: Sequence[Method]) -> None:
+    """Raise UserError where no noise is estimated and a method can't do without."""
+    for method in methods:
+        if config.estimate.kind is None and GROUP_STATS in method.capabilities.needs:
+            rule = f"{method.card.name} needs each group's noise; use cross-fit or paper"
+            raise UserError(rule, setting="estimate.kind", value="none", given="estimate.kind=none")
+
+
+def check_annotators(config: Config, data: Data) -> None:
+    """Raise UserError where the noise is to be estimated from annotators, and the data names none."""
+    if config.estimate.kind == "annotators" and data.train.disagreement is None:
+        rule = "there are none; name their columns with --annotators"
+        raise UserError(rule, setting="estimate.kind", value="annotators", given="estimate.kind=annotators")
+
+
+def check_reference(data: Data, methods: Sequence[Method]) -> None:
+    """Raise UserError where a method learns from trusted examples, and there are none."""
+    for method in methods:
+        if data.reference is None and REFERENCE in method.capabilities.needs:
+            rule = f"{method.card.name} {NEEDS_REFERENCE}"
+            raise UserError(rule, setting="reference", given="")
+
+
+def check_focus(config: Config, test: Dataset) -> None:
+    """Raise UserError where a group in focus is none of the test set's, or none of them has an example there."""
+    for name in config.focus:
+        if name not in test.groups:
+            raise unknown("group in focus", name, test.groups)
+    ids = torch.tensor([test.groups.index(name) for name in config.focus])
+    if len(ids) and not torch.isin(test.group, ids).any():
+        named = ",".join(config.focus)
+        rule = "the test set has no example of it; name other groups"
+        raise UserError(rule, setting="focus", value=named, given=f"focus={named}")

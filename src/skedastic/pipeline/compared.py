@@ -1,0 +1,73 @@
+"""One seed of a comparison, and which methods take part in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from skedastic.errors import UserError
+from skedastic.methods.bases.card import GROUP_STATS, IMAGES, REAL_INPUTS, REFERENCE, Role
+from skedastic.methods.bases.method import Method
+from skedastic.methods.presets import presets
+from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
+from skedastic.runs.result import Result
+from skedastic.runs.seeds import SeedOutcome
+from skedastic.settings.config import Config
+from skedastic.settings.methods import compared_methods
+from skedastic.training.loop import make_task
+
+
+def compare_seed(config: Config) -> SeedOutcome:
+    """Run all methods with one seed: one split, one corruption, one estimate, one start for all.
+
+    A method whose training fails is left out, so that the others' work is not lost. Raises UserError where none is
+    left.
+    """
+    data, methods = open_data(config), compared_methods(config)
+    make_net = network(config, data)
+    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)
+    data = data.regrouped(estimated)
+    results, failed = dict[str, Result](), dict[str, str]()
+    for name, method in methods.items():
+        try:
+            results[name] = train_and_evaluate(config, data, method, make_net, estimated)
+        except UserError as error:
+            if len(failed) + 1 == len(methods):
+                raise
+            failed[name] = str(error)
+    return SeedOutcome.of(config.seed, results, failed)
+
+
+def with_all_methods(config: Config, data: Data) -> Config:
+    """Name every method that can be used with the data; a note says which are left out, and why.
+
+    The baseline comes first and the headline's method last: the headline is chosen before anything is trained.
+    """
+    names, left_out = list[str](), list[str]()
+    for name, preset in presets().items():
+        reason = _why_left_out(preset.make(), config, data)
+        if reason:
+            left_out.append(f"{name} ({reason})")
+        else:
+            names.append(name)
+    names.sort(key=lambda name: get_args(Role).index(presets()[name].role))
+    notes = (f"methods=all leaves out {', '.join(left_out)}.",) if left_out else ()
+    return replace(config, methods=tuple(names), notes=(*config.notes, *notes))
+
+
+def _why_left_out(method: Method, config: Config, data: Data) -> str:
+    """Return why a method can't be used with the data; empty where it can."""
+    able, task = method.capabilities, data.train.target.task
+    if task not in able.tasks:
+        return f"not for {task}"
+    if REFERENCE in able.needs and data.reference is None:
+        return "no reference set"
+    if GROUP_STATS in able.needs and config.estimate.kind is None:
+        return "no estimate of the noise"
+    if IMAGES in able.takes and data.train.kind != "image":
+        return "for images"
+    if REAL_INPUTS in able.takes and data.train.has_ids:
+        return f"for {REAL_INPUTS}"
+    least = method.least_batch(make_task(data.train))
+    return f"needs batches of {least}" if least > config.train.batch_size else ""

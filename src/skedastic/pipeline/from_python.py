@@ -1,0 +1,197 @@
+"""`sk.fit`: what Python is given (arrays, frames, objects) becomes a configuration and an opened source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skedastic.data import from_arrays, from_torch, is_frame, is_torch, open_source
+from skedastic.data.settings import TaskName, TextSettings, clusters_asked
+from skedastic.errors import UserError
+from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.pipeline.prepare import open_data
+from skedastic.pipeline.steps import fit_data
+from skedastic.runs.result import Result
+from skedastic.settings.config import Estimation
+from skedastic.settings.data_apart import DataApart, FromPython
+from skedastic.settings.methods import make_method, method_table
+from skedastic.settings.model_choice import OwnModel
+from skedastic.settings.reading import build_config
+from skedastic.training import TrainingConfig
+from skedastic.training.loop import Progress
+
+OF_FRAMES = ("task", "bins", "text", "numeric", "categorical", "ignore")  # what is said of X where y comes beside it
+ColumnNames = str | Sequence[str]  # names, or several in one text by comma
+
+
+def fit(
+    source: Any,
+    y: Any = None,
+    *,
+    method: Method | str = "har",
+    model: str | Mapping[str, Any] | MakeNet = "auto",
+    train: TrainingConfig | None = None,
+    estimate: Estimation | None = None,
+    tokens: TextSettings | None = None,
+    test: Any = None,
+    reference: Any = None,
+    target: str | None = None,
+    task: TaskName = "auto",
+    groups: Any = None,
+    bins: int | None = None,
+    ignore: ColumnNames = (),
+    text: ColumnNames = (),
+    numeric: ColumnNames = (),
+    categorical: ColumnNames = (),
+    image: str | None = None,
+    image_size: int | None = None,
+    annotators: ColumnNames = (),
+    split: str | None = None,
+    group_by: str | None = None,
+    truth: str | None = None,
+    labels: str | Path | None = None,
+    noise: str | None = None,
+    imbalance: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+    checkpoint_every: float = 60.0,
+    progress: Progress | None = None,
+) -> Result:
+    """Train one model, and return it with all that was learned about the data on the way.
+
+    Parameters
+    ----------
+    source : array [n, ...], frame, data set, str or Path
+        Features X, with labels `y` beside them: NumPy, torch, pandas, Polars, lists or texts. Without `y`, a map-style
+        torch data set of pairs (x, label), a frame, a file, or the name of a built-in set; columns are then given by
+        name.
+    y : array [n], optional
+        Labels of any kind, or numbers.
+    method : Method or str
+        Such as `sk.HAR(strength=0.1)`, or the name of a preset.
+    model : str, mapping or callable
+        A model's name, a table {"name": …} with its options, or a function without arguments that returns a fresh
+        network for the encoded features.
+    train : TrainingConfig, optional
+        Epochs, batches, optimizer and learning rate.
+    estimate : Estimation, optional
+        How the noise of the groups is estimated.
+    tokens : TextSettings, optional
+        How text becomes tokens.
+    test : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
+        Arrays, a share to hold out, or a file. By default everything is trained on, and nothing is evaluated.
+    reference : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
+        Trusted examples for the methods that learn from some. A share is set apart from the training rows, as many of
+        each class.
+    target : str, optional
+        Column with the labels, or numbers.
+    task : {'auto', 'classification', 'regression'}
+        "auto" is regression where the target holds measurements.
+    groups : array [n], or str, optional
+        Group of each example; of a file or a frame the name of a column; or "cluster:K". By default each label, or bins
+        of numbers.
+    bins : int, at least 1, optional
+        Bins of a target of numbers that are the groups; by default 10.
+    ignore, text, numeric, categorical : sequence of str
+        Columns to leave out, and those to read as text, numbers or categories, whatever they look like.
+    image : str, optional
+        Column of images, or of paths to images.
+    image_size : int, at least 4, optional
+        Pixels of each side that images are resized to.
+    annotators : sequence of str
+        Columns of one person's labels each; they make the target where none is named.
+    split : str, optional
+        Column that names each row train, test or validation.
+    group_by : str, optional
+        Column whose equal cells stay together in every split.
+    truth : str, optional
+        Column with clean labels, for evaluation only and never for training.
+    labels : str or Path, optional
+        File of corrected labels, which take the place of the source's.
+    noise, imbalance : str, optional
+        What to corrupt the training rows with, such as "uniform:0.2" and "longtail:100".
+    limit : int, at least 2, optional
+        Training examples to use, drawn by seed.
+    seed : int in [0, 2147483647]
+        Of the split, the initial weights and the batches.
+    checkpoints : str or Path, optional
+        Folder to keep checkpoints in. The same call goes on from those that are there.
+    checkpoint_every : float, at least 0
+        Least seconds between two checkpoints; inf is at the end of each stage only.
+    progress : callable, optional
+        Is told of every epoch.
+
+    Returns
+    -------
+    Result
+        The model with its figures.
+
+    Raises
+    ------
+    UserError
+        In one line, for whatever can't be used.
+    """
+    if y is None and is_torch(source):
+        source, y = from_torch(source)
+    named = y is None and isinstance(source, (str, Path))
+    if y is None and not named and not (is_frame(source) and (target is not None or annotators)):
+        rule = "fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…"
+        raise UserError(rule, setting="y", given="")
+    own_net = None if isinstance(model, (str, Mapping)) else model
+    name = method if isinstance(method, str) else None
+    method = make_method(method, {}) if isinstance(method, str) else method
+    asks_for_clusters = isinstance(groups, str) and clusters_asked(groups) is not None
+    config = build_config(
+        {
+            "source": str(source) if named else None,
+            "target": target,
+            "task": task,
+            "groups": groups if y is None or asks_for_clusters else None,
+            "bins": bins,
+            "ignore": ignore,
+            "text": text,
+            "numeric": numeric,
+            "categorical": categorical,
+            "image": image,
+            "image_size": image_size,
+            "annotators": annotators,
+            "split": split,
+            "group_by": group_by,
+            "truth": truth,
+            "labels": None if labels is None else str(labels),
+            "test": _apart("test", test),
+            "reference": _apart("reference", reference),
+            "noise": noise,
+            "imbalance": imbalance,
+            "limit": limit,
+            "seed": seed,
+            "checkpoint_every": checkpoint_every,
+            "method": method_table(method, name),
+            "model": model if own_net is None else OwnModel(),
+            "train": train or TrainingConfig(),
+            "estimate": estimate or Estimation(),
+            "tokens": tokens or TextSettings(),
+        }
+    )
+    if y is None:
+        opened = open_source(source, **config.column_roles)
+    else:
+        said = {name: value for name, value in config.column_roles.items() if name in OF_FRAMES}
+        opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
+    data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
+    return fit_data(config, data, method, own_net, progress, checkpoints)
+
+
+def _apart(name: str, given: Any) -> DataApart:
+    """Return where the test or reference data that `fit` was given comes from."""
+    if isinstance(given, tuple):
+        return FromPython()
+    if not isinstance(given, (str, Path, int, float, np.floating, type(None))):
+        rule = f"is a {type(given).__name__}; give (X, y), a share in (0, 1), the name of a file, or None"
+        raise UserError(rule, setting=name)
+    read: DataApart = DataApart.read(given, name)
+    return read

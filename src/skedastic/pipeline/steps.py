@@ -1,0 +1,115 @@
+"""The steps that the verbs share: check what was asked, estimate the noise, train, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skedastic.evaluation.evaluate import evaluate
+from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.noise.clusters import check_clusters
+from skedastic.noise.estimate import Estimate, estimate_groups
+from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference
+from skedastic.pipeline.dry_run import dry_run
+from skedastic.pipeline.gather import make_result
+from skedastic.pipeline.prepare import Data, network
+from skedastic.runs.result import Result
+from skedastic.settings.config import Config
+from skedastic.settings.reading import to_toml
+from skedastic.training import Checkpoints, train
+from skedastic.training.loop import Progress, make_task
+
+Tell = Callable[[Data], None]
+
+
+def fit_data(
+    config: Config,
+    data: Data,
+    method: Method,
+    own_net: MakeNet | None = None,
+    progress: Progress | None = None,
+    checkpoints: str | Path | None = None,
+    tell: Tell | None = None,
+) -> Result:
+    """Train one method on data that is ready: check, estimate, train and evaluate.
+
+    Parameters
+    ----------
+    own_net : callable, optional
+        Returns a fresh network, in place of the one that `config` names.
+    checkpoints : str or Path, optional
+        Folder to keep checkpoints in. The same call goes on from those that are there.
+    tell : callable, optional
+        Is shown the data before anything is trained.
+    """
+    make_net = own_net or network(config, data)
+    check(config, data, [method], make_net, tell)
+    kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
+    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
+    return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)
+
+
+def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet, tell: Tell | None = None) -> None:
+    """Raise UserError for what would fail after minutes, each method's first step included; then show the data."""
+    check_reference(data, methods)
+    check_annotators(config, data)
+    check_estimate(config, methods)
+    dry_run(methods, data.train, make_net, config.train, data.reference)
+    check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
+    if tell is not None:
+        tell(data)
+
+
+def estimate_noise(
+    config: Config,
+    data: Data,
+    make_net: MakeNet,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Estimate:
+    """Estimate noise and density per group, and find the groups where they are clusters.
+
+    `Data.regrouped` takes the clusters over.
+    """
+    return estimate_groups(
+        data.train,
+        make_net,
+        config.train,
+        config.estimate,
+        seed=config.seed,
+        progress=progress,
+        checkpoints=checkpoints,
+        clusters=config.clusters,
+    )
+
+
+def train_and_evaluate(
+    config: Config,
+    data: Data,
+    method: Method,
+    make_net: MakeNet,
+    estimated: Estimate | None,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Result:
+    """Train one method with the groups' statistics known, and evaluate it on the test set."""
+    task = replace(
+        make_task(data.train, data.reference), seed=config.seed, stats=estimated.stats if estimated else None
+    )
+    trained = train(
+        method,
+        data.train,
+        make_net,
+        config.train,
+        seed=config.seed,
+        task=task,
+        reference=data.reference,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
+    predicted = metrics = None
+    if (test := data.test) is not None:
+        predicted = trained.predict(test.x)
+        metrics = evaluate(predicted, test, data.train.group_counts())
+    return make_result(config, data, method, task, trained, estimated, metrics, predicted)

@@ -1,0 +1,93 @@
+"""The state of a stage between two epochs: to keep it in a checkpoint, and to resume from one, to the bit."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skedastic.training.checkpoints import Snapshot
+from skedastic.training.stage import StageRun
+
+
+def snapshot_of(run: StageRun) -> Snapshot:
+    """Return the state of a stage, after a whole epoch.
+
+    Parameters
+    ----------
+    run : StageRun
+        The stage.
+    """
+    tensors = {f"state.{k}": v for k, v in run.state.state_dict().items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if run.device.type != "cpu":
+        tensors["random.device"] = torch.get_device_module(run.device).get_rng_state(run.device)
+    optimizers: dict[str, Any] = {}
+    for name, optimizer in run.optimizers.items():
+        kept = optimizer.state_dict()
+        optimizers[name] = {"param_groups": kept["param_groups"], "values": {}}
+        for i, values in kept["state"].items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{name}.{i}.{key}"] = value
+                else:
+                    optimizers[name]["values"].setdefault(i, {})[key] = value
+    facts = {
+        **run.identity,
+        "epoch": run.epoch,
+        "step": run.step,
+        "seconds": run.seconds,
+        "history": run.history,
+        "optimizers": optimizers,
+        "scaler": run.engine.scaler.state_dict(),
+        "drawn": {name: stream.drawn for name, stream in run.streams.items()},
+    }
+    return Snapshot(tensors, facts)
+
+
+def restore(run: StageRun, snapshot: Snapshot) -> None:
+    """Bring a stage to the state of a snapshot.
+
+    Parameters
+    ----------
+    run : StageRun
+        The stage, before its first epoch.
+    snapshot : Snapshot
+        The state.
+
+    Raises
+    ------
+    ValueError
+        The snapshot is of another stage, or of other data.
+    """
+    tensors, facts = snapshot.tensors, snapshot.facts
+    for key, value in run.identity.items():
+        if facts[key] != value:
+            raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
+    run.state.load_state_dict(_under("state.", tensors))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no optimizer has stepped yet
+        for schedule in run.schedules:
+            for _ in range(facts["epoch"]):
+                schedule.step()
+    for name, optimizer in run.optimizers.items():
+        kept = facts["optimizers"][name]
+        values: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in kept["values"].items()}
+        for place, tensor in _under(f"optimizer.{name}.", tensors).items():
+            i, key = place.split(".", 1)
+            values.setdefault(int(i), {})[key] = tensor
+        optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
+    for name, stream in run.streams.items():
+        stream.skip(facts["drawn"][name])
+    run.engine.scaler.load_state_dict(facts["scaler"])
+    run.epoch, run.step = facts["epoch"], facts["step"]
+    run.history, run.seconds = facts["history"], facts["seconds"]
+    torch.set_rng_state(tensors["random.cpu"])
+    if run.device.type != "cpu":
+        torch.get_device_module(run.device).set_rng_state(tensors["random.device"], run.device)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
