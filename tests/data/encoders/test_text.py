@@ -11,7 +11,7 @@ from skedastic.data import Classes, Dataset, Grouping, Loader, TextSettings
 from skedastic.data.dataset import without_padding
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.models import choose, make
-from skedastic.models.bilstm import BiLSTM
+from skedastic.models.bilstm import BiLSTM, Options
 from skedastic.models.inputs import Inputs
 from skedastic.models.row_input import RowInput, embedding_width, vector_width
 from tests.support.refusals import refused
@@ -27,7 +27,8 @@ def tokens() -> Tensor:
 
 def bilstm(pool: str = "mean", beside: int = 0) -> BiLSTM:
     torch.manual_seed(1)
-    net = BiLSTM(40, 3, beside=beside, width=WIDTH, layers=2, embedding=6, dropout=0.5, pool=pool)
+    options = Options(width=WIDTH, layers=2, embedding=6, dropout=0.5, pool=pool)
+    net = BiLSTM(40, 3, options, beside)
     return net.double().eval()
 
 

@@ -152,7 +152,7 @@ def test_impossible_targets_are_refused():
     with refused("bins", 3, rule="leave --task regression and --bins out"):
         open_source("digits", bins=3)
     for name, spec in (("noise", "uniform:0.2"), ("imbalance", "step:10")):
-        with refused(name, spec, rule="made for classes"):
+        with refused(name, spec, rule="for classes"):
             prepare(Config(**{name: spec}), from_arrays(X, Y), None)
     with refused("task", "regresion", rule="did you mean 'regression'?"):
         Config(task="regresion")
