@@ -330,7 +330,7 @@ def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: 
 
 def test_wide_tables_keep_the_last_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skedastic.data.tables.table.KEPT", 3 * N * 8 + 3 * 132)
-    monkeypatch.setattr("skedastic.data.encoders.rows.MOST_VALUES", 4 * N)
+    monkeypatch.setattr("skedastic.data.encoders.numbers.MOST_VALUES", 4 * N)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, 9))
     source = from_arrays(X, np.arange(N) % 2)
