@@ -1,4 +1,4 @@
-"""The noise variance of groups: the posterior against integration, intervals against simulation, and degenerate groups."""
+"""The noise variance of groups: posterior against integration, intervals against simulation, degenerate groups."""
 
 import numpy as np
 import pytest

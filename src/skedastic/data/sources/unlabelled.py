@@ -68,7 +68,7 @@ class Unlabelled:
 def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[str] = ()) -> Unlabelled:
     """Open a source to predict from. roles: as the model was trained with. keep: columns that are handed on.
 
-    Raises UserError, with the columns that are missing and those that are there instead, where the columns are not those of training.
+    Raises UserError where the columns are not those of training, with those that are missing or beside them.
     """
     if source == DIGITS:
         return _of_pixels(source, bundled.digits().features, schema, keep)
