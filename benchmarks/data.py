@@ -9,7 +9,7 @@ over theirs, in examples a second, of whole epochs, the median over rounds.
 
     rows          a table of 100,000 rows and 20 columns, MLP; the bare loop reads a tensor
     stored rows   the same, but encoded into a file, as tables of more than 128 MB are
-    images        5,000 images of CIFAR-10 in memory, `cnn` or another network (--model resnet32), both with crops, flips
+    images        5,000 images of CIFAR-10 in memory, `cnn` or another network (--model resnet32); both crop and flip
     streamed      the same as JPEG files that are decoded in the loop; the bare loop decodes with Pillow
 
 All networks read images one channel after the other. Pixels that Pillow gives, taken as they lie, would let both run

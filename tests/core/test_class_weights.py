@@ -25,7 +25,7 @@ from tests.support.refusals import refused
 COUNT = (3, 900, 47, 1, 20000)
 NAMES = ("a", "b", "c", "d", "e")
 SETTINGS = {"given": {"weights_of": {"b": 0.25, "e": 3.0}}}  # of those that can not do without
-BUDGET = TrainingConfig(epochs=4, batch_size=8, lr=0.05, device="cpu")
+TRAINING = TrainingConfig(epochs=4, batch_size=8, lr=0.05, device="cpu")
 
 
 def mean_one(w):
@@ -211,7 +211,7 @@ def long_tail():
 
 def trained(class_weights, **training):
     data = long_tail()
-    return train(ERM(class_weights=class_weights), data, make_net, replace(BUDGET, **training), task=task(data))
+    return train(ERM(class_weights=class_weights), data, make_net, replace(TRAINING, **training), task=task(data))
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
@@ -251,7 +251,7 @@ def stood(folder, class_weights, epoch):
 
     data, kept = long_tail(), Checkpoints(folder, every=0)
     with pytest.raises(Enough):
-        train(ERM(class_weights=class_weights), data, make_net, BUDGET, progress=progress, checkpoints=kept)
+        train(ERM(class_weights=class_weights), data, make_net, TRAINING, progress=progress, checkpoints=kept)
     return [t for name, t in sorted(kept.read("1-train").tensors.items()) if name.startswith("state.net.")]
 
 
@@ -297,7 +297,7 @@ def test_a_training_set_without_a_class_is_refused_before_it_is_trained():
     data = long_tail()
     data = data.subset((data.y != 1).nonzero().flatten())
     with refused("class_weights", "effective-number", rule="of class 'b'"):
-        train(ERM(class_weights=EffectiveNumber()), data, make_net, BUDGET)
+        train(ERM(class_weights=EffectiveNumber()), data, make_net, TRAINING)
 
 
 INSIDE = {"class_weights": Given(weights_of={"a": 4.0, "b": 0.25}), "loss": Focal(gamma=1.0, weights="inside")}

@@ -18,7 +18,7 @@ from tests.support.refusals import refused
 COUNT = (103, 31, 9, 4)  # of the classes; no share of the 147 rows is a whole number
 GROUP_COUNT = (90, 57)
 EPOCHS = 9
-BUDGET = TrainingConfig(epochs=2, batch_size=16, lr=0.05, device="cpu")
+TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, device="cpu")
 ALL = list(SAMPLERS)
 SHARED = [name for name in ALL if name != "shuffle"]
 
@@ -244,13 +244,13 @@ class Watching(ERM):
 def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the_sampler_says(name):
     SEEN.clear()
     data = long_tail()
-    trained = train(Watching(sampler=SAMPLERS[name]()), data, make_net, BUDGET, seed=4)
+    trained = train(Watching(sampler=SAMPLERS[name]()), data, make_net, TRAINING, seed=4)
     assert [(epoch, len(index)) for epoch, index in SEEN] == [(0, 16), (0, 16), (0, 6), (1, 16), (1, 16), (1, 6)]
     known = RowLabels(data.y, data.group, data.classes, data.groups)
     for epoch in range(2):
         order = SAMPLERS[name]().order(known, 4, epoch, 2)
         assert torch.equal(torch.cat([index for at, index in SEEN if at == epoch]), data.index[order])
-    shuffled = train(ERM(), data, make_net, BUDGET, seed=4)
+    shuffled = train(ERM(), data, make_net, TRAINING, seed=4)
     assert same(weights(trained.state.net), weights(shuffled.state.net)) == (name == "shuffle")
 
 
@@ -268,17 +268,17 @@ def test_real_targets_have_no_classes_to_balance(name):
     method, data = ERM(sampler=SAMPLERS[name]()), dataset(kind="regression")
     if "regression" in SAMPLERS[name].supports:
         assert "regression" in method.capabilities.tasks
-        assert len(train(method, data, net_of("regression"), BUDGET, task=task(data)).history) == 2
+        assert len(train(method, data, net_of("regression"), TRAINING, task=task(data)).history) == 2
         return
     assert method.capabilities.tasks == {"classification"}
     with refused("method.sampler", name, rule="is not for regression"):
-        dry_run([method], data, net_of("regression"), BUDGET)
+        dry_run([method], data, net_of("regression"), TRAINING)
 
 
 def test_they_are_refused_before_anything_is_trained(no_training):
     x = np.random.default_rng(0).normal(size=(40, 3))
     with refused("method.sampler", "class-balanced", rule="is not for regression"):
-        sk.fit(x, x.sum(1), method="erm(sampler=class-balanced)", train=BUDGET)
+        sk.fit(x, x.sum(1), method="erm(sampler=class-balanced)", train=TRAINING)
     data = long_tail()
     data = replace(
         data,
@@ -288,4 +288,4 @@ def test_they_are_refused_before_anything_is_trained(no_training):
     for name in SHARED:
         missing = "group 'e'" if name == "group-balanced" else "class 'd'"
         with refused("sampler", name, rule=f"no training example of {missing} to draw"):
-            dry_run([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), BUDGET)
+            dry_run([ERM(sampler=SAMPLERS[name]())], data, lambda: make_net(4), TRAINING)

@@ -24,7 +24,7 @@ from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
 from tests.support.refusals import refused
 
-BUDGET = TrainingConfig(epochs=6, batch_size=16, device="cpu")
+TRAINING = TrainingConfig(epochs=6, batch_size=16, device="cpu")
 SEEN = torch.tensor([20.0, 40.0])
 
 
@@ -91,16 +91,16 @@ def test_one_group_is_enough_and_a_further_one_can_only_lower_it():
 
 def test_where_no_group_has_noise_it_is_plain_training_to_the_bit():
     data, t = dataset(), with_noise([0.0, 0.0, 0.0])
-    auto, plain = (train(m, data, make_net, BUDGET, task=t) for m in (HAR(strength="auto"), ERM()))
+    auto, plain = (train(m, data, make_net, TRAINING, task=t) for m in (HAR(strength="auto"), ERM()))
     assert same(weights(auto.state.net), weights(plain.state.net))
 
 
 def test_groups_without_noise_are_not_regularized_and_still_have_a_say():
     data, t = dataset(), with_noise([0.0, 0.4, 0.0], [1.0, 1.0, 1.0])
-    state = train(HAR(strength="auto"), data, make_net, BUDGET, task=t).state
+    state = train(HAR(strength="auto"), data, make_net, TRAINING, task=t).state
     assert state.strength.tolist() == [0.0, START, 0.0]  # everything is allowed
     t = with_noise([0.0, 0.4, 0.0], [0.0, 1.0, 1.0])
-    history = train(HAR(strength="auto"), data, make_net, BUDGET, task=t).history
+    history = train(HAR(strength="auto"), data, make_net, TRAINING, task=t).history
     assert history[1]["strength"] == pytest.approx(START * FALL ** (-1 / 4))  # for the sake of the first group
 
 
@@ -144,9 +144,9 @@ NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
 )
 def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
     data, t = dataset(), with_noise(NEVER)
-    trained = train(HAR(strength="auto", **settings), data, make_net, BUDGET, seed=4, task=t)
+    trained = train(HAR(strength="auto", **settings), data, make_net, TRAINING, seed=4, task=t)
     everyone = {key: value for key, value in settings.items() if key not in ("select", "selection")}
-    plain = train(HAR(strength=0.0, **everyone), data, make_net, BUDGET, seed=4, task=t)
+    plain = train(HAR(strength=0.0, **everyone), data, make_net, TRAINING, seed=4, task=t)
     assert same(weights(trained.state.net), weights(plain.state.net))
     stages = [row["stage"] for row in trained.history]
     assert stages == ["train"] * 5 + ["weaker"] * 5 + ["plain"] * 6, (
@@ -161,7 +161,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings):
         "strength=auto found none",
     ]
     allowed = train(
-        HAR(strength="auto", **settings), data, make_net, BUDGET, task=with_noise([0.3, 0.4, 0.2], [1.0] * 3)
+        HAR(strength="auto", **settings), data, make_net, TRAINING, task=with_noise([0.3, 0.4, 0.2], [1.0] * 3)
     )
     assert [row["stage"] for row in allowed.history] == ["train"] * 6
     assert allowed.notes == ()
@@ -180,10 +180,10 @@ def test_giving_up_goes_on_from_a_checkpoint_to_the_bit(tmp_path, stage, epoch):
         if (name, done) == (stage, epoch):
             raise Cut
 
-    whole = train(method, data, make_net, BUDGET, task=t)
+    whole = train(method, data, make_net, TRAINING, task=t)
     with pytest.raises(Cut):
-        train(method, data, make_net, BUDGET, task=t, progress=cut, checkpoints=Checkpoints(tmp_path, 0, ""))
-    again = train(method, data, make_net, BUDGET, task=t, checkpoints=Checkpoints(tmp_path, 0, ""))
+        train(method, data, make_net, TRAINING, task=t, progress=cut, checkpoints=Checkpoints(tmp_path, 0, ""))
+    again = train(method, data, make_net, TRAINING, task=t, checkpoints=Checkpoints(tmp_path, 0, ""))
     assert same(weights(again.state), weights(whole.state))
     assert again.history == whole.history
 
@@ -199,7 +199,7 @@ def test_a_network_that_learns_slowly_begins_from_scratch_with_less():
             state.wrong.index_add_(0, batch.group, (state.level > 0.05) * torch.ones_like(batch.y, dtype=torch.float))
             state.seen.index_add_(0, batch.group, torch.ones_like(batch.y, dtype=torch.float))
 
-    training = replace(BUDGET, epochs=12)
+    training = replace(TRAINING, epochs=12)
     trained = train(Slow(strength="auto"), dataset(), make_net, training, task=with_noise([0.3, 0.4, 0.2]))
     stages = [row["stage"] for row in trained.history]
     assert stages == ["train"] * 9 + ["weaker"] * 12
@@ -213,7 +213,7 @@ def test_a_network_that_learns_slowly_begins_from_scratch_with_less():
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_few_epochs_are_enough_to_see_that_it_is_too_much(epochs):
-    trained = train(HAR(strength="auto"), dataset(), make_net, replace(BUDGET, epochs=epochs), task=with_noise(NEVER))
+    trained = train(HAR(strength="auto"), dataset(), make_net, replace(TRAINING, epochs=epochs), task=with_noise(NEVER))
     assert [row["stage"] for row in trained.history] == [s for s in ("train", "weaker", "plain") for _ in range(epochs)]
 
 
@@ -275,7 +275,7 @@ def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting
     data = dataset()
     method, t = HAR(strength="auto", weighting=weighting), with_noise([0.1, 0.3, 0.2], [1.0, 0.8, 0.8])
     assert method.capabilities.needs == {"group_stats"}
-    trained = train(method, data, make_net, BUDGET, task=t)
+    trained = train(method, data, make_net, TRAINING, task=t)
     course = [row["strength"] for row in trained.history]
     assert course[0] == trained.method.start
     assert course == sorted(course, reverse=True)
@@ -294,10 +294,10 @@ def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
         if done == 3:
             raise Cut
 
-    whole = train(method, data, make_net, BUDGET, task=task(data))
+    whole = train(method, data, make_net, TRAINING, task=task(data))
     with pytest.raises(Cut):
-        train(method, data, make_net, BUDGET, task=task(data), progress=cut, checkpoints=Checkpoints(tmp_path, 0, ""))
-    again = train(method, data, make_net, BUDGET, task=task(data), checkpoints=Checkpoints(tmp_path, 0, ""))
+        train(method, data, make_net, TRAINING, task=task(data), progress=cut, checkpoints=Checkpoints(tmp_path, 0, ""))
+    again = train(method, data, make_net, TRAINING, task=task(data), checkpoints=Checkpoints(tmp_path, 0, ""))
     assert same(weights(again.state), weights(whole.state))
     assert again.history == whole.history
 
@@ -332,7 +332,7 @@ def test_the_report_gives_the_strength_and_the_reason():
     rng = np.random.default_rng(0)
     y = np.arange(300) % 3
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
-    training = replace(BUDGET, epochs=20, lr=0.1)
+    training = replace(TRAINING, epochs=20, lr=0.1)
     result = sk.fit(x, y, method="har-auto", noise="uniform:0.4", train=training, model={"name": "mlp", "width": 16})
     last = [row["strength"] for row in result.history if row["stage"] == result.history[-1]["stage"]]
     assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]

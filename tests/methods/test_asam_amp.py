@@ -12,7 +12,7 @@ from skedastic.methods.sam import SAM, climb
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import perturbing as reference
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, same, start, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, same, start, task, weights
 from tests.support.refusals import refused
 from tests.support.wrappers import plain_net, step_of
 
@@ -133,7 +133,7 @@ def test_around_har_it_penalizes_at_the_shifted_weights(wrapper):
         "bare": "har",
     }
     nets = {
-        key: weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        key: weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
         for key, text in methods.items()
     }
     assert same(nets["erm"], nets["har0"])
@@ -146,9 +146,9 @@ def test_around_har_it_penalizes_at_the_shifted_weights(wrapper):
 )
 def test_in_and_around_others(method):
     data = dataset()
-    trained = train(make_method(method, {}), data, make_net, BUDGET, task=task(data))
+    trained = train(make_method(method, {}), data, make_net, TRAINING, task=task(data))
     assert all(p.isfinite().all() for p in trained.state.parameters())
-    assert not same(weights(trained.state), weights(train(make_method("erm", {}), data, make_net, BUDGET).state))
+    assert not same(weights(trained.state), weights(train(make_method("erm", {}), data, make_net, TRAINING).state))
 
 
 @pytest.mark.parametrize("method", [ASAM(), AMP(inner_iter=3)])

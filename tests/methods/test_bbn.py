@@ -15,7 +15,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import bbn as literal
-from tests.support.methods import BUDGET, batch_of, dataset, engine_for, same, start, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, engine_for, same, start, task, weights
 from tests.support.refusals import refused
 
 
@@ -192,8 +192,10 @@ def test_the_second_stream_is_reversed():
 
 
 def test_with_one_epoch_it_says_that_the_second_branch_was_not_trained():
-    assert any("only the first branch" in r for r in train(BBN(), dataset(), deep_net, replace(BUDGET, epochs=1)).notes)
-    assert not train(BBN(), dataset(), deep_net, BUDGET).notes
+    assert any(
+        "only the first branch" in r for r in train(BBN(), dataset(), deep_net, replace(TRAINING, epochs=1)).notes
+    )
+    assert not train(BBN(), dataset(), deep_net, TRAINING).notes
 
 
 @pytest.mark.parametrize(

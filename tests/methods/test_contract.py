@@ -26,9 +26,9 @@ from skedastic.training import Checkpoints, train
 from skedastic.training.loop import make_task, rebuild
 from tests.support.methods import (
     BOTH,
-    BUDGET,
     CLOCK,
     METHODS,
+    TRAINING,
     batch_of,
     data_for,
     dataset,
@@ -112,8 +112,8 @@ def test_its_configuration_can_be_written_and_read_back(name):
 def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind):
     method = build(discover()[name], limit, "method")
     data, extra = data_for(method, kind), reference(kind)
-    ours = train(method, data, net_of(kind), BUDGET, task=task(data), reference=extra)
-    plain = train(ERM(), data, net_of(kind), BUDGET, task=task(data))
+    ours = train(method, data, net_of(kind), TRAINING, task=task(data), reference=extra)
+    plain = train(ERM(), data, net_of(kind), TRAINING, task=task(data))
     assert same(weights(ours.state.net), weights(plain.state.net))
     assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
 
@@ -172,7 +172,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path):
     method = make_method(name, {})
     data, extra = data_for(method), reference()
     epochs: list[object] = []
-    train_again = partial(train, method, data, net_of("classification"), BUDGET, task=task(data), reference=extra)
+    train_again = partial(train, method, data, net_of("classification"), TRAINING, task=task(data), reference=extra)
     whole = train_again(progress=lambda *at: epochs.append(at))
 
     def cut(*at):
@@ -274,7 +274,7 @@ def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind):
         assert kind not in around.card.capabilities.tasks
         return
     data = data_for(whole, kind)
-    trained = train(whole, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    trained = train(whole, data, net_of(kind), replace(TRAINING, epochs=1), task=task(data), reference=reference(kind))
     assert all(p.isfinite().all() for p in trained.state.parameters())
-    plain = train(method, data, net_of(kind), replace(BUDGET, epochs=1), task=task(data), reference=reference(kind))
+    plain = train(method, data, net_of(kind), replace(TRAINING, epochs=1), task=task(data), reference=reference(kind))
     assert not same(weights(trained.state), weights(plain.state)), "the wrapper does nothing"

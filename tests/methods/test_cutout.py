@@ -9,7 +9,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.mixup import Mixup
 from skedastic.settings.methods import make_method
 from skedastic.training import train
-from tests.support.methods import BUDGET, CLOCK, Batch, data_for, make_net, same, task, weights
+from tests.support.methods import CLOCK, TRAINING, Batch, data_for, make_net, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -78,7 +78,7 @@ def test_it_goes_around_any_method(base):
     whole = make_method(f"cutout(base={base})", {})
     data = data_for(whole)
     nets = [
-        weights(train(method, data, make_net, BUDGET, task=task(data), reference=data).state.net)
+        weights(train(method, data, make_net, TRAINING, task=task(data), reference=data).state.net)
         for method in (whole, make_method(base, {}))
     ]
     assert not same(*nets)

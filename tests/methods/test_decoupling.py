@@ -10,7 +10,7 @@ from skedastic.methods.decoupling import Decoupling, mean_over
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import decoupling as literal
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, same, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -45,7 +45,7 @@ def test_where_all_agree_nothing_is_learned():
 def test_with_an_endless_warmup_it_is_plain_training_but_for_dropout():
     data, net = dataset(), lambda: torch.nn.Sequential(torch.nn.Linear(6, 3))
     nets = [
-        weights(train(make_method(text, {}), data, net, BUDGET, task=task(data)).state.net)
+        weights(train(make_method(text, {}), data, net, TRAINING, task=task(data)).state.net)
         for text in ("decoupling(warmup=1000000)", "erm", "decoupling(warmup=1)")
     ]
     assert same(nets[0], nets[1])
@@ -79,4 +79,4 @@ def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
 def test_it_takes_two_networks():
     net = make_net()
     with refused("model", rule="trains two networks, and model gives the same one twice"):
-        train(Decoupling(), dataset(), lambda: net, BUDGET, task=task(dataset()))
+        train(Decoupling(), dataset(), lambda: net, TRAINING, task=task(dataset()))

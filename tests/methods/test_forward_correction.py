@@ -12,7 +12,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import forward_correction as literal
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, task
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, task
 from tests.support.refusals import refused
 
 NOISE = ((0.6, 0.4, 0.0), (0.0, 1.0, 0.0), (0.1, 0.2, 0.7))
@@ -67,7 +67,7 @@ def test_the_estimate_is_the_authors_without_its_fault(percentile, n):
 def test_it_estimates_the_noise_and_trains_with_the_estimate():
     data = dataset(600)
     data, _ = corrupt(replace(data, x=data.x + 3 * torch.nn.functional.one_hot(data.y, 6)), noise="a->b:0.4", seed=1)
-    trained = train(ForwardCorrection(), data, make_net, replace(BUDGET, epochs=10), task=make_task(data))
+    trained = train(ForwardCorrection(), data, make_net, replace(TRAINING, epochs=10), task=make_task(data))
     assert trained.stages == ("estimate", "corrected")
     transition = trained.state.transition
     np.testing.assert_allclose(transition.sum(1), 1, rtol=1e-5)
@@ -82,7 +82,7 @@ def test_it_estimates_the_noise_and_trains_with_the_estimate():
 
 def test_a_transition_that_is_given_is_not_estimated():
     data = dataset()
-    trained = train(ForwardCorrection(transition=NOISE), data, make_net, BUDGET, task=task(data))
+    trained = train(ForwardCorrection(transition=NOISE), data, make_net, TRAINING, task=task(data))
     assert trained.stages == ("corrected",)
     torch.testing.assert_close(trained.state.transition, torch.tensor(NOISE))
     known = replace(task(data), handed_on={TRANSITION: torch.full((3, 3), 1 / 3)})
@@ -93,7 +93,7 @@ def test_a_transition_that_is_given_is_not_estimated():
 
 def test_a_transition_of_another_size_is_refused():
     with refused("forward-correction.transition", rule="it has 2 rows, and there are 3 classes"):
-        train(ForwardCorrection(transition=((0.5, 0.5), (0, 1))), dataset(), make_net, BUDGET, task=task(dataset()))
+        train(ForwardCorrection(transition=((0.5, 0.5), (0, 1))), dataset(), make_net, TRAINING, task=task(dataset()))
 
 
 @pytest.mark.parametrize(

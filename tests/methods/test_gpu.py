@@ -7,7 +7,7 @@ import torch
 
 from skedastic.settings.methods import make_method
 from skedastic.training import train
-from tests.support.methods import BOTH, BUDGET, data_for, net_of, reference, task
+from tests.support.methods import BOTH, TRAINING, data_for, net_of, reference, task
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -18,7 +18,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 def test_every_method_trains_on_the_gpu(name, kind, precision):
     method = make_method(name, {})
     data, trusted = data_for(method, kind), reference(kind)
-    training = replace(BUDGET, device="cuda", precision=precision)
+    training = replace(TRAINING, device="cuda", precision=precision)
     trained = train(method, data, net_of(kind), training, task=task(data), reference=trusted)
     assert all(p.device.type == "cuda" for p in trained.state.parameters())
     assert trained.predict(data.x).isfinite().all()
@@ -32,7 +32,7 @@ def test_the_gpu_and_the_cpu_begin_alike(name, kind):
     data, trusted = data_for(method, kind), reference(kind)
 
     def first_loss(device):
-        training = replace(BUDGET, device=device, lr=1e-3)
+        training = replace(TRAINING, device=device, lr=1e-3)
         history = train(method, data, net_of(kind), training, task=task(data), reference=trusted).history
         return history[0].get("loss", 0.0)
 

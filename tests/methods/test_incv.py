@@ -23,7 +23,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import incv as literal
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, task
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, task
 from tests.support.refusals import refused
 
 
@@ -89,7 +89,7 @@ def test_the_halves_are_apart_and_together_all_candidates():
 
 def test_it_selects_clean_labels_and_finds_the_noise():
     data, truth = noisy()
-    trained = train(INCV(), data, make_net, replace(BUDGET, epochs=20), task=make_task(data))
+    trained = train(INCV(), data, make_net, replace(TRAINING, epochs=20), task=make_task(data))
     rows = [row for row in trained.history if row["stage"] == "round-1-first"]
     assert 0.08 < rows[-1]["noise_rate"] < 0.35  # a network that does better than its labels is taken for less noise
     selected = trained.state.selected.of(data.index) == 1
@@ -103,7 +103,7 @@ def test_it_selects_clean_labels_and_finds_the_noise():
 def test_of_asymmetric_noise_nothing_is_dropped():
     data, _ = noisy()
     trained = train(
-        INCV(pattern="asymmetric", rounds=1), data, make_net, replace(BUDGET, epochs=8), task=make_task(data)
+        INCV(pattern="asymmetric", rounds=1), data, make_net, replace(TRAINING, epochs=8), task=make_task(data)
     )
     assert len(trained.state.selected.of(data.index)) == len(data)
     assert bool((trained.state.selected.of(data.index) == 0).any())

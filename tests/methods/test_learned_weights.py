@@ -18,7 +18,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, train
 from skedastic.training.loop import make_task
 from tests.support.lookahead import engine_of, in_double, looked_ahead, losses_of, smooth_net
-from tests.support.methods import BUDGET, batch_of, dataset, reference, task
+from tests.support.methods import TRAINING, batch_of, dataset, reference, task
 from tests.support.refusals import refused
 
 CLOCK = Clock(0, 1, 0)
@@ -173,7 +173,7 @@ def test_statistics_follow_the_training_batch_alone(name):
 def test_mw_net_has_an_optimizer_of_its_own():
     """Adam at meta_lr, whatever the configured rate: after one step each weight of V has moved by about that."""
     data, moved = dataset(), []
-    one_step = replace(BUDGET, epochs=1, batch_size=50, lr=1e-6)
+    one_step = replace(TRAINING, epochs=1, batch_size=50, lr=1e-6)
     for meta_lr in (1e-4, 1e-2):
         method = MWNet(meta_lr=meta_lr)
         torch.manual_seed(0)
@@ -192,7 +192,7 @@ def smooth_float():
 def test_there_must_be_a_reference_set(name):
     method = make_method(name, {})
     with refused("reference", rule="learns from a reference set") as caught:
-        train(method, dataset(), smooth_float, BUDGET, task=make_task(dataset()))
+        train(method, dataset(), smooth_float, TRAINING, task=make_task(dataset()))
     assert str(caught.value).startswith(f"{name}: ")
     assert REFERENCE in method.capabilities.needs
 
@@ -211,7 +211,9 @@ def test_reference_batches_are_as_large_as_asked(monkeypatch, name, size):
 
     monkeypatch.setattr(PlainEngine, "draw", noted)
     data, trusted = dataset(), dataset().subset(torch.arange(32))
-    train(make_method(name, {}), data, smooth_float, replace(BUDGET, batch_size=16), task=task(data), reference=trusted)
+    train(
+        make_method(name, {}), data, smooth_float, replace(TRAINING, batch_size=16), task=task(data), reference=trusted
+    )
     assert set(sizes) == {size}
     assert make_method(f"cutout(base={name})", {}).batch_shares() == make_method(name, {}).batch_shares()
 

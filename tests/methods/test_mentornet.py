@@ -14,7 +14,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import mentornet as literal
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, reference, same, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, reference, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -91,7 +91,7 @@ def test_a_mentor_that_is_refined_learns_to_tell_right_labels():
         MentorNet(curriculum="refined"),
         clear[0],
         make_net,
-        replace(BUDGET, epochs=12),
+        replace(TRAINING, epochs=12),
         task=task(clear[0]),
         reference=clear[1],
     )
@@ -114,13 +114,13 @@ def test_a_mentor_that_is_refined_learns_to_tell_right_labels():
 def test_only_the_refined_mentor_needs_a_reference_set():
     assert REFERENCE not in MentorNet().capabilities.needs
     with refused("reference", rule="learns from a reference set"):
-        train(MentorNet(curriculum="refined"), dataset(), make_net, BUDGET, task=make_task(dataset()))
+        train(MentorNet(curriculum="refined"), dataset(), make_net, TRAINING, task=make_task(dataset()))
 
 
 def test_in_an_endless_burn_in_it_is_plain_training():
     data = dataset()
     nets = [
-        weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
         for text in (
             "mentornet(burn_in=1000,burn_in_dropout=0)",
             "erm",
@@ -136,7 +136,7 @@ def test_in_an_endless_burn_in_it_is_plain_training():
 def test_sam_around_it_takes_the_weights_of_the_first_forward():
     torch.manual_seed(0)
     data = dataset()
-    trained = train(make_method("sam(base=mentornet)", {}), data, make_net, BUDGET, task=task(data))
+    trained = train(make_method("sam(base=mentornet)", {}), data, make_net, TRAINING, task=task(data))
     assert all(p.isfinite().all() for p in trained.state.parameters())
     method = MentorNet(burn_in=0.0)
     state, batch = method.init(task(data), make_net).train(), batch_of(data, slice(16))

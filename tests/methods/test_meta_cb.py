@@ -13,7 +13,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.support.lookahead import engine_of, in_double, looked_ahead, losses_of, smooth_net
-from tests.support.methods import BUDGET, CLOCK, batch_of, dataset, make_net, reference, same, task, weights
+from tests.support.methods import CLOCK, TRAINING, batch_of, dataset, make_net, reference, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -74,7 +74,7 @@ def test_without_a_correction_it_is_class_weights(text, alike):
     balanced = "erm(class_weights=deferred(effective-number(beta=0.9),start=1))"
     full = text.replace("(", "(class_weights=deferred(effective-number(beta=0.9),start=1),", 1)
     nets = [
-        weights(train(make_method(name, {}), data, net, BUDGET, task=task(data), reference=reference()).state.net)
+        weights(train(make_method(name, {}), data, net, TRAINING, task=task(data), reference=reference()).state.net)
         for name in (full, balanced)
     ]
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*nets, strict=True)) == alike
@@ -107,5 +107,5 @@ def test_it_says_why_it_cant_be_wrapped_so(text, base, reason):
 
 def test_there_must_be_a_reference_set():
     with refused("reference", rule="learns from a reference set"):
-        train(MetaCB(), dataset(), make_net, BUDGET, task=make_task(dataset()))
+        train(MetaCB(), dataset(), make_net, TRAINING, task=make_task(dataset()))
     assert REFERENCE in MetaCB().capabilities.needs

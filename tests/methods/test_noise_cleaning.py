@@ -10,13 +10,13 @@ from torch import nn
 from skedastic.core.per_example import PerExampleBuffer
 from skedastic.core.small_loss import forget_rate, smallest
 from skedastic.methods.co_teaching import CoTeaching
-from skedastic.methods.elr import ELR, Targets, early_learning, moved_target, probabilities
+from skedastic.methods.elr import ELR, TargetEma, early_learning, moved_target, probabilities
 from skedastic.methods.erm import ERM
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import noise_cleaning as literal
-from tests.support.methods import BUDGET, batch_of, dataset, observed, same, start, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, observed, same, start, task, weights
 from tests.support.refusals import refused
 
 
@@ -70,7 +70,7 @@ def test_each_network_learns_from_the_examples_that_the_other_keeps():
 
 def test_without_forgetting_and_dropout_its_first_network_is_plain_training_to_the_bit():
     data = dataset()
-    ours, plain = (train(m, data, flat_net, BUDGET) for m in (CoTeaching(forget_rate=0.0), ERM()))
+    ours, plain = (train(m, data, flat_net, TRAINING) for m in (CoTeaching(forget_rate=0.0), ERM()))
     assert same(weights(ours.state.net), weights(plain.state.net))
     assert not same(weights(ours.state.other), weights(plain.state.net))
 
@@ -118,13 +118,13 @@ def test_elrs_gradient_is_of_p_alone_and_finite_where_a_prediction_is_sure():
 
 
 def test_top_k_keeps_the_largest_entries():
-    targets = Targets(torch.tensor([7, 3, 5]), 4, 2)
+    targets = TargetEma(torch.tensor([7, 3, 5]), 4, 2)
     targets.put(torch.tensor([5, 7]), torch.tensor([[0.1, 0.4, 0.3, 0.2], [0.0, 0.0, 0.9, 0.1]]))
     assert targets.of(torch.tensor([7, 5])).tolist() == pytest.approx(
         [pytest.approx([0, 0, 0.9, 0.1]), pytest.approx([0, 0.4, 0.3, 0])]
     )
     assert targets.of(torch.tensor([3])).tolist() == [[0, 0, 0, 0]]
-    whole, sparse = (train(ELR(top_k=k), dataset(), flat_net, BUDGET) for k in (None, 3))
+    whole, sparse = (train(ELR(top_k=k), dataset(), flat_net, TRAINING) for k in (None, 3))
     assert same(weights(whole.state.net), weights(sparse.state.net))
 
 

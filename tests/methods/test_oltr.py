@@ -13,7 +13,7 @@ from skedastic.models import make
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import oltr as literal
-from tests.support.methods import BUDGET, batch_of, data_for, dataset, make_net, observed, task
+from tests.support.methods import TRAINING, batch_of, data_for, dataset, make_net, observed, task
 from tests.support.refusals import refused
 
 
@@ -72,7 +72,7 @@ def test_the_memory_begins_with_the_class_means_and_the_trained_head():
     method, data = OLTR(), dataset()
     plain, memory = method.stages(task(data))
     assert (plain.name, memory.name) == ("plain", "memory")
-    trained = train(plain.method, data, make_net, BUDGET, task=task(data)).state
+    trained = train(plain.method, data, make_net, TRAINING, task=task(data)).state
     with torch.no_grad():
         features = run_with_features(trained.net.eval(), 3, data.x)[1]
     expected = torch.stack([features[data.y == c].mean(0) for c in range(3)])

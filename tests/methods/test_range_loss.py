@@ -10,7 +10,7 @@ from skedastic.methods.range_loss import RangeLoss, nearest_means, ranges
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference import range_loss as literal
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, task
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, task
 from tests.support.refusals import refused
 
 
@@ -52,7 +52,7 @@ def test_features_of_a_class_move_together():
     data = dataset()
     spread = {}
     for text in ("erm", "range-loss(lam=0.01,beta=100,margin=20)"):
-        net = train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net.eval()
+        net = train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net.eval()
         features = run_with_features(net, 3, data.x)[1].detach()
         spread[text] = float(ranges(features, data.y, 2).mean() / nearest_means(features, data.y))
     assert spread["range-loss(lam=0.01,beta=100,margin=20)"] < 0.8 * spread["erm"]

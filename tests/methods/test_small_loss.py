@@ -13,7 +13,7 @@ from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
 from tests.reference import small_loss as literal
-from tests.support.methods import BUDGET, batch_of, dataset, engine_for, make_net, observed, same, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, engine_for, make_net, observed, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -80,7 +80,7 @@ def test_it_leaves_out_wrong_labels():
     data = dataset(400)
     clean = replace(data, x=data.x + 3 * torch.nn.functional.one_hot(data.y, 6))
     noisy, truth = corrupt(clean, noise="uniform:0.3", seed=1)
-    trained = train(SmallLoss(begins=4.0), noisy, make_net, replace(BUDGET, epochs=8), task=make_task(noisy))
+    trained = train(SmallLoss(begins=4.0), noisy, make_net, replace(TRAINING, epochs=8), task=make_task(noisy))
     kept = trained.state.kept.of(noisy.index) == 1
     wrong = truth.of(noisy.index) != noisy.y
     assert float(wrong[kept].float().mean()) < 0.1
@@ -93,7 +93,7 @@ def test_it_leaves_out_wrong_labels():
 def test_before_it_begins_it_is_plain_training():
     data = dataset()
     nets = [
-        weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
         for text in ("small-loss(begins=5)", "erm", "small-loss(begins=1)")
     ]
     assert same(nets[0], nets[1])

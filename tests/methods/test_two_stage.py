@@ -29,7 +29,7 @@ from tests.support.methods import dataset, make_net, net_of
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import refused
 
-BUDGET = TrainingConfig(epochs=10, batch_size=16, lr=0.05, device="cpu")
+TRAINING = TrainingConfig(epochs=10, batch_size=16, lr=0.05, device="cpu")
 
 
 def long_tail():
@@ -53,7 +53,7 @@ def nested_net():
 
 def run(method, net=make_net, data=None, seed=1, **training):
     method = make_method(method, {}) if isinstance(method, str) else method
-    return train(method, data or long_tail(), net, replace(BUDGET, **training), seed=seed)
+    return train(method, data or long_tail(), net, replace(TRAINING, **training), seed=seed)
 
 
 def kept(before: State, after: State, prefix: str = "net."):
@@ -143,8 +143,8 @@ def test_real_targets_have_two_stages_too():
     data = dataset(kind="regression")
     method = make_method("two-stage(then=erm)", {})
     assert "regression" in method.capabilities.tasks
-    whole = train(method, data, net_of("regression"), BUDGET)
-    alone = train(ERM(), data, net_of("regression"), replace(BUDGET, epochs=9))
+    whole = train(method, data, net_of("regression"), TRAINING)
+    alone = train(ERM(), data, net_of("regression"), replace(TRAINING, epochs=9))
     same = kept(alone.state, whole.state)
     assert {name.split(".")[1] for name, is_same in same.items() if not is_same} == {"4"}
     assert "regression" not in make_method("crt", {}).capabilities.tasks
@@ -169,7 +169,7 @@ def test_the_second_method_steps_its_own_optimizer():
         make_method("two-stage(optimizer=admw)", {})
 
 
-# Budget and schedule.
+# Training and schedule.
 
 
 def test_the_learning_rate_begins_again_with_the_second_stage():
@@ -353,7 +353,7 @@ def test_a_second_stage_with_another_head_gets_it():
 def test_a_loss_of_two_outputs_has_two_stages_too():
     data = dataset(kind="regression")
     method = make_method("two-stage(first=erm(loss=gaussian-nll), then=erm(loss=gaussian-nll))", {})
-    whole = train(method, data, net_of("regression"), BUDGET)
+    whole = train(method, data, net_of("regression"), TRAINING)
     assert whole.predict(data.x).shape == (50,)
 
 
@@ -379,7 +379,7 @@ def test_a_loss_of_two_outputs_has_two_stages_too():
     ],
 )
 def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(tmp_path, method, stage, epoch):
-    method, data, training = make_method(method, {}), long_tail(), replace(BUDGET, epochs=6)
+    method, data, training = make_method(method, {}), long_tail(), replace(TRAINING, epochs=6)
     whole = train(method, data, make_net, training, seed=3)
     with pytest.raises(PowerCut):
         train(

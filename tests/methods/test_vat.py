@@ -9,7 +9,7 @@ from skedastic.methods.vat import VAT, adversarial, divergence, real, unit
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from tests.reference.vat import kullback_leibler, softmax, vat_direction
-from tests.support.methods import BUDGET, batch_of, dataset, make_net, observed, same, task, weights
+from tests.support.methods import TRAINING, batch_of, dataset, make_net, observed, same, task, weights
 from tests.support.refusals import refused
 
 
@@ -127,7 +127,7 @@ def test_with_another_method_both_do_their_part(text):
         text, text.replace("base=vat", "base=erm")
     )
     nets = [
-        weights(train(make_method(name, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        weights(train(make_method(name, {}), data, make_net, TRAINING, task=task(data)).state.net)
         for name in (text, without, "vat")
     ]
     assert not same(nets[0], nets[1])

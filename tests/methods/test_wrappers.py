@@ -15,7 +15,7 @@ from skedastic.methods.mixup import Mixup, mixed
 from skedastic.methods.sam import SAM
 from skedastic.settings.methods import make_method
 from skedastic.training import train
-from tests.support.methods import BUDGET, batch_of, data_for, dataset, make_net, same, task, weights
+from tests.support.methods import TRAINING, batch_of, data_for, dataset, make_net, same, task, weights
 from tests.support.refusals import refused
 from tests.support.wrappers import plain_net, step_of
 
@@ -48,7 +48,7 @@ def test_sam_around_har_penalizes_at_the_shifted_weights():
     """With strength 0, sam(base=har) is sam; with some, neither sam nor har."""
     data = dataset()
     nets = {
-        text: weights(train(make_method(text, {}), data, make_net, BUDGET, task=task(data)).state.net)
+        text: weights(train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net)
         for text in ("sam", "sam(base=har(strength=0))", "sam(base=har)", "har", "erm", "sam(rho=0)")
     }
     assert same(nets["sam"], nets["sam(base=har(strength=0))"])
@@ -112,7 +112,7 @@ def test_how_much_is_mixed_goes_by_alpha():
 
 def test_wrappers_in_wrappers():
     data = dataset()
-    trained = train(make_method("mixup(base=sam(base=absgd))", {}), data, make_net, BUDGET, task=task(data))
+    trained = train(make_method("mixup(base=sam(base=absgd))", {}), data, make_net, TRAINING, task=task(data))
     assert all(p.isfinite().all() for p in trained.state.parameters())
     assert trained.stages == ("train",)
 

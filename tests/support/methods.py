@@ -26,7 +26,7 @@ BOTH = [
     for kind in ("classification", "regression")
     if kind in preset.make().capabilities.tasks
 ]
-BUDGET = TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu")
+TRAINING = TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu")
 CLOCK = Clock(0, 1, 0)
 
 
@@ -136,7 +136,7 @@ def observed(method: Method, state, batch: Batch, clock: Clock = CLOCK) -> Step:
 
 def run(method: Method, seed: int = 0, kind: str = "classification"):
     data = data_for(method, kind)
-    return train(method, data, net_of(kind), BUDGET, seed=seed, task=task(data), reference=reference(kind))
+    return train(method, data, net_of(kind), TRAINING, seed=seed, task=task(data), reference=reference(kind))
 
 
 def weights(net: nn.Module) -> list[Tensor]:

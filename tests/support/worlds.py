@@ -1,8 +1,8 @@
 """Small data with a known trouble, and how much better than plain training a method does on it, over seeds.
 
 A world is a function of a seed that gives a training set, a clean and balanced test set, and a small clean and balanced
-reference set. Methods get the network, the budget, the batches and the start of plain training. What is reported is
-paired by seed.
+reference set. Methods get the network, the training configuration, the batches and the start of plain training. What is
+reported is paired by seed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class World:
 
 @dataclass(frozen=True)
 class Blobs:
-    """Gaussian blobs, class c around `apart` · e_c in ten dimensions, spoiled as `noise` and `imbalance` say.
+    """Gaussian blobs, class c around `apart` · e_c in ten dimensions, corrupted as `noise` and `imbalance` say.
 
     n: training examples before imbalance, as many of each class. trusted: of each class in the reference set.
     """
@@ -81,7 +81,7 @@ def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     return make("mlp", shape, classes, {"width": 64, "depth": 2})
 
 
-BUDGET = TrainingConfig(
+TRAINING = TrainingConfig(
     epochs=40, batch_size=64, lr=0.05, augment="none", device="cpu"
 )  # enough to fit wrong labels too
 
@@ -117,7 +117,7 @@ def gain(
     world: Callable[[int], World],
     *,
     measure: Callable[[AnyMetrics], float] = lambda metrics: metrics.value,
-    training: TrainingConfig = BUDGET,
+    training: TrainingConfig = TRAINING,
     net: Callable[[tuple[int, ...], int], nn.Module] = mlp,
     against: Method = ERM(),  # noqa: B008  frozen
     seeds: int = SEEDS,

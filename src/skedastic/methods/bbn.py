@@ -81,7 +81,7 @@ class BranchesState(OneNetworkState):
     net: Branches
 
 
-class Both(NamedTuple):
+class BranchOutputs(NamedTuple):
     """The results of the branches on their batches."""
 
     first: Tensor  # [B, C], of the first branch's examples
@@ -160,11 +160,11 @@ class BBN(OneNetwork[BranchesState]):
         return {id(p) for p in (*chosen, *part(net, wanted, "head"))}
 
     def forward(self, state: BranchesState, batch: Batch) -> Out:
-        """Run both branches on one batch; `extra` is a `Both`."""
+        """Run both branches on one batch; `extra` is a `BranchOutputs`."""
         return self._forward(state, batch.x, batch.x, batch.y)
 
     def _forward(self, state: BranchesState, x: Tensor, other: Tensor, y: Tensor) -> Out:
-        both = Both(outputs(state.net.first(x)), outputs(state.net.second(other)), y)
+        both = BranchOutputs(outputs(state.net.first(x)), outputs(state.net.second(other)), y)
         return Out((both.first + both.second) / 2, both)
 
     def objective(self, step: Step[BranchesState]) -> Objective:

@@ -44,7 +44,7 @@ def early_learning(target: Tensor, p: Tensor) -> Tensor:
     return (1 - (target * p).sum(1)).log()
 
 
-class Targets(nn.Module):
+class TargetEma(nn.Module):
     """The targets of n examples over C classes, all of each or its k largest entries."""
 
     def __init__(self, index: Tensor, classes: int, top_k: int | None) -> None:
@@ -72,7 +72,7 @@ class Targets(nn.Module):
 class ELRState(OneNetworkState):
     """The network, and the target of each example."""
 
-    def __init__(self, net: nn.Module, constants: ClassConstants, targets: Targets) -> None:
+    def __init__(self, net: nn.Module, constants: ClassConstants, targets: TargetEma) -> None:
         super().__init__(net, constants)
         self.targets = targets
 
@@ -113,7 +113,9 @@ class ELR(OneNetwork[ELRState]):
     def init(self, task: Task, make_net: MakeNet) -> ELRState:
         """Return a fresh network, and targets of 0."""
         return ELRState(
-            self.network(task, make_net), self.class_constants(task), Targets(task.index, len(task.classes), self.top_k)
+            self.network(task, make_net),
+            self.class_constants(task),
+            TargetEma(task.index, len(task.classes), self.top_k),
         )
 
     def observe(self, step: Step[ELRState]) -> None:

@@ -35,7 +35,7 @@ from skedastic.methods.bases.one_network import INTEGERS, ClassConstants
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, Step, outputs
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.two_networks import TwoNetworks, TwoNetworksState
-from skedastic.methods.elr import Targets, early_learning, probabilities
+from skedastic.methods.elr import TargetEma, early_learning, probabilities
 from skedastic.methods.mixup import mixture
 
 
@@ -47,7 +47,7 @@ class ELRPlusState(TwoNetworksState):
         net: nn.Module,
         other: nn.Module,
         constants: ClassConstants,
-        targets: tuple[Targets, Targets],
+        targets: tuple[TargetEma, TargetEma],
     ) -> None:
         super().__init__(net, other, constants)
         self.net_average, self.other_average = ema_copy(net), ema_copy(other)
@@ -118,7 +118,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     def init(self, task: Task, make_net: MakeNet) -> ELRPlusState:
         """Return two fresh networks, EMAs that begin as they do, and targets of 0."""
         (net, other_net), classes = self.two_networks(task, make_net), len(task.classes)
-        first, other = (Targets(task.index, classes, self.top_k) for _ in range(2))
+        first, other = (TargetEma(task.index, classes, self.top_k) for _ in range(2))
         return ELRPlusState(net, other_net, self.class_constants(task), (first, other))
 
     def param_groups(self, state: ELRPlusState) -> Mapping[str, list[nn.Parameter]]:
@@ -146,7 +146,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     def observe(self, step: Step[ELRPlusState]) -> None:
         """Move the targets of both networks towards the predictions of the other's EMA."""
         for targets, mixed in zip(step.state.targets, step.out.extra, strict=True):
-            assert isinstance(targets, Targets)
+            assert isinstance(targets, TargetEma)
             p = self.loss.predicted(mixed.seen).float().softmax(1)
             targets.put(step.batch.index, self.beta * targets.of(step.batch.index) + (1 - self.beta) * p)
 
@@ -156,7 +156,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
         lam = self.lam * ramp_up(clock.epoch, epoch_of(self.lam_ramp, clock.epochs) if self.lam_ramp else 0)
         total, terms = torch.zeros((), device=step.batch.y.device), []
         for targets, mixed in zip(step.state.targets, step.out.extra, strict=True):
-            assert isinstance(targets, Targets)
+            assert isinstance(targets, TargetEma)
             target = targets.of(step.batch.index)
             target = mixed.share * target + (1 - mixed.share) * target[mixed.partner]
             terms.append(early_learning(target, probabilities(self.loss.predicted(mixed.logits))))

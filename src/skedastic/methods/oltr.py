@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ from skedastic.core.samplers import ClassBalanced, Sampler
 from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Stage
-from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
+from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState, WithFeatures
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, Step, evaluating, outputs
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
@@ -162,13 +162,6 @@ class _Plain(OneNetwork[_PlainState]):
             x, y = (torch.cat(part) for part in zip(*seen, strict=True))
             state.means.copy_(class_means(x, y, classes))
         return None
-
-
-class WithFeatures(NamedTuple):
-    """The parts of a forward that the objective needs."""
-
-    losses: Tensor  # [B]
-    features: Tensor  # [B, d]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ network's features, so that the paper's figures for its network say nothing for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from torch import Tensor
 from skedastic.configurable import setting
 from skedastic.core.heads import run_with_features
 from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, Capabilities, Card
-from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState, WithFeatures
 from skedastic.methods.bases.step import Batch, Objective, Out, Step, outputs
 
 TINY = 1e-12
@@ -61,13 +61,6 @@ def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
     means = torch.stack([features[y == label].mean(0) for label in labels])
     first, second = torch.triu_indices(len(means), len(means), 1, device=means.device)
     return (means[first] - means[second]).square().sum(1).min()
-
-
-class WithFeatures(NamedTuple):
-    """The parts of a forward that the objective needs."""
-
-    losses: Tensor  # [B]
-    features: Tensor | None  # [B, d], where they are needed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ READS = "text"
 Pool = Literal["mean", "max", "last"]
 
 
-class Both(nn.Module):
+class Bidirectional(nn.Module):
     """One layer of an LSTM in both directions: [B, L, d] and lengths [B] to [B, L, 2·width]."""
 
     def __init__(self, size: int, width: int) -> None:
@@ -45,7 +45,9 @@ class BiLSTM(nn.Module):
         super().__init__()
         self.pool, width, embedding = options.pool, options.width, options.embedding
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PADDING)
-        self.layers = nn.ModuleList(Both(embedding if i == 0 else 2 * width, width) for i in range(options.layers))
+        self.layers = nn.ModuleList(
+            Bidirectional(embedding if i == 0 else 2 * width, width) for i in range(options.layers)
+        )
         self.beside = nn.Sequential(nn.Linear(beside, width), nn.ReLU()) if beside else None
         self.dropout = nn.Dropout(options.dropout)
         self.linear = nn.Linear(2 * width + (width if beside else 0), classes)

@@ -12,7 +12,7 @@ import pytest
 
 from skedastic.methods.presets import presets
 from skedastic.settings.methods import make_method
-from tests.support.worlds import BUDGET, Blobs, Occluded, gain, rare
+from tests.support.worlds import TRAINING, Blobs, Occluded, gain, rare
 
 
 def accuracy(metrics: dict[str, Any]) -> float:
@@ -36,24 +36,24 @@ class Trouble:
 
     world: Any
     measure: Any = accuracy
-    training: Any = BUDGET
+    training: Any = TRAINING
 
 
-QUICK = replace(BUDGET, epochs=12, batch_size=128)
+QUICK = replace(TRAINING, epochs=12, batch_size=128)
 # plain training memorizes the wrong labels
-NOISY = Trouble(Blobs(noise="uniform:0.4", trusted=20), training=replace(BUDGET, batch_size=128))
+NOISY = Trouble(Blobs(noise="uniform:0.4", trusted=20), training=replace(TRAINING, batch_size=128))
 FLIPPED = Trouble(Blobs(noise="c0->c1:0.45,c2->c3:0.45", n=4000, apart=2.5), training=QUICK)
 TAIL = Trouble(Blobs(imbalance="longtail:50", n=4000, classes=8), rare(4), QUICK)
 TAIL_ADAM = replace(TAIL, training=replace(QUICK, optimizer="adamw", lr=0.003))
 NOISY_AND_RARE = Trouble(
     Blobs(noise="c0<->c1:0.4", imbalance="step:4:c0,c1", n=1200),
     of_the_corrupted,
-    replace(BUDGET, epochs=30, batch_size=128),
+    replace(TRAINING, epochs=30, batch_size=128),
 )
 OVERLAPPING = Trouble(
     Blobs(apart=2.0), calibration
 )  # few examples of classes that can't be told apart: plain training is too sure
-HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), training=replace(BUDGET, epochs=2, batch_size=128, lr=0.01))
+HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), training=replace(TRAINING, epochs=2, batch_size=128, lr=0.01))
 HIDDEN = Trouble(Occluded(plain=0.5, faint=0.3, square=9, n=200))
 
 ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Trouble, float, str, str]] = {

@@ -46,6 +46,13 @@ class ClassConstants(NamedTuple):
 NOTHING = ClassConstants()
 
 
+class WithFeatures(NamedTuple):
+    """`Out.extra` of a method whose objective reads the features in front of the head."""
+
+    losses: Tensor  # [B]
+    features: Tensor | None  # [B, d]; None where the method has no use for them
+
+
 class OneNetworkState(State):
     """A network, and the constants of the classes in its loss.
 
