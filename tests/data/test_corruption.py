@@ -1,4 +1,4 @@
-"""Noise and imbalance: what the specifications mean, when they are refused, and that the seed decides everything."""
+"""Noise and imbalance: the meaning of specifications, those that are refused, and that the seed decides everything."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ NOT_NOISE = {
 
 
 @pytest.mark.parametrize("spec", NOT_NOISE)
-def test_noise_that_can_not_be(spec: str) -> None:
+def test_impossible_noise_is_refused(spec: str) -> None:
     with refused("noise", spec, rule=NOT_NOISE[spec]):
         parse_noise(spec, (*DIGITS, "eight"))
 
@@ -114,7 +114,7 @@ NOT_IMBALANCE = {
 
 
 @pytest.mark.parametrize("spec", NOT_IMBALANCE)
-def test_imbalance_that_can_not_be(spec: str) -> None:
+def test_impossible_imbalance_is_refused(spec: str) -> None:
     with refused("imbalance", spec, rule=NOT_IMBALANCE[spec]):
         parse_imbalance(spec, DIGITS)
 
@@ -187,7 +187,7 @@ def test_only_a_group_that_is_the_label_follows_the_noisy_label() -> None:
     assert torch.equal(corrupt(same_names, noise="uniform:0.5")[0].group, same_names.group)
 
 
-def test_what_is_known_of_the_truth_is_kept() -> None:
+def test_known_truth_is_kept() -> None:
     data = dataset()
     known = Truth(clean=data.y.flip(0), index=data.index)
     noisy, truth = corrupt(data, known, noise="pairs:0.2", imbalance="step:2")
@@ -233,5 +233,5 @@ def test_the_seed_decides_and_noise_and_imbalance_draw_apart() -> None:
         (None, None, ""),
     ],
 )
-def test_the_default_focus_is_what_was_made_worse(noise: str | None, imbalance: str | None, expected: str) -> None:
+def test_the_default_focus_is_the_corrupted_classes(noise: str | None, imbalance: str | None, expected: str) -> None:
     assert affected_classes(noise, imbalance, DIGITS) == tuple(expected)

@@ -88,7 +88,7 @@ def test_a_grey_image_among_colours_is_taken_as_colour(tmp_path: Path) -> None:
     assert torch.equal(x[:, 0], x[:, 2])
 
 
-def test_images_that_can_not_be_are_named_by_row(tmp_path: Path) -> None:
+def test_images_that_are_refused_are_named_by_row(tmp_path: Path) -> None:
     good = encoded(random_pixels(1)[0])
     grey = encoded(random_pixels(1)[0], "L")
     deep = io.BytesIO()
@@ -111,7 +111,7 @@ def test_images_that_can_not_be_are_named_by_row(tmp_path: Path) -> None:
             open_source(path, target="label").features.take(torch.arange(4))[torch.arange(4)]
 
 
-def test_tables_of_images_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_tables_of_images_are_refused(tmp_path: Path) -> None:
     cells = [encoded(p) for p in random_pixels(4)]
     path = write(tmp_path, cells)
 
@@ -142,7 +142,7 @@ def test_without_the_extra_the_way_out_is_named(tmp_path: Path, monkeypatch: pyt
         open_source(path, target="label")
 
 
-def test_a_cache_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_can_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, [encoded(p) for p in random_pixels(4)])
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", Path("/dev/null/cache"))
     with refused(str(path), None, rule="HF_HOME"):

@@ -176,7 +176,7 @@ def test_auto_augments_colour_images_only(data: Dataset, augments: bool) -> None
     assert Loader(data, augment="auto").augments == augments
 
 
-def test_settings_that_can_not_be() -> None:
+def test_impossible_settings_are_refused() -> None:
     table = replace(images(), x=torch.rand(50, 3), kind="table")
     with refused("train.augment", "crop", rule="did you mean 'crop-flip'?"):
         Loader(images(), augment="crop")
@@ -189,7 +189,7 @@ def test_settings_that_can_not_be() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_can_not_be_decoded_is_said_in_one_line(workers: int) -> None:
+def test_an_image_that_can_not_be_decoded_is_refused(workers: int) -> None:
     data = images()
     broken = data.x.to(torch.int16)
     broken[30] = -1

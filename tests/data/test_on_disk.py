@@ -1,4 +1,4 @@
-"""Rows in a temporary file: what is read is what was written, and training on them is training on a tensor."""
+"""Rows in a temporary file: they are read as they were written, and training on them is training on a tensor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skedastic.data import open_source
 from skedastic.data.encoders import rows as encode_rows
 from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.on_disk import OnDiskFeatures
-from skedastic.data.tables.table import ArrowFileReader
+from skedastic.data.tables.readers import ArrowFileReader
 
 N, WIDTH = 1000, 7
 
@@ -106,9 +106,9 @@ def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPa
     expected = encoder.transform(source.features, rows)
     monkeypatch.setattr(encode_rows, "LARGE", 0)
     monkeypatch.setattr(encode_rows, "ROWS", 70)
-    found = encoder.transform(source.features, rows)
-    assert isinstance(found, OnDiskFeatures)
-    assert torch.equal(found[torch.arange(150)], expected)
+    encoded = encoder.transform(source.features, rows)
+    assert isinstance(encoded, OnDiskFeatures)
+    assert torch.equal(encoded[torch.arange(150)], expected)
     everything = encoder.transform(source.features)
     assert torch.equal(everything[torch.arange(300)], encoder.in_memory(source.features))
 
@@ -116,7 +116,7 @@ def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPa
 def test_a_long_column_is_fitted_like_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     features = open_source(frame().drop(columns="said"), target="label").features
     short = RowEncoder.fit(features)
-    monkeypatch.setattr(encode_rows, "MOST_VALUES", 37)
+    monkeypatch.setattr("skedastic.data.encoders.numbers.MOST_VALUES", 37)
     long = RowEncoder.fit(features)
     for a, b in zip(short.numbers, long.numbers, strict=True):
         assert (a.name, a.part, a.marked) == (b.name, b.part, b.marked)
@@ -127,7 +127,7 @@ def test_a_long_column_is_fitted_like_a_short_one(monkeypatch: pytest.MonkeyPatc
 def test_an_arrow_file_is_read_by_column_and_by_rows(
     stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skedastic.data.tables.table.MAPPED", 1)
+    monkeypatch.setattr("skedastic.data.tables.readers.MAPPED", 1)
     table = pa.Table.from_pandas(frame())
     for name, part in (("a.arrow", table.slice(0, 100)), ("b.arrow", table.slice(100))):
         with pa.OSFile(str(tmp_path / name), "wb") as file:

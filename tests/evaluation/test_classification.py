@@ -34,62 +34,62 @@ def random_test_set(m: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 def metrics(p: Any, y: Any, g: Any) -> ClassificationMetrics:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = evaluate_classification(p, y, g, CLASSES, GROUPS, TRAIN)
-    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert metrics_from_dict(written) == found
-    return found
+        result = evaluate_classification(p, y, g, CLASSES, GROUPS, TRAIN)
+    written = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert metrics_from_dict(written) == result
+    return result
 
 
 def test_every_figure_by_loops() -> None:
     p, y, g = random_test_set()
-    found = metrics(p, y, g)
+    result = metrics(p, y, g)
     predicted = literal.predictions(p.tolist())
     right = sum(a == b for a, b in zip(predicted, y, strict=True))
     per_class = literal.accuracies(predicted, y.tolist(), y.tolist(), 4)
     per_group = literal.accuracies(predicted, y.tolist(), g.tolist(), 6)
     low, high = wilson(right, 300, Z)
-    assert found.correct == right
-    assert found.overall.n == 300
-    assert found.overall.accuracy == pytest.approx(right / 300)
-    assert (found.overall.low, found.overall.high) == pytest.approx((low, high))
-    assert found.balanced_accuracy == pytest.approx(literal.mean(per_class))
-    assert [group.accuracy for group in found.groups.values()] == pytest.approx(per_group)
-    assert list(found.groups) == list(GROUPS)
-    assert found.worst_group.value == pytest.approx(min(a for a in per_group if a is not None))
-    for k, (group, rate) in enumerate(zip(found.groups.values(), per_group, strict=True)):
+    assert result.correct == right
+    assert result.overall.n == 300
+    assert result.overall.accuracy == pytest.approx(right / 300)
+    assert (result.overall.low, result.overall.high) == pytest.approx((low, high))
+    assert result.balanced_accuracy == pytest.approx(literal.mean(per_class))
+    assert [group.accuracy for group in result.groups.values()] == pytest.approx(per_group)
+    assert list(result.groups) == list(GROUPS)
+    assert result.worst_group.value == pytest.approx(min(a for a in per_group if a is not None))
+    for k, (group, rate) in enumerate(zip(result.groups.values(), per_group, strict=True)):
         n = int((g == k).sum())
         assert group.n == n
         if rate is not None:
             assert (group.low, group.high) == pytest.approx(wilson(round(rate * n), n, Z))
     for size, members in {"many": [0, 1], "medium": [2, 3], "few": [4, 5]}.items():
-        assert getattr(found.by_size, size) == pytest.approx(literal.mean([per_group[k] for k in members]))
-    assert found.ece == pytest.approx(literal.calibration_error(p.tolist(), y.tolist(), 15))
+        assert getattr(result.by_size, size) == pytest.approx(literal.mean([per_group[k] for k in members]))
+    assert result.ece == pytest.approx(literal.calibration_error(p.tolist(), y.tolist(), 15))
 
 
 def test_absent_groups_are_null() -> None:
     p, y, _ = random_test_set()
-    found = metrics(p, y, np.full(300, 3))
-    for group in found.to_dict()["groups"]:
+    result = metrics(p, y, np.full(300, 3))
+    for group in result.to_dict()["groups"]:
         if group["name"] != "s":
             assert group == {"name": group["name"], "n": 0, "accuracy": None, "low": None, "high": None}
-    assert found.to_dict()["worst_group"] == {"name": "s", "accuracy": found.overall.accuracy}
-    assert (found.by_size.many, found.by_size.few) == (None, None)
-    assert found.by_size.medium == found.value
+    assert result.to_dict()["worst_group"] == {"name": "s", "accuracy": result.overall.accuracy}
+    assert (result.by_size.many, result.by_size.few) == (None, None)
+    assert result.by_size.medium == result.value
 
 
 def test_absent_classes_do_not_count() -> None:
     p, y, g = random_test_set()
     kept = y < 2  # c and d are still predicted at times
-    found = metrics(p[kept], y[kept], g[kept])
+    result = metrics(p[kept], y[kept], g[kept])
     predicted, seen = literal.predictions(p[kept].tolist()), y[kept].tolist()
-    assert found.balanced_accuracy == pytest.approx(literal.mean(literal.accuracies(predicted, seen, seen, 4)))
+    assert result.balanced_accuracy == pytest.approx(literal.mean(literal.accuracies(predicted, seen, seen, 4)))
 
 
 def test_one_example() -> None:
-    found = metrics([[0.1, 0.2, 0.3, 0.4]], [3], [5])
-    assert found.value == found.balanced_accuracy == found.by_size.few == 1
-    assert 0 < found.overall.low < found.overall.high == 1
-    assert found.ece == pytest.approx(0.6)
+    result = metrics([[0.1, 0.2, 0.3, 0.4]], [3], [5])
+    assert result.value == result.balanced_accuracy == result.by_size.few == 1
+    assert 0 < result.overall.low < result.overall.high == 1
+    assert result.ece == pytest.approx(0.6)
 
 
 def test_tensors_give_what_arrays_give() -> None:
@@ -104,8 +104,8 @@ def test_rounding_above_one_does_not_pass_for_logits() -> None:
 
 
 def test_a_confidence_of_one_is_not_counted_with_those_below() -> None:
-    found = metrics([[1.0, 0, 0, 0], [0.95, 0.05, 0, 0]], [1, 0], [0, 0]).ece
-    assert found == pytest.approx((1.0 + 0.05) / 2)  # in one bin it would be |0.5 − 0.975|
+    error = metrics([[1.0, 0, 0, 0], [0.95, 0.05, 0, 0]], [1, 0], [0, 0]).ece
+    assert error == pytest.approx((1.0 + 0.05) / 2)  # in one bin it would be |0.5 − 0.975|
 
 
 def test_the_calibration_error_is_that_of_torchmetrics() -> None:
@@ -143,31 +143,31 @@ def test_impossible_arguments_are_refused(change: Any, argument: str, value: obj
 
 
 def test_mean_of_groups() -> None:
-    found = metrics(*random_test_set())
-    accuracy = {name: group.accuracy for name, group in found.groups.items()}
-    assert found.mean_of_groups(["p", "t"]) == pytest.approx((accuracy["p"] + accuracy["t"]) / 2)
-    assert found.mean_of_groups(["p", "absent"]) == accuracy["p"]
+    result = metrics(*random_test_set())
+    accuracy = {name: group.accuracy for name, group in result.groups.items()}
+    assert result.mean_of_groups(["p", "t"]) == pytest.approx((accuracy["p"] + accuracy["t"]) / 2)
+    assert result.mean_of_groups(["p", "absent"]) == accuracy["p"]
     with refused("mean_of_groups: names", ["absent"]):
-        found.mean_of_groups(["absent"])
+        result.mean_of_groups(["absent"])
     with refused("group", "abesnt", rule="did you mean 'absent'?"):
-        found.mean_of_groups(["abesnt"])
+        result.mean_of_groups(["abesnt"])
 
 
 def test_interval_of_runs_is_students() -> None:
     values = [0.61, 0.58, 0.7, 0.66]
-    found = mean_interval(values)
+    interval = mean_interval(values)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
-    assert found["mean"] == pytest.approx(0.6375)
-    assert found["values"] == values
+    assert (interval["low"], interval["high"]) == pytest.approx((expected.low, expected.high))
+    assert interval["mean"] == pytest.approx(0.6375)
+    assert interval["values"] == values
 
 
 def test_interval_of_differences() -> None:
     a, b = [0.61, 0.58, 0.7, 0.66], [0.5, 0.55, 0.52, 0.6]
-    found = paired(a, b, level=0.9)
+    interval = paired(a, b, level=0.9)
     expected = ttest_rel(a, b).confidence_interval(0.9)
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
-    assert found["values"] == pytest.approx([0.11, 0.03, 0.18, 0.06])
+    assert (interval["low"], interval["high"]) == pytest.approx((expected.low, expected.high))
+    assert interval["values"] == pytest.approx([0.11, 0.03, 0.18, 0.06])
 
 
 def test_intervals_of_one_and_of_equal_values() -> None:

@@ -33,14 +33,14 @@ def of_numbers() -> RegressionMetrics:
 
 
 def test_the_target_says_which_metrics_there_are():
-    found = of_classes()
-    assert isinstance(found, ClassificationMetrics)
-    assert found.metric is ACCURACY is metric_of(Classes(("a", "b")))
-    assert (found.value, found.correct) == (0.75, 3)
-    found = of_numbers()
-    assert isinstance(found, RegressionMetrics)
-    assert found.metric is ERROR is metric_of(Numbers())
-    assert found.value == pytest.approx((2.25 / 4) ** 0.5)
+    result = of_classes()
+    assert isinstance(result, ClassificationMetrics)
+    assert result.metric is ACCURACY is metric_of(Classes(("a", "b")))
+    assert (result.value, result.correct) == (0.75, 3)
+    result = of_numbers()
+    assert isinstance(result, RegressionMetrics)
+    assert result.metric is ERROR is metric_of(Numbers())
+    assert result.value == pytest.approx((2.25 / 4) ** 0.5)
 
 
 def test_metrics_json_has_the_keys_that_it_always_had():
@@ -71,7 +71,7 @@ def test_groups_are_named_in_order_and_absent_ones_have_no_value():
         assert metrics.by_size.few is None
 
 
-def test_what_is_asked_by_target_is_what_is_asked_by_name():
+def test_metrics_by_target_are_those_by_name():
     y = np.array([0, 1, 1, 1])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]], dtype=np.float32)
     assert evaluate_classification(p, y, GROUP, ("a", "b"), GROUPS.names, TRAIN) == of_classes()

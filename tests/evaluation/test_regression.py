@@ -21,24 +21,24 @@ NAMES = ["low", "middle", "high", "absent"]
 
 
 def test_the_figures_are_the_literal_ones():
-    found = evaluate_regression(P, Y, GROUP, NAMES, [500, 50, 5, 5])
-    assert found.overall.rmse == pytest.approx(literal.rmse(P, Y))
-    assert found.overall.mae == pytest.approx(literal.mae(P, Y))
-    assert found.r2 == pytest.approx(literal.r2(P, Y))
-    for g, row in enumerate([*found.groups.values()][:3]):
+    result = evaluate_regression(P, Y, GROUP, NAMES, [500, 50, 5, 5])
+    assert result.overall.rmse == pytest.approx(literal.rmse(P, Y))
+    assert result.overall.mae == pytest.approx(literal.mae(P, Y))
+    assert result.r2 == pytest.approx(literal.r2(P, Y))
+    for g, row in enumerate([*result.groups.values()][:3]):
         assert row.n == 20
         assert row.rmse == pytest.approx(literal.rmse(P[g == GROUP], Y[g == GROUP]))
         assert row.mae == pytest.approx(literal.mae(P[g == GROUP], Y[g == GROUP]))
         assert row.low < row.rmse < row.high
         assert row.mae_low < row.mae < row.mae_high
-    assert found.groups["absent"].rmse is found.groups["absent"].high is None
-    rmse = [found.groups[name].rmse for name in NAMES[:3]]
-    assert found.worst_group.value == max(rmse)
-    assert (found.by_size.many, found.by_size.medium, found.by_size.few) == tuple(rmse)
-    assert found.metric is ERROR
-    assert found.mean_of_groups(NAMES[:2]) == pytest.approx(np.mean(rmse[:2]))
-    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert metrics_from_dict(written) == found
+    assert result.groups["absent"].rmse is result.groups["absent"].high is None
+    rmse = [result.groups[name].rmse for name in NAMES[:3]]
+    assert result.worst_group.value == max(rmse)
+    assert (result.by_size.many, result.by_size.medium, result.by_size.few) == tuple(rmse)
+    assert result.metric is ERROR
+    assert result.mean_of_groups(NAMES[:2]) == pytest.approx(np.mean(rmse[:2]))
+    written = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert metrics_from_dict(written) == result
 
 
 def test_intervals_of_the_error_hold_the_truth():
@@ -53,8 +53,8 @@ def test_intervals_of_the_error_hold_the_truth():
 
 
 def test_one_row_has_no_interval_and_equal_targets_no_r2():
-    found = evaluate_regression([1.0], [3.0], [0], ["a"], [1])
-    assert found.to_dict()["overall"] == {
+    result = evaluate_regression([1.0], [3.0], [0], ["a"], [1])
+    assert result.to_dict()["overall"] == {
         "n": 1, "rmse": 2.0, "low": None, "high": None, "mae": 2.0, "mae_low": None, "mae_high": None, "r2": None,
     }  # fmt: skip
     exact = evaluate_regression([1.0, 2.0], [1.0, 2.0], [0, 0], ["a"], [1])
@@ -76,27 +76,27 @@ def test_impossible_arguments_are_refused(arguments, argument, value, rule):
         evaluate_regression(*map(np.asarray, arguments[:3]), *arguments[3:])
 
 
-def test_suspects_are_the_largest_residuals_for_their_groups_noise():
+def test_label_issues_are_the_largest_residuals_for_their_groups_noise():
     y = np.array([10.0, 0.0, 1.0, 2.0, 5.0, 0.0])
     held_out = np.array([0.0, 0.1, 1.0, np.nan, 4.0, 0.0])
     variance = np.array([100.0, 0.0001, 1.0, 1.0, 0.01, 0.0])
-    found = find_label_issues_regression(held_out, y, np.arange(6) * 10, variance)
-    assert found["index"].tolist() == [10, 40, 0, 20, 50]  # 10 deviations twice, then 1
-    assert found["rank"].tolist() == [1, 2, 3, 4, 5]
-    assert found["residual"].tolist() == pytest.approx([-10, 10, 1, 0, 0])
-    assert found["is_issue"].tolist() == [True, True, False, False, False]
-    assert found["score"].tolist() == pytest.approx([0, 0, 0.3173, 1, 1], abs=1e-4)
-    assert found["given"].tolist() == [0.0, 5.0, 10.0, 1.0, 0.0]
+    issues = find_label_issues_regression(held_out, y, np.arange(6) * 10, variance)
+    assert issues["index"].tolist() == [10, 40, 0, 20, 50]  # 10 deviations twice, then 1
+    assert issues["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert issues["residual"].tolist() == pytest.approx([-10, 10, 1, 0, 0])
+    assert issues["is_issue"].tolist() == [True, True, False, False, False]
+    assert issues["score"].tolist() == pytest.approx([0, 0, 0.3173, 1, 1], abs=1e-4)
+    assert issues["given"].tolist() == [0.0, 5.0, 10.0, 1.0, 0.0]
     assert find_label_issues_regression([], [], [], []).empty
 
 
-def test_of_normal_noise_hardly_any_is_suspect():
+def test_normal_noise_gives_hardly_any_label_issue():
     rng = np.random.default_rng(0)
     y = rng.normal(size=5000)
     assert find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))["is_issue"].sum() <= 2
     y[:20] += 8
-    found = find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))
-    assert set(range(20)) <= set(found.loc[found["is_issue"], "index"])
+    issues = find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))
+    assert set(range(20)) <= set(issues.loc[issues["is_issue"], "index"])
     with refused("find_label_issues_regression: variance[0]", -1.0):
         find_label_issues_regression([1.0], [1.0], [0], [-1.0])
     with refused("find_label_issues_regression", "[1], [2], [1], [1]"):

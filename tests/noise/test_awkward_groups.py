@@ -7,7 +7,7 @@ import torch
 import skedastic as sk
 from skedastic.training import TrainingConfig
 
-BUDGET = TrainingConfig(epochs=3, batch_size=256, lr=0.02, device="cpu")
+TRAINING = TrainingConfig(epochs=3, batch_size=256, lr=0.02, device="cpu")
 
 
 def data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def test_a_thousand_groups_of_ten_examples():
     rng = np.random.default_rng(1)
     noisy = group < 500
     y = np.where(noisy & (rng.random(len(y)) < 0.6), rng.integers(0, 3, len(y)), y)
-    result = sk.fit(X, y, groups=[f"g{g:03d}" for g in group], train=BUDGET, method=sk.HAR(strength=0.1), test=0.1)
+    result = sk.fit(X, y, groups=[f"g{g:03d}" for g in group], train=TRAINING, method=sk.HAR(strength=0.1), test=0.1)
     noise = result.group_stats.noise.numpy()
     half = np.array([int(name[1:]) < 500 for name in result.group_stats.names])
     assert len(noise) == 1000
@@ -34,10 +34,10 @@ def test_a_thousand_groups_of_ten_examples():
 
 def test_one_group_is_regularized_as_a_whole():
     X, y = data(300)
-    result = sk.fit(X, y, groups=["all"] * 300, train=BUDGET, method=sk.HAR(strength=0.1))
+    result = sk.fit(X, y, groups=["all"] * 300, train=TRAINING, method=sk.HAR(strength=0.1))
     assert result.strengths.tolist() == pytest.approx([0.1])
     assert 0 < float(result.group_stats.noise) < 1
-    uniform = sk.fit(X, y, groups=["all"] * 300, method=sk.HAR(strength=0.1, weighting="uniform"), train=BUDGET)
+    uniform = sk.fit(X, y, groups=["all"] * 300, method=sk.HAR(strength=0.1, weighting="uniform"), train=TRAINING)
     for a, b in zip(result.net.state_dict().values(), uniform.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)  # HAR with one group is uniform regularization
 

@@ -46,7 +46,7 @@ def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance():
 
 
 @pytest.mark.parametrize("make", [of_classes, of_numbers])
-def test_noise_that_nothing_tells_is_of_no_example(make):
+def test_unknown_noise_counts_no_example(make):
     stats = unknown_noise(make()[0])
     assert stats.names == GROUPS.names
     assert stats.counted.tolist() == [0, 0]

@@ -24,11 +24,11 @@ def written_out(p, y):
     for c in range(classes):
         own = [p[i, c] for i in range(n) if y[i] == c and not np.isnan(p[i]).any()]
         threshold.append(sum(own) / len(own) if own else np.inf)
-    found = []
+    counted = []
     for i in range(n):
         confident = [c for c in range(classes) if not np.isnan(p[i]).any() and p[i, c] >= threshold[c]]
-        found.append(max(confident, key=lambda c: p[i, c]) if confident else -1)
-    return found
+        counted.append(max(confident, key=lambda c: p[i, c]) if confident else -1)
+    return counted
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -36,19 +36,19 @@ def written_out(p, y):
 def test_it_is_the_definition(seed, missing):
     p, y = held_out(seed=seed)
     p[:missing] = torch.nan
-    found = confident_class(p, y)
-    assert found.dtype == torch.int64
-    assert found.tolist() == written_out(p.numpy(), y.numpy())
-    assert (found[:missing] == -1).all()
-    assert 0 < (found == -1).sum() < len(y), "some examples are confidently of no class"
+    counted = confident_class(p, y)
+    assert counted.dtype == torch.int64
+    assert counted.tolist() == written_out(p.numpy(), y.numpy())
+    assert (counted[:missing] == -1).all()
+    assert 0 < (counted == -1).sum() < len(y), "some examples are confidently of no class"
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_its_counts_are_cleanlabs(seed):
     p, y = held_out(seed=seed, sharpness=3.0)
-    found = confident_class(p, y)
+    counted = confident_class(p, y)
     joint = torch.zeros(5, 5, dtype=torch.int64)
-    joint.index_put_((y[found >= 0], found[found >= 0]), torch.tensor(1), accumulate=True)
+    joint.index_put_((y[counted >= 0], counted[counted >= 0]), torch.tensor(1), accumulate=True)
     theirs = compute_confident_joint(y.numpy(), p.numpy(), calibrate=False)
     # An example may be confident of several classes. Theirs gives it to its most probable one, confident or not (the
     # paper: to the most probable of those), and no diagonal less than 1.

@@ -1,4 +1,4 @@
-"""The estimate of each group's noise: who holds whom out, and how near to the truth it comes."""
+"""The estimate of each group's noise: the folds that are held out, and its distance from the truth."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     assert set(estimate.label_issues["index"]) == set(data.index[held].tolist())
 
 
-def test_epochs_are_a_fraction_of_the_budgets_and_not_too_few(monkeypatch):
+def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatch):
     trained_on = watched(monkeypatch)
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
@@ -135,13 +135,13 @@ def test_the_estimate_ranks_groups_as_the_true_noise_does(kind):
     assert torch.allclose(stats.noise, torch.tensor(noise, dtype=torch.float64), atol=0.12)
 
 
-def test_suspects_are_mostly_the_wrong_labels():
+def test_label_issues_are_mostly_the_wrong_labels():
     data = dataset(600, noise=(0.2, 0.2, 0.2, 0.2))
     clean = torch.arange(600) % 4
     estimate = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation())
-    suspects = estimate.label_issues
+    issues = estimate.label_issues
     wrong = set((data.index[data.y != clean]).tolist())
-    first = suspects["index"].head(len(wrong))
+    first = issues["index"].head(len(wrong))
     assert np.mean([index in wrong for index in first]) > 0.8
 
 

@@ -196,13 +196,13 @@ def test_group_stats_counts_one_example_at_a_time() -> None:
     rng = np.random.default_rng(0)
     group, error, counted = rng.integers(0, 4, 200), rng.random(200) < 0.3, rng.random(200) < 0.5
     names = ("a", "b", "c", "d", "never seen")
-    found = group_stats(torch.from_numpy(group), torch.from_numpy(error), torch.from_numpy(counted), names)
+    stats = group_stats(torch.from_numpy(group), torch.from_numpy(error), torch.from_numpy(counted), names)
     count, errors, seen = literal.counts(group.tolist(), error.tolist(), counted.tolist(), 5)
-    assert found.names == names
-    assert (found.count.tolist(), found.errors.tolist(), found.counted.tolist()) == (count, errors, seen)
-    assert found.density.tolist() == [c / 200 for c in count]
-    np.testing.assert_allclose(found.noise.numpy(), group_noise(errors, seen).rate)
-    assert found.strengths[4] == 0  # no example
+    assert stats.names == names
+    assert (stats.count.tolist(), stats.errors.tolist(), stats.counted.tolist()) == (count, errors, seen)
+    assert stats.density.tolist() == [c / 200 for c in count]
+    np.testing.assert_allclose(stats.noise.numpy(), group_noise(errors, seen).rate)
+    assert stats.strengths[4] == 0  # no example
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The noise variance of groups: the posterior against integration, intervals against simulation, and what breaks it."""
+"""The noise variance of groups: posterior against integration, intervals against simulation, degenerate groups."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from tests.support.refusals import refused
 def test_the_marginal_density_and_the_posterior_are_bayes_rule_integrated():
     v, d = np.array([0.3, 1.7]), np.array([4.0, 9.0])
     points = np.array([[0.0, 0.4, -0.7], [0.0, 1.0, -1.5]])
-    found = _log_posterior(points, v, d, 10.0)
+    log_density = _log_posterior(points, v, d, 10.0)
     s0, d0 = np.exp(points[0]), 10 * np.exp(points[1])
     share = d0 / (d0 + 10)  # ~ Beta(1, 5); the density of the logit has a factor share (1 − share) more
     expected = [
         np.log([literal.marginal(*vd, s, n) for vd in zip(v, d, strict=True)]).sum() + np.log(w * (1 - w) ** 5)
         for s, n, w in zip(s0, d0, share, strict=True)
     ]
-    np.testing.assert_allclose(found - found[0], np.array(expected) - expected[0], rtol=1e-6)
+    np.testing.assert_allclose(log_density - log_density[0], np.array(expected) - expected[0], rtol=1e-6)
     shape, mean = (d0[0] + d) / 2, (d0[0] + d) / (d0[0] * s0[0] + d * v)
     for g in range(2):
         exact_mean, exact_variance = literal.posterior_of_precision(v[g], d[g], s0[0], d0[0])
@@ -122,7 +122,7 @@ def test_small_groups_are_drawn_to_the_others_and_large_ones_are_not():
         (np.r_[np.full(1000, 1e-9), 1e9], np.r_[np.zeros(1000, int), 1], 2),
     ],
 )
-def test_what_is_degenerate_gives_finite_ordered_numbers(residuals, group, groups, shrink):
+def test_degenerate_groups_give_finite_ordered_numbers(residuals, group, groups, shrink):
     variance, low, high = group_variance(residuals, np.array(group, dtype=int), groups, shrink=shrink)
     for values in (variance, low, high):
         assert values.shape == (groups,)

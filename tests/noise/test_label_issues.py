@@ -1,4 +1,4 @@
-"""Suspects: flipped labels come first, and nothing odd in the data stops the search."""
+"""Label issues: flipped labels come first, and nothing odd in the data stops the search."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ def search(p: np.ndarray, y: np.ndarray) -> pd.DataFrame:
 
 def test_flipped_labels_come_first() -> None:
     p, given, wrong = flipped()
-    found = search(p, given)
-    wrong_in_order = wrong[found["index"] - 1000]
-    issues = found["is_issue"].to_numpy()
+    ranked = search(p, given)
+    wrong_in_order = wrong[ranked["index"] - 1000]
+    issues = ranked["is_issue"].to_numpy()
     assert wrong_in_order[:60].mean() > 0.9
     assert wrong_in_order[issues].mean() > 0.7  # of the labels called wrong; 0.2 by chance
     assert wrong_in_order[issues].sum() > 0.6 * wrong.sum()
 
 
-def test_columns_say_what_they_are_named() -> None:
+def test_columns_hold_what_their_names_say() -> None:
     p, given, _ = flipped(50)
-    found = search(p, given)
-    assert tuple(found.columns) == COLUMNS
-    assert found["rank"].tolist() == list(range(1, 51))
-    assert found["score"].is_monotonic_increasing
-    assert found["score"].between(0, 1).all()
-    assert found["is_issue"].dtype == bool
-    assert (found["is_issue"] == (found["rank"] <= found["is_issue"].sum())).all()
+    ranked = search(p, given)
+    assert tuple(ranked.columns) == COLUMNS
+    assert ranked["rank"].tolist() == list(range(1, 51))
+    assert ranked["score"].is_monotonic_increasing
+    assert ranked["score"].between(0, 1).all()
+    assert ranked["is_issue"].dtype == bool
+    assert (ranked["is_issue"] == (ranked["rank"] <= ranked["is_issue"].sum())).all()
     noise = confusion(estimate_joint(given, p).T)
-    for row in found.to_dict("records"):
+    for row in ranked.to_dict("records"):
         example = row["index"] - 1000
         likely = literally(p[example], given[example], noise)
         best = max((c for c in range(5) if c != given[example]), key=lambda c: likely[c])
@@ -76,28 +76,28 @@ def test_the_direction_of_noise_is_told() -> None:
     given = np.where((clean == 0) & (rng.random(3000) < 0.4), 1, clean)
     noisy = np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1]])
     p = (0.9 * np.eye(3) + 0.1 / 3)[clean] @ noisy  # as a model would learn it
-    found = search(p, given)
-    right = clean[found["index"] - 1000]
-    wrong = right != found["given"].str[-1].astype(int).to_numpy()
+    ranked = search(p, given)
+    right = clean[ranked["index"] - 1000]
+    wrong = right != ranked["given"].str[-1].astype(int).to_numpy()
     assert wrong[: wrong.sum()].mean() == 1.0
-    assert (found["suggested"][: wrong.sum()] == "class 0").all()
-    assert found.loc[found["given"] == "class 0", "score"].median() > 0.9
-    assert found["score"][wrong].max() < 0.5
+    assert (ranked["suggested"][: wrong.sum()] == "class 0").all()
+    assert ranked.loc[ranked["given"] == "class 0", "score"].median() > 0.9
+    assert ranked["score"][wrong].max() < 0.5
 
 
-def test_noise_is_taken_out_of_what_a_model_says() -> None:
+def test_noise_is_taken_out_of_held_out_probabilities() -> None:
     rng = np.random.default_rng(1)
     q = rng.dirichlet(np.full(4, 0.3), 200)
     noise = confusion(np.diag([0.4, 0.3, 0.2, 0.1]) + rng.random((4, 4)) * 0.05)
     p = q @ noise
-    found = true_probabilities(p, noise)
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
-    assert (found >= 0).all()
-    assert np.abs(found - q).mean() < 0.5 * np.abs(p - q).mean()
+    cleaned = true_probabilities(p, noise)
+    np.testing.assert_allclose(cleaned.sum(1), 1, atol=1e-6)
+    assert (cleaned >= 0).all()
+    assert np.abs(cleaned - q).mean() < 0.5 * np.abs(p - q).mean()
     np.testing.assert_allclose(true_probabilities(p, np.eye(4)), p, atol=1e-6)  # without noise there is nothing to do
 
 
-def test_of_a_class_without_examples_nothing_is_known() -> None:
+def test_nothing_is_known_of_a_class_without_examples() -> None:
     noise = confusion(np.array([[0.5, 0.1, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]]))
     np.testing.assert_allclose(noise.sum(1), 1)
     np.testing.assert_allclose(noise[2], 1 / 3)
@@ -112,8 +112,8 @@ def test_clean_labels_are_hardly_ever_accused() -> None:
 def test_examples_never_held_out_are_left_out() -> None:
     p, given, _ = flipped(100)
     p[::2] = np.nan
-    found = search(p, given)
-    assert sorted(found["index"]) == [1000 + i for i in range(1, 100, 2)]
+    ranked = search(p, given)
+    assert sorted(ranked["index"]) == [1000 + i for i in range(1, 100, 2)]
     p[:] = np.nan
     assert len(search(p, given)) == 0
     assert tuple(search(p, given).columns) == COLUMNS
@@ -122,11 +122,11 @@ def test_examples_never_held_out_are_left_out() -> None:
 def test_a_class_that_no_label_names_can_be_suggested() -> None:
     p, given, _ = flipped(300)
     given[given == 2] = 3
-    found = search(p, given)
-    assert len(found) == 300
-    assert (found["suggested"] == "class 2").any()
-    assert not (found["given"] == "class 2").any()
-    assert found["is_issue"].any()
+    ranked = search(p, given)
+    assert len(ranked) == 300
+    assert (ranked["suggested"] == "class 2").any()
+    assert not (ranked["given"] == "class 2").any()
+    assert ranked["is_issue"].any()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -136,9 +136,9 @@ def test_few_examples(n: int, classes: int) -> None:
         warnings.simplefilter("error")
         for seed in range(10):
             p, given, _ = flipped(n, classes, seed=seed)
-            found = search(p, given)
-            assert len(found) == n
-            assert found["score"].notna().all()
+            ranked = search(p, given)
+            assert len(ranked) == n
+            assert ranked["score"].notna().all()
 
 
 def test_one_class_accuses_nobody() -> None:

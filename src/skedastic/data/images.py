@@ -23,7 +23,7 @@ from skedastic.data.sources.names import shown_name
 from skedastic.errors import UserError
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
-COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss of what a photograph shows
+COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss for a photograph
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
 CHUNK = 1024  # images decoded at a time
 SIZES_FROM = 200  # images whose sizes are looked at first

@@ -30,7 +30,7 @@ from skedastic.noise.hierarchy import Floats, grid
 OWN_WEIGHT = 5.0  # d_0 / (d_0 + D) ~ Beta(1, OWN_WEIGHT)
 LEAST_TYPICAL = 10.0
 LEAST_KURTOSIS, MOST_KURTOSIS = 1.5, 50.0
-NORMAL_EXAMPLES = 50.0  # what the kurtosis of a normal distribution weighs, in examples
+NORMAL_EXAMPLES = 50.0  # the weight of the kurtosis of a normal distribution, in examples
 LEAST_QUANTILE = 1e-9  # of a precision's mean: intervals end somewhere
 
 

@@ -112,7 +112,7 @@ def test_prediction_takes_frames_with_the_columns_of_training() -> None:
     torch.testing.assert_close(encoder.for_prediction(as_text), encoder.transform(frame))
 
 
-def test_prediction_refuses_what_it_can_not_read() -> None:
+def test_features_that_can_not_be_read_are_refused() -> None:
     frame = table(20)
     encoder = RowEncoder.fit(frame)
 
@@ -160,7 +160,7 @@ def test_images_keep_their_pixels_and_give_their_statistics() -> None:
     assert reals.encode(torch.arange(1797)).mean[0] == pytest.approx(float(reals.features.mean()), rel=1e-5)
 
 
-def test_prediction_refuses_images_of_another_shape_or_scale() -> None:
+def test_images_of_another_shape_or_scale_are_refused() -> None:
     encoder = ImageEncoder.fit(torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8))
     as_they_come = torch.randint(0, 256, (2, 6, 5, 3))
     assert encoder.for_prediction(as_they_come).shape == (2, 3, 6, 5)

@@ -11,7 +11,7 @@ from skedastic.data import Classes, Dataset, Grouping, Loader, TextSettings
 from skedastic.data.dataset import without_padding
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.models import choose, make
-from skedastic.models.bilstm import BiLSTM
+from skedastic.models.bilstm import BiLSTM, Options
 from skedastic.models.inputs import Inputs
 from skedastic.models.row_input import RowInput, embedding_width, vector_width
 from tests.support.refusals import refused
@@ -27,7 +27,8 @@ def tokens() -> Tensor:
 
 def bilstm(pool: str = "mean", beside: int = 0) -> BiLSTM:
     torch.manual_seed(1)
-    net = BiLSTM(40, 3, beside=beside, width=WIDTH, layers=2, embedding=6, dropout=0.5, pool=pool)
+    options = Options(width=WIDTH, layers=2, embedding=6, dropout=0.5, pool=pool)
+    net = BiLSTM(40, 3, options, beside)
     return net.double().eval()
 
 
@@ -77,7 +78,7 @@ def test_a_part_of_a_batch_is_regularized_as_among_everyone() -> None:
     assert any("layers.0.forwards" in name for name in find_taps(net))
 
 
-def test_rows_give_a_network_what_is_in_them() -> None:
+def test_a_network_gets_each_kind_of_column_of_its_rows() -> None:
     inputs = Inputs(kind="text", shape=(2 + 2 + 9,), real=2, sizes=(30, 200), tokens=9, vocabulary=40)
     assert (embedding_width(30), embedding_width(200), embedding_width(10**6)) == (11, 31, 64)
     assert vector_width(inputs) == 2 + 11 + 31
@@ -131,7 +132,7 @@ def test_tokens_are_the_same_each_time_and_hold_every_character() -> None:
     assert upper[0].tolist() != upper[1].tolist()
 
 
-def test_settings_that_can_not_be() -> None:
+def test_impossible_settings_are_refused() -> None:
     for name, value in (("vocabulary", 20), ("length", 0)):
         with refused(f"tokens.{name}", value):
             TextSettings(**{name: value})

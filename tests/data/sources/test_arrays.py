@@ -1,4 +1,4 @@
-"""Arrays from Python and from .npz files: every form that is taken, and every one that is refused."""
+"""Arrays from Python and from .npz files: the forms that are taken, and those that are refused."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_images_in_every_layout() -> None:
     assert from_arrays(rng.random((12, 7, 5, 4)), Y).image(0) is None
 
 
-def test_features_that_can_not_be() -> None:
+def test_impossible_features_are_refused() -> None:
     hole = X.copy()
     hole[4, 1] = np.nan
     hole[5, 2] = np.inf
@@ -108,7 +108,7 @@ def test_features_that_can_not_be() -> None:
         check_refusal(refusal(empty, []), "X", None, rule="at least one")
 
 
-def test_labels_that_can_not_be() -> None:
+def test_impossible_labels_are_refused() -> None:
     check_refusal(refusal(X, Y[:-1]), "y", 11, rule="one entry for each example")
     check_refusal(refusal(X, Y, groups=[1, 2]), "groups", 2, rule="one entry for each example")
     check_refusal(refusal(X, np.eye(2)[Y % 2]), "y", [12, 2])
@@ -169,7 +169,7 @@ def test_npz(tmp_path: Path) -> None:
     assert images.features.shape == (12, 3, 4, 4)
 
 
-def test_npz_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_npz_files_are_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "data.npz")
     with refused(path, None, rule="never unpickled"):
         open_source(saved(tmp_path, X=X.astype(object), y=Y))

@@ -1,4 +1,4 @@
-"""idx files: what was written comes back, and files that are none, or cut off, are one clear line."""
+"""idx files: they come back as they were written; other files, and files that are cut off, are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_images_and_the_labels_beside_them(zipped: bool, tmp_path: Path) -> None
     assert open_source(tmp_path / source.name, schema=source.schema).classes == source.classes
 
 
-def test_files_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_files_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     with refused(str(path), None, rule="leave --target, --groups"):
         open_source(path, target="y")

@@ -40,7 +40,7 @@ def test_columns_are_unknown_where_reading_would_tell(tmp_path):
     assert column_names(tmp_path / "arrays.npz") is None
 
 
-def test_a_header_that_can_not_be_one_is_refused(tmp_path):
+def test_an_impossible_header_is_refused(tmp_path):
     for name, content, value, rule in (
         ("twice.csv", "a,a\n1,2\n", "a", "occurs twice"),
         ("nothing.csv", " \n1\n", None, "must name the columns"),

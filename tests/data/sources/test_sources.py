@@ -245,7 +245,7 @@ def test_patterns_and_files_that_do_not_fit_together(tmp_path: Path) -> None:
         open_source(str(tmp_path / "[bd].csv"), target="label")
 
 
-def test_json_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     for content, place, rule in (
         ("[1, 2]", str(path), "a JSON array must hold objects"),
@@ -259,7 +259,7 @@ def test_json_that_can_not_be(tmp_path: Path) -> None:
             open_source(path, target="a")
 
 
-def test_what_the_user_says_of_columns_goes_first(tmp_path: Path) -> None:
+def test_roles_by_the_user_go_first(tmp_path: Path) -> None:
     frame = table().assign(code=np.arange(N) % 4, name=[f"n{i}" for i in range(N)])
     frame.to_csv(tmp_path / "t.csv", index=False)
 
@@ -328,9 +328,9 @@ def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: 
     assert not list(folder.iterdir())
 
 
-def test_wide_tables_keep_what_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_tables_keep_the_last_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skedastic.data.tables.table.KEPT", 3 * N * 8 + 3 * 132)
-    monkeypatch.setattr("skedastic.data.encoders.rows.MOST_VALUES", 4 * N)
+    monkeypatch.setattr("skedastic.data.encoders.numbers.MOST_VALUES", 4 * N)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, 9))
     source = from_arrays(X, np.arange(N) % 2)

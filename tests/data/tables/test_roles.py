@@ -1,4 +1,4 @@
-"""What columns are for, beside features: groups, annotators, splits, rows that belong together, corrected labels."""
+"""Roles of columns, beside features: groups, annotators, splits, rows that belong together, corrected labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: what is read, and every way in which a table can be unfit, each said in one line."""
+"""Tables: their cells, and every way in which a table can be unfit, each refused in one line."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_separators_byte_order_mark_and_quotes(tmp_path: Path, ending: str, sepa
     assert source.features["a name"][0] == 'say "hi"\nthere'
 
 
-def test_a_parquet_table_gives_what_the_csv_gives(tmp_path: Path) -> None:
+def test_a_parquet_table_equals_its_csv(tmp_path: Path) -> None:
     as_csv = open_source(write(tmp_path, PEOPLE), target="label")
     frame = pd.read_csv(tmp_path / "people.csv")
     frame["city"] = frame["city"].astype("category")
@@ -246,7 +246,7 @@ def labels(values: list[object], folder: Path, **options: object) -> UserError:
     return refusal(folder / "y.csv", **options)
 
 
-def test_labels_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_labels_are_refused(tmp_path: Path) -> None:
     column = "y.csv, column 'label'"
     check_refusal(labels(["a"] * 4, tmp_path), column, "a", rule="every label")
     check_refusal(labels(["a", "a", "b"], tmp_path), column, "b", rule="class 'b' with a single example,")
@@ -263,7 +263,7 @@ def test_many_classes_with_many_examples_are_classes(tmp_path: Path) -> None:
     assert len(open_source(tmp_path / "y.csv", target="label").classes) == 100
 
 
-def test_groups_and_truth_that_can_not_be(tmp_path: Path) -> None:
+def test_impossible_groups_and_truth_are_refused(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": np.linspace(0, 1, 60), "g": ["u", "v", None] * 20, "t": list("abc") * 20})
     frame["label"] = list("ab") * 30
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -291,7 +291,7 @@ def test_a_test_file_is_read_like_the_training_file(tmp_path: Path, training: So
     assert x[0, 3:].tolist() == [0, 0, 0], "a city that training never saw is none of the known ones"
 
 
-def test_test_files_that_can_not_be(tmp_path: Path, training: Source) -> None:
+def test_impossible_test_files_are_refused(tmp_path: Path, training: Source) -> None:
     def test_file(text: str, **options: object) -> UserError:
         return refusal(write(tmp_path, text, "test.csv"), schema=training.schema, **options)
 

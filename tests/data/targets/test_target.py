@@ -1,4 +1,4 @@
-"""The two kinds of target, and what the groups of rows do when their targets change."""
+"""The two kinds of target, and the groups of rows whose targets change."""
 
 import json
 

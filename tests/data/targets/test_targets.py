@@ -34,28 +34,28 @@ def test_targets_that_are_all_the_same_have_no_scale(values):
 @pytest.mark.parametrize("bins", [1, 2, 7, 10, 200])
 def test_bins_share_the_targets_equally_and_are_ordered(bins):
     y = torch.from_numpy(Y)
-    found = Bins.fit(y, bins)
-    group = found.of(y)
-    count = torch.bincount(group, minlength=len(found.names))
-    assert len(found.names) == len(found.widths) == len(found.edges) + 1 == bins
-    assert len(set(found.names)) == bins
+    fitted = Bins.fit(y, bins)
+    group = fitted.of(y)
+    count = torch.bincount(group, minlength=len(fitted.names))
+    assert len(fitted.names) == len(fitted.widths) == len(fitted.edges) + 1 == bins
+    assert len(set(fitted.names)) == bins
     assert int(count.max() - count.min()) <= 1
     for g in range(bins - 1):
         assert float(y[group == g].max()) < float(y[group == g + 1].min())
-    assert all(w > 0 for w in found.widths)
-    assert found.of(torch.tensor([-1e9, 1e9])).tolist() == [0, bins - 1]
+    assert all(w > 0 for w in fitted.widths)
+    assert fitted.of(torch.tensor([-1e9, 1e9])).tolist() == [0, bins - 1]
 
 
 def test_few_different_targets_are_a_bin_each_and_ties_make_fewer():
     ratings = torch.tensor([1.0, 2.0, 2.0, 2.5, 5.0] * 4)
-    found = Bins.fit(ratings)
-    assert found.names == ("1", "2", "2.5", "5")
-    assert found.widths == (1.0,) * 4
-    assert found.of(ratings).tolist() == [0, 1, 1, 2, 3] * 4
+    fitted = Bins.fit(ratings)
+    assert fitted.names == ("1", "2", "2.5", "5")
+    assert fitted.widths == (1.0,) * 4
+    assert fitted.of(ratings).tolist() == [0, 1, 1, 2, 3] * 4
     mostly_zero = torch.cat([torch.zeros(80), torch.arange(1, 21)]).double()
-    found = Bins.fit(mostly_zero)
-    assert 1 < len(found.names) < 10
-    assert torch.bincount(found.of(mostly_zero), minlength=len(found.names)).min() > 0
+    fitted = Bins.fit(mostly_zero)
+    assert 1 < len(fitted.names) < 10
+    assert torch.bincount(fitted.of(mostly_zero), minlength=len(fitted.names)).min() > 0
     with refused("bins", 22, rule="only 21 different targets"):
         Bins.fit(mostly_zero, 22)
 
@@ -121,7 +121,7 @@ def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
     assert data.train.y.tolist() == Y[data.train.index.numpy()].tolist()
 
 
-def test_targets_that_can_not_be_are_refused():
+def test_impossible_targets_are_refused():
     nan = np.where(np.arange(200) == 3, np.nan, Y)
     third = np.arange(200) % 3
     text = ["wide" if i == 7 else str(v) for i, v in enumerate(Y)]
@@ -152,7 +152,7 @@ def test_targets_that_can_not_be_are_refused():
     with refused("bins", 3, rule="leave --task regression and --bins out"):
         open_source("digits", bins=3)
     for name, spec in (("noise", "uniform:0.2"), ("imbalance", "step:10")):
-        with refused(name, spec, rule="made for classes"):
+        with refused(name, spec, rule="for classes"):
             prepare(Config(**{name: spec}), from_arrays(X, Y), None)
     with refused("task", "regresion", rule="did you mean 'regression'?"):
         Config(task="regresion")

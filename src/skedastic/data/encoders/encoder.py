@@ -1,4 +1,4 @@
-"""Encoders: from the raw features of a source to what a network reads.
+"""Encoders: from the raw features of a source to the inputs of a network.
 
 An encoder is fitted on training rows only, saved as plain JSON, and used again for the test rows and for prediction.
 """
@@ -20,7 +20,7 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def inputs(self) -> Inputs:
-        """Return what the network reads."""
+        """Return the inputs of the network."""
 
     @property
     def kind(self) -> str:

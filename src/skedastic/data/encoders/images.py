@@ -67,7 +67,7 @@ class ImageEncoder(Encoder):
 
     @property
     def inputs(self) -> Inputs:
-        """Return what the network reads."""
+        """Return the inputs of the network."""
         return Inputs(kind="image", shape=self.shape, mean=self.mean, deviation=self.std)
 
     def to_json(self) -> dict[str, Any]:

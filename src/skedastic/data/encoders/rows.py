@@ -16,56 +16,20 @@ from torch import Tensor
 
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
+from skedastic.data.encoders.numbers import NumberColumn, date_parts, fitted_numbers, rows_of
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import check_columns
-from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
+from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
-MOST_VALUES = 4_000_000  # numbers that are fitted at a time
 ROWS = 262_144  # that are encoded at a time, of a table whose encoded rows are stored
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """A column of numbers, or a part of a date: imputed by the median and standardized, by scikit-learn's transformers.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    part : str
-        The part of a date: "days" since 1970, or the sine or cosine of the time in the year, the week or the day. Empty
-        for a column of numbers.
-    median, mean, scale : float
-        The median, and the mean and the deviation after imputing, of the training rows.
-    marked : bool
-        Whether some training cells are missing; another column then says which cells are.
-    """
-
-    name: str
-    part: str
-    median: float
-    mean: float
-    scale: float
-    marked: bool
-
-    def cells(self, columns: Columns, rows: Tensor | None) -> Values:
-        """Return the numbers [m] of rows, NaN where missing."""
-        return _numbers(columns, self.name, self.part, rows)
-
-    def encoded(self, values: Values) -> Iterator[Values]:
-        """Yield the columns that stand for the cells [n]."""
-        missing = np.isnan(values)
-        yield (np.where(missing, self.median, values) - self.mean) / self.scale
-        if self.marked:
-            yield missing.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -121,12 +85,12 @@ class RowEncoder(Encoder):
             if kind == "number":
                 numbers.append((name, ""))
             elif kind == "date":
-                numbers += [(name, part) for part in _date_parts(_rows(columns, name, rows))]
+                numbers += [(name, part) for part in date_parts(rows_of(columns, name, rows))]
                 dates[name] = columns.day_first[name]
             elif kind == "category":
-                categories[name] = _frequent(_rows(columns, name, rows))
+                categories[name] = _frequent(rows_of(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
-        encoder = cls(_fitted(columns, numbers, rows), categories, texts, None, dates)
+        encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, dates)
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
@@ -157,7 +121,7 @@ class RowEncoder(Encoder):
 
     @cached_property
     def inputs(self) -> Inputs:
-        """Return what the network reads."""
+        """Return the inputs of the network."""
         real = len(self.numbers) + sum(n.marked for n in self.numbers)
         real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
         sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
@@ -173,14 +137,14 @@ class RowEncoder(Encoder):
 
     @property
     def columns(self) -> dict[str, ColumnKind]:
-        """Return the columns that it reads, and what they hold."""
+        """Return the columns that it reads, and their kinds."""
         kinds: dict[str, ColumnKind] = {n.name: "number" for n in self.numbers if not n.part}
         kinds |= dict.fromkeys(self.dates, "date")
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
 
     def transform(self, features: Columns | pd.DataFrame, rows: Tensor | None = None) -> Features:
-        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; what is large is stored in a file."""
+        """Return rows [m] int64 of parsed columns, or all, as float32 [m, d]; large ones are stored in a file."""
         columns = _columns(features)
         n = len(columns) if rows is None else len(rows)
         if n * self.inputs.shape[0] * FLOAT <= LARGE:
@@ -218,14 +182,14 @@ class RowEncoder(Encoder):
         for few in (True, False):
             for name, known in self.categories.items():
                 if (len(known) <= FEW_CATEGORIES) is few:
-                    ids = _ids(_rows(columns, name, rows), known)
+                    ids = _ids(rows_of(columns, name, rows), known)
                     if few:
                         yield from (ids == i for i in range(len(known)))
                     else:
                         yield ids + 1
 
     def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
-        parts = [_rows(columns, name, rows).tolist() for name in self.texts]
+        parts = [rows_of(columns, name, rows).tolist() for name in self.texts]
         return parts[0] if len(parts) == 1 else ["\n".join(p for p in row if p) for row in zip(*parts, strict=True)]
 
     def for_prediction(self, X: Any) -> Tensor:
@@ -239,7 +203,7 @@ class RowEncoder(Encoder):
         return self.in_memory(Columns(table, self.columns, self.dates))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
-        """Return what a user gives to predict from as a frame. Raises UserError."""
+        """Return a user's features to predict from as a frame. Raises UserError."""
         if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
             X = X.to_pandas()
         if isinstance(X, pd.DataFrame):
@@ -264,11 +228,6 @@ def _columns(columns: Columns | pd.DataFrame) -> Columns:
     return frame_columns(columns) if isinstance(columns, pd.DataFrame) else columns
 
 
-def _rows(columns: Columns, name: str, rows: Tensor | None) -> pd.Series:
-    column = columns[name]
-    return column if rows is None else column.take(rows.numpy())
-
-
 def _frequent(cells: pd.Series) -> tuple[str, ...]:
     """Return the categories of training cells in their order; of a great many the most frequent."""
     counts = cells.value_counts()
@@ -285,75 +244,3 @@ def _ids(cells: pd.Series, known: Sequence[str]) -> NDArray[np.int64]:
     else:
         at = places.get_indexer(pd.Index(cells.astype(object)))
     return np.asarray(at, dtype=np.int64)
-
-
-def _numbers(columns: Columns, name: str, part: str, rows: Tensor | None) -> Values:
-    cells = _rows(columns, name, rows)
-    return _date_part(cells, part) if part else cells.to_numpy(np.float64)
-
-
-def _fitted(columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor | None) -> tuple[NumberColumn, ...]:
-    """Fit on training rows, some columns at a time: each by its name and part."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import StandardScaler
-
-    n = len(columns) if rows is None else len(rows)
-    if n > MOST_VALUES:
-        return tuple(_fitted_alone(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
-    at_once = max(1, MOST_VALUES // max(n, 1))
-    fitted = list[NumberColumn]()
-    for start in range(0, len(numbers), at_once):
-        some = numbers[start : start + at_once]
-        values = np.stack([_numbers(columns, name, part, rows) for name, part in some], axis=1)
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
-        scaler = StandardScaler().fit(imputer.transform(values))
-        holes = np.asarray(np.isnan(values).any(axis=0))
-        for i, (name, part) in enumerate(some):
-            median, mean, scale = (float(a[i]) for a in (imputer.statistics_, scaler.mean_, scaler.scale_))
-            fitted.append(NumberColumn(name, part, median, mean, scale, bool(holes[i]) and not part))
-    return tuple(fitted)
-
-
-def _fitted_alone(name: str, part: str, values: Values) -> NumberColumn:
-    """Fit to one long column [n], with few copies of it: what SimpleImputer and StandardScaler would find."""
-    from sklearn.preprocessing import StandardScaler
-
-    known = values[~np.isnan(values)]
-    holes = len(known) < len(values)
-    median = float(np.median(known, overwrite_input=True)) if len(known) else 0.0
-    del known
-    scaler = StandardScaler()
-    for start in range(0, len(values), MOST_VALUES):
-        some = values[start : start + MOST_VALUES, None]
-        scaler.partial_fit(np.where(np.isnan(some), median, some))
-    return NumberColumn(name, part, median, float(scaler.mean_[0]), float(scaler.scale_[0]), holes and not part)
-
-
-def _date_parts(cells: pd.Series) -> list[str]:
-    """Return what stands for dates: days, and where they differ, when in the year, the week and the day."""
-    parts = ["days"]
-    for part in ("year", "week", "hours"):
-        waves = [f"{part} sin", f"{part} cos"]
-        if any(_differ(_date_part(cells, wave)) for wave in waves):
-            parts += waves
-    return parts
-
-
-def _differ(values: Values) -> bool:
-    known = values[~np.isnan(values)]
-    return bool(len(known) and np.ptp(known) > 1e-9)
-
-
-def _date_part(cells: pd.Series, part: str) -> Values:
-    dates = pd.DatetimeIndex(cells)
-    microseconds = dates.to_numpy("datetime64[us]").astype(np.int64)
-    days = np.where(dates.isna(), np.nan, microseconds / 86_400e6)
-    if part == "days":
-        return days
-    period, wave = part.split()
-    turn = {
-        "year": (dates.day_of_year.to_numpy(np.float64) - 1) / 365.25,
-        "week": dates.day_of_week.to_numpy(np.float64) / 7,
-        "hours": days % 1,
-    }[period]
-    return np.asarray(np.sin(2 * np.pi * turn) if wave == "sin" else np.cos(2 * np.pi * turn), dtype=np.float64)

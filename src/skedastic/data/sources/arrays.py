@@ -58,7 +58,7 @@ def _finite(values: Tensor, name: str) -> Tensor:
     if not values.is_floating_point():
         return values
     values = values if values.dtype == torch.float64 else values.float()
-    wrong = ~torch.isfinite(values.float())  # what the network would read
+    wrong = ~torch.isfinite(values.float())  # as the network would read them
     if wrong.any():
         place = int(wrong.flatten().int().argmax())
         more = f", as {int(wrong.sum()) - 1} other values are" if wrong.sum() > 1 else ""

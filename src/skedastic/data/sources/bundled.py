@@ -8,7 +8,8 @@ import torch
 
 from skedastic.data.sources.names import BUNDLED_TARGETS
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.table import FrameReader, Table
+from skedastic.data.tables.readers import FrameReader
+from skedastic.data.tables.table import Table
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.target import Classes
 

@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 from skedastic.data.images import parquet_bytes
 from skedastic.data.sources.headers import HIDDEN, NOT_TEXT, csv_header, named_twice
 from skedastic.data.sources.names import check_file, no_rows, readable, shown_name
-from skedastic.data.tables.table import ArrowFileReader, ArrowReader, ColumnReader, ParquetReader, Table, arrow_reader
+from skedastic.data.tables.readers import ArrowFileReader, ArrowReader, ColumnReader, ParquetReader, arrow_reader
+from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
 LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from skedastic.data.images import FileBytes
-from skedastic.data.tables.table import FrameReader, Table
+from skedastic.data.tables.readers import FrameReader
+from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

@@ -20,8 +20,9 @@ from skedastic.data.sources.headers import named_twice
 from skedastic.data.sources.names import check_file, no_rows, readable
 from skedastic.data.sources.source import Source, check_like, columns_like
 from skedastic.data.tables.columns import CellLocation, encodable, literal
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles, find_columns
-from skedastic.data.tables.table import Columns, FrameReader, Table, frame_columns
+from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.targets.reading import Column, TargetColumns, read_targets
 from skedastic.errors import UserError, unknown
 
@@ -138,7 +139,7 @@ def from_npz(
 
 
 def npz_features(path: Path) -> Tensor:
-    """Return the array X of a .npz file. Raises UserError where there is none, and for what is not finite."""
+    """Return the array X of a .npz file. Raises UserError where there is none, and for numbers that are not finite."""
     return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
 
 

@@ -93,13 +93,13 @@ def _split_of(loaded: Any, split: str, name: str) -> Any:
 
 @contextmanager
 def _readable(name: str) -> Iterator[Any]:
-    """Lend the package datasets; say in one line what it can't read. Raises UserError."""
+    """Lend the package datasets. Raises UserError, in one line, for data that it can't read."""
     with quiet_datasets(name) as datasets:
         try:
             yield datasets
         except UserError:
             raise
-        except Exception as error:  # the package and what it reads with raise of all kinds
+        except Exception as error:  # the package and its readers raise errors of all kinds
             cause = error.__cause__ or error
             reason = " ".join(str(cause).split())[:160] or type(cause).__name__
             raise UserError(f"it can't be read: {reason}", setting=name) from None

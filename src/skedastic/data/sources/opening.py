@@ -15,8 +15,9 @@ from skedastic.data.sources.from_table import from_table
 from skedastic.data.sources.idx import read_idx_pair
 from skedastic.data.sources.names import ARRAYS, BUNDLED_TARGETS, DIGITS, HUB, SHARDS, is_idx, named_files
 from skedastic.data.sources.source import Source, check_like
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
-from skedastic.data.tables.table import FrameReader, Table
+from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
 

@@ -19,8 +19,9 @@ from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
 from skedastic.data.sources.names import ARRAYS, DIGITS, find_files, is_idx
 from skedastic.data.sources.opening import open_table
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles, check_columns
-from skedastic.data.tables.table import Columns, FrameReader, Table
+from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.groups import group_columns
 from skedastic.errors import UserError
 
@@ -67,7 +68,7 @@ class Unlabelled:
 def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[str] = ()) -> Unlabelled:
     """Open a source to predict from. roles: as the model was trained with. keep: columns that are handed on.
 
-    Raises UserError, with what is missing and what is there instead, where the columns are not those of training.
+    Raises UserError where the columns are not those of training, with those that are missing or beside them.
     """
     if source == DIGITS:
         return _of_pixels(source, bundled.digits().features, schema, keep)

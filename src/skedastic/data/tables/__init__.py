@@ -1,1 +1,1 @@
-"""Tables: columns, what they hold, and what each is for."""
+"""Tables: columns, their cells, and the role of each."""

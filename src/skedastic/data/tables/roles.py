@@ -78,9 +78,9 @@ class Roles(ColumnSettings):
         for name in self.ignore:
             if name not in table.all_names:
                 raise unknown("column to ignore", name, table.all_names).at(table.file)
-        for named, what in ((self.split, "split column"), (self.group_by, "column to group by")):
+        for named, role in ((self.split, "split column"), (self.group_by, "column to group by")):
             if named is not None:
-                table.column(named, what)
+                table.column(named, role)
         for name, role in self.named.items():
             if name not in table.all_names:
                 raise unknown(role, name, table.all_names).at(table.file)
@@ -146,7 +146,8 @@ def find_columns(
     }
     said = [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
     said += [
-        f"column {n} is the target in other words: what is learned from it may be of no use (--ignore it)" for n in same
+        f"column {n} is the target in other words, so a model that learns from it may be of no use (--ignore it)"
+        for n in same
     ]
     return columns, tuple(said)
 

@@ -195,7 +195,7 @@ class _Said:
         """Return the error about the first value that is wrong [m]."""
         at = int(wrong.argmax())
         value = str(self.values.iloc[at])
-        place = self.places[self.column[at]]
+        place: CellLocation = self.places[int(self.column[at])]
         return place.error(int(self.row[at]), f"an annotator says {quoted(value)}, {rule}; mend the cell", value)
 
 
@@ -222,8 +222,8 @@ def _long(columns: Sequence[tuple[pd.Series, CellLocation]], n: int) -> _Said:
         more = f", and {missing - 1} more rows have none" if missing > 1 else ""
         rule = f"the row has no label or rating by any annotator{more}; remove the row"
         raise places[0].error(int((~annotated).argmax()), rule)
-    column = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-    return _Said(row, pd.concat(parts, ignore_index=True), column, places)
+    origin = np.repeat(np.arange(len(rows), dtype=np.int64), [len(part) for part in rows])
+    return _Said(row, pd.concat(parts, ignore_index=True), origin, places)
 
 
 def _of_labels(said: _Said, n: int, classes: Sequence[str]) -> Votes:

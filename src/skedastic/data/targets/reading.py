@@ -35,7 +35,7 @@ class Targets:
     group : Tensor
         Group ids [n] int64.
     grouping : Grouping
-        Says what the groups are.
+        The groups.
     truth : Tensor or None
         Clean targets, as y, where a column holds them.
     notes : tuple of str
@@ -101,7 +101,7 @@ def read_targets(
     Raises
     ------
     UserError
-        A cell can't be read, or what was asked for does not fit together.
+        A cell can't be read, or the settings do not fit together.
     """
     if _kind(columns, task, schema) == "classification":
         return _read_classes(columns, bins, schema)
