@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from common import hardware, show
 from data import write_rows
-from skedastic.data.tables.table import ArrowFileReader, ColumnReader, ParquetReader, arrow_reader
+from skedastic.data.tables.readers import ArrowFileReader, ColumnReader, ParquetReader, arrow_reader
 
 SIZE = 8192  # rows of a batch
 

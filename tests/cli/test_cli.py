@@ -50,6 +50,7 @@ def test_no_arguments_are_a_call_for_help(capsys: pytest.CaptureFixture[str]) ->
     assert "compare" in out
 
 
+@pytest.mark.slow
 def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["fit", "good.csv", "--target", "quality", "--noise", "uniform:0.1", "--method", "unif", *TINY]
     status, out, _ = run(capsys, *line, "--seed", 3, "--strength", 0.5, "--set", "train.lr=0.1", "--out", "a/run")
@@ -175,6 +176,7 @@ def test_methods_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.split()[:4] == ["name", "method", "needs", "paper"]
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_crosses_as_one_line(
     here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

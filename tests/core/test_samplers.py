@@ -107,6 +107,7 @@ def test_the_shares_are_exact_but_for_rounding(name, epoch, seed) -> None:
     assert (np.abs(counts - expected(name, epoch)) < 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_the_rounding_is_right_on_average(name) -> None:
     """Of 200 epochs: the fraction of a row is drawn with its own probability."""
@@ -127,6 +128,7 @@ def test_no_row_comes_again_before_all_of_its_class_have_come(name, epoch) -> No
         assert int(of_class.max() - of_class.min()) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_which_rows_of_a_class_come_once_more_is_drawn(name) -> None:
     """Over the epochs, rows of a class come equally often: none is preferred for its place."""
@@ -240,6 +242,7 @@ class Watching(ERM):
         SEEN.append((step.clock.epoch, step.batch.index))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_training_takes_as_many_steps_as_with_shuffled_rows_of_the_rows_that_the_sampler_says(name) -> None:
     SEEN.clear()

@@ -214,6 +214,7 @@ def test_drawing_more_than_there_are_takes_all() -> None:
     assert probabilities(torch.zeros(4), 2.0).tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_drawn_examples_come_as_often_as_they_should() -> None:
     torch.manual_seed(0)
     strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
@@ -227,6 +228,7 @@ def test_drawn_examples_come_as_often_as_they_should() -> None:
     assert ((seen / draws - chance).abs() <= 4 * error + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_the_drawn_gradient_is_unbiased() -> None:
     net, (x, y, strength) = network(), data(8, 8)
     expected = gradient(net, full(net, x, y, strength).total)

@@ -208,6 +208,7 @@ def read_past_a_dead_worker() -> None:
         print(json.dumps([error.setting, str(error)]))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_said_in_one_line() -> None:
     root = ROOT  # in a process of its own: torch raises from a signal, wherever Python then is
     script = "from tests.data.test_loader import read_past_a_dead_worker; read_past_a_dead_worker()"

@@ -79,6 +79,7 @@ def frame() -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [["x", "kind", "many", "when"], ["x", "said"]])
 def test_training_on_stored_rows_is_training_on_a_tensor(columns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     data = frame()[[*columns, "label"]]

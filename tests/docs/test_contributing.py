@@ -59,6 +59,7 @@ def example(folder: Path, text: str) -> None:
     (folder / "methods" / "confidence_penalty.py").write_text(text, "utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_meets_the_contract(blocks: list[str], tmp_path: Path) -> None:
     example(tmp_path, blocks[0])
     contract = ("tests/methods/test_contract.py", "-k", "confidence-penalty", "-p", "with_example")
@@ -68,6 +69,7 @@ def test_the_example_meets_the_contract(blocks: list[str], tmp_path: Path) -> No
     assert int(passed[1]) >= 15, printed
 
 
+@pytest.mark.slow
 def test_a_new_setting_is_one_line(blocks: list[str], tmp_path: Path) -> None:
     module, line = blocks
     assert line.count("\n") == 1

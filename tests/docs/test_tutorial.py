@@ -17,6 +17,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 def test_the_walk_from_a_table_to_corrected_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,7 +32,7 @@ def of_numbers() -> RegressionMetrics:
     return evaluate(y + torch.tensor([0.0, 1.0, 1.0, 0.5]), rows(y, Numbers()), TRAIN)
 
 
-def test_the_target_says_which_metrics_there_are():
+def test_the_target_says_which_metrics_there_are() -> None:
     result = of_classes()
     assert isinstance(result, ClassificationMetrics)
     assert result.metric is ACCURACY is metric_of(Classes(("a", "b")))
@@ -43,7 +43,7 @@ def test_the_target_says_which_metrics_there_are():
     assert result.value == pytest.approx((2.25 / 4) ** 0.5)
 
 
-def test_metrics_json_has_the_keys_that_it_always_had():
+def test_metrics_json_has_the_keys_that_it_always_had() -> None:
     written = of_classes().to_dict()
     assert list(written) == ["overall", "balanced_accuracy", "worst_group", "groups", "many", "medium", "few", "ece"]
     assert list(written["overall"]) == ["n", "accuracy", "low", "high", "correct"]
@@ -58,11 +58,11 @@ def test_metrics_json_has_the_keys_that_it_always_had():
 
 
 @pytest.mark.parametrize("metrics", [of_classes(), of_numbers()])
-def test_metrics_come_back_from_json(metrics):
+def test_metrics_come_back_from_json(metrics) -> None:
     assert metrics_from_dict(json.loads(json.dumps(metrics.to_dict(), allow_nan=False))) == metrics
 
 
-def test_groups_are_named_in_order_and_absent_ones_have_no_value():
+def test_groups_are_named_in_order_and_absent_ones_have_no_value() -> None:
     for metrics in (of_classes(), of_numbers()):
         assert tuple(metrics.groups) == GROUPS.names
         assert metrics.groups["absent"].n == 0
@@ -71,7 +71,7 @@ def test_groups_are_named_in_order_and_absent_ones_have_no_value():
         assert metrics.by_size.few is None
 
 
-def test_metrics_by_target_are_those_by_name():
+def test_metrics_by_target_are_those_by_name() -> None:
     y = np.array([0, 1, 1, 1])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]], dtype=np.float32)
     assert evaluate_classification(p, y, GROUP, ("a", "b"), GROUPS.names, TRAIN) == of_classes()

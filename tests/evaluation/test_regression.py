@@ -20,7 +20,7 @@ GROUP = np.arange(60) % 3
 NAMES = ["low", "middle", "high", "absent"]
 
 
-def test_the_figures_are_the_literal_ones():
+def test_the_figures_are_the_literal_ones() -> None:
     result = evaluate_regression(P, Y, GROUP, NAMES, [500, 50, 5, 5])
     assert result.overall.rmse == pytest.approx(literal.rmse(P, Y))
     assert result.overall.mae == pytest.approx(literal.mae(P, Y))
@@ -41,7 +41,7 @@ def test_the_figures_are_the_literal_ones():
     assert metrics_from_dict(written) == result
 
 
-def test_intervals_of_the_error_hold_the_truth():
+def test_intervals_of_the_error_hold_the_truth() -> None:
     rng = np.random.default_rng(0)
     held = {"rmse": 0, "mae": 0}
     for _ in range(400):
@@ -52,7 +52,7 @@ def test_intervals_of_the_error_hold_the_truth():
     assert 0.91 < held["mae"] / 400 < 0.98
 
 
-def test_one_row_has_no_interval_and_equal_targets_no_r2():
+def test_one_row_has_no_interval_and_equal_targets_no_r2() -> None:
     result = evaluate_regression([1.0], [3.0], [0], ["a"], [1])
     assert result.to_dict()["overall"] == {
         "n": 1, "rmse": 2.0, "low": None, "high": None, "mae": 2.0, "mae_low": None, "mae_high": None, "r2": None,
@@ -71,12 +71,12 @@ def test_one_row_has_no_interval_and_equal_targets_no_r2():
         (([1.0], [-np.inf], [0], ["a"], [1]), ": targets[0]", -np.inf, "finite"),
     ],
 )
-def test_impossible_arguments_are_refused(arguments, argument, value, rule):
+def test_impossible_arguments_are_refused(arguments, argument, value, rule) -> None:
     with refused(f"evaluate_regression{argument}", value, rule=rule):
         evaluate_regression(*map(np.asarray, arguments[:3]), *arguments[3:])
 
 
-def test_label_issues_are_the_largest_residuals_for_their_groups_noise():
+def test_label_issues_are_the_largest_residuals_for_their_groups_noise() -> None:
     y = np.array([10.0, 0.0, 1.0, 2.0, 5.0, 0.0])
     held_out = np.array([0.0, 0.1, 1.0, np.nan, 4.0, 0.0])
     variance = np.array([100.0, 0.0001, 1.0, 1.0, 0.01, 0.0])
@@ -90,7 +90,7 @@ def test_label_issues_are_the_largest_residuals_for_their_groups_noise():
     assert find_label_issues_regression([], [], [], []).empty
 
 
-def test_normal_noise_gives_hardly_any_label_issue():
+def test_normal_noise_gives_hardly_any_label_issue() -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(size=5000)
     assert find_label_issues_regression(np.zeros(5000), y, np.arange(5000), np.ones(5000))["is_issue"].sum() <= 2
@@ -103,7 +103,7 @@ def test_normal_noise_gives_hardly_any_label_issue():
         find_label_issues_regression([1.0], [1.0, 2.0], [0], [1.0])
 
 
-def test_how_errors_are_written():
+def test_how_errors_are_written() -> None:
     assert [to_digits(v, 4) for v in (12345.6, 1.23456, 0.0000123456, 0, -5.5)] == [
         "12,346",
         "1.235",

@@ -230,6 +230,7 @@ def simulated_mse(
     return np.array(errors)
 
 
+@pytest.mark.slow
 def test_simulated_error_falls_with_the_slope_and_the_size_of_theorem_1() -> None:
     sizes = np.array([2_000, 8_000, 32_000, 128_000])
     simulated, predicted = [], []
@@ -265,6 +266,7 @@ def test_layers_of_a_straight_line_are_those_of_the_docstring() -> None:
     np.testing.assert_allclose(squared_bias(line, [left, right], [0.49999]), ends + jump, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_best_rho_goes_with_the_density_to_three_fifths() -> None:
     # the two halves are alike but for 9 times the density, so each half's best ρ can be sought by itself
     n, density = 20_000, 1.8

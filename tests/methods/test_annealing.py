@@ -133,6 +133,7 @@ def test_the_range_is_exhausted_below_a_hundredth_of_the_start() -> None:
 NEVER = [0.01, 0.02, 0.01]  # not one error is allowed in a group of seventeen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -167,6 +168,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings) 
     assert allowed.notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "epoch"), [("train", 3), ("train", 5), ("weaker", 2), ("weaker", 5), ("plain", 1), ("plain", 6)]
 )
@@ -345,6 +347,7 @@ def test_the_report_gives_the_strength_and_the_reason() -> None:
     assert dict(fit_report(without_more, Path("somewhere")).asked)["Strength"].startswith("auto: from 1.00 to ")
 
 
+@pytest.mark.slow
 def test_on_the_demo_it_is_well_above_plain_training_and_sacrifices_no_class() -> None:
     config = read("examples/demo.toml", {"seed": 1000})
     data = open_data(config)

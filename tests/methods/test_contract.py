@@ -136,6 +136,7 @@ def test_the_loss_is_pure(name, kind) -> None:
     assert all(not value.requires_grad for value in loss.logs.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind) -> None:
     method = make_method(name, {})
@@ -157,6 +158,7 @@ def test_every_parameter_gets_a_gradient(name, kind) -> None:
     assert all(p.isfinite().all() for p in state.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_alone(name, kind) -> None:
     method = make_method(name, {})

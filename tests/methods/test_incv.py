@@ -87,6 +87,7 @@ def test_the_halves_are_apart_and_together_all_candidates() -> None:
     assert not torch.equal(other_seed[0], one[0])
 
 
+@pytest.mark.slow
 def test_it_selects_clean_labels_and_finds_the_noise() -> None:
     data, truth = noisy()
     trained = train(INCV(), data, make_net, replace(TRAINING, epochs=20), task=make_task(data))

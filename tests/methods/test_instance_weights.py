@@ -188,6 +188,7 @@ def trained(lam, gamma, seed, steps=6000, size=2):
     return (total / (steps - steps // 3)).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lam", [0.7, -0.7])
 def test_absgd_goes_to_the_stationary_point_and_without_the_moving_average_it_does_not(lam) -> None:
     plain = solution(1e6, np.zeros(2))
@@ -374,6 +375,7 @@ def in_two_processes(rank, port, queue):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_the_mean_is_over_all_processes() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

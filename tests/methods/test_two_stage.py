@@ -75,6 +75,7 @@ def epochs_of(trained):
 # What the second stage changes.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", [make_net, flat_net, nested_net], ids=["flat, dropout", "flat", "nested"])
 @pytest.mark.parametrize("first", ["erm", "absgd(lam=5)", "erm(class_weights=deferred(inverse, start=0.5))"])
 def test_crt_trains_a_new_head_and_moves_nothing_else_to_the_bit(net, first) -> None:
@@ -429,6 +430,7 @@ def fitted(method, data=None, **settings):
     return sk.fit(x, y, method=method, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SAVED)
 def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path: Path, method) -> None:
     result, x = fitted(method), small()[0]
@@ -443,6 +445,7 @@ def test_a_saved_run_predicts_the_same_to_the_bit(tmp_path: Path, method) -> Non
     assert list(ours) == list(theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tau-norm", "lws", "crt", "ncm"])
 def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_path: Path, method) -> None:
     """A strength that is allowed at the first try, as where classes are far apart, needs no second or third."""

@@ -105,6 +105,7 @@ def har_step(net: nn.Module, x: Tensor) -> None:
     assert any(not torch.equal(p, before[name]) for name, p in net.named_parameters() if "body" in name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["mean", "first", "last"])
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_text_model_has_its_saved_weights_and_never_sees_padding(kind: str, pool: str, tmp_path: Path) -> None:
@@ -404,6 +405,7 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.slow
 def test_names_of_the_hub_are_taken_from_its_cache(tmp_path: Path) -> None:
     for name in ("whole", "pickled"):
         cached = tmp_path / f"models--own--{name}"

@@ -16,7 +16,8 @@ def data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(n, 4)) + 2 * np.eye(4)[y], y
 
 
-def test_a_thousand_groups_of_ten_examples():
+@pytest.mark.slow
+def test_a_thousand_groups_of_ten_examples() -> None:
     X, y = data(10_000)
     group = np.arange(10_000) % 1000
     rng = np.random.default_rng(1)
@@ -32,7 +33,7 @@ def test_a_thousand_groups_of_ten_examples():
     assert len(result.metrics.groups) == 1000
 
 
-def test_one_group_is_regularized_as_a_whole():
+def test_one_group_is_regularized_as_a_whole() -> None:
     X, y = data(300)
     result = sk.fit(X, y, groups=["all"] * 300, train=TRAINING, method=sk.HAR(strength=0.1))
     assert result.strengths.tolist() == pytest.approx([0.1])
@@ -42,7 +43,8 @@ def test_one_group_is_regularized_as_a_whole():
         assert torch.equal(a, b)  # HAR with one group is uniform regularization
 
 
-def test_a_group_without_error_is_hardly_regularized():
+@pytest.mark.slow
+def test_a_group_without_error_is_hardly_regularized() -> None:
     X, y = data(900)
     rng = np.random.default_rng(1)
     X = X + 6 * np.eye(4)[y]  # the classes lie far apart

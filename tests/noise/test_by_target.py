@@ -34,7 +34,7 @@ def of_numbers() -> tuple[Dataset, torch.Tensor]:
 FOLD = torch.zeros(40, dtype=torch.int64)
 
 
-def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance():
+def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance() -> None:
     data, held_out = of_classes()
     stats = noise_stats(data, held_out, FOLD, PAPER)
     assert stats.errors.tolist() == [0, 5]
@@ -46,14 +46,14 @@ def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance():
 
 
 @pytest.mark.parametrize("make", [of_classes, of_numbers])
-def test_unknown_noise_counts_no_example(make):
+def test_unknown_noise_counts_no_example(make) -> None:
     stats = unknown_noise(make()[0])
     assert stats.names == GROUPS.names
     assert stats.counted.tolist() == [0, 0]
     assert stats.count.tolist() == [20, 20]
 
 
-def test_label_issues_are_those_of_the_kind():
+def test_label_issues_are_those_of_the_kind() -> None:
     data, held_out = of_classes()
     stats = noise_stats(data, held_out, FOLD, PAPER)
     expected = find_label_issues(held_out, data.y, data.index, ("a", "b"))

@@ -70,6 +70,7 @@ def test_the_clusters_of_the_odd_and_the_even_are_digits(run: sk.Result) -> None
     assert set(run.metrics.groups) == set(run.groups)
 
 
+@pytest.mark.slow
 def test_each_row_is_clustered_by_a_network_that_never_saw_it(table: str) -> None:
     config = read(
         None, {"source": table, "target": "parity", "ignore": ("digit",), "groups": "cluster:3", "train.epochs": 3}
@@ -85,6 +86,7 @@ def test_each_row_is_clustered_by_a_network_that_never_saw_it(table: str) -> Non
     assert 1 / 3 < estimated.clusters.agreement <= 1
 
 
+@pytest.mark.slow
 def test_a_saved_run_says_the_same_of_other_rows(run: sk.Result, table: str, tmp_path: Path) -> None:
     run.save(tmp_path / "run")
     again = load(tmp_path / "run")
@@ -148,6 +150,7 @@ def pretrained(folder: Path) -> dict[str, Any]:
     return given | {"model": f"hf:{folder / 'bert'}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [colours, reviews, pretrained])
 def test_images_and_texts_are_clustered_and_a_saved_run_says_the_same(
     kind: Callable[[Path], dict[str, Any]], tmp_path: Path
@@ -164,6 +167,7 @@ def test_images_and_texts_are_clustered_and_a_saved_run_says_the_same(
     assert set(pd.read_csv(tmp_path / "one.csv")["group"]) <= set(result.groups)
 
 
+@pytest.mark.slow
 def test_arrays_and_digits_and_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x, y, _ = parity()
     assert len(sk.fit(x, y, groups="cluster:2", method="erm", train=sk.TrainingConfig(epochs=1)).groups) == 4

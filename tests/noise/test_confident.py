@@ -33,7 +33,7 @@ def written_out(p, y):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("missing", [0, 100])
-def test_it_is_the_definition(seed, missing):
+def test_it_is_the_definition(seed, missing) -> None:
     p, y = held_out(seed=seed)
     p[:missing] = torch.nan
     counted = confident_class(p, y)
@@ -44,7 +44,7 @@ def test_it_is_the_definition(seed, missing):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_its_counts_are_cleanlabs(seed):
+def test_its_counts_are_cleanlabs(seed) -> None:
     p, y = held_out(seed=seed, sharpness=3.0)
     counted = confident_class(p, y)
     joint = torch.zeros(5, 5, dtype=torch.int64)
@@ -56,7 +56,7 @@ def test_its_counts_are_cleanlabs(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_each_class_is_predicted_as_often_as_it_is_labelled(seed):
+def test_each_class_is_predicted_as_often_as_it_is_labelled(seed) -> None:
     p, y = held_out(n=2000, seed=seed, sharpness=1.0)
     wanted = torch.bincount(y, minlength=5)
     before, after = (torch.bincount(q.argmax(1), minlength=5) for q in (p, match_counts(p, y)))
@@ -65,7 +65,7 @@ def test_each_class_is_predicted_as_often_as_it_is_labelled(seed):
     torch.testing.assert_close(match_counts(p, y).sum(1), torch.ones(2000, dtype=torch.float64))
 
 
-def test_matching_is_a_weight_for_each_class_and_the_best_assignment():
+def test_matching_is_a_weight_for_each_class_and_the_best_assignment() -> None:
     p, y = held_out(n=120, sharpness=1.0)
     weight = (match_counts(p, y).log() - p.log()).diff(dim=1)
     torch.testing.assert_close(weight, weight[:1].expand_as(weight))
@@ -76,7 +76,7 @@ def test_matching_is_a_weight_for_each_class_and_the_best_assignment():
     assert (match_counts(p, y).argmax(1) == assigned).float().mean() > 0.93
 
 
-def test_matching_undoes_the_odds_of_a_class_and_takes_probabilities_of_zero():
+def test_matching_undoes_the_odds_of_a_class_and_takes_probabilities_of_zero() -> None:
     p, y = held_out()
     tilted = p * torch.tensor([1.0, 0.1, 5.0, 1.0, 0.3], dtype=torch.float64)
     tilted /= tilted.sum(1, keepdim=True)
@@ -88,7 +88,7 @@ def test_matching_undoes_the_odds_of_a_class_and_takes_probabilities_of_zero():
     assert torch.isfinite(only).all()
 
 
-def test_a_class_that_is_seldom_predicted_is_not_called_noisy_for_it():
+def test_a_class_that_is_seldom_predicted_is_not_called_noisy_for_it() -> None:
     """Halving the odds of a class moves every raw prediction, and no confident one."""
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(600) % 2
@@ -101,7 +101,7 @@ def test_a_class_that_is_seldom_predicted_is_not_called_noisy_for_it():
     assert torch.equal(confident_class(confident, y) == 1, confident_class(raw, y) == 1)
 
 
-def test_a_class_without_a_held_out_example_is_never_confident():
+def test_a_class_without_a_held_out_example_is_never_confident() -> None:
     p, y = held_out()
     p[y == 4] = torch.nan
     assert 4 not in confident_class(p, y).tolist()
@@ -129,7 +129,7 @@ KINDS = ["plain", "even", "sure", "sure of others", "one class only", "rounded",
 
 @pytest.mark.parametrize("classes", [2, 3, 7, 40])
 @pytest.mark.parametrize("kind", KINDS)
-def test_joint_and_issues_are_cleanlabs_to_the_bit(kind, classes):
+def test_joint_and_issues_are_cleanlabs_to_the_bit(kind, classes) -> None:
     for seed in range(5):
         p, y = awkward(kind, classes, seed)
         joint, issues = joint_and_issues(p, y)
@@ -137,7 +137,7 @@ def test_joint_and_issues_are_cleanlabs_to_the_bit(kind, classes):
         assert issues == num_label_issues(y, p)
 
 
-def test_the_joint_written_out():
+def test_the_joint_written_out() -> None:
     """Equations 1 to 3 on numbers that need no rounding: thresholds 0.7, 0.6 and 0.9."""
     rows = [
         (0, (0.8, 0.1, 0.1)), (0, (0.9, 0.1, 0.0)), (0, (0.4, 0.6, 0.0)),  # the third is counted as class 1
@@ -150,7 +150,7 @@ def test_the_joint_written_out():
     assert issues == 1
 
 
-def test_rounding_keeps_the_number_of_examples_of_each_label():
+def test_rounding_keeps_the_number_of_examples_of_each_label() -> None:
     for seed in range(20):
         p, y = (t.numpy() for t in held_out(97, 6, seed, sharpness=0.7))
         joint, _ = joint_and_issues(p, y)

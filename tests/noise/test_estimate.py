@@ -56,7 +56,7 @@ def watched(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
-def test_every_example_is_held_out_exactly_once(k, monkeypatch):
+def test_every_example_is_held_out_exactly_once(k, monkeypatch: pytest.MonkeyPatch) -> None:
     trained_on = watched(monkeypatch)
     data = dataset(103)
     estimate = estimate_groups(data, net_for(4), QUICK, Estimation(folds=k))
@@ -68,7 +68,7 @@ def test_every_example_is_held_out_exactly_once(k, monkeypatch):
     assert len({seed for _, _, seed in trained_on}) == k
 
 
-def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
+def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     trained_on = watched(monkeypatch)
     data = dataset(noise=(0.5,))
     estimate = estimate_groups(data, net_for(4), QUICK, Estimation(kind="paper"))
@@ -83,7 +83,7 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch):
     assert set(estimate.label_issues["index"]) == set(data.index[held].tolist())
 
 
-def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatch):
+def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     trained_on = watched(monkeypatch)
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
@@ -97,7 +97,7 @@ def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatc
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
 @pytest.mark.parametrize("seed", range(3))
-def test_groups_of_one_and_absent_groups_are_no_trouble(kind, seed):
+def test_groups_of_one_and_absent_groups_are_no_trouble(kind, seed) -> None:
     group = [0] * 99 + [1] + [3] * 98 + [4] * 2  # group 2 has nobody
     data = dataset(group=group)
     estimate = estimate_groups(data, net_for(4), QUICK, Estimation(kind=kind), seed=seed)
@@ -116,7 +116,7 @@ def test_groups_of_one_and_absent_groups_are_no_trouble(kind, seed):
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
-def test_groups_without_any_error_are_no_trouble(kind):
+def test_groups_without_any_error_are_no_trouble(kind) -> None:
     data = dataset(240)
     estimate = estimate_groups(
         data, net_for(4), TrainingConfig(epochs=10, lr=0.1, batch_size=32), Estimation(kind=kind)
@@ -126,7 +126,7 @@ def test_groups_without_any_error_are_no_trouble(kind):
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
-def test_the_estimate_ranks_groups_as_the_true_noise_does(kind):
+def test_the_estimate_ranks_groups_as_the_true_noise_does(kind) -> None:
     noise = (0.4, 0.3, 0.2, 0.1, 0.0, 0.05)
     data = dataset(1800, classes=6, group=np.arange(1800) % 6, noise=noise)
     training = TrainingConfig(epochs=8, lr=0.05, batch_size=64, device="cpu")
@@ -135,7 +135,7 @@ def test_the_estimate_ranks_groups_as_the_true_noise_does(kind):
     assert torch.allclose(stats.noise, torch.tensor(noise, dtype=torch.float64), atol=0.12)
 
 
-def test_label_issues_are_mostly_the_wrong_labels():
+def test_label_issues_are_mostly_the_wrong_labels() -> None:
     data = dataset(600, noise=(0.2, 0.2, 0.2, 0.2))
     clean = torch.arange(600) % 4
     estimate = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation())
@@ -145,25 +145,25 @@ def test_label_issues_are_mostly_the_wrong_labels():
     assert np.mean([index in wrong for index in first]) > 0.8
 
 
-def test_it_is_a_function_of_the_seed():
+def test_it_is_a_function_of_the_seed() -> None:
     first, again = (estimate_groups(dataset(), net_for(4), QUICK, Estimation(), seed=1) for _ in range(2))
     other = estimate_groups(dataset(), net_for(4), QUICK, Estimation(), seed=2)
     assert torch.equal(first.held_out, again.held_out)
     assert not torch.equal(first.held_out, other.held_out)
 
 
-def test_more_folds_than_examples_are_refused():
+def test_more_folds_than_examples_are_refused() -> None:
     with refused("folds", 50):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(folds=50))
 
 
-def test_groups_that_are_always_wrong_are_no_trouble():
+def test_groups_that_are_always_wrong_are_no_trouble() -> None:
     rates = group_noise([32, 92, 48, 161, 162], [32, 92, 397, 255, 224])
     assert (np.diff(np.stack([rates.low, rates.rate, rates.high]), axis=0) >= 0).all()
     assert rates.rate[1] > rates.rate[0] > 0.9
 
 
-def test_all_predictions_are_counted_when_asked_for():
+def test_all_predictions_are_counted_when_asked_for() -> None:
     data = dataset(400, noise=(0.3, 0.1))
     every = estimate_groups(data, net_for(4), QUICK, Estimation(counted="all"))
     sure = estimate_groups(data, net_for(4), QUICK, Estimation())
@@ -175,7 +175,7 @@ def test_all_predictions_are_counted_when_asked_for():
     assert (sure.stats.counted > sure.stats.count / 2).all()
 
 
-def test_groups_that_are_not_the_labels_are_counted_apart():
+def test_groups_that_are_not_the_labels_are_counted_apart() -> None:
     group = torch.arange(600) % 4 // 2  # of the classes 0, 1 and 2, 3
     data = dataset(600, group=group, noise=(0.4, 0.4))
     stats = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation()).stats

@@ -20,6 +20,7 @@ from tests.support.refusals import refused
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("errors", "counted"),
     [
@@ -164,6 +165,7 @@ def a_thousand_of_ten(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return rng.beta(2, 6, 1000), np.full(1000, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "runs"), [(bimodal, 80), (homogeneous, 80), (many_small, 25), (four, 300), (a_thousand_of_ten, 3)]
 )

@@ -8,7 +8,7 @@ from tests.reference import regression as literal
 from tests.support.refusals import refused
 
 
-def test_the_marginal_density_and_the_posterior_are_bayes_rule_integrated():
+def test_the_marginal_density_and_the_posterior_are_bayes_rule_integrated() -> None:
     v, d = np.array([0.3, 1.7]), np.array([4.0, 9.0])
     points = np.array([[0.0, 0.4, -0.7], [0.0, 1.0, -1.5]])
     log_density = _log_posterior(points, v, d, 10.0)
@@ -26,7 +26,7 @@ def test_the_marginal_density_and_the_posterior_are_bayes_rule_integrated():
         assert mean[g] ** 2 / shape[g] == pytest.approx(exact_variance, rel=1e-5)
 
 
-def test_the_grid_is_as_good_as_a_fine_one():
+def test_the_grid_is_as_good_as_a_fine_one() -> None:
     rng = np.random.default_rng(0)
     d = rng.integers(3, 80, 6).astype(float)
     v = rng.chisquare(d) / d * np.exp(rng.normal(0, 1, 6))
@@ -67,6 +67,7 @@ def flat(rng, n):
     return rng.uniform(-1, 1, n) * 3**0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "errors", "runs"),
     [
@@ -78,7 +79,7 @@ def flat(rng, n):
         (four, normal, 200),
     ],
 )
-def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw, errors, runs):
+def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw, errors, runs) -> None:
     rng = np.random.default_rng(0)
     held, shrunk_error, raw_error = [], [], []
     for _ in range(runs):
@@ -95,7 +96,7 @@ def test_intervals_hold_the_truth_and_shrinking_does_not_hurt(draw, errors, runs
     assert np.mean(shrunk_error) < 1.1 * np.mean(raw_error)
 
 
-def test_small_groups_are_drawn_to_the_others_and_large_ones_are_not():
+def test_small_groups_are_drawn_to_the_others_and_large_ones_are_not() -> None:
     rng = np.random.default_rng(0)
     sigma, n = np.array([1, 1, 1, 1, 3.0, 3.0]), np.array([300, 300, 300, 300, 300, 2])
     group = np.repeat(np.arange(6), n)
@@ -122,7 +123,7 @@ def test_small_groups_are_drawn_to_the_others_and_large_ones_are_not():
         (np.r_[np.full(1000, 1e-9), 1e9], np.r_[np.zeros(1000, int), 1], 2),
     ],
 )
-def test_degenerate_groups_give_finite_ordered_numbers(residuals, group, groups, shrink):
+def test_degenerate_groups_give_finite_ordered_numbers(residuals, group, groups, shrink) -> None:
     variance, low, high = group_variance(residuals, np.array(group, dtype=int), groups, shrink=shrink)
     for values in (variance, low, high):
         assert values.shape == (groups,)
@@ -132,7 +133,7 @@ def test_degenerate_groups_give_finite_ordered_numbers(residuals, group, groups,
     assert (variance <= high).all()
 
 
-def test_the_unit_of_the_target_does_not_matter():
+def test_the_unit_of_the_target_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     group = np.arange(60) % 3
     residuals = rng.normal(size=60)
@@ -141,7 +142,7 @@ def test_the_unit_of_the_target_does_not_matter():
             np.testing.assert_allclose(a, factor**2 * b, rtol=1e-6)
 
 
-def test_kurtosis_is_of_the_distribution_whatever_the_groups_variances():
+def test_kurtosis_is_of_the_distribution_whatever_the_groups_variances() -> None:
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(4000), 5)
     scale = np.exp(rng.normal(0, 2, 4000))[group]
@@ -161,6 +162,6 @@ def test_kurtosis_is_of_the_distribution_whatever_the_groups_variances():
         ([1.0], [0], 1, 1.5, ": level", 1.5),
     ],
 )
-def test_impossible_arguments_are_refused(residuals, group, groups, level, argument, value):
+def test_impossible_arguments_are_refused(residuals, group, groups, level, argument, value) -> None:
     with refused(f"group_variance{argument}", value):
         group_variance(residuals, group, groups, level=level)

@@ -102,6 +102,7 @@ def checked(error: UserError) -> UserError:
     return error
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(columns=st.dictionaries(NAMES, CELLS, min_size=1, max_size=4), target=TARGETS)
 @example(columns={"x": [np.inf, -np.inf, np.nan] * 4}, target=list("ab") * 6)

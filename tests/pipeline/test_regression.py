@@ -124,6 +124,7 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path: Path) -> 
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 2/2", 1), ("train", 2)])
 def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"groups": GROUPS, "task": "regression", "checkpoint_every": 0.0, **QUICK}

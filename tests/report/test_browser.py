@@ -69,6 +69,7 @@ def seen(report: Report, folder: Path, script: str, dark: bool = False, width: i
     return json.loads(text.replace("&gt;", ">").replace("&amp;", "&"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("report", "dark"),
     [(FULL, False), (FULL, True), (NUMBERS, False), (EVIL_REPORT, False), (MANY, True), (EMPTY, False)],
@@ -110,6 +111,7 @@ def test_on_a_phone_every_chart_is_drawn_and_nothing_sticks_out(report: Report, 
     assert measured["lines"] == ([line] if measured["drawn"] else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1100])
 def test_marks_are_where_the_numbers_and_names_beside_them_say(width: int, tmp_path: Path) -> None:
     groups = [
@@ -149,6 +151,7 @@ def test_marks_are_where_the_numbers_and_names_beside_them_say(width: int, tmp_p
     assert curve["width"] == pytest.approx(measured["plot"]["width"], abs=1)
 
 
+@pytest.mark.slow
 def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
     measured = seen(
         FULL,
@@ -202,6 +205,7 @@ def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
     assert measured["title"] == FULL.title
 
 
+@pytest.mark.slow
 def test_the_legend_hides_and_shows(tmp_path: Path) -> None:
     measured = seen(
         FULL,

@@ -114,6 +114,7 @@ def test_the_figures_are_those_of_the_seeds(comparison) -> None:
     assert value["paired"]["har-erm"]["focus"]["mean"] == pytest.approx((har - erm).mean())
 
 
+@pytest.mark.slow
 def test_the_same_however_many_jobs(comparison) -> None:
     threads = torch.get_num_threads()
     assert outcomes(sk.compare(CONFIG, jobs=2)) == outcomes(comparison)
@@ -222,6 +223,7 @@ def test_of_many_methods_each_is_paired_with_the_first(comparison) -> None:
     assert of_many.pairs() == [(name, "erm") for name in reversed(names[1:])]
 
 
+@pytest.mark.slow
 def test_all_methods_are_those_that_the_data_can_be_used_with() -> None:
     config = sk.Config(
         source="digits", limit=150, seeds=1, methods=("all",), train=sk.TrainingConfig(epochs=2, batch_size=64),

@@ -23,6 +23,7 @@ def sleep_or_die(seconds):
     time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_the_death_of_a_process_ends_the_others() -> None:
     start = time.monotonic()
     with refused("jobs", 2, rule="a process died"), mapped(sleep_or_die, [300, 1000, 0], 2) as outcomes:
@@ -58,6 +59,7 @@ def comparing(folder):
         process.communicate()  # closes its pipes, so that a failure here is no other test's warning
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     with comparing(tmp_path) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
@@ -70,6 +72,7 @@ def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path)
     assert not workers(process.pid)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     with comparing(tmp_path) as process:
         os.kill(workers(process.pid)[0], signal.SIGKILL)

@@ -100,6 +100,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return CASES[request.param]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_loaded_and_saved_again_has_the_same_files(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     case.fit().save(FIRST, checkpoints=case.kept)
     before = files(FIRST)

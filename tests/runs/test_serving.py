@@ -74,6 +74,7 @@ def run(folder: Path, *command: str, status: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_predictions_in_a_new_process_are_equal_to_the_bit(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     result = load("run")
@@ -96,6 +97,7 @@ def test_predictions_in_a_new_process_are_equal_to_the_bit(here: Path, monkeypat
     assert [line["predicted"] for line in lines] == from_csv["predicted"].tolist()
 
 
+@pytest.mark.slow
 def test_a_csv_and_its_parquet_give_the_same_model(here: Path) -> None:
     pd.read_csv(here / "data.csv").to_parquet(here / "data.parquet")
     options = ["--target", "label", "--ignore", "id", "--groups", "ward", "--epochs", "1", "--set", "model.width=8"]
@@ -143,6 +145,7 @@ def test_the_temperature_is_the_one_that_was_put_in() -> None:
     torch.testing.assert_close(with_temperature(logits.softmax(1), 1.0), logits.softmax(1))
 
 
+@pytest.mark.slow
 def test_evaluating_the_test_rows_gives_the_metrics_of_the_run(here: Path, tmp_path: Path) -> None:
     result = load(here / "run")
     test = pd.read_csv(here / "data.csv").iloc[result.predictions["index"].to_numpy()]
@@ -157,6 +160,7 @@ def test_evaluating_the_test_rows_gives_the_metrics_of_the_run(here: Path, tmp_p
     )
 
 
+@pytest.mark.slow
 def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
     said = run(here, "suspects", "run", "--top", "5", "--out", "check.csv", "--force")
     assert "5 rows: check.csv" in said
@@ -196,6 +200,7 @@ def test_the_summary_and_the_card_have_the_figures_of_the_run(here: Path) -> Non
     assert f"{result.metrics.value * 100:.1f} %" in card
 
 
+@pytest.mark.slow
 def test_an_export_is_equal_on_real_rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     assert "equal to the network on 300 rows" in export_run(load("run"), "onnx", "net.onnx", force=True)
@@ -240,6 +245,7 @@ def test_ids_are_neither_mixed_nor_moved(method: str) -> None:
         sk.fit(frame().drop(columns="id"), target="label", method=method, train=sk.TrainingConfig(epochs=1))
 
 
+@pytest.mark.slow
 def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame().to_csv("data.csv", index=False)

@@ -46,6 +46,7 @@ def test_freed_memory_is_kept() -> None:
     )
 
 
+@pytest.mark.slow
 @GLIBC
 def test_the_command_line_and_its_processes_keep_it() -> None:
     assert in_a_new_process("from skedastic.cli import main; main(['methods', 'erm'])") < PAGES

@@ -52,6 +52,7 @@ def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path: 
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_torch_has_one_thread_and_nothing_else_is_set(at_once) -> None:
     """As many threads for linear algebra as in this process: the last digits of a product depend on them."""
@@ -59,6 +60,7 @@ def test_torch_has_one_thread_and_nothing_else_is_set(at_once) -> None:
         assert list(outcomes) == [(1, settings(None)[1])] * 2
 
 
+@pytest.mark.slow
 def test_a_block_that_is_left_early_waits_for_nobody() -> None:
     with mapped(waiting_for, [NEVER, "", NEVER], 2) as outcomes:
         next(outcomes)
@@ -74,12 +76,14 @@ def test_an_error_crosses_with_its_fields_and_ends_the_others() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others() -> None:
     with refused("jobs", 2, rule="a process died"), mapped(killed_or_waiting, [NEVER, "", NEVER], 2) as outcomes:
         list(outcomes)
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_two_at_a_time_in_one_process_do_not_end_each_other(tmp_path: Path) -> None:
     go, outcomes = str(tmp_path / "go"), list[str]()
 
@@ -96,6 +100,7 @@ def test_two_at_a_time_in_one_process_do_not_end_each_other(tmp_path: Path) -> N
     assert outcomes == [go, go]
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

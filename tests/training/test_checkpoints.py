@@ -151,6 +151,7 @@ def arrays():
     return np.random.default_rng(0).normal(size=(90, 4)) + y[:, None], y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("train", 1), ("train", 3)])
 def test_fit_goes_on_with_the_estimate_too(tmp_path: Path, stage, epoch) -> None:
     settings: dict[str, Any] = {
@@ -185,6 +186,7 @@ def skedastic(*arguments, cwd):
 FIT = ("fit", "digits", "--limit", 200, "--set", "checkpoint_every=0", "--set", "train.device=cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
 def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, end) -> None:
     process = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
@@ -203,6 +205,7 @@ def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, e
     assert "is a run that was interrupted; go on with --resume run" in again.communicate()[1]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_folder_is_the_one_that_would_have_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_channels_last_changes_nothing_but_the_memory() -> None:
         torch.testing.assert_close(gradient(net, a.total), gradient(last, b.total), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{"channels_last": True}, {"precision": "bf16"}, {"compile": True}])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how, tmp_path: Path) -> None:
@@ -130,6 +131,7 @@ def test_a_saved_network_predicts_the_same_to_the_bit_however_it_was_trained(how
     assert np.array_equal(result.predict_proba(x), load(tmp_path / "run").predict_proba(x))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled() -> None:
     torch.manual_seed(0)
@@ -182,6 +184,7 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled() -> Non
     assert runs[0].state.state_dict().keys() == runs[1].state.state_dict().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part() -> None:
     torch.compiler.reset()

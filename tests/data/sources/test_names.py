@@ -1,5 +1,7 @@
 """The names of sources and of their columns, known before anything is read."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ def test_the_endings_are_those_that_are_read() -> None:
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"])
-def test_columns_are_those_of_the_table(ending, tmp_path):
+def test_columns_are_those_of_the_table(ending, tmp_path: Path) -> None:
     frame = pd.DataFrame({"a b": [1, 2], "ü": ["x", "y"], "c": [None, 3.0]}, index=pd.Index([7, 9]))
     path = tmp_path / f"table{ending}"
     if ending == ".parquet":
@@ -27,7 +29,7 @@ def test_columns_are_those_of_the_table(ending, tmp_path):
     assert column_names(path) == list(open_table(path).all_names) == list(frame.columns)
 
 
-def test_columns_are_unknown_where_reading_would_tell(tmp_path):
+def test_columns_are_unknown_where_reading_would_tell(tmp_path: Path) -> None:
     for name, content in (
         ("large.jsonl", '{"a": 1}\n' * (SMALL // 9 + 1)),
         ("cut.jsonl", '{"a": 1'),
@@ -40,7 +42,7 @@ def test_columns_are_unknown_where_reading_would_tell(tmp_path):
     assert column_names(tmp_path / "arrays.npz") is None
 
 
-def test_an_impossible_header_is_refused(tmp_path):
+def test_an_impossible_header_is_refused(tmp_path: Path) -> None:
     for name, content, value, rule in (
         ("twice.csv", "a,a\n1,2\n", "a", "occurs twice"),
         ("nothing.csv", " \n1\n", None, "must name the columns"),

@@ -1,5 +1,7 @@
 """Regression targets: numbers and nothing else, bins with equal shares, units that come back."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ X = RNG.normal(size=(200, 3))
 Y = np.exp(RNG.normal(size=200)) * 1000
 
 
-def test_a_scale_standardizes_and_comes_back():
+def test_a_scale_standardizes_and_comes_back() -> None:
     y = torch.from_numpy(Y)
     scale = Scale.fit(y)
     standardized = scale.standardized(y)
@@ -26,13 +28,13 @@ def test_a_scale_standardizes_and_comes_back():
 
 
 @pytest.mark.parametrize("values", [[3.0, 3.0], [0.1 + 0.2, 0.3], [5.0], []])
-def test_targets_that_are_all_the_same_have_no_scale(values):
+def test_targets_that_are_all_the_same_have_no_scale(values) -> None:
     with refused("target", rule="every target of the training rows is"):
         Scale.fit(torch.tensor(values, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("bins", [1, 2, 7, 10, 200])
-def test_bins_share_the_targets_equally_and_are_ordered(bins):
+def test_bins_share_the_targets_equally_and_are_ordered(bins) -> None:
     y = torch.from_numpy(Y)
     fitted = Bins.fit(y, bins)
     group = fitted.of(y)
@@ -46,7 +48,7 @@ def test_bins_share_the_targets_equally_and_are_ordered(bins):
     assert fitted.of(torch.tensor([-1e9, 1e9])).tolist() == [0, bins - 1]
 
 
-def test_few_different_targets_are_a_bin_each_and_ties_make_fewer():
+def test_few_different_targets_are_a_bin_each_and_ties_make_fewer() -> None:
     ratings = torch.tensor([1.0, 2.0, 2.0, 2.5, 5.0] * 4)
     fitted = Bins.fit(ratings)
     assert fitted.names == ("1", "2", "2.5", "5")
@@ -60,7 +62,7 @@ def test_few_different_targets_are_a_bin_each_and_ties_make_fewer():
         Bins.fit(mostly_zero, 22)
 
 
-def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say():
+def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say() -> None:
     rng = np.random.default_rng(0)
     y = np.concatenate([rng.uniform(0, 1, 900), rng.uniform(1, 10, 100)])  # 81 times denser below 1
     for outlier in (10.0, 1e9):
@@ -74,7 +76,7 @@ def test_density_is_relative_to_the_width_of_a_bin_and_an_outlier_has_no_say():
     assert data.density().tolist() == [0.75, 0.25]
 
 
-def test_measurements_are_regression_by_default_and_classes_are_not():
+def test_measurements_are_regression_by_default_and_classes_are_not() -> None:
     assert from_arrays(X, Y).classes == ()
     assert "trained as regression" in from_arrays(X, Y).notes[-1]
     assert from_arrays(X, Y, task="regression").notes == ()
@@ -84,7 +86,7 @@ def test_measurements_are_regression_by_default_and_classes_are_not():
     assert whole.y.dtype == torch.float64
 
 
-def test_a_test_source_is_binned_as_the_training_source_is():
+def test_a_test_source_is_binned_as_the_training_source_is() -> None:
     training = from_arrays(X, Y, task="regression")
     test = from_arrays(X[:5], Y[:5] * 10, schema=training.schema)
     assert test.groups == training.groups
@@ -97,7 +99,7 @@ def test_a_test_source_is_binned_as_the_training_source_is():
         from_arrays(X[:3], Y[:3], schema=grouped.schema)
 
 
-def test_splits_folds_and_limits_keep_the_bins_in_proportion():
+def test_splits_folds_and_limits_keep_the_bins_in_proportion() -> None:
     source = from_arrays(X, Y, task="regression")
     rows, test_rows = split_rows(source, 0.3, 0)
     assert sorted([*rows.tolist(), *test_rows.tolist()]) == list(range(200))
@@ -111,7 +113,7 @@ def test_splits_folds_and_limits_keep_the_bins_in_proportion():
     assert small.targets.dtype == torch.float32
 
 
-def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
+def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path: Path) -> None:
     table = pd.DataFrame(X, columns=list("abc")).assign(y=Y, clean=Y[::-1])
     table.to_csv(tmp_path / "t.csv", index=False)
     source = open_source(tmp_path / "t.csv", target="y", truth="clean", task="regression")
@@ -121,7 +123,7 @@ def test_truth_of_the_test_set_is_its_target_and_decides_its_bin(tmp_path):
     assert data.train.y.tolist() == Y[data.train.index.numpy()].tolist()
 
 
-def test_impossible_targets_are_refused():
+def test_impossible_targets_are_refused() -> None:
     nan = np.where(np.arange(200) == 3, np.nan, Y)
     third = np.arange(200) % 3
     text = ["wide" if i == 7 else str(v) for i, v in enumerate(Y)]

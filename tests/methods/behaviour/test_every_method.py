@@ -133,6 +133,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_it_beats_plain_training(name) -> None:
     assert name in ROWS, f"show what {name} is good for: add a row"
