@@ -120,7 +120,9 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
     cells, place = columns.y
     grouped = _read_groups(columns, schema)
     if bins is not None:
-        rule = f"{place.column} holds classes, which have no bins; leave bins out, or train with --task regression"
+        rule = (
+            f"bins are made of numbers, {place.column} holds classes; leave bins out, or train with --task regression"
+        )
         raise UserError(rule, setting="bins", value=bins)
     known = schema.target.classes if schema else ()
     y, classes = read_labels(cells, place, names=columns.class_names, classes=known)
