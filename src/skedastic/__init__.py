@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from skedastic.errors import UserError as UserError
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline.from_python import fit as fit
+    from skedastic.runs.comparison import Comparison as Comparison
     from skedastic.runs.load import load as load
     from skedastic.runs.load import load_summary as load_summary
+    from skedastic.runs.result import Result as Result
+    from skedastic.runs.summary import RunSummary as RunSummary
     from skedastic.settings.config import Config as Config
     from skedastic.settings.config import Estimation as Estimation
     from skedastic.training.config import TrainingConfig as TrainingConfig

@@ -17,7 +17,7 @@ from skedastic.runs.folder import CHECKPOINTS, FORMAT, written
 from skedastic.runs.model_card import model_card
 from skedastic.runs.reports import fit_report
 from skedastic.runs.saved_network import copy_checkpoints, write_network
-from skedastic.runs.saved_summary import write_json, write_summary
+from skedastic.runs.saved_summary import facts, write_json, write_summary
 from skedastic.runs.summary import RunSummary
 from skedastic.training.loop import Trained
 
@@ -129,7 +129,8 @@ class Result(RunSummary):
         with written(folder, force) as new:
             summary = write_summary(self, new)
             network = write_network(self.trained, self.encoder, self.clusters, new)
-            write_json(new / "state.json", {"format": FORMAT, "summary": summary, "network": network})
+            state = {"format": FORMAT, **facts(self), "summary": summary, "network": network}
+            write_json(new / "state.json", state)
             (new / "report.html").write_text(render(fit_report(self, Path(folder))), "utf-8")
             (new / "README.md").write_text(model_card(self, Path(folder)), "utf-8")
             if kept is not None:

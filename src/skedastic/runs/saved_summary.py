@@ -62,6 +62,19 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     }
 
 
+def facts(summary: RunSummary) -> dict[str, Any]:
+    """Return the facts of the data that stand at the top of `state.json`.
+
+    Scripts that check what was read look there, under these names. Loading a run reads none of them.
+    """
+    return {
+        "classes": list(summary.classes),
+        "found": summary.source_summary,
+        "known": {"kinds": summary.schema.to_json()["kinds"]},
+        "remarks": list(summary.notes),
+    }
+
+
 def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     """Return the figures that `write_summary` wrote.
 
