@@ -238,7 +238,8 @@ def test_the_reference_is_a_table_with_a_row_for_each_setting() -> None:
 def test_names_of_classes_are_shown_as_users_write_them() -> None:
     names = {"GaussianNLL": "gaussian-nll", "MWNet": "mw-net", "EffectiveNumber": "effective-number", "GCE": "gce"}
     for name, shown in names.items():
-        assert type(name, (Configurable,), {}).shown_name() == shown
+        made: type[Configurable] = type(name, (Configurable,), {})
+        assert made.shown_name() == shown
 
 
 def test_it_is_imported_without_anything_heavy() -> None:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from skedastic import pipeline
-from skedastic.data import open_source
+from skedastic.data import Classes, open_source
+from skedastic.errors import UserError
 from skedastic.runs.folder import COMPARISON_FILES, RUN_FILES
 from skedastic.runs.seeds import SeedOutcome
 from tests.support.command_line import CSV, TINY, everything, refusal, run
@@ -188,7 +188,7 @@ def test_an_error_of_a_worker_crosses_as_one_line(
 
 
 def diverging(config) -> SeedOutcome:
-    raise pipeline.UserError("the loss is nan; lower it", setting="train.lr", value=9.0)
+    raise UserError("the loss is nan; lower it", setting="train.lr", value=9.0)
 
 
 @pytest.mark.parametrize("verb", ["fit", "compare"])
@@ -209,5 +209,6 @@ def test_tables_fit_80_columns_and_sentences_are_not_broken(
 
 
 def test_the_source_knows_whole_numbers(here) -> None:
-    assert open_source("good.npz").target.integer_labels
-    assert not open_source("good.csv", target="quality").target.integer_labels
+    for target, whole in ((open_source("good.npz").target, True), (open_source("good.csv", target="quality").target, False)):
+        assert isinstance(target, Classes)
+        assert target.integer_labels == whole

@@ -86,7 +86,7 @@ def test_implicit_and_finite_converge_to_exact_as_their_step_shrinks(norm, affin
 
     plain = grad("exact", 0.0)
     exact = grad("exact") - plain
-    errors = {"finite": [], "implicit": []}
+    errors: dict[str, list[float]] = {"finite": [], "implicit": []}
     for step in (1e-1, 1e-2, 1e-3, 1e-4):
         errors["finite"].append(float((grad("finite", step=step) - plain - exact).norm() / exact.norm()))
         errors["implicit"].append(float(((grad("implicit", scale=step) - plain) / step - exact).norm() / exact.norm()))

@@ -57,8 +57,12 @@ def test_pixels_come_back_exactly_and_lazily(tmp_path: Path, monkeypatch: pytest
     data = source.dataset(rows, source.encode(rows))
     decoded: list[int] = []
     original = EncodedImages._decode
-    monkeypatch.setattr(EncodedImages, "_decode", lambda self, row, b: decoded.append(row) or original(self, row, b))
-    decoded.clear()
+
+    def noting(self, row, encoded):
+        decoded.append(row)
+        return original(self, row, encoded)
+
+    monkeypatch.setattr(EncodedImages, "_decode", noting)
     first = data.subset(torch.tensor([1, 2, 3])).subset(torch.tensor([2, 0]))
     assert decoded == []
     loaded = first.in_memory()
@@ -164,6 +168,7 @@ def test_statistics_of_a_stream_are_those_of_its_pixels(tmp_path: Path) -> None:
     source = open_source(write(tmp_path, [encoded(p) for p in pixels]), target="label")
     rows = torch.arange(0, 20, 2)
     encoder = source.encode(rows)
+    assert isinstance(encoder, ImageEncoder)
     np.testing.assert_allclose(encoder.mean, pixels[::2].mean((0, 1, 2)) / 255)
     assert encoder.integers
 
@@ -195,6 +200,7 @@ def test_cifar_with_human_labels() -> None:
     source = open_source(SHARED / "cifar10_train.parquet", target="worse", truth="label")
     assert len(source) == 50_000
     assert source.classes == tuple("0123456789")
+    assert source.truth is not None
     assert (source.y != source.truth).float().mean() == pytest.approx(0.4021, abs=1e-4)
     rows, _ = split_rows(source, 0.2, seed=0)
     few = limit(source.dataset(rows, ImageEncoder((3, 32, 32), (0.0,) * 3, (1.0,) * 3, True)), 600, seed=0).in_memory()

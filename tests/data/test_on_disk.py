@@ -103,6 +103,7 @@ def test_training_on_stored_rows_is_training_on_a_tensor(columns: list[str], mon
 def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_source(frame().drop(columns="said"), target="label")
     encoder = source.encode(torch.arange(200))
+    assert isinstance(encoder, RowEncoder)
     rows = torch.randperm(300, generator=torch.Generator().manual_seed(0))[:150]
     expected = encoder.transform(source.features, rows)
     monkeypatch.setattr(encode_rows, "LARGE", 0)

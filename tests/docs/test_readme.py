@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_the_readme_has_six_lines_of_python_that_run(tmp_path: Path, monkeypatch
     fit, tiny = sk.fit, sk.TrainingConfig(epochs=1)
     monkeypatch.setattr(sk, "fit", lambda *given, **named: fit(*given, train=tiny, **named), raising=False)
     monkeypatch.chdir(tmp_path)
-    names = {"X": X, "y": (X[:, 0] > 0).astype(int), "X_new": X[:2]}
+    names: dict[str, Any] = {"X": X, "y": (X[:, 0] > 0).astype(int), "X_new": X[:2]}
     exec(snippet, names)
     assert sk.load("runs/mine").predict(X[:2]).tolist() == names["result"].predict(X[:2]).tolist()
     assert all(hasattr(names["result"], node.attr) for node in ast.walk(ast.parse(snippet))

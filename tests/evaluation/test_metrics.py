@@ -24,23 +24,24 @@ def rows(y: torch.Tensor, target) -> Dataset:
 
 def of_classes() -> ClassificationMetrics:
     p = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
-    return evaluate(p, rows(torch.tensor([0, 1, 1, 1]), Classes(("a", "b"))), TRAIN)
+    metrics = evaluate(p, rows(torch.tensor([0, 1, 1, 1]), Classes(("a", "b"))), TRAIN)
+    assert isinstance(metrics, ClassificationMetrics)
+    return metrics
 
 
 def of_numbers() -> RegressionMetrics:
     y = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
-    return evaluate(y + torch.tensor([0.0, 1.0, 1.0, 0.5]), rows(y, Numbers()), TRAIN)
+    metrics = evaluate(y + torch.tensor([0.0, 1.0, 1.0, 0.5]), rows(y, Numbers()), TRAIN)
+    assert isinstance(metrics, RegressionMetrics)
+    return metrics
 
 
 def test_the_target_says_which_metrics_there_are() -> None:
-    result = of_classes()
-    assert isinstance(result, ClassificationMetrics)
-    assert result.metric is ACCURACY is metric_of(Classes(("a", "b")))
-    assert (result.value, result.correct) == (0.75, 3)
-    result = of_numbers()
-    assert isinstance(result, RegressionMetrics)
-    assert result.metric is ERROR is metric_of(Numbers())
-    assert result.value == pytest.approx((2.25 / 4) ** 0.5)
+    accuracy, error = of_classes(), of_numbers()
+    assert accuracy.metric is ACCURACY is metric_of(Classes(("a", "b")))
+    assert (accuracy.value, accuracy.correct) == (0.75, 3)
+    assert error.metric is ERROR is metric_of(Numbers())
+    assert error.value == pytest.approx((2.25 / 4) ** 0.5)
 
 
 def test_metrics_json_has_the_keys_that_it_always_had() -> None:

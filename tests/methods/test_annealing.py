@@ -15,8 +15,9 @@ from skedastic.core.class_weights import Deferred
 from skedastic.methods.bases.step import Batch, Clock, Out, Step
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR, AnnealingState
-from skedastic.pipeline import compare, estimate_noise, train_and_evaluate
+from skedastic.pipeline import compare, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
+from skedastic.pipeline.steps import estimate_noise
 from skedastic.runs.reports import comparison_report, fit_report
 from skedastic.settings.methods import method_table, the_method
 from skedastic.settings.reading import build_config, read, to_toml
@@ -156,6 +157,7 @@ def test_where_no_strength_is_allowed_it_is_plain_training_to_the_bit(settings) 
     course = [row["strength"] for row in trained.history[:10]]
     assert course == pytest.approx([start * FALL ** (-k / 4) for start in (START, START / 10) for k in range(5)])
     assert [row["loss"] for row in trained.history[10:]] == [row["loss"] for row in plain.history]
+    assert isinstance(trained.method, HAR)
     assert trained.method.enforced(trained.state, t).tolist() == [0.0] * 3
     assert [r.split(":")[0] for r in trained.notes] == [
         "strength=auto began from scratch with a tenth of the strength",
@@ -279,6 +281,7 @@ def test_it_goes_with_every_weighting_and_the_history_tells_its_course(weighting
     assert method.capabilities.needs == {"group_stats"}
     trained = train(method, data, make_net, TRAINING, task=t)
     course = [row["strength"] for row in trained.history]
+    assert isinstance(trained.method, HAR)
     assert course[0] == trained.method.start
     assert course == sorted(course, reverse=True)
     enforced = method.enforced(trained.state, t)

@@ -61,8 +61,8 @@ def test_amp_is_its_algorithm(epsilon, zeta, steps) -> None:
 
 def test_amp_in_a_small_ball_is_sam_and_asam_of_weights_that_are_alike_too() -> None:
     """One step of ascent that leaves the ball ends where SAM does; T = c turns ASAM's ρ into SAM's ρ c."""
-    shifts = [stepped(method)[0] for method in (AMP(epsilon=0.05), SAM(rho=0.05))]
-    np.testing.assert_allclose(*shifts, rtol=1e-3, atol=3e-6)
+    shift, of_sam = (stepped(method)[0] for method in (AMP(epsilon=0.05), SAM(rho=0.05)))
+    np.testing.assert_allclose(shift, of_sam, rtol=1e-3, atol=3e-6)
     g = [torch.randn(3, 4), torch.randn(5)]
     for ours, sams in zip(adaptive_climb(g, [torch.full_like(t, 0.3) for t in g], 0.5), climb(g, 0.15), strict=True):
         torch.testing.assert_close(ours, sams)

@@ -14,6 +14,7 @@ from torch import nn
 
 from skedastic.configurable import Range, described
 from skedastic.core.per_example import PerExampleBuffer
+from skedastic.data import Numbers
 from skedastic.errors import UserError
 from skedastic.methods import discover
 from skedastic.methods.bases.card import GROUP_STATS, MIXED, PERTURBED, REFERENCE
@@ -30,6 +31,7 @@ from tests.support.methods import (
     CLOCK,
     METHODS,
     TRAINING,
+    Noting,
     batch_of,
     data_for,
     dataset,
@@ -154,7 +156,7 @@ def test_every_parameter_gets_a_gradient(name, kind) -> None:
     state, batch = start(method, kind)
     engine = engine_for(method, state, kind)
     method.step(state, batch, CLOCK, engine)
-    assert all(all(optimizer.had) for optimizer in engine.optimizers.values())
+    assert all(isinstance(o, Noting) and all(o.had) for o in engine.optimizers.values())
     assert all(p.isfinite().all() for p in state.parameters())
 
 
@@ -248,6 +250,7 @@ def test_predictions_of_numbers_are_in_the_targets_units_and_do_not_change_the_s
     p = trained.predict(data.x, batch_size=7)
     assert p.shape == (50,)
     assert p.dtype == torch.float64
+    assert isinstance(data.target, Numbers)
     assert data.target.scale.deviation > float((p.mean() - data.y.mean()).abs())
     torch.testing.assert_close(p, trained.predict(data.x))
     assert same(weights(trained.state), before)
@@ -268,6 +271,7 @@ def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name) -> None:
 @pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
 def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind) -> None:
     method, around = make_method(name, {}), discover()[wrapper]
+    assert issubclass(around, Wrapper)
     if around.way in method.capabilities.incompatible_with or wrapper == name:
         with refused(f"{wrapper}.base", method.card.name):
             around(base=method)

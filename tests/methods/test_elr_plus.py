@@ -28,8 +28,8 @@ def test_the_objective_and_the_targets_are_the_definition(alpha) -> None:
         for p in average_net.parameters():
             p.add_(0.3 * torch.randn_like(p))
     old = [torch.rand(12, 3).softmax(1) for _ in range(2)]
-    for targets, values in zip(state.targets, old, strict=True):
-        targets.put(batch.index, values)
+    for memory, values in zip(state.targets, old, strict=True):
+        memory.put(batch.index, values)
     out = method.forward(state, batch)
     with torch.no_grad():
         method.observe(Step(state, batch, out, CLOCK))

@@ -69,6 +69,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select) -> N
     keep = torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 6), torch.arange(2, 20, 3)])
     data = data.subset(keep)
     method = make_method("har-drw", {"strength": 1e-5, "select": select})
+    assert isinstance(method, HAR)
     assert method.class_weights == Deferred(of=EffectiveNumber(), start=2 / 3)
     torch.manual_seed(0)
     state = method.init(task(data), smooth)

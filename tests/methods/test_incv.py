@@ -1,6 +1,7 @@
 """INCV: its estimate, its selection and its training, against its equations and on data whose truth is known."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,16 +75,17 @@ def test_the_halves_are_apart_and_together_all_candidates() -> None:
         "round-1-first", "round-1-second", "round-2-first", "round-2-second", "train",
     ]  # fmt: skip
     current = make_task(data)
-    one, other = (stage.method.halves(current) for stage in stages[:2])
+    rounds: list[Any] = [stage.method for stage in stages[:4]]
+    one, other = (half.halves(current) for half in rounds[:2])
     assert sorted([*one[0].tolist(), *one[1].tolist()]) == list(range(51))
     assert torch.equal(one[0], other[1])
     assert torch.equal(one[1], other[0])
     status = torch.zeros(51, dtype=torch.int8)
     status[:20], status[20:25] = SELECTED, DROPPED
-    trained, held = stages[2].method.halves(replace(current, handed_on={STATUS: status}))
+    trained, held = rounds[2].halves(replace(current, handed_on={STATUS: status}))
     assert set(range(20)) <= set(trained.tolist())
     assert set(trained.tolist()) | set(held.tolist()) == set(range(51)) - set(range(20, 25))
-    other_seed = stages[0].method.halves(replace(current, seed=1))
+    other_seed = rounds[0].halves(replace(current, seed=1))
     assert not torch.equal(other_seed[0], one[0])
 
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -277,7 +278,8 @@ def test_the_schedule_begins_plainly_and_s_begins_again_with_each_lambda() -> No
 
 
 def test_class_weights_are_inside_the_loss() -> None:
-    method = ABSGD(lam=0.5, gamma=1.0, class_weights=make_method("cb-ce", {}).class_weights)
+    balanced: Any = make_method("cb-ce", {})
+    method = ABSGD(lam=0.5, gamma=1.0, class_weights=balanced.class_weights)
     data = dataset().subset(torch.cat([torch.arange(0, 50, 3), torch.arange(1, 50, 9), torch.arange(2, 50, 3)]))
     state = method.init(task(data), make_net)
     batch = Batch(data.x, data.y, data.index, data.group)

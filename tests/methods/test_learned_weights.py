@@ -97,7 +97,8 @@ def test_the_look_has_the_dropout_of_the_step(name) -> None:
     drawn = torch.get_rng_state()
     after = seen.products(direction)
     assert torch.equal(torch.get_rng_state(), drawn)
-    expected = torch.stack([sum((g * u).sum() for g, u in zip(of, direction, strict=True)) for of in of_each])
+    terms = [[(g * u).sum() for g, u in zip(of, direction, strict=True)] for of in of_each]
+    expected = torch.stack([torch.stack(of).sum() for of in terms])
     torch.testing.assert_close(before, expected, rtol=1e-5, atol=1e-6)
     assert torch.equal(before, after)
 

@@ -98,6 +98,7 @@ def test_a_mentor_that_is_refined_learns_to_tell_right_labels() -> None:
     rows = [row["mentor_loss"] for row in trained.history]
     assert rows[-1] < 0.5 * rows[0]
     state, method = trained.state.eval(), trained.method
+    assert isinstance(method, MentorNet)
     with torch.no_grad():
         logits = state.net(clear[0].x)
         right, wrong = (

@@ -87,7 +87,9 @@ def test_the_rate_is_that_of_the_estimate() -> None:
 def test_elr_is_its_equations_over_several_visits() -> None:
     method, data = ELR(lam=2.0, beta=0.6), dataset()
     state = method.init(task(data), flat_net).train()
-    visits, terms, losses = [], [], []
+    visits: list[tuple[int, np.ndarray]] = []
+    terms: list[float] = []
+    losses: list[tuple[float, float, float]] = []
     g = torch.Generator().manual_seed(1)
     for _ in range(4):
         batch = batch_of(data, torch.randperm(50, generator=g)[:20])

@@ -78,6 +78,7 @@ def test_the_memory_begins_with_the_class_means_and_the_trained_head() -> None:
     expected = torch.stack([features[data.y == c].mean(0) for c in range(3)])
     torch.testing.assert_close(trained.means, expected, rtol=1e-5, atol=1e-6)
     old = trained.net[4]
+    assert memory.enter is not None
     entered = memory.enter(trained, task(data))
     head = entered.net[4]
     assert isinstance(head, MemoryHead)
@@ -109,7 +110,9 @@ def test_a_network_of_images_has_the_attention_behind_its_last_maps(model) -> No
     images = replace(task(dataset()), input_shape=(1, 8, 8))
     net = make(model, (1, 8, 8), 3)
     x = torch.rand(4, 1, 8, 8)
-    name, shape = last_maps(net, x)
+    found = last_maps(net, x)
+    assert found is not None
+    name, shape = found
     before, maps = run_with_features(net.eval(), 3, x)[1], net.get_submodule(name)
     state = OLTR().init(images, lambda: net).eval()
     attention = [m for m in state.net.modules() if isinstance(m, ModulatedAttention)]

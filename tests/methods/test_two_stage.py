@@ -102,6 +102,7 @@ def test_the_new_head_knows_nothing_of_the_old_one_unless_it_is_to_go_on() -> No
         stages = TwoStage(fresh_head=fresh).stages(make_task(long_tail()))
         state = stages[0].method.init(make_task(long_tail()), make_net)
         before = head_of(state).weight.detach().clone()
+        assert stages[1].enter is not None
         after = head_of(stages[1].enter(state, make_task(long_tail())))
         assert torch.equal(after.weight, before) != fresh
 
@@ -241,8 +242,9 @@ def test_lws_learns_its_factors_as_the_equation_says() -> None:
 def test_lws_goes_on_with_the_loss_of_the_first_method() -> None:
     for first, loss in (("erm(loss=focal(gamma=1))", "Focal"), ("ldam", "LDAM"), ("crt(then=erm(loss=sce))", "SCE")):
         stage = make_method(f"lws(first={first})", {}).stages(make_task(long_tail()))[-1]
-        assert type(stage.method.loss).__name__ == loss
-        assert stage.method.sampler == ClassBalanced()
+        method: Any = stage.method
+        assert type(method.loss).__name__ == loss
+        assert method.sampler == ClassBalanced()
 
 
 # τ-normalization.
@@ -344,6 +346,7 @@ def test_a_head_that_goes_on_is_the_trained_one(loss) -> None:
     first, second = method.stages(task)
     state = first.method.init(task, make_net)
     before = head_of(state).weight.detach().clone()
+    assert second.enter is not None
     assert torch.equal(head_of(second.enter(state, task)).weight, before)
 
 

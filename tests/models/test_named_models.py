@@ -21,9 +21,10 @@ from skedastic.core import find_taps, regularized_loss
 from skedastic.core.heads import Cosine, find_head, replace_head
 from skedastic.data import TextSettings
 from skedastic.data.encoders.text import TextEncoder
-from skedastic.models import hugging_face
 from skedastic.models.inputs import Inputs
+from skedastic.models.on_body import OfImages
 from skedastic.models.own import own_network
+from skedastic.models.row_input import vector_width
 from tests.support.refusals import refused
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'hf'")
@@ -112,7 +113,7 @@ def test_a_text_model_has_its_saved_weights_and_never_sees_padding(kind: str, po
     folder = saved(tmp_path / kind, kind)
     net = models.make(f"hf:{folder}", TEXT, 3, {"pool": pool}).eval()
     own = load_file(folder / "model.safetensors")
-    body: Any = net.net.body  # type: ignore[union-attr]
+    body: Any = net.net.body
     prefix = "encoder." if kind in ("T5", "Bart") else ""  # of encoder and decoder, the encoder
     shared = {"embed_tokens.weight": "shared.weight"} if prefix else {}
     for name, value in body.state_dict().items():
@@ -132,7 +133,7 @@ def test_a_text_model_has_its_saved_weights_and_never_sees_padding(kind: str, po
 def test_har_trains_a_text_model(kind: str, tmp_path: Path) -> None:
     net = models.make(f"hf:{saved(tmp_path / kind, kind)}", TEXT, 3)
     assert len(find_taps(net)) >= 3
-    assert net.net.pool == ("last" if kind in DECODERS else "mean")  # type: ignore[union-attr]
+    assert net.net.pool == ("last" if kind in DECODERS else "mean")
     har_step(net, tokens())
     assert all(p.grad is not None for p in net.parameters()), "a parameter that nothing depends on"
 
@@ -152,7 +153,7 @@ def test_a_vector_beside_the_text(tmp_path: Path) -> None:
     x = torch.cat([torch.randn(6, 2), torch.randint(0, 30, (6, 1)).float(), tokens()], 1)
     assert net(x).shape == (6, 1)
     net(x).sum().backward()
-    assert net.embeddings[0].weight.grad.abs().sum() > 0  # type: ignore[index, union-attr]
+    assert net.embeddings[0].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(("kind", "inputs", "x"), [("Bert", TEXT, tokens()), ("ResNet", IMAGE, pixels())])
@@ -189,12 +190,12 @@ def test_a_model_of_images(kind: str, tmp_path: Path) -> None:
     odd = Inputs(kind="image", shape=(3, 20, 27), mean=(0.5,) * 3, deviation=(0.2,) * 3)
     assert models.make(f"hf:{folder}", odd, 3)(pixels(odd)).shape == (4, 3)
     plain = Inputs.plain((3, 16, 16))  # numbers that are no pixels stay as they are
-    assert type(models.make(f"hf:{folder}", plain, 3)) is hugging_face.OfImages
+    assert type(models.make(f"hf:{folder}", plain, 3)) is OfImages
 
 
 def test_pixels_are_standardized_as_the_model_had_them_and_grey_ones_stand_for_every_channel(tmp_path: Path) -> None:
     folder = saved(tmp_path / "vit", "ViT")
-    assert models.make(f"hf:{folder}", IMAGE, 3).mean.flatten().tolist() == [0.5] * 3  # type: ignore[union-attr, operator]
+    assert models.make(f"hf:{folder}", IMAGE, 3).mean.flatten().tolist() == [0.5] * 3
     read = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
     (folder / "preprocessor_config.json").write_text(json.dumps(read))
     net: Any = models.make(f"hf:{folder}", IMAGE, 3).eval()
@@ -207,7 +208,7 @@ def test_pixels_are_standardized_as_the_model_had_them_and_grey_ones_stand_for_e
     one = pixels()[:, :1]
     torch.testing.assert_close(grey(one), net(one.expand(-1, 3, -1, -1)))
     (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False, **read}))
-    assert models.make(f"hf:{folder}", IMAGE, 3).std.flatten().tolist() == [1] * 3  # type: ignore[union-attr, operator]
+    assert models.make(f"hf:{folder}", IMAGE, 3).std.flatten().tolist() == [1] * 3
 
 
 def test_a_pooler_without_weights_is_not_used(tmp_path: Path) -> None:
@@ -581,7 +582,7 @@ def test_the_inputs_of_a_network_of_ones_own(own: str) -> None:
     with_ids = Inputs(kind="table", shape=(3,), real=2, sizes=(30,))
     net = models.make(f"{own}:plain", with_ids, 3)
     assert net(torch.cat([torch.randn(4, 2), torch.randint(0, 30, (4, 1)).float()], 1)).shape == (4, 3)
-    assert net.net[1].in_features == models.vector_width(with_ids)
+    assert net.net[1].in_features == vector_width(with_ids)
     both = Inputs(kind="text", shape=(2 + LENGTH,), real=2, tokens=LENGTH, vocabulary=VOCABULARY)
     assert models.make(f"{own}:Texts", both, 3)(torch.cat([torch.randn(6, 2), tokens()], 1)).shape == (6, 3)
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from cleanlab.count import compute_confident_joint, estimate_joint, num_label_issues
+from cleanlab.count import (  # type: ignore[import-untyped]  # it has no stubs
+    compute_confident_joint,
+    estimate_joint,
+    num_label_issues,
+)
 from scipy.optimize import linear_sum_assignment
 
 from skedastic.noise.confident import confident_class, joint_and_issues, match_counts

@@ -11,7 +11,7 @@ from skedastic.data import Classes, Dataset, Grouping
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.group_noise import group_noise
 from skedastic.settings.config import Estimation
-from skedastic.training import TrainingConfig
+from skedastic.training import TrainingConfig, train
 from tests.support.refusals import refused
 
 QUICK = TrainingConfig(epochs=2, batch_size=32, lr=0.1, device="cpu")
@@ -45,13 +45,13 @@ def net_for(classes):
 
 def watched(monkeypatch):
     """Return the index of what each estimating model is trained on."""
-    trained_on, train = [], skedastic.noise.estimate.train
+    trained_on = []
 
     def watching(method, rest, *arguments, **options):
         trained_on.append((rest.index, arguments[1].epochs, options["seed"]))
         return train(method, rest, *arguments, **options)
 
-    monkeypatch.setattr(skedastic.noise.estimate, "train", watching)
+    monkeypatch.setattr("skedastic.noise.estimate.train", watching)
     return trained_on
 
 

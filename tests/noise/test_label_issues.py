@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from cleanlab.count import estimate_joint
+from cleanlab.count import estimate_joint  # type: ignore[import-untyped]  # it has no stubs
 
 from skedastic.noise.label_issues import COLUMNS, STEPS, confusion, find_label_issues, true_probabilities
 from tests.support.refusals import refused

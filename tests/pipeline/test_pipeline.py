@@ -35,13 +35,14 @@ def own():
 @pytest.mark.parametrize("kind", ["numpy", "torch", "pandas", "list", "images"])
 def test_fit_takes_arrays_of_every_kind(kind) -> None:
     x, y = arrays()
-    given: dict[str, Any] = {
+    forms: dict[str, tuple[Any, Any]] = {
         "numpy": (x, y),
         "torch": (torch.tensor(x), torch.tensor(y)),
         "pandas": (pd.DataFrame(x, index=np.arange(60)[::-1]), pd.Series(y, index=np.arange(60)[::-1])),
         "list": (x.tolist(), y.tolist()),
         "images": (np.random.default_rng(0).integers(0, 255, (60, 5, 5), dtype=np.uint8), y),
-    }[kind]
+    }
+    given = forms[kind]
     result = sk.fit(*given, test=given, **QUICK)
     assert result.predict(given[0]).shape == (60,)
     assert result.predict(given[0]).dtype.kind == "i"

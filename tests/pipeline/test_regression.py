@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 import skedastic as sk
-from skedastic import pipeline
 from skedastic.core import GroupStats, strengths
 from skedastic.core.jacobian import JacobianPenalty, regularized_loss
 from skedastic.data import from_arrays
@@ -21,6 +20,7 @@ from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
 from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
+from skedastic.pipeline.prepare import open_data
 from skedastic.settings.methods import make_method
 from tests.reference import regression as literal
 from tests.support.command_line import everything, refusal, run
@@ -199,7 +199,7 @@ class OnlyClasses(ERM):
 
 
 def test_a_method_that_is_not_for_the_task_is_refused(fitted) -> None:
-    data = pipeline.open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
+    data = open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
     with refused("method", "only-classes", rule="not for regression; methods that are: abadam, absgd, "):

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 def kept(losses: Floats, random: Floats, percentile: float, history: int) -> list[bool]:
     """losses: [n, epochs] so far. Who is kept: the mean of the last `history` epochs is not above the percentile."""
     threshold = np.percentile(random, percentile)
-    return [float(np.mean(row[-history:])) <= threshold for row in losses]
+    return [bool(np.mean(row[-history:]) <= threshold) for row in losses]
 
 
 def random_losses(weight: Floats, bias: Floats, n: int, seed: int) -> Floats:

@@ -44,7 +44,7 @@ def cvar(losses: Floats, alpha: float) -> Floats:
     """The linear program: max Σ p_i ℓ_i over the simplex with p_i ≤ 1/(αB); p B."""
     n = len(losses)
     solved = linprog(-losses, A_eq=np.ones((1, n)), b_eq=[1.0], bounds=[(0, 1 / (alpha * n))] * n)
-    return n * solved.x
+    return np.asarray(n * solved.x, np.float64)
 
 
 def group_dro(
@@ -71,12 +71,11 @@ def robust_value(losses: Floats, tau: float, sign: int) -> float:
         return -sign * (p @ losses) + tau * kl
 
     start = np.full(n, 1 / n)
-    simplex = {"type": "eq", "fun": lambda p: p.sum() - 1}
     solved = minimize(
         descent,
         start,
         bounds=[(1e-12, 1)] * n,
-        constraints=[simplex],
+        constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1}],
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )

@@ -17,7 +17,7 @@ from skedastic.report.chart_rows import LONGEST, SHORT, ChartRows
 from skedastic.report.charts import MOST_ROWS, figures
 from skedastic.report.content import GroupRow, Report
 from skedastic.report.html import render
-from skedastic.report.marks import CORNERS, Chart, Mark, outline, path
+from skedastic.report.marks import CORNERS, Chart, Mark, Points, outline, path
 from skedastic.report.scales import Linear, Tick, linear, logarithmic
 from skedastic.report.style import SYMBOLS
 from tests.support.reports import FULL, MANY, NUMBERS, group, interval, suspect
@@ -173,7 +173,7 @@ def test_a_place_is_in_the_plot() -> None:
     for report in (FULL, NUMBERS, MANY):
         for chart in figures(report).values():
             for series in chart.series:
-                places = [(m.x, m.y) for m in series.marks] if hasattr(series, "marks") else list(series.places)
+                places = [(m.x, m.y) for m in series.marks] if isinstance(series, Points) else list(series.places)
                 assert places
                 assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
 

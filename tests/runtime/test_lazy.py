@@ -27,7 +27,7 @@ def parcel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "parcel" / "inside.py").write_text("class Thing: pass\ndef other(): return 3\n")
     (tmp_path / "parcel" / "broken.py").write_text("import no_such_module\n")
     monkeypatch.syspath_prepend(tmp_path)
-    import parcel
+    import parcel  # type: ignore[import-not-found]  # it is written by this fixture
 
     yield parcel
     for name in [name for name in sys.modules if name.partition(".")[0] == "parcel"]:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import numpy as np
@@ -248,6 +249,6 @@ def test_the_example_is_a_configuration() -> None:
 
 def test_in_a_comparison_a_preset_keeps_its_own_settings() -> None:
     config = read(None, {"methods": "erm,unif,har,har-auto", "method.strength": 0.5})
-    methods = compared_methods(config)
+    methods: dict[str, Any] = dict(compared_methods(config))
     assert [methods[name].strength for name in ("unif", "har", "har-auto")] == [0.5, 0.5, "auto"]
     assert methods["unif"].weighting == "uniform"

@@ -15,9 +15,9 @@ CSV = "good.csv --target quality"
 def run(capsys, *arguments):
     """Run the command line in this process; return the exit status, stdout and stderr."""
     capsys.readouterr()
+    status: str | int | None = 0
     try:
         main([str(a) for a in arguments])
-        status = 0
     except SystemExit as stop:
         status = stop.code
     captured = capsys.readouterr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -198,9 +199,7 @@ for kind in (nn.LSTM, nn.GRU, nn.RNN):
         for packed in (False, True):
             for read in ("outputs", "states"):
                 name = f"{kind.__name__}, {'batch' if batch_first else 'time'} first, {read}{', packed' * packed}"
-                CASES[name] = lambda k=kind, b=batch_first, p=packed, r=read: Case(
-                    Recurrent(k, batch_first=b, packed=p, read=r), tokens(), ["embed", "rnn"]
-                )
+                CASES[name] = partial(recurrent, kind, batch_first=batch_first, packed=packed, read=read)
 
 
 def case(name: str) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ERROR
@@ -23,7 +24,7 @@ def interval(mean: float, half: float = 0.02) -> Interval:
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
-def group(name: str, train: int = 100, focus: bool = False, **changes: object) -> GroupRow:
+def group(name: str, train: int = 100, focus: bool = False, **changes: Any) -> GroupRow:
     row = GroupRow(
         name=name,
         train=train,
@@ -34,7 +35,7 @@ def group(name: str, train: int = 100, focus: bool = False, **changes: object) -
         score={"erm": interval(0.571), "har": interval(0.6725)},
         focus=focus,
     )
-    return replace(row, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)
 
 
 def method(name: str) -> MethodRow:
@@ -48,9 +49,9 @@ def method(name: str) -> MethodRow:
     )
 
 
-def suspect(index: int, **changes: object) -> LabelIssue:
+def suspect(index: int, **changes: Any) -> LabelIssue:
     base = LabelIssue(index=index, given="8", suggested="1", score=0.034, truth="1", image=None, row={})
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 EMPTY = Report(

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,8 @@ def test_the_loss_scaler_skips_a_step_that_overflows() -> None:
 def test_channels_last_changes_nothing_but_the_memory() -> None:
     x, y, strength = images()
     net = network().double()
-    last = copy.deepcopy(net).to(memory_format=torch.channels_last)
+    last: Any = copy.deepcopy(net)
+    last.to(memory_format=torch.channels_last)
     for select in (1.0, 0.25):
         penalty = JacobianPenalty(select=select)
         a = regularized_loss(net, x.double(), y, strength.double(), penalty=penalty)

@@ -16,7 +16,7 @@ from skedastic.methods.erm import ERM
 from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
 from skedastic.training.optimizers import make_optimizer, make_schedule
-from skedastic.training.stage import RunningMeans
+from skedastic.training.running_means import RunningMeans
 from tests.support.refusals import refused
 from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
 

@@ -157,7 +157,9 @@ def test_images_keep_their_pixels_and_give_their_statistics() -> None:
     assert encoder.transform(pixels) is pixels
     assert encoder.input_shape == (3, 6, 5)
     reals = open_source("digits")
-    assert reals.encode(torch.arange(1797)).mean[0] == pytest.approx(float(reals.features.mean()), rel=1e-5)
+    fitted = reals.encode(torch.arange(1797))
+    assert isinstance(fitted, ImageEncoder)
+    assert fitted.mean[0] == pytest.approx(float(reals.features.mean()), rel=1e-5)
 
 
 def test_images_of_another_shape_or_scale_are_refused() -> None:

@@ -35,7 +35,7 @@ def bilstm(pool: str = "mean", beside: int = 0) -> BiLSTM:
 def packed(net: BiLSTM, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return outputs and last states of torch's LSTM with the same weights, over the packed texts."""
     own = nn.LSTM(6, WIDTH, 2, batch_first=True, bidirectional=True).double()
-    weights = {}
+    weights: dict[str, Tensor] = {}
     for i, layer in enumerate(net.layers):
         for end, lstm in (("", layer.forwards), ("_reverse", layer.backwards)):
             weights |= {f"{k.removesuffix('_l0')}_l{i}{end}": v for k, v in lstm.state_dict().items()}
@@ -133,9 +133,10 @@ def test_tokens_are_the_same_each_time_and_hold_every_character() -> None:
 
 
 def test_impossible_settings_are_refused() -> None:
-    for name, value in (("vocabulary", 20), ("length", 0)):
-        with refused(f"tokens.{name}", value):
-            TextSettings(**{name: value})
-    for name, value in (("pool", "sum"), ("dropout", 1.0), ("layers", 0)):
+    for name, count in (("vocabulary", 20), ("length", 0)):
+        with refused(f"tokens.{name}", count):
+            TextSettings(**{name: count})
+    options: dict[str, object] = {"pool": "sum", "dropout": 1.0, "layers": 0}
+    for name, value in options.items():
         with refused(f"model.{name}", value):
             make("bilstm", Inputs(kind="text", shape=(9,), tokens=9, vocabulary=40), 3, {name: value})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from skedastic.data import Source, from_arrays, open_source
+from skedastic.data import Classes, Source, from_arrays, open_source
 from skedastic.errors import UserError
 from tests.support.refusals import check_refusal, refused
 
@@ -41,6 +41,7 @@ def test_one_source_in_many_forms(features: object, labels: object) -> None:
     np.testing.assert_allclose(source.features.frame().to_numpy(), X)
     assert source.y.tolist() == Y.tolist()
     assert source.classes == ("0", "1", "2")
+    assert isinstance(source.target, Classes)
     assert source.target.integer_labels
     assert source.kind == "table"
 
@@ -51,8 +52,9 @@ def test_labels_and_groups_of_any_kind() -> None:
     assert words.groups == ("0", "1", "2", "3")
     assert words.group.tolist() == [0, 1, 2, 3] * 3
     assert words.truth.tolist() == [0] * 11 + [1]
-    assert not words.target.integer_labels
-    assert not from_arrays(X, ["0", "1"] * 6).target.integer_labels
+    for target in (words.target, from_arrays(X, ["0", "1"] * 6).target):
+        assert isinstance(target, Classes)
+        assert not target.integer_labels
     assert from_arrays(X, [True, False] * 6).classes == ("False", "True")
 
 
@@ -145,6 +147,7 @@ def test_digits() -> None:
     assert source.features.dtype == torch.float32
     assert source.features.aminmax() == (0, 1)
     assert source.classes == source.groups == tuple("0123456789")
+    assert isinstance(source.target, Classes)
     assert source.target.integer_labels
     assert source.image(0).size == (8, 8)
     with refused("digits", None, rule="leave --target"):

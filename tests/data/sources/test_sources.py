@@ -337,4 +337,5 @@ def test_wide_tables_keep_the_last_columns(monkeypatch: pytest.MonkeyPatch) -> N
     x = source.encode(torch.arange(N)).transform(source.features)
     np.testing.assert_allclose(x, (X - X.mean(0)) / X.std(0), rtol=1e-5, atol=1e-6)
     assert list(source.features._kept) == ["x6", "x7", "x8"]
-    assert source.features._bytes == sum(c.memory_usage() for c in source.features._kept.values())
+    sizes: list[int] = [c.memory_usage() for c in source.features._kept.values()]
+    assert source.features._bytes == sum(sizes)

@@ -327,6 +327,7 @@ def test_a_test_source_may_have_votes_for_labels_too() -> None:
     given = open_source(voted(), target="label", annotators=people)
     plain = open_source(frame(), target="label", annotators=people, schema=given.schema)
     assert plain.y.tolist() == given.y.tolist(), "a test set needs no votes"
-    ratings = frame().drop(columns="label").assign(said=[[i, i + 2.5] for i in range(N)])
+    said = [[i, i + 2.5] for i in range(N)]
+    ratings = frame().drop(columns="label").assign(said=said)
     real = open_source(ratings, annotators=["said"])
     assert open_source(ratings, annotators=["said"], schema=real.schema).y.tolist() == real.y.tolist()

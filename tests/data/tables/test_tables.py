@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skedastic.data import Source, open_source
+from skedastic.data import Classes, Source, open_source
 from skedastic.data.tables.columns import as_names, as_numbers
 from skedastic.errors import UserError
 from tests.support.paths import SHARED
@@ -120,9 +120,11 @@ def test_classes_are_sorted_by_number_where_they_are_numbers(tmp_path: Path) -> 
     source = open_source(write(tmp_path, f"x,label\n{rows}"), target="label")
     assert source.classes == ("2", "9", "10")
     assert source.y.tolist() == [2, 1, 0, 2, 1, 0]
+    assert isinstance(source.target, Classes)
     assert source.target.integer_labels
     words = open_source(write(tmp_path, f"x,label\n{rows.replace('9', 'nine')}"), target="label")
     assert words.classes == ("10", "2", "nine")
+    assert isinstance(words.target, Classes)
     assert not words.target.integer_labels
 
 

@@ -10,22 +10,23 @@ from typing import Any
 
 import pytest
 
+from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
 from skedastic.methods.presets import presets
 from skedastic.settings.methods import make_method
 from tests.support.worlds import TRAINING, Blobs, Occluded, gain, rare
 
 
-def accuracy(metrics: dict[str, Any]) -> float:
+def accuracy(metrics: AnyMetrics) -> float:
     """Return the accuracy on the test set, which has as many of each class."""
     return metrics.value
 
 
-def calibration(metrics: dict[str, Any]) -> float:
+def calibration(metrics: ClassificationMetrics) -> float:
     """Return how well probabilities are calibrated: minus the expected calibration error."""
     return -metrics.ece
 
 
-def of_the_corrupted(metrics: dict[str, Any]) -> float:
+def of_the_corrupted(metrics: AnyMetrics) -> float:
     """Return the mean accuracy of the first two classes."""
     return metrics.mean_of_groups([*metrics.groups][:2])
 
