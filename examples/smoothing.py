@@ -135,7 +135,8 @@ def smooth(
     with np.errstate(over="ignore"):
         inverse_stiffness = np.diff(nodes) / (2 * lam * rho[np.searchsorted(cuts, nodes[:-1], "right")] * len(x))
     if not np.isfinite(inverse_stiffness).all():
-        raise UserError(f"smooth: lam = {lam:g} with rho down to {rho.min():g} is 0 within rounding; make one larger")
+        rule = f"with rho down to {rho.min():g} it is 0 within rounding; make one larger"
+        raise UserError(rule, setting="smooth: lam", value=lam)
     spread = float(np.average(0.5 * (y - mean[place]) ** 2, weights=mass)) if loss == "squared" else 0.0
     return _newton(nodes, total, mean, inverse_stiffness, LOSSES[loss], len(x), spread)
 
@@ -169,15 +170,17 @@ def predicted_mse(
     """
     given = {"bend": bend, "density": density, "information": information, "rho": rho, "lam": lam, "n": n}
     given["score_variance"] = information if score_variance is None else score_variance
-    arrays = {name: _numbers("predicted_mse", name, value) for name, value in given.items()}
-    for name, value in arrays.items():
-        if name != "bend" and not (value > 0).all():
-            raise UserError(f"predicted_mse: {name} is {value.min():g} somewhere; it must be above 0")
+    arrays = {name: _numbers(f"predicted_mse: {name}", value) for name, value in given.items()}
+    for name, array in arrays.items():
+        if name != "bend":
+            _refuse_where(array <= 0, array, f"predicted_mse: {name}", "must be above 0")
     try:
         b, q, i, r, _, _, v = np.broadcast_arrays(*arrays.values())
     except ValueError:
-        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in arrays.items() if value.ndim)
-        raise UserError(f"predicted_mse: shapes do not fit: {shapes}; give [T] or one number each") from None
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items() if array.ndim)
+        rule = "they do not fit; give [T] or one number each"
+        given_as = f"predicted_mse: got shapes {shapes}"
+        raise UserError(rule, setting="predicted_mse", value=shapes, given=given_as) from None
     bias = np.mean((2 * lam * b / (q * i)) ** 2)
     return Prediction(float(bias), float(np.mean(L_0 * v / i / np.sqrt(q * i * 2 * lam * r)) / n))
 
@@ -257,14 +260,21 @@ def _solve(curvature: Floats, c: Floats, right: Floats) -> tuple[Floats, Floats]
     return solution[::2], solution[1::2]
 
 
-def _numbers(where: str, name: str, values: ArrayLike) -> Floats:
+def _numbers(place: str, values: ArrayLike) -> Floats:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {name} must be numbers: {error}") from None
-    if not np.isfinite(array).all():
-        raise UserError(f"{where}: {name} has a value that is not finite, {array[~np.isfinite(array)].flat[0]}")
+        raise UserError(f"must be numbers; {error}", setting=place) from None
+    _refuse_where(~np.isfinite(array), array, place, "must be finite")
     return array
+
+
+def _refuse_where(wrong: NDArray[np.bool_], array: Floats, place: str, rule: str) -> None:
+    """Raise UserError about the first value that is wrong, if any is."""
+    if wrong.any():
+        first = np.argwhere(wrong)[0]
+        at = f"[{', '.join(map(str, first))}]" if len(first) else ""
+        raise UserError(rule, setting=f"{place}{at}", value=float(array[tuple(first)]))
 
 
 def _checked_examples(
@@ -273,34 +283,33 @@ def _checked_examples(
     """Return x, y and weights that sum to n, all [n]."""
     if loss not in LOSSES:
         raise unknown("loss", loss, LOSSES)
-    x, y = _numbers("smooth", "x", x), _numbers("smooth", "y", y)
-    w = np.ones_like(x) if weights is None else _numbers("smooth", "weights", weights)
+    x, y = _numbers("smooth: x", x), _numbers("smooth: y", y)
+    w = np.ones_like(x) if weights is None else _numbers("smooth: weights", weights)
     if x.ndim != 1 or not len(x) or not x.shape == y.shape == w.shape:
         shapes = f"x {list(x.shape)}, y {list(y.shape)}" + ("" if weights is None else f", weights {list(w.shape)}")
-        raise UserError(f"smooth: x, y and weights must be [n] with one n of at least 1, got shapes {shapes}")
-    if x.min() < 0 or x.max() > 1:
-        raise UserError(f"smooth: x spans {x.min():g} to {x.max():g}; it must be in [0, 1]: rescale it")
-    if w.min() < 0 or not w.any():
-        raise UserError(f"smooth: weights span {w.min():g} to {w.max():g}; they must be at least 0 and not all 0")
+        rule = "x, y and weights must be [n] with one n of at least 1"
+        raise UserError(rule, setting="smooth", value=shapes, given=f"smooth: got shapes {shapes}")
+    _refuse_where((x < 0) | (x > 1), x, "smooth: x", "must be in [0, 1]; rescale it")
+    _refuse_where(w < 0, w, "smooth: weights", "must be at least 0")
+    if not w.any():
+        raise UserError("some must be above 0", setting="smooth: weights", value=0.0, given="smooth: all weights are 0")
     if loss == "logistic":
-        if (wrong := np.abs(y) != 1).any():
-            raise UserError(
-                f"smooth: y has the label {y[wrong][0]:g}; the logistic loss takes −1 and 1 (2y − 1 of 0 and 1)"
-            )
+        _refuse_where(np.abs(y) != 1, y, "smooth: y", "the logistic loss takes −1 and 1 (2y − 1 of 0 and 1)")
         if len(seen := np.unique(y[w > 0])) < 2:
-            raise UserError(f"smooth: all labels are {seen[0]:g}, so f would grow without bound; give both classes")
+            rule, label = "f would grow without bound; give both classes", float(seen[0])
+            raise UserError(rule, setting="smooth: y", value=label, given=f"smooth: all labels are {label:g}")
     return x, y, w * (len(x) / w.sum())
 
 
 def _checked_groups(rho: ArrayLike, lam: float, breaks: ArrayLike) -> tuple[Floats, Floats]:
     """Return ρ [k] and breaks [k − 1]."""
-    rho, cuts = np.atleast_1d(_numbers("smooth", "rho", rho)), _numbers("smooth", "breaks", breaks)
+    rho, cuts = np.atleast_1d(_numbers("smooth: rho", rho)), _numbers("smooth: breaks", breaks)
     if cuts.ndim != 1 or (np.diff(cuts, prepend=0.0, append=1.0) <= 0).any():
-        raise UserError(f"smooth: breaks are {cuts.tolist()}; they must ascend, each inside (0, 1)")
+        raise UserError("they must ascend, each inside (0, 1)", setting="smooth: breaks", value=cuts.tolist())
     if rho.shape != (len(cuts) + 1,):
-        raise UserError(f"smooth: rho has shape {list(rho.shape)}; {len(cuts)} breaks make {len(cuts) + 1} groups")
-    if rho.min() <= 0:
-        raise UserError(f"smooth: rho is {rho.min():g} in a group; it must be above 0")
-    if _numbers("smooth", "lam", lam).ndim or lam <= 0:
-        raise UserError(f"smooth: lam is {lam}; it must be one number above 0")
+        rule, shape = f"{len(cuts)} breaks make {len(cuts) + 1} groups", list(rho.shape)
+        raise UserError(rule, setting="smooth: rho", value=shape, given=f"smooth: rho of shape {shape}")
+    _refuse_where(rho <= 0, rho, "smooth: rho", "must be above 0")
+    if (level := _numbers("smooth: lam", lam)).ndim or level <= 0:
+        raise UserError("must be one number above 0", setting="smooth: lam", value=level.tolist())
     return rho, cuts

@@ -209,6 +209,9 @@ def test_tables_fit_80_columns_and_sentences_are_not_broken(
 
 
 def test_the_source_knows_whole_numbers(here) -> None:
-    for target, whole in ((open_source("good.npz").target, True), (open_source("good.csv", target="quality").target, False)):
+    for target, whole in (
+        (open_source("good.npz").target, True),
+        (open_source("good.csv", target="quality").target, False),
+    ):
         assert isinstance(target, Classes)
         assert target.integer_labels == whole

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from skedastic.errors import UserError
-from smoothing import predicted_mse, smooth
+from smoothing import predicted_mse, smooth  # type: ignore[import-not-found]  # pytest finds it in examples
 from tests.reference import smoothing as literal
+from tests.support.refusals import refused
 
 LOSSES = ("logistic", "squared")
 
@@ -30,7 +30,7 @@ def example(loss: str, n: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 def test_equals_the_dense_minimizer(loss: str, lam: float, rho: list[float], breaks: list[float]) -> None:
     x, y = example(loss)
     nodes, values = getattr(literal, loss)(x, y, rho, lam, breaks)
-    fitted = smooth(x, y, rho, lam, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+    fitted = smooth(x, y, rho, lam, breaks=breaks, loss=loss)
     assert fitted.converged
     np.testing.assert_array_equal(fitted.nodes, nodes)
     np.testing.assert_allclose(fitted.values, values, atol=1e-8)
@@ -43,7 +43,7 @@ def test_no_function_on_a_finer_grid_is_better(loss: str) -> None:
     # The straight lines between data points and breaks are the minimizer over all functions, not only over themselves.
     x, y = example(loss, n=12)
     rho, breaks = [1.0, 20.0], [0.5]
-    fitted = smooth(x, y, rho, 0.01, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+    fitted = smooth(x, y, rho, 0.01, breaks=breaks, loss=loss)
     grid = np.unique(np.concatenate([x, breaks, np.linspace(0, 1, 101)]))
     best = literal.objective(grid, fitted(grid), x, y, rho, 0.01, breaks, loss)
     np.testing.assert_allclose(best, fitted.objective, rtol=1e-10)
@@ -60,7 +60,7 @@ def test_breaks_at_a_data_point_between_two_and_outside_all(loss: str) -> None:
     for breaks in ([0.4], [0.45], [0.1], [0.9], [0.1, 0.41, 0.42, 0.5, 0.9]):
         rho = [3.0**k for k in range(len(breaks) + 1)]
         nodes, values = getattr(literal, loss)(x, y, rho, 0.05, breaks)
-        fitted = smooth(x, y, rho, 0.05, breaks=breaks, loss=loss)  # type: ignore[arg-type]
+        fitted = smooth(x, y, rho, 0.05, breaks=breaks, loss=loss)
         np.testing.assert_array_equal(fitted.nodes, nodes)
         np.testing.assert_allclose(fitted.values, values, atol=1e-8)
 
@@ -70,8 +70,8 @@ def test_the_order_of_the_data_does_not_matter_and_weights_are_repetitions(loss:
     x, y = example(loss)
     times = np.random.default_rng(2).integers(0, 4, len(x))
     order = np.random.default_rng(3).permutation(times.sum())
-    repeated = smooth(np.repeat(x, times)[order], np.repeat(y, times)[order], [1, 4], 0.01, breaks=[0.5], loss=loss)  # type: ignore[arg-type]
-    weighted = smooth(x, y, [1, 4], 0.01, breaks=[0.5], loss=loss, weights=0.1 * times)  # type: ignore[arg-type]
+    repeated = smooth(np.repeat(x, times)[order], np.repeat(y, times)[order], [1, 4], 0.01, breaks=[0.5], loss=loss)
+    weighted = smooth(x, y, [1, 4], 0.01, breaks=[0.5], loss=loss, weights=0.1 * times)
     np.testing.assert_allclose(weighted(x), repeated(x), atol=1e-8)
     np.testing.assert_allclose(weighted.objective, repeated.objective, rtol=1e-10)
 
@@ -79,8 +79,8 @@ def test_the_order_of_the_data_does_not_matter_and_weights_are_repetitions(loss:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_only_the_product_of_lambda_and_rho_matters_and_a_break_of_equal_rho_does_not(loss: str) -> None:
     x, y = example(loss)
-    one = smooth(x, y, [1, 4], 0.02, breaks=[0.5], loss=loss)  # type: ignore[arg-type]
-    other = smooth(x, y, [10, 40, 40], 0.002, breaks=[0.5, 0.6], loss=loss)  # type: ignore[arg-type]
+    one = smooth(x, y, [1, 4], 0.02, breaks=[0.5], loss=loss)
+    other = smooth(x, y, [10, 40, 40], 0.002, breaks=[0.5, 0.6], loss=loss)
     np.testing.assert_allclose(one(x), other(x), atol=1e-9)
 
 
@@ -160,41 +160,44 @@ def test_is_constant_outside_the_data_and_keeps_shapes() -> None:
 GOOD = {"x": [0.1, 0.5, 0.9], "y": [1, -1, 1], "rho": [1.0, 2.0], "lam": 0.1, "breaks": [0.5]}
 
 
+NAN = pytest.approx(np.nan, nan_ok=True)
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "setting", "value", "rule"),
     [
-        ({"x": [0.1, np.nan, 0.9]}, "x has a value that is not finite, nan"),
-        ({"x": [0.1, 0.5, 1.5]}, "x spans 0.1 to 1.5; it must be in [0, 1]"),
-        ({"x": [0.1, 0.5]}, "got shapes x [2], y [3]"),
-        ({"x": [], "y": []}, "n of at least 1"),
-        ({"x": ["a", "b", "c"]}, "x must be numbers"),
-        ({"y": [0, 1, 1]}, "y has the label 0; the logistic loss takes −1 and 1"),
-        ({"y": [1, 1, 1]}, "all labels are 1, so f would grow without bound"),
-        ({"y": [1, np.inf, 1], "loss": "squared"}, "y has a value that is not finite, inf"),
-        ({"weights": [1, 0, 1]}, "all labels are 1"),
-        ({"weights": [1, -1, 1]}, "weights span -1 to 1"),
-        ({"weights": [0, 0, 0]}, "not all 0"),
-        ({"weights": [1, 1]}, "weights [2]"),
-        ({"rho": [1.0, 0.0]}, "rho is 0 in a group"),
-        ({"rho": [1.0, -2.0]}, "rho is -2 in a group"),
-        ({"rho": [1.0]}, "rho has shape [1]; 1 breaks make 2 groups"),
-        ({"rho": [1.0, np.nan]}, "rho has a value that is not finite"),
-        ({"breaks": [0.0]}, "breaks are [0.0]; they must ascend, each inside (0, 1)"),
-        ({"breaks": [0.6, 0.5], "rho": [1, 1, 1]}, "must ascend"),
-        ({"breaks": [0.5, 0.5], "rho": [1, 1, 1]}, "must ascend"),
-        ({"lam": 0}, "lam is 0; it must be one number above 0"),
-        ({"lam": -1.0}, "lam is -1.0"),
-        ({"lam": np.nan}, "lam has a value that is not finite"),
-        ({"lam": [1.0, 2.0]}, "lam is [1.0, 2.0]"),
-        ({"lam": 1e-320}, "is 0 within rounding"),
-        ({"loss": "hinge"}, "unknown loss 'hinge'"),
-        ({"loss": "sqared"}, "did you mean 'squared'?"),
+        ({"x": [0.1, np.nan, 0.9]}, "smooth: x[1]", NAN, "finite"),
+        ({"x": [0.1, 0.5, 1.5]}, "smooth: x[2]", 1.5, "in [0, 1]"),
+        ({"x": [-0.1, 0.5, 0.9]}, "smooth: x[0]", -0.1, "in [0, 1]"),
+        ({"x": [0.1, 0.5]}, "smooth", "x [2], y [3]", ""),
+        ({"x": [], "y": []}, "smooth", "x [0], y [0]", ""),
+        ({"x": ["a", "b", "c"]}, "smooth: x", None, "must be numbers"),
+        ({"y": [0, 1, 1]}, "smooth: y[0]", 0, "takes −1 and 1"),
+        ({"y": [1, 1, 1]}, "smooth: y", 1, "both classes"),
+        ({"y": [1, np.inf, 1], "loss": "squared"}, "smooth: y[1]", np.inf, "finite"),
+        ({"weights": [1, 0, 1]}, "smooth: y", 1, "both classes"),
+        ({"weights": [1, -1, 1]}, "smooth: weights[1]", -1, ""),
+        ({"weights": [0, 0, 0]}, "smooth: weights", 0, ""),
+        ({"weights": [1, 1]}, "smooth", "x [3], y [3], weights [2]", ""),
+        ({"rho": [1.0, 0.0]}, "smooth: rho[1]", 0, "above 0"),
+        ({"rho": [1.0, -2.0]}, "smooth: rho[1]", -2, "above 0"),
+        ({"rho": [1.0]}, "smooth: rho", [1], "1 breaks make 2 groups"),
+        ({"rho": [1.0, np.nan]}, "smooth: rho[1]", NAN, "finite"),
+        ({"breaks": [0.0]}, "smooth: breaks", [0.0], ""),
+        ({"breaks": [0.6, 0.5], "rho": [1, 1, 1]}, "smooth: breaks", [0.6, 0.5], ""),
+        ({"breaks": [0.5, 0.5], "rho": [1, 1, 1]}, "smooth: breaks", [0.5, 0.5], ""),
+        ({"lam": 0}, "smooth: lam", 0, "one number above 0"),
+        ({"lam": -1.0}, "smooth: lam", -1, "one number above 0"),
+        ({"lam": np.nan}, "smooth: lam", NAN, "finite"),
+        ({"lam": [1.0, 2.0]}, "smooth: lam", [1.0, 2.0], "one number above 0"),
+        ({"lam": 1e-320}, "smooth: lam", 1e-320, "within rounding"),
+        ({"loss": "hinge"}, "loss", "hinge", ""),
+        ({"loss": "sqared"}, "loss", "sqared", "did you mean 'squared'?"),
     ],
 )
-def test_bad_input_is_named(change: dict, message: str) -> None:
-    with pytest.raises(UserError, match=re.escape(message)) as caught:
+def test_bad_input_is_named(change: dict[str, Any], setting: str, value: object, rule: str) -> None:
+    with refused(setting, value, rule=rule):
         smooth(**(GOOD | change))
-    assert "\n" not in str(caught.value)
 
 
 def test_time_grows_in_proportion_to_n() -> None:
@@ -225,7 +228,7 @@ def simulated_mse(
         x = rng.random(n) / 2 + (rng.random(n) > density / 2) / 2
         f = np.cos(4 * np.pi * x)
         y = np.where(rng.random(n) < expit(f), 1.0, -1.0) if loss == "logistic" else f + rng.normal(size=n)
-        fitted = smooth(x, y, np.broadcast_to(rho, 2), 1.0, breaks=[0.5], loss=loss)  # type: ignore[arg-type]
+        fitted = smooth(x, y, np.broadcast_to(rho, 2), 1.0, breaks=[0.5], loss=loss)
         errors.append(((fitted(MIDPOINTS) - TRUTH) ** 2).reshape(2, -1).mean(1) / 2)
     return np.array(errors)
 
@@ -275,7 +278,9 @@ def test_best_rho_goes_with_the_density_to_three_fifths() -> None:
         def error(log_rho: float) -> float:
             return float(simulated_mse(n, np.exp(log_rho), 8, density, "squared")[:, half].mean())
 
-        return float(minimize_scalar(error, bounds=np.log([1e-5, 1e-2]), method="bounded", options={"xatol": 0.05}).x)
+        return float(
+            minimize_scalar(error, bounds=(np.log(1e-5), np.log(1e-2)), method="bounded", options={"xatol": 0.05}).x
+        )
 
     assert (best(0) - best(1)) / np.log(9) == pytest.approx(3 / 5, abs=0.08)
 
@@ -292,9 +297,9 @@ def test_the_prediction_by_hand() -> None:
 
 
 def test_predictions_refuse_values_out_of_range() -> None:
-    with pytest.raises(UserError, match=r"density is 0 somewhere; it must be above 0"):
+    with refused("predicted_mse: density[1]", 0):
         predicted_mse(1, [1, 0], 1, 1, 1, 10)
-    with pytest.raises(UserError, match=r"bend has a value that is not finite"):
+    with refused("predicted_mse: bend", NAN):
         predicted_mse(np.nan, 1, 1, 1, 1, 10)
-    with pytest.raises(UserError, match=r"shapes do not fit: bend \[2\], density \[3\]"):
+    with refused("predicted_mse", "bend [2], density [3]"):
         predicted_mse([1, 2], [1, 2, 3], 1, 1, 1, 10)

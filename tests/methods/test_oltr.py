@@ -110,9 +110,9 @@ def test_a_network_of_images_has_the_attention_behind_its_last_maps(model) -> No
     images = replace(task(dataset()), input_shape=(1, 8, 8))
     net = make(model, (1, 8, 8), 3)
     x = torch.rand(4, 1, 8, 8)
-    found = last_maps(net, x)
-    assert found is not None
-    name, shape = found
+    last = last_maps(net, x)
+    assert last is not None
+    name, shape = last
     before, maps = run_with_features(net.eval(), 3, x)[1], net.get_submodule(name)
     state = OLTR().init(images, lambda: net).eval()
     attention = [m for m in state.net.modules() if isinstance(m, ModulatedAttention)]

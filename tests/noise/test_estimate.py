@@ -6,7 +6,6 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-import skedastic.noise.estimate
 from skedastic.data import Classes, Dataset, Grouping
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.group_noise import group_noise

@@ -71,11 +71,12 @@ def robust_value(losses: Floats, tau: float, sign: int) -> float:
         return -sign * (p @ losses) + tau * kl
 
     start = np.full(n, 1 / n)
+    simplex: Any = {"type": "eq", "fun": lambda p: p.sum() - 1}
     solved = minimize(
         descent,
         start,
         bounds=[(1e-12, 1)] * n,
-        constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1}],
+        constraints=[simplex],
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )

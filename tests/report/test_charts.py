@@ -175,7 +175,9 @@ def test_a_place_is_in_the_plot() -> None:
             for series in chart.series:
                 places = [(m.x, m.y) for m in series.marks] if isinstance(series, Points) else list(series.places)
                 assert places
-                assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
+                for place in places:
+                    assert place is not None
+                    assert all(0 <= percent <= 100 for percent in place)
 
 
 def test_an_unknown_interval_has_no_bar_and_nan_no_mark() -> None:

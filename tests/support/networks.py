@@ -104,6 +104,11 @@ def vectors(*shape: int) -> Tensor:
     return torch.randn(EXAMPLES, *shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
+def recurrent(kind: Any, *, batch_first: bool, packed: bool, read: str) -> Case:
+    net = Recurrent(kind, batch_first=batch_first, packed=packed, read=read)
+    return Case(net, tokens(), ["embed", "rnn"])
+
+
 def transformers_config(kind: str, **more: Any) -> Any:
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     small = {
