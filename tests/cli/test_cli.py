@@ -71,6 +71,7 @@ def test_fit_writes_a_run_folder_that_can_be_run_again_to_the_bit(here, capsys: 
     assert not [name for name in os.listdir(here) if name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_options_go_over_the_file_and_set_over_both(here, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "some.toml").write_text(
         'source = "good.csv"\ntarget = "quality"\nseed = 1\n[train]\nepochs = 9\nlr = 0.3\n'

@@ -143,6 +143,7 @@ def test_columns_of_parquet_are_known_without_pandas_or_torch(files) -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_first_line_names_the_source_before_torch_is_imported(files) -> None:
     done = python("", "-m", "skedastic", "fit", "good.csv", "--target", "quality", "--set", "train.lr=0")
     reading, error = done.stderr.splitlines()

@@ -32,6 +32,7 @@ def test_which_taps_a_network_has(name) -> None:
     assert list(find_taps(c.net)) == c.taps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_norm_of_an_example_is_that_of_the_example_alone(name) -> None:
     """So the entries of each tapped tensor are given to the right example, whatever its shape."""
@@ -45,6 +46,7 @@ def test_the_norm_of_an_example_is_that_of_the_example_alone(name) -> None:
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_implicit_and_finite_go_to_exact(name) -> None:
     c, y = case(name), labels()

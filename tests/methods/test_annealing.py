@@ -333,6 +333,7 @@ def test_bad_input_is_refused(make, setting, value) -> None:
         make()
 
 
+@pytest.mark.slow
 def test_the_report_gives_the_strength_and_the_reason() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(300) % 3

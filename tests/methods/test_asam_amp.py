@@ -120,6 +120,7 @@ def test_biases_are_told_by_their_own_names() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", ["asam(rho={})", "amp(epsilon={})", "amp(inner_iter=3, epsilon={})"])
 def test_around_har_it_penalizes_at_the_shifted_weights(wrapper) -> None:
     """Around HAR with strength 0 it is itself, with some neither itself nor HAR, and with no shift HAR."""

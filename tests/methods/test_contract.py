@@ -111,6 +111,7 @@ def test_its_configuration_can_be_written_and_read_back(name) -> None:
         build(type(method), {"no_such_setting": 1}, "method")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "limit", "kind"), LIMITS)
 def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind) -> None:
     method = build(discover()[name], limit, "method")
@@ -172,6 +173,7 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
     assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path: Path) -> None:
     method = make_method(name, {})
@@ -215,6 +217,7 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name) -> None
     assert same(weights(trained.state), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_a_batch_without_some_groups_is_no_trouble(name, kind) -> None:
     method = make_method(name, {})
@@ -267,6 +270,7 @@ def test_a_step_of_its_own_says_why_it_cant_be_wrapped(name) -> None:
         assert presets()[name].cls.card.memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 @pytest.mark.parametrize("wrapper", sorted(n for n, cls in discover().items() if issubclass(cls, Wrapper)))
 def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind) -> None:

@@ -53,6 +53,7 @@ def run(table: str) -> sk.Result:
     )
 
 
+@pytest.mark.slow
 def test_the_clusters_of_the_odd_and_the_even_are_digits(run: sk.Result) -> None:
     _, y, digit = parity()
     assert run.groups == tuple(f"{c}/{i}" for c in ("even", "odd") for i in range(1, 6))

@@ -183,6 +183,7 @@ def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
     assert measured["width"] <= 360
 
 
+@pytest.mark.slow
 def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
     names = ["<img src=x onerror=\"document.title='owned'\">", "שלום \u202e abc", "z" * 10_000]
     report = replace(FULL, groups=[group(name) for name in names])

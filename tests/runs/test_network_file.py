@@ -54,6 +54,7 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", list(networks()))
 def test_the_outputs_of_the_file_are_those_of_the_network(name: str, form: str, tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_network_that_can_not_be_written_is_refused(name: str, tmp_path: Path) -> None:
     net, x, form, setting, rule = REFUSED[name]

@@ -109,6 +109,7 @@ def test_a_csv_and_its_parquet_give_the_same_model(here: Path) -> None:
     assert a.encoder.to_json() == b.encoder.to_json()
 
 
+@pytest.mark.slow
 def test_rows_are_predicted_part_by_part(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = load(here / "run")
     monkeypatch.setattr("skedastic.data.sources.unlabelled.ROWS", 7)
@@ -189,6 +190,7 @@ def test_suspects_can_be_corrected_and_trained_again(here: Path) -> None:
     assert len(pd.read_parquet(here / "check.parquet")) == load_summary(here / "run").issue_count
 
 
+@pytest.mark.slow
 def test_the_summary_and_the_card_have_the_figures_of_the_run(here: Path) -> None:
     result = load(here / "run")
     shown = run(here, "show", "run")

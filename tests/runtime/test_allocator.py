@@ -36,6 +36,7 @@ def in_a_new_process(first: str) -> int:
     )
 
 
+@pytest.mark.slow
 @GLIBC
 def test_freed_memory_is_kept() -> None:
     if not HUGE.exists() or "[always]" not in HUGE.read_text():  # of 2 MB, and a hundredth as many faults

@@ -43,6 +43,7 @@ def settings(_):
     return torch.get_num_threads(), {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
+@pytest.mark.slow
 def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path: Path) -> None:
     go = str(tmp_path / "go")
     with mapped(waiting_for, [go, "", ""], 2) as outcomes:
@@ -67,6 +68,7 @@ def test_a_block_that_is_left_early_waits_for_nobody() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_an_error_crosses_with_its_fields_and_ends_the_others() -> None:
     with (
         refused("train.lr", 9.0, rule="the loss is nan; lower it"),

@@ -36,6 +36,7 @@ def seen(monkeypatch: pytest.MonkeyPatch):
     return support.SEEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reinit", [False, True])
 @pytest.mark.parametrize(
     ("stage", "epoch"), [("representation", 1), ("representation", 2), ("classifier", 1), ("classifier", 3)]

@@ -76,6 +76,7 @@ def test_small_jacobians_survive_half_precision() -> None:
     torch.testing.assert_close(ours, expected, rtol=0.05, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize(
     "method", [ERM(), HAR(strength=0.5), HAR(strength=0.5, select=0.25)], ids=["erm", "har", "part"]
