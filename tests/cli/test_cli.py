@@ -83,6 +83,7 @@ def test_options_go_over_the_file_and_set_over_both(here, capsys: pytest.Capture
         assert written in config
 
 
+@pytest.mark.slow
 def test_a_run_without_test_set_or_estimate_is_written_too(here, capsys: pytest.CaptureFixture[str]) -> None:
     line = (*CSV.replace("good", "fit good").split(), "--method", "erm", "--set", "estimate.kind=none", *TINY)
     status, out, _ = run(capsys, *line, "--test", "none", "--out", "run")

@@ -266,6 +266,7 @@ def test_a_method_takes_them_by_name_and_they_are_written_and_read_back(name) ->
     assert make_method(table.pop("name"), {k: v for k, v in table.items() if v is not None}) == method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_real_targets_have_no_classes_to_balance(name) -> None:
     method, data = ERM(sampler=SAMPLERS[name]()), dataset(kind="regression")

@@ -193,6 +193,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path: Path) -> 
     assert resumed.history == whole.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_its_state_is_saved_and_restored_whole(name, kind) -> None:
     method = make_method(name, {})

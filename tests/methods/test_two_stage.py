@@ -183,6 +183,7 @@ def test_the_learning_rate_begins_again_with_the_second_stage() -> None:
     assert [row["lr"] for row in run("lws(begins=0.8, lr_scale=2)", lr=0.1).history][-2:] == pytest.approx([0.2, 0.02])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crt", "lws", "joint", "absgd-two-stage"])
 @pytest.mark.parametrize("epochs", [2, 5, 10, 61])
 def test_two_stages_take_together_the_epochs_of_the_training_configuration(name, epochs) -> None:
@@ -366,6 +367,7 @@ def test_a_loss_of_two_outputs_has_two_stages_too() -> None:
 # Resumed.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "stage", "epoch"),
     [

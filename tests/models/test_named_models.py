@@ -129,6 +129,7 @@ def test_a_text_model_has_its_saved_weights_and_never_sees_padding(kind: str, po
     assert any(not torch.equal(value, drawn[name]) for name, value in body.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TEXTS)
 def test_har_trains_a_text_model(kind: str, tmp_path: Path) -> None:
     net = models.make(f"hf:{saved(tmp_path / kind, kind)}", TEXT, 3)
@@ -178,6 +179,7 @@ def test_the_head_can_be_replaced(kind: str, inputs: Inputs, tmp_path: Path) -> 
     assert net(tokens() if inputs is TEXT else pixels()).abs().max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", IMAGES)
 def test_a_model_of_images(kind: str, tmp_path: Path) -> None:
     folder = saved(tmp_path / kind, kind)

@@ -242,6 +242,7 @@ def test_a_network_without_a_last_layer_is_refused_before_training(no_training: 
         sk.fit(x, y, groups="cluster:2", model=First, method="erm", train=sk.TrainingConfig(epochs=1))
 
 
+@pytest.mark.slow
 def test_damaged_clusters_are_one_clear_line(run: sk.Result, tmp_path: Path) -> None:
     run.save(tmp_path / "run")
     path = tmp_path / "run" / "clusters.safetensors"

@@ -153,6 +153,7 @@ TRAINED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_frames_that_are_trained_on(name: str) -> None:
     with warnings.catch_warnings():

@@ -164,6 +164,7 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "setting", "value", "rule"), REFUSED, ids=[f"{setting}={value}" for _, setting, value, _ in REFUSED]
 )

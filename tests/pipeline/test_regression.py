@@ -269,12 +269,14 @@ def sentence(har: float, erm: float) -> str:
     return comparison_sentence(Comparison(comparison.config, comparison.outcomes))
 
 
+@pytest.mark.slow
 def test_the_sentence_has_the_sign_right(table) -> None:
     assert sentence(10.0, 20.0).startswith("The error of har is 10.05 lower than that of erm on ")
     assert sentence(20.0, 10.0).startswith("The error of har is 10.05 higher than that of erm on ")
     assert "the same as that of erm" in sentence(10.0, 10.0)
 
 
+@pytest.mark.slow
 def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ("--ignore", "clean", "--ignore", "kind", "--epochs", 2, "--set", "model.width=8", "--set", "train.lr=0.02")
     line = (table, "--target", "price", "--task", "regression", "--bins", 4, *tiny)

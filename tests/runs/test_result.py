@@ -242,6 +242,7 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "place", "rule"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
 def test_a_damaged_run_is_refused_with_the_damaged_part(damage, place, rule, folder) -> None:
     damage(folder)

@@ -122,6 +122,7 @@ def test_rows_are_predicted_part_by_part(here: Path, monkeypatch: pytest.MonkeyP
     assert pq.ParquetFile(here / "parts.parquet").num_row_groups == 6
 
 
+@pytest.mark.slow
 def test_calibrated_probabilities(here: Path) -> None:
     result = load(here / "run")
     assert result.temperature is not None
