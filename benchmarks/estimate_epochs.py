@@ -1,6 +1,6 @@
 """Does the ranking of the groups' noise survive a shorter estimate? Spearman's correlation with the full budget's.
 
-    python benchmarks/estimate_budget.py [--json] [--seeds 3] [--fractions 0.5,0.25,0.1] [--data digits,fashion,cifar]
+    python benchmarks/estimate_epochs.py [--json] [--seeds 3] [--fractions 0.5,0.25,0.1] [--data digits,fashion,cifar]
 
 Each data set's estimating models are trained with the full number of epochs and with fractions of it, on the same
 folds. Prints for each fraction the correlation of the groups' estimated noise (and of the strengths τ) with the full
