@@ -44,6 +44,5 @@ def over_seeds(row: dict[str, Any] | None, metric: Metric, signed: bool = False)
     if not metric.percent:
         mean = metric.difference(row["mean"]) if signed else metric.text(row["mean"])
         return mean if row["low"] is None else f"{mean} ± {to_digits(row['high'] - row['mean'], 3)}"
-    sign = "+" if signed else ""
-    mean = f"{row['mean'] * 100:{sign}.1f}"
+    mean = metric.difference(row["mean"]) if signed else f"{row['mean'] * 100:.1f}"
     return mean if row["low"] is None else f"{mean} ± {(row['high'] - row['mean']) * 100:.1f}"

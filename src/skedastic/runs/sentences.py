@@ -57,13 +57,14 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
     size = f"{abs(mean):.1f} points {'better' if mean > 0 else 'worse'} than"
     words = f"{name} is {size if abs(mean) >= 0.05 else 'as good as'} {base} {where}"
     if difference["low"] is not None:
-        low, high = difference["low"] * 100, difference["high"] * 100
+        low, high = difference["low"], difference["high"]
         chance = ", so it may be chance" if low <= 0 <= high else ""
-        words += f" (95 % interval {low:+.1f} to {high:+.1f}, {len(comparison.outcomes)} seeds{chance})"
+        ends = " to ".join(map(comparison.metric.difference, (low, high)))
+        words += f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
     words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
     if comparison.focus and values[name]["rest"]:
         rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {round(rest['mean'] * 100, 1) + 0.0:+.1f}"  # no -0.0
+        words += f"; on the other groups {comparison.metric.difference(rest['mean'])}"
     return words + "."
 
 
