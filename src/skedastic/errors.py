@@ -32,7 +32,7 @@ class UserError(ValueError):
     def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str | None = None) -> None:
         value = _plain(value)
         if given is None:
-            given = setting if value is None else f"{setting}={_one_line(repr(value))}"
+            given = setting if value is None else f"{setting}={_shown(value)}"
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule, self.given = setting, value, rule, given
 
@@ -56,8 +56,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, Number) and hasattr(value, "item") else value
 
 
-def _one_line(text: str) -> str:
-    text = " ".join(text.split()) if "\n" in text else text
+def _shown(value: object) -> str:
+    """Return a value in one line, as Python writes it where it can."""
+    try:
+        text = repr(value)
+    except Exception:  # such as an integer of thousands of digits
+        text = f"<{type(value).__name__}>"
+    text = " ".join(text.split()) if len(text.splitlines()) > 1 else text
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
@@ -71,8 +76,8 @@ class Interrupted(Exception):
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'har'?" for a name close to a known one, else an empty string."""
-    by_lower_case = {k.lower(): k for k in known}
-    close = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    by_lower_case = {str(k).lower(): k for k in known}
+    close = get_close_matches(str(name).lower(), by_lower_case, n=1, cutoff=0.6)
     return f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""
 
 

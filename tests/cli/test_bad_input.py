@@ -28,6 +28,8 @@ BAD = [
     Bad("fit digit", "digit", None, "did you mean 'digits'?"),
     Bad("fit notes.txt --target quality", "notes.txt", None, "ends in '.txt'"),
     Bad("fit notes.csv --target quality", "notes.csv", None, "not a text file in UTF-8"),
+    Bad("fit null.json --target quality", "null.json, line 1", "null", "must be an object"),
+    Bad("fit null.jsonl --target quality", "null.jsonl, line 2", "null", "must be an object"),
     Bad("fit broken.parquet --target quality", "broken.parquet", None, "as a parquet table"),
     Bad("fit . --target quality", "notes.txt", None, "is in no sub-folder"),
     Bad("fit no_rows.csv --target quality", "no_rows.csv", None, "at least one"),
@@ -121,6 +123,8 @@ BAD = [
     # the test set
     Bad(f"fit {CSV} --test 1.5", "test", 1.5, "in (0, 1)"),
     Bad(f"fit {CSV} --test 0", "test", 0, "in (0, 1)"),
+    Bad(f"fit {CSV} --test=", "test", "", "in (0, 1)"),
+    Bad(f"fit {CSV} --reference=", "reference", "", "in (0, 1)"),
     Bad(f"fit {CSV} --test nan", "test", NAN, "in (0, 1)"),
     Bad(f"fit {CSV} --test nowhere.csv", "nowhere.csv", None, "no such file"),
     Bad(
@@ -168,6 +172,8 @@ BAD = [
     Bad(f"fit {CSV} --seed -1", "seed", -1, "in [0, 2147483647]"),
     Bad(f"compare {CSV} --seeds 0", "seeds", 0, "at least 1"),
     Bad(f"compare {CSV} --jobs -1", "jobs", -1, "at least 1"),
+    Bad(f"fit {CSV} --set train.lr=1{'0' * 400}", "train.lr", 10**400, "a number above 0"),
+    Bad(f"fit {CSV} --set train.epochs={'[' * 2000}", "train.epochs", "[" * 2000, "a whole number"),
     Bad(f"fit {CSV} --set train.lr=0", "train.lr", 0.0, "above 0"),
     Bad(f"fit {CSV} --set train.lr=true", "train.lr", True, "must be a number"),
     Bad(f"fit {CSV} --set train.epochs=abc", "train.epochs", "abc", "a whole number"),

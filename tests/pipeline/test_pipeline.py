@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,11 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
     ({"model": lambda: nn.Linear(5, 3), "method": "erm"}, "model", [2, 4], "cannot be multiplied"),
     ({"model": lambda: nn.Linear(4, 2), "method": "erm"}, "the network's output", [2, 2], "logits [2, 3]"),
     ({"model": lambda: nn.Linear(4, 3)}, "taps", None, "name the modules with taps="),
+    ({"method": sk.HAR}, "method", sk.HAR, "sk.HAR(strength=0.1)"),
+    ({"checkpoints": ""}, "checkpoints", "", "a folder"),
+    ({"split": "part"}, "split", "part", "without y"),
+    ({"group_by": "person"}, "group_by", "person", "without y"),
+    ({"train": np.array([1, 2])}, "train", [1, 2], "a table"),
     ({"train": sk.TrainingConfig(device="gpu")}, "train.device", "gpu", "can't be used here"),
     (
         {"train": sk.TrainingConfig(device="cpu", compile=True), "method": sk.HAR(gradient="exact")},
@@ -162,6 +168,21 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
         "",
     ),
 ]
+
+
+def test_a_model_that_predicts_no_numbers_is_refused() -> None:
+    """Weights of 1e30 are finite, and their predictions are not."""
+    x, y = arrays()
+    with refused("train.lr", 1e30, rule="its predictions are not finite"):
+        sk.fit(x, y, method="erm", train=sk.TrainingConfig(epochs=1, lr=1e30), estimate=sk.Estimation(kind=None))
+
+
+def test_numbers_of_other_types_are_saved_as_plain_ones(tmp_path: Path) -> None:
+    x, y = arrays()
+    training = sk.TrainingConfig(epochs=1, lr=Fraction(1, 10))
+    result = sk.fit(x, y, method="erm", model={"name": "mlp", "width": np.int64(4)}, train=training)
+    result.save(tmp_path / "run")
+    assert sk.load(tmp_path / "run").config.train.lr == 0.1
 
 
 @pytest.mark.slow

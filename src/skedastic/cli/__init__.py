@@ -76,6 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
         _stop(str(error), 130)
     except click.ClickException as error:
         _stop(error.format_message(), 2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        shown = str(error.filename)
+        _stop(f"{shown[:200]}{'…' * (len(shown) > 200)}: {error.strerror}; name another file or folder", 2)
 
 
 def _stop(message: str, status: int) -> None:

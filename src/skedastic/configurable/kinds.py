@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ def fits(hint: Any, value: Any, within: Range | None = None) -> bool:
         return any(isinstance(value, type(choice)) and value == choice for choice in inner)
     if hint in (int, float):
         number = isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
-        return number and not math.isnan(value) and (within is None or value in within)
+        if number and abs(value) > sys.float_info.max and value not in (math.inf, -math.inf):
+            return False  # it would overflow where it is used
+        return number and value == value and (within is None or value in within)
     if origin is tuple:
         kinds = inner[:1] * len(value) if isinstance(value, (tuple, list)) and inner[-1] is Ellipsis else inner
         return _is_list_of(kinds, value, within)
@@ -146,9 +149,13 @@ def choices(hint: Any) -> tuple[str, ...]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value with NumPy's numbers as Python's own, and a list as a tuple."""
+    """Return a value with all numbers as Python's own, also those in a list, which becomes a tuple, or in a table."""
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return tuple(plain(item) for item in value)
+    if type(value) is dict:
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Real) and not isinstance(value, (Integral, float)):
+        return float(value)  # a fraction
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item")
     return value.item() if is_scalar else value
 

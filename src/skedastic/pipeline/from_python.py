@@ -141,6 +141,15 @@ def fit(
     if y is None and not named and not (is_frame(source) and (target is not None or annotators)):
         rule = "fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…"
         raise UserError(rule, setting="y", given="")
+    if y is not None:
+        columns = {"target": target, "image": image, "image_size": image_size, "annotators": annotators}
+        columns |= {"split": split, "group_by": group_by, "truth": truth}
+        _check_no_columns(columns)
+    if not isinstance(method, (str, Method)):
+        rule = "must be a method, such as sk.HAR(strength=0.1), or the name of a preset"
+        raise UserError(rule, setting="method", value=method)
+    if not isinstance(checkpoints, (str, Path, type(None))) or checkpoints == "":
+        raise UserError("must be the name of a folder, or None", setting="checkpoints", value=checkpoints)
     own_net = None if isinstance(model, (str, Mapping)) else model
     name = method if isinstance(method, str) else None
     method = make_method(method, {}) if isinstance(method, str) else method
@@ -172,9 +181,9 @@ def fit(
             "checkpoint_every": checkpoint_every,
             "method": method_table(method, name),
             "model": model if own_net is None else OwnModel(),
-            "train": train or TrainingConfig(),
-            "estimate": estimate or Estimation(),
-            "tokens": tokens or TextSettings(),
+            "train": TrainingConfig() if train is None else train,
+            "estimate": Estimation() if estimate is None else estimate,
+            "tokens": TextSettings() if tokens is None else tokens,
         }
     )
     if y is None:
@@ -184,6 +193,14 @@ def fit(
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return fit_data(config, data, method, own_net, progress, checkpoints)
+
+
+def _check_no_columns(columns: Mapping[str, Any]) -> None:
+    """Raise UserError for a setting of the columns of a file or a frame, where the labels are given as `y`."""
+    for name, value in columns.items():
+        if value is not None and len(str(value)) > 0 and value != ():
+            rule = "is for a file, or for a frame without y; leave it out, or leave y out and name its column as target"
+            raise UserError(rule, setting=name, value=value)
 
 
 def _apart(name: str, given: Any) -> DataApart:

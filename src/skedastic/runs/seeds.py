@@ -99,7 +99,7 @@ class SeedOutcome:
 
 def check_jobs(jobs: int) -> None:
     """Raise UserError for a number of seeds at a time that is negative."""
-    if jobs < 0:
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
         raise UserError("must be at least 1, or 0 for one for each core", setting="jobs", value=jobs)
 
 

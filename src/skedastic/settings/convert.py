@@ -73,6 +73,8 @@ def _placed(error: UserError, cls: type[Any], where: str) -> UserError:
 def convert(hint: Any, value: Any, place: str) -> Any:
     """Return `value` as the type `hint`. Raises UserError about the setting `place` where it does not fit."""
     origin, inner = get_origin(hint), get_args(hint)
+    if getattr(value, "ndim", None) is not None and hasattr(value, "tolist"):
+        value = value.tolist()  # an array, whose comparisons are arrays too
     if origin in (Union, types.UnionType):
         return _one_of(hint, value, place)
     if isinstance(hint, type) and issubclass(hint, Written):
@@ -91,7 +93,10 @@ def convert(hint: Any, value: Any, place: str) -> Any:
         return tuple(convert(inner[0], v, place) for v in values)
     for kind, number in ((int, numbers.Integral), (float, numbers.Real), (str, numbers.Real)):
         if hint is kind and isinstance(value, number) and not isinstance(value, bool):
-            return kind(value)
+            try:
+                return kind(value)
+            except (OverflowError, ValueError):  # more digits than a float, or than Python writes
+                raise _WrongType(f"must be {expected(hint)} of fewer digits", setting=place, value="…") from None
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {key: v if inner[1] is Any else convert(inner[1], v, f"{place}.{key}") for key, v in value.items()}
     if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):

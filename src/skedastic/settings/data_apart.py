@@ -27,10 +27,13 @@ class DataApart(Written):
         """Return the data of a number or a text. Raises UserError for a share outside (0, 1), and for other types."""
         if plain is None or plain == NOTHING:
             return Nothing()
-        if isinstance(plain, bool) or not isinstance(plain, (str, Path, Real)):
+        empty = isinstance(plain, str) and not plain.strip()
+        if empty or isinstance(plain, bool) or not isinstance(plain, (str, Path, Real)):
             raise UserError(RULE, setting=place, value=plain)
         try:
-            share = float(str(plain))
+            share = float(plain) if isinstance(plain, Real) else float(str(plain))
+        except OverflowError:
+            raise UserError(RULE, setting=place, value=plain) from None
         except ValueError:
             return FromPython() if plain == FROM_PYTHON else FromSource(str(plain))
         if not 0 < share < 1:

@@ -75,7 +75,7 @@ def parse(text: str) -> Any:
     """Return the value of `text` as TOML reads it; bare words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, or brackets too deep
         return text
 
 
@@ -85,7 +85,7 @@ def _file(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"the configuration can't be read ({reason}); name a TOML file", setting=str(path)) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the configuration is not TOML ({error}); correct it", setting=str(path)) from None
 
 

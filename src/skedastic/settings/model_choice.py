@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from skedastic.configurable import Written
+from skedastic.configurable.kinds import plain as plain_value
 from skedastic.errors import UserError
 
 OWN = "own"
@@ -29,7 +30,11 @@ class ModelChoice(Written):
         name = table.get("name", "auto")
         if not isinstance(name, str):
             raise UserError("must be text, the name of a model", setting=f"{place}.name", value=name)
-        return OwnModel() if name == OWN else NamedModel(name, {k: v for k, v in table.items() if k != "name"})
+        return (
+            OwnModel()
+            if name == OWN
+            else NamedModel(name, {k: plain_value(v) for k, v in table.items() if k != "name"})
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ of each in a cache, and would guess what the cells mean before a user can be tol
 
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 import tempfile
@@ -33,6 +34,7 @@ from skedastic.errors import UserError
 
 LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
 BLOCK = 16 * 2**20
+SCALARS = tuple(b"%c" % c for c in b'"-0123456789tfn')  # the first bytes of JSON values that hold no columns
 
 
 def read_files(paths: Sequence[Path]) -> Table:
@@ -105,8 +107,17 @@ def _json_lines(path: Path) -> pa.Table:
 
 
 def _longest_line(path: Path) -> int:
+    """Return the bytes of the longest line; raises UserError for one that holds no object."""
+    longest = 0
     with path.open("rb") as lines:
-        return max((len(line) for line in lines), default=0) + 1
+        for number, line in enumerate(lines, 1):
+            longest = max(longest, len(line))
+            start = line[:64].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+            if start in SCALARS:
+                shown = line[:40].decode("utf-8", "replace").strip()
+                rule = 'must be an object, one for each row, such as {"width": 1.5}'
+                raise UserError(rule, setting=f"{path}, line {number}", value=shown)
+    return longest + 1
 
 
 def _json_array(path: Path) -> pa.Table:
