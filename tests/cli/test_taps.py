@@ -52,7 +52,7 @@ def test_taps_of_ones_own_network(own, capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "setting", "value", "rule"),
     [
         (["{own}:lstn"], "function in {own}", "lstn", "did you mean 'lstm'"),
-        (["{own}:number"], "model", "{own}:number", "no torch.nn.Module"),
+        (["{own}:number"], "model", "{own}:number", "must return a torch.nn.Module"),
         (["{own}:broken"], "model", "{own}:broken", "KeyError"),
         (["{own}:Nothing"], "taps", None, "neither a normalization layer nor a hidden layer"),
         (["nowhere.py:net"], "model", "nowhere.py:net", "no such file"),

@@ -616,7 +616,7 @@ def test_functions_that_there_are_not(own: str, function: str, rule: str) -> Non
         ("failing", "RuntimeError: no way"),
         ("ending", "SystemExit: 3"),
         ("needing", "missing 1 required positional argument: 'depth'"),
-        ("number", "gives a int, and no torch.nn.Module"),
+        ("number", "must return a torch.nn.Module"),
     ],
 )
 def test_functions_that_give_no_network(own: str, function: str, rule: str) -> None:

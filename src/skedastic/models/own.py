@@ -94,7 +94,7 @@ def _called(make: nn.Module | Callable[..., Any], name: str, arguments: Mapping[
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(_line(error), setting="model", value=name, given=f"{name}() failed") from None
     if not isinstance(net, nn.Module):
-        rule = f"it gives a {type(net).__name__}, and no torch.nn.Module"
+        rule = f"it must return a torch.nn.Module; it returned {type(net).__name__}"
         raise UserError(rule, setting="model", value=name, given=name)
     return net
 

@@ -75,6 +75,8 @@ def check_run(folder: str | Path, *needed: str) -> None:
     """Raise UserError where a folder is no run: it lacks one of the files that are needed."""
     if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
         rule = f"not a run folder, since it has no {' and no '.join(missing)}; name one that fit wrote"
+        if (Path(folder) / "compare.json").is_file():
+            rule = "a comparison, and not a run; its figures are in compare.json, and its page is report.html"
         raise UserError(rule, setting=str(folder))
 
 
@@ -222,7 +224,9 @@ def _check_free(path: Path, force: bool) -> None:
         raise _not_written(path, "it is where you are, or above it; name a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
         if not force:
-            raise _not_written(path, "it exists and is not empty; name another, or replace it with --force")
+            raise _not_written(
+                path, "it exists and is not empty; name another, or replace it with --force (force=True in Python)"
+            )
         if not is_ours(path):
             rule = "it holds files that skedastic did not write, so --force does not replace it; name another"
             raise _not_written(path, rule)

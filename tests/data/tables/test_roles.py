@@ -137,7 +137,7 @@ def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
     assert (new.y != source.y).nonzero().flatten().tolist() == [0]
     assert new.classes[new.y[0]] == "b"
     assert new.group.tolist() == new.y.tolist(), "the groups are the labels"
-    assert new.notes[-1].endswith("c.csv: 1 labels corrected, 1 rows removed, 3 of 4 lines filled in")
+    assert new.notes[-1].endswith("c.csv: 1 label corrected, 1 row removed, 3 of 4 lines filled in")
     data = prepare(Config(test="none"), new, None)
     assert 4 not in data.train.index.tolist()
     assert len(data.train) == N - 1

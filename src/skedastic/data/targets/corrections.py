@@ -58,7 +58,10 @@ def with_corrections(source: Source, file: str) -> Source:
     changed = int((y != source.y).sum())
     group = source.grouping.follow(source.group, source.y, y, source.classes)
     lines = f"{len(filled):,} of {len(table):,} lines filled in"
-    note = f"{file}: {changed:,} labels corrected, {int(removed.sum()):,} rows removed, {lines}"
+    lost = int(removed.sum())
+    note = (
+        f"{file}: {changed:,} label{'s' * (changed != 1)} corrected, {lost:,} row{'s' * (lost != 1)} removed, {lines}"
+    )
     annotations = None if source.annotations is None else source.annotations.corrected(corrected, y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
     return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=(*source.notes, note))
