@@ -1,4 +1,4 @@
-"""What a user can say of the data: which column is for what, and how text is read."""
+"""Settings of the data: the role of each column, and how text is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEWEST_CLUSTERS, MOST_CLUSTERS = 2, 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnSettings(Configurable):
-    """What the user says of the columns of a source."""
+    """The roles of the columns of a source, as the user gives them."""
 
     section: ClassVar[str | None] = ""
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is trained: methods, data and settings that don't go together."""
+"""Refusals before anything is trained: methods, data and settings that don't go together."""
 
 from __future__ import annotations
 

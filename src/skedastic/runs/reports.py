@@ -118,7 +118,10 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         differences=[
             Difference(
                 name=f"{b} − {a}",
-                **{part: _of(d) if d else None for part, d in table["paired"][f"{b}-{a}"].items()},  # type: ignore[arg-type]
+                **{
+                    part: _of(d) if d else None  # type: ignore[arg-type]
+                    for part, d in table["paired"][f"{b}-{a}"].items()
+                },
             )
             for b, a in comparison.pairs()
         ],

@@ -13,7 +13,8 @@ from typing import Any
 from skedastic.errors import UserError
 
 TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"[^"]*"|'[^']*')|(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf)(?![\w.-]))
+    r"""\s*(?:(?P<text>"[^"]*"|'[^']*')
+    |(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf)(?![\w.-]))
     |(?P<word>[\w*?][\w.*?:-]*)|(?P<sign>[()\[\]{},=]))""",
     re.VERBOSE,
 )

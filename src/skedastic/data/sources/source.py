@@ -132,7 +132,7 @@ class Source:
 
     @property
     def schema(self) -> Schema:
-        """What a test source must match."""
+        """The schema that a test source must match."""
         if isinstance(self.features, Columns):
             kinds, day_first = dict(self.features.kinds), dict(self.features.day_first)
             return Schema(target=self.target, grouping=self.grouping, kinds=kinds, day_first=day_first)
