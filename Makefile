@@ -8,7 +8,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo       HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
 	@echo "make test       all tests"
-	@echo "make test-fast  all but the slow ones (under 90 s)"
+	@echo "make test-fast  all but the slow ones"
 	@echo "make check      ruff and mypy"
 	@echo "make docs       docs/reference, from the code"
 	@echo "make setup      only .venv, with the locked versions"

@@ -41,6 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers):
     (tmp_path / "broken.parquet").write_text("no parquet")
     (tmp_path / "notes.txt").write_text("some notes")
     (tmp_path / "null.json").write_text("null")
+    (tmp_path / "far_null.json").write_text(" " * 70 + "null")
     (tmp_path / "null.jsonl").write_text('{"width": 1, "quality": "a"}\nnull\n')
     x, y = numbers[["width", "height"]].to_numpy(), (np.arange(60) % 3)
     np.savez("good.npz", X=x, y=y)

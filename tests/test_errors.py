@@ -35,6 +35,11 @@ def test_fields_are_kept_by_copies_and_by_what_is_added() -> None:
     assert error.adding("; cut it").rule == "must be short; cut it"
 
 
+def test_a_setting_gets_the_name_that_the_user_gave_it() -> None:
+    error = UserError("must be short", setting="har.lam", value=3).of("method.lam")
+    assert (error.setting, str(error)) == ("method.lam", "method.lam=3: must be short")
+
+
 def test_a_rule_that_names_all_stands_alone() -> None:
     error = UserError("erm is not for regression", setting="method", value="erm", given="")
     assert (str(error), error.setting, error.value) == ("erm is not for regression", "method", "erm")

@@ -13,6 +13,8 @@ LONGEST = 200  # characters that are shown of a value
 class UserError(ValueError):
     """A value that the user gave can't be used. The message is one line: the place, the value, the rule, the way out.
 
+    The message is "given: rule", or the rule alone where `given` is empty.
+
     Parameters
     ----------
     rule : str
@@ -25,8 +27,6 @@ class UserError(ValueError):
     given : str, optional
         How the message shows setting and value. By default "setting=value", with text in quotes, or "setting" alone
         where there is no value. Empty where the rule is a whole sentence that names them.
-
-    The message is "given: rule", or the rule alone where `given` is empty.
     """
 
     def __init__(self, rule: str, *, setting: str = "", value: object = None, given: str | None = None) -> None:
@@ -41,6 +41,10 @@ class UserError(ValueError):
         setting = f"{place}, {self.setting}" if self.setting else place
         given = f"{place}: {self.given}" if self.given else place
         return UserError(self.rule, setting=setting, value=self.value, given=given)
+
+    def of(self, setting: str) -> UserError:
+        """Return the same error about a setting that is called so where the user gave it."""
+        return UserError(self.rule, setting=setting, value=self.value)
 
     def adding(self, way: str) -> UserError:
         """Return the same error with a text at its end, such as a way out."""
@@ -62,7 +66,11 @@ def _shown(value: object) -> str:
         text = repr(value)
     except Exception:  # such as an integer of thousands of digits
         text = f"<{type(value).__name__}>"
-    text = " ".join(text.split()) if len(text.splitlines()) > 1 else text
+    return shortened(" ".join(text.split()) if len(text.splitlines()) > 1 else text)
+
+
+def shortened(text: str) -> str:
+    """Return a text, or its beginning where it is too long for a message."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

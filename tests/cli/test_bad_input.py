@@ -30,6 +30,7 @@ BAD = [
     Bad("fit notes.csv --target quality", "notes.csv", None, "not a text file in UTF-8"),
     Bad("fit null.json --target quality", "null.json, line 1", "null", "must be an object"),
     Bad("fit null.jsonl --target quality", "null.jsonl, line 2", "null", "must be an object"),
+    Bad("fit far_null.json --target quality", "far_null.json, line 1", "null", "must be an object"),
     Bad("fit broken.parquet --target quality", "broken.parquet", None, "as a parquet table"),
     Bad("fit . --target quality", "notes.txt", None, "is in no sub-folder"),
     Bad("fit no_rows.csv --target quality", "no_rows.csv", None, "at least one"),

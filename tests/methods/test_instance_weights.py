@@ -430,7 +430,8 @@ def test_bad_settings_are_refused(text, setting, value) -> None:
 
 @pytest.mark.parametrize(("lam", "gamma"), [(0.0, 0.9), (float("nan"), 0.9), (1.0, 0.0), (1.0, 1.1)])
 def test_the_function_for_other_loops_checks_its_arguments_too(lam, gamma) -> None:
-    with refused("gamma" if lam == 1 else "lam"):
+    setting, value = ("gamma", gamma) if lam == 1 else ("lam", lam)
+    with refused(setting, pytest.approx(value, nan_ok=True)):
         attentional_weights(torch.ones(3), None, lam, gamma)
     with refused("lam", 0.0):
         DROObjective(0.0)

@@ -159,6 +159,8 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
     ({"checkpoints": ""}, "checkpoints", "", "a folder"),
     ({"split": "part"}, "split", "part", "without y"),
     ({"group_by": "person"}, "group_by", "person", "without y"),
+    ({"annotators": ["a", "b"]}, "annotators", ("a", "b"), "without y"),
+    ({"annotators": np.array(["a", "b"])}, "annotators", ("a", "b"), "without y"),
     ({"train": np.array([1, 2])}, "train", [1, 2], "a table"),
     ({"train": sk.TrainingConfig(device="gpu")}, "train.device", "gpu", "can't be used here"),
     (
@@ -173,8 +175,11 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
 def test_a_model_that_predicts_no_numbers_is_refused() -> None:
     """Weights of 1e30 are finite, and their predictions are not."""
     x, y = arrays()
-    with refused("train.lr", 1e30, rule="its predictions are not finite"):
-        sk.fit(x, y, method="erm", train=sk.TrainingConfig(epochs=1, lr=1e30), estimate=sk.Estimation(kind=None))
+    training = sk.TrainingConfig(epochs=1, lr=1e30)
+    for estimate in (sk.Estimation(kind=None), sk.Estimation()):
+        for test in (None, 0.3):
+            with refused("train.lr", None, rule="its predictions are not finite"):
+                sk.fit(x, y, method="erm", train=training, estimate=estimate, test=test)
 
 
 def test_numbers_of_other_types_are_saved_as_plain_ones(tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def folder(fitted, tmp_path: Path):
     return tmp_path / "run"
 
 
+def test_scripts_find_the_facts_of_the_data_at_the_top_of_the_state(fitted, tmp_path: Path) -> None:
+    _, result = fitted
+    result.save(tmp_path / "run")
+    state = json.loads((tmp_path / "run" / "state.json").read_text())
+    assert state["classes"] == ["high", "low", "middle"]
+    assert state["found"].startswith("90 rows")
+    assert state["known"] == {"kinds": {"size": "number", "colour": "category", "age": "number"}}
+    assert state["remarks"] == list(result.notes)
+
+
 def test_a_loaded_result_is_the_saved_one(fitted, folder) -> None:
     x, result = fitted
     assert {path.name for path in folder.iterdir()} == set(RUN_FILES)

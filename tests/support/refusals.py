@@ -26,4 +26,7 @@ def check_refusal(error: UserError, setting: str, value: object = ANY, *, rule: 
     """Assert that an error is about this setting and value, and that its message is one line."""
     assert (error.setting, error.value) == (setting, value), str(error)
     assert rule in error.rule, str(error)
+    assert error.given or setting.rpartition(".")[2] in error.rule or str(error.value) in error.rule, (
+        "no place is named"
+    )
     assert "\n" not in str(error)

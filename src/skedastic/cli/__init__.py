@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from skedastic.errors import Interrupted, UserError, unknown
+from skedastic.errors import Interrupted, UserError, shortened, unknown
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.version import __version__
 
@@ -79,8 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        shown = str(error.filename)
-        _stop(f"{shown[:200]}{'…' * (len(shown) > 200)}: {error.strerror}; name another file or folder", 2)
+        _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
 
 
 def _stop(message: str, status: int) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin
@@ -155,7 +156,8 @@ def plain(value: Any) -> Any:
     if type(value) is dict:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Real) and not isinstance(value, (Integral, float)):
-        return float(value)  # a fraction
+        with suppress(OverflowError):
+            return float(value)  # a fraction
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item")
     return value.item() if is_scalar else value
 

@@ -44,7 +44,10 @@ class Cosine(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map features [..., d] to logits [..., C] in ±scale, in single precision: half has no norm of zeros."""
+        """Map features [..., d] to logits [..., C] in ±scale, in single precision.
+
+        In half precision a row of zeros has no usable norm.
+        """
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.weight.dtype)
             return self.scale * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight))

@@ -32,7 +32,7 @@ def single(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def check_scale(lam: float, setting: str = "lam", given: str = "") -> None:
+def check_scale(lam: float, setting: str = "lam", given: str | None = None) -> None:
     """Refuse a λ that is no scale: 0, or not a number. ±inf is plain training.
 
     Parameters

@@ -81,7 +81,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
     decay: float = setting(0.997, "α, how much of the averaged weights stays; 0.997 is usual", "[0, 1)")
     ramp: float = setting(
         0.5,
-        "how long it takes to rise to its full value: a fraction of the epochs if below 1, else epochs; 0 is at once",
+        "how long α takes to rise to its full value: a fraction of the epochs if below 1, else epochs; 0 is at once",
         "[0, inf)",
     )
     lam_ramp: float = setting(0.0, "the same for λ: 0, or 0.5 as the authors have it for CIFAR-100", "[0, inf)")

@@ -159,7 +159,7 @@ class HAR(OneNetwork[HARState]):
         try:
             _ = self.penalty  # checks the settings that depend on each other
         except UserError as error:
-            raise UserError(error.rule, setting=self.place(error.setting), value=error.value) from None
+            raise error.of(self.place(error.setting)) from None
 
     @property
     def capabilities(self) -> Capabilities:

@@ -41,8 +41,7 @@ from skedastic.core.epochs import epoch_of
 from skedastic.core.replay import buffers_kept
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import single
-from skedastic.errors import UserError
-from skedastic.methods.bases.card import CLASSIFICATION, MIXED, NEEDS_REFERENCE, REFERENCE, Capabilities, Card
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, REFERENCE, Capabilities, Card, without_reference
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
 from skedastic.methods.bases.method import MakeNet
 from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
@@ -128,7 +127,7 @@ class MentorNet(Reweighting[MentorState]):
         if not self._refined:
             return super().streams(task)
         if task.reference is None:
-            raise UserError(NEEDS_REFERENCE, setting="reference", given=f"{self.card.name}(curriculum=refined)")
+            raise without_reference(f"{self.card.name}(curriculum=refined)")
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def init(self, task: Task, make_net: MakeNet) -> MentorState:

@@ -88,7 +88,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     data = open_data(replace(config, seed=config.first_seed))
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
-        raise UserError(rule, setting="test", value="none", given="test=none")
+        raise UserError(rule, setting="test", value="none")
     if config.methods == (ALL,):
         config = with_all_methods(config, data)
     check_focus(config, data.test)
@@ -120,7 +120,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     """
     if config.estimate.kind is None:
         rule = "leaves nothing to do; use cross-fit or paper"
-        raise UserError(rule, setting="estimate.kind", value="none", given="estimate.kind=none")
+        raise UserError(rule, setting="estimate.kind", value="none")
     data = open_data(replace(config, test=Nothing()))
     make_net = network(config, data)
     check(config, data, [ERM()], make_net, tell)

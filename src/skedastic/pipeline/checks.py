@@ -8,7 +8,7 @@ import torch
 
 from skedastic.data import Dataset
 from skedastic.errors import UserError, unknown
-from skedastic.methods.bases.card import GROUP_STATS, NEEDS_REFERENCE, REFERENCE
+from skedastic.methods.bases.card import GROUP_STATS, REFERENCE, without_reference
 from skedastic.methods.bases.method import Method
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
@@ -19,22 +19,21 @@ def check_estimate(config: Config, methods: Sequence[Method]) -> None:
     for method in methods:
         if config.estimate.kind is None and GROUP_STATS in method.capabilities.needs:
             rule = f"{method.card.name} needs each group's noise; use cross-fit or paper"
-            raise UserError(rule, setting="estimate.kind", value="none", given="estimate.kind=none")
+            raise UserError(rule, setting="estimate.kind", value="none")
 
 
 def check_annotators(config: Config, data: Data) -> None:
     """Raise UserError where the noise is to be estimated from annotators, and the data names none."""
     if config.estimate.kind == "annotators" and data.train.disagreement is None:
         rule = "there are none; name their columns with --annotators"
-        raise UserError(rule, setting="estimate.kind", value="annotators", given="estimate.kind=annotators")
+        raise UserError(rule, setting="estimate.kind", value="annotators")
 
 
 def check_reference(data: Data, methods: Sequence[Method]) -> None:
     """Raise UserError where a method learns from trusted examples, and there are none."""
     for method in methods:
         if data.reference is None and REFERENCE in method.capabilities.needs:
-            rule = f"{method.card.name} {NEEDS_REFERENCE}"
-            raise UserError(rule, setting="reference", given="")
+            raise without_reference(method.card.name)
 
 
 def check_focus(config: Config, test: Dataset) -> None:
@@ -46,4 +45,4 @@ def check_focus(config: Config, test: Dataset) -> None:
     if len(ids) and not torch.isin(test.group, ids).any():
         named = ",".join(config.focus)
         rule = "the test set has no example of it; name other groups"
-        raise UserError(rule, setting="focus", value=named, given=f"focus={named}")
+        raise UserError(rule, setting="focus", value=named)

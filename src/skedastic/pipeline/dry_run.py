@@ -64,15 +64,12 @@ def dry_run(
 def _first_batch(method: Method, task: Task, dataset: Dataset, training: TrainingConfig) -> Batch:
     """Return the smallest batch that the method takes."""
     least = method.least_batch(task)
-    if min(training.batch_size, len(dataset)) < least:
-        setting = "train.batch_size" if training.batch_size < least else "the number of training examples"
-        size = min(training.batch_size, len(dataset))
-        raise UserError(
-            f"{method.card.name} needs batches of at least {least}, one example for each class; "
-            "better several times as many",
-            setting=setting,
-            value=size,
-        )
+    size = min(training.batch_size, len(dataset))
+    if size < least:
+        given = None if training.batch_size < least else f"{size} training examples"
+        rule = f"{method.card.name} needs batches of at least {least}, one example for each class; "
+        rule += "better several times as many"
+        raise UserError(rule, setting="train.batch_size", value=size, given=given)
     rows = torch.arange(least)
     loader = Loader(
         dataset.subset(rows), batch_size=training.batch_size, least=least, augment=training.augment, workers=0
@@ -102,10 +99,10 @@ def _check_fresh(make_net: MakeNet) -> None:
     net = make_net()
     if not isinstance(net, nn.Module):
         kind = type(net).__name__
-        raise UserError(WAY_OUT, setting="model()", value=kind, given=f"model() gives a {kind}, and no torch.nn.Module")
+        raise UserError(WAY_OUT, setting="model", value=kind, given=f"model() gives a {kind}, and no torch.nn.Module")
     if net is make_net():
         given = "model() gives the same network twice, so that what it learned would leak"
-        raise UserError(WAY_OUT, setting="model()", value="the same network", given=given)
+        raise UserError(WAY_OUT, setting="model", given=given)
 
 
 def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:

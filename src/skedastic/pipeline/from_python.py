@@ -141,10 +141,6 @@ def fit(
     if y is None and not named and not (is_frame(source) and (target is not None or annotators)):
         rule = "fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…"
         raise UserError(rule, setting="y", given="")
-    if y is not None:
-        columns = {"target": target, "image": image, "image_size": image_size, "annotators": annotators}
-        columns |= {"split": split, "group_by": group_by, "truth": truth}
-        _check_no_columns(columns)
     if not isinstance(method, (str, Method)):
         rule = "must be a method, such as sk.HAR(strength=0.1), or the name of a preset"
         raise UserError(rule, setting="method", value=method)
@@ -189,18 +185,14 @@ def fit(
     if y is None:
         opened = open_source(source, **config.column_roles)
     else:
-        said = {name: value for name, value in config.column_roles.items() if name in OF_FRAMES}
+        said = {name: value for name, value in config.column_roles.items() if value not in (None, ())}
+        for name in said.keys() - {*OF_FRAMES, "groups"}:
+            rule = "is for a file, or for a frame without y; leave it out, or name the column of y as target"
+            raise UserError(rule, setting=name, value=said[name])
+        said = {name: value for name, value in said.items() if name in OF_FRAMES}
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return fit_data(config, data, method, own_net, progress, checkpoints)
-
-
-def _check_no_columns(columns: Mapping[str, Any]) -> None:
-    """Raise UserError for a setting of the columns of a file or a frame, where the labels are given as `y`."""
-    for name, value in columns.items():
-        if value is not None and len(str(value)) > 0 and value != ():
-            rule = "is for a file, or for a frame without y; leave it out, or leave y out and name its column as target"
-            raise UserError(rule, setting=name, value=value)
 
 
 def _apart(name: str, given: Any) -> DataApart:

@@ -86,8 +86,7 @@ def _one_line(path: Path, *needed: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        said = error.setting == str(path) or error.setting.startswith((f"{path}/", f"{path},"))
-        raise (error if said else error.at(str(path))) from None
+        raise error.at(str(path)) from None
     except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         rule = f"the run folder is damaged ({type(error).__name__}: {reason}); restore it, or fit again"

@@ -18,6 +18,7 @@ from skedastic.errors import UserError
 from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.report.content import LabelIssue
 from skedastic.runs.summary import RunSummary
+from skedastic.settings.config import Config
 from skedastic.settings.methods import the_method
 from skedastic.settings.reading import read, to_toml
 
@@ -90,7 +91,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     UserError, OSError, LookupError, TypeError, ValueError, AttributeError
         A file is damaged, or is not there.
     """
-    config = read(folder / "config.toml", {})
+    config = _config(folder)
     stats, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
     predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
     strengths = state["strengths"]
@@ -118,6 +119,14 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         notes=tuple(state["notes"]),
         environment=state["environment"],
     )
+
+
+def _config(folder: Path) -> Config:
+    path = folder / "config.toml"
+    try:
+        return read(path, {})
+    except UserError as error:
+        raise error.of(path.name) if error.setting == str(path) else error.at(path.name) from None
 
 
 def _group_stats(stats: dict[str, Any]) -> GroupStats:

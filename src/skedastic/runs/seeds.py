@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from skedastic.configurable.kinds import Range, fits
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.report.content import LabelIssue
@@ -16,6 +17,8 @@ from skedastic.runs.summary import RunSummary
 from skedastic.runtime.processes import mapped
 from skedastic.settings.config import Config
 from skedastic.training.loop import Progress
+
+NOT_NEGATIVE = Range.parse("[0, inf)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +101,9 @@ class SeedOutcome:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise UserError for a number of seeds at a time that is negative."""
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
-        raise UserError("must be at least 1, or 0 for one for each core", setting="jobs", value=jobs)
+    """Raise UserError where the number of seeds at a time is no whole number of at least 0."""
+    if not fits(int, jobs, NOT_NEGATIVE):
+        raise UserError("must be a whole number of at least 1, or 0 for one for each core", setting="jobs", value=jobs)
 
 
 def run_seeds(
@@ -130,9 +133,8 @@ def run_seeds(
     Raises
     ------
     UserError
-        A seed raised it, or `jobs` is negative.
+        A seed raised it.
     """
-    check_jobs(jobs)
     configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
     at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), config.seeds)
     outcomes: list[SeedOutcome] = []

@@ -67,7 +67,7 @@ def _placed(error: UserError, cls: type[Any], where: str) -> UserError:
     own = cls.place("") if issubclass(cls, Configurable) else ""
     if not where or not own or not error.setting.startswith(own):
         return error
-    return UserError(error.rule, setting=f"{where}.{error.setting.removeprefix(own)}", value=error.value)
+    return error.of(f"{where}.{error.setting.removeprefix(own)}")
 
 
 def convert(hint: Any, value: Any, place: str) -> Any:
@@ -95,8 +95,8 @@ def convert(hint: Any, value: Any, place: str) -> Any:
         if hint is kind and isinstance(value, number) and not isinstance(value, bool):
             try:
                 return kind(value)
-            except (OverflowError, ValueError):  # more digits than a float, or than Python writes
-                raise _WrongType(f"must be {expected(hint)} of fewer digits", setting=place, value="…") from None
+            except (OverflowError, ValueError):  # more digits than a float has, or than Python writes
+                break
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {key: v if inner[1] is Any else convert(inner[1], v, f"{place}.{key}") for key, v in value.items()}
     if isinstance(value, origin or hint) and not (hint in (int, float) and isinstance(value, bool)):

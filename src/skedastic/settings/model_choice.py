@@ -30,11 +30,9 @@ class ModelChoice(Written):
         name = table.get("name", "auto")
         if not isinstance(name, str):
             raise UserError("must be text, the name of a model", setting=f"{place}.name", value=name)
-        return (
-            OwnModel()
-            if name == OWN
-            else NamedModel(name, {k: plain_value(v) for k, v in table.items() if k != "name"})
-        )
+        if name == OWN:
+            return OwnModel()
+        return NamedModel(name, {k: plain_value(v) for k, v in table.items() if k != "name"})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.targets.target import Target
+from skedastic.errors import UserError
 from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
@@ -69,8 +70,17 @@ class Trained:
             n examples.
         batch_size : int
             Examples in a forward pass.
+
+        Raises
+        ------
+        UserError
+            A prediction is not finite: training has diverged, be it in its last step.
         """
-        return self._in_batches(self._predict, x, batch_size)
+        predicted = self._in_batches(self._predict, x, batch_size)
+        if not predicted.isfinite().all():
+            rule = "its predictions are not finite; lower the learning rate (train.lr)"
+            raise UserError(rule, setting="train.lr", given=f"training {self.method.card.name} has diverged")
+        return predicted
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
         device = next(chain(self.state.parameters(), self.state.buffers())).device

@@ -36,18 +36,15 @@ class Roles(ColumnSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         given: dict[str, ColumnKind] = {}
-        kinds: tuple[tuple[ColumnKind, Sequence[str]], ...] = (
-            ("text", self.text),
-            ("number", self.numeric),
-            ("category", self.categorical),
-        )
-        for kind, names in kinds:
-            for name in names:
+        kinds: dict[str, ColumnKind] = {"text": "text", "numeric": "number", "categorical": "category"}
+        for setting, kind in kinds.items():
+            for name in getattr(self, setting):
                 own, other = NOUNS[kind][0], NOUNS[given.setdefault(name, kind)][0]
-                other = "ignored" if name in self.ignore else other
-                if other != own:  # the noun is the setting's name too
+                if name in self.ignore:
+                    other = "ignored"
+                if other != own:
                     rule = f"column {name!r} can't be {own} and {other} at once; name it once"
-                    raise UserError(rule, setting=own, value=name, given=f"--{own} {name}")
+                    raise UserError(rule, setting=setting, value=name, given=f"--{setting} {name}")
         object.__setattr__(self, "given", given)
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from skedastic.errors import UserError
+
 CLASSIFICATION = frozenset({"classification"})
 ANY_TASK = frozenset({"classification", "regression"})
 
@@ -15,6 +17,12 @@ NEEDS_REFERENCE = (
     "learns from a reference set, trusted examples beside the training set, and there is none: name a file with "
     "--reference, or a share of the training rows to set apart, such as --reference 0.05"
 )
+
+
+def without_reference(name: str) -> UserError:
+    """Return the error for a method, by its name, that has no reference set to learn from."""
+    return UserError(f"{name} {NEEDS_REFERENCE}", setting="reference", given="")
+
 
 LAST_LAYER = "a last nn.Linear"
 IMAGES = "images"

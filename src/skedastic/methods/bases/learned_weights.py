@@ -21,8 +21,7 @@ from skedastic.core.lookahead import products, run_with
 from skedastic.core.replay import RandomState, replay
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.core.tilted import effective_size
-from skedastic.errors import UserError
-from skedastic.methods.bases.card import NEEDS_REFERENCE, REFERENCE
+from skedastic.methods.bases.card import REFERENCE, without_reference
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.one_network import N, OneNetwork
 from skedastic.methods.bases.step import Batch, Clock, Logs, Out, State, Step, accuracy, outputs
@@ -104,7 +103,7 @@ class LearnedWeights(OneNetwork[N]):
     def streams(self, task: Task) -> dict[str, Sampler]:
         """Return the sampler, and that of the reference set. Raises UserError where there is none."""
         if task.reference is None:
-            raise UserError(NEEDS_REFERENCE, setting="reference", given=self.card.name)
+            raise without_reference(self.card.name)
         return {**super().streams(task), REFERENCE: Shuffle()}
 
     def batch_shares(self) -> Mapping[str, float]:
