@@ -194,7 +194,7 @@ def test_there_must_be_a_reference_set(name) -> None:
     method = make_method(name, {})
     with refused("reference", rule="learns from a reference set") as caught:
         train(method, dataset(), smooth_float, TRAINING, task=make_task(dataset()))
-    assert str(caught.value).startswith(f"{name}: ")
+    assert str(caught.value).startswith(f"{name} ")
     assert REFERENCE in method.capabilities.needs
 
 

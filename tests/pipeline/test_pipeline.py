@@ -150,8 +150,8 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
     ({"method": sk.HAR(taps=("bn*",))}, "taps", "bn*", "matches no module"),
     ({"model": "mpl"}, "model", "mpl", "did you mean 'mlp'?"),
     ({"model": own()}, "model", "Sequential", "give a function"),
-    ({"model": lambda net=own(): net}, "model()", "the same network", "a fresh network"),  # noqa: B008
-    ({"model": lambda: "net"}, "model()", "str", "a fresh network"),
+    ({"model": lambda net=own(): net}, "model", None, "a fresh network"),  # noqa: B008
+    ({"model": lambda: "net"}, "model", "str", "a fresh network"),
     ({"model": lambda: nn.Linear(5, 3), "method": "erm"}, "model", [2, 4], "cannot be multiplied"),
     ({"model": lambda: nn.Linear(4, 2), "method": "erm"}, "the network's output", [2, 2], "logits [2, 3]"),
     ({"model": lambda: nn.Linear(4, 3)}, "taps", None, "name the modules with taps="),

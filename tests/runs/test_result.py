@@ -188,7 +188,7 @@ def other_network(folder):
 
 
 WITHOUT = {
-    "config.toml": ("/config.toml", "No such file"),
+    "config.toml": (", config.toml", "No such file"),
     "model.safetensors": ("", "it has no model.safetensors;"),
     "state.json": ("", "it has no state.json;"),
     **{
@@ -247,7 +247,7 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
     ("another stage", edit_state("network", lambda s: s | {"stages": ["none"]}), "", "no stage 'none', only train"),
     ("shown issues of another kind", write("suspects_shown.jsonl", b'{"index": 1}'), "", "TypeError"),
     ("cut table", write("predictions.parquet", b"PAR1"), "", "ArrowInvalid"),
-    ("configuration of another kind", write("config.toml", b"== no TOML"), "/config.toml", "not TOML"),
+    ("configuration of another kind", write("config.toml", b"== no TOML"), ", config.toml", "not TOML"),
     ("unknown method", write("config.toml", b'[method]\nname = "haar"'), ", method", "did you mean 'har'?"),
 ]
 
