@@ -1,7 +1,7 @@
 """A paper's table on data of its own: every method and seed in a process of its own, as many at a time as asked.
 
-    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines lines.jsonl
-    python benchmarks/paper_tables.py show --lines lines.jsonl
+    python benchmarks/paper_tables.py run CONFIG --presets har-table1,har-table1-100 --jobs 16 --lines FILE [--epochs N]
+    python benchmarks/paper_tables.py show --lines FILE
 
 `run` trains what `skedastic compare --preset … --config CONFIG` does, and the noise is estimated for the methods that
 need it. Several processes share one GPU, which a single training of a small network leaves idle. Each outcome is one
@@ -161,7 +161,7 @@ def main() -> None:
     """Run or show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "show"))
-    parser.add_argument("config", nargs="?", help="TOML: source, test, model, budget")
+    parser.add_argument("config", nargs="?", help="TOML: source, test, model, train")
     parser.add_argument("--presets", default="har-table1")
     parser.add_argument("--lines", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Number
 from typing import Any
@@ -50,10 +50,6 @@ class UserError(ValueError):
         """Return the same error with a text at its end, such as a way out."""
         return UserError(f"{self.rule}{way}", setting=self.setting, value=self.value, given=self.given)
 
-    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[Any, ...]]:
-        """Let the error cross from one process to another with its fields."""
-        return _rebuilt, (type(self), self.rule, self.setting, self.value, self.given)
-
 
 def _plain(value: Any) -> Any:
     """Return NumPy's numbers as Python's own, which are shown without their type."""
@@ -74,8 +70,9 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _rebuilt(cls: type[UserError], rule: str, setting: str, value: object, given: str) -> UserError:
-    return cls(rule, setting=setting, value=value, given=given)
+def first_line(error: BaseException, most: int = 160) -> str:
+    """Return the first line of another library's error, or the name of an error that says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:most]
 
 
 class Interrupted(Exception):

@@ -220,8 +220,8 @@ BAD = [
     Bad(f"fit {CSV} --out {'long' * 80}", "--out", "long" * 80, "can't be written"),
     Bad(f"compare {CSV} --out mine --force", "--out", "mine", "did not write"),
 ]
-MISUSED = {  # command lines that click itself refuses, and the option that it names or suggests
-    "fit good.csv good.csv": None,
+MISUSED = {  # command lines that click itself refuses, and the option that it names or suggests, or what it says
+    "fit good.csv good.csv": "Got unexpected extra argument (good.csv)",
     "fit good.csv --target width --bins many": "--bins",
     f"fit {CSV} --limit many": "--limit",
     "fit digits --epcohs 3": "--epochs",

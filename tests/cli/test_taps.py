@@ -14,6 +14,17 @@ from torch import nn
 def lstm():
     return nn.Sequential(nn.Embedding(5, 4), nn.LSTM(4, 6, batch_first=True))
 
+class Silent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    def forward(self, x):
+        raise ValueError
+
+def silent():
+    return Silent()
+
 def number():
     return 3
 
@@ -54,6 +65,7 @@ def test_taps_of_ones_own_network(own, capsys: pytest.CaptureFixture[str]) -> No
         (["{own}:lstn"], "function in {own}", "lstn", "did you mean 'lstm'"),
         (["{own}:number"], "model", "{own}:number", "must return a torch.nn.Module"),
         (["{own}:broken"], "model", "{own}:broken", "KeyError"),
+        (["{own}:silent", "--shape", "3"], "--shape", "3", "ValueError"),
         (["{own}:Nothing"], "taps", None, "neither a normalization layer nor a hidden layer"),
         (["nowhere.py:net"], "model", "nowhere.py:net", "no such file"),
         (["no.such.module:net"], "model", "no.such.module:net", "ModuleNotFoundError"),

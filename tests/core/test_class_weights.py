@@ -21,7 +21,7 @@ from skedastic.methods.har import HAR
 from skedastic.settings.methods import make_method, method_table
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.reference import losses
-from tests.support.methods import dataset, make_net, observed, same, start, task, weights
+from tests.support.methods import long_tail, make_net, observed, same, start, task, weights
 from tests.support.refusals import refused
 
 COUNT = (3, 900, 47, 1, 20000)
@@ -119,7 +119,7 @@ def test_deferred_weights_are_the_same_weights_from_later_on(name) -> None:
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
 def test_a_class_without_examples_has_no_weight_and_is_named(name) -> None:
-    with refused("class_weights", name, rule="of class 'b', so"):
+    with refused("class_weights", name, rule="leave the class out of the data, or the weights (class_weights=none)"):
         weights_named(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
     with refused("class_weights", name, rule="of class 1, 2, so"):
         weights_named(name)(torch.tensor([3, 0, 0]))
@@ -203,12 +203,6 @@ def test_a_weight_that_is_no_number_is_refused(text, weight) -> None:
 
 
 # In training.
-
-
-def long_tail():
-    """38 rows: 20 of a, 12 of b, 6 of c."""
-    rows = torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:12], torch.arange(2, 60, 3)[:6]])
-    return dataset(60).subset(rows.sort().values)
 
 
 def trained(class_weights, **training):

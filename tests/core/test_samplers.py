@@ -12,7 +12,7 @@ from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.settings.methods import make_method, method_table
 from skedastic.training import TrainingConfig, train
-from tests.support.methods import dataset, make_net, net_of, same, task, weights
+from tests.support.methods import dataset, long_tail, make_net, net_of, same, task, weights
 from tests.support.refusals import refused
 
 COUNT = (103, 31, 9, 4)  # of the classes; no share of the 147 rows is a whole number
@@ -180,7 +180,8 @@ def test_a_class_without_rows_is_named_with_the_way_out(name) -> None:
     kind = "group" if name == "group-balanced" else "class"
     more = data._replace(classes=(*data.classes, "zebra"), groups=(*data.groups, "zebra"))
     for ask in (lambda: sampler.check(more), lambda: sampler.order(more, 0, 0, 1)):
-        with refused("sampler", name, rule=f"no training example of {kind} 'zebra' to draw"):
+        rule = f"no training example of {kind} 'zebra' to draw; leave it out of the data, or use sampler=shuffle"
+        with refused("sampler", name, rule=rule):
             ask()
     sampler.check(data)
 
@@ -226,11 +227,6 @@ def test_a_rank_that_there_is_not_is_refused(rank, ranks) -> None:
 
 
 # In training.
-
-
-def long_tail():
-    part = torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:12], torch.arange(2, 60, 3)[:6]])
-    return dataset(60).subset(part.sort().values)
 
 
 SEEN: list[tuple[int, torch.Tensor]] = []

@@ -214,9 +214,9 @@ def test_bad_settings_are_refused(settings, setting, value) -> None:
 def test_a_branch_that_the_network_lacks_is_refused() -> None:
     with refused("bbn.branch", "layer9.*"):
         BBN(branch="layer9.*").init(task(dataset()), deep_net)
-    with refused("bbn.branch", "last-block"):
+    with refused("bbn.branch", "last-block", rule="branch=head"):
         BBN().init(task(dataset()), lambda: nn.Linear(6, 3))
-    with refused("bbn.branch", "last-block"):
+    with refused("bbn.branch", "last-block", rule="branch=head"):
         BBN().init(task(dataset()), lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3)))
     net = BBN(branch="head").init(task(dataset()), lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3))).net
     assert isinstance(net, Branches)

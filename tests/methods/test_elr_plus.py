@@ -13,10 +13,7 @@ from skedastic.settings.methods import make_method
 from tests.reference import elr_plus as literal
 from tests.support.methods import CLOCK, batch_of, dataset, engine_for, make_net, task
 from tests.support.refusals import refused
-
-
-def plain_net():
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+from tests.support.wrappers import plain_net
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])

@@ -384,8 +384,9 @@ def test_code_beside_a_model_is_not_run(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "code.py").write_text(f"from pathlib import Path\nPath({str(ran)!r}).touch()\n")
     described = {"model_type": "own", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
     (tmp_path / "config.json").write_text(json.dumps(described))
-    with refused("model", f"hf:{tmp_path}"):
+    with refused("model", f"hf:{tmp_path}") as caught:
         models.make(f"hf:{tmp_path}", TEXT, 3)
+    assert caught.value.given.endswith("can't be loaded")
     assert not ran.exists()
 
 
@@ -510,7 +511,9 @@ def test_models_that_timm_does_not_have(tmp_path: Path, caplog: pytest.LogCaptur
     refused_model("no weights in safetensors on the hub", f"timm:{by_address}", IMAGE)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"damaged")
-    refused_model("", "timm:test_resnet", IMAGE, checkpoint=str(file))
+    with refused("model", "timm:test_resnet") as caught:
+        models.make("timm:test_resnet", IMAGE, 3, {"checkpoint": str(file)})
+    assert caught.value.given.endswith("can't be made")
     weights = timm.create_model("test_resnet").state_dict()
     save_file({key: value for key, value in weights.items() if "layer4" not in key}, file)
     with refused("model.checkpoint", str(file), rule="has no layer4.0"):

@@ -178,7 +178,7 @@ def test_a_model_that_predicts_no_numbers_is_refused() -> None:
     training = sk.TrainingConfig(epochs=1, lr=1e30)
     for estimate in (sk.Estimation(kind=None), sk.Estimation()):
         for test in (None, 0.3):
-            with refused("train.lr", None, rule="its predictions are not finite"):
+            with refused("train.lr", None, rule="they are not finite"):
                 sk.fit(x, y, method="erm", train=training, estimate=estimate, test=test)
 
 

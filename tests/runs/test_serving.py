@@ -22,25 +22,7 @@ from skedastic.runs.load import load, load_summary
 from skedastic.runs.predict import predict_source
 from tests.support.paths import SOURCE
 from tests.support.refusals import refused
-
-N = 300
-
-
-def frame(seed: int = 0, n: int = N) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 3, n)
-    words = np.array(["dull and slow", "fine as such", "great and quick"])
-    return pd.DataFrame(
-        {
-            "id": np.arange(n) + 1000,
-            "x": np.where(rng.random(n) < 0.05, np.nan, rng.normal(size=n) + y),
-            "city": rng.choice([f"city {i}" for i in range(30)], n),
-            "day": pd.date_range("2020-01-01", periods=n, freq="11D").strftime("%d.%m.%Y"),
-            "said": [f"{words[k]} it was, number {i} of them" for i, k in enumerate(y)],
-            "ward": np.array(["n", "s"])[rng.integers(0, 2, n)],
-            "label": np.array(["low", "mid", "top"])[np.where(rng.random(n) < 0.1, (y + 1) % 3, y)],
-        }
-    )
+from tests.support.tables import frame
 
 
 @pytest.fixture(scope="module")

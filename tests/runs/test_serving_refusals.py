@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import skedastic as sk
-from tests.runs.test_serving import frame
 from tests.support.command_line import refusal, usage_error
 from tests.support.refusals import check_refusal
+from tests.support.tables import frame
 
 RENAMED = ("renamed.csv", "city", "is it 'citty'?), + id, + citty, + label")
 BAD = [  # a command line, the setting and the value that it is refused for, and a few words of the rule

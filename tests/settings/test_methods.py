@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -242,10 +243,13 @@ def test_a_setting_given_in_the_text_and_beside_it_is_refused_from_every_source(
         ("--method absgd(los=ldam)", "setting", "method.los", "did you mean 'method.loss'?"),
         ("--set method.loss=focl(gamma=1)", "loss", "focl", "did you mean 'focal'?"),
         ("--method absgd(lam=5) --set method.lam=3", "method.lam", 3, "given twice"),
+        pytest.param(f"--method absgd(lam={'9' * 5000})", "method", ANY, "too many digits", id="digits"),
     ],
 )
 def test_the_command_line_refuses_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line, setting, value, rule
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    check_refusal(refusal(capsys, "fit", "digits", "--limit", "50", *line.split()), setting, value, rule=rule)
+    check_refusal(
+        refusal(capsys, "fit", "digits", "--limit", "50", *line.split(), alone=True), setting, value, rule=rule
+    )

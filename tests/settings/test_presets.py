@@ -72,7 +72,7 @@ def test_a_comparison_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_an_unknown_table_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    error = refusal(capsys, "compare", "digits", "--preset", "har-tabel1", "--out", tmp_path / "out")
+    error = refusal(capsys, "compare", "digits", "--preset", "har-tabel1", "--out", tmp_path / "out", alone=True)
     check_refusal(error, "preset", "har-tabel1", rule="did you mean 'har-table1'?")
     assert not (tmp_path / "out").exists()
 

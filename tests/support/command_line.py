@@ -39,14 +39,14 @@ def refusal(capsys, *arguments, alone=False):
 def usage_error(capsys, *arguments):
     """Run a command line that click itself refuses: one line, exit status 2.
 
-    Return the option that the error is about, the one that it suggests where none has that name, or None.
+    Return the option that the error is about, the one that it suggests where none has that name, or what it says.
     """
     error, captured = _stopped(capsys, arguments)
     assert isinstance(error, click.UsageError), captured.err
     assert (captured.out, captured.err.count("\n")) == ("", 1), captured.err
     if isinstance(error, click.NoSuchOption):
         return error.possibilities[0]
-    return error.param.opts[0] if isinstance(error, click.BadParameter) else None
+    return error.param.opts[0] if isinstance(error, click.BadParameter) else error.message
 
 
 def _stopped(capsys, arguments):

@@ -50,6 +50,12 @@ def dataset(n: int = 50, kind: str = "classification", first: int = 0) -> Datase
     return Dataset(y=real, target=Numbers().fit(real), **parts)
 
 
+def long_tail():
+    """Return 38 rows: 20 of a, 12 of b, 6 of c."""
+    rows = torch.cat([torch.arange(0, 60, 3), torch.arange(1, 60, 3)[:12], torch.arange(2, 60, 3)[:6]])
+    return dataset(60).subset(rows.sort().values)
+
+
 def task(data: Dataset) -> Task:
     count = torch.bincount(data.group)
     noise = torch.tensor([0.1, 0.3, 0.2])

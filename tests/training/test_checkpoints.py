@@ -252,7 +252,7 @@ def test_bad_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line, setting, value, rule
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    check_refusal(refusal(capsys, *line.split()), setting, value, rule=rule)
+    check_refusal(refusal(capsys, *line.split(), alone=True), setting, value, rule=rule)
     assert not os.listdir(tmp_path)
 
 

@@ -41,11 +41,5 @@ def over_seeds(row: dict[str, Any] | None, metric: Metric, signed: bool = False)
     """Return a mean over seeds, or with `signed` a difference, ± half of its interval."""
     if row is None:
         return ""
-    if signed:
-        mean = metric.difference(row["mean"])
-    else:
-        mean = f"{row['mean'] * 100:.1f}" if metric.percent else metric.text(row["mean"])
-    if row["low"] is None:
-        return mean
-    half = row["high"] - row["mean"]
-    return f"{mean} ± {f'{half * 100:.1f}' if metric.percent else to_digits(half, 3)}"
+    mean = metric.difference(row["mean"]) if signed else metric.bare(row["mean"], 4)
+    return mean if row["low"] is None else f"{mean} ± {metric.bare(row['high'] - row['mean'], 3)}"

@@ -54,7 +54,7 @@ def show_groups(summary: RunSummary) -> None:
 def left_out(groups: int) -> None:
     """Print the number of groups that have no row."""
     if groups > console.MOST_GROUPS:
-        console.say(f"… and {groups - console.MOST_GROUPS} more groups: see the report")
+        console.say(f"… and {groups - console.MOST_GROUPS} more groups")
 
 
 def rank_correlation(stats: GroupStats | None, other: Sequence[float | None] | None, name: str = "true noise") -> None:

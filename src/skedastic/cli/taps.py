@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from skedastic.cli import console
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 
 
 @click.command()
@@ -64,7 +64,7 @@ def _tapped(net: Any, modules: dict[str, Any], shape: tuple[int, ...]) -> list[A
         try:
             _, trace = record(net.eval(), x, modules, strength=torch.ones(2))
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             continue
         trace.layouts(2)
         return [place.tap for place in trace.places]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from skedastic.data.sources.arrays import wrong_shape
 from skedastic.data.sources.names import shown_name
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
 COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss for a photograph
@@ -214,7 +214,7 @@ def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
         try:
             data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
         except (OSError, datasets.exceptions.DatasetsError) as error:
-            reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:100]
+            reason = first_line(error.__cause__ or error, 100)
             rule = (
                 f"the images can't be mapped from the cache of the package datasets ({reason}); set HF_HOME to a "
                 "folder that can be written, with room for a copy of the file"
@@ -254,7 +254,7 @@ def open_image(encoded: bytes | None, name: str) -> Iterator[Image]:
     except UserError:
         raise
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = first_line(error, 100)
         raise UserError(f"the image can't be decoded ({reason}); mend or remove it", setting=name) from None
 
 

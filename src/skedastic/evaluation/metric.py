@@ -61,7 +61,7 @@ class Metric:
         value : float or None
             The value; None where it is not known.
         """
-        return ABSENT if value is None or not math.isfinite(value) else self._bare(value, 4) + self.unit
+        return ABSENT if value is None or not math.isfinite(value) else self.bare(value, 4) + self.unit
 
     def difference(self, value: float | None) -> str:
         """Return a difference of values, signed: rates in percentage points.
@@ -73,7 +73,7 @@ class Metric:
         """
         if value is None or not math.isfinite(value):
             return ABSENT
-        size = self._bare(abs(value), 3)
+        size = self.bare(abs(value), 3)
         return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
 
     def span(self, interval: Interval, signed: bool = False) -> str:
@@ -90,7 +90,7 @@ class Metric:
             return ""
         if signed:
             return f"{self.difference(interval.low)} to {self.difference(interval.high)}"
-        return f"{self._bare(interval.low, 3)}–{self._bare(interval.high, 3)}"
+        return f"{self.bare(interval.low, 3)}–{self.bare(interval.high, 3)}"
 
     def with_span(self, interval: Interval) -> str:
         """Return a value and its interval in one line.
@@ -112,7 +112,16 @@ class Metric:
         """
         return value if self.percent else value**0.5
 
-    def _bare(self, value: float, digits: int) -> str:
+    def bare(self, value: float, digits: int) -> str:
+        """Return a value without its unit: rates in percent.
+
+        Parameters
+        ----------
+        value : float
+            The value.
+        digits : int
+            Digits that are shown of a value that is no rate.
+        """
         return f"{100 * value:.1f}" if self.percent else to_digits(value, digits)
 
 

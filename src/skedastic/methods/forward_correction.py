@@ -30,7 +30,7 @@ from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
-from skedastic.methods.bases.step import Clock, Logs, Objective, Step, evaluating
+from skedastic.methods.bases.step import Clock, Logs, evaluating
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 
@@ -158,10 +158,6 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
         """Return −log (T' p)_y, [B]; of soft labels their mean."""
         log_q = corrected(logits, state.transition)
         return -(y * log_q).sum(1) if y.dim() == 2 else F.nll_loss(log_q, y, reduction="none")
-
-    def objective(self, step: Step[CorrectedState]) -> Objective:
-        """Return the mean of the corrected losses."""
-        return Objective(self.weighted(step).mean(), step.out.extra.detach())
 
 
 def hand_on(state: CorrectedState, task: Task) -> Task:

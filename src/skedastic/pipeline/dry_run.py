@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.data import Dataset, Loader
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.card import REAL_INPUTS
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.step import Batch, Clock, State
@@ -109,7 +109,7 @@ def _predict(method: Method, state: State, task: Task, x: Tensor) -> None:
     try:
         logits = method.predict(state, x)
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         shape = list(x.shape)
         given = f"the network can't read x of shape {shape}"
         raise UserError(reason, setting="model", value=shape, given=given) from None
@@ -164,7 +164,7 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         name = method.card.name
         raise UserError(reason, setting="method", value=name, given=f"{name} can't train this network") from None
 

@@ -186,10 +186,10 @@ def fit(
         opened = open_source(source, **config.column_roles)
     else:
         said = {name: value for name, value in config.column_roles.items() if value not in (None, ())}
-        for name in said.keys() - {*OF_FRAMES, "groups"}:
-            rule = "is for a file, or for a frame without y; leave it out, or name the column of y as target"
-            raise UserError(rule, setting=name, value=said[name])
-        said = {name: value for name, value in said.items() if name in OF_FRAMES}
+        for name, value in said.items():
+            if name not in OF_FRAMES:
+                rule = "is for a file, or for a frame without y; leave it out, or name the column of y as target"
+                raise UserError(rule, setting=name, value=value)
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
     return fit_data(config, data, method, own_net, progress, checkpoints)

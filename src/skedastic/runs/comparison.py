@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from skedastic.report.html import render
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.folder import written
 from skedastic.runs.reports import comparison_report
+from skedastic.runs.saved_summary import write_json, write_lines
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.reading import to_toml
 
@@ -41,13 +42,12 @@ class Comparison(ComparisonSummary):
         """
         with written(folder, force) as new:
             (new / "config.toml").write_text(to_toml(self.config), "utf-8")
-            (new / "compare.json").write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", "utf-8")
-            lines = [json.dumps(_figures(outcome)) + "\n" for outcome in self.outcomes]
-            (new / "seeds.jsonl").write_text("".join(lines), "utf-8")
+            write_json(new / "compare.json", self.to_dict())
+            write_lines(new / "seeds.jsonl", [_figures(outcome) for outcome in self.outcomes])
             (new / "report.html").write_text(render(comparison_report(self)), "utf-8")
 
 
-def _figures(outcome: SeedOutcome) -> dict[str, object]:
+def _figures(outcome: SeedOutcome) -> dict[str, Any]:
     """Return the line of a seed in `seeds.jsonl`."""
     return {
         "seed": outcome.seed,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from skedastic.evaluation.intervals import Interval
-from skedastic.evaluation.metric import to_digits
 from skedastic.report.content import GroupRow, Report
 from skedastic.runs.reports import fit_report
 from skedastic.runs.summary import RunSummary
@@ -33,7 +32,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
         _figures(report),
         *[f"- {note}" for note in report.notes],
         "## Use",
-        _use(summary, folder),
+        _use(folder),
         "## Limits",
         *_limits(summary),
         f"Trained with {', '.join(f'{name} {value}' for name, value in report.environment.items())}.",
@@ -106,14 +105,12 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
 
 
 def _written(interval: Interval, report: Report) -> str:
-    if not report.metric.percent:
-        between = f" ({to_digits(interval.low, 3)} to {to_digits(interval.high, 3)})" if interval.known else ""
-        return report.metric.text(interval.mean) + between
-    between = f" ({interval.low * 100:.1f} to {interval.high * 100:.1f})" if interval.known else ""
-    return f"{interval.mean * 100:.1f} %{between}"
+    metric = report.metric
+    between = f" ({metric.bare(interval.low, 3)} to {metric.bare(interval.high, 3)})" if interval.known else ""
+    return metric.text(interval.mean) + between
 
 
-def _use(summary: RunSummary, folder: Path) -> str:
+def _use(folder: Path) -> str:
     lines = [
         "```python",
         "import skedastic as sk",

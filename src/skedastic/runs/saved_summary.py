@@ -41,10 +41,10 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     stats, issues = summary.group_stats, summary.label_issues
     write_json(folder / "group_stats.json", None if stats is None else stats.to_dict())
     write_json(folder / "metrics.json", None if summary.metrics is None else summary.metrics.to_dict())
-    _write_lines(folder / "history.jsonl", summary.history)
+    write_lines(folder / "history.jsonl", summary.history)
     summary.predictions.to_parquet(folder / "predictions.parquet", index=False)
     (pd.DataFrame() if issues is None else issues).to_parquet(folder / "suspects.parquet", index=False)
-    _write_lines(folder / "suspects_shown.jsonl", [asdict(issue) for issue in summary.shown_issues])
+    write_lines(folder / "suspects_shown.jsonl", [asdict(issue) for issue in summary.shown_issues])
     return {
         "kind": summary.kind,
         "schema": summary.schema.to_json(),
@@ -141,7 +141,8 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write plain values as JSON, an object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,16 +57,25 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
     mean = difference["mean"] * 100
     size = f"{abs(mean):.1f} points {'better' if mean > 0 else 'worse'} than"
     words = f"{name} is {size if abs(mean) >= 0.05 else 'as good as'} {base} {where}"
+    own, other = (f"{np.mean(values[m][part]):.1%}" for m in (name, base))
+    return f"{words}{_details(comparison, difference, own, other)}."
+
+
+def _details(comparison: ComparisonSummary, difference: Mapping[str, Any], own: str, other: str) -> str:
+    """Return the interval of a difference, both figures, and the difference on the other groups."""
+    metric, values = comparison.metric, comparison.values
+    words = ""
     if difference["low"] is not None:
         low, high = difference["low"], difference["high"]
         chance = ", so it may be chance" if low <= 0 <= high else ""
-        ends = " to ".join(map(comparison.metric.difference, (low, high)))
-        words += f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
-    words += f": {np.mean(values[name][part]):.1%} against {np.mean(values[base][part]):.1%}"
+        ends = f"{metric.difference(low)} to {metric.difference(high)}"
+        words = f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
+    words += f": {own} against {other}"
+    name, base = comparison.methods[-1], comparison.methods[0]
     if comparison.focus and values[name]["rest"]:
         rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {comparison.metric.difference(rest['mean'])}"
-    return words + "."
+        words += f"; on the other groups {metric.difference(rest['mean'])}"
+    return words
 
 
 def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str:
@@ -80,16 +90,7 @@ def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str
     size = f"{metric.text(abs(difference['mean']))} {'lower' if difference['mean'] < 0 else 'higher'} than"
     same = abs(difference["mean"]) < 5e-4 * other
     words = f"The error of {name} is {'the same as' if same else size} that of {base} {where}"
-    if difference["low"] is not None:
-        low, high = difference["low"], difference["high"]
-        chance = ", so it may be chance" if low <= 0 <= high else ""
-        ends = f"{metric.difference(low)} to {metric.difference(high)}"
-        words += f" (95 % interval {ends}, {len(comparison.outcomes)} seeds{chance})"
-    words += f": {own} against {metric.text(other)}"
-    if comparison.focus and values[name]["rest"]:
-        rest = paired(values[name]["rest"], values[base]["rest"])
-        words += f"; on the other groups {metric.difference(rest['mean'])}"
-    return words + ". Lower is better."
+    return f"{words}{_details(comparison, difference, own, metric.text(other))}. Lower is better."
 
 
 def group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:

@@ -81,6 +81,12 @@ class _Reader:
             raise self.error(f"{self.rest()!r} begins no value")
         self.kind, self.next, self.at = match.lastgroup, match[match.lastgroup], match.end()
 
+    def number(self, token: str) -> int | float:
+        try:
+            return float(token) if re.search(r"[.eEi]", token) else int(token)
+        except ValueError:  # Python reads no integer of so many digits
+            raise self.error("a number has too many digits") from None
+
     def value(self) -> Any:
         kind, token = self.kind, self.next
         if token is None:
@@ -89,7 +95,7 @@ class _Reader:
         if kind == "text":
             return token[1:-1]
         if kind == "number":
-            return float(token) if re.search(r"[.eEi]", token) else int(token)
+            return self.number(token)
         if token == "[":
             return self.items("[", lambda into: into.append(self.value()), [])
         if token == "{":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.step import Batch
 
 
@@ -36,7 +36,7 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" is a device, and can not do this
     except (RuntimeError, AssertionError) as error:
-        rule = f"can't be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        rule = f"can't be used here ({first_line(error)}); try auto or cpu"
         raise UserError(rule, setting="train.device", value=name) from None
     return device
 

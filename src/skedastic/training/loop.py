@@ -74,12 +74,13 @@ class Trained:
         Raises
         ------
         UserError
-            A prediction is not finite: training has diverged, be it in its last step.
+            A prediction is not finite: training has diverged, be it in its last step, or an example lies far outside
+            those of training.
         """
         predicted = self._in_batches(self._predict, x, batch_size)
         if not predicted.isfinite().all():
-            rule = "its predictions are not finite; lower the learning rate (train.lr)"
-            raise UserError(rule, setting="train.lr", given=f"training {self.method.card.name} has diverged")
+            rule = "they are not finite; lower the learning rate (train.lr), or look for values far beyond training's"
+            raise UserError(rule, setting="train.lr", given=f"predictions of {self.method.card.name}")
         return predicted
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:

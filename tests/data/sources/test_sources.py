@@ -274,7 +274,7 @@ def test_roles_by_the_user_go_first(tmp_path: Path) -> None:
     for roles, setting, value, rule in (
         ({"text": ["code"], "numeric": ["code"]}, "numeric", "code", "can't be numeric and text at once"),
         ({"text": ["cod"]}, "t.csv, feature column", "cod", "did you mean 'code'?"),
-        ({"numeric": ["label"]}, "t.csv, feature column", "label", "a feature and the target at once"),
+        ({"numeric": ["label"]}, "t.csv, feature column", "label", "a feature and have another role at once"),
         ({"numeric": ["city"]}, "t.csv, line 2, column 'city'", first, "is not a number"),
         ({"ignore": ["city"], "numeric": ["city"]}, "numeric", "city", "can't be numeric and ignored at once"),
     ):

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skedastic.data.settings import TextSettings
-from skedastic.errors import UserError
+from skedastic.data.tables.columns import encodable
+from skedastic.errors import UserError, first_line
 from skedastic.models.inputs import PADDING
 
 NEEDS_EXTRA = "it needs the package tokenizers; pip install 'skedastic[text]'"
@@ -96,7 +97,7 @@ class TextEncoder:
             self._tokenizer.no_truncation()
         else:
             self._tokenizer.enable_truncation(length)
-        encoded: list[Any] = self._tokenizer.encode_batch([_encodable(t) for t in texts])
+        encoded: list[Any] = self._tokenizer.encode_batch([encodable(t) for t in texts])
         return encoded
 
     def to_json(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def _trained(texts: Sequence[str], settings: TextSettings) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(map(_encodable, texts), trainer)
+    tokenizer.train_from_iterator(map(encodable, texts), trainer)
     return tokenizer
 
 
@@ -132,9 +133,5 @@ def _of_file(path: Path) -> Any:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises bare ones
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = first_line(error, 100)
         raise UserError(f"it is no tokenizer that can be read ({reason})", setting=str(path)) from None
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair has no bytes

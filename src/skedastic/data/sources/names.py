@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from skedastic.errors import UserError, suggestion
+from skedastic.errors import UserError, first_line, suggestion
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")  # endings of tables in files
 ARRAYS = ".npz"
@@ -111,5 +111,5 @@ def readable(path: Path, *errors: type[Exception]) -> Iterator[None]:
     except PermissionError:
         raise UserError("it may not be read (permission denied)", setting=str(path)) from None
     except unreadable as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        reason = first_line(error)
         raise UserError(f"it can't be read as a {path.suffix[1:].lower()} table: {reason}", setting=str(path)) from None

@@ -82,7 +82,7 @@ class Roles(ColumnSettings):
             if name not in table.all_names:
                 raise unknown(role, name, table.all_names).at(table.file)
             if name in self.no_features:
-                rule = f"column {name!r} can't be a feature and the target at once; name it once"
+                rule = f"column {name!r} can't be a feature and have another role at once; name it once"
                 raise UserError(rule, setting=f"{table.file}, {role}", value=name, given=table.file)
 
 
