@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from skedastic.runtime.processes import mapped
+from skedastic.runtime.processes import interrupts_put_off, mapped
 from tests.support.paths import SOURCE
 from tests.support.refusals import refused
 
@@ -70,6 +70,22 @@ def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path)
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
     assert not workers(process.pid)
+
+
+def test_an_interrupt_while_processes_start_counts_once_they_have_started() -> None:
+    print_blocked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    started = []
+
+    def start() -> None:
+        with interrupts_put_off():
+            os.kill(os.getpid(), signal.SIGINT)
+            started.append(subprocess.check_output([sys.executable, "-c", print_blocked], text=True))
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started == ["True\n"], "what was started goes on until this process ends it"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.slow

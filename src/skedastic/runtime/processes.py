@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 import torch
@@ -69,8 +71,10 @@ def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # between two items, since its memory had grown
         try:
-            with _interrupts_ignored():
+            with interrupts_put_off():
                 futures += [pool.submit(run, item) for item in items]
+                while not all(f.running() or f.done() for f in futures[:at_once]):
+                    time.sleep(0.01)  # a pool that ends before it hands the items out ends with a traceback
             yield (future.result() for future in as_completed(futures))
         except BrokenProcessPool:
             rule = "a process died, most likely for want of memory; try fewer jobs, or one"
@@ -86,13 +90,25 @@ def _begin() -> None:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Let processes that start now inherit it: Ctrl-C is for this one, which then ends them."""
+def interrupts_put_off() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: it is for this one, which then ends them.
+
+    They inherit that the signal is blocked. An interrupt within the block counts when the block ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[bool] = []
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    blocked = None
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it would unblock the signal when it starts
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(signal.SIGINT, None)
