@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.columns import coded
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.values import coded
 from skedastic.errors import UserError
 
 TRAIN = ("train", "training")

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from skedastic.data import Classes, Source, open_source
-from skedastic.data.tables.columns import as_names, as_numbers
+from skedastic.data.tables.numbers import as_numbers
+from skedastic.data.tables.values import as_names
 from skedastic.errors import UserError
 from tests.support.paths import SHARED
 from tests.support.refusals import check_refusal

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skedastic.data.tables.columns import as_numbers
+from skedastic.data.tables.numbers import as_numbers
 from skedastic.errors import UserError
 
 

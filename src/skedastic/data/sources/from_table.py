@@ -15,7 +15,7 @@ from skedastic.data.sources import folders
 from skedastic.data.sources.headers import no_target
 from skedastic.data.sources.source import Source, columns_like
 from skedastic.data.split_columns import with_split_columns
-from skedastic.data.tables.columns import column_place
+from skedastic.data.tables.location import column_place
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotators import Annotations, annotator_columns, read_annotators

@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from skedastic.data.images import Bytes
-from skedastic.data.tables.columns import CellLocation, ColumnKind, column_place, is_day_first, kind_of_parsed, parse
+from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
+from skedastic.data.tables.dates import is_day_first
+from skedastic.data.tables.location import CellLocation, column_place
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.errors import unknown
 from skedastic.runtime.allocator import give_back

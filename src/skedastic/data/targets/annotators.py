@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.settings import TaskName
-from skedastic.data.tables.columns import CellLocation, as_numbers, coded, quoted
+from skedastic.data.tables.location import CellLocation, quoted
+from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.values import coded
 from skedastic.data.targets.labels import natural_order, to_ids
 from skedastic.data.targets.regression import holds_measurements
 from skedastic.data.targets.target import TaskKind

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from skedastic.data.sources.files import read_files
 from skedastic.data.sources.source import Source
-from skedastic.data.tables.columns import CellLocation, as_names, as_numbers, quoted
+from skedastic.data.tables.location import CellLocation, quoted
+from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.values import as_names
 from skedastic.data.targets.labels import to_ids
 from skedastic.data.targets.regression import read_numbers
 from skedastic.data.targets.target import Classes, Numbers, Target

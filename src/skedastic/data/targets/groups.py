@@ -26,8 +26,10 @@ from torch import Tensor
 
 from skedastic.data.schema import Schema
 from skedastic.data.sources.files import read_files
-from skedastic.data.tables.columns import CellLocation, as_names, as_numbers, coded
+from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.values import as_names, coded
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import read_groups
 from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers

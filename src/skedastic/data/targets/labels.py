@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import CellLocation, as_numbers, coded
+from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.numbers import as_numbers
+from skedastic.data.tables.values import coded
 from skedastic.data.targets.regression import MOST_NUMBERS, holds_measurements
 from skedastic.errors import UserError, suggestion
 

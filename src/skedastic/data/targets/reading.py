@@ -11,7 +11,8 @@ from torch import Tensor
 
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
-from skedastic.data.tables.columns import CellLocation, is_text
+from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.values import is_text
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
 from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers

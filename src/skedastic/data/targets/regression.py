@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import CellLocation, as_numbers, parse, quoted
+from skedastic.data.tables.columns import parse
+from skedastic.data.tables.location import CellLocation, quoted
+from skedastic.data.tables.numbers import as_numbers
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10

@@ -1,0 +1,59 @@
+"""Dates of a table: which cells are some, and which number is the day."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.api.types import is_datetime64_any_dtype
+
+from skedastic.data.tables.location import CellLocation, wrong_cell
+from skedastic.data.tables.numbers import MISSING_NUMBER
+from skedastic.data.tables.values import coded_texts
+
+DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
+MONTHS = 12
+
+
+def look_like_dates(texts: Sequence[str]) -> bool:
+    """Tell whether most of the texts that are not missing look like dates."""
+    dated = [t for t in texts if t.lower() not in MISSING_NUMBER]
+    return bool(dated) and sum(bool(re.fullmatch(DATE, t)) for t in dated) > len(dated) / 2
+
+
+def is_day_first(column: pd.Series) -> bool:
+    """Tell how dates are written: of 3/4/2024 the month is first unless a cell forbids it, of 3.4.2024 the day is."""
+    if is_datetime64_any_dtype(column.dtype):
+        return False
+    words = pd.Series(coded_texts(column)[1], dtype=object)
+    parts = words.str.extract(r"^(\d{1,2})([-/.])(\d{1,2})[-/.]\d").dropna()
+    if (parts[0].astype(int) > MONTHS).any():
+        return True
+    return bool((parts[1] == ".").any()) and not (parts[2].astype(int) > MONTHS).any()
+
+
+def _read_dates(words: pd.Series, day_first: bool) -> pd.Series:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dates that say themselves which number is the day
+        read = pd.to_datetime(words, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
+    return read.dt.tz_localize(None)
+
+
+def parse_dates(column: pd.Series, place: CellLocation, day_first: bool | None = None) -> pd.Series:
+    """Return dates as datetime64 [n], NaT where missing. Raises UserError for a cell that is no date.
+
+    day_first: whether 3/4 is the third of April; by default the cells tell.
+    """
+    if is_datetime64_any_dtype(column.dtype):
+        return pd.Series(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
+    codes, names = coded_texts(column)
+    words = pd.Series(names, dtype=object)
+    empty = words.str.lower().isin(MISSING_NUMBER)
+    dates = _read_dates(words.mask(empty), is_day_first(column) if day_first is None else day_first)
+    wrong = (dates.isna() & ~empty).to_numpy()[codes]
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise wrong_cell(column, row, place, "is not a date, as the column must hold; mend the cell")
+    return pd.Series(dates.to_numpy("datetime64[us]")[codes])

@@ -1,0 +1,128 @@
+"""Numbers as people write them: a decimal comma, thousands apart, a currency, a percent sign, a unit.
+
+A column is read as such numbers only where all of its cells agree: on the decimal sign, on what stands between
+thousands, and on what stands around the number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Decimal = Literal["auto", "point", "comma"]
+SIGNS: dict[Decimal, str] = {"point": ".", "comma": ","}
+CURRENCY = "$€£¥₹₽₩₪฿₺₴₦₱₫₡₲₵₸₿¢₼₾₮₭"
+CODES = (
+    "USD|EUR|GBP|JPY|CHF|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|BRL|MXN|ARS|CLP|COP|ZAR|KRW|SGD|HKD|"
+    "TWD|TRY|RUB|UAH|ILS|AED|SAR|THB|IDR|MYR|PHP|VND"
+)
+PREFIX = rf"(?:[A-Z]{{1,2}})?[{CURRENCY}]|{CODES}|Rs\.?|Fr\.?|kr\.?"
+SUFFIX = rf"(?:[^\W\d_]|[%‰°²³{CURRENCY}])(?:[^\W\d_]|[%‰°²³/. {CURRENCY}]){{0,14}}"
+AROUND = re.compile(
+    rf"(?P<open>\()?\s*(?P<sign>[+-]?)\s*(?P<prefix>{PREFIX})?\s*(?P<second>[+-]?)\s*"
+    rf"(?P<number>[0-9.,][0-9.,' ]*?)\s*(?P<suffix>{SUFFIX})?\s*(?P<close>\))?"
+)
+ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
+STYLES = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+FIRST = 20  # cells that are tried before all are
+
+
+@dataclass(frozen=True)
+class Dress:
+    """How the numbers of a column are written.
+
+    Parameters
+    ----------
+    decimal : str
+        "." or ",".
+    thousands : str
+        What stands between thousands: nothing, ",", ".", " " or "'".
+    prefix, suffix : str
+        What stands before and after the number, such as a currency and a unit; a cell may lack it.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    prefix: str = ""
+    suffix: str = ""
+
+    @cached_property
+    def _number(self) -> re.Pattern[str]:
+        apart = re.escape(self.thousands)
+        groups = rf"(?:{apart}[0-9]{{2,3}})*" if self.thousands == "," else rf"(?:{apart}[0-9]{{3}})*"  # lakhs too
+        whole = rf"(?:[1-9][0-9]{{0,2}}{groups}{apart}[0-9]{{3}}|[0-9]+)" if self.thousands else "[0-9]+"
+        point = re.escape(self.decimal)
+        return re.compile(rf"{whole}(?:{point}[0-9]*)?|{point}[0-9]+")
+
+    def number(self, text: str) -> float | None:
+        """Return the number that a text writes so; None where it is written otherwise."""
+        parts = AROUND.fullmatch(text.translate(ALIKE))
+        if parts is None or not self._around(parts) or not self._number.fullmatch(parts["number"]):
+            return None
+        plain = parts["number"].replace(self.thousands, "") if self.thousands else parts["number"]
+        value = float(plain.replace(self.decimal, "."))
+        return -value if "-" in (parts["sign"], parts["second"]) or parts["open"] else value
+
+    def numbers(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the numbers of texts [n], NaN where one is written otherwise."""
+        return np.array([np.nan if (v := self.number(t)) is None else v for t in texts], dtype=np.float64)
+
+    def _around(self, parts: re.Match[str]) -> bool:
+        if bool(parts["open"]) != bool(parts["close"]) or (parts["sign"] and (parts["second"] or parts["open"])):
+            return False
+        return (parts["prefix"] or self.prefix) == self.prefix and (parts["suffix"] or self.suffix) == self.suffix
+
+
+PLAIN = Dress()
+
+
+def find_dress(
+    texts: Sequence[str], decimal: Decimal = "auto", comma_likely: bool = False
+) -> tuple[Dress, bool] | None:
+    """Return how all of the texts write numbers, and whether they could be other numbers; None where they don't agree.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Distinct cells that are not missing.
+    decimal : Decimal, optional
+        The decimal sign, where the user says it.
+    comma_likely : bool, optional
+        Whether "1,234" is rather 1.234 than 1234, as in a file whose separator is ";".
+    """
+    around = _agreed(texts)
+    if around is None:
+        return None
+    fitting = [dress for dress in _styles(*around, decimal) if all(dress.number(t) is not None for t in texts)]
+    if not fitting:
+        return None
+    chosen = next((d for d in fitting if d.decimal == ","), fitting[0]) if comma_likely else fitting[0]
+    wrongly = {tuple(d.numbers(texts[:FIRST])) for d in fitting}
+    return chosen, len(wrongly) > 1
+
+
+def _styles(prefix: str, suffix: str, decimal: Decimal) -> Iterator[Dress]:
+    for point, thousands in STYLES:
+        if SIGNS.get(decimal, point) == point:
+            yield Dress(point, thousands, prefix, suffix)
+
+
+def _agreed(texts: Iterable[str]) -> tuple[str, str] | None:
+    """Return what stands before and after the numbers of all texts; None where one has no number or they differ."""
+    prefix = suffix = ""
+    found = False
+    for text in texts:
+        parts = AROUND.fullmatch(text.translate(ALIKE))
+        if parts is None:
+            return None
+        before, after = parts["prefix"] or prefix, parts["suffix"] or suffix
+        if before != (prefix or before) or after != (suffix or after):
+            return None
+        prefix, suffix, found = before, after, True
+    return (prefix, suffix) if found else None
