@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skedastic.data.settings import TextSettings
-from skedastic.data.tables.columns import encodable
+from skedastic.data.tables.values import encodable
 from skedastic.errors import UserError, first_line
 from skedastic.models.inputs import PADDING
 
