@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skedastic.cli import early
+from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, RUN, options
 from skedastic.cli.plain import as_json_values
@@ -31,7 +31,8 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     from skedastic.runs.load import load
 
     result = load(run)
-    show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
+    metrics = evaluate_source(result, source, calibrated, say=lambda note: console.notes((note,)))
+    show_evaluation(result, metrics, as_json)
 
 
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:

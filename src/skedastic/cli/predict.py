@@ -29,6 +29,10 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     from skedastic.runs.predict import predict_source
 
     result = load(run)
+    notes = list[str]()
     with console.progress() as progress:
-        rows = predict_source(result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress)
+        rows = predict_source(
+            result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress, say=notes.append
+        )
+    console.notes(notes)
     console.say(f"{rows:,} rows predicted: {out}")

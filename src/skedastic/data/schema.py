@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
+from skedastic.data.tables.dress import Dress
 from skedastic.data.targets.grouping import Grouping, grouping_from_json
 from skedastic.data.targets.target import Target, target_from_json
 from skedastic.errors import UserError
@@ -26,6 +27,8 @@ class Schema:
         The kind of each feature column of a table; empty where the features are images.
     day_first : mapping of str to bool
         For each column of dates, whether 3/4 is the third of April.
+    dresses : mapping of str to Dress
+        How the numbers of columns are written that are not plain ones.
     images : tuple of int
         (C, H, W) of each image; empty for a table.
     integers : bool
@@ -38,6 +41,7 @@ class Schema:
     grouping: Grouping
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     day_first: Mapping[str, bool] = field(default_factory=dict)
+    dresses: Mapping[str, Dress] = field(default_factory=dict)
     images: tuple[int, ...] = ()
     integers: bool = False
     resized: bool = False
@@ -49,6 +53,7 @@ class Schema:
             "grouping": self.grouping.to_json(),
             "kinds": dict(self.kinds),
             "day_first": dict(self.day_first),
+            "dresses": {name: asdict(dress) for name, dress in self.dresses.items()},
             "images": list(self.images),
             "integers": self.integers,
             "resized": self.resized,
@@ -78,6 +83,7 @@ class Schema:
             grouping=grouping_from_json(state["grouping"]),
             kinds=kinds,
             day_first=dict(state["day_first"]),
+            dresses={name: Dress(**dress) for name, dress in state["dresses"].items()},
             images=tuple(state["images"]),
             integers=bool(state["integers"]),
             resized=bool(state["resized"]),

@@ -9,6 +9,7 @@ from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError
 
 Augment = Literal["auto", "none", "crop-flip"]
+Decimal = Literal["auto", "point", "comma"]
 TaskName = Literal["auto", "classification", "regression"]
 CLUSTER = "cluster:"
 FEWEST_CLUSTERS, MOST_CLUSTERS = 2, 1000
@@ -36,6 +37,9 @@ class ColumnSettings(Configurable):
     text: tuple[str, ...] = setting((), "columns to read as text, whatever they look like")
     numeric: tuple[str, ...] = setting((), "columns to read as numbers, whatever they look like")
     categorical: tuple[str, ...] = setting((), "columns to read as categories, whatever they look like")
+    decimal: Decimal = setting(
+        "auto", "decimal sign of numbers that are text, such as 1.012,50: point or comma; auto is as the cells tell"
+    )
     image: str | None = setting(None, "column of images, or of paths to images")
     image_size: int | None = setting(
         None,

@@ -23,7 +23,7 @@ from skedastic.settings.reading import build_config
 from skedastic.training import TrainingConfig
 from skedastic.training.loop import Progress
 
-OF_FRAMES = ("task", "bins", "text", "numeric", "categorical", "ignore")  # what is said of X where y comes beside it
+OF_FRAMES = ("task", "bins", "text", "numeric", "categorical", "decimal", "ignore")  # said of X where y is beside it
 ColumnNames = str | Sequence[str]  # names, or several in one text by comma
 
 

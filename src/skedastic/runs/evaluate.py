@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from skedastic.data import open_source
 from skedastic.data.dataset import with_clean_labels
+from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.runs.calibration import calibration
+from skedastic.runs.predict import count_unseen
 from skedastic.runs.result import Result
 
 
-def evaluate_source(result: Result, source: str, calibrated: bool = False) -> AnyMetrics:
+def evaluate_source(
+    result: Result, source: str, calibrated: bool = False, say: Callable[[str], None] | None = None
+) -> AnyMetrics:
     """Return the metrics of a trained model on a labelled source.
 
     Parameters
@@ -23,6 +29,8 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> An
         A file, or the name of a built-in set; its columns or images are like those of training, with the target.
     calibrated : bool, optional
         Whether probabilities are at the temperature of the run's test rows.
+    say : callable, optional
+        Is told, a sentence each, what is odd: the categories that training never saw, by column.
 
     Raises
     ------
@@ -35,6 +43,10 @@ def evaluate_source(result: Result, source: str, calibrated: bool = False) -> An
         rule = "it has no groups, and the training data has groups of its own; name them in the source"
         raise UserError(rule, setting=source)
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
+    unseen = UnseenCategories()
+    count_unseen(result, opened.features, unseen)
+    for note in unseen.notes if say is not None else ():
+        say(note)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)
     return evaluate(calibrate(result.trained.predict(test.x)), test, result.train_count)

@@ -5,20 +5,23 @@ Rows are read and written chunk by chunk; the file has a temporary name until it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from torch import Tensor
 
 from skedastic.data.dataset import Features
+from skedastic.data.encoders.rows import RowEncoder
+from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.sources.unlabelled import Chunk, Unlabelled, open_unlabelled
+from skedastic.data.tables.table import Columns
 from skedastic.data.targets.groups import group_columns, group_names
 from skedastic.runs.calibration import Calibrate, calibration
 from skedastic.runs.result import Result
-from skedastic.runs.tables import writing
+from skedastic.runs.tables import names_beside, writing, written_type
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,11 +35,14 @@ def predict_source(
     keep: Sequence[str] = (),
     force: bool = False,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> int:
     """Write the predictions for the rows of a source into a file.
 
     Columns: `row`, from 0; those of `keep`; `predicted`, the most probable label or the number; `group`, where the
-    groups are the source's own, or the cluster of the predicted class; `p_CLASS`, the probability of each class.
+    groups are the source's own, or the cluster of the predicted class; `p_CLASS`, the probability of each class. A
+    column of `keep` that has the name of one of these is written as `source_NAME`. Columns of `keep` have the types
+    that they have in the source.
 
     Parameters
     ----------
@@ -53,6 +59,8 @@ def predict_source(
         Whether to replace the file.
     progress : callable, optional
         Is told the word "predict", the number of rows done, and of all rows.
+    say : callable, optional
+        Is told, a sentence each, what is odd: the categories that training never saw, by column.
 
     Returns
     -------
@@ -66,15 +74,24 @@ def predict_source(
     """
     calibrate = calibration(result, calibrated)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
-    done = 0
-    with writing(out, force) as writer:
+    schema, names = _columns(result, rows, keep)
+    done, unseen = 0, UnseenCategories()
+    with writing(out, force, schema) as writer:
         for chunk in rows.parts():
-            frame = _predicted(result, rows, chunk, done, calibrate, keep)
-            writer.write(frame)
-            done += len(frame)
+            count_unseen(result, chunk.features, unseen)
+            writer.write_table(_predicted(result, rows, chunk, done, calibrate, names, schema))
+            done += len(chunk)
             if progress is not None:
                 progress("predict", done, len(rows))
+    for note in unseen.notes if say is not None else ():
+        say(note)
     return done
+
+
+def count_unseen(result: Result, features: Columns | Tensor | Features, unseen: UnseenCategories) -> None:
+    """Add the categories of some rows that training never saw to `unseen`; images have none."""
+    if isinstance(features, Columns) and isinstance(result.encoder, RowEncoder):
+        result.encoder.count_unseen(features, unseen)
 
 
 def encoded(result: Result, chunk: Chunk) -> Features:
@@ -82,17 +99,46 @@ def encoded(result: Result, chunk: Chunk) -> Features:
     return chunk.features if isinstance(chunk.features, Tensor) else result.encoder.transform(chunk.features)
 
 
+def _columns(result: Result, rows: Unlabelled, keep: Sequence[str]) -> tuple[pa.Schema, dict[str, str]]:
+    """Return the columns of the file and their types, and the name of each column of `keep` among them."""
+    labels = result.target.values(result.target.best(result.target.no_predictions(0)))
+    after = {"predicted": pa.array(labels).type}
+    if _groups(result, rows) or result.clusters is not None:
+        after["group"] = pa.string()
+    after |= dict.fromkeys((f"p_{name}" for name in result.target.classes), pa.float32())
+    names = names_beside(list(dict.fromkeys(keep)), ("row", *after))
+    kept = {new: written_type(rows.kept_type(name)) for name, new in names.items()}
+    return pa.schema({"row": pa.int64()} | kept | after), names
+
+
+def _groups(result: Result, rows: Unlabelled) -> bool:
+    """Whether each row has a group of its own, beside its prediction."""
+    groups = result.roles.groups
+    return groups is not None and bool(rows.beside or not group_columns(groups, ()))
+
+
 def _predicted(
-    result: Result, rows: Unlabelled, chunk: Chunk, first: int, calibrate: Calibrate, keep: Sequence[str]
-) -> pd.DataFrame:
-    x, roles = encoded(result, chunk), result.roles
+    result: Result,
+    rows: Unlabelled,
+    chunk: Chunk,
+    first: int,
+    calibrate: Calibrate,
+    names: Mapping[str, str],
+    schema: pa.Schema,
+) -> pa.Table:
+    x, groups = encoded(result, chunk), result.roles.groups
     predicted = calibrate(result.trained.predict(x))
     target, best, n = result.target, result.target.best(predicted), len(predicted)
-    columns: dict[str, Any] = {"row": range(first, first + n)}
-    columns |= {name: chunk.cells.read(name).to_numpy() for name in keep}
-    columns["predicted"] = target.values(best)
-    if roles.groups is not None and (rows.beside or not group_columns(roles.groups, ())):
-        columns["group"] = group_names(roles.groups, chunk.cells, rows.schema, [str(v) for v in columns["predicted"]])
+    labels = target.values(best)
+    columns: dict[str, Any] = {"row": range(first, first + n), "predicted": labels}
+    columns |= {new: chunk.cells.reader.arrow(name) for name, new in names.items()}
+    if groups is not None and _groups(result, rows):
+        columns["group"] = group_names(groups, chunk.cells, rows.schema, list(map(str, labels)))
     if result.clusters is not None:
         columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, best).numpy()]
-    return pd.DataFrame(columns | target.probability_columns(predicted))
+    columns |= target.probability_columns(predicted)
+    return pa.table([_cells(columns[field.name]).cast(field.type) for field in schema], schema=schema)
+
+
+def _cells(column: Any) -> pa.Array | pa.ChunkedArray:
+    return column if isinstance(column, pa.ChunkedArray) else pa.array(column)

@@ -1,56 +1,81 @@
-"""Frames of rows written as one CSV, Parquet or JSON lines file, whole or not at all."""
+"""Rows written as one CSV, Parquet or JSON lines file, whole or not at all, in types that are known beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
+from skedastic.data.tables.readers import to_arrow
+from skedastic.errors import UserError
 from skedastic.runs.folder import check_new_table, written_file
 
+SOURCE = "source_"  # before the name of a column of the source that has a name of ours
 
-class TableWriter:
-    """Write frames as one table: Parquet, CSV or JSON lines.
+
+class _JsonLines:
+    """Write tables as JSON lines: every digit of a number, null for a missing cell."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def write_table(self, table: pa.Table) -> None:
+        columns = [_json_values(table.column(i)) for i in range(table.num_columns)]
+        for row in zip(*columns, strict=True):
+            cells = dict(zip(table.column_names, row, strict=True))
+            self._file.write(json.dumps(cells, ensure_ascii=False, default=_json_text) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+FORMATS: dict[str, Any] = {".parquet": pq.ParquetWriter, ".csv": arrow_csv.CSVWriter, ".jsonl": _JsonLines}
+
+
+def written_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which cells of an Arrow type are written: declared categories as their values."""
+    if pa.types.is_dictionary(kind):
+        return written_type(kind.value_type)
+    return pa.string() if kind == pa.string_view() else kind
+
+
+def names_beside(names: Sequence[str], ours: Collection[str]) -> dict[str, str]:
+    """Return the name under which each column of a source is written beside our own.
+
+    A column that has a name of ours, such as `row`, is written as `source_row`, so that neither is lost.
 
     Parameters
     ----------
-    path : Path
-        The file to write.
-    ending : str
-        ".parquet", ".csv" or ".jsonl".
+    names : sequence of str
+        The columns of the source.
+    ours : collection of str
+        The columns that are ours.
     """
-
-    def __init__(self, path: Path, ending: str) -> None:
-        self.path, self.ending = path, ending
-        self._open: Any = None
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Write the next rows."""
-        if self.ending == ".jsonl":
-            self._open = self._open or self.path.open("w", encoding="utf-8")
-            frame.to_json(self._open, orient="records", lines=True, force_ascii=False, double_precision=15)
-            return
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        if self._open is None:
-            make = pq.ParquetWriter if self.ending == ".parquet" else arrow_csv.CSVWriter
-            self._open = make(self.path, table.schema)
-        self._open.write_table(table.cast(self._open.schema) if self.ending == ".parquet" else table)
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._open is not None:
-            self._open.close()
+    taken = {*ours, *(n for n in names if n not in ours)}
+    written = dict[str, str]()
+    for name in names:
+        new = name
+        while new in taken and (name in ours or new != name):
+            new = SOURCE + new
+        taken.add(new)
+        written[name] = new
+    return written
 
 
 @contextmanager
-def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
-    """Lend a writer of frames; the file is there only when all frames are written.
+def writing(out: str | Path, force: bool, schema: pa.Schema) -> Iterator[Any]:
+    """Lend a writer, whose `write_table` takes Arrow tables of the schema.
+
+    The file is there only when all of them are written.
 
     Parameters
     ----------
@@ -58,16 +83,22 @@ def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
         The file to write: .csv, .parquet or .jsonl.
     force : bool
         Whether to replace a file that is there.
+    schema : pyarrow.Schema
+        The columns and their types.
 
     Raises
     ------
     UserError
-        The ending is another, the file is there, or it can't be written.
+        The ending is another, the file is there, it can't be written, or CSV can't hold a column.
     """
     path = Path(out)
     check_new_table(path, force)
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    if path.suffix.lower() == ".csv" and nested:
+        rule = f"CSV can't hold the lists of column {nested[0]!r}; write .parquet or .jsonl, or leave the column out"
+        raise UserError(rule, setting="out", value=str(out))
     with written_file(path, force) as temporary:
-        writer = TableWriter(temporary, path.suffix.lower())
+        writer = FORMATS[path.suffix.lower()](temporary, schema)
         try:
             yield writer
         finally:
@@ -76,5 +107,20 @@ def writing(out: str | Path, force: bool) -> Iterator[TableWriter]:
 
 def write_frame(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
     """Write a frame into one file, whole or not at all; parameters and UserError are those of `writing`."""
-    with writing(out, force) as writer:
-        writer.write(frame)
+    columns = {str(name): to_arrow(frame[name]) for name in frame.columns}
+    table = pa.table({name: column.cast(written_type(column.type)) for name, column in columns.items()})
+    with writing(out, force, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _json_values(column: pa.ChunkedArray) -> list[Any]:
+    """Return the cells of a column as json writes them; of float32 no more digits than tell it apart."""
+    if pa.types.is_float32(column.type):
+        return [None if math.isnan(v) else float(str(v)) for v in column.to_numpy().astype(np.float32)]
+    return [None if isinstance(v, float) and math.isnan(v) else v for v in column.to_pylist()]
+
+
+def _json_text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "replace")
+    return str(cell.isoformat() if hasattr(cell, "isoformat") else cell)

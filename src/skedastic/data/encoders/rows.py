@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.numbers import NumberColumn, date_parts, fitted_numbers, rows_of
 from skedastic.data.encoders.text import TextEncoder
+from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
+from skedastic.data.tables.dress import Dress
 from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import check_columns
 from skedastic.data.tables.table import Columns, Table, frame_columns
+from skedastic.data.tables.values import matched
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
@@ -50,6 +53,8 @@ class RowEncoder(Encoder):
         The encoder of their cells, joined.
     dates : mapping of str to bool
         For each column of dates, whether 3/4 is in April.
+    dresses : mapping of str to Dress
+        How the numbers of columns are written that are not plain ones.
     """
 
     numbers: tuple[NumberColumn, ...]
@@ -57,6 +62,7 @@ class RowEncoder(Encoder):
     texts: tuple[str, ...] = ()
     text: TextEncoder | None = None
     dates: Mapping[str, bool] = field(default_factory=dict)
+    dresses: Mapping[str, Dress] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -90,7 +96,7 @@ class RowEncoder(Encoder):
             elif kind == "category":
                 categories[name] = _frequent(rows_of(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
-        encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, dates)
+        encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, dates, columns.dresses)
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
@@ -106,6 +112,7 @@ class RowEncoder(Encoder):
             texts=tuple(fitted["texts"]),
             text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
             dates={name: bool(first) for name, first in fitted["dates"].items()},
+            dresses={name: Dress(**dress) for name, dress in fitted["dresses"].items()},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +124,7 @@ class RowEncoder(Encoder):
             "texts": list(self.texts),
             "text": None if self.text is None else self.text.to_json(),
             "dates": dict(self.dates),
+            "dresses": {name: asdict(dress) for name, dress in self.dresses.items()},
         }
 
     @cached_property
@@ -188,6 +196,20 @@ class RowEncoder(Encoder):
                     else:
                         yield ids + 1
 
+    def count_unseen(self, columns: Columns, unseen: UnseenCategories) -> None:
+        """Add the cells of parsed columns that hold a category which training never saw to `unseen`.
+
+        Parameters
+        ----------
+        columns : Columns
+            The feature columns of some rows.
+        unseen : UnseenCategories
+            What was counted so far.
+        """
+        unseen.rows += len(columns)
+        for name, known in self.categories.items():
+            unseen.add(name, columns[name], known)
+
     def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
         parts = [rows_of(columns, name, rows).tolist() for name in self.texts]
         return parts[0] if len(parts) == 1 else ["\n".join(p for p in row if p) for row in zip(*parts, strict=True)]
@@ -200,7 +222,7 @@ class RowEncoder(Encoder):
         """
         table = Table("X", FrameReader(self.as_frame(X)))
         check_columns(table, self.columns)
-        return self.in_memory(Columns(table, self.columns, self.dates))
+        return self.in_memory(Columns(table, self.columns, self.dates, self.dresses))
 
     def as_frame(self, X: Any) -> pd.DataFrame:
         """Return a user's features to predict from as a frame. Raises UserError."""
@@ -237,10 +259,6 @@ def _frequent(cells: pd.Series) -> tuple[str, ...]:
 
 def _ids(cells: pd.Series, known: Sequence[str]) -> NDArray[np.int64]:
     """Return the position [n] of each cell in `known`; -1 where it is not in it."""
-    places = pd.Index(np.array(known, dtype=object))
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        at = places.get_indexer(pd.Index(cells.cat.categories.astype(object)))
-        at = np.append(at, -1)[cells.cat.codes.to_numpy()]
-    else:
-        at = places.get_indexer(pd.Index(cells.astype(object)))
-    return np.asarray(at, dtype=np.int64)
+        return np.append(matched(cells.cat.categories, known), -1)[cells.cat.codes.to_numpy()]
+    return matched(cells, known)

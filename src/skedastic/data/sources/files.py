@@ -177,7 +177,13 @@ class _Shown:
     def read(self, name: str) -> pd.Series:
         return self.reader.read(name)
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        return self.reader.type(name)
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        return self.reader.arrow(name)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         return self.reader.batches(names, size)
 
 

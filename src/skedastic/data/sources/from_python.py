@@ -23,7 +23,7 @@ from skedastic.data.tables.location import CellLocation, literal
 from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, Table, frame_columns
-from skedastic.data.tables.values import encodable
+from skedastic.data.tables.values import encodable, unusable
 from skedastic.data.targets.reading import Column, TargetColumns, read_targets
 from skedastic.errors import UserError, unknown
 
@@ -272,6 +272,9 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
         if array.dtype == object:
             array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
         column = pd.Series(array).infer_objects()
+    if (what := unusable(column, dates=name.endswith("groups"))) is not None:
+        rule = f"it holds {what}; give one value for each example"
+        raise UserError(rule, setting=name, value=what, given=name)
     if len(column) != n:
         given = f"{name} has {len(column)} entries and X {n} rows"
         raise UserError("give one entry for each example", setting=name, value=len(column), given=given)

@@ -45,6 +45,7 @@ def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: 
     UserError
         Something can't be used.
     """
+    table = replace(table, decimal=roles.decimal)
     annotations = None
     if roles.annotators and (schema is None or _is_annotated(table, roles)):
         targets, annotations = _read_annotated(table, roles, schema)
@@ -65,6 +66,7 @@ def _read_targets(table: Table, roles: Roles, schema: Schema | None, usual: str 
         truth=_truth(table, roles, schema),
         class_names=table.label_names.get(name, ()),
         truth_names=table.label_names.get(roles.truth or "", ()),
+        hint=table.hint,
         grouped=roles.groups is not None,
     )
     return read_targets(columns, roles.task, roles.bins, schema)

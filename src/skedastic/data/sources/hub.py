@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from skedastic.data.images import ArrowBytes, quiet_datasets
 from skedastic.data.sources.names import HUB, check_file, no_rows, shown_name
+from skedastic.data.tables.readers import ArrowReader, ColumnReader, to_series
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
 
@@ -29,15 +31,21 @@ class DatasetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        cells = self.data.select_columns([name]).with_format("arrow")[:].column(0)
-        column: pd.Series = cells.to_pandas().reset_index(drop=True)
-        return column
+        return to_series(self.arrow(name))
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self.data.features.arrow_schema.field(name).type
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        return self.data.select_columns([name]).with_format("arrow")[:].column(0)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
         data = self.data.select_columns(list(names)).with_format("arrow")
         for start in range(0, len(self), size):
-            yield data[start : start + size].to_pandas(ignore_metadata=True)
+            yield ArrowReader(data[start : start + size])
 
 
 def read_hub(name: str) -> Table:

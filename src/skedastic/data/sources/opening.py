@@ -99,7 +99,7 @@ def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
 
 def _refuse_columns(name: str, roles: Roles) -> None:
     """Raise UserError where columns are named of a source that has none."""
-    if any(getattr(roles, f.name) for f in fields(Roles) if f.init and f.name not in ("task", "bins")):
+    if any(getattr(roles, f.name) != f.default for f in fields(Roles) if f.init and f.name not in ("task", "bins")):
         rule = "leave --target, --groups, --ignore, --truth and the like out"
         raise UserError(rule, setting=name, given=f"{name} has no columns")
 

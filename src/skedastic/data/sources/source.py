@@ -134,8 +134,13 @@ class Source:
     def schema(self) -> Schema:
         """The schema that a test source must match."""
         if isinstance(self.features, Columns):
-            kinds, day_first = dict(self.features.kinds), dict(self.features.day_first)
-            return Schema(target=self.target, grouping=self.grouping, kinds=kinds, day_first=day_first)
+            return Schema(
+                target=self.target,
+                grouping=self.grouping,
+                kinds=dict(self.features.kinds),
+                day_first=dict(self.features.day_first),
+                dresses=dict(self.features.dresses),
+            )
         return Schema(
             target=self.target,
             grouping=self.grouping,
@@ -271,7 +276,7 @@ def columns_like(table: Table, training: Schema) -> Columns:
         rule = "it is a table, and the training data are images; give test data of the same kind"
         raise UserError(rule, setting=table.file)
     check_columns(table, training.kinds)
-    columns = Columns(table, training.kinds, training.day_first)
+    columns = Columns(table, training.kinds, training.day_first, training.dresses)
     for name in columns.columns:
         _ = columns[name]  # so that what can't be parsed is refused here
     return columns

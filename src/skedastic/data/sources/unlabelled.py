@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -35,6 +36,9 @@ class Chunk:
     features: Columns | Tensor
     cells: Table
 
+    def __len__(self) -> int:
+        return len(self.features)
+
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
@@ -52,12 +56,17 @@ class Unlabelled:
         assert self.table is not None
         return len(self.table)
 
+    def kept_type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column that is handed on."""
+        assert self.table is not None
+        return self.table.reader.type(name)
+
     def parts(self) -> Iterator[Chunk]:
         """Yield the rows in order, a part at a time. Raises UserError for a cell that can't be read as in training."""
         if self.images is None:
             assert self.table is not None
             for table in self.table.batches([*dict.fromkeys((*self.schema.kinds, *self.beside))], ROWS):
-                yield Chunk(Columns(table, self.schema.kinds, self.schema.day_first), table)
+                yield Chunk(Columns(table, self.schema.kinds, self.schema.day_first, self.schema.dresses), table)
             return
         cells = None if self.table is None or not self.beside else self.table.batches(self.beside, IMAGES)
         for rows in torch.split(torch.arange(len(self)), IMAGES):
@@ -95,7 +104,7 @@ def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str])
 
 def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -> Unlabelled:
     for name in keep:
-        table.column(name, "column to keep")
+        table.check(name, "column to keep")
     groups = group_columns(roles.groups, table.names)
     beside = tuple(dict.fromkeys((*keep, *(g for g in groups if g in table.names))))
     if schema.images:

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from skedastic.data.tables.dates import look_like_dates, parse_dates
+from skedastic.data.tables.dress import NO_HINT, Hint
 from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.numbers import numbers_of, parse_numbers
 from skedastic.data.tables.values import as_text, coded, coded_texts, holds_numbers, unusable
@@ -27,7 +28,7 @@ def leave_out(column: str) -> str:
     return f"leave the column out with --ignore {shlex.quote(column)}"
 
 
-def kind_of(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
+def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_HINT) -> ColumnKind | None:
     """Return the kind of a feature column; None for names, such as a person's or a number plate, which tell nothing.
 
     Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
@@ -39,13 +40,13 @@ def kind_of(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | N
     if (what := unusable(column)) is not None:
         rule = f"it holds {what}, which can't be a feature; {leave_out(name)}"
         raise UserError(rule, setting=place.column, value=what, given=place.column)
-    return "category" if isinstance(column.dtype, pd.CategoricalDtype) else _kind_of_text(column, name, place)
+    return "category" if isinstance(column.dtype, pd.CategoricalDtype) else _kind_of_text(column, name, place, hint)
 
 
-def _kind_of_text(column: pd.Series, name: str, place: CellLocation) -> ColumnKind | None:
+def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint) -> ColumnKind | None:
     codes, texts = coded_texts(column)
     cells_of = np.bincount(codes, minlength=len(texts))  # of each text
-    numbers, unparsable, _ = numbers_of(texts)
+    numbers, unparsable, _ = numbers_of(texts, hint=hint)
     numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
     if wrong == 0 and numeric > 0:
         return "number"

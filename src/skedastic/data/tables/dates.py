@@ -14,6 +14,7 @@ from skedastic.data.tables.numbers import MISSING_NUMBER
 from skedastic.data.tables.values import coded_texts
 
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
+WHOLE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?"  # the year has four digits
 MONTHS = 12
 
 
@@ -21,6 +22,11 @@ def look_like_dates(texts: Sequence[str]) -> bool:
     """Tell whether most of the texts that are not missing look like dates."""
     dated = [t for t in texts if t.lower() not in MISSING_NUMBER]
     return bool(dated) and sum(bool(re.fullmatch(DATE, t)) for t in dated) > len(dated) / 2
+
+
+def are_dates(texts: Sequence[str]) -> bool:
+    """Tell whether all of the texts are dates, and none can be anything else."""
+    return bool(texts) and all(re.fullmatch(WHOLE, t) for t in texts)
 
 
 def is_day_first(column: pd.Series) -> bool:

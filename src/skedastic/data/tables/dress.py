@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Decimal = Literal["auto", "point", "comma"]
+from skedastic.data.settings import Decimal
+
 SIGNS: dict[Decimal, str] = {"point": ".", "comma": ","}
 CURRENCY = "$€£¥₹₽₩₪฿₺₴₦₱₫₡₲₵₸₿¢₼₾₮₭"
 CODES = (
@@ -30,7 +30,24 @@ AROUND = re.compile(
 )
 ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
 STYLES = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-FIRST = 20  # cells that are tried before all are
+NAMES = {sign: name for name, sign in SIGNS.items()}
+SAMPLE = 1000  # cells of which the longest is shown
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What is known of a table's numbers before its cells are read.
+
+    Parameters
+    ----------
+    decimal : Decimal
+        The decimal sign, where the user says it.
+    comma_likely : bool
+        Whether "1,234" is rather 1.234 than 1234, as in a file whose separator is ";".
+    """
+
+    decimal: Decimal = "auto"
+    comma_likely: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,32 +96,54 @@ class Dress:
         return (parts["prefix"] or self.prefix) == self.prefix and (parts["suffix"] or self.suffix) == self.suffix
 
 
-PLAIN = Dress()
+PLAIN, NO_HINT = Dress(), Hint()
 
 
-def find_dress(
-    texts: Sequence[str], decimal: Decimal = "auto", comma_likely: bool = False
-) -> tuple[Dress, bool] | None:
-    """Return how all of the texts write numbers, and whether they could be other numbers; None where they don't agree.
+def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
+    """Return the ways in which all of the texts write numbers, the likeliest first; none where they don't agree.
 
     Parameters
     ----------
     texts : sequence of str
         Distinct cells that are not missing.
-    decimal : Decimal, optional
-        The decimal sign, where the user says it.
-    comma_likely : bool, optional
-        Whether "1,234" is rather 1.234 than 1234, as in a file whose separator is ";".
+    hint : Hint, optional
+        What is known of the table's numbers.
     """
     around = _agreed(texts)
     if around is None:
-        return None
-    fitting = [dress for dress in _styles(*around, decimal) if all(dress.number(t) is not None for t in texts)]
-    if not fitting:
-        return None
-    chosen = next((d for d in fitting if d.decimal == ","), fitting[0]) if comma_likely else fitting[0]
-    wrongly = {tuple(d.numbers(texts[:FIRST])) for d in fitting}
-    return chosen, len(wrongly) > 1
+        return ()
+    fitting = [dress for dress in _styles(*around, hint.decimal) if all(dress.number(t) is not None for t in texts)]
+    if hint.comma_likely:
+        fitting.sort(key=lambda dress: dress.decimal != ",")
+    return tuple(fitting)
+
+
+def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) -> str:
+    """Return how the numbers of a column were read, in words: 'price: numbers, "1.012,50 €" read as 1012.5'.
+
+    Parameters
+    ----------
+    column : str
+        The name of the column.
+    texts : sequence of str
+        Its distinct cells that are not missing.
+    dress : Dress
+        How they were read.
+    hint : Hint, optional
+        As it was when they were read.
+    """
+    example = max(texts[:SAMPLE], key=len)
+    note = f'{column}: numbers, "{example}" read as {_shortest(dress.number(example))}'
+    others = {
+        d.decimal: d.number(example) for d in find_dress(texts, hint) if d.number(example) != dress.number(example)
+    }
+    for sign, number in others.items():
+        note += f"; --decimal {NAMES[sign]} reads {_shortest(number)}"
+    return note
+
+
+def _shortest(number: float | None) -> str:
+    return "no number" if number is None else f"{number:.15g}"
 
 
 def _styles(prefix: str, suffix: str, decimal: Decimal) -> Iterator[Dress]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skedastic.data.tables.dress import PLAIN, Dress, find_dress
+from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.values import TRUTH_VALUES, coded_texts, holds_numbers
 
@@ -16,7 +16,9 @@ MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words tha
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def as_numbers(column: pd.Series, dress: Dress | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def as_numbers(
+    column: pd.Series, dress: Dress | None = None, hint: Hint = NO_HINT
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the cells as numbers [n], NaN where missing, and whether each is neither a number nor missing, [n] bool.
 
     A text column of nothing but true and false is taken as 1 and 0.
@@ -27,16 +29,23 @@ def as_numbers(column: pd.Series, dress: Dress | None = None) -> tuple[NDArray[n
         The cells [n].
     dress : Dress or None, optional
         How numbers are written; by default as the cells themselves tell.
+    hint : Hint, optional
+        What is known of the table's numbers.
     """
     if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
     codes, texts = coded_texts(column)
-    numbers, unparsable, _ = numbers_of(texts, dress)
+    numbers, unparsable, _ = numbers_of(texts, dress, hint)
     return numbers[codes], unparsable[codes]
 
 
+def dress_of(column: pd.Series, hint: Hint = NO_HINT) -> Dress:
+    """Return how the numbers of a column are written; plain where it holds numbers by its type, or none."""
+    return PLAIN if holds_numbers(column) else numbers_of(coded_texts(column)[1], None, hint)[2]
+
+
 def numbers_of(
-    texts: Sequence[str], dress: Dress | None = None
+    texts: Sequence[str], dress: Dress | None = None, hint: Hint = NO_HINT
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], Dress]:
     """Return what `as_numbers` does, of the distinct texts of a column, and how numbers are written there."""
     words = pd.Series(texts, dtype=object)
@@ -44,16 +53,17 @@ def numbers_of(
     filled = words.notna().to_numpy()
     if dress is None or dress == PLAIN:
         numbers = _plain(words)
-        if dress is None and (np.isnan(numbers) & filled).any():
-            found = find_dress(words[filled].tolist())
-            dress = None if found is None else found[0]
+        if dress is None and ((np.isnan(numbers) & filled).any() or hint.decimal == "comma"):
+            dress = next(iter(find_dress(words[filled].tolist(), hint)), None)
     if dress is not None and dress != PLAIN:
         numbers = np.full(len(words), np.nan)
         numbers[filled] = dress.numbers(words[filled].tolist())
     return numbers, np.isnan(numbers) & filled, dress or PLAIN
 
 
-def parse_numbers(column: pd.Series, place: CellLocation, dress: Dress | None = None) -> tuple[pd.Series, Dress]:
+def parse_numbers(
+    column: pd.Series, place: CellLocation, dress: Dress | None = None, hint: Hint = NO_HINT
+) -> tuple[pd.Series, Dress]:
     """Return the cells as float64 [n], NaN where missing, and how they are written.
 
     Parameters
@@ -64,6 +74,8 @@ def parse_numbers(column: pd.Series, place: CellLocation, dress: Dress | None = 
         The place of the column, for errors.
     dress : Dress or None, optional
         How numbers are written; by default as the cells themselves tell.
+    hint : Hint, optional
+        What is known of the table's numbers.
 
     Raises
     ------
@@ -74,17 +86,22 @@ def parse_numbers(column: pd.Series, place: CellLocation, dress: Dress | None = 
         numbers, found = column.to_numpy(np.float64, na_value=np.nan), dress or PLAIN
     else:
         codes, texts = coded_texts(column)
-        of_texts, unparsable, found = numbers_of(texts, dress)
+        of_texts, unparsable, found = numbers_of(texts, dress, hint)
         if unparsable.any():
             row = int(unparsable[codes].argmax())
-            as_in = "" if dress is None else ", written as in training"
+            as_in = "" if dress in (None, PLAIN) else ", written as in training"
             raise wrong_cell(column, row, place, f"is not a number{as_in}, as the column must hold; mend the cell")
         numbers = of_texts[codes]
+    check_range(numbers, place)
+    return pd.Series(numbers), found
+
+
+def check_range(numbers: NDArray[np.float64], place: CellLocation) -> None:
+    """Raise UserError for the first of the numbers [n] that single precision can't hold; NaN passes."""
     if max(-np.fmin.reduce(numbers, initial=0.0), np.fmax.reduce(numbers, initial=0.0)) > LARGEST:
         row = int((np.abs(numbers) > LARGEST).argmax())
         rule = f"is not in ±{LARGEST:.2g}, the range of single precision; mend the cell, or empty it if it is unknown"
         raise place.error(row, f"{numbers[row]:g} {rule}", float(numbers[row]))
-    return pd.Series(numbers), found
 
 
 def _plain(words: pd.Series) -> NDArray[np.float64]:

@@ -13,7 +13,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from skedastic.data.tables.values import encodable
+
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
+NULLABLE: dict[pa.DataType, Any] = {  # what holds the cells of a column that lacks some, to the last digit
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
 
 
 class ColumnReader(Protocol):
@@ -32,9 +45,33 @@ class ColumnReader(Protocol):
         """Return a column [n], numbered from 0."""
         ...
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column, in which its cells are handed on."""
+        ...
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is, of the type that `type` tells."""
+        ...
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, about `size` at a time, with these columns."""
         ...
+
+
+def to_series(column: pa.ChunkedArray) -> pd.Series:
+    """Return an Arrow column [n] in the types of pandas: whole numbers stay whole where cells are missing."""
+    series: pd.Series = column.to_pandas(types_mapper=NULLABLE.get if column.null_count else None)
+    return series
+
+
+def to_arrow(column: pd.Series) -> pa.ChunkedArray:
+    """Return a column of pandas [n] as an Arrow column: cells of several types become text."""
+    try:
+        whole = pa.array(column, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        missing = column.isna()
+        whole = pa.array([None if m else encodable(str(v)) for v, m in zip(column, missing, strict=True)], pa.string())
+    return whole if isinstance(whole, pa.ChunkedArray) else pa.chunked_array([whole])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +90,22 @@ class FrameReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return self.frame.iloc[:, self.names.index(name)].reset_index(drop=True)
+        column = self.frame.iloc[:, self.names.index(name)].reset_index(drop=True)
+        return to_series(to_arrow(column)) if isinstance(column.dtype, pd.ArrowDtype) else column
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self.arrow(name).type
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        return to_arrow(self.frame.iloc[:, self.names.index(name)])
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
         places = [self.names.index(n) for n in names]
         for start in range(0, len(self), size):
-            yield self.frame.iloc[start : start + size, places].reset_index(drop=True).set_axis(list(names), axis=1)
+            yield FrameReader(self.frame.iloc[start : start + size, places].set_axis(list(names), axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +124,21 @@ class ArrowReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        column: pd.Series = self.table.column(self.names.index(name)).to_pandas()
-        return column
+        return to_series(self.arrow(name))
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self.table.schema.types[self.names.index(name)]
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        return self.table.column(self.names.index(name))
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
         part = self.table.select(list(names))
         for start in range(0, len(self), size):
-            yield part.slice(start, size).to_pandas(ignore_metadata=True)
+            yield ArrowReader(part.slice(start, size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +171,21 @@ class ArrowFileReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
+        return to_series(self.arrow(name))
+
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self.schema.field(name).type
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
         parts = []
         for path in self.paths:
             with arrow_reader(path, [self.schema.names.index(name)]) as reader:
                 parts.append(reader.read_all())
-        column: pd.Series = pa.concat_tables(parts, promote_options="permissive").column(0).to_pandas()
-        return column
+        return pa.concat_tables(parts, promote_options="permissive").column(0).cast(self.type(name))
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
         target = pa.schema([self.schema.field(n) for n in names])
         tables = (pa.Table.from_batches([b]) for path in self.paths for b in self._batches(path, names))
@@ -170,16 +230,16 @@ def arrow_reader(path: Path, fields: Sequence[int] | None = None) -> Iterator[An
         yield reader
 
 
-def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[pd.DataFrame]:
+def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[ColumnReader]:
     """Yield the rows of tables, `size` at a time."""
     waiting: pa.Table | None = None
     for table in tables:
         waiting = table if waiting is None else pa.concat_tables([waiting, table])
         while len(waiting) >= size:
-            yield waiting.slice(0, size).to_pandas(ignore_metadata=True)
+            yield ArrowReader(waiting.slice(0, size))
             waiting = waiting.slice(size)
     if waiting is not None and len(waiting):
-        yield waiting.to_pandas(ignore_metadata=True)
+        yield ArrowReader(waiting)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,12 +258,25 @@ class ParquetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        chunks = [f.read(columns=[name]).column(0) for f in self.files]
-        whole = pa.chunked_array([c for chunk in chunks for c in chunk.chunks], type=chunks[0].type)
-        column: pd.Series = whole.to_pandas()
-        return column
+        return to_series(self.arrow(name))
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column: one that holds the cells of all files."""
+        return self._schema.field(name).type
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        chunks = [f.read(columns=[name]).column(0).cast(self.type(name)) for f in self.files]
+        return pa.chunked_array([c for chunk in chunks for c in chunk.chunks], type=self.type(name))
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
+        target = pa.schema([self._schema.field(n) for n in names])
         batches = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
-        return _rebatched((pa.Table.from_batches([b]).select(list(names)) for b in batches), size)
+        return _rebatched((pa.Table.from_batches([b]).select(list(names)).cast(target) for b in batches), size)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        """The schema of all files together."""
+        schemas = [f.schema_arrow.remove_metadata() for f in self.files]
+        return pa.unify_schemas(schemas, promote_options="permissive")

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from skedastic.data.settings import ColumnSettings
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
+from skedastic.data.tables.dress import told
 from skedastic.data.tables.table import Columns, Table
+from skedastic.data.tables.values import coded_texts
 from skedastic.data.targets.annotators import annotator_columns
 from skedastic.errors import UserError, suggestion, unknown
 
@@ -77,7 +79,7 @@ class Roles(ColumnSettings):
                 raise unknown("column to ignore", name, table.all_names).at(table.file)
         for named, role in ((self.split, "split column"), (self.group_by, "column to group by")):
             if named is not None:
-                table.column(named, role)
+                table.check(named, role)
         for name, role in self.named.items():
             if name not in table.all_names:
                 raise unknown(role, name, table.all_names).at(table.file)
@@ -110,13 +112,13 @@ def find_columns(
     UserError
         As `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, holes, same = [], [], [], [], []
+    constant, names, counting, holes, same, dressed = [], [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
         if name in roles.ignore or name in no_features or name == roles.image:
             continue
         cells = table.read(name)
-        kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
+        kind = roles.given.get(name) or kind_of(cells, name, table.place(name), table.hint)
         if kind is None:
             names.append(name)
             continue
@@ -125,6 +127,8 @@ def find_columns(
             constant.append(name)
             columns.drop(name)
             continue
+        if name in columns.dresses:
+            dressed.append(told(name, coded_texts(cells)[1], columns.dresses[name], table.hint))
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
         if kind == "number" and len(parsed) > FEW_CATEGORIES and _counts_up(parsed.to_numpy()):
@@ -141,7 +145,7 @@ def find_columns(
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
-    said = [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
+    said = dressed + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
     said += [
         f"column {n} is the target in other words, so a model that learns from it may be of no use (--ignore it)"
         for n in same

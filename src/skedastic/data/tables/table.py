@@ -10,15 +10,21 @@ from pathlib import Path
 import pandas as pd
 
 from skedastic.data.images import Bytes
+from skedastic.data.settings import Decimal
 from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
 from skedastic.data.tables.dates import is_day_first
+from skedastic.data.tables.dress import PLAIN, Dress, Hint
 from skedastic.data.tables.location import CellLocation, column_place
+from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
-from skedastic.errors import unknown
+from skedastic.data.tables.values import unusable
+from skedastic.errors import UserError, unknown
 from skedastic.runtime.allocator import give_back
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
 LONG = 1_000_000  # rows, of which a column takes memory that is worth giving back
+LISTS = "annotators column"  # the role whose cells may be lists
+LABELS = {"target column": "label or number", "truth column": "label or number"}  # of each row, in roles without dates
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,10 @@ class Table:
         The row of the file that is the first here.
     folder : Path or None
         The folder that holds the file.
+    separator : str
+        What stands between the cells of a text file.
+    decimal : Decimal
+        The decimal sign of numbers in text, where the user says it.
     """
 
     file: str
@@ -56,6 +66,8 @@ class Table:
     files: tuple[tuple[str, int], ...] = ()
     first: int = 0
     folder: Path | None = None
+    separator: str = ""
+    decimal: Decimal = "auto"
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -70,6 +82,11 @@ class Table:
         """Return the names of all columns."""
         return tuple(dict.fromkeys((*self.reader.names, *self.images)))
 
+    @property
+    def hint(self) -> Hint:
+        """Return what is known of the table's numbers before they are read."""
+        return Hint(self.decimal, comma_likely=self.separator == ";")
+
     def place(self, name: str) -> CellLocation:
         """Return the place of a column, for errors."""
         place = column_place(self.file, name, self.lines, self.files)
@@ -78,15 +95,27 @@ class Table:
     def batches(self, names: Sequence[str], size: int) -> Iterator[Table]:
         """Yield the rows, at most `size` at a time, as tables with these columns."""
         first = 0
-        for frame in self.reader.batches(names, size):
-            yield replace(self, reader=FrameReader(frame), images={}, files=(), first=first)
-            first += len(frame)
+        for part in self.reader.batches(names, size):
+            yield replace(self, reader=part, images={}, files=(), first=first)
+            first += len(part)
 
-    def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
-        """Return a column and its place in errors. Raises UserError, with the nearest name, where there is none."""
+    def check(self, name: str, role: str) -> None:
+        """Raise UserError, with the nearest name, where there is no such column."""
         if name not in self.names:
             raise unknown(role, name, self.names).at(self.file)
-        return self.read(name), self.place(name)
+
+    def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
+        """Return a column and its place in errors.
+
+        Raises UserError where there is none, and where its cells can't be what its role asks for: one value each.
+        """
+        self.check(name, role)
+        cells, place = self.read(name), self.place(name)
+        if role != LISTS and (what := unusable(cells, dates=role not in LABELS)) is not None:
+            one = LABELS.get(role, "value")
+            rule = f"it holds {what}, and a {role} holds one {one} in each row; name another column"
+            raise UserError(rule, setting=place.column, value=what, given=place.column)
+        return cells, place
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]. A long table first gives the memory of earlier columns back."""
@@ -107,13 +136,20 @@ class Columns:
     kinds : mapping of str to ColumnKind
         The kind of each column.
     day_first : mapping of str to bool or None, optional
-        For each column of dates, whether 3/4 is the third of April.
+        For each column of dates, whether 3/4 is the third of April; by default the cells tell.
+    dresses : mapping of str to Dress or None, optional
+        How the numbers of columns are written that are not plain ones; by default the cells tell.
     """
 
     def __init__(
-        self, table: Table, kinds: Mapping[str, ColumnKind], day_first: Mapping[str, bool] | None = None
+        self,
+        table: Table,
+        kinds: Mapping[str, ColumnKind],
+        day_first: Mapping[str, bool] | None = None,
+        dresses: Mapping[str, Dress] | None = None,
     ) -> None:
         self.table, self.kinds, self.day_first = table, dict(kinds), dict(day_first or {})
+        self.dresses, self._finds_dresses = dict(dresses or {}), dresses is None
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
         self._bytes = 0  # of them
 
@@ -145,20 +181,30 @@ class Columns:
         self._bytes -= _size(self._kept.pop(name))
 
     def _parsed(self, name: str, cells: pd.Series) -> pd.Series:
-        kind = self.kinds[name]
-        if kind == "date" and name not in self.day_first:
-            self.day_first[name] = is_day_first(cells)
-        parsed = parse(cells, kind, self.table.place(name), self.day_first.get(name))
+        kind, place = self.kinds[name], self.table.place(name)
+        if kind == "number":
+            parsed = self._numbers(name, cells)
+        else:
+            if kind == "date" and name not in self.day_first:
+                self.day_first[name] = is_day_first(cells)
+            parsed = parse(cells, kind, place, self.day_first.get(name))
         self._kept[name] = parsed
         self._bytes += _size(parsed)
         while len(self._kept) > 1 and self._bytes > KEPT:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
         return parsed
 
+    def _numbers(self, name: str, cells: pd.Series) -> pd.Series:
+        dress = self.dresses.get(name, None if self._finds_dresses else PLAIN)
+        parsed, found = parse_numbers(cells, self.table.place(name), dress, self.table.hint)
+        if found != PLAIN:
+            self.dresses[name] = found
+        return parsed
+
     def parts(self, size: int) -> Iterator[Columns]:
         """Yield the rows, at most `size` at a time."""
         for table in self.table.batches(self.columns, size):
-            yield Columns(table, self.kinds, self.day_first)
+            yield Columns(table, self.kinds, self.day_first, self.dresses)
 
     def frame(self) -> pd.DataFrame:
         """Return all columns in memory."""

@@ -136,16 +136,15 @@ def coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 def matched(names: Iterable[str], known: Sequence[str]) -> NDArray[np.int64]:
     """Return the positions [n] of names in `known`; -1 where a name is not in it.
 
-    Truth values are matched in any case, and with 1 and 0, where nothing else is meant.
+    Where nothing but true and false is known, or 1 and 0, each is matched with the other, in any case.
     """
-    given = list(names)
-    places = pd.Index(np.array(known, dtype=object))
-    at = np.asarray(places.get_indexer(pd.Index(np.array(given, dtype=object))), dtype=np.int64)
-    for i in np.flatnonzero(at < 0):
-        truth = TRUTH_VALUES.get(given[i].lower(), given[i])
-        for other in (truth, BIT_OF.get(truth)):
-            if at[i] < 0 and other in places:
-                at[i] = places.get_loc(other)
+    given = pd.Index(np.array([*names, None], dtype=object)[:-1])
+    places = pd.Index(np.array([*known, None], dtype=object)[:-1])
+    at = np.asarray(places.get_indexer(given), dtype=np.int64)
+    if set(known) <= {"True", "False", ""} or set(known) <= {"1", "0", ""}:
+        for i in np.flatnonzero(at < 0):
+            truth = TRUTH_VALUES.get(given[i].lower(), given[i])
+            at[i] = places.get_indexer(pd.Index([truth, BIT_OF.get(truth)], dtype=object)).max()
     return at
 
 

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skedastic.data.tables.dates import are_dates
 from skedastic.data.tables.location import CellLocation
 from skedastic.data.tables.numbers import as_numbers
-from skedastic.data.tables.values import coded
+from skedastic.data.tables.values import coded, matched
 from skedastic.data.targets.regression import MOST_NUMBERS, holds_measurements
 from skedastic.errors import UserError, suggestion
 
@@ -35,9 +36,8 @@ def are_whole_numbers(names: Iterable[str]) -> bool:
 
 
 def to_ids(names: Sequence[str] | NDArray[np.object_], known: Sequence[str]) -> Tensor:
-    """Return the positions [n] int64 of names in `known`; -1 where a name is not in it."""
-    ids = pd.Index(np.array(known, dtype=object)).get_indexer(pd.Index(np.array(names, dtype=object)))
-    return torch.from_numpy(ids.astype(np.int64))
+    """Return the positions [n] int64 of names in `known`, as `matched` does; -1 where a name is not in it."""
+    return torch.from_numpy(matched(names, known))
 
 
 def read_labels(
@@ -61,6 +61,7 @@ def read_labels(
         return ids[torch.from_numpy(codes)], tuple(classes)
     if not names:
         _refuse_measurements(column, place)
+        _refuse_dates(plain, place)
     classes = natural_order(named)
     ids = to_ids(named, classes)[torch.from_numpy(codes)]
     _check_counts(ids, classes, place)
@@ -147,6 +148,12 @@ def _refuse_measurements(column: pd.Series, place: CellLocation) -> None:
         value=distinct,
         given=f"{place.column} holds {distinct} different numbers{', not all whole' if fractions else ''}",
     )
+
+
+def _refuse_dates(names: Sequence[str], place: CellLocation) -> None:
+    if are_dates(names):
+        rule = f"it holds dates, such as {names[0]}, and a label is a class; name another column"
+        raise UserError(rule, setting=place.column, value="dates", given=place.column)
 
 
 def _check_counts(ids: Tensor, classes: Sequence[str], place: CellLocation) -> None:

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
+from skedastic.data.tables.dress import NO_HINT, PLAIN, Hint, told
 from skedastic.data.tables.location import CellLocation
-from skedastic.data.tables.values import is_text
+from skedastic.data.tables.numbers import dress_of
+from skedastic.data.tables.values import coded_texts, is_text
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
 from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers
+from skedastic.data.targets.spellings import spelling_notes
 from skedastic.data.targets.target import Classes, Numbers, Target, TaskKind
 from skedastic.errors import UserError
 
@@ -71,6 +74,8 @@ class TargetColumns:
         Whether labels that are text stay text where all are whole numbers.
     grouped : bool
         Whether the caller makes the groups: here all rows are in one.
+    hint : Hint
+        What is known of the table's numbers.
     """
 
     y: Column
@@ -81,6 +86,7 @@ class TargetColumns:
     truth_names: Sequence[str] = ()
     keeps_text: bool = False
     grouped: bool = False
+    hint: Hint = NO_HINT
 
 
 def read_targets(
@@ -114,7 +120,9 @@ def _kind(columns: TargetColumns, task: TaskName, schema: Schema | None) -> Task
         return schema.target.task
     if task != "auto":
         return task
-    return "regression" if not columns.class_names and holds_measurements(columns.y[0]) else "classification"
+    return (
+        "regression" if not columns.class_names and holds_measurements(columns.y[0], columns.hint) else "classification"
+    )
 
 
 def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | None) -> Targets:
@@ -132,12 +140,15 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
     if columns.truth is not None:
         truth = read_truth(*columns.truth, classes, columns.truth_names, columns.class_names)
     integers = are_whole_numbers(classes) and not (columns.keeps_text and is_text(cells))
-    return Targets(y, Classes(classes, integers, column=columns.name), group, grouping, truth)
+    notes = spelling_notes(cells, columns.name) if schema is None else ()
+    return Targets(y, Classes(classes, integers, column=columns.name), group, grouping, truth, notes)
 
 
 def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, schema: Schema | None) -> Targets:
     grouped = _read_groups(columns, schema)
-    y = read_numbers(*columns.y)
+    known = None if schema is None else schema.target
+    dress = known.dress if isinstance(known, Numbers) else dress_of(columns.y[0], columns.hint)
+    y = read_numbers(*columns.y, dress=dress)
     if columns.grouped:
         grouped = torch.zeros_like(y, dtype=torch.int64), ONE_GROUP
     elif grouped is None:
@@ -146,10 +157,12 @@ def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, sche
     elif bins is not None and columns.groups is not None:
         rule = f"the groups are {columns.groups[1].column}; leave one of the two out"
         raise UserError(rule, setting="bins", value=bins)
-    truth = None if columns.truth is None else read_numbers(*columns.truth, "true target")
+    truth = None if columns.truth is None else read_numbers(*columns.truth, "true target", hint=columns.hint)
     note = f"{columns.y[1].column} holds numbers: trained as regression, not as classification (--task)"
     notes = (note,) if task == "auto" and schema is None else ()
-    return Targets(y, Numbers(column=columns.name), *grouped, truth, notes)
+    if dress != PLAIN and schema is None:
+        notes = (*notes, told(columns.name, coded_texts(columns.y[0])[1], dress, columns.hint))
+    return Targets(y, Numbers(dress=dress, column=columns.name), *grouped, truth, notes)
 
 
 def _read_groups(columns: TargetColumns, schema: Schema | None) -> tuple[Tensor, Grouping] | None:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.columns import parse
+from skedastic.data.tables.dress import NO_HINT, Dress, Hint
 from skedastic.data.tables.location import CellLocation, quoted
-from skedastic.data.tables.numbers import as_numbers
+from skedastic.data.tables.numbers import as_numbers, check_range
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10
@@ -141,18 +141,39 @@ class Bins:
         return torch.bucketize(y.double(), torch.tensor(self.edges, dtype=torch.float64), right=True)
 
 
-def holds_measurements(column: pd.Series) -> bool:
+def holds_measurements(column: pd.Series, hint: Hint = NO_HINT) -> bool:
     """Tell whether a column of labels holds measurements: numbers that are not all whole, or a great many of them."""
-    numbers, unparsable = as_numbers(column)
+    numbers, unparsable = as_numbers(column, hint=hint)
     if unparsable.any() or not np.isfinite(numbers).all():
         return False
     distinct = len(np.unique(numbers))
     return bool((numbers != np.round(numbers)).any() or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20))
 
 
-def read_numbers(column: pd.Series, place: CellLocation, what: str = "target") -> Tensor:
-    """Return the numbers [n] float64 of a column. Raises UserError for a cell that is missing or is no number."""
-    numbers, unparsable = as_numbers(column)
+def read_numbers(
+    column: pd.Series, place: CellLocation, what: str = "target", dress: Dress | None = None, hint: Hint = NO_HINT
+) -> Tensor:
+    """Return the numbers [n] float64 of a column.
+
+    Parameters
+    ----------
+    column : Series
+        The cells [n].
+    place : CellLocation
+        The place of the column, for errors.
+    what : str, optional
+        What a number is, for errors.
+    dress : Dress or None, optional
+        How they are written; by default as the cells tell.
+    hint : Hint, optional
+        What is known of the table's numbers.
+
+    Raises
+    ------
+    UserError
+        A cell is missing or is no number, or single precision can't hold it.
+    """
+    numbers, unparsable = as_numbers(column, dress, hint)
     if unparsable.any():
         row = int(unparsable.argmax())
         cell = str(column.iloc[row])
@@ -166,7 +187,8 @@ def read_numbers(column: pd.Series, place: CellLocation, what: str = "target") -
         more = f", and {int(missing.sum()) - 1} more" if missing.sum() > 1 else ""
         rule = f"the {what} is missing{more}; fill the number in, or remove the row"
         raise place.error(int(missing.argmax()), rule)
-    return torch.from_numpy(parse(column, "number", place).to_numpy(np.float64).copy())
+    check_range(numbers, place)
+    return torch.from_numpy(numbers.copy())
 
 
 def _widths(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:

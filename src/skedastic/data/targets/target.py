@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.core.strengths import NoiseKind
+from skedastic.data.tables.dress import PLAIN, Dress
 from skedastic.data.targets.regression import UNSCALED, Scale
 from skedastic.errors import UserError
 
@@ -268,7 +269,11 @@ class Classes(Target):
     @cached_property
     def user_labels(self) -> NDArray[Any]:
         """The user's labels of the classes, [C]."""
-        return np.array([int(c) for c in self.classes]) if self.integer_labels else np.array(self.classes)
+        if not self.integer_labels:
+            return np.array(self.classes)
+        whole = [int(c) for c in self.classes]
+        fitting = (t for t in (np.int64, np.uint64) if np.iinfo(t).min <= min(whole) and max(whole) <= np.iinfo(t).max)
+        return np.array(whole, dtype=next(fitting, np.str_))
 
     def probability_columns(self, predicted: Tensor) -> dict[str, NDArray[np.float32]]:
         """Return a column `p_CLASS` [n] for each class."""
@@ -289,6 +294,8 @@ class Numbers(Target):
     ----------
     scale : Scale
         Of the training rows; networks are trained on standardized targets.
+    dress : Dress
+        How the user writes the numbers.
     """
 
     task = "regression"
@@ -297,6 +304,7 @@ class Numbers(Target):
     noun = "targets"
 
     scale: Scale = UNSCALED
+    dress: Dress = PLAIN
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -377,7 +385,7 @@ def target_from_json(state: Mapping[str, Any]) -> Target:
     if state["task"] == Classes.task:
         return Classes(tuple(state["classes"]), bool(state["integer_labels"]), column=str(state["column"]))
     if state["task"] == Numbers.task:
-        return Numbers(Scale(**state["scale"]), column=str(state["column"]))
+        return Numbers(Scale(**state["scale"]), Dress(**state["dress"]), column=str(state["column"]))
     task = state["task"]
     rule = f"it is one for {task!r}, which is not known here; fit the model again"
     raise UserError(rule, setting="the saved target", value=task, given="the saved target")

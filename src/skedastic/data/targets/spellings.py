@@ -1,0 +1,67 @@
+"""Values that a column writes in several ways: which were read as one, and which look alike but are not."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from skedastic.data.tables.values import coded, coded_texts
+
+MOST_SHOWN = 3  # values in a note
+MOST_VALUES = 10_000  # of a column, above which nobody reads a note
+
+
+def spelling_notes(column: pd.Series, name: str, noun: str = "labels") -> tuple[str, ...]:
+    """Return notes on the spellings of a column: values that were read as one, and values that look alike.
+
+    Parameters
+    ----------
+    column : Series
+        The cells [n].
+    name : str
+        The name of the column, in the notes.
+    noun : str, optional
+        The word for its values.
+    """
+    codes, values = coded(column)
+    if len(values) > MOST_VALUES:
+        return ()
+    rows = dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
+    return (*_merged(column, codes, values, name), *_alike(rows, name, noun))
+
+
+def _merged(column: pd.Series, codes: np.ndarray, values: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the note on texts that differ and write one value."""
+    of_text, texts = coded_texts(column)
+    if len(texts) == len(values):
+        return ()
+    ways = defaultdict[str, list[str]](list)
+    _, first = np.unique(of_text, return_index=True)
+    for text, row in zip(texts, first.tolist(), strict=True):
+        ways[values[codes[row]]].append(text)
+    merged = [f"{' and '.join(sorted(w))} as {value}" for value, w in ways.items() if len(w) > 1 and value]
+    return (f"{name}: equal values are one, {_listed(merged)}",) if merged else ()
+
+
+def _alike(rows: Mapping[str, int], name: str, noun: str) -> tuple[str, ...]:
+    """Return the note on values that differ in case, in spaces, or in how their letters are encoded, only."""
+    alike = defaultdict[str, list[str]](list)
+    for value in rows:
+        alike[unicodedata.normalize("NFKC", " ".join(value.split())).casefold()].append(value)
+    found = [
+        ", ".join(f"{v} ({rows[v]:,})" for v in sorted(values, key=rows.__getitem__, reverse=True))
+        for values in alike.values()
+        if len(values) > 1
+    ]
+    if not found:
+        return ()
+    return (f"{name}: {noun} that differ in case or spaces only: {_listed(found)}; if they are one, write them alike",)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = f"; and {len(parts) - MOST_SHOWN} more" if len(parts) > MOST_SHOWN else ""
+    return "; ".join(parts[:MOST_SHOWN]) + more
