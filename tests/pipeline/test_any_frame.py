@@ -216,8 +216,8 @@ REFUSED = {  # a frame, the place and the value that it is refused for, and a fe
     "nested labels": (
         labelled(x=NORMAL).assign(y=[[1, 2]] * 40),
         "frame, column 'y'",
-        "[1, 2]",
-        "at least two classes",
+        "lists",
+        "one label or number in each row",
     ),
     "no such target": (labelled(x=NORMAL).rename(columns={"y": "z"}), "frame, target column", "y", "known: x, z"),
 }

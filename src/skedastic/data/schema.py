@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
-from skedastic.data.tables.dress import Dress
+from skedastic.data.tables.reading import Reading
 from skedastic.data.targets.grouping import Grouping, grouping_from_json
 from skedastic.data.targets.target import Target, target_from_json
 from skedastic.errors import UserError
@@ -25,10 +25,8 @@ class Schema:
         The groups.
     kinds : mapping of str to ColumnKind
         The kind of each feature column of a table; empty where the features are images.
-    day_first : mapping of str to bool
-        For each column of dates, whether 3/4 is the third of April.
-    dresses : mapping of str to Dress
-        How the numbers of columns are written that are not plain ones.
+    reading : Reading
+        How the cells of these columns are read.
     images : tuple of int
         (C, H, W) of each image; empty for a table.
     integers : bool
@@ -40,8 +38,7 @@ class Schema:
     target: Target
     grouping: Grouping
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
-    day_first: Mapping[str, bool] = field(default_factory=dict)
-    dresses: Mapping[str, Dress] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
     images: tuple[int, ...] = ()
     integers: bool = False
     resized: bool = False
@@ -52,8 +49,7 @@ class Schema:
             "target": self.target.to_json(),
             "grouping": self.grouping.to_json(),
             "kinds": dict(self.kinds),
-            "day_first": dict(self.day_first),
-            "dresses": {name: asdict(dress) for name, dress in self.dresses.items()},
+            "reading": self.reading.to_json(),
             "images": list(self.images),
             "integers": self.integers,
             "resized": self.resized,
@@ -82,8 +78,7 @@ class Schema:
             target=target_from_json(state["target"]),
             grouping=grouping_from_json(state["grouping"]),
             kinds=kinds,
-            day_first=dict(state["day_first"]),
-            dresses={name: Dress(**dress) for name, dress in state["dresses"].items()},
+            reading=Reading.from_json(state["reading"]),
             images=tuple(state["images"]),
             integers=bool(state["integers"]),
             resized=bool(state["resized"]),

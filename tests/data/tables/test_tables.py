@@ -228,9 +228,9 @@ def test_cells_that_are_no_feature(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "place", "value", "rule"),
     [
-        (pa.array([[1], [2], [3], [4]]), "column 'odd'", "ndarray", "nested values"),
-        (pa.array([{"a": 1}] * 4), "column 'odd'", "dict", "nested values"),
-        (pa.array([b"a", b"b", b"c", b"d"]), "column 'odd'", "bytes", "nested values"),
+        (pa.array([[1], [2], [3], [4]]), "column 'odd'", "lists", "can't be a feature"),
+        (pa.array([{"a": 1}] * 4), "column 'odd'", "nested values", "can't be a feature"),
+        (pa.array([b"a", b"b", b"c", b"\xff"]), "column 'odd'", "bytes that are not UTF-8", "can't be a feature"),
         (pa.array(pd.timedelta_range("1h", periods=4)), "column 'odd'", ANY, "timedelta64"),
         (pa.array([1.0, float("-inf"), 2, 3]), "row 1, column 'odd'", float("-inf"), "single precision"),
     ],

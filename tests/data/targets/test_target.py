@@ -93,7 +93,9 @@ def test_a_grouping_comes_back_from_json(grouping: Grouping) -> None:
 
 
 def test_a_schema_comes_back_from_json() -> None:
-    schema = Schema(target=LETTERS, grouping=Grouping.of_column(BINS), kinds={"age": "number"}, day_first={"day": True})
+    schema = Schema(
+        target=LETTERS, grouping=Grouping.of_column(BINS), kinds={"age": "number"}, reading=Reading({"day": True})
+    )
     assert Schema.from_json(through_json(schema.to_json())) == schema
     images = Schema(target=PRICE, grouping=Grouping.of_target(BINS), images=(3, 8, 8), integers=True, resized=True)
     assert Schema.from_json(through_json(images.to_json())) == images

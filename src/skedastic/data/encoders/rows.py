@@ -19,12 +19,13 @@ from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.numbers import NumberColumn, date_parts, fitted_numbers, rows_of
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.data.encoders.unseen import UnseenCategories
+from skedastic.data.encoders.vectors import VectorColumn
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
-from skedastic.data.tables.dress import Dress
-from skedastic.data.tables.readers import FrameReader
+from skedastic.data.tables.readers import ColumnReader, FrameReader, frame_reader
+from skedastic.data.tables.reading import Reading
 from skedastic.data.tables.roles import check_columns
 from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import matched
@@ -51,18 +52,18 @@ class RowEncoder(Encoder):
         The columns of text.
     text : TextEncoder or None
         The encoder of their cells, joined.
-    dates : mapping of str to bool
-        For each column of dates, whether 3/4 is in April.
-    dresses : mapping of str to Dress
-        How the numbers of columns are written that are not plain ones.
+    vectors : tuple of VectorColumn
+        The columns of lists of numbers.
+    reading : Reading
+        How the cells of the columns are read.
     """
 
     numbers: tuple[NumberColumn, ...]
     categories: Mapping[str, tuple[str, ...]]
     texts: tuple[str, ...] = ()
     text: TextEncoder | None = None
-    dates: Mapping[str, bool] = field(default_factory=dict)
-    dresses: Mapping[str, Dress] = field(default_factory=dict)
+    vectors: tuple[VectorColumn, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def fit(
@@ -86,17 +87,18 @@ class RowEncoder(Encoder):
             The tokenizer of a pretrained model, which is taken instead of training one.
         """
         columns = _columns(columns)
-        numbers, categories, dates = list[tuple[str, str]](), dict[str, tuple[str, ...]](), dict[str, bool]()
+        numbers, categories, vectors = list[tuple[str, str]](), dict[str, tuple[str, ...]](), list[VectorColumn]()
         for name, kind in columns.kinds.items():
             if kind == "number":
                 numbers.append((name, ""))
             elif kind == "date":
                 numbers += [(name, part) for part in date_parts(rows_of(columns, name, rows))]
-                dates[name] = columns.day_first[name]
             elif kind == "category":
                 categories[name] = _frequent(rows_of(columns, name, rows))
+            elif kind == "vector":
+                vectors.append(VectorColumn.fit(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
-        encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, dates, columns.dresses)
+        encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, tuple(vectors), columns.reading)
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
@@ -111,8 +113,8 @@ class RowEncoder(Encoder):
             categories={name: tuple(values) for name, values in fitted["categories"].items()},
             texts=tuple(fitted["texts"]),
             text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
-            dates={name: bool(first) for name, first in fitted["dates"].items()},
-            dresses={name: Dress(**dress) for name, dress in fitted["dresses"].items()},
+            vectors=tuple(_vector(**v) for v in fitted["vectors"]),
+            reading=Reading.from_json(fitted["reading"]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,14 +125,14 @@ class RowEncoder(Encoder):
             "categories": {name: list(values) for name, values in self.categories.items()},
             "texts": list(self.texts),
             "text": None if self.text is None else self.text.to_json(),
-            "dates": dict(self.dates),
-            "dresses": {name: asdict(dress) for name, dress in self.dresses.items()},
+            "vectors": [asdict(v) for v in self.vectors],
+            "reading": self.reading.to_json(),
         }
 
     @cached_property
     def inputs(self) -> Inputs:
         """Return the inputs of the network."""
-        real = len(self.numbers) + sum(n.marked for n in self.numbers)
+        real = len(self.numbers) + sum(n.marked for n in self.numbers) + sum(v.width for v in self.vectors)
         real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
         sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
         tokens = 0 if self.text is None else self.text.length
@@ -147,7 +149,8 @@ class RowEncoder(Encoder):
     def columns(self) -> dict[str, ColumnKind]:
         """Return the columns that it reads, and their kinds."""
         kinds: dict[str, ColumnKind] = {n.name: "number" for n in self.numbers if not n.part}
-        kinds |= dict.fromkeys(self.dates, "date")
+        kinds |= dict.fromkeys(self.reading.day_first, "date")
+        kinds |= {v.name: "vector" for v in self.vectors}
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
 
@@ -176,17 +179,20 @@ class RowEncoder(Encoder):
         n = len(columns) if rows is None else len(rows)
         x = np.empty((n, self.inputs.shape[0]), dtype=np.float32)
         at = 0
-        for column in self._encoded(columns, rows):
-            x[:, at] = column
-            at += 1
+        for block in self._encoded(columns, rows):
+            width = 1 if block.ndim == 1 else block.shape[1]
+            x[:, at : at + width] = block.reshape(n, width)
+            at += width
         if self.text is not None:
             x[:, at:] = self.text.tokens(self._texts(columns, rows))
         return torch.from_numpy(x)
 
     def _encoded(self, columns: Columns, rows: Tensor | None) -> Iterator[NDArray[Any]]:
-        """Yield the columns of numbers, then those of indicators, then those of ids, each [m]."""
+        """Yield the columns of numbers, lists, indicators and ids, in this order, each [m] or several [m, k]."""
         for number in self.numbers:
             yield from number.encoded(number.cells(columns, rows))
+        for vector in self.vectors:
+            yield from vector.encoded(columns.vectors(vector.name, None if rows is None else rows.numpy()))
         for few in (True, False):
             for name, known in self.categories.items():
                 if (len(known) <= FEW_CATEGORIES) is few:
@@ -220,26 +226,24 @@ class RowEncoder(Encoder):
         A frame has the columns of training; others are ignored. A list of strings is taken as texts, where the model
         reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training.
         """
-        table = Table("X", FrameReader(self.as_frame(X)))
+        table = Table("X", self._reader(X))
         check_columns(table, self.columns)
-        return self.in_memory(Columns(table, self.columns, self.dates, self.dresses))
+        return self.in_memory(Columns(table, self.columns, self.reading))
 
-    def as_frame(self, X: Any) -> pd.DataFrame:
-        """Return a user's features to predict from as a frame. Raises UserError."""
-        if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
-            X = X.to_pandas()
-        if isinstance(X, pd.DataFrame):
-            return X.rename(columns=str)
+    def _reader(self, X: Any) -> ColumnReader:
+        """Return a reader of a user's features to predict from. Raises UserError."""
+        if isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns")):
+            return frame_reader(X)
         names = tuple(self.columns)
         one_text = self.texts == names and len(names) == 1 and isinstance(X, (list, tuple, pd.Series, np.ndarray))
         if one_text and all(isinstance(t, str) for t in X):
-            return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
+            return FrameReader(pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)}))
         if any(kind != "number" for kind in self.columns.values()):
             raise UserError(f"must be a frame with the columns {', '.join(names)}, as in training", setting="X")
         values = as_tensor(X, "X")
         if values.ndim != 2 or values.shape[1] != len(names):
             raise wrong_shape("X", values.shape, f"the model was trained on [n, {len(names)}]; give as many columns")
-        return pd.DataFrame(values.numpy(), columns=list(names))
+        return FrameReader(pd.DataFrame(values.numpy(), columns=list(names)))
 
 
 def _ascends(order: Tensor) -> bool:
@@ -248,6 +252,10 @@ def _ascends(order: Tensor) -> bool:
 
 def _columns(columns: Columns | pd.DataFrame) -> Columns:
     return frame_columns(columns) if isinstance(columns, pd.DataFrame) else columns
+
+
+def _vector(**fitted: Any) -> VectorColumn:
+    return VectorColumn(**{**fitted, "mean": tuple(fitted["mean"]), "scale": tuple(fitted["scale"])})
 
 
 def _frequent(cells: pd.Series) -> tuple[str, ...]:

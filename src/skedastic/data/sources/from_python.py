@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from skedastic.data.sources.headers import named_twice
 from skedastic.data.sources.names import check_file, no_rows, readable
 from skedastic.data.sources.source import Source, check_like, columns_like
 from skedastic.data.tables.location import CellLocation, literal
-from skedastic.data.tables.readers import FrameReader
+from skedastic.data.tables.readers import FrameReader, frame_reader
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import encodable, unusable
@@ -190,12 +192,10 @@ def _from_columns(
 
 
 def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
-    if hasattr(X, "to_pandas"):  # a Polars frame, or an Arrow table
-        X = X.to_pandas()
     if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
         X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
         roles = Roles(text=("text",))
-    if isinstance(X, pd.DataFrame):
+    if is_frame(X):
         return _of_frame(X, name, schema, roles)
     if roles.ignore or roles.given or roles.image:
         rule = "leave ignore, text, numeric, categorical and image out, or give a frame"
@@ -229,8 +229,8 @@ def is_frame(X: Any) -> bool:
     return isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns"))
 
 
-def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
-    """Return a frame of pandas with names for columns.
+def frame_table(X: Any, name: str = "frame") -> Table:
+    """Return a frame as a table.
 
     Parameters
     ----------
@@ -244,17 +244,17 @@ def as_frame(X: Any, name: str = "frame") -> pd.DataFrame:
     UserError
         Two columns have one name, or there are no rows.
     """
-    frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
-    frame = frame.reset_index(drop=True).rename(columns=str)
-    if frame.columns.has_duplicates:
-        raise named_twice(name, frame.columns[frame.columns.duplicated()][0])
-    if len(frame) == 0:
+    reader = frame_reader(X)
+    twice = [column for column, count in Counter(reader.names).items() if count > 1]
+    if twice:
+        raise named_twice(name, twice[0])
+    if len(reader) == 0:
         raise no_rows(name)
-    return frame
+    return Table(name, reader)
 
 
-def _of_frame(X: pd.DataFrame, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
-    table = Table(name, FrameReader(as_frame(X, name)))
+def _of_frame(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
+    table = replace(frame_table(X, name), decimal=roles.decimal)
     if schema is not None:
         return columns_like(table, schema), ()
     roles.check(table)
@@ -269,6 +269,7 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
         array = np.asarray(array, dtype=None if isinstance(array, np.ndarray) else object)
         if array.ndim != 1:
             raise wrong_shape(name, array.shape, "give one entry for each example, [n]")
+        array = array.astype(object) if array.dtype.kind == "S" else array  # bytes of text
         if array.dtype == object:
             array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
         column = pd.Series(array).infer_objects()

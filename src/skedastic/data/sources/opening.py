@@ -10,7 +10,7 @@ from typing import Any
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders, hub
 from skedastic.data.sources.files import read_files
-from skedastic.data.sources.from_python import as_frame, from_arrays, from_npz, is_frame, npz_features, numbered
+from skedastic.data.sources.from_python import frame_table, from_arrays, from_npz, is_frame, npz_features, numbered
 from skedastic.data.sources.from_table import from_table
 from skedastic.data.sources.idx import read_idx_pair
 from skedastic.data.sources.names import ARRAYS, BUNDLED_TARGETS, DIGITS, HUB, SHARDS, is_idx, named_files
@@ -44,7 +44,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in roles.items()}
     wanted = Roles(**given)
     if is_frame(source):
-        opened = from_table(Table("frame", FrameReader(as_frame(source))), wanted, schema)
+        opened = from_table(frame_table(source), wanted, schema)
         if schema is not None:
             check_like(opened, schema)
         return opened

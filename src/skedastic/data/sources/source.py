@@ -138,8 +138,7 @@ class Source:
                 target=self.target,
                 grouping=self.grouping,
                 kinds=dict(self.features.kinds),
-                day_first=dict(self.features.day_first),
-                dresses=dict(self.features.dresses),
+                reading=self.features.reading,
             )
         return Schema(
             target=self.target,
@@ -251,7 +250,7 @@ class Source:
         """
         if not isinstance(self.features, Columns):
             return {}
-        shown = self.features.columns[:MOST_SHOWN]
+        shown = [name for name, kind in self.features.kinds.items() if kind != "vector"][:MOST_SHOWN]
         return {name: _shown(self.features[name].iloc[index]) for name in shown}
 
     def image(self, index: int) -> Image | None:
@@ -276,9 +275,8 @@ def columns_like(table: Table, training: Schema) -> Columns:
         rule = "it is a table, and the training data are images; give test data of the same kind"
         raise UserError(rule, setting=table.file)
     check_columns(table, training.kinds)
-    columns = Columns(table, training.kinds, training.day_first, training.dresses)
-    for name in columns.columns:
-        _ = columns[name]  # so that what can't be parsed is refused here
+    columns = Columns(table, training.kinds, training.reading)
+    columns.check()
     return columns
 
 

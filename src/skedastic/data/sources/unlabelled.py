@@ -66,7 +66,7 @@ class Unlabelled:
         if self.images is None:
             assert self.table is not None
             for table in self.table.batches([*dict.fromkeys((*self.schema.kinds, *self.beside))], ROWS):
-                yield Chunk(Columns(table, self.schema.kinds, self.schema.day_first, self.schema.dresses), table)
+                yield Chunk(Columns(table, self.schema.kinds, self.schema.reading), table)
             return
         cells = None if self.table is None or not self.beside else self.table.batches(self.beside, IMAGES)
         for rows in torch.split(torch.arange(len(self)), IMAGES):

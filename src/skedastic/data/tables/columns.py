@@ -16,7 +16,7 @@ from skedastic.data.tables.numbers import numbers_of, parse_numbers
 from skedastic.data.tables.values import as_text, coded, coded_texts, holds_numbers, unusable
 from skedastic.errors import UserError
 
-ColumnKind = Literal["number", "category", "date", "text"]
+ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text

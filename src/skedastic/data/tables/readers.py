@@ -209,6 +209,20 @@ class ArrowFileReader:
                 done = end
 
 
+def frame_reader(frame: Any) -> ColumnReader:
+    """Return a reader of a frame: of pandas, of Polars or of others that Arrow takes.
+
+    Parameters
+    ----------
+    frame : Any
+        The frame.
+    """
+    if isinstance(frame, pd.DataFrame):
+        return FrameReader(frame)
+    is_arrow = isinstance(frame, pa.Table) or hasattr(frame, "__arrow_c_stream__")
+    return ArrowReader(pa.table(frame)) if is_arrow else FrameReader(frame.to_pandas())
+
+
 @contextmanager
 def arrow_reader(path: Path, fields: Sequence[int] | None = None) -> Iterator[Any]:
     """Lend the reader of an Arrow file, or of a stream in a file.

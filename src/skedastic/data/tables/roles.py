@@ -15,6 +15,7 @@ from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constan
 from skedastic.data.tables.dress import told
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import coded_texts
+from skedastic.data.tables.vectors import holds_vectors
 from skedastic.data.targets.annotators import annotator_columns
 from skedastic.errors import UserError, suggestion, unknown
 
@@ -23,6 +24,7 @@ NOUNS: dict[ColumnKind, tuple[str, str]] = {
     "category": ("categorical", "categorical"),
     "date": ("date", "dates"),
     "text": ("text", "texts"),
+    "vector": ("list of numbers", "lists of numbers"),
 }
 MOST_SHOWN = 6  # names in a note
 FIRST_ROWS = 10_000  # that are looked at before all are
@@ -112,10 +114,17 @@ def find_columns(
     UserError
         As `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, holes, same, dressed = [], [], [], [], [], []
+    constant, names, counting, holes, same, read = [], [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
         if name in roles.ignore or name in no_features or name == roles.image:
+            continue
+        if name not in roles.given and holds_vectors(table.reader, name):
+            length = columns.add_vectors(name)
+            if length is None:
+                constant.append(name)
+            else:
+                read.append(f"{name}: {length} numbers")
             continue
         cells = table.read(name)
         kind = roles.given.get(name) or kind_of(cells, name, table.place(name), table.hint)
@@ -127,8 +136,8 @@ def find_columns(
             constant.append(name)
             columns.drop(name)
             continue
-        if name in columns.dresses:
-            dressed.append(told(name, coded_texts(cells)[1], columns.dresses[name], table.hint))
+        if name in columns.reading.dresses:
+            read.append(told(name, coded_texts(cells)[1], columns.reading.dresses[name], table.hint))
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
         if kind == "number" and len(parsed) > FEW_CATEGORIES and _counts_up(parsed.to_numpy()):
@@ -145,7 +154,7 @@ def find_columns(
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
-    said = dressed + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
+    said = read + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
     said += [
         f"column {n} is the target in other words, so a model that learns from it may be of no use (--ignore it)"
         for n in same

@@ -7,21 +7,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skedastic.data.images import Bytes
 from skedastic.data.settings import Decimal
 from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
 from skedastic.data.tables.dates import is_day_first
-from skedastic.data.tables.dress import PLAIN, Dress, Hint
+from skedastic.data.tables.dress import PLAIN, Hint
 from skedastic.data.tables.location import CellLocation, column_place
 from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
+from skedastic.data.tables.reading import Reading
 from skedastic.data.tables.values import unusable
+from skedastic.data.tables.vectors import length_of, vectors
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.allocator import give_back
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
+ROWS = 65_536  # lists that are read at a time
 LONG = 1_000_000  # rows, of which a column takes memory that is worth giving back
 LISTS = "annotators column"  # the role whose cells may be lists
 LABELS = {"target column": "label or number", "truth column": "label or number"}  # of each row, in roles without dates
@@ -127,7 +132,7 @@ class Table:
 class Columns:
     """The feature columns of a table, n rows, parsed when they are asked for; the last ones are kept.
 
-    `columns[name]` has the type that `parse` gives the kind.
+    `columns[name]` has the type that `parse` gives the kind; lists of numbers are read by `vectors`.
 
     Parameters
     ----------
@@ -135,21 +140,13 @@ class Columns:
         The cells.
     kinds : mapping of str to ColumnKind
         The kind of each column.
-    day_first : mapping of str to bool or None, optional
-        For each column of dates, whether 3/4 is the third of April; by default the cells tell.
-    dresses : mapping of str to Dress or None, optional
-        How the numbers of columns are written that are not plain ones; by default the cells tell.
+    reading : Reading or None, optional
+        How their cells are read, as training has found it; by default the cells tell.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        kinds: Mapping[str, ColumnKind],
-        day_first: Mapping[str, bool] | None = None,
-        dresses: Mapping[str, Dress] | None = None,
-    ) -> None:
-        self.table, self.kinds, self.day_first = table, dict(kinds), dict(day_first or {})
-        self.dresses, self._finds_dresses = dict(dresses or {}), dresses is None
+    def __init__(self, table: Table, kinds: Mapping[str, ColumnKind], reading: Reading | None = None) -> None:
+        self.table, self.kinds = table, dict(kinds)
+        self.reading, self._is_known = reading or Reading(), reading is not None
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
         self._bytes = 0  # of them
 
@@ -179,15 +176,49 @@ class Columns:
         """Take a column away from the features."""
         del self.kinds[name]
         self._bytes -= _size(self._kept.pop(name))
+        self.reading.day_first.pop(name, None)
+        self.reading.dresses.pop(name, None)
+
+    def add_vectors(self, name: str) -> int | None:
+        """Take a column of lists of numbers among the features, and return their length; None where all are missing.
+
+        Raises UserError for a list of another length, and for a number in it that is missing or not finite.
+        """
+        for part in self.table.batches([name], ROWS):
+            cells = part.reader.arrow(name)
+            length = self.reading.lengths.get(name) or length_of(cells, part.place(name))
+            if length is not None:
+                self.reading.lengths[name] = length
+                vectors(cells, length, part.place(name))
+        if name not in self.reading.lengths:
+            return None
+        self.kinds[name] = "vector"
+        return self.reading.lengths[name]
+
+    def vector_parts(self, name: str) -> Iterator[NDArray[np.float32]]:
+        """Yield the lists of a column as numbers [m, d], NaN where one is missing, some rows at a time."""
+        for part in self.table.batches([name], ROWS):
+            yield vectors(part.reader.arrow(name), self.reading.lengths[name], part.place(name))
+
+    def vectors(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Return the lists of rows [m], or of all, as numbers [m, d]; NaN where one is missing."""
+        whole = np.concatenate([*self.vector_parts(name)])
+        return whole if rows is None else whole[rows]
+
+    def check(self) -> None:
+        """Raise UserError for a cell that can't be read."""
+        for name, kind in self.kinds.items():
+            for _ in self.vector_parts(name) if kind == "vector" else (self[name],):
+                pass
 
     def _parsed(self, name: str, cells: pd.Series) -> pd.Series:
         kind, place = self.kinds[name], self.table.place(name)
         if kind == "number":
             parsed = self._numbers(name, cells)
         else:
-            if kind == "date" and name not in self.day_first:
-                self.day_first[name] = is_day_first(cells)
-            parsed = parse(cells, kind, place, self.day_first.get(name))
+            if kind == "date" and name not in self.reading.day_first:
+                self.reading.day_first[name] = is_day_first(cells)
+            parsed = parse(cells, kind, place, self.reading.day_first.get(name))
         self._kept[name] = parsed
         self._bytes += _size(parsed)
         while len(self._kept) > 1 and self._bytes > KEPT:
@@ -195,16 +226,16 @@ class Columns:
         return parsed
 
     def _numbers(self, name: str, cells: pd.Series) -> pd.Series:
-        dress = self.dresses.get(name, None if self._finds_dresses else PLAIN)
+        dress = self.reading.dresses.get(name, PLAIN if self._is_known else None)
         parsed, found = parse_numbers(cells, self.table.place(name), dress, self.table.hint)
         if found != PLAIN:
-            self.dresses[name] = found
+            self.reading.dresses[name] = found
         return parsed
 
     def parts(self, size: int) -> Iterator[Columns]:
         """Yield the rows, at most `size` at a time."""
         for table in self.table.batches(self.columns, size):
-            yield Columns(table, self.kinds, self.day_first, self.dresses)
+            yield Columns(table, self.kinds, self.reading)
 
     def frame(self) -> pd.DataFrame:
         """Return all columns in memory."""

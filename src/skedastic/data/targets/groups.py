@@ -29,7 +29,7 @@ from skedastic.data.sources.files import read_files
 from skedastic.data.tables.location import CellLocation
 from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
-from skedastic.data.tables.values import as_names, coded
+from skedastic.data.tables.values import as_names, canonical, coded, matched
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import read_groups
 from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers
@@ -143,11 +143,13 @@ def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema |
         rule = "the targets are numbers, and only classes have super-classes"
         raise UserError(rule, setting="groups", value=f"{SUPERCLASS}{file}")
     of = _mapping(file)
-    without = [c for c in classes if c not in of]
-    if without:
-        raise unknown("label in it", without[0], list(of)).at(file).adding("; name the super-class of every label")
-    names = schema.grouping.names if schema else tuple(sorted({of[c] for c in classes}))
-    return torch.tensor([names.index(of[c]) for c in classes])[y], Grouping(names)
+    at = matched(classes, list(of))
+    if (at < 0).any():
+        without = classes[int((at < 0).argmax())]
+        raise unknown("label in it", without, list(of)).at(file).adding("; name the super-class of every label")
+    above = [list(of.values())[i] for i in at]
+    names = schema.grouping.names if schema else tuple(sorted(set(above)))
+    return torch.tensor([names.index(a) for a in above])[y], Grouping(names)
 
 
 def _mapping(file: str) -> dict[str, str]:
@@ -158,7 +160,7 @@ def _mapping(file: str) -> dict[str, str]:
         except (ValueError, OSError) as error:
             raise UserError(f"it can't be read as JSON: {error}", setting=file) from None
         if isinstance(read, dict):
-            return {str(k): str(v) for k, v in read.items()}
+            return {canonical(str(label)): str(above) for label, above in read.items()}
     table = read_files([path])
     if len(table.names) < 2:
         raise UserError("it needs two columns, label and super-class", setting=file)
