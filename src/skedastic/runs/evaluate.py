@@ -13,12 +13,12 @@ from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.runs.calibration import calibration
-from skedastic.runs.predict import count_unseen
+from skedastic.runs.predict import count_unseen, unheard
 from skedastic.runs.result import Result
 
 
 def evaluate_source(
-    result: Result, source: str, calibrated: bool = False, say: Callable[[str], None] | None = None
+    result: Result, source: str, calibrated: bool = False, say: Callable[[str], None] = unheard
 ) -> AnyMetrics:
     """Return the metrics of a trained model on a labelled source.
 
@@ -45,7 +45,7 @@ def evaluate_source(
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
     unseen = UnseenCategories()
     count_unseen(result, opened.features, unseen)
-    for note in unseen.notes if say is not None else ():
+    for note in unseen.notes:
         say(note)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)

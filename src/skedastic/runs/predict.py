@@ -26,6 +26,10 @@ from skedastic.runs.tables import names_beside, writing, written_type
 Progress = Callable[[str, int, int], None]
 
 
+def unheard(note: str) -> None:
+    """Say nothing."""
+
+
 def predict_source(
     result: Result,
     source: str,
@@ -35,7 +39,7 @@ def predict_source(
     keep: Sequence[str] = (),
     force: bool = False,
     progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = unheard,
 ) -> int:
     """Write the predictions for the rows of a source into a file.
 
@@ -83,7 +87,7 @@ def predict_source(
             done += len(chunk)
             if progress is not None:
                 progress("predict", done, len(rows))
-    for note in unseen.notes if say is not None else ():
+    for note in unseen.notes:
         say(note)
     return done
 

@@ -228,7 +228,8 @@ def test_cells_that_are_no_feature(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "place", "value", "rule"),
     [
-        (pa.array([[1], [2], [3], [4]]), "column 'odd'", "lists", "can't be a feature"),
+        (pa.array([[1], [2], [3, 4], [5]]), "row 2, column 'odd'", 2, "others have 1"),
+        (pa.array([["a"], ["b"], ["c"], ["d"]]), "column 'odd'", "lists", "can't be a feature"),
         (pa.array([{"a": 1}] * 4), "column 'odd'", "nested values", "can't be a feature"),
         (pa.array([b"a", b"b", b"c", b"\xff"]), "column 'odd'", "bytes that are not UTF-8", "can't be a feature"),
         (pa.array(pd.timedelta_range("1h", periods=4)), "column 'odd'", ANY, "timedelta64"),

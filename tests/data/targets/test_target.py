@@ -9,6 +9,7 @@ import torch
 
 from skedastic.data import Bins, Classes, Dataset, Grouping, Numbers, Scale, Target
 from skedastic.data.schema import Schema
+from skedastic.data.tables.reading import Reading
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from tests.support.refusals import refused
