@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skedastic.data import from_arrays, from_torch, is_frame, is_torch, open_source
-from skedastic.data.settings import TaskName, TextSettings, clusters_asked
+from skedastic.data.settings import Decimal, TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.pipeline.prepare import open_data
@@ -46,6 +46,7 @@ def fit(
     text: ColumnNames = (),
     numeric: ColumnNames = (),
     categorical: ColumnNames = (),
+    decimal: Decimal = "auto",
     image: str | None = None,
     image_size: int | None = None,
     annotators: ColumnNames = (),
@@ -98,6 +99,8 @@ def fit(
         Bins of a target of numbers that are the groups; by default 10.
     ignore, text, numeric, categorical : sequence of str
         Columns to leave out, and those to read as text, numbers or categories, whatever they look like.
+    decimal : Decimal
+        The decimal sign of numbers that are text, such as 1.012,50: "point", "comma", or "auto", as the cells tell.
     image : str, optional
         Column of images, or of paths to images.
     image_size : int, at least 4, optional
@@ -161,6 +164,7 @@ def fit(
             "text": text,
             "numeric": numeric,
             "categorical": categorical,
+            "decimal": decimal,
             "image": image,
             "image_size": image_size,
             "annotators": annotators,

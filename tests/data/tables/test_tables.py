@@ -341,4 +341,4 @@ def test_real_tables() -> None:
     reviews = open_source(SHARED / "imdb_train.parquet", target="label", ignore=["text", "id"])
     assert reviews.classes == ("neg", "pos"), "the names that the file declares for 0 and 1"
     nested = refusal(SHARED / "vader_ratings.parquet", target="source", ignore=["item_id", "text"])
-    check_refusal(nested, "vader_ratings.parquet, column 'ratings'", "ndarray")
+    check_refusal(nested, "vader_ratings.parquet, row 1, column 'ratings'", 99)

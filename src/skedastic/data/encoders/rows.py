@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -224,11 +225,16 @@ class RowEncoder(Encoder):
         """Return the tensor [n, d] of a frame, an array or a list of texts to predict from.
 
         A frame has the columns of training; others are ignored. A list of strings is taken as texts, where the model
-        reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training.
+        reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training. A warning
+        says how many cells of a column hold a category that training never saw.
         """
         table = Table("X", self._reader(X))
         check_columns(table, self.columns)
-        return self.in_memory(Columns(table, self.columns, self.reading))
+        columns, unseen = Columns(table, self.columns, self.reading), UnseenCategories()
+        self.count_unseen(columns, unseen)
+        for note in unseen.notes:
+            warnings.warn(note, stacklevel=3)
+        return self.in_memory(columns)
 
     def _reader(self, X: Any) -> ColumnReader:
         """Return a reader of a user's features to predict from. Raises UserError."""

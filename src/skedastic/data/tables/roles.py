@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skedastic.data.settings import ColumnSettings
+from skedastic.data.tables.codes import looks_like_codes
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
 from skedastic.data.tables.dress import told
 from skedastic.data.tables.table import Columns, Table
@@ -114,7 +115,7 @@ def find_columns(
     UserError
         As `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, holes, same, read = [], [], [], [], [], []
+    constant, names, counting, holes, same, read, codes = [], [], [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
         if name in roles.ignore or name in no_features or name == roles.image:
@@ -140,8 +141,11 @@ def find_columns(
             read.append(told(name, coded_texts(cells)[1], columns.reading.dresses[name], table.hint))
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
-        if kind == "number" and len(parsed) > FEW_CATEGORIES and _counts_up(parsed.to_numpy()):
-            counting.append(name)
+        if kind == "number" and len(parsed) > FEW_CATEGORIES:
+            if _counts_up(parsed.to_numpy()):
+                counting.append(name)
+            elif name not in roles.given and looks_like_codes(name, cells, parsed.to_numpy()):
+                codes.append(name)
         if y is not None and _gives_away(parsed, kind, y):
             same.append(name)
     if not columns.kinds:
@@ -152,6 +156,7 @@ def find_columns(
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row (--categorical or --text takes them)": names,
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
+        "of numbers that look like codes or ids (--categorical takes them as such, --ignore leaves them out)": codes,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
     }
     said = read + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]

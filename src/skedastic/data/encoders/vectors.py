@@ -1,0 +1,74 @@
+"""Lists of numbers as a network reads them: each place in the list standardized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data.tables.table import Columns
+
+
+@dataclass(frozen=True)
+class VectorColumn:
+    """A column of lists of d numbers: standardized by scikit-learn's StandardScaler; a missing list is the mean.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    mean, scale : tuple of float
+        The mean and the deviation of each place in the list, of the training rows, [d].
+    marked : bool
+        Whether some training lists are missing; another column then says which are.
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    marked: bool
+
+    @classmethod
+    def fit(cls, columns: Columns, name: str, rows: Tensor | None) -> VectorColumn:
+        """Fit on training rows [m] int64, or on all; they are read a part at a time.
+
+        Parameters
+        ----------
+        columns : Columns
+            The feature columns.
+        name : str
+            The column.
+        rows : Tensor or None
+            The training rows.
+        """
+        from sklearn.preprocessing import StandardScaler
+
+        wanted = np.ones(len(columns), dtype=bool)
+        if rows is not None:
+            wanted[:] = False
+            wanted[rows.numpy()] = True
+        scaler, first, marked = StandardScaler(), 0, False
+        for part in columns.vector_parts(name):
+            some = part[wanted[first : first + len(part)]]
+            first += len(part)
+            if len(some):
+                scaler.partial_fit(some.astype(np.float64))
+                marked |= bool(np.isnan(some[:, 0]).any())
+        mean, scale = (np.nan_to_num(a, nan=fill).tolist() for a, fill in ((scaler.mean_, 0.0), (scaler.scale_, 1.0)))
+        return cls(name, tuple(mean), tuple(scale), marked)
+
+    @property
+    def width(self) -> int:
+        """Return how many columns stand for a list."""
+        return len(self.mean) + self.marked
+
+    def encoded(self, values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yield the columns that stand for lists [n, d], NaN where missing."""
+        missing = np.isnan(values[:, :1])
+        mean, scale = (np.array(a, dtype=np.float32) for a in (self.mean, self.scale))
+        yield np.where(missing, np.float32(0), (values - mean) / scale)
+        if self.marked:
+            yield missing.astype(np.float32)

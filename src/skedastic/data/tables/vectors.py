@@ -1,0 +1,88 @@
+"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length, read as float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.readers import ColumnReader, FrameReader
+
+LISTS = (list, tuple, np.ndarray)
+
+
+def holds_vectors(reader: ColumnReader, name: str) -> bool:
+    """Tell whether the cells of a column are lists of numbers."""
+    if isinstance(reader, FrameReader) and not _first_is_a_list(reader, name):
+        return False  # without a copy of the column
+    kind = reader.type(name)
+    return bool(_is_list(kind) and _is_number(kind.value_type))
+
+
+def length_of(cells: pa.ChunkedArray, place: CellLocation) -> int | None:
+    """Return how many numbers each list [n] holds; None where all of them are missing.
+
+    Raises UserError for a list that differs in length from the first, and for a first one that is empty.
+    """
+    lengths = pc.list_value_length(cells).drop_null().unique().to_pylist()
+    if not lengths:
+        return None
+    if lengths[0] == 0:
+        raise place.error(0, "the list is empty; give each row as many numbers, or --ignore the column")
+    check_length(cells, lengths[0], place)
+    return int(lengths[0])
+
+
+def check_length(cells: pa.ChunkedArray, length: int, place: CellLocation) -> None:
+    """Raise UserError for the first of the lists [n] that has another length; a missing one passes."""
+    other = pc.fill_null(pc.not_equal(pc.list_value_length(cells), length), False)
+    row = pc.index(other, True).as_py()
+    if row >= 0:
+        here = len(cells[row])
+        rule = f"the list has {here} number{'s' * (here != 1)}, and others have {length}"
+        rule += "; give each row as many, or --ignore the column"
+        raise place.error(row, rule, here)
+
+
+def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray[np.float32]:
+    """Return lists [n] as numbers [n, length]; NaN where a list is missing.
+
+    Raises UserError for a list of another length, and for a number in it that is missing or not finite.
+    """
+    check_length(cells, length, place)
+    out = np.full((len(cells), length), np.nan, dtype=np.float32)
+    first = 0
+    for chunk in cells.chunks:
+        filled = np.asarray(chunk.is_valid())
+        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, length)
+        wrong = ~np.isfinite(values).all(axis=1)
+        if wrong.any():
+            row = first + int(np.flatnonzero(filled)[wrong.argmax()])
+            raise place.error(row, "the list holds a number that is missing or not finite; mend it, or empty the cell")
+        out[first : first + len(chunk)][filled] = values
+        first += len(chunk)
+    return out
+
+
+def parts(reader: ColumnReader, name: str, size: int) -> Iterator[pa.ChunkedArray]:
+    """Yield the cells of a column, about `size` at a time."""
+    for part in reader.batches([name], size):
+        yield part.arrow(name)
+
+
+def _first_is_a_list(reader: FrameReader, name: str) -> bool:
+    column = reader.frame.iloc[:, reader.names.index(name)]
+    first = column.first_valid_index() if column.dtype == object else None
+    return hasattr(column.dtype, "pyarrow_dtype") or (first is not None and isinstance(column.loc[first], LISTS))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
