@@ -1,7 +1,7 @@
 """Numbers as people write them: a decimal comma, thousands apart, a currency, a percent sign, a unit.
 
-A column is read as such numbers only where all of its cells agree: on the decimal sign, on what stands between
-thousands, and on what stands around the number.
+A column is read as such numbers only where all of its cells agree: on the decimal sign, and on what stands around the
+number.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skedastic.data.settings import Decimal
 
-SIGNS: dict[Decimal, str] = {"point": ".", "comma": ","}
+Written = Literal["plain", "point", "comma"]
 CURRENCY = "$€£¥₹₽₩₪฿₺₴₦₱₫₡₲₵₸₿¢₼₾₮₭"
 CODES = (
     "USD|EUR|GBP|JPY|CHF|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|BRL|MXN|ARS|CLP|COP|ZAR|KRW|SGD|HKD|"
@@ -29,8 +30,7 @@ AROUND = re.compile(
     rf"(?P<number>[0-9.,][0-9.,' ]*?)\s*(?P<suffix>{SUFFIX})?\s*(?P<close>\))?"
 )
 ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
-STYLES = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-NAMES = {sign: name for name, sign in SIGNS.items()}
+SIGNS = {"point": (".", ","), "comma": (",", ".")}  # decimal, and what may stand between thousands
 SAMPLE = 1000  # cells of which the longest is shown
 
 
@@ -56,34 +56,31 @@ class Dress:
 
     Parameters
     ----------
-    decimal : str
-        "." or ",".
-    thousands : str
-        What stands between thousands: nothing, ",", ".", " " or "'".
+    decimal : Written
+        The decimal sign; of point and comma the other one, a space or an apostrophe may stand between thousands. Plain
+        numbers are those that programs write.
     prefix, suffix : str
         What stands before and after the number, such as a currency and a unit; a cell may lack it.
     """
 
-    decimal: str = "."
-    thousands: str = ""
+    decimal: Written = "plain"
     prefix: str = ""
     suffix: str = ""
 
     @cached_property
     def _number(self) -> re.Pattern[str]:
-        apart = re.escape(self.thousands)
-        groups = rf"(?:{apart}[0-9]{{2,3}})*" if self.thousands == "," else rf"(?:{apart}[0-9]{{3}})*"  # lakhs too
-        whole = rf"(?:[1-9][0-9]{{0,2}}{groups}{apart}[0-9]{{3}}|[0-9]+)" if self.thousands else "[0-9]+"
-        point = re.escape(self.decimal)
-        return re.compile(rf"{whole}(?:{point}[0-9]*)?|{point}[0-9]+")
+        point, other = (re.escape(sign) for sign in SIGNS[self.decimal])
+        threes = rf"[1-9][0-9]{{0,2}}(?P<apart>[{other} '])[0-9]{{3}}(?:(?P=apart)[0-9]{{3}})*"
+        lakhs = r"|[1-9][0-9]?(?:,[0-9]{2})*,[0-9]{3}" if self.decimal == "point" else ""
+        return re.compile(rf"(?:{threes}{lakhs}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+")
 
     def number(self, text: str) -> float | None:
         """Return the number that a text writes so; None where it is written otherwise."""
         parts = AROUND.fullmatch(text.translate(ALIKE))
         if parts is None or not self._around(parts) or not self._number.fullmatch(parts["number"]):
             return None
-        plain = parts["number"].replace(self.thousands, "") if self.thousands else parts["number"]
-        value = float(plain.replace(self.decimal, "."))
+        decimal, apart = SIGNS[self.decimal]
+        value = float(re.sub(rf"[{apart} ']", "", parts["number"]).replace(decimal, "."))
         return -value if "-" in (parts["sign"], parts["second"]) or parts["open"] else value
 
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -114,7 +111,7 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
         return ()
     fitting = [dress for dress in _styles(*around, hint.decimal) if all(dress.number(t) is not None for t in texts)]
     if hint.comma_likely:
-        fitting.sort(key=lambda dress: dress.decimal != ",")
+        fitting.sort(key=lambda dress: dress.decimal != "comma")
     return tuple(fitting)
 
 
@@ -138,7 +135,7 @@ def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) 
         d.decimal: d.number(example) for d in find_dress(texts, hint) if d.number(example) != dress.number(example)
     }
     for sign, number in others.items():
-        note += f"; --decimal {NAMES[sign]} reads {_shortest(number)}"
+        note += f"; --decimal {sign} reads {_shortest(number)}"
     return note
 
 
@@ -147,9 +144,9 @@ def _shortest(number: float | None) -> str:
 
 
 def _styles(prefix: str, suffix: str, decimal: Decimal) -> Iterator[Dress]:
-    for point, thousands in STYLES:
-        if SIGNS.get(decimal, point) == point:
-            yield Dress(point, thousands, prefix, suffix)
+    signs: tuple[Written, ...] = ("point", "comma") if decimal == "auto" else (decimal,)
+    for sign in signs:
+        yield Dress(sign, prefix, suffix)
 
 
 def _agreed(texts: Iterable[str]) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from skedastic.data.tables.values import encodable
 
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
+UNALIKE = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 NULLABLE: dict[pa.DataType, Any] = {  # what holds the cells of a column that lacks some, to the last digit
     pa.int8(): pd.Int8Dtype(),
     pa.int16(): pd.Int16Dtype(),
@@ -66,12 +68,21 @@ def to_series(column: pa.ChunkedArray) -> pd.Series:
 
 def to_arrow(column: pd.Series) -> pa.ChunkedArray:
     """Return a column of pandas [n] as an Arrow column: cells of several types become text."""
-    try:
-        whole = pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        missing = column.isna()
-        whole = pa.array([None if m else encodable(str(v)) for v, m in zip(column, missing, strict=True)], pa.string())
-    return whole if isinstance(whole, pa.ChunkedArray) else pa.chunked_array([whole])
+    for cells in (column, map(_plain_list, column), map(_text, column)):
+        try:
+            whole = pa.array(cells, from_pandas=True)
+        except UNALIKE:
+            continue
+        return whole if isinstance(whole, pa.ChunkedArray) else pa.chunked_array([whole])
+    raise TypeError("text is of one type")
+
+
+def _plain_list(cell: Any) -> Any:
+    return list(cell) if isinstance(cell, np.ndarray) else cell
+
+
+def _text(cell: Any) -> str | None:
+    return None if pd.isna(cell) is True else encodable(str(cell))
 
 
 @dataclass(frozen=True, eq=False)
