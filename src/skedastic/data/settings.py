@@ -48,8 +48,8 @@ class ColumnSettings(Configurable):
     )
     annotators: tuple[str, ...] = setting(
         (),
-        "columns of one person's labels each, or one of lists, or counts:COLUMN; they make the target where none is "
-        "named",
+        "columns of one person's labels each, or one of lists (and workers:COLUMN), or counts:COLUMN, or answers:FILE "
+        "with a row for each answer; they make the target where none is named",
     )
     split: str | None = setting(None, "column that names each row train, test or validation")
     group_by: str | None = setting(None, "column whose equal cells stay together in every split")

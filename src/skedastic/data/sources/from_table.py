@@ -18,7 +18,8 @@ from skedastic.data.split_columns import with_split_columns
 from skedastic.data.tables.location import column_place
 from skedastic.data.tables.roles import Roles, find_columns
 from skedastic.data.tables.table import Columns, Table
-from skedastic.data.targets.annotators import Annotations, annotator_columns, read_annotators
+from skedastic.data.targets.annotations import Annotations
+from skedastic.data.targets.annotators import annotated_name, annotator_columns, read_annotators
 from skedastic.data.targets.groups import group_columns, read_group_spec
 from skedastic.data.targets.reading import Column, TargetColumns, Targets, read_targets
 from skedastic.errors import UserError
@@ -81,7 +82,8 @@ def _truth(table: Table, roles: Roles, schema: Schema | None) -> Column | None:
 
 def _is_annotated(table: Table, roles: Roles) -> bool:
     """Whether a test source has no target but its annotators."""
-    return roles.target is None and all(n in table.names for n in annotator_columns(roles.annotators))
+    columns = annotator_columns(roles.annotators)
+    return roles.target is None and bool(columns) and all(n in table.names for n in columns)
 
 
 def _read_annotated(table: Table, roles: Roles, schema: Schema | None) -> tuple[Targets, Annotations]:
@@ -103,7 +105,7 @@ def _targets_of_annotators(table: Table, roles: Roles, schema: Schema | None) ->
     truth_names = table.label_names.get(roles.truth or "", ())
     task: TaskName = roles.task if schema is None else schema.target.task
     annotations = read_annotators(table, roles.annotators, task, schema.target.classes if schema else truth_names)
-    name = ", ".join(annotator_columns(roles.annotators))
+    name = annotated_name(roles.annotators)
     columns = TargetColumns(
         y=(annotations.targets(), column_place(table.file, name, table.lines, table.files)),
         name=name,

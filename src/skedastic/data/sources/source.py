@@ -20,7 +20,7 @@ from skedastic.data.schema import Schema
 from skedastic.data.settings import TextSettings
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
-from skedastic.data.targets.annotators import Annotations
+from skedastic.data.targets.annotations import Annotations
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.reading import Targets
 from skedastic.data.targets.target import Target

@@ -1,156 +1,47 @@
-"""Several annotators of each row: soft labels of their votes, or the mean of their ratings, and their disagreement.
+"""Several annotators of each row, from the columns of a table or from a file of answers.
 
 --annotators anna --annotators ben     columns of labels, or of ratings; a cell may be empty
 --annotators ratings                   a column of lists of labels, or of ratings
 --annotators counts:votes              a column of lists: how many people chose each class, in the order of the classes
+--annotators workers:who               beside a column of lists: a column of lists of who gave each; nobody may twice
+--annotators answers:FILE              a file with a row for each answer: who, about which row, and what
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from skedastic.data.settings import TaskName
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
 from skedastic.data.tables.values import coded
+from skedastic.data.targets.annotations import Annotations, Ratings, Votes
+from skedastic.data.targets.answers import ANSWERS, label_column, read_answers
 from skedastic.data.targets.labels import natural_order, to_ids
 from skedastic.data.targets.regression import holds_measurements
-from skedastic.data.targets.target import TaskKind
 from skedastic.errors import UserError
 
-COUNTS = "counts:"
-
-
-class Annotations(ABC):
-    """The labels or the ratings of n rows by several annotators."""
-
-    classes: tuple[str, ...]
-    """The names of the C classes of votes; none of ratings."""
-    task: ClassVar[TaskKind]
-
-    @property
-    @abstractmethod
-    def soft(self) -> Tensor | None:
-        """Soft labels [n, C] float32, where there are some."""
-
-    @abstractmethod
-    def targets(self) -> pd.Series:
-        """Return the target [n] of each row by its annotators: the number of a class, or a number."""
-
-    @abstractmethod
-    def disagreement(self, y: Tensor) -> Tensor:
-        """Return how noisy each target y [n] is by their disagreement, [n] float64; NaN for a single annotator."""
-
-    @abstractmethod
-    def for_classes(self, classes: Sequence[str]) -> tuple[Annotations, tuple[str, ...]]:
-        """Return them for these classes, in this order, and a note on those for others, which are left out."""
-
-    @abstractmethod
-    def corrected(self, rows: Tensor, y: Tensor) -> Annotations:
-        """Return them with the target of y [n] alone for `rows` [m] int64, which a person has corrected."""
-
-
-@dataclass(frozen=True, eq=False)
-class Votes(Annotations):
-    """Votes for classes.
-
-    Parameters
-    ----------
-    classes : tuple of str
-        The names of the C classes.
-    votes : Tensor
-        How many people chose each class, [n, C] float32.
-    """
-
-    task = "classification"
-
-    classes: tuple[str, ...]
-    votes: Tensor
-
-    @property
-    def soft(self) -> Tensor:
-        """The share of the votes for each class, [n, C] float32."""
-        return self.votes / self.votes.sum(1, keepdim=True)
-
-    def targets(self) -> pd.Series:
-        """Return the number [n] of the class with the most votes."""
-        return pd.Series(self.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
-
-    def disagreement(self, y: Tensor) -> Tensor:
-        """Return the share of votes against each label y [n]."""
-        return 1 - self.soft.gather(1, y[:, None]).squeeze(1).double()
-
-    def for_classes(self, classes: Sequence[str]) -> tuple[Votes, tuple[str, ...]]:
-        """Return the votes for these classes, in this order, and a note on those for others, which are left out."""
-        lost = [c for c in self.classes if c not in classes]
-        kept = self.votes[:, [self.classes.index(c) for c in classes]]
-        number = int((self.votes.sum() - kept.sum()).round())
-        note = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
-        return Votes(tuple(classes), kept), (note,) * bool(lost)
-
-    def corrected(self, rows: Tensor, y: Tensor) -> Votes:
-        """Return the votes; a corrected row has one, for the right label."""
-        votes = self.votes.clone()
-        votes[rows] = torch.nn.functional.one_hot(y[rows], votes.shape[1]).to(votes.dtype)
-        return replace(self, votes=votes)
-
-
-@dataclass(frozen=True, eq=False)
-class Ratings(Annotations):
-    """Ratings by numbers.
-
-    Parameters
-    ----------
-    mean : Tensor
-        The mean rating of each row, [n] float64.
-    variance : Tensor
-        The unbiased variance of a single rating, [n] float64; NaN where there is one rating.
-    number : Tensor
-        The number of ratings, [n] float64.
-    """
-
-    task = "regression"
-    classes = ()
-
-    mean: Tensor
-    variance: Tensor
-    number: Tensor
-
-    @property
-    def soft(self) -> None:
-        """Ratings are no soft labels."""
-        return
-
-    def targets(self) -> pd.Series:
-        """Return the mean rating [n]."""
-        return pd.Series(self.mean.numpy())
-
-    def disagreement(self, y: Tensor) -> Tensor:
-        """Return the variance of the mean rating, [n]."""
-        return self.variance / self.number
-
-    def for_classes(self, classes: Sequence[str]) -> tuple[Ratings, tuple[str, ...]]:
-        """Return the ratings."""
-        return self, ()
-
-    def corrected(self, rows: Tensor, y: Tensor) -> Ratings:
-        """Return the ratings: they tell how noisy a row is, whatever its right target."""
-        return self
+COUNTS, WORKERS = "counts:", "workers:"
 
 
 def annotator_columns(specs: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that annotators are read from."""
-    return tuple(spec.removeprefix(COUNTS) for spec in specs)
+    """Return the columns that annotators are read from; none where a file holds their answers."""
+    return tuple(s.removeprefix(COUNTS).removeprefix(WORKERS) for s in specs if not s.startswith(ANSWERS))
+
+
+def annotated_name(specs: Sequence[str]) -> str:
+    """Return the name of the target that annotators make."""
+    if specs[0].startswith(ANSWERS):
+        return label_column(specs[0].removeprefix(ANSWERS))
+    return ", ".join(annotator_columns([s for s in specs if not s.startswith(WORKERS)]))
 
 
 def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes: Sequence[str] = ()) -> Annotations:
@@ -178,7 +69,8 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
             raise UserError("counts are one column; name it alone", setting="annotators", value=",".join(specs))
         names = next((n for n in (classes, *table.label_names.values()) if n), ())
         return _of_counts(*columns[0], tuple(names))
-    said = _long(columns, len(table))
+    said = _of_file(specs, table) if specs[0].startswith(ANSWERS) else _long(columns, specs, len(table))
+    said.check(len(table), columns[0][1] if columns else table.place(table.names[0]))
     if task == "regression" or (task == "auto" and holds_measurements(said.values)):
         return _of_ratings(said, len(table))
     return _of_labels(said, len(table), classes)
@@ -186,10 +78,14 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
 
 @dataclass(frozen=True, eq=False)
 class _Said:
-    """m labels or ratings of several annotators: the row and the column of each [m], and the places of the columns."""
+    """m labels or ratings of several annotators: the row of each [m], and where it stands.
+
+    That is the row of the cell [m], the column of the cell [m], and the places of the columns.
+    """
 
     row: NDArray[np.int64]
     values: pd.Series
+    cell: NDArray[np.int64]
     column: NDArray[np.int64]
     places: Sequence[CellLocation]
 
@@ -198,11 +94,51 @@ class _Said:
         at = int(wrong.argmax())
         value = str(self.values.iloc[at])
         place: CellLocation = self.places[int(self.column[at])]
-        return place.error(int(self.row[at]), f"an annotator says {quoted(value)}, {rule}; mend the cell", value)
+        return place.error(int(self.cell[at]), f"an annotator says {quoted(value)}, {rule}; mend the cell", value)
+
+    def check(self, n: int, place: CellLocation) -> None:
+        """Raise UserError for the first of n rows, at this place, that has no label or rating."""
+        annotated = np.zeros(n, dtype=bool)
+        annotated[self.row] = True
+        if annotated.all():
+            return
+        missing = int((~annotated).sum())
+        more = f", and {missing - 1} more rows have none" if missing > 1 else ""
+        rule = f"the row has no label or rating by any annotator{more}; remove the row"
+        raise place.error(int((~annotated).argmax()), rule)
 
 
-def _long(columns: Sequence[tuple[pd.Series, CellLocation]], n: int) -> _Said:
-    """Return the labels or ratings of all columns, one below the other. Raises UserError for a row without any."""
+def _of_file(specs: Sequence[str], table: Table) -> _Said:
+    """Return the answers of a file."""
+    if len(specs) > 1:
+        raise UserError("a file of answers is named alone", setting="annotators", value=",".join(specs))
+    rows, cells, answers, place = read_answers(specs[0].removeprefix(ANSWERS), table)
+    return _Said(rows, answers, cells, np.zeros(len(rows), dtype=np.int64), [place])
+
+
+def _check_workers(workers: tuple[pd.Series, CellLocation], lists: Sequence[pd.Series]) -> None:
+    """Raise UserError for the first row whose workers are not as many as its labels, or that names one twice."""
+    for row, who in enumerate(workers[0]):
+        names = [] if who is None else [str(w) for w in who]
+        labels = sum(
+            len(column.iloc[row]) if isinstance(column.iloc[row], (list, np.ndarray)) else 0 for column in lists
+        )
+        if len(names) != labels:
+            rule = f"{len(names)} workers are named, and {labels} labels given; name one for each"
+            raise workers[1].error(row, rule, len(names))
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise workers[1].error(row, f"{quoted(twice)} is named twice; each worker has one label of a row", twice)
+
+
+def _long(columns: Sequence[tuple[pd.Series, CellLocation]], specs: Sequence[str], n: int) -> _Said:
+    """Return the labels or ratings of all columns, one below the other."""
+    workers = [c for c, spec in zip(columns, specs, strict=True) if spec.startswith(WORKERS)]
+    columns = [c for c, spec in zip(columns, specs, strict=True) if not spec.startswith(WORKERS)]
+    if workers and not columns:
+        raise UserError("name the column of their labels too", setting="annotators", value=",".join(specs))
+    for who in workers:
+        _check_workers(who, [column for column, _ in columns])
     rows, parts = list[NDArray[Any]](), list[pd.Series]()
     for column, _ in columns:
         filled = column.notna().to_numpy()
@@ -217,15 +153,8 @@ def _long(columns: Sequence[tuple[pd.Series, CellLocation]], n: int) -> _Said:
             rows.append(np.flatnonzero(filled))
             parts.append(column[filled])
     row, places = np.concatenate(rows), [place for _, place in columns]
-    annotated = np.zeros(n, dtype=bool)
-    annotated[row] = True
-    if not annotated.all():
-        missing = int((~annotated).sum())
-        more = f", and {missing - 1} more rows have none" if missing > 1 else ""
-        rule = f"the row has no label or rating by any annotator{more}; remove the row"
-        raise places[0].error(int((~annotated).argmax()), rule)
     origin = np.repeat(np.arange(len(rows), dtype=np.int64), [len(part) for part in rows])
-    return _Said(row, pd.concat(parts, ignore_index=True), origin, places)
+    return _Said(row, pd.concat(parts, ignore_index=True), row, origin, places)
 
 
 def _of_labels(said: _Said, n: int, classes: Sequence[str]) -> Votes:

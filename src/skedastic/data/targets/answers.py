@@ -1,0 +1,111 @@
+"""Answers of several people in long form: a file with a row for each answer, that says who, about what, and what.
+
+    worker,item,label
+    anna,0,cat
+    ben,0,dog
+
+`item` is the row of the source, counted from 0, or a value of the source's column of the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skedastic.data.sources.files import read_files
+from skedastic.data.tables.location import CellLocation, quoted
+from skedastic.data.tables.numbers import as_numbers
+from skedastic.data.tables.table import Table
+from skedastic.data.tables.values import as_names
+from skedastic.errors import UserError
+
+ANSWERS = "answers:"
+WORKER = ("worker", "annotator", "user", "rater", "coder", "judge")
+ITEM = ("item", "row", "index", "id", "task", "example", "question", "unit")
+LABEL = ("label", "answer", "rating", "response", "vote", "judgment", "value", "class")
+
+
+def read_answers(file: str, source: Table) -> tuple[NDArray[np.int64], NDArray[np.int64], pd.Series, CellLocation]:
+    """Return the answers of a file that are not missing.
+
+    Parameters
+    ----------
+    file : str
+        A table with a row for each answer.
+    source : Table
+        The source that they are about.
+
+    Returns
+    -------
+    tuple
+        The row of the source of each answer [m], its row in the file [m], the answers [m], and their place.
+
+    Raises
+    ------
+    UserError
+        The file can't be read, its columns are not known, or an answer is about no row of the source.
+    """
+    table = read_files([Path(file)])
+    worker, item, label = _columns(table)
+    workers, (items, place), (answers, answer_place) = (table.column(n, f"{n} column") for n in (worker, item, label))
+    filled = np.flatnonzero(as_names(answers) != "")
+    rows = _rows(items, place, item, source)
+    unknown = rows[filled] < 0
+    if unknown.any():
+        at = int(filled[int(unknown.argmax())])
+        cell = str(items.iloc[at])
+        what = f"value of the column {item!r}" if item in source.names else f"row from 0 to {len(source) - 1}"
+        raise place.error(at, f"{quoted(cell)} is no {what} of {source.file}; mend it, or remove the answer", cell)
+    _refuse_twice(rows[filled], as_names(workers[0])[filled], filled, place)
+    return rows[filled], filled, answers.iloc[filled].reset_index(drop=True), answer_place
+
+
+def label_column(file: str) -> str:
+    """Return the name of the column of answers. Raises UserError where the columns of the file are not known."""
+    return _columns(read_files([Path(file)]))[2]
+
+
+def _columns(table: Table) -> tuple[str, str, str]:
+    """Return the columns that say who, about what, and what: by their names, else three columns in this order."""
+    named = [_named(table.names, known) for known in (WORKER, ITEM, LABEL)]
+    if all(named) and len(set(named)) == len(named):
+        return named[0], named[1], named[2]
+    if len(table.names) == len(named):
+        return table.names[0], table.names[1], table.names[2]
+    rule = (
+        f"answers need three columns: who ({', '.join(WORKER[:3])}, …), about what ({', '.join(ITEM[:3])}, …) and what "
+        f"({', '.join(LABEL[:3])}, …); it has {', '.join(table.names[:8])}"
+    )
+    raise UserError(rule, setting=table.file, given=table.file)
+
+
+def _named(names: Sequence[str], known: Sequence[str]) -> str:
+    return next((name for word in known for name in names if name.lower() == word), "")
+
+
+def _rows(items: pd.Series, place: CellLocation, item: str, source: Table) -> NDArray[np.int64]:
+    """Return the row of the source that each answer is about, [m]; -1 where there is none."""
+    if item not in source.names:
+        numbers, _ = as_numbers(items)
+        known = (numbers >= 0) & (numbers < len(source)) & (numbers == np.floor(numbers))
+        return np.where(known, np.nan_to_num(numbers), -1).astype(np.int64)
+    keys = pd.Index(as_names(source.column(item, "item column")[0]))
+    if keys.has_duplicates:
+        row = int(keys.duplicated().argmax())
+        rule = f"{quoted(keys[row])} stands twice, so an answer about it is about no one row; name each row once"
+        raise source.place(item).error(row, rule, keys[row])
+    return keys.get_indexer(pd.Index(as_names(items))).astype(np.int64)
+
+
+def _refuse_twice(
+    rows: NDArray[np.int64], workers: NDArray[np.object_], filled: NDArray[np.int64], place: CellLocation
+) -> None:
+    twice = pd.DataFrame({"row": rows, "worker": workers}).duplicated().to_numpy()
+    if twice.any():
+        at = int(twice.argmax())
+        rule = f"{quoted(workers[at])} answers twice about one item; keep one answer"
+        raise place.error(int(filled[at]), rule, str(workers[at]))
