@@ -316,7 +316,7 @@ def test_dates_are_read_as_they_are_written(tmp_path: Path) -> None:
 def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern = write(tmp_path, "csv")
     small = open_source(pattern, target="label")
-    monkeypatch.setattr("skedastic.data.sources.files.LARGE", 0)
+    monkeypatch.setattr("skedastic.data.sources.gathered.LARGE", 0)
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))

@@ -12,7 +12,7 @@ import pandas as pd
 from skedastic.data.images import Bytes
 from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
 from skedastic.data.tables.dates import is_day_first
-from skedastic.data.tables.location import CellLocation, column_place
+from skedastic.data.tables.location import CellLocation, Lines, column_place
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.errors import unknown
 from skedastic.runtime.allocator import give_back
@@ -31,8 +31,8 @@ class Table:
         The name of the file in errors.
     reader : ColumnReader
         Reads the columns.
-    lines : bool
-        Whether errors name cells by line, as in a text file, instead of by row.
+    lines : callable or None
+        The line of the file where a cell begins, as errors name it; None where they name cells by row.
     notes : tuple of str
         For the user.
     label_names : mapping of str to tuple of str
@@ -45,17 +45,20 @@ class Table:
         The row of the file that is the first here.
     folder : Path or None
         The folder that holds the file.
+    separator : str
+        What stands between the cells of a CSV file; "" for other files, and for files that differ in it.
     """
 
     file: str
     reader: ColumnReader
-    lines: bool = False
+    lines: Lines | None = None
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, Callable[[], Bytes]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     files: tuple[tuple[str, int], ...] = ()
     first: int = 0
     folder: Path | None = None
+    separator: str = ""
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -72,14 +75,13 @@ class Table:
 
     def place(self, name: str) -> CellLocation:
         """Return the place of a column, for errors."""
-        place = column_place(self.file, name, self.lines, self.files)
-        return replace(place, first=place.first + self.first)
+        return column_place(self.file, name, self.lines, self.files, self.first)
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[Table]:
         """Yield the rows, at most `size` at a time, as tables with these columns."""
-        first = 0
+        first = self.first
         for frame in self.reader.batches(names, size):
-            yield replace(self, reader=FrameReader(frame), images={}, files=(), first=first)
+            yield replace(self, reader=FrameReader(frame), images={}, first=first)
             first += len(frame)
 
     def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
