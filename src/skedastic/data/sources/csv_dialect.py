@@ -44,8 +44,8 @@ class Dialect:
         The line that the names begin in.
     skipped : int
         The number of lines before the first row.
-    rows : bool
-        Whether there is a row.
+    ends : bool
+        Whether the file ends with the names.
     spaced : bool
         Whether spaces between a separator and a quote are no part of the cell.
     usual : str
@@ -57,7 +57,7 @@ class Dialect:
     names: tuple[str, ...]
     line: int
     skipped: int
-    rows: bool
+    ends: bool = False
     spaced: bool = False
     usual: str = ","
 
@@ -113,7 +113,7 @@ def read_dialect(path: Path) -> Dialect:
             head, encoding, whole = _head(path, size)
     names = best.names or best.header
     usual = _usual(path)
-    return Dialect(encoding, best.separator, names, best.line, best.skipped, bool(best.rows), best.spaced, usual)
+    return Dialect(encoding, best.separator, names, best.line, best.skipped, best.ends, best.spaced, usual)
 
 
 def _usual(path: Path) -> str:
@@ -143,6 +143,7 @@ class _Reading:
     rows: list[list[str]]
     line: int
     skipped: int
+    ends: bool
 
     @property
     def fits(self) -> bool:
@@ -210,7 +211,9 @@ def _records(head: str, separator: str, spaced: bool, above: int, whole: bool) -
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=spaced)
     records: list[tuple[int, list[str]]] = []  # the line that each ends in, and its cells
     line = skipped = 0
+    ends = whole
     for cells in reader:
+        ends = ends and not (records and cells)
         if not "".join(cells).strip() and len(cells) < 2:
             line = line if records else reader.line_num
             continue
@@ -235,6 +238,7 @@ def _records(head: str, separator: str, spaced: bool, above: int, whole: bool) -
         rows,
         line + above + 1,
         skipped + above,
+        ends,
     )
 
 

@@ -23,7 +23,7 @@ from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
 AT_A_TIME = 20_000  # rows, where Python reads them
-PART = 4 * 2**20  # bytes whose quotes are looked at together
+PART = 2**18  # bytes whose quotes are looked at together
 
 
 def read_csv(paths: Sequence[Path], name: str) -> Table:
@@ -104,9 +104,9 @@ def _cleanly_quoted(blocks: Iterable[bytes], separator: str) -> bool:
         seen = data[-2:].tobytes()
         if quote not in block and quote not in data[:2]:
             continue
-        at = np.flatnonzero(data[1:-1] == quote) + 1
-        opens = (np.arange(len(at)) % 2 == 1) == is_open
-        if not outside[np.where(opens, data[at - 1], data[at + 1])].all():
+        at = np.flatnonzero(data[1:-1] == quote)
+        opens, closes = at[is_open::2], at[not is_open :: 2] + 2
+        if not (outside[data[opens]].all() and outside[data[closes]].all()):
             return False
         is_open ^= len(at) % 2 == 1
     return not is_open
@@ -122,7 +122,7 @@ def _tables(path: Path, dialect: Dialect, filled: set[int]) -> Iterator[pa.Table
 
 
 def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
-    if not dialect.rows:
+    if dialect.ends:
         return
     columns = [str(i) for i in range(len(dialect.names))]
     encoding = "utf8" if dialect.encoding == UTF_8 else dialect.encoding

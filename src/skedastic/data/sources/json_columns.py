@@ -6,13 +6,12 @@ where these are exact, else as text by the rule of names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from skedastic.data.sources.json_rows import JsonRow
 from skedastic.data.tables.columns import leave_out
 from skedastic.data.tables.values import canonical, encodable
 from skedastic.errors import UserError
@@ -114,13 +113,23 @@ class JsonColumns:
     def __init__(self) -> None:
         self.columns: dict[str, JsonColumn] = {}
 
-    def take(self, rows: Sequence[JsonRow], place: Place) -> pa.Table:
-        """Return a block of rows as a table, and remember what its columns hold. `place` says where each row is."""
-        for name in dict.fromkeys(key for row in rows for key in row.cells):
-            self.columns.setdefault(name, JsonColumn())
-        dicts = [row.cells for row in rows]
-        arrays = [column.take([d.get(n) for d in dicts], place) for n, column in self.columns.items()]
-        return pa.table(arrays, names=list(map(encodable, self.columns)))
+    def take(self, keys: Iterable[str], rows: Sequence[dict[str, Any]], place: Place) -> pa.Table:
+        """Return a block of rows as a table, and remember what its columns hold.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            The keys of the rows, in the order in which they first occur.
+        rows : sequence of dict
+            The cells of each row by key.
+        place : callable
+            Says where a row of the block is.
+        """
+        arrays = {}
+        for key in keys:
+            column = self.columns.setdefault(key, JsonColumn())
+            arrays[encodable(key)] = column.take([row.get(key) for row in rows], place)
+        return pa.table(arrays) if arrays else pa.table({}).append_column("", pa.nulls(len(rows)))
 
     @property
     def schema(self) -> pa.Schema:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import not_utf_8
@@ -20,11 +20,12 @@ from skedastic.errors import UserError
 PART = 2**20  # characters that are read at a time
 CUT = 16  # characters before the end of a part, where an error may come from the cut
 SPACE = re.compile(r"[ \t\n\r]*")
+COMMA = re.compile(r"[ \t\n\r]*,")
+AT_A_TIME = 2000  # lines that are decoded together
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRow:
-    """A row: its cells by key, and the line that it begins in."""
+class JsonRow(NamedTuple):
+    """A row: its cells by key, and the line that it begins in; 0 in a list."""
 
     cells: dict[str, Any]
     line: int
@@ -44,11 +45,10 @@ def json_rows(path: Path) -> Iterator[JsonRow]:
     UserError
         The file is not JSON, or something in it is no object; with its line, or in a list its row, counted from 0.
     """
+    as_list = is_list(path)
     with _opened(path) as file:
-        text = _Text(file, path)
         try:
-            as_list = text.next() == "["
-            rows = text.entries() if as_list else text.objects()
+            rows = _Text(file, path).entries() if as_list else _objects(file, path)
             first = list(islice(rows, 2))
             if len(first) == 1 and not as_list:
                 _check_only(path, first[0].cells)
@@ -62,6 +62,46 @@ def json_line_of(path: Path, row: int) -> int:
     """Return the line in which a row (0, 1, …) begins. The file is read up to there."""
     found = next(islice(json_rows(path), row, None), None)
     return row + 1 if found is None else found.line
+
+
+def _objects(file: TextIO, path: Path) -> Iterator[JsonRow]:
+    """Yield objects that stand one after the other: each in a line, or over several, as the first one does."""
+    with suppress(*_ERRORS):
+        first = next((line for line in file if not line.isspace()), "{}")
+        DECODER.decode(first)
+        file.seek(0)
+        yield from _lines(file, path)
+        return
+    file.seek(0)
+    yield from _Text(file, path).objects()
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[JsonRow]:
+    """Yield the objects of JSON lines. Many lines are decoded as one list, and one by one where that fails."""
+    done = 0
+    while lines := list(islice(file, AT_A_TIME)):
+        try:
+            rows = DECODER.decode(f"[{','.join(lines)}]")
+            together = len(rows) == len(lines) and set(map(type, rows)) == {dict}
+        except _ERRORS:
+            together = False
+        yield from map(JsonRow, rows, count(done + 1)) if together else _each_line(lines, path, done)
+        done += len(lines)
+
+
+def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]:
+    """Yield the objects of lines, without blank lines; `done` is the number of lines before."""
+    for number, line in enumerate(lines, done + 1):
+        if line.isspace():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            cells = DECODER.decode(line)
+        except _ERRORS as error:
+            raise _error(error, place) from None
+        if type(cells) is not dict:
+            raise _no_object(cells, place)
+        yield JsonRow(cells, number)
 
 
 def _check_only(path: Path, row: dict[str, Any]) -> None:
@@ -98,8 +138,32 @@ def _constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
 
 
+_ERRORS = (ValueError, RecursionError, _TwiceError)
+DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+
+
+def _error(error: Exception, place: str) -> UserError:
+    """Return what Python's decoder says, for the user."""
+    if isinstance(error, json.JSONDecodeError):
+        what = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        return UserError(f"it can't be read as JSON: column {error.colno}: {what}", setting=place)
+    if isinstance(error, _TwiceError):
+        key = error.args[0]
+        return UserError(
+            f"the key {key!r} occurs twice in one object; rename one", setting=place, value=key, given=place
+        )
+    if isinstance(error, RecursionError):
+        return UserError("its lists or objects are nested too deeply; make them flat", setting=place)
+    return UserError("it holds an integer of thousands of digits; write it as text, in quotes", setting=place)
+
+
+def _no_object(value: Any, place: str) -> UserError:
+    rule = 'must be an object, one for each row, such as {"width": 1.5}'
+    return UserError(rule, setting=place, value=json.dumps(value, ensure_ascii=False)[:40])
+
+
 class _Text:
-    """A JSON text that is read as it is needed.
+    """A JSON text that is read a part at a time.
 
     Parameters
     ----------
@@ -112,27 +176,49 @@ class _Text:
     def __init__(self, file: TextIO, path: Path) -> None:
         self.file, self.path = file, path
         self.text, self.at = "", 0
-        self.line, self.column = 1, 1  # of the character at `self.at`
-        self.decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant).raw_decode
+        self.breaks, self.counted = 0, 0  # line breaks up to the character at `self.counted`
+        self.before = 0  # characters of the line before `self.text`
+
+    @property
+    def line(self) -> int:
+        """The line of the next character."""
+        self.breaks += self.text.count("\n", self.counted, self.at)
+        self.counted = self.at
+        return self.breaks + 1
 
     def objects(self) -> Iterator[JsonRow]:
         """Yield objects that stand one after the other."""
         while self.next():
-            yield self.object(None)
+            line = self.line
+            cells = self.value(f"{self.path}, line {line}")
+            if type(cells) is not dict:
+                raise _no_object(cells, f"{self.path}, line {line}")
+            yield JsonRow(cells, line)
 
     def entries(self) -> Iterator[JsonRow]:
         """Yield the objects of a list."""
-        self.advance(self.at + 1)
+        self.next()
+        self.at += 1
         if self.next() != "]":
             for row in count():
-                yield self.object(row)
-                mark = self.next()
-                if mark == "]":
+                try:
+                    cells, self.at = DECODER.raw_decode(self.text, self.at)
+                except _ERRORS:
+                    cells = self.value(f"{self.path}, row {row}")
+                if type(cells) is not dict:
+                    raise _no_object(cells, f"{self.path}, row {row}")
+                yield JsonRow(cells, 0)
+                if (comma := COMMA.match(self.text, self.at)) is not None:
+                    self.at = comma.end()
+                    self.next()
+                elif (mark := self.next()) == ",":
+                    self.at += 1
+                    self.next()
+                elif mark == "]":
                     break
-                if mark != ",":
+                else:
                     self.broken("Expecting ',' or ']'")
-                self.advance(self.at + 1)
-        self.advance(self.at + 1)
+        self.at += 1
         if self.next():
             self.broken("Something follows the list")
 
@@ -141,59 +227,42 @@ class _Text:
         while True:
             match = SPACE.match(self.text, self.at)
             assert match is not None
-            self.advance(match.end())
+            self.at = match.end()
             if self.at < len(self.text):
                 return self.text[self.at]
             if not self.more():
                 return ""
 
-    def object(self, row: int | None) -> JsonRow:
-        """Return the object that comes next. Raises UserError where there is none; `row` is its place in a list."""
-        is_object, line = self.next() == "{", self.line
-        place = f"{self.path}, line {line}" if row is None else f"{self.path}, row {row}"
-        value = self.value(place)
-        if not is_object:
-            rule = 'must be an object, one for each row, such as {"width": 1.5}'
-            raise UserError(rule, setting=place, value=json.dumps(value, ensure_ascii=False)[:40])
-        return JsonRow(value, line)
-
     def value(self, place: str) -> Any:
         """Return the value that begins here, and go behind it. Raises UserError where there is none."""
         while True:
             try:
-                value, end = self.decode(self.text, self.at)
-                self.advance(end)
+                value, self.at = DECODER.raw_decode(self.text, self.at)
                 return value
             except json.JSONDecodeError as error:
                 may_be_cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - CUT
                 if may_be_cut and self.more():
                     continue
-                self.advance(min(error.pos, len(self.text)))
+                self.at = min(error.pos, len(self.text))
                 self.broken(error.msg)
-            except _TwiceError as error:
-                key = error.args[0]
-                rule = f"the key {key!r} occurs twice in one object; rename one"
-                raise UserError(rule, setting=place, value=key, given=place) from None
-            except RecursionError:
-                raise UserError("its lists or objects are nested too deeply", setting=place) from None
-            except ValueError:  # Python reads no more digits
-                rule = "it holds an integer of thousands of digits; write it as text, in quotes"
-                raise UserError(rule, setting=place) from None
+            except _ERRORS as error:
+                raise _error(error, place) from None
 
     def more(self) -> bool:
         """Read the next part, and forget what lies behind; return False at the end."""
         part = self.file.read(max(PART, len(self.text) - self.at))
-        self.text, self.at = self.text[self.at :] + part, 0
+        _ = self.line
+        self.before = self._column - 1
+        self.text, self.at, self.counted = self.text[self.at :] + part, 0, 0
         return bool(part)
 
-    def advance(self, to: int) -> None:
-        """Go to a position of the text."""
-        breaks = self.text.count("\n", self.at, to)
-        self.line += breaks
-        self.column = to - self.text.rfind("\n", self.at, to) if breaks else self.column + to - self.at
-        self.at = to
+    @property
+    def _column(self) -> int:
+        """The column of the next character."""
+        begin = self.text.rfind("\n", 0, self.at)
+        return self.at - begin if begin >= 0 else self.before + self.at + 1
 
     def broken(self, what: str) -> NoReturn:
         """Raise UserError about what stands here."""
-        rule = f"it can't be read as JSON: column {self.column}: {what[:1].lower()}{what[1:]}"
+        rule = f"it can't be read as JSON: column {self._column}: {what[:1].lower()}{what[1:]}"
         raise UserError(rule, setting=f"{self.path}, line {self.line}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -58,9 +59,20 @@ def _take(path: Path, as_list: bool, columns: JsonColumns, blocks: _Blocks) -> d
     keys: dict[str, None] = {}
     rows, first = json_rows(path), 0
     while part := list(islice(rows, AT_A_TIME)):
-        blocks.add(path, columns.take(part, partial(_place, path, as_list, part, first)))
-        keys |= dict.fromkeys(key for row in part for key in row.cells)
+        cells = [row.cells for row in part]
+        here = _keys(cells)
+        blocks.add(path, columns.take(here, cells, partial(_place, path, as_list, part, first)))
+        keys |= here
         first += len(part)
+    return keys
+
+
+def _keys(rows: Sequence[dict[str, Any]]) -> dict[str, None]:
+    """Return the keys of all rows, in the order in which they first occur."""
+    keys: dict[str, None] = {}
+    for row in rows:
+        if not row.keys() <= keys.keys():
+            keys |= dict.fromkeys(row)
     return keys
 
 
