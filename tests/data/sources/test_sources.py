@@ -245,20 +245,6 @@ def test_patterns_and_files_that_do_not_fit_together(tmp_path: Path) -> None:
         open_source(str(tmp_path / "[bd].csv"), target="label")
 
 
-def test_impossible_json_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.jsonl"
-    for content, place, rule in (
-        ("[1, 2]", str(path), "a JSON array must hold objects"),
-        ("[{", str(path), "can't be read as JSON"),
-        ('{"a": 1', str(path), "can't be read as a jsonl table"),
-        ('{"a": 1}\n{"a": "x"}', str(path), "can't be read as a jsonl table"),
-        ("\n", "t.jsonl", "at least one"),
-    ):
-        path.write_text(content)
-        with refused(place, None, rule=rule):
-            open_source(path, target="a")
-
-
 def test_roles_by_the_user_go_first(tmp_path: Path) -> None:
     frame = table().assign(code=np.arange(N) % 4, name=[f"n{i}" for i in range(N)])
     frame.to_csv(tmp_path / "t.csv", index=False)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from skedastic.data.sources.names import readable
@@ -71,7 +72,7 @@ class Dialect:
         """What is not plain about the file, for the user; "" where all is."""
         shown = "tabs" if self.separator == "\t" else f'"{self.separator}"'
         parts = [f"with {shown} between cells"] if self.separator != self.usual else []
-        parts += [f"in {SHOWN.get(self.encoding, self.encoding.upper())}"] if self.encoding != UTF_8 else []
+        parts += [f"in {SHOWN[self.encoding]}"] if self.encoding != UTF_8 else []
         parts += [f"with the names of the columns in line {self.line}"] if self.line > 1 else []
         parts += ["without the spaces before quotes"] if self.spaced else []
         return f"read as CSV {', '.join(parts)}" if parts else ""
@@ -109,11 +110,17 @@ def read_dialect(path: Path) -> Dialect:
         while (best := _best(head, path, whole)) is None:
             size *= 8
             if whole or size > MOST_HEAD:
-                raise UserError("the first line must name the columns", setting=str(path))
+                raise open_header(path, 1) if head.strip() else UserError("it is empty", setting=str(path))
             head, encoding, whole = _head(path, size)
     names = best.names or best.header
     usual = _usual(path)
     return Dialect(encoding, best.separator, names, best.line, best.skipped, best.ends, best.spaced, usual)
+
+
+def open_header(path: Path, line: int) -> UserError:
+    """Return the error for a file whose names of columns, which begin in a line, do not end."""
+    rule = "a quote in the names of the columns is not closed before the end of the file; close it"
+    return UserError(rule, setting=f"{path}, line {line}")
 
 
 def _usual(path: Path) -> str:
@@ -127,7 +134,7 @@ def _head(path: Path, size: int) -> tuple[str, str, bool]:
     whole = len(data) <= size
     encoding = encoding_of_head(data, path)
     try:
-        return codecs.getincrementaldecoder(encoding)().decode(data, final=whole), encoding, whole
+        return codecs.getincrementaldecoder(encoding)().decode(data), encoding, whole  # the last character may be cut
     except UnicodeDecodeError:
         raise UserError(NOT_TEXT, setting=str(path)) from None
 
@@ -144,6 +151,7 @@ class _Reading:
     line: int
     skipped: int
     ends: bool
+    clean: bool  # whether each quote that opens a cell closes it
 
     @property
     def fits(self) -> bool:
@@ -176,7 +184,7 @@ def _best(head: str, path: Path, whole: bool) -> _Reading | None:
     if not readings:
         return None
 
-    def merit(reading: _Reading) -> tuple[bool, bool, float, bool, int, bool, int]:
+    def merit(reading: _Reading) -> tuple[bool, bool, float, bool, bool, int, bool, int]:
         expected = reading.separator == usual == "\t"
         width = len(reading.names or reading.header)
         place = SEPARATORS.index(reading.separator) if reading.separator in SEPARATORS else 0
@@ -185,6 +193,7 @@ def _best(head: str, path: Path, whole: bool) -> _Reading | None:
             fits,
             fits and expected,
             reading.agreement if fits else 0.0,
+            reading.clean,
             not reading.splits_prose,
             width,
             not fits and reading.separator == usual,
@@ -239,7 +248,16 @@ def _records(head: str, separator: str, spaced: bool, above: int, whole: bool) -
         line + above + 1,
         skipped + above,
         ends,
+        '"' not in head or _is_clean(head, separator, spaced, above, records[-1][0]),
     )
+
+
+def _is_clean(head: str, separator: str, spaced: bool, above: int, lines: int) -> bool:
+    part = islice(io.StringIO(head, newline=""), above, above + lines)
+    try:
+        return all(True for _ in csv.reader(part, delimiter=separator, skipinitialspace=spaced, strict=True))
+    except csv.Error:
+        return False
 
 
 def _names(header: Sequence[str], rows: Sequence[list[str]]) -> Sequence[str] | None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from skedastic.data.sources.csv_dialect import Dialect, read_dialect
+from skedastic.data.sources.csv_dialect import Dialect, open_header, read_dialect
 from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
 from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
 from skedastic.data.sources.headers import check_header
@@ -77,6 +77,8 @@ def _checked(path: Path, dialect: Dialect) -> Dialect:
     try:
         if not dialect.spaced and not _cleanly_quoted(_encoded(path, dialect.encoding), dialect.separator):
             check_rows(path, dialect)
+            if dialect.ends:
+                raise open_header(path, dialect.line)
     except UnicodeDecodeError:
         raise UserError(NOT_TEXT, setting=str(path)) from None
     return dialect

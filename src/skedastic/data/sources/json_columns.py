@@ -129,7 +129,7 @@ class JsonColumns:
         for key in keys:
             column = self.columns.setdefault(key, JsonColumn())
             arrays[encodable(key)] = column.take([row.get(key) for row in rows], place)
-        return pa.table(arrays) if arrays else pa.table({}).append_column("", pa.nulls(len(rows)))
+        return pa.table(arrays or {"": pa.nulls(len(rows))})
 
     @property
     def schema(self) -> pa.Schema:

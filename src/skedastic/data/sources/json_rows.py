@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
@@ -33,8 +32,11 @@ class JsonRow(NamedTuple):
 
 def is_list(path: Path) -> bool:
     """Tell whether a file holds one list, rather than objects one after the other."""
-    with _opened(path) as file, readable(path, UnicodeError):
-        return _Text(file, path).next() == "["
+    with _opened(path) as file:
+        try:
+            return _Text(file, path).next() == "["
+        except UnicodeDecodeError:
+            raise not_utf_8(path) from None
 
 
 def json_rows(path: Path) -> Iterator[JsonRow]:
@@ -66,14 +68,17 @@ def json_line_of(path: Path, row: int) -> int:
 
 def _objects(file: TextIO, path: Path) -> Iterator[JsonRow]:
     """Yield objects that stand one after the other: each in a line, or over several, as the first one does."""
-    with suppress(*_ERRORS):
-        first = next((line for line in file if not line.isspace()), "{}")
-        DECODER.decode(first)
-        file.seek(0)
-        yield from _lines(file, path)
-        return
+    first = next((line for line in file if not line.isspace()), "{}")
     file.seek(0)
-    yield from _Text(file, path).objects()
+    yield from _lines(file, path) if _is_json(first) else _Text(file, path).objects()
+
+
+def _is_json(line: str) -> bool:
+    try:
+        DECODER.decode(line)
+    except _ERRORS:
+        return False
+    return True
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[JsonRow]:
@@ -251,9 +256,10 @@ class _Text:
     def more(self) -> bool:
         """Read the next part, and forget what lies behind; return False at the end."""
         part = self.file.read(max(PART, len(self.text) - self.at))
-        _ = self.line
-        self.before = self._column - 1
-        self.text, self.at, self.counted = self.text[self.at :] + part, 0, 0
+        if part:
+            _ = self.line  # counts up to here
+            self.before = self._column - 1
+            self.text, self.at, self.counted = self.text[self.at :] + part, 0, 0
         return bool(part)
 
     @property

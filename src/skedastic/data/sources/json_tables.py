@@ -42,7 +42,7 @@ def read_json(paths: Sequence[Path], name: str) -> Table:
         schema = columns.schema
         files = [partial(blocks.read, path, schema) for path in paths]
         reader, rows = gathered.gathered(files, size, schema.empty_table())
-    if not any(keys[0]) and any(rows):
+    if not any(schema.names) and blocks.kept:
         raise UserError("its objects have no keys, which name the columns", setting=str(paths[0]))
     shown = tuple(n for n in schema.names if n)
     return Table(

@@ -12,7 +12,7 @@ from skedastic.data.sources.names import readable
 from skedastic.errors import UserError
 
 UTF_8, WINDOWS = "utf-8-sig", "cp1252"
-SHOWN = {WINDOWS: "Windows-1252"}  # else as the codec is called
+SHOWN = {WINDOWS: "Windows-1252"} | {f"utf-{n}{end}": f"UTF-{n}" for n in (16, 32) for end in ("", "-le", "-be")}
 NOT_TEXT = "it is not a text file in UTF-8; save it as CSV in UTF-8"
 OTHER_FORMATS = {  # by their first bytes
     b"\x1f\x8b": "it is compressed by gzip; unpack it first",
