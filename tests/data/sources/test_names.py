@@ -45,7 +45,7 @@ def test_columns_are_unknown_where_reading_would_tell(tmp_path: Path) -> None:
 def test_an_impossible_header_is_refused(tmp_path: Path) -> None:
     for name, content, value, rule in (
         ("twice.csv", "a,a\n1,2\n", "a", "occurs twice"),
-        ("nothing.csv", " \n1\n", None, "must name the columns"),
+        ("nothing.csv", " , \n1,2\n", None, "must name the columns"),
         ("broken.parquet", "no parquet", None, "can't be read as a parquet table"),
     ):
         (tmp_path / name).write_text(content)

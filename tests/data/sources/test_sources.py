@@ -245,20 +245,6 @@ def test_patterns_and_files_that_do_not_fit_together(tmp_path: Path) -> None:
         open_source(str(tmp_path / "[bd].csv"), target="label")
 
 
-def test_impossible_json_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.jsonl"
-    for content, place, rule in (
-        ("[1, 2]", str(path), "a JSON array must hold objects"),
-        ("[{", str(path), "can't be read as JSON"),
-        ('{"a": 1', str(path), "can't be read as a jsonl table"),
-        ('{"a": 1}\n{"a": "x"}', str(path), "can't be read as a jsonl table"),
-        ("\n", "t.jsonl", "at least one"),
-    ):
-        path.write_text(content)
-        with refused(place, None, rule=rule):
-            open_source(path, target="a")
-
-
 def test_roles_by_the_user_go_first(tmp_path: Path) -> None:
     frame = table().assign(code=np.arange(N) % 4, name=[f"n{i}" for i in range(N)])
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -316,7 +302,7 @@ def test_dates_are_read_as_they_are_written(tmp_path: Path) -> None:
 def test_a_large_file_of_text_goes_through_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern = write(tmp_path, "csv")
     small = open_source(pattern, target="label")
-    monkeypatch.setattr("skedastic.data.sources.files.LARGE", 0)
+    monkeypatch.setattr("skedastic.data.sources.gathered.LARGE", 0)
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))

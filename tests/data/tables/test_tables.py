@@ -148,13 +148,10 @@ def test_groups_and_truth_are_columns_too(tmp_path: Path) -> None:
 def test_files_that_are_no_table(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
-    (tmp_path / "late.csv").write_bytes(b"x,label\n" + b"1,a\n" * 10_000 + b"2,\xff\xfe\n")
     write(tmp_path, "x", "t.xlsx")
     write(tmp_path, "", "e.csv")
     write(tmp_path, PEOPLE, "fake.parquet")
-    write(tmp_path, "x,label\n1,a\n2,b,c\n", "ragged.csv")
-    write(tmp_path, '"x\ny",label\n1,a\n', "n.csv")
-    write(tmp_path, "\n1,a\n", "blank.csv")
+    write(tmp_path, "\n,\n1,a\n", "blank.csv")
     for name, rule in (
         ("absent.csv", "no such file"),
         ("digitz", "no such file or folder; give a file that ends in .csv"),
@@ -164,9 +161,6 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
         ("e.csv", "is empty"),
         ("fake.parquet", "can't be read as a parquet table"),
         ("binary.csv", "UTF-8"),
-        ("late.csv", "can't be read as a csv table"),
-        ("ragged.csv", "Expected 2 columns, got 3"),
-        ("n.csv", "must stand in the first line"),
         ("blank.csv", "the first line must name the columns"),
     ):
         check_refusal(refusal(tmp_path / name), str(tmp_path / name).rstrip("/"), None, rule=rule)

@@ -1,20 +1,19 @@
-"""The names of a file's columns, from its first line or its footer: neither torch nor pandas is imported."""
+"""The names of a file's columns, from its head or its footer: neither torch nor pandas is imported."""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from skedastic.data.sources.csv_dialect import read_dialect
+from skedastic.data.sources.json_rows import json_rows
 from skedastic.data.sources.names import readable
 from skedastic.errors import UserError
 
 HIDDEN = re.compile(r"__index_level_\d+__")  # the name that pandas saves an index by
 SMALL = 4 * 2**20  # bytes of a JSON file, whose columns are known only once all of it was read
-NOT_TEXT = "it is not a text file in UTF-8; save it as CSV in UTF-8"
 USUAL_TARGETS = ("label", "labels", "target", "class", "cls", "y")
 
 
@@ -28,30 +27,18 @@ def column_names(path: Path) -> list[str] | None:
     return None if names is None else [name for name in names if name and not HIDDEN.fullmatch(name)]
 
 
-def csv_header(path: Path) -> tuple[list[str], str]:
-    """Return the names of the columns, as they are written, and the separator."""
-    try:
-        with readable(path), path.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-    except UnicodeDecodeError:
-        raise UserError(NOT_TEXT, setting=str(path)) from None
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
-    try:
-        header = next(csv.reader([first], delimiter=separator), [])
-    except csv.Error as error:
-        rule = f"the first line can't be read as the names of the columns ({error}); mend it"
-        raise UserError(rule, setting=str(path)) from None
-    twice = [n for n, count in Counter(map(str.strip, header)).items() if count > 1]
-    if twice:
-        raise named_twice(str(path), twice[0])
-    if not header or all(n.strip() == "" for n in header):
-        raise UserError("the first line must name the columns", setting=str(path))
-    return header, separator
-
-
 def named_twice(file: str, column: str) -> UserError:
     """Return the error for a table two of whose columns have one name."""
     return UserError(f"column name {column!r} occurs twice; rename one", setting=file, value=column, given=file)
+
+
+def check_header(file: str, names: Sequence[str]) -> None:
+    """Raise UserError where two columns of a file have one name, or none has any; "" is none."""
+    twice = [n for n, count in Counter(names).items() if n and count > 1]
+    if twice:
+        raise named_twice(file, twice[0])
+    if not any(names):
+        raise UserError("the first line must name the columns", setting=file)
 
 
 def no_target(file: str, names: Sequence[str]) -> UserError:
@@ -64,7 +51,9 @@ def no_target(file: str, names: Sequence[str]) -> UserError:
 
 
 def _of_csv(path: Path) -> list[str]:
-    return [name.strip() for name in csv_header(path)[0]]
+    names = read_dialect(path).names
+    check_header(str(path), names)
+    return list(names)
 
 
 def _of_parquet(path: Path) -> list[str]:
@@ -81,13 +70,9 @@ def _of_json(path: Path) -> list[str] | None:
     if path.stat().st_size > SMALL:
         return None
     try:
-        text = path.read_text("utf-8").lstrip()
-        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line]
-    except (OSError, ValueError, RecursionError):
+        return list(dict.fromkeys(name for row in json_rows(path) for name in row.cells))
+    except UserError:
         return None
-    if not all(isinstance(row, dict) for row in rows):
-        return None
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 _HEADERS: Mapping[str, Callable[[Path], list[str] | None]] = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from skedastic.errors import UserError
+
+Lines = Callable[[str, int, int], int]  # of a column, a file (0, 1, …) and a row of it: the line where the cell begins
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,12 @@ class CellLocation:
     file : str
         The file that the cells are in.
     first : int
-        The number of the first row.
+        The row of the source that is the first here.
     files : tuple of (str, int)
         The name and the number of rows of each file, where there are several.
+    lines : callable or None
+        Takes a file (0, 1, …) and a row of it, and returns the line that the cell is in; it may read the file again.
+        None where cells are named by row.
     """
 
     column: str
@@ -34,25 +41,30 @@ class CellLocation:
     file: str = ""
     first: int = 0
     files: tuple[tuple[str, int], ...] = ()
+    lines: Callable[[int, int], int] | None = None
 
     def at(self, row: int) -> str:
         """Name the cell of row `row`, counted from 0."""
-        if not self.files:
-            return self.cell.format(file=self.file, row=row + self.first)
-        starts = np.cumsum([0, *(rows for _, rows in self.files)]).tolist()
-        part = min(bisect_right(starts, row) - 1, len(self.files) - 1)
-        return self.cell.format(file=self.files[part][0], row=row - starts[part] + self.first)
+        file, part, row = self.file, 0, row + self.first
+        if self.files:
+            starts = np.cumsum([0, *(rows for _, rows in self.files)]).tolist()
+            part = min(bisect_right(starts, row) - 1, len(self.files) - 1)
+            file, row = self.files[part][0], row - starts[part]
+        return self.cell.format(file=file, row=row if self.lines is None else self.lines(part, row))
 
     def error(self, row: int, rule: str, value: object = None) -> UserError:
         """Return the error about the cell of row `row`, counted from 0; the rule quotes its value."""
-        return UserError(rule, setting=self.at(row), value=value, given=self.at(row))
+        place = self.at(row)
+        return UserError(rule, setting=place, value=value, given=place)
 
 
-def column_place(file: str, column: str, lines: bool, files: tuple[tuple[str, int], ...] = ()) -> CellLocation:
-    """Name a column of a file; with `lines` its cells are named by line, the header being line 1, else by row."""
-    name = literal(f"column {column!r}")
-    cell = f"{{file}}, {'line' if lines else 'row'} {{row}}, {name}"
-    return CellLocation(f"{file}, column {column!r}", cell, file, 2 if lines else 0, files)
+def column_place(
+    file: str, column: str, lines: Lines | None = None, files: tuple[tuple[str, int], ...] = (), first: int = 0
+) -> CellLocation:
+    """Name a column of a file; with `lines` its cells are named by the line of the file, else by row."""
+    cell = f"{{file}}, {'row' if lines is None else 'line'} {{row}}, {literal(f'column {column!r}')}"
+    line_of = None if lines is None else partial(lines, column)
+    return CellLocation(f"{file}, column {column!r}", cell, file, first, files, line_of)
 
 
 def literal(text: str) -> str:

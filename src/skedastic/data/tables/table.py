@@ -16,7 +16,7 @@ from skedastic.data.settings import Decimal
 from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
 from skedastic.data.tables.dates import is_day_first
 from skedastic.data.tables.dress import PLAIN, Hint
-from skedastic.data.tables.location import CellLocation, column_place
+from skedastic.data.tables.location import CellLocation, Lines, column_place
 from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.data.tables.reading import Reading
@@ -42,8 +42,8 @@ class Table:
         The name of the file in errors.
     reader : ColumnReader
         Reads the columns.
-    lines : bool
-        Whether errors name cells by line, as in a text file, instead of by row.
+    lines : callable or None
+        The line of the file where a cell begins, as errors name it; None where they name cells by row.
     notes : tuple of str
         For the user.
     label_names : mapping of str to tuple of str
@@ -57,14 +57,14 @@ class Table:
     folder : Path or None
         The folder that holds the file.
     separator : str
-        What stands between the cells of a text file.
+        What stands between the cells of a CSV file; "" for other files, and for files that differ in it.
     decimal : Decimal
         The decimal sign of numbers in text, where the user says it.
     """
 
     file: str
     reader: ColumnReader
-    lines: bool = False
+    lines: Lines | None = None
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, Callable[[], Bytes]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -94,14 +94,13 @@ class Table:
 
     def place(self, name: str) -> CellLocation:
         """Return the place of a column, for errors."""
-        place = column_place(self.file, name, self.lines, self.files)
-        return replace(place, first=place.first + self.first)
+        return column_place(self.file, name, self.lines, self.files, self.first)
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[Table]:
         """Yield the rows, at most `size` at a time, as tables with these columns."""
-        first = 0
+        first = self.first
         for part in self.reader.batches(names, size):
-            yield replace(self, reader=part, images={}, files=(), first=first)
+            yield replace(self, reader=part, images={}, first=first)
             first += len(part)
 
     def check(self, name: str, role: str) -> None:

@@ -1,0 +1,159 @@
+"""CSV files as tables, one or several, with the cells as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from skedastic.data.sources.csv_dialect import Dialect, open_header, read_dialect
+from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
+from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
+from skedastic.data.sources.headers import check_header
+from skedastic.data.sources.names import readable
+from skedastic.data.sources.text_encoding import NOT_TEXT, UTF_8, WINDOWS, encoding_of_file
+from skedastic.data.tables.table import Table
+from skedastic.errors import UserError
+
+AT_A_TIME = 20_000  # rows, where Python reads them
+PART = 2**18  # bytes whose quotes are looked at together
+
+
+def read_csv(paths: Sequence[Path], name: str) -> Table:
+    """Read comma-separated files (or tabs, ; and |) with a header; every cell is text.
+
+    Raises UserError for what is no text, for a row of another length, and for a quote that is not closed.
+    """
+    dialects = [_checked(path, read_dialect(path)) for path in paths]
+    for path, dialect in zip(paths[1:], dialects[1:], strict=True):
+        check_same(dialects[0].kept, dialect.kept, path)
+    filled: set[int] = set()  # columns without a name that hold cells
+    tables = [partial(_tables, path, dialect, filled) for path, dialect in zip(paths, dialects, strict=True)]
+    empty = pa.table({n: pa.array([], pa.string()) for n in dialects[0].kept})
+    reader, rows = gathered(tables, sum(path.stat().st_size for path in paths), empty)
+    nameless = {i for dialect in dialects for i, n in enumerate(dialect.names) if not n}
+    separators = {dialect.separator for dialect in dialects}
+    return Table(
+        name,
+        reader,
+        lines=lambda column, file, row: line_of(paths[file], dialects[file], column, row),
+        notes=(*_dialect_notes(paths, dialects), *_left_out(len(filled), len(nameless - filled))),
+        files=rows_of_files(paths, rows),
+        separator=separators.pop() if len(separators) == 1 else "",
+    )
+
+
+def _dialect_notes(paths: Sequence[Path], dialects: Sequence[Dialect]) -> tuple[str, ...]:
+    notes = [dialect.note for dialect in dialects]
+    if len(set(notes)) == 1:
+        return (notes[0],) if notes[0] else ()
+    return tuple(f"{path.name}: {note}" for path, note in zip(paths, notes, strict=True) if note)
+
+
+def _left_out(filled: int, empty: int) -> tuple[str, ...]:
+    notes = []
+    if filled:
+        notes.append(f"left out: {'the column' if filled == 1 else f'{filled} columns'} without a name")
+    if empty:
+        notes.append(f"left out: {'an empty column' if empty == 1 else f'{empty} empty columns'} without a name")
+    return tuple(notes)
+
+
+def _checked(path: Path, dialect: Dialect) -> Dialect:
+    """Return the dialect with the encoding of the whole file.
+
+    Raises UserError for names that can't be used, and where a quote is left open: pyarrow would read one long cell.
+    """
+    check_header(str(path), dialect.names)
+    if dialect.encoding in (UTF_8, WINDOWS):
+        dialect = replace(dialect, encoding=encoding_of_file(path))
+    try:
+        if not dialect.spaced and not _cleanly_quoted(_encoded(path, dialect.encoding), dialect.separator):
+            check_rows(path, dialect)
+            if dialect.ends:
+                raise open_header(path, dialect.line)
+    except UnicodeDecodeError:
+        raise UserError(NOT_TEXT, setting=str(path)) from None
+    return dialect
+
+
+def _encoded(path: Path, encoding: str) -> Iterator[bytes]:
+    """Yield a file in an encoding that writes ASCII as ASCII."""
+    with readable(path):
+        if encoding in (UTF_8, WINDOWS):
+            with path.open("rb") as file:
+                yield from iter(lambda: file.read(PART), b"")
+        else:
+            with path.open(encoding=encoding, newline="") as text:
+                yield from (part.encode("utf-8", "replace") for part in iter(lambda: text.read(PART), ""))
+
+
+def _cleanly_quoted(blocks: Iterable[bytes], separator: str) -> bool:
+    """Tell whether each quote opens or closes a cell, or is one of two within it, up to the end of the file."""
+    quote = ord('"')
+    outside = np.zeros(256, dtype=bool)  # what may stand before a quote that opens and after one that closes
+    outside[[*b'\r\n"', ord(separator)]] = True
+    is_open, seen = False, b"\n"
+    for number, block in enumerate(chain(blocks, [b"\n"])):
+        data = np.frombuffer(seen + (block.removeprefix(b"\xef\xbb\xbf") if number == 0 else block), np.uint8)
+        seen = data[-2:].tobytes()
+        if quote not in block and quote not in data[:2]:
+            continue
+        at = np.flatnonzero(data[1:-1] == quote)
+        opens, closes = at[is_open::2], at[not is_open :: 2] + 2
+        if not (outside[data[opens]].all() and outside[data[closes]].all()):
+            return False
+        is_open ^= len(at) % 2 == 1
+    return not is_open
+
+
+def _tables(path: Path, dialect: Dialect, filled: set[int]) -> Iterator[pa.Table]:
+    """Yield the rows of a file, with the columns that have a name; add the others that hold cells to `filled`."""
+    kept = [i for i, n in enumerate(dialect.names) if n]
+    beside = [i for i, n in enumerate(dialect.names) if not n]
+    for table in _by_python(path, dialect) if dialect.spaced else _by_arrow(path, dialect):
+        filled.update(i for i in beside if pc.any(pc.not_equal(pc.utf8_trim_whitespace(table[i]), "")).as_py())
+        yield table.select(kept).rename_columns(dialect.kept)
+
+
+def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
+    if dialect.ends:
+        return
+    columns = [str(i) for i in range(len(dialect.names))]
+    encoding = "utf8" if dialect.encoding == UTF_8 else dialect.encoding
+    try:
+        with readable(path, pa.ArrowException):
+            reader = arrow_csv.open_csv(
+                path,
+                read_options=arrow_csv.ReadOptions(
+                    block_size=BLOCK, skip_rows=dialect.skipped, column_names=columns, encoding=encoding
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=dialect.separator,
+                    newlines_in_values=True,
+                    invalid_row_handler=lambda row: (
+                        "skip" if dialect.is_blank(row.text, row.actual_columns) else "error"
+                    ),
+                ),
+                convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+            )
+            yield from (pa.Table.from_batches([batch]) for batch in reader)
+    except UnicodeDecodeError:
+        raise UserError(NOT_TEXT, setting=str(path)) from None
+    except UserError:
+        check_rows(path, dialect)  # says where, and what is the way out
+        raise
+
+
+def _by_python(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
+    columns = [str(i) for i in range(len(dialect.names))]
+    cells = (row.cells for row in whole_rows(path, dialect))
+    while part := list(islice(cells, AT_A_TIME)):
+        yield pa.table([pa.array(c, pa.string()) for c in zip(*part, strict=True)], names=columns)
