@@ -134,13 +134,23 @@ class JsonReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        if name in self.faults:
-            raise self.faults[name]
-        return self.reader.read(name)
+        return self._reader_of(name).read(name)
 
-    def batches(self, names: Sequence[str], size: int) -> Iterator[pd.DataFrame]:
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self._reader_of(name).type(name)
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        return self._reader_of(name).arrow(name)
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
         for name in names:
-            if name in self.faults:
-                raise self.faults[name]
+            self._reader_of(name)
         return self.reader.batches(names, size)
+
+    def _reader_of(self, name: str) -> ColumnReader:
+        if name in self.faults:
+            raise self.faults[name]
+        return self.reader
