@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from skedastic.data.pixels import Decoding
 from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
 from skedastic.data.targets.grouping import Grouping, grouping_from_json
 from skedastic.data.targets.target import Target, target_from_json
@@ -32,6 +33,9 @@ class Schema:
         Whether pixels are integers in 0..255.
     resized : bool
         Whether images of another size are resized.
+    level : float
+    alpha : bool
+        How images become pixels, as in `Decoding`.
     """
 
     target: Target
@@ -41,6 +45,13 @@ class Schema:
     images: tuple[int, ...] = ()
     integers: bool = False
     resized: bool = False
+    level: float = 0.0
+    alpha: bool = False
+
+    @property
+    def decoding(self) -> Decoding:
+        """How images become pixels."""
+        return Decoding(self.images[0], self.level, self.alpha)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -52,6 +63,8 @@ class Schema:
             "images": list(self.images),
             "integers": self.integers,
             "resized": self.resized,
+            "level": self.level,
+            "alpha": self.alpha,
         }
 
     @staticmethod
@@ -81,4 +94,6 @@ class Schema:
             images=tuple(state["images"]),
             integers=bool(state["integers"]),
             resized=bool(state["resized"]),
+            level=float(state.get("level", 0.0)),
+            alpha=bool(state.get("alpha", False)),
         )

@@ -147,7 +147,8 @@ def _features(
     column = find_image_column(table, roles)
     if column is not None:
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, notes = encoded_images(encoded, _image_size(schema, roles))
+        training = schema.decoding if schema is not None and schema.images else None
+        images, notes = encoded_images(encoded, _image_size(schema, roles), training)
         groups = group_columns(roles.groups, table.names)
         beside = [n for n in table.names if n not in (target, column, *roles.no_features, *groups, *roles.ignore)]
         if beside:

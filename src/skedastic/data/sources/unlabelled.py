@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skedastic.data.images import EncodedImages, as_images, encoded_images
+from skedastic.data.image_arrays import as_images
+from skedastic.data.images import EncodedImages, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled
 from skedastic.data.sources.from_python import npz_features
@@ -45,6 +46,7 @@ class Unlabelled:
     schema: Schema
     images: EncodedImages | Tensor | None = None
     beside: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         if self.images is not None:
@@ -104,11 +106,11 @@ def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -
             rule = "it holds no images, and the model was trained on some; give the same kind"
             raise UserError(rule, setting=table.file)
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, _ = encoded_images(encoded, schema.images[-1] if schema.resized else None)
+        images, notes = encoded_images(encoded, schema.images[-1] if schema.resized else None, schema.decoding)
         if images.size != schema.images:
             here, there = list(images.size), list(schema.images)
             rule = f"it holds images {here}, and the model was trained on {there}; resize them"
             raise UserError(rule, setting=table.file, value=here, given=table.file)
-        return Unlabelled(table.file, table, schema, images, beside)
+        return Unlabelled(table.file, table, schema, images, beside, (*table.notes, *notes))
     check_columns(table, schema.kinds)
-    return Unlabelled(table.file, table, schema, None, beside)
+    return Unlabelled(table.file, table, schema, None, beside, table.notes)
