@@ -108,8 +108,9 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     before anything is corrupted.
     """
     rows, test_rows = source.rows, None
-    if config.split is not None and test_source is not None:
-        rule = f"the column {config.split!r} says which rows are for testing; leave one out"
+    if source.test_rows is not None and test_source is not None:
+        says = f"the column {config.split!r} says" if config.split else "the folders say"
+        rule = f"{says} which rows are for testing; leave one out"
         raise UserError(rule, setting="test", value=config.test.written())
     if test_source is not None:
         if test_source.groups != source.groups:

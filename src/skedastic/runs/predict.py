@@ -35,8 +35,9 @@ def predict_source(
 ) -> int:
     """Write the predictions for the rows of a source into a file.
 
-    Columns: `row`, from 0; those of `keep`; `predicted`, the most probable label or the number; `group`, where the
-    groups are the source's own, or the cluster of the predicted class; `p_CLASS`, the probability of each class.
+    Columns: `row`, from 0; those of `keep`; of a folder `path`, the file of each row; `predicted`, the most probable
+    label or the number; `group`, where the groups are the source's own, or the cluster of the predicted class;
+    `p_CLASS`, the probability of each class.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def predict_source(
     """
     calibrate = calibration(result, calibrated)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
+    keep = rows.keep
     done = 0
     with writing(out, force) as writer:
         for chunk in rows.parts():

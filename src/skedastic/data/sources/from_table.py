@@ -150,7 +150,11 @@ def _features(
         training = schema.decoding if schema is not None and schema.images else None
         images, notes = encoded_images(encoded, _image_size(schema, roles), training)
         groups = group_columns(roles.groups, table.names)
-        beside = [n for n in table.names if n not in (target, column, *roles.no_features, *groups, *roles.ignore)]
+        beside = [
+            n
+            for n in table.names
+            if n not in (target, column, *roles.no_features, *table.apart, *groups, *roles.ignore)
+        ]
         if beside:
             notes = (*notes, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
         return images, notes

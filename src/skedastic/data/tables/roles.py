@@ -113,10 +113,10 @@ def find_columns(
     constant, names, counting, holes, same = [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
-        if name in roles.ignore or name in no_features or name == roles.image:
+        if name in roles.ignore or name in no_features or name in table.apart or name == roles.image:
             continue
         cells = table.read(name)
-        kind = roles.given.get(name) or kind_of(cells, name, table.place(name))
+        kind = roles.given.get(name) or table.declared.get(name) or kind_of(cells, name, table.place(name))
         if kind is None:
             names.append(name)
             continue

@@ -45,6 +45,12 @@ class Table:
         The row of the file that is the first here.
     folder : Path or None
         The folder that holds the file.
+    declared : mapping of str to ColumnKind
+        The kind of each column that need not be told from its cells.
+    apart : tuple of str
+        Columns that are no features, such as the path of each file of a folder.
+    split : str or None
+        The column that names each row train, test or validation, where the user names none.
     """
 
     file: str
@@ -56,6 +62,9 @@ class Table:
     files: tuple[tuple[str, int], ...] = ()
     first: int = 0
     folder: Path | None = None
+    declared: Mapping[str, ColumnKind] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+    split: str | None = None
 
     def __len__(self) -> int:
         return len(self.reader)
