@@ -42,16 +42,23 @@ class Kind:
     many: str
     endings: tuple[str, ...]
 
-    def of(self, path: Path) -> bool:
-        """Tell whether a file is of the kind, by its ending."""
-        return path.suffix.lower() in self.endings
-
     def count(self, n: int) -> str:
         """Return a number of them in words."""
         return f"{n:,} {self.one if n == 1 else self.many}"
 
 
 IMAGE, TEXT = Kind("image", "images", IMAGES), Kind("text", "texts", TEXTS)
+KINDS = {ending: kind for kind in (IMAGE, TEXT) for ending in kind.endings}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, the names below the folder that was named, its ending, and its kind where it has one."""
+
+    path: Path
+    below: Below
+    ending: str
+    kind: Kind | None
 
 
 def read_folder(folder: Path, use: Use = "train") -> Table:
@@ -72,44 +79,50 @@ def read_folder(folder: Path, use: Use = "train") -> Table:
         There are no classes, images and texts at once, or a file can't be read.
     """
     tree = walk(folder)
-    below = {path: path.relative_to(folder).parts for path in tree.files}
-    kind = _kind(tree, [path for path in tree.files if len(below[path]) > 1] or tree.files)
-    files = [path for path in tree.files if kind.of(path)]
-    layout = find_layout(folder, [below[path] for path in files])
-    notes = [*_others(tree, kind), *tree.notes]
+    found = [_file(path, len(folder.parts)) for path in tree.files]
+    kind = _kind(tree, [file for file in found if len(file.below) > 1] or found)
+    files = [file for file in found if file.kind is kind]
+    layout = find_layout(folder, [file.below for file in files])
+    notes = [*_others(tree, kind, found), *tree.notes]
     if use != "predict":
-        loose = [path for path in files if not layout.has_class(below[path])]
-        files = [path for path in files if layout.has_class(below[path])]
-        notes = [*_loose(tree, kind, layout, files, loose), *_empty(tree, kind, layout, files), *notes]
-    names = [below[path] for path in files]
-    if use == "train" and len({layout.label(name) for name in names}) == 1:
-        raise one_class(tree, folder.joinpath(*names[0][: layout.depth + 1]), kind.many)
+        loose = [file for file in files if not layout.has_class(file.below)]
+        files = [file for file in files if layout.has_class(file.below)]
+        notes = [*_loose(tree, kind, layout, len(files), loose), *_empty(tree, kind, layout, files), *notes]
+    if use == "train" and len({layout.label(file.below) for file in files}) == 1:
+        raise one_class(tree, folder.joinpath(*files[0].below[: layout.depth + 1]), kind.many)
     if layout.several and (use == "test" or (use == "train" and TRAIN[0] not in layout.parts.values())):
         shown = " or ".join(shown_path(folder / top) for top in layout.parts)
         what = "several parts" if use == "test" else "parts to test on, and none to train on"
         raise UserError(f"it holds {what}; name one folder: {shown}", setting=shown_path(folder))
-    return _table(tree, kind, layout, files, names, (*layout.note(names, kind.many), *notes))
+    return _table(tree, kind, layout, files, (*layout.note([file.below for file in files], kind.many), *notes))
 
 
-def _table(
-    tree: Tree, kind: Kind, layout: Layout, files: Sequence[Path], names: Sequence[Below], notes: tuple[str, ...]
-) -> Table:
-    cells = {LABEL: [layout.label(name) for name in names], PATH: [encodable("/".join(name)) for name in names]}
+def _file(path: Path, depth: int) -> File:
+    ending = path.suffix.lower()
+    return File(path, path.parts[depth:], ending, KINDS.get(ending))
+
+
+def _table(tree: Tree, kind: Kind, layout: Layout, files: Sequence[File], notes: tuple[str, ...]) -> Table:
+    cells = {
+        LABEL: [layout.label(file.below) for file in files],
+        PATH: [encodable("/".join(file.below)) for file in files],
+    }
     if layout.several:
-        cells[SPLIT] = [layout.parts[name[0]] for name in names]
+        cells[SPLIT] = [layout.parts.get(file.below[0], "") for file in files]
     declared: dict[str, ColumnKind] = {}
     if kind is TEXT:
-        read = [read_text(path) for path in files]
+        read = [read_text(file.path) for file in files]
         cells = {"text": [text for text, _ in read]} | cells
         declared = {"text": "text"}
-        guessed = [path for path, (_, is_guess) in zip(files, read, strict=True) if is_guess]
+        guessed = [file.path for file, (_, is_guess) in zip(files, read, strict=True) if is_guess]
         if guessed:
             said = f"{len(guessed):,} of {kind.count(len(files))} are not in UTF-8: read as Windows-1252"
             notes = (*notes, f"{said} ({tree.named(guessed)})")
+    paths = tuple(str(file.path) for file in files)
     return Table(
         tree.root.name,
         FrameReader(pd.DataFrame(cells, dtype=object)),
-        images={"image": partial(FileBytes, tuple(map(str, files)))} if kind is IMAGE else {},
+        images={"image": partial(FileBytes, paths)} if kind is IMAGE else {},
         notes=notes,
         declared=declared,
         apart=(PATH, SPLIT) if layout.several else (PATH,),
@@ -117,9 +130,9 @@ def _table(
     )
 
 
-def _kind(tree: Tree, files: Sequence[Path]) -> Kind:
+def _kind(tree: Tree, files: Sequence[File]) -> Kind:
     """Return the kind of most of the files. Raises UserError where there are none, or not few of the other kind."""
-    count = {kind: sum(map(kind.of, files)) for kind in (IMAGE, TEXT)}
+    count = {kind: sum(file.kind is kind for file in files) for kind in (IMAGE, TEXT)}
     most, other = sorted(count, key=lambda kind: -count[kind])
     if not count[most]:
         raise no_examples(tree, f"images ({', '.join(IMAGES[:4])}, …) or texts ({', '.join(TEXTS[:2])})")
@@ -129,46 +142,39 @@ def _kind(tree: Tree, files: Sequence[Path]) -> Kind:
     return most
 
 
-def _others(tree: Tree, kind: Kind) -> list[str]:
+def _others(tree: Tree, kind: Kind, files: Sequence[File]) -> list[str]:
     """Say which files are not of the kind that is read."""
     other = TEXT if kind is IMAGE else IMAGE
-    few = [path for path in tree.files if other.of(path)]
-    endings = Counter(path.suffix.lower() for path in tree.files if not (kind.of(path) or other.of(path)))
-    unread = sum(n for ending, n in endings.items() if ending in UNREAD)
+    few = [file.path for file in files if file.kind is other]
+    endings = Counter(file.ending for file in files if file.kind is None)
     notes = [f"left out: {other.count(len(few))} ({tree.named(few)})"] if few else []
     if endings:
         listed = ", ".join(f"{n:,} {shown_path(ending) or 'without ending'}" for ending, n in endings.items())
-        way_out = "; pictures of such kinds must be saved as .jpg or .png" if unread and kind is IMAGE else ""
+        unread = kind is IMAGE and any(ending in UNREAD for ending in endings)
+        way_out = "; pictures of such kinds must be saved as .jpg or .png" if unread else ""
         notes.append(f"left out: files of other kinds ({listed}){way_out}")
     return notes
 
 
-def _loose(tree: Tree, kind: Kind, layout: Layout, files: Sequence[Path], loose: Sequence[Path]) -> list[str]:
-    """Say which files of the kind have no class. Raises UserError where these are not few."""
-    notes, stray = [], list[Path]()
-    unlabelled = Counter[str]()
-    for path in loose:
-        top = path.relative_to(tree.root).parts[0]
-        if top in layout.unlabelled:
-            unlabelled[top] += 1
-        else:
-            stray.append(path)
-    if stray and len(stray) * FEW > len(files):
+def _loose(tree: Tree, kind: Kind, layout: Layout, count: int, loose: Sequence[File]) -> list[str]:
+    """Say which files of the kind have no class, beside `count` that have. Raises UserError where they are not few."""
+    unlabelled = Counter(file.below[0] for file in loose if file.below[0] in layout.unlabelled)
+    stray = [file.path for file in loose if file.below[0] not in layout.unlabelled]
+    if len(stray) * FEW > count:
         rule = "it is in no sub-folder; put each file into a folder named as its class"
         raise UserError(rule, setting=shown_path(stray[0]))
+    notes = [
+        f"left out: {kind.count(n)} of {shown_path(top)}, which are in no folder of a class"
+        for top, n in unlabelled.items()
+    ]
     if stray:
         notes.append(f"left out: {kind.count(len(stray))} beside the folders of the classes ({tree.named(stray)})")
-    for top, n in unlabelled.items():
-        notes.append(f"left out: {kind.count(n)} of {shown_path(top)}, which are in no folder of a class")
     return notes
 
 
-def _empty(tree: Tree, kind: Kind, layout: Layout, files: Sequence[Path]) -> list[str]:
+def _empty(tree: Tree, kind: Kind, layout: Layout, files: Sequence[File]) -> list[str]:
     """Say in which folders, of those that could be classes, there is no file of the kind."""
-    filled = {parent for path in files for parent in path.parents}
-    empty = [
-        folder
-        for folder in sorted(tree.folders)
-        if folder not in filled and len(folder.relative_to(tree.root).parts) == layout.depth + 1
-    ]
+    filled = {file.below[: layout.depth + 1] for file in files}
+    below = {folder: folder.relative_to(tree.root).parts for folder in sorted(tree.folders)}
+    empty = [folder for folder, names in below.items() if len(names) == layout.depth + 1 and names not in filled]
     return [f"without {kind.many}, and so no class: {tree.named(empty)}"] if empty else []

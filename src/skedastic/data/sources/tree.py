@@ -103,15 +103,14 @@ def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path]) -> None:
             path = folder / entry.name
             if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
                 tree.hidden.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                tree.files.append(path)
             elif entry.is_dir(follow_symlinks=False):
                 tree.folders.append(path)
                 waiting.append(path)
-            elif entry.is_symlink() and path.is_dir():
-                links.append(path)
-            elif path.is_file():
-                tree.files.append(path)
             elif entry.is_symlink():
-                tree.broken.append(path)
+                kept = links if path.is_dir() else tree.files if path.is_file() else tree.broken
+                kept.append(path)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
