@@ -288,23 +288,23 @@ PICTURES = [
     Awkward("picture", "turned by its EXIF data", folder_of(turned), "turned upright", like(photo)),
     Awkward(
         "picture", "black shapes on transparent ground", folder_of(icon(0)), "laid over white, in a note",
-        like(over_white, "8 of the 8 pictures are transparent: laid over white"),
+        like(over_white, "laid over white: 8 of the 8 images"),
     ),
     Awkward(
         "picture", "white shapes on transparent ground", folder_of(icon(255)),
         "the transparency is read as grey, in a note",
-        like(lambda i: Image.fromarray(shape(i).astype(np.uint8)), "their transparency is read, as grey"),
+        like(lambda i: Image.fromarray(shape(i).astype(np.uint8)), "whose transparency is read as grey: 8 of the 8"),
     ),
     Awkward(
         "picture", "one transparent among opaque ones", folder_of(clear), "laid over white, in a note",
         like(
             lambda i: Image.new("RGB", (6, 4), "white") if i == 2 else photo(i),
-            "1 of the 8 pictures are transparent",
+            "laid over white: 1 of the 8",
         ),
     ),
     Awkward(
         "picture", "all pictures alike", folder_of(lambda image, path, i: png(photo(0), path)), "said in a note",
-        like(lambda i: photo(0), "all 8 pictures look the same"),
+        like(lambda i: photo(0), "all 8 images look the same"),
     ),
     Awkward(
         "picture", "grey first, colour after", folder_of(one_other("L", "png")), "all are colour",
@@ -355,7 +355,7 @@ PICTURES = [
     ),
     Awkward(
         "picture", "of several pages", folder_of(animated), "the first is read, in a note",
-        like(photo, "8 of the 8 pictures have several frames or pages"),
+        like(photo, "the first is read: 8 of the 8"),
     ),
     Awkward(
         "picture", "cut off", also(file("dog/3.png", encoded(photo(3))[:60])), "refused, by the name of the file",
@@ -376,11 +376,11 @@ PICTURES = [
     ),
     Awkward(
         "picture", "in .heic", file("cat/1.heic"), "refused, with the endings that are read",
-        refused("", "1 pictures in .heic, which can't be read here"),
+        refused("", "1 of .heic, images which can't be read here"),
     ),
     Awkward(
         "picture", "in .HEIC, among others", also(file("cat/1.HEIC")), "left out, in a note",
-        said("1 .heic); pictures of such kinds must be saved"),
+        said("1 .heic); images of such kinds must be saved"),
     ),
 ]  # fmt: skip
 

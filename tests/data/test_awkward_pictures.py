@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from skedastic.data import open_source
+from skedastic.data import Source, open_source
 from skedastic.errors import UserError
 from tests.data.awkward_pictures import AWKWARD
 from tests.support.awkward import Awkward
@@ -18,6 +18,7 @@ def test_what_is_done_with_it(awkward: Awkward, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     named = awkward.make(folder) or folder
+    opened: Source | UserError
     try:
         opened = open_source(named)
         if opened.kind == "image":

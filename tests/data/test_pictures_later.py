@@ -44,7 +44,8 @@ def unlabelled(folder: Path, schema: Schema) -> Unlabelled:
 
 
 def pixels(rows: Unlabelled) -> np.ndarray:
-    return torch.cat([part.features for part in rows.parts()]).permute(0, 2, 3, 1).numpy()
+    parts = [part.features for part in rows.parts()]
+    return torch.cat([part for part in parts if isinstance(part, torch.Tensor)]).permute(0, 2, 3, 1).numpy()
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def trained_on_grey(tmp_path: Path) -> Schema:
 
 def test_colour_is_turned_grey_where_training_was_grey(tmp_path: Path, trained_on_grey: Schema) -> None:
     folder_of(lambda image, path, i: png(image if i < 3 else image.convert("L"), path))(tmp_path / "mixed")
-    note = "3 of the 8 pictures are in colour: turned grey, as those of training are"
+    note = "in colour, and turned grey as those of training are: 3 of the 8 images"
     test = open_source(tmp_path / "mixed", schema=trained_on_grey)
     assert note in test.remarks
     np.testing.assert_array_equal(test.features[torch.tensor([0])][0, 0], np.asarray(grey(0)))

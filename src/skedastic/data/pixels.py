@@ -1,6 +1,6 @@
-"""From a picture in a file to 8-bit pixels, as a person sees it: upright, over white, in grey or RGB.
+"""From an image in a file to 8-bit pixels, as a person sees it: upright, over white, in grey or RGB.
 
-Every picture goes through `Decoding.pixels`, wherever it comes from: files, Parquet, archives, data sets of Python.
+Every image goes through `Decoding.pixels`, wherever it comes from: files, Parquet, archives, data sets of Python.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL.Image import Image
 
 from skedastic.errors import UserError, first_line
 
-Name = Callable[[], str]  # gives the name of a picture, which only an error needs
-DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # modes of grey pictures with more than 8 bits
+Name = Callable[[], str]  # gives the name of an image, which only an error needs
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # modes of grey images with more than 8 bits
 GREY = ("1", "L", "LA", "La", *DEEP)
 PALETTE = ("P", "PA")
 LEVELS = (255, 1023, 4095, 16383, 65535)  # largest values of cameras, scanners and microscopes
@@ -29,16 +29,16 @@ WHITE = (255, 255, 255, 255)
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the pictures of a source become 8-bit pixels; the same in training and in prediction.
+    """How the images of a source become 8-bit pixels; the same in training and in prediction.
 
     Parameters
     ----------
     channels : int
-        1 where all training pictures are grey, else 3.
+        1 where all training images are grey, else 3.
     level : float
-        The value that becomes 255 in grey pictures of more than 8 bits; 0 where training has none.
+        The value that becomes 255 in grey images of more than 8 bits; 0 where training has none.
     alpha : bool
-        Whether a picture is its transparency, as grey: the visible part of each training picture is white.
+        Whether an image is its transparency, as grey: the visible part of each training image is white.
     """
 
     channels: int = 3
@@ -46,12 +46,12 @@ class Decoding:
     alpha: bool = False
 
     def pixels(self, image: Image, name: Name) -> Image:
-        """Return a picture as "L" where there is one channel, else as "RGB", upright.
+        """Return an image as "L" where there is one channel, else as "RGB", upright.
 
         Parameters
         ----------
         image : Image
-            The picture; of several frames or pages the first is read.
+            The image; of several frames or pages the first is read.
         name : callable
             Gives its name in errors.
 
@@ -73,7 +73,7 @@ class Decoding:
         highest, level = float(values.max()), self.level or 255.0
         if highest > level:
             rule = (
-                f"the values of this grey picture reach {highest:g}, and those of the others are taken from 0 to "
+                f"the values of this grey image reach {highest:g}, and those of the others are taken from 0 to "
                 f"{level:g}; scale them alike, or remove it"
             )
             raise UserError(rule, setting=name(), value=highest, given=name())
@@ -85,12 +85,12 @@ PLAIN = Decoding()
 
 
 def upright(image: Image) -> Image:
-    """Return a picture turned as its EXIF data says; the same object where these say nothing."""
+    """Return an image turned as its EXIF data says; the same object where these say nothing."""
     return PIL.ImageOps.exif_transpose(image) if orientation(image) > 1 else image
 
 
 def orientation(image: Image) -> int:
-    """Return how the EXIF data say that a picture lies, from 1 (upright) to 8; 1 where these can't be read."""
+    """Return how the EXIF data say that an image lies, from 1 (upright) to 8; 1 where these can't be read."""
     image.load()  # a PNG may say so after its pixels
     if image.format != "TIFF" and not any(hint in image.info for hint in HINTS):
         return 1
@@ -102,7 +102,7 @@ def orientation(image: Image) -> int:
 
 
 def is_colour(image: Image) -> bool:
-    """Tell whether a picture is in colour, by its mode and its palette."""
+    """Tell whether an image is in colour, by its mode and its palette."""
     if image.mode not in PALETTE:
         return image.mode not in GREY
     palette = image.getpalette("RGB") or []
@@ -110,7 +110,7 @@ def is_colour(image: Image) -> bool:
 
 
 def opaque(image: Image, name: Name) -> Image:
-    """Return a picture of any mode as "L" or "RGB", where it is transparent over white. Raises UserError."""
+    """Return an image of any mode as "L" or "RGB", where it is transparent over white. Raises UserError."""
     if may_be_transparent(image):
         over = PIL.Image.new("RGBA", image.size, WHITE)
         over.alpha_composite(rgba(image))
@@ -121,7 +121,7 @@ def opaque(image: Image, name: Name) -> Image:
 
 
 def alpha_of(image: Image) -> Image | None:
-    """Return how opaque the pixels of a picture are, as "L"; None where all of them are."""
+    """Return how opaque the pixels of an image are, as "L"; None where all of them are."""
     if not may_be_transparent(image):
         return None
     alpha = rgba(image).getchannel("A")
@@ -129,10 +129,10 @@ def alpha_of(image: Image) -> Image | None:
 
 
 def transparency(image: Image, name: Name) -> Image:
-    """Return the transparency of a picture as grey, "L". Raises UserError where it can have none."""
+    """Return the transparency of an image as grey, "L". Raises UserError where it can have none."""
     if not may_be_transparent(image):
         rule = (
-            "the picture has no transparency, and the pictures of training are white shapes on transparent ground; "
+            "the image has no transparency, and the images of training are white shapes on transparent ground; "
             "give such a one"
         )
         raise UserError(rule, setting=name())
@@ -140,11 +140,11 @@ def transparency(image: Image, name: Name) -> Image:
 
 
 def values_of(image: Image, name: Name) -> NDArray[Any]:
-    """Return the values [H, W] of a deep picture. Raises UserError where one is negative or not finite."""
+    """Return the values [H, W] of a deep image. Raises UserError where one is negative or not finite."""
     values = np.asarray(image)
     if not np.isfinite(values).all() or values.min() < 0:
         what = "negative values" if np.isfinite(values).all() else "values that are not finite"
-        rule = f"the picture has {what}, which have no grey; save it with values from 0 to 65535"
+        rule = f"the image has {what}, which have no grey; save it with values from 0 to 65535"
         raise UserError(rule, setting=name())
     return values
 
@@ -157,12 +157,12 @@ def level_for(highest: float, fractions: bool) -> float:
 
 
 def may_be_transparent(image: Image) -> bool:
-    """Tell whether a picture can have transparent parts; of deep ones none is read."""
+    """Tell whether an image can have transparent parts; of deep ones none is read."""
     return image.mode not in DEEP and image.has_transparency_data
 
 
 def rgba(image: Image) -> Image:
-    """Return a picture that may be transparent as "RGBA"."""
+    """Return an image that may be transparent as "RGBA"."""
     return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
 
 
@@ -170,7 +170,7 @@ def _converted(image: Image, mode: str, name: Name) -> Image:
     try:
         return image if image.mode == mode else image.convert(mode)
     except ValueError as error:
-        rule = f"the picture has mode {image.mode} ({first_line(error, 80)}); save it as RGB or grey"
+        rule = f"the image has mode {image.mode} ({first_line(error, 80)}); save it as RGB or grey"
         raise UserError(rule, setting=name(), value=image.mode, given=name()) from None
 
 
@@ -181,5 +181,5 @@ def _from_lab(image: Image, name: Name) -> Image:
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB") or image
     except (ImportError, ImageCms.PyCMSError) as error:
-        rule = f"the picture has mode LAB, which can't be converted here ({first_line(error, 80)}); save it as RGB"
+        rule = f"the image has mode LAB, which can't be converted here ({first_line(error, 80)}); save it as RGB"
         raise UserError(rule, setting=name(), value="LAB", given=name()) from None

@@ -1,4 +1,4 @@
-"""How the pictures of a source are decoded: a sample of them is looked at, and all of them where one could differ."""
+"""How the images of a source are decoded: a sample of them is looked at, and all of them where one could differ."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from skedastic.data.pixels import (
     values_of,
 )
 
-Lend = Callable[[int], AbstractContextManager[tuple[Image, Name]]]  # opens the picture of a row; with it comes its name
-SAMPLE = 200  # pictures that are looked at first
+Lend = Callable[[int], AbstractContextManager[tuple[Image, Name]]]  # opens the image of a row; with it comes its name
+SAMPLE = 200  # images that are looked at first
 NEARLY_WHITE = 192  # of 255, in each channel
 SIDEWAYS = 5  # EXIF orientations from here on swap width and height
 JPEG = ("JPEG", "MPO")
 REDUCED = (256, 256)  # pixels that a JPEG is decoded to at least; a larger one takes a fraction of the time so
-SEVERAL = ("GIF", "TIFF", "PNG", "WEBP", "AVIF")  # formats whose further pictures are frames or pages
+SEVERAL = ("GIF", "TIFF", "PNG", "WEBP", "AVIF")  # formats whose further images are frames or pages
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one picture is.
+    """What one image is.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Look:
     colour : bool
         Whether it is in colour.
     highest : float or None
-        The largest value of a grey picture of more than 8 bits; else None.
+        The largest value of a grey image of more than 8 bits; else None.
     fractions : bool
         Whether its values are real numbers.
     several : bool
@@ -69,12 +69,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Survey:
-    """What pictures are.
+    """What images are.
 
     Parameters
     ----------
     sizes : tuple
-        (W, H) of each sampled picture, upright.
+        (W, H) of each sampled image, upright.
     decoding : Decoding
         How all are decoded.
     notes : tuple of str
@@ -87,24 +87,24 @@ class Survey:
 
 
 def survey(count: int, lend: Lend, training: Decoding | None = None) -> Survey:
-    """Look at pictures, and return how all are decoded.
+    """Look at images, and return how all are decoded.
 
-    Where the sample is all grey, deeper than 8 bits or white on transparent ground, every picture is opened, so that
+    Where the sample is all grey, deeper than 8 bits or white on transparent ground, every image is opened, so that
     none loses its colour, exceeds the level or has no transparency.
 
     Parameters
     ----------
     count : int
-        The number of pictures, at least 1.
+        The number of images, at least 1.
     lend : Lend
-        Opens the picture of a row.
+        Opens the image of a row.
     training : Decoding or None, optional
-        How the training pictures are decoded, where these are to test or to predict from.
+        How the training images are decoded, where these are to test or to predict from.
 
     Raises
     ------
     UserError
-        A picture can't be opened or decoded.
+        An image can't be opened or decoded.
     """
     looks = []
     for row in range(0, count, max(1, count // SAMPLE)):
@@ -122,7 +122,7 @@ def _look(image: Image, name: Name) -> Look:
     size = image.size
     if image.format in JPEG:
         image.draft(image.mode, REDUCED)
-    turned = orientation(image) >= SIDEWAYS  # the picture is loaded
+    turned = orientation(image) >= SIDEWAYS  # the image is loaded
     width, height = size if image.format in JPEG else image.size
     size = (height, width) if turned else (width, height)
     if image.mode in DEEP:
@@ -146,7 +146,7 @@ def _is_white(image: Image) -> bool:
 
 
 def _chosen(looks: Sequence[Look], count: int, lend: Lend) -> Decoding:
-    """Return how training pictures are decoded."""
+    """Return how training images are decoded."""
     colour, white = any(look.colour for look in looks), all(look.white for look in looks)
     deep = [(look.highest, look.fractions) for look in looks if look.highest is not None]
     if len(looks) < count and (deep or white or not colour):
@@ -161,28 +161,28 @@ def _chosen(looks: Sequence[Look], count: int, lend: Lend) -> Decoding:
 
 
 def _notes(looks: Sequence[Look], count: int, decoding: Decoding) -> tuple[str, ...]:
-    """Return what is done to the pictures."""
-    pictures = f"{len(looks):,} pictures" + (" looked at" if len(looks) < count else "")
+    """Return what is done to the images."""
+    images = f"{len(looks):,} images" + (" looked at" if len(looks) < count else "")
     transparent = sum(look.transparent for look in looks)
     said = []
     if any(look.highest is not None for look in looks):
-        said.append(f"pictures of more than 8 bits: 0..{decoding.level:g} scaled to 0..255")
+        said.append(f"images of more than 8 bits: 0..{decoding.level:g} scaled to 0..255")
     if decoding.alpha:
-        said.append(f"{transparent:,} of the {pictures} are white shapes: their transparency is read, as grey")
+        said.append(f"white shapes, whose transparency is read as grey: {transparent:,} of the {images}")
     elif transparent:
-        said.append(f"{transparent:,} of the {pictures} are transparent: laid over white")
+        said.append(f"transparent, and laid over white: {transparent:,} of the {images}")
     if several := sum(look.several for look in looks):
-        said.append(f"{several:,} of the {pictures} have several frames or pages: the first is read")
+        said.append(f"with several frames or pages, of which the first is read: {several:,} of the {images}")
     if len(looks) > 1 and len({look.digests[decoding.alpha] for look in looks}) == 1:
-        said.append(f"all {pictures} look the same, so nothing can be learned from them; check the files")
+        said.append(f"all {images} look the same, so nothing can be learned from them; check the files")
     return tuple(said)
 
 
 def _turned_grey(count: int, lend: Lend) -> tuple[str, ...]:
-    """Say how many pictures lose their colour to a model that was trained on grey ones."""
+    """Say how many images lose their colour to a model that was trained on grey ones."""
     coloured = 0
     for row in range(count):
         with lend(row) as (image, _):
             coloured += is_colour(image)
-    said = f"{coloured:,} of the {count:,} pictures are in colour: turned grey, as those of training are"
+    said = f"in colour, and turned grey as those of training are: {coloured:,} of the {count:,} images"
     return (said,) * (coloured > 0)

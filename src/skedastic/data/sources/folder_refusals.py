@@ -27,7 +27,7 @@ def no_examples(tree: Tree, endings: str) -> UserError:
     unread = Counter(f.suffix.lower() for f in tree.files if f.suffix.lower() in UNREAD)
     if unread:
         ending, n = unread.most_common(1)[0]
-        rule = f"it holds {n:,} pictures in {ending}, which can't be read here; save them as .jpg or .png"
+        rule = f"it holds {n:,} of {ending}, images which can't be read here; save them as .jpg or .png"
         return UserError(rule, setting=root, value=ending, given=root)
     rule = (
         f"it is a directory without {endings} in sub-folders named as the classes; name a folder like that, or a file"

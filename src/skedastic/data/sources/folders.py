@@ -120,7 +120,7 @@ def _table(tree: Tree, kind: Kind, layout: Layout, files: Sequence[File], notes:
             notes = (*notes, f"{said} ({tree.named(guessed)})")
     paths = tuple(str(file.path) for file in files)
     return Table(
-        tree.root.name,
+        tree.root.name or tree.root.resolve().name,
         FrameReader(pd.DataFrame(cells, dtype=object)),
         images={"image": partial(FileBytes, paths)} if kind is IMAGE else {},
         notes=notes,
@@ -151,7 +151,7 @@ def _others(tree: Tree, kind: Kind, files: Sequence[File]) -> list[str]:
     if endings:
         listed = ", ".join(f"{n:,} {shown_path(ending) or 'without ending'}" for ending, n in endings.items())
         unread = kind is IMAGE and any(ending in UNREAD for ending in endings)
-        way_out = "; pictures of such kinds must be saved as .jpg or .png" if unread else ""
+        way_out = "; images of such kinds must be saved as .jpg or .png" if unread else ""
         notes.append(f"left out: files of other kinds ({listed}){way_out}")
     return notes
 

@@ -185,7 +185,13 @@ def image_files(table: Table, column: str) -> FileBytes:
     """
     cells, place = table.column(column, "image column")
     paths = []
-    for row, name in enumerate(map(str, cells)):
+    for row, cell in enumerate(cells):
+        if isinstance(cell, bytes):
+            rule = (
+                "it holds encoded images as plain bytes; write them with the package datasets, as Image(), or as files"
+            )
+            raise UserError(rule, setting=place.column)
+        name = str(cell)
         path = _image_file(name, table.folder or Path())
         if path is None:
             rule = "is no image file; give paths as they are seen from here, or from the table"
