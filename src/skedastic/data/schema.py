@@ -51,7 +51,7 @@ class Schema:
     @property
     def decoding(self) -> Decoding:
         """How images become pixels."""
-        return Decoding(self.images[0], self.level, self.alpha)
+        return Decoding(1 if self.images[0] == 1 else 3, self.level, self.alpha)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

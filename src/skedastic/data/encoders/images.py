@@ -96,7 +96,7 @@ class ImageEncoder(Encoder):
         X may also be a list of images of Pillow.
         """
         if are_pillow(X):
-            images, _ = of_pillow(X, "X", Decoding(self.shape[0], self.level, self.alpha))
+            images, _ = of_pillow(X, "X", Decoding(1 if self.shape[0] == 1 else 3, self.level, self.alpha))
             X = images[torch.arange(len(X))]
         images = as_images(as_tensor(X, "X"), "X")
         if tuple(images.shape[1:]) != self.shape:
