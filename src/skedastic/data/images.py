@@ -1,4 +1,4 @@
-"""Images: arrays of pixels, and encoded images in Parquet or in files of their own, decoded when they are asked for."""
+"""Encoded images in Parquet or in files of their own, decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import PIL.Image
@@ -18,15 +19,14 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from skedastic.data.sources.arrays import wrong_shape
-from skedastic.data.sources.names import shown_name
+from skedastic.data.pixels import PLAIN, Decoding, Name
+from skedastic.data.sources.names import shown_name, shown_path
+from skedastic.data.survey import survey
 from skedastic.errors import UserError, first_line
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
-COLOURED = ("RGB", "P", "RGBA", "L")  # modes that become RGB without loss for a photograph
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
 CHUNK = 1024  # images decoded at a time
-SIZES_FROM = 200  # images whose sizes are looked at first
 MOST_PIXELS = 64  # of a side, where images of different sizes are resized without being asked to
 
 
@@ -39,6 +39,10 @@ class Bytes(Protocol):
 
     def read(self, rows: Sequence[int]) -> list[bytes | None]:
         """Return the bytes of each of the rows; None where there are none."""
+        ...
+
+    def open(self, row: int) -> BinaryIO | None:
+        """Return the image of a row as a file, so that a part of it can be read; None where there is none."""
         ...
 
     def name(self, row: int) -> str:
@@ -69,9 +73,16 @@ class ArrowBytes:
             encoded = [e if e is not None or not p else _bytes_of(p) for e, p in zip(encoded, paths, strict=True)]
         return encoded
 
+    def open(self, row: int) -> BinaryIO | None:
+        """Return the image of a row as a file; None where there is none."""
+        encoded = self.read([row])[0]
+        return None if encoded is None else io.BytesIO(encoded)
+
     def name(self, row: int) -> str:
-        """Return where the image of a row is, as errors say it."""
-        return f"{self.file}, row {row}, column {self.column!r}"
+        """Return where the image of a row is, and its own name where it has one, as errors say it."""
+        cell = self.data[[row]].column(self.column)[0].as_py()
+        path = (cell or {}).get("path")
+        return f"{self.file}, row {row}, column {self.column!r}" + (f" ({shown_path(path)})" if path else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +98,17 @@ class FileBytes:
         """Return the bytes of each of the rows."""
         return [_bytes_of(self.paths[row]) for row in rows]
 
+    def open(self, row: int) -> BinaryIO | None:
+        """Return the file of a row; None where it is empty or can't be read."""
+        try:
+            path = Path(self.paths[row])
+            return path.open("rb") if path.stat().st_size else None
+        except OSError:
+            return None
+
     def name(self, row: int) -> str:
         """Return the file of a row."""
-        return self.paths[row]
+        return shown_path(self.paths[row])
 
 
 def _bytes_of(path: str) -> bytes | None:
@@ -113,12 +132,15 @@ class EncodedImages:
         (C, H, W).
     resized : bool
         Whether images of another size are cropped to the middle of this shape and resized; else they are refused.
+    decoding : Decoding
+        How a file becomes pixels.
     """
 
     encoded: Bytes
     rows: Tensor
     size: tuple[int, int, int]  # C, H, W
     resized: bool = False
+    decoding: Decoding = PLAIN
     dtype: torch.dtype = torch.uint8
 
     @property
@@ -157,29 +179,27 @@ class EncodedImages:
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
     def _decode(self, row: int, encoded: bytes | None) -> NDArray[np.uint8]:
-        name = self.encoded.name(row)
-        with open_image(encoded, name) as image:
-            channels, height, width = self.size
-            if image.size != (width, height) and not self.resized:
-                rule = (
-                    f"the image has {image.width} x {image.height} pixels, the first one has {width} x {height}; "
-                    "resize all images to one size with --image-size"
-                )
-                raise UserError(rule, setting=name, value=f"{image.width} x {image.height}", given=name)
-            if channels == 1 and image.mode != "L":
-                rule = f"the image has mode {image.mode}, the first one is grey (L); convert all images to one mode"
-                raise UserError(rule, setting=name, value=image.mode, given=name)
-            pixels = image if channels == 1 else _to_rgb(image, name)
+        channels, height, width = self.size
+        name = partial(self.encoded.name, row)
+        with open_image(None if encoded is None else io.BytesIO(encoded), name) as image:
+            pixels = self.decoding.pixels(image, name)
             if pixels.size != (width, height):
+                if not self.resized:
+                    size = f"{pixels.width} x {pixels.height}"
+                    rule = (
+                        f"the image has {size} pixels, the first one has {width} x {height}; resize all images to one "
+                        "size with --image-size"
+                    )
+                    raise UserError(rule, setting=name(), value=size, given=name())
                 pixels = PIL.ImageOps.fit(pixels, (width, height), PIL.Image.Resampling.BILINEAR)
             flat = np.frombuffer(pixels.tobytes(), dtype=np.uint8)
         return flat.reshape(height, width, channels)
 
 
-def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImages, tuple[str, ...]]:
-    """Return the images of a source, and a note where they are resized.
-
-    The first image says whether all are grey or colour.
+def encoded_images(
+    encoded: Bytes, size: int | None = None, training: Decoding | None = None
+) -> tuple[EncodedImages, tuple[str, ...]]:
+    """Return the images of a source, and notes on what is done to them.
 
     Parameters
     ----------
@@ -188,24 +208,30 @@ def encoded_images(encoded: Bytes, size: int | None = None) -> tuple[EncodedImag
     size : int or None, optional
         The pixels of each side. By default images stay as they are where the first ones are of one size; else each side
         gets the smallest side among these, at most 64.
+    training : Decoding or None, optional
+        How the images of training are decoded, where these are to test or to predict from.
 
     Raises
     ------
     UserError
         An image can't be opened.
     """
-    sizes, grey = [], False
-    for row in range(0, len(encoded), max(1, len(encoded) // SIZES_FROM)):
-        with open_image(encoded.read([row])[0], encoded.name(row)) as image:
-            sizes.append(image.size)
-            grey = image.mode == "L" if row == 0 else grey
-    notes: tuple[str, ...] = ()
-    if size is None and len(set(sizes)) > 1:
-        size = min(MOST_PIXELS, min(min(s) for s in sizes))
-        notes = (f"images of different sizes: cut to squares and resized to {size} × {size} (--image-size)",)
-    width, height = (size, size) if size is not None else sizes[0]
-    shape = (1 if grey else 3, height, width)
-    return EncodedImages(encoded, torch.arange(len(encoded)), shape, resized=size is not None), notes
+
+    @contextmanager
+    def lend(row: int) -> Iterator[tuple[Image, Name]]:
+        name = partial(encoded.name, row)
+        with open_image(encoded.open(row), name) as image:
+            yield image, name
+
+    found = survey(len(encoded), lend, training)
+    notes: tuple[str, ...] = found.notes
+    if size is None and len(set(found.sizes)) > 1:
+        size = min(MOST_PIXELS, min(min(s) for s in found.sizes))
+        notes += (f"images of different sizes: cut to squares and resized to {size} × {size} (--image-size)",)
+    width, height = (size, size) if size is not None else found.sizes[0]
+    shape = (found.decoding.channels, height, width)
+    images = EncodedImages(encoded, torch.arange(len(encoded)), shape, size is not None, found.decoding)
+    return images, notes
 
 
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
@@ -244,56 +270,18 @@ def quiet_datasets(name: str) -> Iterator[Any]:
 
 
 @contextmanager
-def open_image(encoded: bytes | None, name: str) -> Iterator[Image]:
+def open_image(encoded: BinaryIO | None, name: Name) -> Iterator[Image]:
     """Open an encoded image, for the length of a with-block. Raises UserError, with its name, where it is none."""
     if encoded is None:
-        raise UserError("the image is empty or not there; remove the row, or restore the image", setting=name)
+        raise UserError("the image is empty or not there; remove the row, or restore the image", setting=name())
     try:
-        with PIL.Image.open(io.BytesIO(encoded)) as image:
+        with encoded, PIL.Image.open(encoded) as image:
             yield image
     except UserError:
         raise
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+    except PIL.Image.DecompressionBombError:
+        rule = "the image has too many pixels to be decoded safely; scale it down, or remove it"
+        raise UserError(rule, setting=name()) from None
+    except Exception as error:  # of a damaged file Pillow raises errors of all kinds
         reason = first_line(error, 100)
-        raise UserError(f"the image can't be decoded ({reason}); mend or remove it", setting=name) from None
-
-
-def _to_rgb(image: Image, name: str) -> Image:
-    if image.mode not in COLOURED:
-        rule = f"the image has mode {image.mode}; convert the images to RGB or grey (L)"
-        raise UserError(rule, setting=name, value=image.mode, given=name)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def as_images(pixels: Tensor, name: str) -> Tensor:
-    """Return images as [n, C, H, W], uint8 or float32, from [n, H, W], [n, C, H, W] or [n, H, W, C] with C 1 or 3.
-
-    Integers must be in 0..255. Raises UserError for other numbers, and for other shapes.
-    """
-    shape = tuple(pixels.shape)
-    if len(shape) == 3:
-        pixels = pixels.unsqueeze(1)
-    elif len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3):
-        pixels = pixels.permute(0, 3, 1, 2).contiguous()
-    elif len(shape) != 4:
-        raise wrong_shape(name, shape, "must be rows [n, d], or images [n, H, W] or [n, C, H, W]")
-    if 0 in pixels.shape[1:]:
-        raise wrong_shape(name, shape, "the images are empty")
-    if pixels.is_floating_point():
-        return pixels.float()
-    if pixels.dtype == torch.bool:
-        return pixels.to(torch.uint8) * 255
-    low, high = (int(v) for v in pixels.aminmax()) if len(pixels) else (0, 0)
-    if low < 0 or high > 255:
-        rule = "give integers in 0..255, or reals in [0, 1]"
-        wrong = low if low < 0 else high
-        raise UserError(rule, setting=name, value=wrong, given=f"{name} holds pixels from {low} to {high}")
-    return pixels.to(torch.uint8)
-
-
-def picture(pixels: Tensor) -> Image | None:
-    """Return an image [C, H, W], uint8 or real in [0, 1], as a PIL image; None unless C is 1 or 3."""
-    if len(pixels) not in (1, 3):
-        return None
-    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8) if pixels.is_floating_point() else pixels
-    return PIL.Image.fromarray(values.squeeze(0).numpy() if len(pixels) == 1 else values.permute(1, 2, 0).numpy())
+        raise UserError(f"the image can't be decoded ({reason}); mend or remove it", setting=name()) from None

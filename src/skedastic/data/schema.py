@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from skedastic.data.pixels import Decoding
 from skedastic.data.tables.columns import COLUMN_KINDS, ColumnKind
 from skedastic.data.tables.reading import Reading
 from skedastic.data.targets.grouping import Grouping, grouping_from_json
@@ -33,6 +34,9 @@ class Schema:
         Whether pixels are integers in 0..255.
     resized : bool
         Whether images of another size are resized.
+    level : float
+    alpha : bool
+        How images become pixels, as in `Decoding`.
     """
 
     target: Target
@@ -42,6 +46,13 @@ class Schema:
     images: tuple[int, ...] = ()
     integers: bool = False
     resized: bool = False
+    level: float = 0.0
+    alpha: bool = False
+
+    @property
+    def decoding(self) -> Decoding:
+        """How images become pixels."""
+        return Decoding(1 if self.images[0] == 1 else 3, self.level, self.alpha)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -53,6 +64,8 @@ class Schema:
             "images": list(self.images),
             "integers": self.integers,
             "resized": self.resized,
+            "level": self.level,
+            "alpha": self.alpha,
         }
 
     @staticmethod
@@ -82,4 +95,6 @@ class Schema:
             images=tuple(state["images"]),
             integers=bool(state["integers"]),
             resized=bool(state["resized"]),
+            level=float(state.get("level", 0.0)),
+            alpha=bool(state.get("alpha", False)),
         )

@@ -28,7 +28,7 @@ def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
     source : Source
         The source of the table.
     table : Table
-        Its rows.
+        Its rows. Where it has parts of its own these count, unless `roles` names a column.
     roles : Roles
         The columns that the user names.
 
@@ -40,9 +40,10 @@ def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
     if roles.group_by is not None:
         codes, _ = coded(table.column(roles.group_by, "column to group by")[0])
         source = replace(source, unit=torch.from_numpy(codes))
-    if roles.split is None:
+    column = roles.split or table.split
+    if column is None:
         return source
-    cells, place = table.column(roles.split, "split column")
+    cells, place = table.column(column, "split column")
     codes, names = coded(cells)
     words = np.array([name.lower() for name in names])
     train, test, validation = (np.isin(words, known)[codes] for known in (TRAIN, TEST, VALIDATION))

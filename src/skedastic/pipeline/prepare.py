@@ -108,8 +108,9 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     before anything is corrupted.
     """
     rows, test_rows = source.rows, None
-    if config.split is not None and test_source is not None:
-        rule = f"the column {config.split!r} says which rows are for testing; leave one out"
+    if source.test_rows is not None and test_source is not None:
+        says = f"the column {config.split!r} says" if config.split else "the folders say"
+        rule = f"{says} which rows are for testing; leave one out"
         raise UserError(rule, setting="test", value=config.test.written())
     if test_source is not None:
         if test_source.groups != source.groups:
@@ -143,7 +144,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         given = test_from.dataset(test_rows, encoder, target)
         test, test_labels = with_clean_labels(given, test_from.truth_of(test_rows)).in_memory(), given.y
     reference: Dataset | None = None
-    notes = _cut_off(training)
+    said = () if test_source is None else tuple(f"test set: {note}" for note in test_source.notes)
+    notes = (*said, *_cut_off(training))
     if trusted is not None or held_out is not None:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from skedastic.data import open_table
@@ -37,11 +39,12 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     chosen = issues[issues["is_issue"]] if top is None else issues.head(top)
     chosen = chosen.rename(columns={"index": "row"}).reset_index(drop=True)
     chosen.insert(list(chosen.columns).index("given") + 1, "corrected", "")
-    if not summary.config.source or not summary.schema.kinds:
+    source = summary.config.source
+    if not source or not (summary.schema.kinds or Path(source).is_dir()):
         return chosen
-    table = open_table(summary.config.source)
+    table = open_table(source)
     rows = chosen["row"].to_numpy()
-    for name in summary.schema.kinds:
+    for name in (*table.apart, *summary.schema.kinds):
         if name in table.names and name not in chosen.columns:
             chosen[name] = table.read(name).take(rows).to_numpy()
     return chosen

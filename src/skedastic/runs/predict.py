@@ -43,10 +43,10 @@ def predict_source(
 ) -> int:
     """Write the predictions for the rows of a source into a file.
 
-    Columns: `row`, from 0; those of `keep`; `predicted`, the most probable label or the number; `group`, where the
-    groups are the source's own, or the cluster of the predicted class; `p_CLASS`, the probability of each class. A
-    column of `keep` that has the name of one of these is written as `source_NAME`. Columns of `keep` have the types
-    that they have in the source.
+    Columns: `row`, from 0; those of `keep`; of a folder `path`, the file of each row; `predicted`, the most probable
+    label or the number; `group`, where the groups are the source's own, or the cluster of the predicted class;
+    `p_CLASS`, the probability of each class. A column of `keep` that has the name of one of these is written as
+    `source_NAME`. Columns of `keep` have the types that they have in the source.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def predict_source(
     """
     calibrate = calibration(result, calibrated)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
-    schema, names = _columns(result, rows, keep)
+    schema, names = _columns(result, rows)
     done, unseen = 0, UnseenCategories()
     with writing(out, force, schema) as writer:
         for chunk in rows.parts():
@@ -87,7 +87,7 @@ def predict_source(
             done += len(chunk)
             if progress is not None:
                 progress("predict", done, len(rows))
-    for note in unseen.notes:
+    for note in (*rows.notes, *unseen.notes):
         say(note)
     return done
 
@@ -103,14 +103,14 @@ def encoded(result: Result, chunk: Chunk) -> Features:
     return chunk.features if isinstance(chunk.features, Tensor) else result.encoder.transform(chunk.features)
 
 
-def _columns(result: Result, rows: Unlabelled, keep: Sequence[str]) -> tuple[pa.Schema, dict[str, str]]:
-    """Return the columns of the file and their types, and the name of each column of `keep` among them."""
+def _columns(result: Result, rows: Unlabelled) -> tuple[pa.Schema, dict[str, str]]:
+    """Return the columns of the file and their types, and the name of each kept column among them."""
     labels = result.target.values(result.target.best(result.target.no_predictions(0)))
     after = {"predicted": pa.array(labels).type}
     if _groups(result, rows) or result.clusters is not None:
         after["group"] = pa.string()
     after |= dict.fromkeys((f"p_{name}" for name in result.target.classes), pa.float32())
-    names = names_beside(list(dict.fromkeys(keep)), ("row", *after))
+    names = names_beside(list(dict.fromkeys(rows.keep)), ("row", *after))
     kept = {new: written_type(rows.kept_type(name)) for name, new in names.items()}
     return pa.schema({"row": pa.int64()} | kept | after), names
 
@@ -118,7 +118,7 @@ def _columns(result: Result, rows: Unlabelled, keep: Sequence[str]) -> tuple[pa.
 def _groups(result: Result, rows: Unlabelled) -> bool:
     """Whether each row has a group of its own, beside its prediction."""
     groups = result.roles.groups
-    return groups is not None and bool(rows.beside or not group_columns(groups, ()))
+    return groups is not None and set(group_columns(groups, rows.beside)) <= set(rows.beside)
 
 
 def _predicted(

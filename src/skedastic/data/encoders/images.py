@@ -10,7 +10,8 @@ from torch import Tensor
 
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
-from skedastic.data.images import as_images
+from skedastic.data.image_arrays import are_pillow, as_images, of_pillow
+from skedastic.data.pixels import PLAIN, Decoding
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
@@ -30,12 +31,17 @@ class ImageEncoder(Encoder):
         [C], of pixels in [0, 1], over the training rows (for a stream, over 5,000 of them).
     integers : bool
         Whether the training images were integers in 0..255.
+    level : float
+    alpha : bool
+        How images of Pillow become pixels, as in `Decoding`.
     """
 
     shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     integers: bool
+    level: float = 0.0
+    alpha: bool = False
 
     @classmethod
     def fit(cls, images: Features, rows: Tensor | None = None) -> ImageEncoder:
@@ -58,12 +64,16 @@ class ImageEncoder(Encoder):
         std = [float(c.std(correction=0)) for c in channels]
         mean = [float(c.mean()) for c in channels]
         count, height, width = images.shape[1:]
-        return cls((count, height, width), tuple(mean), tuple(s if s > 1e-6 else 1.0 for s in std), integers)
+        decoding = getattr(images, "decoding", PLAIN)
+        deviation = tuple(s if s > 1e-6 else 1.0 for s in std)
+        return cls((count, height, width), tuple(mean), deviation, integers, decoding.level, decoding.alpha)
 
     @classmethod
     def restore(cls, **fitted: Any) -> ImageEncoder:
         """Return the encoder of the parameters that `to_json` gave."""
-        return cls(tuple(fitted["shape"]), tuple(fitted["mean"]), tuple(fitted["std"]), bool(fitted["integers"]))
+        shape, mean, std = (tuple(fitted[name]) for name in ("shape", "mean", "std"))
+        level, alpha = float(fitted.get("level", 0.0)), bool(fitted.get("alpha", False))
+        return cls(shape, mean, std, bool(fitted["integers"]), level, alpha)
 
     @property
     def inputs(self) -> Inputs:
@@ -81,7 +91,13 @@ class ImageEncoder(Encoder):
         return features[rows] if isinstance(features, Tensor) else features.take(rows)
 
     def for_prediction(self, X: Any) -> Tensor:
-        """Return images [n, H, W], [n, C, H, W] or [n, H, W, C], integers in 0..255 or reals as in training."""
+        """Return images [n, H, W], [n, C, H, W] or [n, H, W, C], integers in 0..255 or reals as in training.
+
+        X may also be a list of images of Pillow.
+        """
+        if are_pillow(X):
+            images, _ = of_pillow(X, "X", Decoding(1 if self.shape[0] == 1 else 3, self.level, self.alpha))
+            X = images[torch.arange(len(X))]
         images = as_images(as_tensor(X, "X"), "X")
         if tuple(images.shape[1:]) != self.shape:
             here, there = list(images.shape[1:]), list(self.shape)

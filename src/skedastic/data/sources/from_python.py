@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from skedastic.data.images import as_images
+from skedastic.data.dataset import Features
+from skedastic.data.image_arrays import are_pillow, as_images, of_pillow
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
@@ -79,6 +81,8 @@ def from_arrays(
 def from_torch(data: Any) -> tuple[Any, Any]:
     """Return X [n, ...] and y [n] of a map-style torch data set. All of its items are read once.
 
+    Images of Pillow stay a list of them; `from_arrays` reads it.
+
     Parameters
     ----------
     data : torch.utils.data.Dataset
@@ -102,9 +106,14 @@ def from_torch(data: Any) -> tuple[Any, Any]:
             raise UserError(rule, setting=f"item {i} of {TORCH}", value=kind, given=f"item {i} of {TORCH}")
         xs.append(_example(item[0]))
         ys.append(item[1].item() if isinstance(item[1], Tensor) and item[1].numel() == 1 else item[1])
-        if xs[-1].shape != xs[0].shape:
+        if not isinstance(xs[-1], Image) and not isinstance(xs[0], Image) and xs[-1].shape != xs[0].shape:
             rule = f"the first has shape {list(xs[0].shape)}; give all the same"
             raise wrong_shape(f"item {i} of {TORCH}", xs[-1].shape, rule)
+    if are_pillow(xs):
+        return xs, ys
+    mixed = next((i for i, x in enumerate(xs) if isinstance(x, Image)), None)
+    if mixed is not None:
+        raise UserError("it is an image, and others are arrays; give all alike", setting=f"item {mixed} of {TORCH}")
     return torch.stack(xs), ys
 
 
@@ -119,10 +128,11 @@ def is_torch(data: Any) -> bool:
     return isinstance(data, TorchDataset)
 
 
-def _example(x: Any) -> Tensor:
-    if hasattr(x, "getbands"):  # a PIL image
-        array = np.asarray(x if x.mode in ("L", "RGB") else x.convert("RGB"))
-        return torch.from_numpy(array if array.ndim == 2 else array.transpose(2, 0, 1).copy())
+def _example(x: Any) -> Any:
+    """Return an image of Pillow, read from its file, or else a tensor."""
+    if isinstance(x, Image):
+        x.load()
+        return x
     return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
 
 
@@ -191,10 +201,12 @@ def _from_columns(
     return Source.of(name, features, read_targets(read, task, bins, schema), notes=notes)
 
 
-def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns | Tensor, tuple[str, ...]]:
+def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns | Features, tuple[str, ...]]:
     if isinstance(X, (list, tuple)) and X and all(isinstance(x, str) for x in X):
         X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
         roles = Roles(text=("text",))
+    if are_pillow(X):
+        return of_pillow(X, name, schema.decoding if schema is not None and schema.images else None)
     if is_frame(X):
         return _of_frame(X, name, schema, roles)
     if roles.ignore or roles.given or roles.image:

@@ -13,6 +13,7 @@ from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.sources import folders
 from skedastic.data.sources.headers import no_target
+from skedastic.data.sources.names import shown_path
 from skedastic.data.sources.source import Source, columns_like
 from skedastic.data.split_columns import with_split_columns
 from skedastic.data.tables.location import column_place
@@ -23,8 +24,6 @@ from skedastic.data.targets.annotators import annotated_name, annotator_columns,
 from skedastic.data.targets.groups import group_columns, read_group_spec
 from skedastic.data.targets.reading import Column, TargetColumns, Targets, read_targets
 from skedastic.errors import UserError
-
-FIRST_ROWS = 20  # that are looked at before anything is decoded
 
 
 def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: str | None = None) -> Source:
@@ -151,9 +150,14 @@ def _features(
     column = find_image_column(table, roles)
     if column is not None:
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, notes = encoded_images(encoded, _image_size(schema, roles))
+        training = schema.decoding if schema is not None and schema.images else None
+        images, notes = encoded_images(encoded, _image_size(schema, roles), training)
         groups = group_columns(roles.groups, table.names)
-        beside = [n for n in table.names if n not in (target, column, *roles.no_features, *groups, *roles.ignore)]
+        beside = [
+            n
+            for n in table.names
+            if n not in (target, column, *roles.no_features, *table.apart, *groups, *roles.ignore)
+        ]
         if beside:
             notes = (*notes, f"left out beside the images: {', '.join(beside[:6])}{', …' * (len(beside) > 6)}")
         return images, notes
@@ -179,13 +183,30 @@ def find_image_column(table: Table, roles: Roles) -> str | None:
 
 
 def image_files(table: Table, column: str) -> FileBytes:
-    """Return the images at the paths that a column of text holds, relative to here, or to the table."""
+    """Return the images at the paths that a column of text holds, relative to here, or to the table.
+
+    Raises UserError for the first cell that names no image file.
+    """
     cells, place = table.column(column, "image column")
-    beside = table.folder or Path()
-    names = [str(c) for c in cells]
-    paths = [name if Path(name).is_file() else str(beside / name) for name in names]
-    for row in range(min(len(paths), FIRST_ROWS)):
-        if Path(names[row]).suffix.lower() not in folders.IMAGES or not Path(paths[row]).is_file():
+    paths = []
+    for row, cell in enumerate(cells):
+        if isinstance(cell, bytes):
+            rule = (
+                "it holds encoded images as plain bytes; write them with the package datasets, as Image(), or as files"
+            )
+            raise UserError(rule, setting=place.column)
+        name = str(cell)
+        path = _image_file(name, table.folder or Path())
+        if path is None:
             rule = "is no image file; give paths as they are seen from here, or from the table"
-            raise place.error(row, f"{names[row][:80]!r} {rule}", names[row])
+            raise place.error(row, f"{shown_path(name)[:80]!r} {rule}", name)
+        paths.append(str(path))
     return FileBytes(tuple(paths))
+
+
+def _image_file(name: str, beside: Path) -> Path | None:
+    """Return the image at a path, as it is written or with the slashes turned; None where there is none."""
+    if Path(name).suffix.lower() not in folders.IMAGES:
+        return None
+    written = dict.fromkeys((name, name.replace("\\", "/")))
+    return next((path for text in written for path in (Path(text), beside / text) if path.is_file()), None)

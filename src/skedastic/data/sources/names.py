@@ -84,6 +84,11 @@ def no_rows(source: str) -> UserError:
     return UserError("it needs at least one", setting=source, given=f"{source} has no rows")
 
 
+def shown_path(path: str | Path) -> str:
+    """Return a path in one line, as messages write it: what can't be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(path))
+
+
 def shown_name(paths: Sequence[Path]) -> str:
     """Return the name of one file, or of several, in messages."""
     return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"

@@ -58,20 +58,22 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     elif (paths := named_files(name)) is not None and paths[0].suffix.lower() == ARRAYS:
         opened = _npz(paths, wanted, schema)
     else:
-        table, target = _table(name, paths)
+        table, target = _table(name, paths, "train" if schema is None else "test")
         opened = from_table(table, wanted, schema, target)
     if schema is not None:
         check_like(opened, schema)
     return opened
 
 
-def open_table(source: str | Path) -> Table:
+def open_table(source: str | Path, use: folders.Use = "train") -> Table:
     """Open a source as a table, with every column that it has; of a .npz file, the columns of X [n, d].
 
     Parameters
     ----------
     source : str or Path
         As in `open_source`.
+    use : {"train", "test", "predict"}
+        What the rows are for. Files of a folder to predict from need be in no sub-folder.
 
     Raises
     ------
@@ -81,17 +83,17 @@ def open_table(source: str | Path) -> Table:
     paths = named_files(str(source))
     if paths is not None and paths[0].suffix.lower() == ARRAYS:
         return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
-    return _table(str(source), paths)[0]
+    return _table(str(source), paths, use)[0]
 
 
-def _table(name: str, paths: list[Path] | None) -> tuple[Table, str | None]:
+def _table(name: str, paths: list[Path] | None, use: folders.Use) -> tuple[Table, str | None]:
     """Return a source's table, and its target where it is known."""
     if name in BUNDLED_TARGETS:
         return bundled.bundled_table(name)
     if name.startswith(HUB):
         return hub.read_hub(name), None
     if paths is None:
-        return folders.read_folder(Path(name)), folders.LABEL
+        return folders.read_folder(Path(name), use), folders.LABEL
     if paths[0].suffix.lower() in SHARDS:
         return hub.read_shards(paths), None
     return read_files(paths), None

@@ -15,7 +15,8 @@ from skedastic.data.dataset import Dataset, Features, Truth
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.images import ImageEncoder
 from skedastic.data.encoders.rows import RowEncoder
-from skedastic.data.images import picture
+from skedastic.data.image_arrays import picture
+from skedastic.data.pixels import PLAIN
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TextSettings
 from skedastic.data.tables.roles import check_columns, described
@@ -134,19 +135,23 @@ class Source:
     def schema(self) -> Schema:
         """The schema that a test source must match."""
         if isinstance(self.features, Columns):
-            return Schema(
-                target=self.target,
-                grouping=self.grouping,
-                kinds=dict(self.features.kinds),
-                reading=self.features.reading,
-            )
+            kinds, reading = dict(self.features.kinds), self.features.reading
+            return Schema(target=self.target, grouping=self.grouping, kinds=kinds, reading=reading)
+        decoding = getattr(self.features, "decoding", PLAIN)
         return Schema(
             target=self.target,
             grouping=self.grouping,
             images=tuple(self.features.shape[1:]),
             integers=not self.features.dtype.is_floating_point,
             resized=bool(getattr(self.features, "resized", False)),
+            level=decoding.level,
+            alpha=decoding.alpha,
         )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of how the source was read: its notes."""
+        return self.notes
 
     @property
     def summary(self) -> str:

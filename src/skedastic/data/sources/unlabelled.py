@@ -12,9 +12,10 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from skedastic.data.images import EncodedImages, as_images, encoded_images
+from skedastic.data.image_arrays import as_images
+from skedastic.data.images import EncodedImages, encoded_images
 from skedastic.data.schema import Schema
-from skedastic.data.sources import bundled
+from skedastic.data.sources import bundled, folders
 from skedastic.data.sources.from_python import npz_features
 from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
@@ -42,13 +43,33 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """n rows to predict from; parts of them as they come."""
+    """n rows to predict from; parts of them as they come.
+
+    Parameters
+    ----------
+    name : str
+        The name of the source, in messages.
+    table : Table or None
+        The columns, where there are some.
+    schema : Schema
+        Of the training source.
+    images : EncodedImages, Tensor or None
+        The images, where these are the features.
+    beside : tuple of str
+        The columns that are read beside the features.
+    keep : tuple of str
+        The columns that are handed on; of a folder the path of each file too.
+    notes : tuple of str
+        For the user: what was left out, and what was done to images.
+    """
 
     name: str
     table: Table | None
     schema: Schema
     images: EncodedImages | Tensor | None = None
     beside: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         if self.images is not None:
@@ -87,7 +108,7 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:
             return _of_pixels(source, as_images(values, f"{source}: X"), schema, keep)
-    return _of_table(open_table(source), schema, roles, keep)
+    return _of_table(open_table(source, "predict"), schema, roles, keep)
 
 
 def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str]) -> Unlabelled:
@@ -105,6 +126,7 @@ def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str])
 def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -> Unlabelled:
     for name in keep:
         table.check(name, "column to keep")
+    keep = (*keep, *(name for name in table.apart if name == folders.PATH and name not in keep))
     groups = group_columns(roles.groups, table.names)
     beside = tuple(dict.fromkeys((*keep, *(g for g in groups if g in table.names))))
     if schema.images:
@@ -113,11 +135,11 @@ def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -
             rule = "it holds no images, and the model was trained on some; give the same kind"
             raise UserError(rule, setting=table.file)
         encoded = table.images[column]() if column in table.images else image_files(table, column)
-        images, _ = encoded_images(encoded, schema.images[-1] if schema.resized else None)
+        images, notes = encoded_images(encoded, schema.images[-1] if schema.resized else None, schema.decoding)
         if images.size != schema.images:
             here, there = list(images.size), list(schema.images)
             rule = f"it holds images {here}, and the model was trained on {there}; resize them"
             raise UserError(rule, setting=table.file, value=here, given=table.file)
-        return Unlabelled(table.file, table, schema, images, beside)
+        return Unlabelled(table.file, table, schema, images, beside, tuple(keep), (*table.notes, *notes))
     check_columns(table, schema.kinds)
-    return Unlabelled(table.file, table, schema, None, beside)
+    return Unlabelled(table.file, table, schema, None, beside, tuple(keep), table.notes)

@@ -118,7 +118,7 @@ def find_columns(
     constant, names, counting, holes, same, read, codes = [], [], [], [], [], [], []
     columns = Columns(table, {})
     for name in table.names:
-        if name in roles.ignore or name in no_features or name == roles.image:
+        if name in roles.ignore or name in no_features or name in table.apart or name == roles.image:
             continue
         if name not in roles.given and holds_vectors(table.reader, name):
             length = columns.add_vectors(name)
@@ -128,7 +128,8 @@ def find_columns(
                 read.append(f"{name}: {length} numbers")
             continue
         cells = table.read(name)
-        kind = roles.given.get(name) or kind_of(cells, name, table.place(name), table.hint)
+        kind = roles.given.get(name) or table.declared.get(name)
+        kind = kind or kind_of(cells, name, table.place(name), table.hint)
         if kind is None:
             names.append(name)
             continue

@@ -60,6 +60,12 @@ class Table:
         What stands between the cells of a CSV file; "" for other files, and for files that differ in it.
     decimal : Decimal
         The decimal sign of numbers in text, where the user says it.
+    declared : mapping of str to ColumnKind
+        The kind of each column that need not be told from its cells.
+    apart : tuple of str
+        Columns that are no features, such as the path of each file of a folder.
+    split : str or None
+        The column that names each row train, test or validation, where the user names none.
     """
 
     file: str
@@ -73,6 +79,9 @@ class Table:
     folder: Path | None = None
     separator: str = ""
     decimal: Decimal = "auto"
+    declared: Mapping[str, ColumnKind] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+    split: str | None = None
 
     def __len__(self) -> int:
         return len(self.reader)

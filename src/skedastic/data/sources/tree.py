@@ -1,0 +1,122 @@
+"""The files in a folder: hidden ones apart, links to folders followed once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skedastic.data.sources.names import shown_path
+from skedastic.errors import UserError
+
+SYSTEM = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
+EXAMPLES = 3  # names in a note
+
+
+@dataclass
+class Tree:
+    """What a folder holds.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    files : list of Path
+        Its files, also those in sub-folders, in the order of their paths.
+    folders : list of Path
+        Its sub-folders.
+    hidden : list of Path
+        Files and folders that are the system's, or begin with a point; what is in them is not listed.
+    linked : list of Path
+        Links to folders elsewhere, whose files are among `files`.
+    repeated : list of Path
+        Links to folders that are read already, or that hold this one.
+    broken : list of Path
+        Links to what is not there.
+    """
+
+    root: Path
+    files: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+    linked: list[Path] = field(default_factory=list)
+    repeated: list[Path] = field(default_factory=list)
+    broken: list[Path] = field(default_factory=list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and which links were followed, for the user."""
+        said = {
+            "left out: {n} hidden {files} ({names})": (self.hidden, "file or folder", "files and folders"),
+            "followed: {n} {files} to folders ({names})": (self.linked, "link", "links"),
+            "left out: {n} {files} to folders that are read already ({names})": (self.repeated, "link", "links"),
+            "left out: {n} {files} to what is not there ({names})": (self.broken, "link", "links"),
+        }
+        return tuple(
+            text.format(n=f"{len(paths):,}", files=one if len(paths) == 1 else many, names=self.named(paths))
+            for text, (paths, one, many) in said.items()
+            if paths
+        )
+
+    def named(self, paths: Sequence[Path]) -> str:
+        """Return the names of a few paths, as they are seen from the folder."""
+        names = [shown_path(path.relative_to(self.root)) for path in paths[:EXAMPLES]]
+        return ", ".join(names) + (", …" if len(paths) > EXAMPLES else "")
+
+
+def walk(root: Path) -> Tree:
+    """Return what a folder holds.
+
+    A link to a folder is followed where its target is not read already and does not hold `root`, so that no file is
+    taken twice and no circle is walked.
+
+    Raises UserError for a folder that may not be read.
+    """
+    tree, home = Tree(root), Path(os.path.realpath(root))
+    seen: set[Path] = set()
+    links: list[Path] = []
+    _enter(root, tree, seen, links)
+    for link in links:  # it grows while links are followed
+        target = Path(os.path.realpath(link))
+        if target in seen or home.is_relative_to(target):
+            tree.repeated.append(link)
+        else:
+            tree.linked.append(link)
+            tree.folders.append(link)
+            _enter(link, tree, seen, links)
+    tree.files.sort()
+    return tree
+
+
+def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path]) -> None:
+    """Add what is in a folder and its sub-folders to a tree; links to folders go to `links`."""
+    waiting = [start]
+    while waiting:
+        folder = waiting.pop()
+        real = Path(os.path.realpath(folder))
+        if real in seen:
+            tree.repeated.append(folder)
+            continue
+        seen.add(real)
+        for entry in _entries(folder):
+            path = folder / entry.name
+            if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
+                tree.hidden.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                tree.files.append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                tree.folders.append(path)
+                waiting.append(path)
+            elif entry.is_symlink():
+                kept = links if path.is_dir() else tree.files if path.is_file() else tree.broken
+                kept.append(path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        rule = f"the folder can't be read ({error.strerror}); mend its permissions, or move it away"
+        raise UserError(rule, setting=shown_path(folder)) from None
