@@ -1,7 +1,11 @@
-"""Printing on the command line: progress, tables, notes and sentences. Only this file imports rich, when needed."""
+"""Printing on the command line: progress, tables, notes and sentences. Only this file imports rich, when needed.
+
+Every text goes through `visible`, so that no name can send a terminal its own commands.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skedastic.report.escaping import in_json, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.table import Table
+    from rich.text import Text
 
     from skedastic.pipeline.prepare import Data
     from skedastic.training.loop import Progress
 
 MOST_GROUPS = 40  # rows of a table of groups
+LONGEST_NAME = 40  # characters of a name in a table
 
 
 @cache
@@ -39,26 +47,38 @@ def err() -> Console:
 
 def say(text: str) -> None:
     """Print a sentence, broken between words on a terminal and nowhere else."""
-    out().print(text, markup=False, soft_wrap=not out().is_terminal)
+    out().print(visible(text), markup=False, emoji=False, soft_wrap=not out().is_terminal)
 
 
-def plain(text: str) -> str:
-    """Return a text as the cell of a table, with its brackets kept."""
-    from rich.markup import escape
+def say_json(value: Any) -> None:
+    """Print plain data as JSON."""
+    print(in_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
-    return escape(text)
+
+def plain(text: str) -> Text:
+    """Return a text as the cell of a table, as it is: brackets and words between colons are no markup."""
+    from rich.text import Text
+
+    return Text(visible(text))
+
+
+def name(text: str) -> Text:
+    """Return a name of the user's as the cell of a table; a long one keeps its beginning and its end."""
+    from skedastic.report.words import shortened
+
+    return plain(shortened(text, LONGEST_NAME))
 
 
 def reading(source: object, columns: Sequence[str] | None) -> None:
     """Print the source before torch is imported, which takes seconds; nothing where torch is imported already."""
     if "torch" not in sys.modules:
-        click.echo(f"reading {source}{'' if columns is None else f': {len(columns)} columns'}", err=True)
+        click.echo(f"reading {visible(str(source))}{'' if columns is None else f': {len(columns)} columns'}", err=True)
 
 
 def notes(texts: Sequence[str]) -> None:
     """Print notes, a line each."""
     for text in texts:
-        err().print(f"note: {text}", markup=False, style="dim", soft_wrap=not err().is_terminal)
+        err().print(f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -74,7 +94,7 @@ def table(*columns: str, title: str | None = None) -> Table:
 def show_data(data: Data) -> None:
     """Print the columns and the rows of the data, before anything is trained."""
     test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
-    err().print(f"{data.source.summary}", markup=False, soft_wrap=True)
+    err().print(visible(data.source.summary), markup=False, emoji=False, soft_wrap=True)
     err().print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
 
 

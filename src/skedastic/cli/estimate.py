@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +55,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             "measured_noise": measured,
             "suspects": accuracy,
         }
-        print(json.dumps(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
+        console.say_json(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds})
         return
     _show_groups(estimate.stats, data, truth, measured)
     if accuracy is not None:
@@ -82,7 +81,7 @@ def _show_groups(
     )
     for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
         table.add_row(
-            console.plain(stats.names[g]),
+            console.name(stats.names[g]),
             str(int(stats.count[g])),
             percent(float(stats.density[g])),
             estimated_noise(stats, g, metric),

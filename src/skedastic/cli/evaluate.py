@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from skedastic.cli import early
+from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, RUN, options
 from skedastic.cli.plain import as_json_values
@@ -37,6 +36,6 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:
     """Print the figures of a labelled source."""
     if as_json:
-        print(json.dumps(as_json_values(metrics.to_dict()), indent=2, ensure_ascii=False))
+        console.say_json(as_json_values(metrics.to_dict()))
         return
     show_groups(dataclasses.replace(summary, metrics=metrics))
