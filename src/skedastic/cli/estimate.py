@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Estimate the noise and the density of each group of SOURCE, with 95 % intervals; train no final model."""
     settings = settings_of(config_file, sets, given)
-    console.reading(settings["source"], early.check_data(settings, beside=("reference",)))
-    from skedastic import pipeline
-    from skedastic.settings.reading import build_config
+    with early.settings_first(settings):
+        console.reading(settings["source"], early.check_data(settings, beside=("reference",)))
+        from skedastic import pipeline
+        from skedastic.settings.reading import build_config
 
-    config = build_config(settings)
-
-    with console.progress() as progress:
-        estimated = pipeline.estimate(config, progress, console.show_data)
+        config = build_config(settings)
+        with console.progress() as progress:
+            estimated = pipeline.estimate(config, progress, console.show_data)
     show_estimate(estimated, as_json)
 
 
@@ -68,7 +68,7 @@ def _show_groups(
 ) -> None:
     """Print a row for each group, the largest strength first."""
     metric = metric_of(data.train.target)
-    console.notes(data.source.notes)
+    console.notes((*data.notes, *data.source.notes))
     table = console.table(
         "group",
         "rows",

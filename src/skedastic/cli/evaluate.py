@@ -11,6 +11,7 @@ from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, RUN, options
 from skedastic.cli.plain import as_json_values
+from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_run
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
+    console.notes(meaning_note(source))
     from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
 

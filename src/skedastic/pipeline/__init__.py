@@ -19,7 +19,7 @@ from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.checks import check_focus
 from skedastic.pipeline.compared import compare_seed, with_all_methods
 from skedastic.pipeline.from_python import fit as fit
-from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.pipeline.prepare import Data, network, open_data, with_exact_names
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
 from skedastic.runs.comparison import Comparison
@@ -55,7 +55,7 @@ def fit_config(
         In one line, for whatever can't be used.
     """
     method = the_method(config)
-    complete = replace(config, method=method_table(method, config.method.get("name")))
+    complete = replace(with_exact_names(config), method=method_table(method, config.method.get("name")))
     return fit_data(complete, open_data(config), method, None, progress, checkpoints, tell)
 
 
@@ -85,6 +85,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         In one line, for whatever can't be used, and where no method is left.
     """
     check_jobs(jobs)
+    if config.methods != (ALL,):
+        compared_methods(config)
     data = open_data(replace(config, seed=config.first_seed))
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
@@ -93,7 +95,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         config = with_all_methods(config, data)
     check_focus(config, data.test)
     check(config, data, list(compared_methods(config).values()), network(config, data), tell)
-    return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
+    return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
 
 
 def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:

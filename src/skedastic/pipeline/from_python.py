@@ -12,7 +12,7 @@ from skedastic.data import from_arrays, from_torch, is_frame, is_torch, open_sou
 from skedastic.data.settings import TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.pipeline.prepare import open_data
+from skedastic.pipeline.prepare import open_data, with_exact_names
 from skedastic.pipeline.steps import fit_data
 from skedastic.runs.result import Result
 from skedastic.settings.config import Estimation
@@ -192,7 +192,7 @@ def fit(
                 raise UserError(rule, setting=name, value=value)
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
-    return fit_data(config, data, method, own_net, progress, checkpoints)
+    return fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints)
 
 
 def _apart(name: str, given: Any) -> DataApart:
