@@ -104,3 +104,24 @@ def test_settings_are_told_before_files_columns_and_folders(
     before = everything(here)
     check_refusal(refusal(capsys, *line.split(), alone=True), setting, value)
     assert everything(here) == before
+
+
+@pytest.mark.parametrize(("form", "name"), [("torch-export", "model.pt2"), ("safetensors", "exported.safetensors")])
+def test_an_export_without_a_name_lies_in_the_run(form, name, here, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("fit", "good.csv", "--target", "quality", "--method", "erm", "--set", "estimate.kind=none", *TINY)
+    assert run(capsys, *line, "--out", "run")[0] == 0
+    model = (here / "run/model.safetensors").read_bytes()
+    status, out, _ = run(capsys, "export", "run", "--format", form)
+    assert (status, out.startswith(f"run/{name}: {form}, equal to the network")) == (0, True)
+    assert (here / "run" / name).is_file()
+    assert (here / "run/model.safetensors").read_bytes() == model
+    check_refusal(refusal(capsys, "export", "run", "--format", form), "--out", f"run/{name}", rule="there already")
+    assert run(capsys, "export", "run", "--format", form, "--force")[0] == 0
+    assert run(capsys, *line, "--out", "run", "--force")[0] == 0, "the folder is still one that skedastic wrote"
+
+
+def test_an_unknown_format_is_refused_before_a_file_is_named(here, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "whole").mkdir()
+    for name in ("state.json", "model.safetensors"):
+        (here / "whole" / name).write_text("{}")
+    check_refusal(refusal(capsys, "export", "whole", "--format", "onx"), "--format", "onx", rule="did you mean 'onnx'?")

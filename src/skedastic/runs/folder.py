@@ -27,6 +27,7 @@ RUN_FILES = (
     "report.html",
     "README.md",
 )
+EXPORTED = {"onnx": "model.onnx", "torch-export": "model.pt2", "safetensors": "exported.safetensors"}  # by format
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
@@ -41,7 +42,7 @@ def is_ours(folder: Path) -> bool:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
-    names.discard(CLUSTERS)
+    names -= {CLUSTERS, *EXPORTED.values()}
     is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 

@@ -128,7 +128,7 @@ def _use(folder: Path) -> str:
         "```",
         f"skedastic predict {given} new.csv --out predicted.csv",
         f"skedastic evaluate {given} labelled.csv",
-        f"skedastic export {given} --format onnx --out model.onnx",
+        f"skedastic export {given} --format onnx",
         "```",
     ]
     return "\n".join(lines)
