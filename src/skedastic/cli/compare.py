@@ -62,7 +62,7 @@ def compare(
 
         config = build_config(settings)
         with console.progress() as progress:
-            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.show_data)
+            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.begin(progress))
         comparison.save(folder, force=force)
     show_comparison(comparison, folder)
 

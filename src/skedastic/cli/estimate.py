@@ -33,7 +33,7 @@ def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **gi
 
         config = build_config(settings)
         with console.progress() as progress:
-            estimated = pipeline.estimate(config, progress, console.show_data)
+            estimated = pipeline.estimate(config, progress, console.begin(progress))
     show_estimate(estimated, as_json)
 
 
