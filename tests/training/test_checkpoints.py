@@ -203,7 +203,7 @@ def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, e
 
     again = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
     assert again.wait(60) == 2
-    assert "go on with --resume run, or start from scratch with --force" in again.communicate()[1]
+    assert "go on with --resume run, or start from scratch with --out run --force" in again.communicate()[1]
 
 
 @pytest.mark.slow

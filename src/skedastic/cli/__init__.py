@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from skedastic.errors import Interrupted, UserError, shortened, unknown
+from skedastic.report.escaping import visible
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.version import __version__
 
@@ -83,5 +84,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(message: str, status: int) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
     sys.exit(status)

@@ -9,6 +9,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.figures import over_seeds
+from skedastic.cli.folders import folder_for
 from skedastic.cli.options import (
     DATA_OPTIONS,
     OUT_OPTIONS,
@@ -19,7 +20,6 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.runs.folder import free_folder
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -54,17 +54,16 @@ def compare(
 ) -> None:
     """Compare methods on SOURCE: equal training, same splits, paired differences with 95 % intervals."""
     settings = settings_of(config_file, sets, given, preset)
-    columns = early.check_data(settings)
     early.check_methods(settings)
-    folder = free_folder(out or f"runs/compare-{Path(str(settings['source'])).stem}", force)
-    console.reading(settings["source"], columns)
-    from skedastic import pipeline
-    from skedastic.settings.reading import build_config
+    with early.settings_first(settings), folder_for("compare", settings["source"], out, force) as folder:
+        console.reading(settings["source"], early.check_data(settings))
+        from skedastic import pipeline
+        from skedastic.settings.reading import build_config
 
-    config = build_config(settings)
-    with console.progress() as progress:
-        comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.show_data)
-    comparison.save(folder, force=force)
+        config = build_config(settings)
+        with console.progress() as progress:
+            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.begin(progress))
+        comparison.save(folder, force=force)
     show_comparison(comparison, folder)
 
 

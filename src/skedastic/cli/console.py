@@ -1,24 +1,34 @@
-"""Printing on the command line: progress, tables, notes and sentences. Only this file imports rich, when needed."""
+"""Printing on the command line: progress, tables, notes and sentences. Only this file imports rich, when needed.
+
+Every text goes through `visible`, so that no name can send a terminal its own commands.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from skedastic.report.escaping import in_json, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.table import Table
+    from rich.text import Text
 
     from skedastic.pipeline.prepare import Data
     from skedastic.training.loop import Progress
+    from skedastic.training.plan import Plan
 
 MOST_GROUPS = 40  # rows of a table of groups
+SHORT = 10  # seconds of which no line says that they are left
+LONGEST_NAME = 40  # characters of a name in a table
 
 
 @cache
@@ -39,26 +49,38 @@ def err() -> Console:
 
 def say(text: str) -> None:
     """Print a sentence, broken between words on a terminal and nowhere else."""
-    out().print(text, markup=False, soft_wrap=not out().is_terminal)
+    out().print(visible(text), markup=False, emoji=False, soft_wrap=not out().is_terminal)
 
 
-def plain(text: str) -> str:
-    """Return a text as the cell of a table, with its brackets kept."""
-    from rich.markup import escape
+def say_json(value: Any) -> None:
+    """Print plain data as JSON."""
+    print(in_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
-    return escape(text)
+
+def plain(text: str) -> Text:
+    """Return a text as the cell of a table, as it is: brackets and words between colons are no markup."""
+    from rich.text import Text
+
+    return Text(visible(text))
+
+
+def name(text: str) -> Text:
+    """Return a name of the user's as the cell of a table; a long one keeps its beginning and its end."""
+    from skedastic.report.words import shortened
+
+    return plain(shortened(text, LONGEST_NAME))
 
 
 def reading(source: object, columns: Sequence[str] | None) -> None:
     """Print the source before torch is imported, which takes seconds; nothing where torch is imported already."""
     if "torch" not in sys.modules:
-        click.echo(f"reading {source}{'' if columns is None else f': {len(columns)} columns'}", err=True)
+        click.echo(f"reading {visible(str(source))}{'' if columns is None else f': {len(columns)} columns'}", err=True)
 
 
 def notes(texts: Sequence[str]) -> None:
     """Print notes, a line each."""
     for text in texts:
-        err().print(f"note: {text}", markup=False, style="dim", soft_wrap=not err().is_terminal)
+        err().print(f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -74,34 +96,69 @@ def table(*columns: str, title: str | None = None) -> Table:
 def show_data(data: Data) -> None:
     """Print the columns and the rows of the data, before anything is trained."""
     test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
-    err().print(f"{data.source.summary}", markup=False, soft_wrap=True)
+    err().print(visible(data.source.summary), markup=False, emoji=False, soft_wrap=True)
     err().print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
 
 
+class Shown:
+    """The progress of a job and the time left of all of it: bars on a terminal, else a line when a part ends."""
+
+    def __init__(self, bars: Bars | None) -> None:
+        from skedastic.training.plan import TimeLeft
+
+        self.bars, self.left = bars, TimeLeft()
+        self.tasks: dict[str, Any] = {}
+
+    def begin(self, plan: Plan) -> None:
+        """Take over the plan of the job."""
+        from skedastic.training.plan import TimeLeft
+
+        self.left = TimeLeft(plan)
+
+    def __call__(self, part: str, done: int, steps: int) -> None:
+        """Show that so many steps of a part are done."""
+        from skedastic.training.plan import in_words
+
+        seconds = self.left.seconds(part, done, steps) or 0.0
+        left = f"{in_words(seconds)} left in all" if seconds >= 1 else ""
+        if self.bars is not None:
+            self._draw(self.bars, part, done, steps, left)
+        elif done == steps:
+            line = f"{part}: {steps} done{f'; {left}' if seconds >= SHORT else ''}"
+            err().print(visible(line), markup=False, emoji=False, soft_wrap=True)
+
+    def _draw(self, bars: Bars, part: str, done: int, steps: int, left: str) -> None:
+        if part not in self.tasks:
+            for task in self.tasks.values():
+                bars.update(task, left="")
+            self.tasks[part] = bars.add_task(part, total=steps, left="")
+        bars.update(self.tasks[part], completed=done, left=left)
+
+
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Lend a function that shows the progress of each stage: bars on a terminal, else a line when a stage ends."""
+def progress() -> Iterator[Shown]:
+    """Lend a function that shows the progress of a job."""
     if not err().is_terminal:
-        yield _line
+        yield Shown(None)
         return
     with _bars() as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done)
-
-        yield report
+        yield Shown(bars)
 
 
-def _line(stage: str, done: int, total: int) -> None:
-    if done == total:
-        err().print(f"{stage}: {total} done", markup=False, soft_wrap=True)
+def begin(progress: Progress) -> Callable[[Data, Plan], None]:
+    """Return the function that prints the data and tells the plan of the job to what shows its progress."""
+
+    def told(data: Data, plan: Plan) -> None:
+        show_data(data)
+        if isinstance(progress, Shown):
+            progress.begin(plan)
+
+    return told
 
 
 def _bars() -> Bars:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=err(), transient=True)
+    text = TextColumn("{task.description}", markup=False)
+    left = TextColumn("{task.fields[left]}", markup=False)
+    return Progress(text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left, console=err(), transient=True)

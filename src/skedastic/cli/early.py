@@ -5,13 +5,14 @@ They refuse nothing that the later checks would accept. A value that only the da
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from skedastic.data.sources.headers import column_names, no_target
 from skedastic.data.sources.names import check_file, is_idx, named_files, shown_name
-from skedastic.errors import unknown
+from skedastic.errors import UserError, unknown
 from skedastic.methods.catalogue import method_names
 from skedastic.settings.data_apart import DataApart, FromSource
 from skedastic.settings.expression import name_and_settings, split
@@ -29,7 +30,40 @@ ROLES = {
     "image": "image column",
 }  # settings that name columns, with the word for such a column in messages
 SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # settings that may name several columns
+NAMES = {"source", "test", "reference", "labels", *ROLES, "groups"}  # settings that these checks are about
 COUNTS = "counts:"  # before a column of votes
+
+
+@contextmanager
+def settings_first(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Within this context, a setting that can't be used is refused before a file, a column or a folder is.
+
+    Where nothing is refused, or no setting has a value that torch is needed to check, this costs nothing.
+    """
+    try:
+        yield
+    except UserError:
+        if not settings.keys() <= NAMES:
+            _check_values(settings)
+        raise
+
+
+def _check_values(settings: Mapping[str, Any]) -> None:
+    """Raise UserError for the first setting whose value can't be used, whatever the data are."""
+    from skedastic.models import check_model
+    from skedastic.settings.methods import compared_methods, the_method
+    from skedastic.settings.model_choice import NamedModel
+    from skedastic.settings.reading import build_config
+    from skedastic.training.engine import find_device
+
+    config = build_config(settings)
+    if "methods" in settings and list(config.methods) != ["all"]:
+        compared_methods(config)
+    elif "methods" not in settings and "method" in settings:
+        the_method(config)
+    if isinstance(config.model, NamedModel):
+        check_model(config.model.name, config.model.options)
+    find_device(config.train.device)
 
 
 def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "reference")) -> list[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
 def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Estimate the noise and the density of each group of SOURCE, with 95 % intervals; train no final model."""
     settings = settings_of(config_file, sets, given)
-    console.reading(settings["source"], early.check_data(settings, beside=("reference",)))
-    from skedastic import pipeline
-    from skedastic.settings.reading import build_config
+    with early.settings_first(settings):
+        console.reading(settings["source"], early.check_data(settings, beside=("reference",)))
+        from skedastic import pipeline
+        from skedastic.settings.reading import build_config
 
-    config = build_config(settings)
-
-    with console.progress() as progress:
-        estimated = pipeline.estimate(config, progress, console.show_data)
+        config = build_config(settings)
+        with console.progress() as progress:
+            estimated = pipeline.estimate(config, progress, console.begin(progress))
     show_estimate(estimated, as_json)
 
 
@@ -56,7 +55,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             "measured_noise": measured,
             "suspects": accuracy,
         }
-        print(json.dumps(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds}, indent=2))
+        console.say_json(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds})
         return
     _show_groups(estimate.stats, data, truth, measured)
     if accuracy is not None:
@@ -69,7 +68,7 @@ def _show_groups(
 ) -> None:
     """Print a row for each group, the largest strength first."""
     metric = metric_of(data.train.target)
-    console.notes(data.source.notes)
+    console.notes((*data.notes, *data.source.notes))
     table = console.table(
         "group",
         "rows",
@@ -82,7 +81,7 @@ def _show_groups(
     )
     for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
         table.add_row(
-            console.plain(stats.names[g]),
+            console.name(stats.names[g]),
             str(int(stats.count[g])),
             percent(float(stats.density[g])),
             estimated_noise(stats, g, metric),

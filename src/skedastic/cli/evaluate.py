@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, RUN, options
 from skedastic.cli.plain import as_json_values
+from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_run
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
+    console.notes(meaning_note(source))
     from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
 
@@ -38,6 +39,6 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:
     """Print the figures of a labelled source."""
     if as_json:
-        print(json.dumps(as_json_values(metrics.to_dict()), indent=2, ensure_ascii=False))
+        console.say_json(as_json_values(metrics.to_dict()))
         return
     show_groups(dataclasses.replace(summary, metrics=metrics))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skedastic.cli import console, early
+from skedastic.cli.folders import folder_for
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import (
     DATA_OPTIONS,
@@ -22,7 +23,7 @@ from skedastic.cli.options import (
     settings_of,
 )
 from skedastic.errors import Interrupted, UserError
-from skedastic.runs.folder import free_folder, kept_until_whole, resumable
+from skedastic.runs.folder import kept_until_whole, resumable
 
 if TYPE_CHECKING:
     from skedastic.runs.summary import RunSummary
@@ -54,18 +55,17 @@ def fit(
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))
     settings = settings_of(config_file, sets, given)
-    columns = early.check_data(settings)
     early.check_method(settings)
-    folder = free_folder(out or f"runs/fit-{Path(str(settings['source'])).stem}", force)
-    console.reading(settings["source"], columns)
-    from skedastic import pipeline
-    from skedastic.settings.reading import build_config
+    with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
+        console.reading(settings["source"], early.check_data(settings))
+        from skedastic import pipeline
+        from skedastic.settings.reading import build_config
 
-    config = build_config(settings)
-    with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
-        with console.progress() as progress:
-            result = pipeline.fit_config(config, progress, kept, console.show_data)
-        result.save(folder, force=force, checkpoints=kept)
+        config = build_config(settings)
+        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
+            with console.progress() as progress:
+                result = pipeline.fit_config(config, progress, kept, console.begin(progress))
+            result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder)
 
 

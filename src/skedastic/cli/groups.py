@@ -36,7 +36,7 @@ def show_groups(summary: RunSummary) -> None:
     for g in list(order)[: console.MOST_GROUPS]:
         group, row = summary.groups[g], tested.get(summary.groups[g])
         table.add_row(
-            console.plain(group),
+            console.name(group),
             str(summary.train_count[g]),
             "" if summary.group_stats is None else estimated_noise(summary.group_stats, g, metric),
             *([noise(summary.true_noise[g], metric)] if summary.true_noise else []),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ def methods(name: str | None, as_json: bool) -> None:
 
     cards = {n: _card(n, preset) for n, preset in presets().items() if name in (None, n)}
     if as_json:
-        print(json.dumps(as_json_values(cards if name is None else cards[name]), indent=2, ensure_ascii=False))
+        console.say_json(as_json_values(cards if name is None else cards[name]))
     elif name is None:
         _show_all(cards)
         _show_axes()

@@ -8,6 +8,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.options import CALIBRATED, RUN, options
+from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_new_table, check_run
 
 FILE_OPTIONS = [
@@ -25,6 +26,7 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     check_run(run, STATE, MODEL)
     early.check_columns(source, [("column to keep", keep)])
     check_new_table(Path(out), force)
+    console.notes(meaning_note(source))
     from skedastic.runs.load import load
     from skedastic.runs.predict import predict_source
 

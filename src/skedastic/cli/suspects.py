@@ -47,6 +47,6 @@ def show_issues(frame: pd.DataFrame, total: int) -> None:
     shown = [c for c in ("rank", "row", "given", "suggested", "score") if c in frame.columns]
     table = console.table(*shown)
     for values in frame[shown].itertuples(index=False):
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else console.plain(str(v)) for v in values))
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else console.name(str(v)) for v in values))
     console.out().print(table)
     console.say(f"{total:,} are called an issue.")

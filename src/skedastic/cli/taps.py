@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,12 +43,12 @@ def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], a
             for tap in _tapped(net, modules, shape)
         ]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        console.say_json(rows)
         return
     table = console.table("tap", "kind", *(["output for 2 examples"] if shape is not None else []))
     table.columns[1].justify = "left"
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(console.plain(str(value)) for value in row.values()))
     console.out().print(table)
     console.out().print(f"{len(rows)} tapped; name others with taps=, in Python or as --set method.taps=PATTERN,…")
 

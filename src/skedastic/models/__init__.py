@@ -84,11 +84,26 @@ def make(
         return prefixes()[prefix](rest, inputs, classes, options or {})
     if colon:
         return prefixes()["file"](name, inputs, classes, options or {})
+    return _around(_named(name), name, inputs, classes, options or {})
+
+
+def check_model(name: str, options: Mapping[str, Any]) -> None:
+    """Raise UserError where there is no such model or option, as far as that is known without its input.
+
+    Parameters
+    ----------
+    name, options
+        As in `make`.
+    """
+    if name != "auto" and ":" not in name:
+        read_options(_named(name).Options, name, options)
+
+
+def _named(name: str) -> ModuleType:
     try:
-        module = discover()[name]
+        return discover()[name]
     except KeyError:
         raise unknown("model", name, ["auto", *discover(), *(f"{p}:…" for p in prefixes())]) from None
-    return _around(module, name, inputs, classes, options or {})
 
 
 def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options: Mapping[str, Any]) -> nn.Module:

@@ -19,7 +19,8 @@ from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.checks import check_focus
 from skedastic.pipeline.compared import compare_seed, with_all_methods
 from skedastic.pipeline.from_python import fit as fit
-from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.pipeline.plan import plan_of_estimate
+from skedastic.pipeline.prepare import Data, network, open_data, with_exact_names
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
 from skedastic.runs.comparison import Comparison
@@ -47,7 +48,7 @@ def fit_config(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data before anything is trained.
+        Is shown the data and what will be trained, before anything is.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def fit_config(
         In one line, for whatever can't be used.
     """
     method = the_method(config)
-    complete = replace(config, method=method_table(method, config.method.get("name")))
+    complete = replace(with_exact_names(config), method=method_table(method, config.method.get("name")))
     return fit_data(complete, open_data(config), method, None, progress, checkpoints, tell)
 
 
@@ -72,7 +73,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     progress : callable, optional
         Is told of every method and seed.
     tell : callable, optional
-        Is shown the first seed's data before anything is trained.
+        Is shown the first seed's data and what will be trained, before anything is.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         In one line, for whatever can't be used, and where no method is left.
     """
     check_jobs(jobs)
+    if config.methods != (ALL,):
+        compared_methods(config)
     data = open_data(replace(config, seed=config.first_seed))
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
@@ -92,8 +95,10 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     if config.methods == (ALL,):
         config = with_all_methods(config, data)
     check_focus(config, data.test)
-    check(config, data, list(compared_methods(config).values()), network(config, data), tell)
-    return Comparison(config, run_seeds(compare_seed, config, jobs, progress))
+    check(config, data, list(compared_methods(config).values()), network(config, data))
+    if tell is not None:
+        tell(data, ())
+    return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
 
 
 def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:
@@ -106,7 +111,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     progress : callable, optional
         Is told of every epoch.
     tell : callable, optional
-        Is shown the data before anything is trained.
+        Is shown the data and what will be trained, before anything is.
 
     Returns
     -------
@@ -123,6 +128,8 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
         raise UserError(rule, setting="estimate.kind", value="none")
     data = open_data(replace(config, test=Nothing()))
     make_net = network(config, data)
-    check(config, data, [ERM()], make_net, tell)
+    check(config, data, [ERM()], make_net)
+    if tell is not None:
+        tell(data, plan_of_estimate(config, data))
     estimated = estimate_noise(config, data, make_net, progress)
     return estimated, data.regrouped(estimated)

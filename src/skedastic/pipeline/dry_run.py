@@ -48,7 +48,7 @@ def dry_run(
                 value=method.card.name,
                 given="",
             )
-    task = _task(dataset, reference)
+    task = task_without_estimate(dataset, reference)
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # no inference mode: a factory may keep tensors
         _check_fresh(make_net)
         for method in methods:
@@ -169,6 +169,6 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
         raise UserError(reason, setting="method", value=name, given=f"{name} can't train this network") from None
 
 
-def _task(dataset: Dataset, reference: Dataset | None) -> Task:
+def task_without_estimate(dataset: Dataset, reference: Dataset | None) -> Task:
     """Return the task as if nothing had been held out."""
     return replace(make_task(dataset, reference), stats=unknown_noise(dataset))

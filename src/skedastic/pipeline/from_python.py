@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from skedastic.data import from_arrays, from_torch, is_frame, is_torch, open_source
 from skedastic.data.settings import Decimal, TaskName, TextSettings, clusters_asked
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.pipeline.prepare import open_data
+from skedastic.pipeline.prepare import Data, open_data, with_exact_names
 from skedastic.pipeline.steps import fit_data
+from skedastic.runs.own_index import own_index
 from skedastic.runs.result import Result
-from skedastic.settings.config import Estimation
-from skedastic.settings.data_apart import DataApart, FromPython
+from skedastic.settings.config import Config, Estimation
+from skedastic.settings.data_apart import DataApart, FromPython, HoldOut
 from skedastic.settings.methods import make_method, method_table
 from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.reading import build_config
@@ -36,7 +39,7 @@ def fit(
     train: TrainingConfig | None = None,
     estimate: Estimation | None = None,
     tokens: TextSettings | None = None,
-    test: Any = None,
+    test: Any = 0.2,
     reference: Any = None,
     target: str | None = None,
     task: TaskName = "auto",
@@ -84,7 +87,7 @@ def fit(
     tokens : TextSettings, optional
         How text becomes tokens.
     test : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
-        Arrays, a share to hold out, or a file. By default everything is trained on, and nothing is evaluated.
+        Arrays, a share of the rows to hold out, or a file. With None everything is trained on, and nothing is tested.
     reference : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
         Trusted examples for the methods that learn from some. A share is set apart from the training rows, as many of
         each class.
@@ -196,7 +199,27 @@ def fit(
                 raise UserError(rule, setting=name, value=value)
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
     data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
-    return fit_data(config, data, method, own_net, progress, checkpoints)
+    data = replace(data, notes=(*data.notes, *_pairing_note(source, y), *_held_out_note(config, data)))
+    result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints)
+    index = own_index(source, y)
+    of_test = own_index(*test[:2]) if isinstance(test, tuple) else None
+    return result.with_index(index, index if data.test_source is None else of_test)
+
+
+def _held_out_note(config: Config, data: Data) -> tuple[str, ...]:
+    """Say how many rows were held out to test on, where no column names them."""
+    if data.test is None or data.source.test_rows is not None or not isinstance(config.test, HoldOut):
+        return ()
+    n = len(data.test)
+    return (f"{n:,} of {n + len(data.train):,} rows were held out to test on; with test=None all are trained on",)
+
+
+def _pairing_note(X: Any, y: Any) -> tuple[str, ...]:
+    """Say how rows are paired where the indexes of X and y differ."""
+    both = isinstance(X, pd.DataFrame) and isinstance(y, pd.Series)
+    if not both or own_index(y) is None or X.index.equals(y.index):
+        return ()
+    return ("the indexes of X and y differ; their rows are paired in the order that they have",)
 
 
 def _apart(name: str, given: Any) -> DataApart:

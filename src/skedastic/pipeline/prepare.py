@@ -23,6 +23,7 @@ from skedastic.data import (
     with_corrections,
 )
 from skedastic.data.dataset import with_clean_labels
+from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet
 from skedastic.noise.clusters import Clusters
@@ -82,11 +83,28 @@ def open_data(
     if config.labels is not None:
         source = with_corrections(source, config.labels)
     give_back()
+    notes = tuple(note for name in _named(config) for note in meaning_note(name))
     test_source = _beside("test", test, config.test, config, source)
     trusted = _beside("reference", reference, config.reference, config, source)
     ready = prepare(config, source, test_source, trusted)
     give_back()
-    return ready
+    return replace(ready, notes=(*notes, *ready.notes))
+
+
+def with_exact_names(config: Config) -> Config:
+    """Return a configuration whose sources are named so that it means the same wherever it is run again."""
+    apart = {
+        name: FromSource(exact_name(given.name))
+        for name in ("test", "reference")
+        if isinstance(given := getattr(config, name), FromSource)
+    }
+    return replace(config, source=None if config.source is None else exact_name(config.source), **apart)
+
+
+def _named(config: Config) -> list[str]:
+    """Return the names of the sources that a configuration names, each once."""
+    apart = [given.name for given in (config.test, config.reference) if isinstance(given, FromSource)]
+    return list(dict.fromkeys([*([] if config.source is None else [config.source]), *apart]))
 
 
 def _beside(name: str, arrays: Arrays | None, asked: DataApart, config: Config, source: Source) -> Source | None:

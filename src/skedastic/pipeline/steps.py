@@ -15,14 +15,16 @@ from skedastic.noise.estimate import Estimate, estimate_groups
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
+from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import Data, network
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
 from skedastic.training.loop import Progress, make_task
+from skedastic.training.plan import Plan
 
-Tell = Callable[[Data], None]
+Tell = Callable[[Data, Plan], None]
 
 
 def fit_data(
@@ -43,24 +45,24 @@ def fit_data(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data before anything is trained.
+        Is shown the data and what will be trained, before anything is.
     """
     make_net = network(config, data) if own_net is None else own_net
-    check(config, data, [method], make_net, tell)
+    check(config, data, [method], make_net)
+    if tell is not None:
+        tell(data, plan_of_fit(config, data, method))
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
     return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)
 
 
-def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet, tell: Tell | None = None) -> None:
-    """Raise UserError for what would fail after minutes, each method's first step included; then show the data."""
+def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet) -> None:
+    """Raise UserError for what would fail after minutes, each method's first step included."""
     check_reference(data, methods)
     check_annotators(config, data)
     check_estimate(config, methods)
     dry_run(methods, data.train, make_net, config.train, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
-    if tell is not None:
-        tell(data)
 
 
 def estimate_noise(

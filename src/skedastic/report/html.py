@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skedastic.report import charts, marks, style, words
 from skedastic.report.content import LabelIssue, Report
+from skedastic.report.escaping import visible
 
+WHITE = "\t\r\n"  # which a page shows as a space
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 
 
@@ -46,6 +49,7 @@ def _environment() -> Environment:
         loader=PackageLoader("skedastic.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -54,6 +58,11 @@ def _environment() -> Environment:
         environment.filters[write.__name__] = write
     environment.globals.update(outline=marks.outline, path=marks.path, focus_colour=style.FOCUS)
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as the page writes it: of text that is no markup, the unseen characters too."""
+    return visible(value, but=WHITE) if type(value) is str else value
 
 
 def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skedastic.evaluation.metric import ABSENT
+from skedastic.report.escaping import visible
 
 
 def duration(seconds: float) -> str:
@@ -23,5 +24,6 @@ def thousands(value: int) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name in at most `most` characters; the end is kept, since long names often differ there alone."""
+    """Return a name in one line of at most `most` characters; long names often differ at the end alone, so it stays."""
+    name = visible(name)
     return name if len(name) <= most else f"{name[: most - 12]}…{name[-11:]}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from skedastic.errors import UserError
@@ -25,9 +27,12 @@ RUN_FILES = (
     "report.html",
     "README.md",
 )
+EXPORTED = {"onnx": "model.onnx", "torch-export": "model.pt2", "safetensors": "exported.safetensors"}  # by format
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
+RUNS = Path("runs")  # the folder of the runs for which no other is named
+LONGEST_STEM = 100  # characters of a source's name in that of a folder
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
@@ -37,7 +42,7 @@ def is_ours(folder: Path) -> bool:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
-    names.discard(CLUSTERS)
+    names -= {CLUSTERS, *EXPORTED.values()}
     is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 
@@ -69,6 +74,66 @@ def free_folder(folder: str | Path, force: bool) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         raise _not_written(path, f"can't be written ({_reason(error)}); name another folder") from None
     return path
+
+
+def usual_folder(verb: str, source: str) -> Path:
+    """Return the folder to write to where none is named: runs/fit-data for data.csv."""
+    bare = source.rpartition(":")[2]
+    stem = Path(bare).stem or Path(bare).resolve().name
+    plain = re.sub(r"[^\w.+-]+", "-", stem).strip("-")
+    return RUNS / f"{verb}-{plain[:LONGEST_STEM]}"
+
+
+@contextmanager
+def reserved(out: str | None, usual: Path, force: bool) -> Iterator[Path]:
+    """Lend the folder to write to; a usual one that is taken has the next number, as in runs/fit-data-2.
+
+    No other process that asks for the usual folder meanwhile gets the same one.
+
+    Parameters
+    ----------
+    out : str or None
+        The folder that the user names, which is taken as it is.
+    usual : Path
+        The folder where the user names none.
+    force : bool
+        Whether the folder may be replaced where skedastic wrote it.
+
+    Yields
+    ------
+    Path
+        The folder: absent, or empty, or one that may be replaced.
+
+    Raises
+    ------
+    UserError
+        The folder can't be written, or holds something.
+    """
+    if out is not None or force:
+        yield free_folder(usual if out is None else out, force)
+        return
+    absent = _absent(usual)
+    folder = _made(usual)
+    try:
+        yield folder
+    finally:
+        _remove_empty([folder, *absent])
+
+
+def _made(usual: Path) -> Path:
+    """Make the usual folder, or the first with a number that is not there, and return it."""
+    for number in count(1):
+        folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
+        if not folder.exists():
+            _check_not_interrupted(folder)
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _not_written(folder, f"can't be written ({_reason(error)}); name another folder") from None
+    return folder
 
 
 def check_run(folder: str | Path, *needed: str) -> None:
@@ -115,7 +180,7 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
         The folder can't be written; nothing is changed then.
     """
     path = free_folder(folder, force).resolve()
-    absent = [parent for parent in path.parents if not parent.exists()]
+    absent = _absent(path)
     new = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +193,7 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
-        with suppress(OSError):  # those that hold something stay
-            for parent in absent:
-                parent.rmdir()
+        _remove_empty(absent)
 
 
 def unfinished(folder: str | Path) -> Path:
@@ -206,8 +269,7 @@ def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = 
     path = unfinished(folder)
     if not resume and path.exists():
         if not force:
-            way = f"go on with --resume {folder}, or start from scratch with --force"
-            raise _not_written(Path(folder), f"this run was interrupted (in {str(path)!r}); {way}")
+            _check_not_interrupted(Path(folder))
         if not path.is_dir() or not is_ours(path):
             raise _not_written(
                 Path(folder), f"{str(path)!r} is in the way, and skedastic did not write it; name another"
@@ -215,6 +277,25 @@ def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = 
         shutil.rmtree(path)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_not_interrupted(folder: Path) -> None:
+    """Raise UserError where a run of this folder was interrupted, and its checkpoints are there."""
+    if (path := unfinished(folder)).exists():
+        way = f"go on with --resume {folder}, or start from scratch with --out {folder} --force"
+        raise _not_written(folder, f"this run was interrupted (in {str(path)!r}); {way}")
+
+
+def _absent(path: Path) -> list[Path]:
+    """Return the folders above a path that are not there, the nearest first."""
+    return [parent for parent in path.absolute().parents if not parent.exists()]
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, up to one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _check_free(path: Path, force: bool) -> None:

@@ -5,10 +5,13 @@ Every figure is one of the run's; where there is none, the card says so.
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 from skedastic.evaluation.intervals import Interval
 from skedastic.report.content import GroupRow, Report
+from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import fit_report
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
@@ -21,21 +24,21 @@ def model_card(summary: RunSummary, folder: Path) -> str:
     report = fit_report(summary, folder)
     parts = [
         _front_matter(summary),
-        f"# {report.title}",
-        report.sentence,
+        f"# {markdown(report.title)}",
+        markdown(report.sentence),
         "## Data",
         *_data(summary),
         "## How it was trained",
-        "\n".join(f"- {name}: {value}" for name, value in report.asked),
-        f"To do it again: `{report.command}`",
+        "\n".join(f"- {name}: {markdown(value)}" for name, value in report.asked),
+        f"To do it again: {code(report.command)}",
         "## Figures",
         _figures(report),
-        *[f"- {note}" for note in report.notes],
+        *[f"- {markdown(note)}" for note in report.notes],
         "## Use",
         _use(folder),
         "## Limits",
         *_limits(summary),
-        f"Trained with {', '.join(f'{name} {value}' for name, value in report.environment.items())}.",
+        f"Trained with {', '.join(f'{name} {markdown(value)}' for name, value in report.environment.items())}.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -49,17 +52,19 @@ def _front_matter(summary: RunSummary) -> str:
 
 def _data(summary: RunSummary) -> list[str]:
     config = summary.config
-    lines = [f"- Source: {config.source or 'given in Python'}: {summary.source_summary}."]
+    lines = [f"- Source: {markdown(config.source or 'given in Python')}: {markdown(summary.source_summary)}."]
     lines.append(f"- Trained on {sum(summary.train_count):,} rows.")
     if summary.metrics is not None:
         lines.append(f"- Tested on {summary.metrics.overall.n:,} rows ({_tested_on(summary)}).")
     if config.noise or config.imbalance:
         given = ", ".join(
-            f"{name} {value}" for name, value in (("noise", config.noise), ("imbalance", config.imbalance)) if value
+            f"{name} {markdown(value)}"
+            for name, value in (("noise", config.noise), ("imbalance", config.imbalance))
+            if value
         )
         lines.append(f"- The training labels were corrupted on purpose: {given}.")
     if summary.schema.kinds:
-        columns = ", ".join(f"`{name}` ({kind})" for name, kind in summary.schema.kinds.items())
+        columns = ", ".join(f"{code(name)} ({kind})" for name, kind in summary.schema.kinds.items())
         lines.append(f"- It reads the columns {columns}.")
     if summary.schema.images:
         channels, height, width = summary.schema.images
@@ -70,8 +75,8 @@ def _data(summary: RunSummary) -> list[str]:
 def _tested_on(summary: RunSummary) -> str:
     config = summary.config
     test = config.test
-    where = f"{test.share:.0%} of the source, held out" if isinstance(test, HoldOut) else str(test)
-    return f"{where}, with the clean labels of `{config.truth}`" if config.truth else where
+    where = f"{test.share:.0%} of the source, held out" if isinstance(test, HoldOut) else markdown(str(test))
+    return f"{where}, with the clean labels of {code(config.truth)}" if config.truth else where
 
 
 def _figures(report: Report) -> str:
@@ -94,7 +99,7 @@ def _figures(report: Report) -> str:
 def _row(group: GroupRow, name: str, report: Report) -> str:
     score = group.score.get(name)
     cells = [
-        group.name.replace("|", "\\|"),
+        markdown(group.name),
         f"{group.train:,}",
         f"{group.test:,}",
         "" if group.noise is None else _written(group.noise, report),
@@ -111,18 +116,19 @@ def _written(interval: Interval, report: Report) -> str:
 
 
 def _use(folder: Path) -> str:
+    named, given = visible(json.dumps(str(folder), ensure_ascii=False)), visible(shlex.quote(str(folder)))
     lines = [
         "```python",
         "import skedastic as sk",
         "",
-        f'result = sk.load("{folder}")',
+        f"result = sk.load({named})",
         "result.predict(X)  # like those that it was trained on",
         "```",
         "",
         "```",
-        f"skedastic predict {folder} new.csv --out predicted.csv",
-        f"skedastic evaluate {folder} labelled.csv",
-        f"skedastic export {folder} --format onnx --out model.onnx",
+        f"skedastic predict {given} new.csv --out predicted.csv",
+        f"skedastic evaluate {given} labelled.csv",
+        f"skedastic export {given} --format onnx",
         "```",
     ]
     return "\n".join(lines)
@@ -134,7 +140,9 @@ def _limits(summary: RunSummary) -> list[str]:
         limits = ["- It was never tested."]
     few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < 30]
     if few:
-        limits.append(f"- Fewer than 30 training rows: {', '.join(few[:10])}{' and others' * (len(few) > 10)}.")
+        limits.append(
+            f"- Fewer than 30 training rows: {', '.join(map(markdown, few[:10]))}{' and others' * (len(few) > 10)}."
+        )
     if summary.temperature is not None:
         limits.append(
             "- Its probabilities are not calibrated; `--calibrated` divides their logarithms by "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from skedastic.data import Encoder
@@ -15,6 +16,7 @@ from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
 from skedastic.runs.folder import CHECKPOINTS, FORMAT, written
 from skedastic.runs.model_card import model_card
+from skedastic.runs.own_index import entries_of, like_input, with_own_index
 from skedastic.runs.reports import fit_report
 from skedastic.runs.saved_network import copy_checkpoints, write_network
 from skedastic.runs.saved_summary import facts, write_json, write_summary
@@ -63,7 +65,7 @@ class Result(RunSummary):
         """The trained network, in evaluation mode."""
         return self.trained.state.net.eval()
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray | pd.DataFrame:
         """Return the probability of each class.
 
         Parameters
@@ -73,7 +75,7 @@ class Result(RunSummary):
 
         Returns
         -------
-        ndarray
+        ndarray, or DataFrame with the index of a frame of pandas
             Probabilities, [n, C] in [0, 1]; columns in the order of `classes`.
 
         Raises
@@ -84,9 +86,10 @@ class Result(RunSummary):
         if not self.target.has_probabilities:
             raise UserError("this model predicts numbers, not classes; use predict", setting="predict_proba")
         probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
-        return probabilities
+        given: np.ndarray | pd.DataFrame = like_input(probabilities, X, self.classes)
+        return given
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray | pd.Series:
         """Return the most probable label of each example, or for regression a number in the target's units.
 
         Parameters
@@ -96,7 +99,7 @@ class Result(RunSummary):
 
         Returns
         -------
-        ndarray
+        ndarray, or Series with the index of a frame of pandas
             Labels or numbers, [n].
 
         Raises
@@ -105,7 +108,25 @@ class Result(RunSummary):
             The features are not like those of `fit`.
         """
         predicted = self.trained.predict(self.encoder.for_prediction(X))
-        return self.target.values(self.target.best(predicted))
+        given: np.ndarray | pd.Series = like_input(self.target.values(self.target.best(predicted)), X)
+        return given
+
+    def with_index(self, train: pd.Index[Any] | None, test: pd.Index[Any] | None) -> Result:
+        """Return the same result, whose label issues and predictions have the entries of the user's index.
+
+        Parameters
+        ----------
+        train, test : Index or None
+            The index of the rows that were trained on, and of those that were tested on; None where it only counts.
+        """
+        shown = self.shown_issues
+        if train is not None:
+            shown = tuple(
+                s if s.image else replace(s, row={**entries_of(train, s.index, s.row), **s.row}) for s in shown
+            )
+        issues = None if self.label_issues is None else with_own_index(self.label_issues, train)
+        predictions = with_own_index(self.predictions, test)
+        return replace(self, label_issues=issues, shown_issues=shown, predictions=predictions)
 
     def save(self, folder: str | Path, *, force: bool = False, checkpoints: str | Path | None = None) -> None:
         """Write a run folder, all or nothing.

@@ -17,6 +17,7 @@ from skedastic.data.targets.target import target_from_json
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.report.content import LabelIssue
+from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.methods import the_method
@@ -42,8 +43,8 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     write_json(folder / "group_stats.json", None if stats is None else stats.to_dict())
     write_json(folder / "metrics.json", None if summary.metrics is None else summary.metrics.to_dict())
     write_lines(folder / "history.jsonl", summary.history)
-    summary.predictions.to_parquet(folder / "predictions.parquet", index=False)
-    (pd.DataFrame() if issues is None else issues).to_parquet(folder / "suspects.parquet", index=False)
+    _write_frame(folder / "predictions.parquet", summary.predictions)
+    _write_frame(folder / "suspects.parquet", pd.DataFrame() if issues is None else issues)
     write_lines(folder / "suspects_shown.jsonl", [asdict(issue) for issue in summary.shown_issues])
     return {
         "kind": summary.kind,
@@ -144,6 +145,12 @@ def write_json(path: Path, value: Any) -> None:
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write plain values as JSON, an object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def _write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet, with its index where that is the user's own."""
+    own = own_index(frame) is not None
+    (storable(frame) if own else frame).to_parquet(path, index=own)
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -216,7 +216,7 @@ def train(
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
-        for number, (stage, epochs) in enumerate(zip(stages, _epochs(stages, training.epochs), strict=True), 1):
+        for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, training.epochs), strict=True), 1):
             if state is not None and stage.needed is not None and not stage.needed(state):
                 continue
             trained.append(stage)
@@ -285,8 +285,16 @@ def rebuild(
     return stage.method, state
 
 
-def _epochs(stages: Sequence[Stage], epochs: int) -> list[int]:
-    """Return the epochs of each stage, at least one each; rounded so that their sum is that of their fractions."""
+def epochs_of(stages: Sequence[Stage], epochs: int) -> list[int]:
+    """Return the epochs of each stage, at least one each; rounded so that their sum is that of their fractions.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        The stages of a method.
+    epochs : int
+        The epochs of the training configuration.
+    """
     counted = [stage for stage in stages if stage.passes is None]
     total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
     lengths, done, fraction, left = [], 0, 0.0, len(counted)

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from skedastic.errors import UserError, first_line, suggestion
+from skedastic.errors import UserError, first_line, suggestion, unknown
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")  # endings of tables in files
 ARRAYS = ".npz"
 SHARDS = (".tar",)  # of a WebDataset
 ENDINGS = (*TABLES, ARRAYS, *SHARDS)
 HUB = "hf:"  # before the name of a data set of the package datasets
+BUILT_IN = "sklearn:"  # before the name of a set that comes with scikit-learn
 DIGITS = "digits"
 BUNDLED_TARGETS = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
 BUNDLED = (DIGITS, *BUNDLED_TARGETS)  # sets that come with scikit-learn
@@ -27,6 +28,46 @@ IDX = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 def is_idx(path: Path) -> bool:
     """Whether a file is named as idx images are."""
     return IDX.search(path.name) is not None
+
+
+def built_in(name: str) -> str | None:
+    """Return the set of scikit-learn that the name of a source means; None where it means something else.
+
+    A file or a folder of that name comes first; "sklearn:digits" always means the set.
+
+    Parameters
+    ----------
+    name : str
+        The name of a source.
+
+    Raises
+    ------
+    UserError
+        No set is named so.
+    """
+    if name.startswith(BUILT_IN):
+        bare = name.removeprefix(BUILT_IN)
+        if bare not in BUNDLED:
+            raise unknown("set of scikit-learn", bare, BUNDLED)
+        return bare
+    return name if name in BUNDLED and not Path(name).exists() else None
+
+
+def exact_name(name: str) -> str:
+    """Return the name of a source that means the same whatever files are beside it, for a configuration to keep."""
+    if name not in BUNDLED:
+        return name
+    return f"./{name}" if built_in(name) is None else f"{BUILT_IN}{name}"
+
+
+def meaning_note(name: str) -> tuple[str, ...]:
+    """Return a note that says what the name of a source means, where it could mean a set of scikit-learn and a file."""
+    if name not in BUNDLED:
+        return ()
+    if built_in(name) is not None:
+        return (f"{name}: the set that comes with scikit-learn; {BUILT_IN}{name} always means it",)
+    here = "folder" if Path(name).is_dir() else "file"
+    return (f"{name}: the {here} of that name; {BUILT_IN}{name} means the set that comes with scikit-learn",)
 
 
 def find_files(source: str) -> list[Path]:
@@ -47,8 +88,10 @@ def named_files(name: str) -> list[Path] | None:
 
     Raises UserError for a file that is not there under a name of no known ending, and for files that are not read.
     """
-    if name in BUNDLED or name.startswith(HUB) or Path(name).is_dir():
-        return None if not Path(name).suffix or name.startswith(HUB) or _is_folder(Path(name)) else [Path(name)]
+    if built_in(name) is not None or name.startswith(HUB):
+        return None
+    if Path(name).is_dir():
+        return None if _is_folder(Path(name)) else [Path(name)]
     paths = find_files(name)
     ending = paths[0].suffix.lower()
     if ending in ENDINGS:
@@ -62,6 +105,8 @@ def named_files(name: str) -> list[Path] | None:
         raise UserError(rule, setting=name)
     kind = f"it is a file that ends in {ending!r}" if ending else "it is a file without ending"
     rule = f"{kind}; this reads files that end in {', '.join(ENDINGS)}, and folders by class"
+    if name in BUNDLED:
+        rule += f"; {BUILT_IN}{name} is the set that comes with scikit-learn"
     raise UserError(rule, setting=name)
 
 

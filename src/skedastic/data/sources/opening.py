@@ -13,7 +13,7 @@ from skedastic.data.sources.files import read_files
 from skedastic.data.sources.from_python import frame_table, from_arrays, from_npz, is_frame, npz_features, numbered
 from skedastic.data.sources.from_table import from_table
 from skedastic.data.sources.idx import read_idx_pair
-from skedastic.data.sources.names import ARRAYS, BUNDLED_TARGETS, DIGITS, HUB, SHARDS, is_idx, named_files
+from skedastic.data.sources.names import ARRAYS, DIGITS, HUB, SHARDS, built_in, is_idx, named_files
 from skedastic.data.sources.source import Source, check_like
 from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
@@ -29,7 +29,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     source : str, Path or Any
         A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder
         of images or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings
-        (digits, wine, …); or a frame of pandas or Polars.
+        (sklearn:digits, sklearn:wine, …, or the bare name where no file has it); or a frame of pandas or Polars.
     schema : Schema or None, optional
         The schema of the training source, when this is its test set. Classes, groups and columns must be known there;
         where the target is absent here, truth is taken for it.
@@ -49,7 +49,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
             check_like(opened, schema)
         return opened
     name = str(source)
-    if name == DIGITS:
+    if built_in(name) == DIGITS:
         opened = _digits(wanted)
     elif is_idx(Path(name)):
         _refuse_columns(name, wanted)
@@ -88,8 +88,8 @@ def open_table(source: str | Path, use: folders.Use = "train") -> Table:
 
 def _table(name: str, paths: list[Path] | None, use: folders.Use) -> tuple[Table, str | None]:
     """Return a source's table, and its target where it is known."""
-    if name in BUNDLED_TARGETS:
-        return bundled.bundled_table(name)
+    if (bundle := built_in(name)) is not None:
+        return bundled.bundled_table(bundle)
     if name.startswith(HUB):
         return hub.read_hub(name), None
     if paths is None:

@@ -19,7 +19,7 @@ from skedastic.data.sources import bundled, folders
 from skedastic.data.sources.from_python import npz_features
 from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
-from skedastic.data.sources.names import ARRAYS, DIGITS, find_files, is_idx
+from skedastic.data.sources.names import ARRAYS, DIGITS, built_in, find_files, is_idx
 from skedastic.data.sources.opening import open_table
 from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles, check_columns
@@ -100,7 +100,7 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
 
     Raises UserError where the columns are not those of training, with those that are missing or beside them.
     """
-    if source == DIGITS:
+    if built_in(source) == DIGITS:
         return _of_pixels(source, bundled.digits().features, schema, keep)
     if is_idx(Path(source)):
         return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), schema, keep)

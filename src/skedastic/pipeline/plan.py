@@ -1,0 +1,34 @@
+"""The plan of a fit, an estimate or a comparison: what is trained, and how long each part is beside the others."""
+
+from __future__ import annotations
+
+import torch
+
+from skedastic.methods.bases.method import Method
+from skedastic.pipeline.dry_run import task_without_estimate
+from skedastic.pipeline.prepare import Data
+from skedastic.settings.config import Config
+from skedastic.training.loop import epochs_of
+from skedastic.training.plan import Part, Plan
+
+
+def plan_of_estimate(config: Config, data: Data) -> Plan:
+    """Return the parts of the estimate: a model for each fold, trained on the others."""
+    how, n = config.estimate, len(data.train)
+    if how.kind not in ("cross-fit", "paper"):
+        return ()
+    models, rows = (1, n // 2) if how.kind == "paper" else (how.folds, n - n // how.folds)
+    epochs = how.epochs_of(config.train)
+    return tuple(Part(f"estimate {k}/{models}", epochs, max(1, rows)) for k in range(1, models + 1))
+
+
+def plan_of_fit(config: Config, data: Data, method: Method) -> Plan:
+    """Return the parts of a fit: those of the estimate, and the method's stages but for those that may be left out."""
+    with torch.random.fork_rng(devices=[]):
+        stages = method.stages(task_without_estimate(data.train, data.reference))
+    parts = [
+        Part(stage.name, epochs, len(data.train))
+        for stage, epochs in zip(stages, epochs_of(stages, config.train.epochs), strict=True)
+        if stage.needed is None
+    ]
+    return (*plan_of_estimate(config, data), *parts)

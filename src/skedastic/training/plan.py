@@ -1,0 +1,74 @@
+"""What a job trains, part by part, and the time that is left of all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a job, such as a fold of the estimate, a stage of the method, or the seeds of a comparison.
+
+    Parameters
+    ----------
+    name : str
+        The name by which its progress is told.
+    steps : int
+        Its epochs, or seeds.
+    rows : int
+        The examples of a step, at least 1.
+    """
+
+    name: str
+    steps: int
+    rows: int = 1
+
+
+Plan = tuple[Part, ...]
+
+
+class TimeLeft:
+    """The time that is left of a whole job, from its plan and the time that the present part took so far.
+
+    A part that is still to come is taken to need as much for an example as the present one.
+
+    Parameters
+    ----------
+    plan : tuple of Part
+        The parts in their order. A part that it does not name is taken to be the last.
+    clock : callable, optional
+        Returns the seconds since any time.
+    """
+
+    def __init__(self, plan: Plan = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self.plan, self.clock = plan, clock
+        self.part, self.later = "", plan
+        self.start, self.first, self.before = 0.0, 0, clock()
+
+    def seconds(self, part: str, done: int, steps: int) -> float | None:
+        """Return the seconds left when `done` of the `steps` of a part are; None where nothing is known yet."""
+        now = self.clock()
+        if part != self.part:
+            self._begin(part, done, now)
+        self.before = now
+        if done <= self.first:
+            return None
+        each = (now - self.start) / (done - self.first)
+        rows = next((p.rows for p in self.plan if p.name == part), 1)
+        return each * (steps - done + sum(p.steps * p.rows for p in self.later) / rows)
+
+    def _begin(self, part: str, done: int, now: float) -> None:
+        """Begin a part: of one that was interrupted, the steps before are not this job's."""
+        names = [p.name for p in self.plan]
+        self.later = self.plan[names.index(part) + 1 :] if part in names else ()
+        self.part, self.first = part, max(0, done - 1)
+        self.start = now if done == 0 else self.before
+
+
+def in_words(seconds: float) -> str:
+    """Return a time that is not known well, such as "about 3 min"."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

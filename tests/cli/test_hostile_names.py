@@ -1,0 +1,84 @@
+"""Names that are markup, formulas or commands to a terminal: shown as they are, wherever a run shows them."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support.command_line import TINY, run
+
+NAMES = (
+    "=cmd|' /C calc'!A0",
+    "<script>alert(1)</script>",
+    "a|b `c` *d*",
+    "x\ny",
+    "\x1b[31mred",
+    "[bold]z[/bold] :smile:",
+    "{{x}}",
+    "\"q\" 'r'",
+    "😀 日本語",
+    "\u202eevil",
+    "\u200b",
+    "L" * 300,
+)
+ON_A_TERMINAL = (
+    r"x\ny",
+    r"\x1b[31mred",
+    "[bold]z[/bold] :smile:",
+    "{{x}}",
+    r"\u202eevil",
+    r"\u200b",
+    "<script>alert(1)</script>",
+)
+TO_A_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b]")
+LIVE = re.compile(f"{TO_A_TERMINAL.pattern}|<script>alert|<b>")
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """The working directory, with a table whose every name is hostile."""
+    monkeypatch.chdir(tmp_path)
+    generator, y = np.random.default_rng(0), np.arange(120) % len(NAMES)
+    columns = {"x": generator.normal(size=120) + y, "<b>o`|": generator.normal(size=120)}
+    cells = {"\x1b[2Jcell": [NAMES[i * 5 % len(NAMES)] for i in range(120)], "label": [NAMES[k] for k in y]}
+    pd.DataFrame(columns | cells).to_parquet("<b>`.parquet")
+    return tmp_path
+
+
+def test_what_a_run_writes_shows_the_names_themselves(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("fit", "<b>`.parquet", "--target", "label", *TINY)
+    status, out, err = run(capsys, *line, "--out", "run")
+    assert status == 0
+    shown = {"fit": out + err, "show": "".join(run(capsys, "show", "run")[1:])}
+    shown["suspects"] = "".join(run(capsys, "suspects", "run", "--top", 40)[1:])
+    shown["evaluate"] = run(capsys, "evaluate", "run", "<b>`.parquet", "--json")[1]
+    for verb, text in shown.items():
+        assert not TO_A_TERMINAL.search(text), verb
+    assert all(name in shown["fit"] for name in ON_A_TERMINAL)
+    rows = [row for row in out.splitlines() if row.startswith(("x\\ny ", "{{x}} ", "[bold]z"))]
+    assert len({len(row) for row in rows}) == 1, "the table is aligned"
+    page = (hostile / "run" / "report.html").read_text("utf-8")
+    assert not LIVE.search(page)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    card = (hostile / "run" / "README.md").read_text("utf-8")
+    assert not LIVE.search(card)
+    [head, *rows] = [row for row in card.splitlines() if row.startswith("| ")]
+    assert len(rows) == 1 + len(NAMES)
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"\|", head))}
+
+
+def test_errors_show_the_names_themselves(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in (("fit", "<b>`.parquet", "--target", "\x1b[1m"), ("fit", "\u202e\x9b.csv", "--target", "a")):
+        status, out, err = run(capsys, *line)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert not TO_A_TERMINAL.search(err)
+
+
+def test_a_comparison_shows_the_names_themselves(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("compare", "<b>`.parquet", "--target", "label", "--methods", "erm,unif", "--seeds", 2, "--jobs", 1)
+    status, out, err = run(capsys, *line, *TINY, "--focus", "\x1b[31mred", "--out", "both")
+    assert status == 0
+    assert not TO_A_TERMINAL.search(out + err)
+    assert r"focus: \x1b[31mred" in out
+    assert not LIVE.search((hostile / "both" / "report.html").read_text("utf-8"))
