@@ -24,7 +24,7 @@ NO_ROWS = "no rows"
 NOT_LEARNED = "not learned"
 NOT_COUNTED = "no prediction counts"
 NOT_ESTIMATED = "not estimated"
-LEAST_TOLD = 10  # rows of a class, below which that it was not learned tells nothing of its labels
+LEAST_TOLD = 10  # rows of a group or class, below which that it was not learned tells nothing of its labels
 FEW_ROWS = 300
 NOISE = ("noise", "noise_low", "noise_high")
 WRONG = {"wrong_labels": "mean", "wrong_labels_low": "low", "wrong_labels_high": "high"}
@@ -115,15 +115,15 @@ class Findings:
         return values
 
     @classmethod
-    def from_dict(cls, values: Any, used: GroupStats) -> Findings:
+    def from_dict(cls, values: Any, used: Mapping[str, Any]) -> Findings:
         """Return what `to_dict` described; notes are kept with those of the run.
 
         Parameters
         ----------
         values : mapping
             The plain values.
-        used : GroupStats
-            The estimate that the strengths were made of, whose numbers stand for those that are withheld.
+        used : mapping
+            The estimate that the strengths were made of, as plain values, which stand for those that are withheld.
 
         Raises
         ------
@@ -137,8 +137,7 @@ class Findings:
         columns = {end: rest.pop(key, [None] * len(withheld)) for key, end in WRONG.items()}
         reasons = tuple(why or "" for why in rest.pop("wrong_labels_withheld", [None] * len(withheld)))
         for name in NOISE:
-            instead = getattr(used, name).tolist()
-            rest[name] = [b if a is None else a for a, b in zip(rest[name], instead, strict=True)]
+            rest[name] = [b if a is None else a for a, b in zip(rest[name], used[name], strict=True)]
         wrong = tuple(
             None if mean is None else Interval(mean=mean, low=low, high=high)
             for mean, low, high in zip(*(columns[end] for end in ("mean", "low", "high")), strict=True)
@@ -212,11 +211,12 @@ def _uncounted(stats: GroupStats) -> Sequence[str]:
 
 
 def _told(dataset: Dataset, known: Learned) -> Tensor:
-    """Return the rows whose labels are not of a class that the models did not learn, [n] bool."""
+    """Return the rows whose group and class were learned, or have too few rows for it to be told, [n] bool."""
+    told = (torch.from_numpy(known.groups) | (dataset.group_counts() < LEAST_TOLD))[dataset.group]
     if known.classes is None:
-        return torch.ones(len(dataset), dtype=torch.bool)
+        return told
     few = torch.bincount(dataset.y, minlength=len(known.classes)) < LEAST_TOLD
-    return (torch.from_numpy(known.classes) | few)[dataset.y]
+    return told & (torch.from_numpy(known.classes) | few)[dataset.y]
 
 
 def _nothing_learned(dataset: Dataset, collapsed: bool, epochs: int) -> str:
@@ -255,7 +255,7 @@ def with_strengths(findings: Findings, method: str) -> Findings:
     if findings.learned:
         return findings
     note = (
-        f"the strengths of {method} still come from these predictions, and tell the sizes of the groups rather than "
-        "their noise; --method unif makes all strengths equal"
+        f"the strengths of {method} still come from these predictions: they tell the model's errors and the groups' "
+        "sizes, and not the noise; --method unif makes all strengths equal"
     )
     return replace(findings, notes=(*findings.notes, note))

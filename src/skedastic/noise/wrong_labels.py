@@ -40,9 +40,13 @@ WIDEST = 0.3  # of an interval: ±15 points
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 LEAST_CONFIDENT = 10  # rows of a group in the more confident half
 
-FEW = f"fewer than {LEAST_ROWS} rows"
-OWN_ERRORS = "the model's own errors"
-WIDE = "too uncertain"
+FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "uncertain"
+MEANING = {
+    FEW: f"there are fewer than {LEAST_ROWS} rows",
+    OWN_ERRORS: "the model's own errors are among them",
+    UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
+}
+"""Why no share of wrong labels is given: in a word for a table, and in a sentence about the labels in question."""
 
 
 class Reading(NamedTuple):
@@ -88,7 +92,7 @@ def wrong_labels(
         elif own_errors:
             reason = OWN_ERRORS
         else:
-            reason = WIDE if high[g] - low[g] > WIDEST or counted[g] < LEAST_CONFIDENT else ""
+            reason = UNCERTAIN if high[g] - low[g] > WIDEST or counted[g] < LEAST_CONFIDENT else ""
         reasons.append(reason)
         ends = {"mean": float(middle[g]), "low": float(low[g]), "high": float(high[g])}
         figures.append(None if reason else Interval(**ends))
