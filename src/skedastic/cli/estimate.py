@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skedastic.cli import console, early
-from skedastic.cli.figures import estimated_noise, noise, percent
+from skedastic.cli.figures import found, found_columns, noise, percent
 from skedastic.cli.groups import left_out, rank_correlation
 from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setting_option, settings_of
 from skedastic.evaluation.metric import metric_of
 
 if TYPE_CHECKING:
-    from skedastic.core.strengths import GroupStats
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
 
@@ -46,8 +45,8 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     estimate, data = estimated
     wrong = wrong_labels(data)
     truth = true_noise(data)
-    measured = None if estimate.measured is None else estimate.measured.noise.tolist()
-    accuracy = None if wrong is None else score_label_issues(estimate.label_issues, wrong)
+    measured, findings, issues = _measured(estimate), estimate.findings, estimate.label_issues
+    accuracy = None if wrong is None or issues is None else score_label_issues(issues, wrong)
     if as_json:
         beside = {
             "strengths": estimate.stats.strengths.tolist(),
@@ -55,25 +54,38 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
             "measured_noise": measured,
             "suspects": accuracy,
         }
-        console.say_json(estimate.stats.to_dict() | beside | {"seconds": estimate.seconds})
+        beside |= {"notes": list(findings.notes), "seconds": estimate.seconds}
+        console.say_json(findings.to_dict() | beside)
         return
-    _show_groups(estimate.stats, data, truth, measured)
+    _show_groups(estimate, data, truth, measured)
     if accuracy is not None:
         console.say(_accuracy_of_issues(accuracy))
-    console.notes(tuple(unlearned(estimate.stats)))
+    console.notes((*findings.notes, *(unlearned(findings.stats) if findings.learned else ())))
+
+
+def _measured(estimate: Estimate) -> list[float | None] | None:
+    """Return the noise by the annotators, [G]; None for a group of which they say nothing."""
+    stats = estimate.measured
+    if stats is None:
+        return None
+    return [v if n else None for v, n in zip(stats.noise.tolist(), stats.counted.tolist(), strict=True)]
 
 
 def _show_groups(
-    stats: GroupStats, data: Data, true_noise: list[float | None] | None, measured_noise: list[float] | None
+    estimate: Estimate,
+    data: Data,
+    true_noise: list[float | None] | None,
+    measured_noise: list[float | None] | None,
 ) -> None:
     """Print a row for each group, the largest strength first."""
+    stats, findings = estimate.stats, estimate.findings
     metric = metric_of(data.train.target)
     console.notes((*data.notes, *data.source.notes))
     table = console.table(
         "group",
         "rows",
         "share" if data.train.grouping.target_bins is None else "density",
-        f"{metric.noise} (95 %)",
+        *found_columns(metric),
         *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators disagree"] * bool(measured_noise),
         "τ",
@@ -84,20 +96,21 @@ def _show_groups(
             console.name(stats.names[g]),
             str(int(stats.count[g])),
             percent(float(stats.density[g])),
-            estimated_noise(stats, g, metric),
+            *found(findings, g, metric),
             *(noise(values[g], metric) for values in (true_noise, measured_noise) if values),
             f"{float(stats.strengths[g]):.3f}",
         )
     console.out().print(table)
     left_out(len(stats.names))
-    rank_correlation(stats, true_noise)
-    rank_correlation(stats, measured_noise, "annotators' disagreement")
+    rank_correlation(findings, true_noise)
+    rank_correlation(findings, measured_noise, "annotators' disagreement")
 
 
 def _accuracy_of_issues(figures: dict[str, Any]) -> str:
     """Return the agreement of the label issues with the labels that are known to be wrong."""
     wrong = f"{figures['wrong']:,}"
     return (
-        f"{figures['issues']:,} labels look wrong, and {figures['precision']:.0%} of these are: "
-        f"{figures['recall']:.0%} of all {wrong} that are. Of the {wrong} most suspect, {figures['first']:.0%} are."
+        f"Held-out predictions disagree with {figures['issues']:,} labels, and {figures['precision']:.0%} of these are "
+        f"wrong: {figures['recall']:.0%} of all {wrong} that are. "
+        f"Of the {wrong} most suspect, {figures['first']:.0%} are."
     )

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skedastic.evaluation.metric import Metric, to_digits
+from skedastic.evaluation.metric import ABSENT, Metric, to_digits
 
 if TYPE_CHECKING:
-    from skedastic.core.strengths import GroupStats
+    from skedastic.noise.findings import Findings
 
 
-def estimated_noise(stats: GroupStats, g: int, metric: Metric) -> str:
-    """Return the noise of group g with its interval."""
-    mean, low, high = (metric.of_noise(float(c[g])) for c in (stats.noise, stats.noise_low, stats.noise_high))
-    return interval(mean, low, high, metric)
+def found_columns(metric: Metric) -> tuple[str, ...]:
+    """Return the heads of the columns that `found` fills."""
+    return (f"{metric.disagreement} (95 %)", *["wrong (95 %)"] * metric.percent)
+
+
+def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
+    """Return the disagreement with group g and the share of its labels that are wrong, or why either is not shown."""
+    if findings is None:
+        return ("",) * (1 + metric.percent)
+    shown, wrong = findings.disagreement(g), findings.wrong[g]
+    first = f"{ABSENT} {findings.withheld[g]}"
+    if shown is not None:
+        first = interval(*(metric.of_noise(v) for v in (shown.mean, shown.low, shown.high)), metric)
+    if not metric.percent:
+        return (first,)
+    second = f"{ABSENT} {findings.wrong_withheld[g]}"
+    return (first, second if wrong is None else interval(wrong.mean, wrong.low, wrong.high, metric))
 
 
 def noise(value: float | None, metric: Metric) -> str:

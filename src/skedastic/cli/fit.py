@@ -74,7 +74,8 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     console.notes(summary.notes)
     show_groups(summary)
     if summary.label_issues is not None:
-        console.say(f"{summary.issue_count} {summary.target.noun} look wrong: {folder / 'suspects.parquet'}")
+        count, noun = summary.issue_count, summary.target.noun
+        console.say(f"{count} {noun} to check, which held-out predictions disagree with: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skedastic.cli import console
-from skedastic.cli.figures import estimated_noise, interval, noise
+from skedastic.cli.figures import found, found_columns, interval, noise
 
 if TYPE_CHECKING:
-    from skedastic.core.strengths import GroupStats
+    from skedastic.noise.findings import Findings
     from skedastic.runs.summary import RunSummary
 
 
@@ -22,7 +22,7 @@ def show_groups(summary: RunSummary) -> None:
     table = console.table(
         "group",
         "train",
-        f"{metric.noise} (95 %)",
+        *found_columns(metric),
         *[f"true {metric.noise}"] * bool(summary.true_noise),
         "strength",
         "test",
@@ -38,7 +38,7 @@ def show_groups(summary: RunSummary) -> None:
         table.add_row(
             console.name(group),
             str(summary.train_count[g]),
-            "" if summary.group_stats is None else estimated_noise(summary.group_stats, g, metric),
+            *found(summary.findings, g, metric),
             *([noise(summary.true_noise[g], metric)] if summary.true_noise else []),
             "" if summary.strengths is None else f"{float(summary.strengths[g]):.3f}",
             str(row.n) if row else "",
@@ -46,8 +46,9 @@ def show_groups(summary: RunSummary) -> None:
         )
     console.out().print(table)
     left_out(len(summary.groups))
-    rank_correlation(summary.group_stats, summary.true_noise)
-    console.notes(() if summary.group_stats is None else tuple(unlearned(summary.group_stats)))
+    findings = summary.findings
+    rank_correlation(findings, summary.true_noise)
+    console.notes(tuple(unlearned(findings.stats)) if findings and findings.learned else ())
     console.say(fit_sentence(summary))
 
 
@@ -57,12 +58,13 @@ def left_out(groups: int) -> None:
         console.say(f"… and {groups - console.MOST_GROUPS} more groups")
 
 
-def rank_correlation(stats: GroupStats | None, other: Sequence[float | None] | None, name: str = "true noise") -> None:
-    """Print the rank correlation of the estimated noise with another noise, where that is known of every group."""
-    known = [t for t in other or [] if t is not None]
-    if stats is None or not other or len(known) < len(other) or len(set(known)) < 2:
+def rank_correlation(findings: Findings | None, other: Sequence[float | None] | None, name: str = "true noise") -> None:
+    """Print the rank correlation of the disagreement with another noise, over the groups where both are known."""
+    shown = [findings.disagreement(g) for g in range(len(findings.names))] if findings and other else []
+    known = [(s.mean, t) for s, t in zip(shown, other or (), strict=False) if s is not None and t is not None]
+    if len({t for _, t in known}) < 2:
         return
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(stats.noise.numpy(), known).statistic)
-    console.say(f"Spearman correlation of estimated noise and {name} over {len(known)} groups: {value:.2f}")
+    value = float(spearmanr(*zip(*known, strict=True)).statistic)
+    console.say(f"Spearman correlation of disagreement and {name} over {len(known)} groups: {value:.2f}")

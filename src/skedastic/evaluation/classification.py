@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 import numpy as np
 import torch
@@ -60,15 +59,14 @@ def evaluate_classification(
     right = predicted == y
     n = np.bincount(g, minlength=len(groups))
     per_group = _rates(np.bincount(g[right], minlength=len(groups)), n)
-    present = [(name, rate.accuracy) for name, rate in zip(groups, per_group, strict=True) if rate.accuracy is not None]
-    worst, lowest = min(present, key=itemgetter(1))
+    named = dict(zip(groups, per_group, strict=True))
     [overall] = _rates(np.array([right.sum()]), np.array([len(y)]))
     return ClassificationMetrics(
         overall=overall,
         correct=int(right.sum()),
         balanced_accuracy=float(recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)),
-        worst_group=WorstGroup(name=worst, value=lowest),
-        groups=dict(zip(groups, per_group, strict=True)),
+        worst_group=WorstGroup.of(named, ClassificationMetrics.metric),
+        groups=named,
         by_size=BySize.of(per_group, train),
         ece=_calibration_error(p, y),
     )

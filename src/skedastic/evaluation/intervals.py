@@ -15,6 +15,10 @@ from skedastic.errors import UserError
 
 Floats = NDArray[np.float64]
 
+LEAST_ROWS = 30
+"""The rows that a group must have to be a headline: a 95 % interval of its rate is then at most ±17 points (Wilson).
+Of 10 rows it is up to ±26, and the worst of many small groups is the unluckiest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:

@@ -26,8 +26,8 @@ class Metric:
         The task that it is of.
     key : str
         Its name in `metrics.json`.
-    name, noise : str
-        The words for it and for a group's noise.
+    name, noise, disagreement : str
+        The words for it, for a group's noise, and for the disagreement of held-out predictions with its targets.
     percent : bool
         Whether both are rates.
     """
@@ -36,6 +36,7 @@ class Metric:
     key: str
     name: str
     noise: str
+    disagreement: str
     percent: bool
 
     @property
@@ -125,8 +126,10 @@ class Metric:
         return f"{100 * value:.1f}" if self.percent else to_digits(value, digits)
 
 
-ACCURACY = Metric(task="classification", key="accuracy", name="accuracy", noise="noise", percent=True)
-ERROR = Metric(task="regression", key="rmse", name="error", noise="noise σ", percent=False)
+ACCURACY = Metric(
+    task="classification", key="accuracy", name="accuracy", noise="noise", disagreement="disagreement", percent=True
+)
+ERROR = Metric(task="regression", key="rmse", name="error", noise="noise σ", disagreement="deviation", percent=False)
 
 
 def metric_of(target: Target) -> Metric:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skedastic.errors import UserError, unknown
+from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.evaluation.metric import ACCURACY, ERROR, Metric
 
 MANY_ABOVE = 100  # training examples
@@ -125,7 +126,9 @@ class BySize:
 
 @dataclass(frozen=True, kw_only=True)
 class WorstGroup:
-    """The group with the worst metric, the first of equals.
+    """The group with the worst metric of those with 30 test rows or more, the first of equals.
+
+    Of fewer rows the worst is often only the unluckiest (`intervals.LEAST_ROWS`).
 
     Parameters
     ----------
@@ -137,6 +140,22 @@ class WorstGroup:
 
     name: str
     value: float
+
+    @classmethod
+    def of(cls, groups: Mapping[str, Score], metric: Metric) -> WorstGroup | None:
+        """Return the worst group; None where none has enough rows.
+
+        Parameters
+        ----------
+        groups : mapping of str to Score
+            The score of each group by name.
+        metric : Metric
+            What the scores are.
+        """
+        enough = [(name, s.value) for name, s in groups.items() if s.n >= LEAST_ROWS and s.value is not None]
+        sign = 1 if metric.higher_is_better else -1
+        worst = min(enough, key=lambda named: sign * named[1], default=None)
+        return None if worst is None else cls(name=worst[0], value=worst[1])
 
 
 S = TypeVar("S", bound=Score)
@@ -150,8 +169,8 @@ class Metrics(ABC, Generic[S]):
     ----------
     overall : S
         Of all rows.
-    worst_group : WorstGroup
-        Of the groups in the test set.
+    worst_group : WorstGroup or None
+        Of the groups with at least 30 test rows; None where there is none.
     groups : mapping of str to S
         By name, in order; a group that the test set lacks has n = 0.
     by_size : BySize
@@ -161,7 +180,7 @@ class Metrics(ABC, Generic[S]):
     metric: ClassVar[Metric]
 
     overall: S
-    worst_group: WorstGroup
+    worst_group: WorstGroup | None
     groups: Mapping[str, S]
     by_size: BySize
 
@@ -210,8 +229,9 @@ class Metrics(ABC, Generic[S]):
 
     def _by_group(self) -> dict[str, Any]:
         """Return what both kinds have below `overall`, as plain values."""
+        worst = self.worst_group
         return {
-            "worst_group": {"name": self.worst_group.name, self.metric.key: self.worst_group.value},
+            "worst_group": worst and {"name": worst.name, self.metric.key: worst.value},
             "groups": [{"name": name, **score.to_dict()} for name, score in self.groups.items()],
             **asdict(self.by_size),
         }
@@ -222,7 +242,7 @@ class Metrics(ABC, Generic[S]):
         worst = state["worst_group"]
         rows = [dict(row) for row in state["groups"]]
         return {
-            "worst_group": WorstGroup(name=worst["name"], value=worst[cls.metric.key]),
+            "worst_group": worst and WorstGroup(name=worst["name"], value=worst[cls.metric.key]),
             "groups": {row.pop("name"): score(**row) for row in rows},
             "by_size": BySize(many=state["many"], medium=state["medium"], few=state["few"]),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,14 +42,13 @@ def evaluate_regression(
     _check(p, y, g, train, len(groups))
     off = y - p
     per_group = [_errors(off[g == k]) for k in range(len(groups))]
-    present = [(name, error.rmse) for name, error in zip(groups, per_group, strict=True) if error.rmse is not None]
-    worst, largest = max(present, key=itemgetter(1))
+    named = dict(zip(groups, per_group, strict=True))
     spread = float(((y - y.mean()) ** 2).sum())
     return RegressionMetrics(
         overall=_errors(off),
         r2=1 - float((off**2).sum()) / spread if spread else None,
-        worst_group=WorstGroup(name=worst, value=largest),
-        groups=dict(zip(groups, per_group, strict=True)),
+        worst_group=WorstGroup.of(named, RegressionMetrics.metric),
+        groups=named,
         by_size=BySize.of(per_group, train),
     )
 

@@ -59,6 +59,24 @@ def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
     return (scores + torch.from_numpy(w)).softmax(1)
 
 
+def matched(probabilities: Tensor, y: Tensor, fold: Tensor) -> Tensor:
+    """Return `match_counts` of each model's predictions, [n, C] float64; NaN where there are none.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Held-out class probabilities, [n, C].
+    y : Tensor
+        The labels as given, [n] in 0..C-1.
+    fold : Tensor
+        The model that each row was held out from, [n]; -1 where there is none.
+    """
+    found = torch.full(probabilities.shape, torch.nan, dtype=torch.float64)
+    for k in range(int(fold.max()) + 1):
+        found[fold == k] = match_counts(probabilities[fold == k], y[fold == k])
+    return found
+
+
 def confident_class(probabilities: Tensor, y: Tensor) -> Tensor:
     """Return the class that each example is confidently of, [n] int64 in 0..C-1, or -1 where there is none.
 

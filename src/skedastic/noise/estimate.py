@@ -27,6 +27,7 @@ from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
 from skedastic.noise.by_target import label_issues, noise_stats
 from skedastic.noise.clusters import Clusters, find_clusters
+from skedastic.noise.findings import Findings, examine
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.settings.config import Estimation
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -50,6 +51,10 @@ class Estimate:
         The model that each example was held out from, [n]; -1 where there is none.
     seconds : float
         The time of training and predicting, with that of interrupted runs.
+    findings : Findings
+        What it may be said to have found.
+    judged : Tensor
+        Whether an example's target can be judged by its prediction, [n] bool.
     clusters : Clusters or None
         The groups, where they are clusters.
     """
@@ -59,12 +64,21 @@ class Estimate:
     held_out: Tensor
     fold: Tensor
     seconds: float
+    findings: Findings
+    judged: Tensor
     clusters: Clusters | None = None
 
     @cached_property
-    def label_issues(self) -> pd.DataFrame:
-        """The training examples, the most suspect label first (see `skedastic.noise.label_issues`)."""
-        return label_issues(self.dataset, self.held_out, self.stats)
+    def label_issues(self) -> pd.DataFrame | None:
+        """The training examples, the most suspect label first (see `skedastic.noise.label_issues`).
+
+        Those whose label can't be judged are left out; None where nothing was learned.
+        """
+        if not self.findings.learned:
+            return None
+        held_out = self.held_out.clone()
+        held_out[~self.judged] = torch.nan
+        return label_issues(self.dataset, held_out, self.findings.stats)
 
     @cached_property
     def measured(self) -> GroupStats | None:
@@ -139,7 +153,9 @@ def estimate_groups(
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
-    return Estimate(dataset, noise_stats(dataset, held_out, fold, how), held_out, fold, seconds, groups)
+    stats = noise_stats(dataset, held_out, fold, how)
+    findings, judged = examine(dataset, held_out, fold, how, stats, short.epochs)
+    return Estimate(dataset, stats, held_out, fold, seconds, findings, judged, groups)
 
 
 def _measured(dataset: Dataset) -> Estimate:
@@ -147,7 +163,8 @@ def _measured(dataset: Dataset) -> Estimate:
     assert dataset.disagreement is not None, "the pipeline refuses it where there are no annotators"
     held_out = dataset.target.no_predictions(len(dataset)) if dataset.soft is None else dataset.soft.clone()
     stats = measured_stats(dataset, dataset.disagreement)
-    return Estimate(dataset, stats, held_out, torch.full((len(dataset),), -1), 0.0)
+    nothing, everything = torch.full((len(dataset),), -1), torch.ones(len(dataset), dtype=torch.bool)
+    return Estimate(dataset, stats, held_out, nothing, 0.0, Findings.without_predictions(stats), everything)
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -18,6 +18,7 @@ from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import Estimate
+from skedastic.noise.findings import with_strengths
 from skedastic.report.content import LabelIssue
 from skedastic.runs.result import Result
 from skedastic.runtime.environment import environment
@@ -46,6 +47,10 @@ def make_result(
     """Gather the result of a fit from what each part of the pipeline gave."""
     strengths = enforced_strengths(trained.method, trained.state, task)
     issues = None if estimated is None else estimated.label_issues
+    needed = GROUP_STATS in method.capabilities.needs
+    findings = None if estimated is None else estimated.findings
+    if findings is not None and strengths is not None and needed:
+        findings = with_strengths(findings, config.method.get("name", method.card.name))
     return Result(
         config=config,
         method=method,
@@ -59,6 +64,7 @@ def make_result(
         density=data.train.density().tolist(),
         true_noise=true_noise(data),
         group_stats=None if estimated is None else estimated.stats,
+        findings=findings,
         strengths=None if strengths is None else strengths.float(),
         label_issues=issues,
         shown_issues=() if issues is None else tuple(_shown(data, issues)),
@@ -66,9 +72,8 @@ def make_result(
         predictions=_predictions(data.test, predicted),
         temperature=_temperature(data, predicted),
         history=trained.history,
-        seconds=trained.seconds
-        + (estimated.seconds if estimated and GROUP_STATS in method.capabilities.needs else 0.0),
-        notes=(*data.source.notes, *data.notes, *trained.notes),
+        seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
+        notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
         environment=environment(),
         trained=trained,
         encoder=data.encoder,

@@ -204,7 +204,7 @@ def _most_telling(groups: Sequence[GroupRow]) -> list[GroupRow]:
 def _describe(group: GroupRow, metric: Metric) -> str:
     lines = [shortened(group.name, LONGEST), f"{thousands(group.train)} training rows"]
     if group.noise:
-        lines.append(f"estimated {metric.noise} {metric.with_span(group.noise)}")
+        lines.append(f"{metric.disagreement} {metric.with_span(group.noise)}")
     if group.strength is not None:
         lines.append(f"strength {strength(group.strength)}")
     return "\n".join(lines)

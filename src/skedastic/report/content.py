@@ -16,11 +16,14 @@ class GroupRow:
     name: str
     train: int  # examples
     test: int
-    noise: Interval | None  # estimated: a rate, or a deviation
-    true_noise: float | None  # the same, known only in simulations
+    noise: Interval | None  # disagreement of held-out predictions: a rate, or a deviation
+    true_noise: float | None  # the share of wrong labels, or a deviation, known only in simulations
     strength: float | None  # λτ_g; the largest of all groups is `--strength`
     score: Mapping[str, Interval]  # accuracy or error by method, on the test set; absent where the group is
     focus: bool
+    withheld: str = ""  # why there is no disagreement
+    wrong: Interval | None = None  # estimated share of wrong labels
+    wrong_withheld: str = ""  # why there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class MethodRow:
     overall: Interval
     focus: Interval | None
     rest: Interval | None
-    worst_group: Interval
+    worst_group: Interval | None
     seconds: float
 
 

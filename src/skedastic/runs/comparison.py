@@ -52,7 +52,7 @@ def _figures(outcome: SeedOutcome) -> dict[str, Any]:
     return {
         "seed": outcome.seed,
         "metrics": {name: metrics.to_dict() for name, metrics in outcome.metrics.items()},
-        "group_stats": outcome.stats,
+        "group_stats": outcome.findings,
         "strengths": outcome.strengths,
         "seconds": outcome.seconds,
         "failed": outcome.failed,

@@ -114,11 +114,12 @@ class ComparisonSummary:
         values: dict[str, dict[str, list[float]]] = {}
         for name in self.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
+            worst = [m.worst_group.value for m in metrics if m.worst_group is not None]
             values[name] = {
                 "overall": [m.value for m in metrics],
                 "focus": [m.mean_of_groups(self.focus) for m in metrics] if self.focus else [],
                 "rest": [m.mean_of_groups(rest) for m in metrics] if rest else [],
-                "worst_group": [m.worst_group.value for m in metrics],
+                "worst_group": worst if len(worst) == len(metrics) else [],
             }
         return values
 

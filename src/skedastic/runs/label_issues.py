@@ -33,6 +33,10 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
         Nothing was estimated, or the source is no longer there.
     """
     issues = summary.label_issues
+    if issues is None and summary.findings is not None:
+        rule = "this run has no label issues, since its estimating models learned nothing"
+        epochs = summary.config.estimate.epochs_of(summary.config.train)
+        raise UserError(f"{rule}; train longer, or take another model", setting="estimate.epochs", value=epochs)
     if issues is None:
         rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
         raise UserError(rule, setting="estimate.kind", value=summary.config.estimate.kind or "none")

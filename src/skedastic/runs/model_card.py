@@ -9,7 +9,8 @@ import json
 import shlex
 from pathlib import Path
 
-from skedastic.evaluation.intervals import Interval
+from skedastic.evaluation.intervals import LEAST_ROWS, Interval
+from skedastic.evaluation.metric import ABSENT
 from skedastic.report.content import GroupRow, Report
 from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import fit_report
@@ -81,12 +82,9 @@ def _tested_on(summary: RunSummary) -> str:
 
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
-    noise = report.metric.noise
-    head = (
-        f"| group | trained on | tested on | {noise}, estimated | strength | {report.metric.name} |\n"
-        + "| --- " * 6
-        + "|"
-    )
+    names = ["group", "trained on", "tested on", report.metric.disagreement]
+    names += ["wrong labels, estimated"] * report.metric.percent + ["strength", report.metric.name]
+    head = f"| {' | '.join(names)} |\n" + "| --- " * len(names) + "|"
     rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
     left = len(report.groups) - MOST_GROUPS
     more = f"\n\n… and {left} more groups, in metrics.json." if left > 0 else ""
@@ -102,11 +100,16 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
         markdown(group.name),
         f"{group.train:,}",
         f"{group.test:,}",
-        "" if group.noise is None else _written(group.noise, report),
+        _found(group.noise, group.withheld, report),
+        *[_found(group.wrong, group.wrong_withheld, report)] * report.metric.percent,
         "" if group.strength is None else f"{group.strength:.3g}",
         "" if score is None else _written(score, report),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _found(interval: Interval | None, why: str, report: Report) -> str:
+    return f"{ABSENT} {why}" * bool(why) if interval is None else _written(interval, report)
 
 
 def _written(interval: Interval, report: Report) -> str:
@@ -138,11 +141,10 @@ def _limits(summary: RunSummary) -> list[str]:
     limits = ["- It knows its test set only: on rows of another kind nothing is known of it."]
     if summary.metrics is None:
         limits = ["- It was never tested."]
-    few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < 30]
+    few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < LEAST_ROWS]
     if few:
-        limits.append(
-            f"- Fewer than 30 training rows: {', '.join(map(markdown, few[:10]))}{' and others' * (len(few) > 10)}."
-        )
+        named = ", ".join(map(markdown, few[:10])) + " and others" * (len(few) > 10)
+        limits.append(f"- Fewer than {LEAST_ROWS} training rows: {named}.")
     if summary.temperature is not None:
         limits.append(
             "- Its probabilities are not calibrated; `--calibrated` divides their logarithms by "

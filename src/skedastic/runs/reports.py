@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import Interval, mean_interval
 from skedastic.evaluation.metric import Metric
 from skedastic.evaluation.metrics import Score
+from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.report.words import strength as in_digits
 from skedastic.runs.comparison_summary import ComparisonSummary
@@ -28,7 +28,6 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     """Return the report of one trained model."""
     name, metrics = str(summary.config.method.get("name", summary.method.card.name)), summary.metrics
     metric = summary.metric
-    noise = _noise(summary.group_stats, metric)
     score = {group: _interval(s) for group, s in metrics.groups.items() if s.n} if metrics else {}
     tested = {group: s.n for group, s in metrics.groups.items()} if metrics else {}
     groups = [
@@ -36,7 +35,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
             name=group,
             train=summary.train_count[i],
             test=tested.get(group, 0),
-            noise=noise.get(group),
+            **_found(summary.findings, i, metric),
             true_noise=_shown_noise(summary.true_noise[i], metric) if summary.true_noise else None,
             strength=None if summary.strengths is None else float(summary.strengths[i]),
             score={name: score[group]} if group in score else {},
@@ -46,14 +45,14 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     ]
     methods = []
     if metrics:
-        worst = metrics.worst_group.name
+        worst = metrics.worst_group
         methods = [
             MethodRow(
                 name=name,
                 overall=_interval(metrics.overall),
                 focus=None,
                 rest=None,
-                worst_group=score[worst],
+                worst_group=None if worst is None else score[worst.name],
                 seconds=summary.seconds,
             )
         ]
@@ -69,7 +68,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         history={name: _curves([summary.history])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
-        notes=[*summary.notes, *group_notes(groups, summary.group_stats), *metric_notes(summary)],
+        notes=[*summary.notes, *group_notes(groups, summary.findings), *metric_notes(summary)],
         environment=summary.environment,
         metric=metric,
     )
@@ -79,7 +78,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     """Return the report of a comparison over seeds."""
     config, methods, outcomes = comparison.config, comparison.methods, comparison.outcomes
     first, table, metric = outcomes[0], comparison.to_dict(), comparison.metric
-    stats = [GroupStats.from_dict(o.stats) for o in outcomes if o.stats is not None]
+    found = [Findings.from_dict(o.findings, o.stats) for o in outcomes if o.findings and o.stats]
     # the strength of the last method that has one is shown
     strengths = next((s for m in reversed(methods) if all(s := [o.strengths[m] for o in outcomes])), [])
     groups = []
@@ -92,7 +91,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
                 name=name,
                 train=round(float(np.mean([o.train_count[i] for o in outcomes]))),
                 test=round(float(np.mean([r.n for r in rows[methods[0]]]))),
-                noise=_mean([metric.of_noise(float(s.noise[i])) for s in stats]) if stats else None,
+                **_over_seeds(found, i, metric),
                 true_noise=float(np.mean([_shown_noise(t, metric) for t in truths])) if truths else None,
                 strength=float(np.mean([s[i] for s in strengths if s is not None])) if strengths else None,
                 score={m: _mean(v) for m, v in score.items() if v},
@@ -110,7 +109,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
                 overall=_of(row["overall"]),
                 focus=_of(row["focus"]) if row["focus"] else None,
                 rest=_of(row["rest"]) if row["rest"] else None,
-                worst_group=_of(row["worst_group"]),
+                worst_group=_of(row["worst_group"]) if row["worst_group"] else None,
                 seconds=row["seconds"],
             )
             for m, row in table["methods"].items()
@@ -133,7 +132,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
             *config.notes,
             *comparison.notes,
             *comparison_notes(comparison),
-            *group_notes(groups, stats[0] if stats else None),
+            *group_notes(groups, found[0] if found else None),
         ],
         environment=table["environment"],
         metric=metric,
@@ -195,12 +194,29 @@ def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[flo
     return {key: values for key, values in curves.items() if values}
 
 
-def _noise(stats: GroupStats | None, metric: Metric) -> dict[str, Interval]:
-    if stats is None:
-        return {}
-    columns = [[metric.of_noise(v) for v in c.tolist()] for c in (stats.noise, stats.noise_low, stats.noise_high)]
-    rows = zip(stats.names, *columns, strict=True)
-    return {name: Interval(mean=mean, low=low, high=high) for name, mean, low, high in rows}
+def _found(findings: Findings | None, g: int, metric: Metric) -> dict[str, Any]:
+    """Return the fields of a `GroupRow` that say what was found of group g, as they are shown."""
+    if findings is None:
+        return {"noise": None}
+    shown = findings.disagreement(g)
+    if shown is not None:
+        mean, low, high = (metric.of_noise(v) for v in (shown.mean, shown.low, shown.high))
+        shown = Interval(mean=mean, low=low, high=high)
+    return {
+        "noise": shown,
+        "withheld": findings.withheld[g],
+        "wrong": findings.wrong[g],
+        "wrong_withheld": findings.wrong_withheld[g],
+    }
+
+
+def _over_seeds(found: Sequence[Findings], g: int, metric: Metric) -> dict[str, Any]:
+    """Return the mean disagreement of group g over the seeds that show it, where these are half of them or more."""
+    shown = [f.disagreement(g) for f in found]
+    values = [metric.of_noise(s.mean) for s in shown if s is not None]
+    if not found or 2 * len(values) < len(found):
+        return {"noise": None, "withheld": next((why for f in found if (why := f.withheld[g])), "")}
+    return {"noise": _mean(values)}
 
 
 def _shown_noise(value: float | None, metric: Metric) -> float | None:

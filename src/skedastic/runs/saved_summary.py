@@ -16,6 +16,7 @@ from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import metrics_from_dict
+from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import RunSummary
@@ -39,8 +40,8 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         Plain values for `state.json`, which `read_summary` needs beside the files.
     """
     (folder / "config.toml").write_text(to_toml(summary.config), "utf-8")
-    stats, issues = summary.group_stats, summary.label_issues
-    write_json(folder / "group_stats.json", None if stats is None else stats.to_dict())
+    stats, findings, issues = summary.group_stats, summary.findings, summary.label_issues
+    write_json(folder / "group_stats.json", None if findings is None else findings.to_dict())
     write_json(folder / "metrics.json", None if summary.metrics is None else summary.metrics.to_dict())
     write_lines(folder / "history.jsonl", summary.history)
     _write_frame(folder / "predictions.parquet", summary.predictions)
@@ -55,6 +56,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "train_count": summary.train_count,
         "class_count": summary.class_count,
         "density": summary.density,
+        "group_stats": None if stats is None else stats.to_dict(),
         "true_noise": summary.true_noise,
         "strengths": None if summary.strengths is None else summary.strengths.tolist(),
         "temperature": summary.temperature,
@@ -93,7 +95,9 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         A file is damaged, or is not there.
     """
     config = _config(folder)
-    stats, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
+    found, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
+    stats = state.get("group_stats", found)  # older runs have one file of both
+    findings = None if found is None else _findings(found, stats)
     predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
     strengths = state["strengths"]
     return RunSummary(
@@ -108,9 +112,10 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         class_count=state["class_count"],
         density=state["density"],
         true_noise=state["true_noise"],
-        group_stats=None if stats is None else _group_stats(stats),
+        group_stats=None if stats is None else GroupStats.from_dict(stats),
+        findings=findings,
         strengths=None if strengths is None else torch.tensor(strengths),
-        label_issues=None if stats is None else issues,
+        label_issues=None if findings is None or not findings.learned else issues,
         shown_issues=tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
         metrics=None if metrics is None else metrics_from_dict(metrics),
         predictions=predictions,
@@ -130,9 +135,9 @@ def _config(folder: Path) -> Config:
         raise error.of(path.name) if error.setting == str(path) else error.at(path.name) from None
 
 
-def _group_stats(stats: dict[str, Any]) -> GroupStats:
+def _findings(found: dict[str, Any], stats: dict[str, Any]) -> Findings:
     try:
-        return GroupStats.from_dict(stats)
+        return Findings.from_dict(found, stats)
     except UserError as error:
         raise error.at("group_stats.json") from None
 

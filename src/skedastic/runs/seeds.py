@@ -36,6 +36,8 @@ class SeedOutcome:
         Noise of each group, [G], as in `RunSummary`; None where the truth is not known.
     stats : dict or None
         Estimated noise and density, as of `GroupStats.to_dict`; None where nothing was estimated.
+    findings : dict or None
+        The figures of the estimate that may be shown, as of `Findings.to_dict`; None where nothing was estimated.
     metrics : dict
         Metrics of the test set.
     strengths : dict
@@ -60,6 +62,7 @@ class SeedOutcome:
     train_count: list[int]
     true_noise: list[float | None] | None
     stats: dict[str, Any] | None
+    findings: dict[str, Any] | None
     metrics: dict[str, AnyMetrics]
     strengths: dict[str, list[float] | None]
     history: dict[str, list[dict[str, Any]]]
@@ -89,6 +92,7 @@ class SeedOutcome:
             train_count=first.train_count,
             true_noise=first.true_noise,
             stats=first.group_stats.to_dict() if first.group_stats else None,
+            findings=first.findings.to_dict() if first.findings else None,
             metrics={name: r.metrics for name, r in runs.items() if r.metrics is not None},
             strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in runs.items()},
             history={name: r.history for name, r in runs.items()},

@@ -8,38 +8,74 @@ from typing import Any
 import numpy as np
 
 from skedastic.core.strengths import GroupStats
-from skedastic.evaluation.intervals import paired
+from skedastic.evaluation.intervals import LEAST_ROWS, paired
+from skedastic.evaluation.metrics import AnyMetrics
+from skedastic.noise.findings import Findings
+from skedastic.noise.wrong_labels import MEANING
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
 
-FEW = 30  # counted examples below which a group's estimate gets a note
+FEW_NAMES = 3  # that a headline names
 
 
 def fit_sentence(summary: RunSummary) -> str:
     """Return the outcome of a fit in one sentence."""
     parts = []
     if summary.metrics:
-        value, n, worst = summary.metrics.value, summary.metrics.overall.n, summary.metrics.worst_group
-        if summary.metric.percent:
-            all_rows = f"{value:.1%} of the {n} test rows are right"
-            worst_group = f"is at {worst.value:.1%}"
-        else:
-            all_rows = f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
-            worst_group = f"has {summary.metric.text(worst.value)}"
-        parts.append(f"{all_rows}; the worst group, {worst.name}, {worst_group}")
-    if summary.group_stats is not None:
-        g = int(summary.group_stats.noise.argmax())
-        noise = float(summary.group_stats.noise[g])
-        words = (
-            f"an estimated {noise:.0%} of its labels wrong"
+        value, n = summary.metrics.value, summary.metrics.overall.n
+        parts.append(
+            f"{value:.1%} of the {n} test rows are right"
             if summary.metric.percent
-            else f"an estimated deviation of {summary.metric.text(noise**0.5)}"
+            else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )
-        parts.append(f"the noisiest group, {summary.groups[g]}, has {words}")
+        parts.append(_worst_group(summary.metrics))
+    if summary.findings is not None:
+        parts.append(_most_disagreement(summary, summary.findings))
+    parts = [part for part in parts if part]
     sentence = "; ".join(parts) or f"trained on {sum(summary.train_count)} rows; there is no test set"
     return sentence[0].upper() + sentence[1:] + "."
+
+
+def _worst_group(metrics: AnyMetrics) -> str:
+    """Return the worst group of those with enough test rows, and the groups with too few."""
+    worst = metrics.worst_group
+    few = [name for name, score in metrics.groups.items() if 0 < score.n < LEAST_ROWS]
+    if worst is None:
+        return f"no group has {LEAST_ROWS} test rows, so none is called the worst"
+    value = f"is at {worst.value:.1%}" if metrics.metric.percent else f"has {metrics.metric.text(worst.value)}"
+    return f"the worst group, {worst.name}, {value}{_without(few, 'test rows')}"
+
+
+def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
+    """Return the group whose targets are disagreed with most, and what is known of how many of these are wrong."""
+    if not findings.learned:
+        return f"the estimating models learned nothing, so nothing is said of the {summary.target.noun}"
+    g = findings.largest
+    if g is None:
+        return ""
+    shown = findings.disagreement(g)
+    assert shown is not None, "the largest is one that is shown"
+    name, beside = findings.names[g], _without(findings.few, "counted rows")
+    if not summary.metric.percent:
+        value = summary.metric.text(summary.metric.of_noise(shown.mean))
+        return f"held-out predictions are farthest from the targets of {name}, by a deviation of {value}{beside}"
+    if summary.config.estimate.kind == "annotators":
+        return f"annotators disagree most with the labels of {name}, with {shown.mean:.0%} of their votes{beside}"
+    wrong, reason = findings.wrong[g], findings.wrong_withheld[g]
+    known = (
+        f"how many of these are wrong is not known: {MEANING.get(reason, reason)}"
+        if wrong is None
+        else f"of all its labels an estimated {wrong.low:.0%} to {wrong.high:.0%} are wrong"
+    )
+    most = f"held-out predictions disagree most with the labels of {name}, with {shown.mean:.0%} of them"
+    return f"{most} ({known}){beside}"
+
+
+def _without(few: Sequence[str], rows: str) -> str:
+    """Return the groups that are no headline, with the reason, in brackets; nothing where there are none."""
+    return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:
@@ -93,24 +129,26 @@ def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str
     return f"{words}{_details(comparison, difference, own, metric.text(other))}. Lower is better."
 
 
-def group_notes(groups: Sequence[GroupRow], stats: GroupStats | None) -> list[str]:
-    """Return notes on the groups of which little is known, and on the meaning of the estimated noise."""
+def group_notes(groups: Sequence[GroupRow], findings: Findings | None) -> list[str]:
+    """Return notes on the groups of which little is known, and on the meaning of the disagreement."""
     notes = []
     absent = [g.name for g in groups if g.test == 0]
     if absent and len(absent) < len(groups):
         notes.append(f"Not in the test set, so without a figure: {_some(absent)}.")
-    if stats is not None:
-        few = [n for n, h in zip(stats.names, stats.counted.tolist(), strict=True) if h < FEW]
-        if few:
-            notes.append(f"Fewer than {FEW} held-out examples counted, so the noise is uncertain: {_some(few)}.")
-        notes += unlearned(stats)
+    if findings is not None and findings.learned:
+        if findings.few:
+            few = _some(findings.few)
+            notes.append(f"Fewer than {LEAST_ROWS} held-out examples counted, so no headline: {few}.")
+        notes += unlearned(findings.stats)
         notes.append(
-            "The estimated noise is the deviation of held-out targets from their predictions: it counts the model's "
-            "own error too. Where bins of the target are the groups, it also counts that a target is in an outer bin "
-            "because of its noise."
-            if stats.measure == "variance"
-            else "The estimated noise is the share of confident held-out predictions that disagree with the label: it "
-            "counts the model's own errors too, and is too high where groups are rare."
+            "The deviation is that of held-out targets from their predictions: it counts the model's own error too. "
+            "Where bins of the target are the groups, it also counts that a target is in an outer bin because of its "
+            "noise."
+            if findings.stats.measure == "variance"
+            else "The disagreement is the share of confident held-out predictions that differ from the label: it "
+            "counts the model's own errors too, and is too high where groups are rare. How many labels are wrong is "
+            "said only where it can be told: not of few rows, not where the disagreement rises as the model gets less "
+            "sure (its own errors), and not where the interval is wider than 30 points."
         )
     return notes
 
@@ -123,8 +161,8 @@ def unlearned(stats: GroupStats) -> list[str]:
     if wrong <= 0.5:
         return []
     return [
-        f"The predictions of {wrong:.0%} of the held-out rows disagree with the label: the estimated noise is as much "
-        "the model's own error as the labels'. Train longer, with more rows or another model, before you trust it."
+        f"The predictions of {wrong:.0%} of the held-out rows disagree with the label: that is as much the model's "
+        "own error as the labels'. Train longer, with more rows or another model, before you trust it."
     ]
 
 

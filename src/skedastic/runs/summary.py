@@ -14,6 +14,7 @@ from skedastic.data import Grouping, Roles, Schema, Target
 from skedastic.evaluation.metric import Metric, metric_of
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.methods.bases.method import Method
+from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.settings.config import Config
 
@@ -48,11 +49,14 @@ class RunSummary:
         Share of wrong labels of each group, [G] in [0, 1]; for regression, mean squared difference between the target
         and the true target. For evaluation only. None where the truth is not known, of the whole or of a group.
     group_stats : GroupStats or None
-        Estimated noise and density of each group; None where nothing was estimated.
+        Estimated noise and density of each group, of which strengths are made; None where nothing was estimated.
+    findings : Findings or None
+        The figures of the estimate that may be shown, and why others are not; None where nothing was estimated.
     strengths : Tensor or None
         Enforced strength λτ_g of each group, [G], float32, at least 0; None for methods without.
     label_issues : DataFrame or None
-        Held-out training examples, the label that is most probably wrong first; None where nothing was estimated.
+        Held-out training examples, the label that is most probably wrong first; None where nothing was estimated, or
+        nothing was learned.
     shown_issues : tuple of LabelIssue
         The first label issues as the report shows them, with their pictures or cells.
     metrics : ClassificationMetrics, RegressionMetrics or None
@@ -83,6 +87,7 @@ class RunSummary:
     density: list[float]
     true_noise: list[float | None] | None
     group_stats: GroupStats | None
+    findings: Findings | None
     strengths: Tensor | None
     label_issues: pd.DataFrame | None
     shown_issues: tuple[LabelIssue, ...] = field(repr=False)
@@ -116,5 +121,5 @@ class RunSummary:
 
     @property
     def issue_count(self) -> int:
-        """The number of labels that are called an issue; 0 where nothing was estimated."""
+        """The number of labels that are called an issue; 0 where there are no label issues."""
         return 0 if self.label_issues is None else int(self.label_issues["is_issue"].sum())
