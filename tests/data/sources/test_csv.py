@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skedastic.data import open_source, open_table
-from skedastic.data.sources import csv_dialect, csv_tables
+from skedastic.data.sources import csv_dialect, csv_rows, csv_tables
 from skedastic.data.sources.csv_dialect import read_dialect
 from skedastic.data.sources.csv_rows import rows, whole_rows
 from skedastic.data.sources.files import read_files
@@ -89,7 +89,7 @@ def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path) -> None:
 
 def test_columns_without_a_name_are_told_apart_from_empty_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,,b,,\n" + "1,,2,,\n" * 2000 + "3,,4,,late\n"
-    for large in (csv_tables.BLOCK, 0):
+    for large in (csv_rows.BLOCK, 0):
         monkeypatch.setattr("skedastic.data.sources.gathered.LARGE", large)
         table = open_table(write(tmp_path, text))
         assert table.names == ("a", "b")
@@ -137,10 +137,10 @@ def test_a_line_is_the_line_of_the_file_where_the_cell_begins(eol: str, encoding
     table = open_table(write(tmp_path, text, encoding=encoding))
     assert table.lines is not None
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    for cell in range(number):
-        row, name = cell // 3, table.names[cell % 3]
-        assert table.read(name)[row].startswith(f"<{cell}é>")
-        assert table.lines(name, 0, row) == plain.count("\n", 0, plain.index(f"<{cell}é>")) + 1
+    for n in range(number):
+        row, name = n // 3, table.names[n % 3]
+        assert table.read(name)[row].startswith(f"<{n}é>")
+        assert table.lines(name, 0, row) == plain.count("\n", 0, plain.index(f"<{n}é>")) + 1
 
 
 def test_errors_name_the_line_in_the_file_of_several(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_faults_are_found_wherever_they_are(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_row_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, f'x,y\n1,2\n"{"a b " * (csv_tables.BLOCK // 2)}",1\n')
+    path = write(tmp_path, f'x,y\n1,2\n"{"a b " * (csv_rows.BLOCK // 2)}",1\n')
     with refused(f"{path}, line 3", rule="longer than 16 MiB"):
         open_table(path)
 

@@ -63,7 +63,7 @@ def rows(path: Path, dialect: Dialect) -> Iterator[Row]:
             for _ in range(dialect.skipped):
                 file.readline()
             lines, line = _Lines(file), dialect.skipped + 1
-            for cells in dialect.reader(lines):
+            for cells in dialect.records(lines):
                 if not dialect.is_blank("".join(lines.taken), len(cells)):
                     yield Row(line, cells, lines.taken, lines.ended)
                 line += len(lines.taken)
