@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +24,7 @@ from skedastic.data.sources.gathered import check_same, rows_of_files
 from skedastic.data.sources.headers import HIDDEN, named_twice
 from skedastic.data.sources.json_tables import read_json
 from skedastic.data.sources.names import check_file, no_rows, readable, shown_name
-from skedastic.data.tables.readers import ArrowFileReader, ColumnReader, ParquetReader, arrow_reader
+from skedastic.data.tables.readers import ArrowFileReader, ColumnReader, ParquetReader, RenamedReader, arrow_reader
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
@@ -66,9 +65,9 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     images = [n for n in schemas[0].names if _holds_images(schemas[0].field(n), declared.get(n, {}))]
     return Table(
         name,
-        _Shown(ParquetReader(tuple(files))),
+        _shown(ParquetReader(tuple(files))),
         label_names=class_labels(declared),
-        images={n: partial(parquet_bytes, paths, n) for n in images},
+        images={n.strip(): partial(parquet_bytes, paths, n) for n in images},
         files=rows_of_files(paths, [f.metadata.num_rows for f in files]),
     )
 
@@ -83,36 +82,19 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
     _check_columns(schemas, paths)
     with arrow_readable(paths[0]):
         schema = pa.unify_schemas(schemas, promote_options="permissive")
-    reader = _Shown(ArrowFileReader(paths, schema, rows))
+    reader = _shown(ArrowFileReader(paths, schema, rows))
     names = class_labels(hugging_face(schemas[0]))
     return Table(name, reader, label_names=names, files=rows_of_files(paths, rows))
 
 
-class _Shown:
-    """A reader of the columns but for the index that pandas saved."""
-
-    def __init__(self, reader: ColumnReader) -> None:
-        self.reader = reader
-        self.names = tuple(n for n in reader.names if not HIDDEN.fullmatch(n))
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def read(self, name: str) -> pd.Series:
-        return self.reader.read(name)
-
-    def type(self, name: str) -> pa.DataType:
-        return self.reader.type(name)
-
-    def arrow(self, name: str) -> pa.ChunkedArray:
-        return self.reader.arrow(name)
-
-    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
-        return self.reader.batches(names, size)
+def _shown(reader: ColumnReader) -> ColumnReader:
+    """Return a reader of the columns that have a name, but for the index that pandas saved."""
+    names = {n.strip(): n for n in reader.names if n.strip() and not HIDDEN.fullmatch(n)}
+    return RenamedReader(reader, names)
 
 
 def _check_columns(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> None:
-    twice = [n for n, count in Counter(schemas[0].names).items() if count > 1]
+    twice = [n for n, count in Counter(map(str.strip, schemas[0].names)).items() if n and count > 1]
     if twice:
         raise named_twice(str(paths[0]), twice[0])
     for schema, path in zip(schemas[1:], paths[1:], strict=True):
@@ -130,7 +112,7 @@ def hugging_face(schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 def class_labels(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """Return the names that the integers of each ClassLabel column stand for."""
-    return {name: tuple(f["names"]) for name, f in declared.items() if f.get("_type") == "ClassLabel"}
+    return {name.strip(): tuple(f["names"]) for name, f in declared.items() if f.get("_type") == "ClassLabel"}
 
 
 def _holds_images(column: pa.Field, feature: Mapping[str, Any]) -> bool:

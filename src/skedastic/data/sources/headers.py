@@ -24,7 +24,7 @@ def column_names(path: Path) -> list[str] | None:
     """
     read = _HEADERS.get(path.suffix.lower())
     names = None if read is None else read(path)
-    return None if names is None else [name for name in names if name and not HIDDEN.fullmatch(name)]
+    return None if names is None else [n for n in map(str.strip, names) if n and not HIDDEN.fullmatch(n)]
 
 
 def named_twice(file: str, column: str) -> UserError:

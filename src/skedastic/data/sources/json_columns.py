@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from skedastic.data.sources.headers import named_twice
 from skedastic.data.tables.columns import leave_out
 from skedastic.data.tables.values import canonical, encodable
 from skedastic.errors import UserError
@@ -112,6 +113,7 @@ class JsonColumns:
 
     def __init__(self) -> None:
         self.columns: dict[str, JsonColumn] = {}
+        self.keys: dict[str, str] = {}  # of each column, as the file writes it
 
     def take(self, keys: Iterable[str], rows: Sequence[dict[str, Any]], place: Place) -> pa.Table:
         """Return a block of rows as a table, and remember what its columns hold.
@@ -127,18 +129,21 @@ class JsonColumns:
         """
         arrays = {}
         for key in keys:
-            column = self.columns.setdefault(key, JsonColumn())
-            arrays[encodable(key)] = column.take([row.get(key) for row in rows], place)
+            name = encodable(key).strip()
+            if self.keys.setdefault(name, key) != key:
+                raise named_twice(place(0).partition(",")[0], name)
+            column = self.columns.setdefault(name, JsonColumn())
+            arrays[name] = column.take([row.get(key) for row in rows], place)
         return pa.table(arrays or {"": pa.nulls(len(rows))})
 
     @property
     def schema(self) -> pa.Schema:
         """The type of each column, as all rows tell."""
-        return pa.schema([(encodable(n), column.final_type()) for n, column in self.columns.items()])
+        return pa.schema([(name, column.final_type()) for name, column in self.columns.items()])
 
     def faults(self) -> dict[str, UserError]:
         """Return the error about each column that can't be read."""
-        return {encodable(n): _fault(n, *c.fault) for n, c in self.columns.items() if c.fault is not None}
+        return {n: _fault(n, *c.fault) for n, c in self.columns.items() if c.fault is not None}
 
 
 def _fault(name: str, row: str, why: str) -> UserError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,7 +94,7 @@ class FrameReader:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns."""
-        return tuple(map(str, self.frame.columns))
+        return tuple(str(column).strip() for column in self.frame.columns)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -230,8 +230,52 @@ def frame_reader(frame: Any) -> ColumnReader:
     """
     if isinstance(frame, pd.DataFrame):
         return FrameReader(frame)
-    is_arrow = isinstance(frame, pa.Table) or hasattr(frame, "__arrow_c_stream__")
-    return ArrowReader(pa.table(frame)) if is_arrow else FrameReader(frame.to_pandas())
+    if not isinstance(frame, pa.Table) and not hasattr(frame, "__arrow_c_stream__"):
+        return FrameReader(frame.to_pandas())
+    table = pa.table(frame)
+    return ArrowReader(table.rename_columns([name.strip() for name in table.column_names]))
+
+
+@dataclass(frozen=True, eq=False)
+class RenamedReader:
+    """Some columns of a reader, under other names.
+
+    Parameters
+    ----------
+    reader : ColumnReader
+        The reader.
+    own : mapping of str to str
+        The reader's name of each column.
+    """
+
+    reader: ColumnReader
+    own: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(self.own)
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def read(self, name: str) -> pd.Series:
+        """Return a column [n]."""
+        return self.reader.read(self.own[name])
+
+    def type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a column."""
+        return self.reader.type(self.own[name])
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return a column [n] as it is."""
+        return self.reader.arrow(self.own[name])
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
+        """Yield the rows, `size` at a time."""
+        own = {name: self.own[name] for name in names}
+        for part in self.reader.batches(list(own.values()), size):
+            yield RenamedReader(part, own)
 
 
 @contextmanager

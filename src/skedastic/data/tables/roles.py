@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ class Roles(ColumnSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for role in fields(self):
+            said = getattr(self, role.name) if role.init else None
+            if isinstance(said, (str, tuple)):  # names have no spaces around them
+                bare = said.strip() if isinstance(said, str) else tuple(map(str.strip, said))
+                object.__setattr__(self, role.name, bare)
         given: dict[str, ColumnKind] = {}
         kinds: dict[str, ColumnKind] = {"text": "text", "numeric": "number", "categorical": "category"}
         for setting, kind in kinds.items():
