@@ -27,12 +27,13 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
-    console.notes(meaning_note(source))
     from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
 
     result = load(run)
-    show_evaluation(result, evaluate_source(result, source, calibrated), as_json)
+    metrics = evaluate_source(result, source, calibrated)
+    console.notes(meaning_note(source))
+    show_evaluation(result, metrics, as_json)
 
 
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:

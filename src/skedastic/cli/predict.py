@@ -26,11 +26,11 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     check_run(run, STATE, MODEL)
     early.check_columns(source, [("column to keep", keep)])
     check_new_table(Path(out), force)
-    console.notes(meaning_note(source))
     from skedastic.runs.load import load
     from skedastic.runs.predict import predict_source
 
     result = load(run)
     with console.progress() as progress:
         rows = predict_source(result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress)
+    console.notes(meaning_note(source))
     console.say(f"{rows:,} rows predicted: {out}")
