@@ -230,7 +230,7 @@ def chance(seed=0):
 def given_up(**settings):
     x, y = chance()
     training = TrainingConfig(epochs=6, batch_size=16, lr=1e-4, device="cpu")
-    return sk.fit(x, y, train=training, model={"name": "mlp", "width": 16}, **settings)
+    return sk.fit(x, y, test=None, train=training, model={"name": "mlp", "width": 16}, **settings)
 
 
 def test_a_run_that_gave_up_says_so_and_is_read_back(tmp_path: Path) -> None:
@@ -339,7 +339,9 @@ def test_the_report_gives_the_strength_and_the_reason() -> None:
     y = np.arange(300) % 3
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
     training = replace(TRAINING, epochs=20, lr=0.1)
-    result = sk.fit(x, y, method="har-auto", noise="uniform:0.4", train=training, model={"name": "mlp", "width": 16})
+    result = sk.fit(
+        x, y, test=None, method="har-auto", noise="uniform:0.4", train=training, model={"name": "mlp", "width": 16}
+    )
     last = [row["strength"] for row in result.history if row["stage"] == result.history[-1]["stage"]]
     assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]
     spent = len(result.history) - 20  # a network of 16 units is slow

@@ -50,7 +50,7 @@ def test_the_content_of_compare_json(comparison, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "both").iterdir()} == set(COMPARISON_FILES)
     value = json.loads((tmp_path / "both" / "compare.json").read_text())
     assert set(value) == {"source", "seeds", "focus", "methods", "paired", "failed", "environment", "metric"}
-    assert value["source"] == "digits"
+    assert value["source"] == "sklearn:digits"
     assert value["seeds"] == [0, 1]
     assert value["focus"] == ["1", "8"]
     assert list(value["methods"]) == ["erm", "unif", "har"]

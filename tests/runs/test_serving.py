@@ -60,7 +60,7 @@ def run(folder: Path, *command: str, status: int = 0) -> str:
 def test_predictions_in_a_new_process_are_equal_to_the_bit(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     result = load("run")
-    p = result.predict_proba(frame(1, 40))
+    p = result.predict_proba(frame(1, 40)).to_numpy()
     run(here, "predict", "run", "new.csv", "--out", "p.parquet", "--force")
     from_csv = pd.read_parquet("p.parquet")
     run(here, "predict", "run", "new.parquet", "--out", "q.parquet", "--keep", "id", "--force")

@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     rows = str(path / "data.csv")
     sk.fit(rows, test=0.2, **settings).save(path / "run")
-    sk.fit(rows, method="erm", estimate=sk.Estimation(kind="none"), **settings).save(path / "plain")
+    sk.fit(rows, method="erm", test=None, estimate=sk.Estimation(kind="none"), **settings).save(path / "plain")
     return path
 
 

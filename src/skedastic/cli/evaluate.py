@@ -27,12 +27,12 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
-    console.notes(meaning_note(source))
     from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
 
     result = load(run)
     metrics = evaluate_source(result, source, calibrated, say=lambda note: console.notes((note,)))
+    console.notes(meaning_note(source))
     show_evaluation(result, metrics, as_json)
 
 

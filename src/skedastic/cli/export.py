@@ -25,10 +25,11 @@ def export(run: str, form: str, out: str | None, rows: str | None, force: bool) 
     check_choice("--format", form, EXPORTED)
     if rows is not None:
         early.check_source(rows)
-        console.notes(meaning_note(rows))
     file = Path(run) / EXPORTED[form] if out is None else Path(out)
     check_new_file(file, force)
     from skedastic.runs.export import export_run
     from skedastic.runs.load import load
 
-    console.say(export_run(load(run), form, file, rows, force))
+    said = export_run(load(run), form, file, rows, force)
+    console.notes(() if rows is None else meaning_note(rows))
+    console.say(said)

@@ -75,7 +75,7 @@ TRAINING_OPTIONS = [
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
 ]
 OUT_OPTIONS = [
-    click.option("--out", metavar="DIR", help="Folder to write."),
+    click.option("--out", metavar="DIR", help="Folder to write (default: one in runs, numbered where it is there)."),
     click.option("--force", is_flag=True, help="Replace the folder if it is one that skedastic wrote."),
 ]
 RUN = click.argument("run")

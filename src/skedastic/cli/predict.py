@@ -26,7 +26,6 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     check_run(run, STATE, MODEL)
     early.check_columns(source, [("column to keep", keep)])
     check_new_table(Path(out), force)
-    console.notes(meaning_note(source))
     from skedastic.runs.load import load
     from skedastic.runs.predict import predict_source
 
@@ -36,5 +35,5 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
         rows = predict_source(
             result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress, say=notes.append
         )
-    console.notes(notes)
+    console.notes((*meaning_note(source), *notes))
     console.say(f"{rows:,} rows predicted: {out}")

@@ -16,7 +16,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.pipeline.prepare import Data, open_data, with_exact_names
 from skedastic.pipeline.steps import fit_data
-from skedastic.runs.own_index import own_index
+from skedastic.runs.own_index import entries_of, own_index, with_own_index
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import DataApart, FromPython, HoldOut
@@ -203,7 +203,17 @@ def fit(
     result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints)
     index = own_index(source, y)
     of_test = own_index(*test[:2]) if isinstance(test, tuple) else None
-    return result.with_index(index, index if data.test_source is None else of_test)
+    return _with_index(result, index, index if data.test_source is None else of_test)
+
+
+def _with_index(result: Result, train: pd.Index[Any] | None, test: pd.Index[Any] | None) -> Result:
+    """Return a result whose label issues and predictions have the entries of the user's index, where there is one."""
+    shown = result.shown_issues
+    if train is not None:
+        shown = tuple(s if s.image else replace(s, row={**entries_of(train, s.index, s.row), **s.row}) for s in shown)
+    issues = None if result.label_issues is None else with_own_index(result.label_issues, train)
+    predictions = with_own_index(result.predictions, test)
+    return replace(result, label_issues=issues, shown_issues=shown, predictions=predictions)
 
 
 def _held_out_note(config: Config, data: Data) -> tuple[str, ...]:

@@ -93,12 +93,12 @@ def open_data(
 
 def with_exact_names(config: Config) -> Config:
     """Return a configuration whose sources are named so that it means the same wherever it is run again."""
-    apart = {
-        name: FromSource(exact_name(given.name))
-        for name in ("test", "reference")
-        if isinstance(given := getattr(config, name), FromSource)
-    }
-    return replace(config, source=None if config.source is None else exact_name(config.source), **apart)
+    source = None if config.source is None else exact_name(config.source)
+    return replace(config, source=source, test=_exact(config.test), reference=_exact(config.reference))
+
+
+def _exact(apart: DataApart) -> DataApart:
+    return FromSource(exact_name(apart.name)) if isinstance(apart, FromSource) else apart
 
 
 def _named(config: Config) -> list[str]:

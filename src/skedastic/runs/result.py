@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
 from skedastic.runs.folder import CHECKPOINTS, FORMAT, written
 from skedastic.runs.model_card import model_card
-from skedastic.runs.own_index import entries_of, like_input, with_own_index
+from skedastic.runs.own_index import like_input
 from skedastic.runs.reports import fit_report
 from skedastic.runs.saved_network import copy_checkpoints, write_network
 from skedastic.runs.saved_summary import facts, write_json, write_summary
@@ -110,23 +110,6 @@ class Result(RunSummary):
         predicted = self.trained.predict(self.encoder.for_prediction(X))
         given: np.ndarray | pd.Series = like_input(self.target.values(self.target.best(predicted)), X)
         return given
-
-    def with_index(self, train: pd.Index[Any] | None, test: pd.Index[Any] | None) -> Result:
-        """Return the same result, whose label issues and predictions have the entries of the user's index.
-
-        Parameters
-        ----------
-        train, test : Index or None
-            The index of the rows that were trained on, and of those that were tested on; None where it only counts.
-        """
-        shown = self.shown_issues
-        if train is not None:
-            shown = tuple(
-                s if s.image else replace(s, row={**entries_of(train, s.index, s.row), **s.row}) for s in shown
-            )
-        issues = None if self.label_issues is None else with_own_index(self.label_issues, train)
-        predictions = with_own_index(self.predictions, test)
-        return replace(self, label_issues=issues, shown_issues=shown, predictions=predictions)
 
     def save(self, folder: str | Path, *, force: bool = False, checkpoints: str | Path | None = None) -> None:
         """Write a run folder, all or nothing.

@@ -240,7 +240,7 @@ def test_ratings_have_a_mean_and_a_measured_noise() -> None:
     np.testing.assert_allclose(source.annotations.disagreement(source.y), expected)
     result = sk.fit(
         frame().drop(columns="label").assign(said=ratings), annotators=["said"], groups="ward",
-        estimate=sk.Estimation(kind="annotators"), **QUICK,
+        estimate=sk.Estimation(kind="annotators"), test=None, **QUICK,
     )  # fmt: skip
     ward = frame()["ward"].to_numpy()
     np.testing.assert_allclose(result.group_stats.noise, [np.mean(np.array(expected)[ward == w]) for w in "ns"])
