@@ -9,8 +9,15 @@ import torch
 from skedastic.data import Classes, Dataset, Grouping, Numbers
 from skedastic.evaluation.classification import evaluate_classification
 from skedastic.evaluation.evaluate import evaluate
+from skedastic.evaluation.intervals import LEAST_ROWS, wilson
 from skedastic.evaluation.metric import ACCURACY, ERROR, metric_of
-from skedastic.evaluation.metrics import ClassificationMetrics, RegressionMetrics, metrics_from_dict
+from skedastic.evaluation.metrics import (
+    Accuracy,
+    ClassificationMetrics,
+    RegressionMetrics,
+    WorstGroup,
+    metrics_from_dict,
+)
 from skedastic.evaluation.regression import evaluate_regression
 
 GROUP = torch.tensor([0, 1, 1, 0])
@@ -49,13 +56,30 @@ def test_metrics_json_has_the_keys_that_it_always_had() -> None:
     assert list(written) == ["overall", "balanced_accuracy", "worst_group", "groups", "many", "medium", "few", "ece"]
     assert list(written["overall"]) == ["n", "accuracy", "low", "high", "correct"]
     assert list(written["groups"][0]) == ["name", "n", "accuracy", "low", "high"]
-    assert written["worst_group"] == {"name": "y", "accuracy": 0.5}
+    assert written["worst_group"] is None  # of two rows
+    assert ClassificationMetrics.from_dict(written) == of_classes()
     written = of_numbers().to_dict()
     assert list(written) == ["overall", "worst_group", "groups", "many", "medium", "few"]
     errors = ["n", "rmse", "low", "high", "mae", "mae_low", "mae_high"]
     assert list(written["overall"]) == [*errors, "r2"]
     assert list(written["groups"][0]) == ["name", *errors]
-    assert written["worst_group"] == {"name": "y", "rmse": 1.0}
+    assert written["worst_group"] is None
+
+
+def scores(*rows: tuple[str, int, float]) -> dict[str, Accuracy]:
+    return {name: Accuracy(n=n, accuracy=value, low=None, high=None) for name, n, value in rows}
+
+
+def test_the_worst_group_is_one_of_thirty_rows_or_more() -> None:
+    groups = scores(("tiny", 29, 0.1), ("a", 30, 0.6), ("b", 200, 0.5), ("absent", 0, 0.0), ("c", 30, 0.5))
+    assert WorstGroup.of(groups, ACCURACY) == WorstGroup(name="b", value=0.5)
+    assert WorstGroup.of(groups, ERROR) == WorstGroup(name="a", value=0.6)
+    assert WorstGroup.of(scores(("tiny", 29, 0.1)), ACCURACY) is None
+
+
+def test_thirty_rows_are_enough_for_an_interval_of_17_points() -> None:
+    low, high = wilson([LEAST_ROWS / 2], [LEAST_ROWS])
+    assert (high - low)[0] / 2 == pytest.approx(0.17, abs=0.005)
 
 
 @pytest.mark.parametrize("metrics", [of_classes(), of_numbers()])

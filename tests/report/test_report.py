@@ -82,7 +82,7 @@ def test_the_figures_given_appear() -> None:
         "9.2 s",
         "rare focus 39 60 37.7 % 27.7–47.7 40.0 % 0.0256",
         "1,234",
-        "1,112 training labels look wrong",
+        "disagrees with 1,112 training labels",
         "1 of the 1 shown are indeed wrong",
         "8 → 1",
         "quality 0.03",
@@ -103,9 +103,9 @@ def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
         "−36.7 −49.1 to −24.3",
         "Below zero, the first method has the smaller error",
         "326 to 646 100 60 256.7 237–277 250.0 0.0100",
-        "Estimated noise σ",
+        "Deviation",
         "Targets to check",
-        "1,112 training targets look wrong",
+        "disagrees with 1,112 training targets",
         "12,345 326.0 330.1",
     ):
         assert given in page.text, given
@@ -122,7 +122,7 @@ def test_the_most_regularized_group_comes_first() -> None:
     table = text[text.index("All groups.") :]
     assert table.index("rare") < table.index("common")
     assert "how strongly a group was regularized" in text
-    assert "noisiest groups come first" in Page(render(replace(FULL, groups=[group("a", strength=None)]))).text
+    assert "disagree with most come first" in Page(render(replace(FULL, groups=[group("a", strength=None)]))).text
 
 
 def test_names_are_shown_and_never_obeyed() -> None:

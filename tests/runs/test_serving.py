@@ -35,7 +35,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         "fit", "data.csv", "--target", "label", "--ignore", "id", "--groups", "ward", "--epochs", "2", "--out", "run",
         "--set", "model.width=8", "--set", "model.embedding=8",
-        "--set", "train.lr=0.01", "--set", "train.optimizer=adam",
+        "--set", "train.lr=0.01", "--set", "train.optimizer=adam", "--set", "estimate.epochs=10",
     ]  # fmt: skip
     run(folder, *command)
     return folder
@@ -210,8 +210,9 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         predict_source(load("real"), "real.csv", "q.csv", calibrated=True)
     sk.fit("digits", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("digits-run")
     assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
-    np.savez("rows.npz", X=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
-    sk.fit("rows.npz", target="y", test=0.2, train=sk.TrainingConfig(epochs=1)).save("rows")
+    rows = rng.normal(size=(60, 3))
+    np.savez("rows.npz", X=rows, y=(rows[:, 0] > 0).astype(int))
+    sk.fit("rows.npz", target="y", test=0.2, train=sk.TrainingConfig(epochs=8, batch_size=16, lr=0.1)).save("rows")
     assert list(issues_with_rows(load_summary("rows"), 3).columns[-3:]) == ["x0", "x1", "x2"]
     assert "equal to the network on 60 rows" in export_run(load("rows"), "safetensors", "rows.safetensors")
     np.savez("few.npz", X=rng.random((5, 8, 8)))

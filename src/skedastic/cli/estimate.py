@@ -45,8 +45,8 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     estimate, data = estimated
     wrong = wrong_labels(data)
     truth = true_noise(data)
-    measured, findings, issues = _measured(estimate), estimate.findings, estimate.label_issues
-    accuracy = None if wrong is None or issues is None else score_label_issues(issues, wrong)
+    measured, findings = _measured(estimate), estimate.findings
+    accuracy = score_label_issues(estimate.label_issues, wrong) if wrong is not None and findings.learned else None
     if as_json:
         beside = {
             "strengths": estimate.stats.strengths.tolist(),

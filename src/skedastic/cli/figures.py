@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def found_columns(metric: Metric) -> tuple[str, ...]:
     """Return the heads of the columns that `found` fills."""
-    return (f"{metric.disagreement} (95 %)", *["wrong (95 %)"] * metric.percent)
+    return ("disagree (95 %)", "wrong (95 %)") if metric.percent else (f"{metric.disagreement} (95 %)",)
 
 
 def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
     console.notes(summary.notes)
     show_groups(summary)
-    if summary.label_issues is not None:
+    if summary.findings is not None and summary.findings.learned:
         count, noun = summary.issue_count, summary.target.noun
         console.say(f"{count} {noun} to check, which held-out predictions disagree with: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")

@@ -69,13 +69,11 @@ class Estimate:
     clusters: Clusters | None = None
 
     @cached_property
-    def label_issues(self) -> pd.DataFrame | None:
+    def label_issues(self) -> pd.DataFrame:
         """The training examples, the most suspect label first (see `skedastic.noise.label_issues`).
 
-        Those whose label can't be judged are left out; None where nothing was learned.
+        Those whose label can't be judged are left out: all of them where nothing was learned.
         """
-        if not self.findings.learned:
-            return None
         held_out = self.held_out.clone()
         held_out[~self.judged] = torch.nan
         return label_issues(self.dataset, held_out, self.findings.stats)
@@ -154,7 +152,7 @@ def estimate_groups(
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
     stats = noise_stats(dataset, held_out, fold, how)
-    findings, judged = examine(dataset, held_out, fold, how, stats, short.epochs)
+    findings, judged = examine(dataset, held_out, fold, how, stats, training)
     return Estimate(dataset, stats, held_out, fold, seconds, findings, judged, groups)
 
 

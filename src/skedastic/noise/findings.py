@@ -19,6 +19,7 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.noise.by_target import learned, noise_stats, wrong_labels
 from skedastic.noise.learned import Learned
 from skedastic.settings.config import Estimation
+from skedastic.training import TrainingConfig
 
 NO_ROWS = "no rows"
 NOT_LEARNED = "not learned"
@@ -147,7 +148,7 @@ class Findings:
 
 
 def examine(
-    dataset: Dataset, held_out: Tensor, fold: Tensor, how: Estimation, stats: GroupStats, epochs: int
+    dataset: Dataset, held_out: Tensor, fold: Tensor, how: Estimation, stats: GroupStats, training: TrainingConfig
 ) -> tuple[Findings, Tensor]:
     """Return what held-out predictions found, and the rows whose targets they can judge, [n] bool.
 
@@ -163,8 +164,8 @@ def examine(
         How the noise was estimated.
     stats : GroupStats
         The estimate.
-    epochs : int
-        Of the estimating models; for the note on what to do.
+    training : TrainingConfig
+        The training configuration of the run; for the note on what to do.
     """
     predicted = ~held_out.reshape(len(dataset), -1).isnan().any(1)
     known = learned(dataset, held_out, fold)
@@ -176,7 +177,7 @@ def examine(
     if not known.whole or not usable.any():
         withheld = tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats))
         unsaid = ("",) * groups if stats.measure == "variance" else no_figure
-        note = _nothing_learned(dataset, known.collapsed, epochs)
+        note = _nothing_learned(dataset, known.collapsed, how.epochs_of(training), training.epochs)
         found = Findings(
             stats=stats, withheld=withheld, wrong=none, wrong_withheld=unsaid, learned=False, notes=(note,)
         )
@@ -219,10 +220,11 @@ def _told(dataset: Dataset, known: Learned) -> Tensor:
     return told & (torch.from_numpy(known.classes) | few)[dataset.y]
 
 
-def _nothing_learned(dataset: Dataset, collapsed: bool, epochs: int) -> str:
+def _nothing_learned(dataset: Dataset, collapsed: bool, epochs: int, most: int) -> str:
     """Return a note that says that nothing was learned, and what to do."""
     simple = "the mean" if not dataset.classes else "always the most frequent label"
-    ways = [f"train longer (these models had {epochs} epochs)"]
+    more = f"; estimate.epochs=1 gives them all {most}" * (most > epochs)
+    ways = [f"train longer (the estimating models had {epochs} epochs{more})"]
     if collapsed:
         ways.append("take another learning rate, since nearly every row is put into one class")
     if len(dataset) < FEW_ROWS:

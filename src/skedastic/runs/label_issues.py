@@ -33,7 +33,7 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
         Nothing was estimated, or the source is no longer there.
     """
     issues = summary.label_issues
-    if issues is None and summary.findings is not None:
+    if summary.findings is not None and not summary.findings.learned:
         rule = "this run has no label issues, since its estimating models learned nothing"
         epochs = summary.config.estimate.epochs_of(summary.config.train)
         raise UserError(f"{rule}; train longer, or take another model", setting="estimate.epochs", value=epochs)

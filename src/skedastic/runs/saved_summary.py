@@ -115,7 +115,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         group_stats=None if stats is None else GroupStats.from_dict(stats),
         findings=findings,
         strengths=None if strengths is None else torch.tensor(strengths),
-        label_issues=None if findings is None or not findings.learned else issues,
+        label_issues=None if findings is None else issues,
         shown_issues=tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
         metrics=None if metrics is None else metrics_from_dict(metrics),
         predictions=predictions,

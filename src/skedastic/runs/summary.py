@@ -55,8 +55,8 @@ class RunSummary:
     strengths : Tensor or None
         Enforced strength λτ_g of each group, [G], float32, at least 0; None for methods without.
     label_issues : DataFrame or None
-        Held-out training examples, the label that is most probably wrong first; None where nothing was estimated, or
-        nothing was learned.
+        Held-out training examples, the label that is most probably wrong first; none of those that the estimating
+        models learned nothing of. None where nothing was estimated.
     shown_issues : tuple of LabelIssue
         The first label issues as the report shows them, with their pictures or cells.
     metrics : ClassificationMetrics, RegressionMetrics or None

@@ -313,7 +313,7 @@ def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.
     main([*line, *people])
     out = capsys.readouterr().out
     assert "annotators disagree" in out
-    assert "Spearman correlation of estimated noise and annotators' disagreement over 3 groups" in out
+    assert "Spearman correlation of disagreement and annotators' disagreement over 3 groups" in out
     main([*line, *people, "--set", "estimate.kind=annotators"])
     assert "Spearman" not in capsys.readouterr().out, "the estimate is theirs"
 

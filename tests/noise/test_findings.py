@@ -1,0 +1,106 @@
+"""What is shown of an estimate: nothing without rows or where nothing was learned, and a reason for each."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from skedastic.core.strengths import GroupStats
+from skedastic.data import Grouping, Numbers
+from skedastic.noise.estimate import estimate_groups
+from skedastic.noise.findings import NO_ROWS, NOT_LEARNED, Findings, examine, with_strengths
+from skedastic.settings.config import Estimation
+from skedastic.training import TrainingConfig
+from tests.noise.test_estimate import dataset, net_for
+
+TRAINING = TrainingConfig(epochs=8, lr=0.05, batch_size=64, device="cpu")
+
+
+def back(estimate) -> Findings:
+    written = json.loads(json.dumps(estimate.findings.to_dict(), allow_nan=False))
+    return Findings.from_dict(written, estimate.stats.to_dict())
+
+
+def test_a_group_without_rows_has_no_figure_and_is_no_headline() -> None:
+    data = dataset(400, noise=(0.3,))
+    data = replace(data, grouping=Grouping((*data.groups, "new")))
+    estimate = estimate_groups(data, net_for(4), TRAINING, Estimation())
+    found = estimate.findings
+    assert found.withheld == ("", "", "", "", NO_ROWS)
+    assert found.disagreement(4) is None
+    assert found.wrong[4] is None
+    assert found.wrong_withheld[4] == NO_ROWS
+    assert found.largest in (0, 2)
+    values = found.to_dict()
+    assert values["noise"][4] is values["noise_high"][4] is values["wrong_labels"][4] is None
+    assert values["withheld"] == [None] * 4 + [NO_ROWS]
+    assert estimate.stats.noise.isfinite().all()  # of which strengths are made
+    again = back(estimate)
+    assert again.to_dict() == values
+    assert again.wrong == found.wrong
+
+
+@pytest.mark.parametrize("kind", ["cross-fit", "paper"])
+def test_where_nothing_was_learned_nothing_is_shown(kind) -> None:
+    data = replace(dataset(200), x=torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+    estimate = estimate_groups(data, net_for(4), TRAINING, Estimation(kind=kind))
+    found = estimate.findings
+    assert not found.learned
+    assert set(found.withheld) == set(found.wrong_withheld) == {NOT_LEARNED}
+    assert found.largest is None
+    assert len(estimate.label_issues) == 0
+    assert "is_issue" in estimate.label_issues
+    assert "nothing was learned" in found.notes[0]
+    assert ("estimate.epochs=1 gives them all 8" in found.notes[0]) == (kind == "cross-fit")
+    assert with_strengths(found, "har").notes[0] == found.notes[0]
+    assert "--method unif" in with_strengths(found, "har").notes[1]
+    assert not back(estimate).learned
+
+
+def test_a_fold_that_learned_nothing_gets_no_figure_and_no_suspects() -> None:
+    data = dataset(400)
+    estimate = estimate_groups(data, net_for(4), TRAINING, Estimation())
+    held_out = estimate.held_out.clone()
+    held_out[estimate.fold == 1] = 0.25
+    how = Estimation()
+    found, judged = examine(data, held_out, estimate.fold, how, estimate.stats, TRAINING)
+    assert found.learned
+    assert "fold 2 of 2" in found.notes[0]
+    assert torch.equal(judged, estimate.fold == 0)
+    assert int(found.stats.counted.sum()) <= int((estimate.fold == 0).sum())
+    assert found.withheld == ("",) * 4
+    assert float(found.stats.noise.max()) < 0.1
+
+
+def test_a_group_of_random_labels_has_neither_figure_nor_suspects() -> None:
+    data = dataset(800, classes=2, group=torch.arange(800) // 2 % 2)
+    random = torch.randint(0, 2, (800,), generator=torch.Generator().manual_seed(1))
+    data = replace(data, y=torch.where(data.group == 1, random, data.y))
+    estimate = estimate_groups(data, net_for(2), TRAINING, Estimation())
+    assert estimate.findings.withheld == ("", NOT_LEARNED)
+    first = set(data.index[data.group == 0].tolist())
+    assert set(estimate.label_issues["index"]) == first
+    assert torch.equal(estimate.stats.count, torch.tensor([400, 400]))
+
+
+def test_few_rows_are_no_headline() -> None:
+    count, noise = torch.tensor([29, 30, 500]), torch.tensor([0.9, 0.3, 0.1])
+    stats = GroupStats(("a", "b", "c"), count, count / 559, torch.tensor([26, 9, 50]), count, noise, noise, noise)
+    found = Findings.without_predictions(stats)
+    assert found.largest == 1
+    assert found.few == ("a",)
+
+
+def test_numbers_have_no_wrong_labels() -> None:
+    data = dataset(400)
+    y = data.x[:, 0].double() * 3 + 1
+    data = replace(
+        data, y=y, target=Numbers().fit(y), group=torch.zeros(400, dtype=torch.int64), grouping=Grouping(("all",))
+    )
+    net = lambda: nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))  # noqa: E731
+    estimate = estimate_groups(data, net, TRAINING, Estimation())
+    assert estimate.findings.withheld == ("",)
+    assert "wrong_labels" not in estimate.findings.to_dict()
+    assert back(estimate).to_dict() == estimate.findings.to_dict()
