@@ -29,12 +29,12 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
         check_new_table(Path(out), force)
     from skedastic.runs.label_issues import issues_with_rows
     from skedastic.runs.load import load_summary
-    from skedastic.runs.tables import write_frame
+    from skedastic.runs.tables import write_for_a_person
 
     summary = load_summary(run)
     frame = issues_with_rows(summary, top)
     if out is not None:
-        write_frame(frame, out, force)
+        write_for_a_person(frame, out, force)
     show_issues(frame.head(top or console.MOST_GROUPS), summary.issue_count)
     if out is not None:
         console.say(

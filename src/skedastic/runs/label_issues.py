@@ -8,13 +8,16 @@ import pandas as pd
 
 from skedastic.data import open_table
 from skedastic.errors import UserError
+from skedastic.runs.own_index import with_index_columns
 from skedastic.runs.summary import RunSummary
+from skedastic.runs.tables import names_beside
 
 
 def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFrame:
     """Return the label issues of a run with the cells of their rows and an empty column `corrected`.
 
-    A label that a person writes into that column goes into `fit --labels FILE`.
+    A label that a person writes into that column goes into `fit --labels FILE`. A column of the source that has a name
+    of ours is `source_NAME`; the index of the user's frame is a column too.
 
     Parameters
     ----------
@@ -41,14 +44,18 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
         rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
         raise UserError(rule, setting="estimate.kind", value=summary.config.estimate.kind or "none")
     chosen = issues[issues["is_issue"]] if top is None else issues.head(top)
+    own = chosen.index
     chosen = chosen.rename(columns={"index": "row"}).reset_index(drop=True)
+    if not isinstance(issues.index, pd.RangeIndex):
+        chosen = with_index_columns(chosen, own)
     chosen.insert(list(chosen.columns).index("given") + 1, "corrected", "")
     source = summary.config.source
     if not source or not (summary.schema.kinds or Path(source).is_dir()):
         return chosen
     table = open_table(source)
     rows = chosen["row"].to_numpy()
-    for name in (*table.apart, *summary.schema.kinds):
-        if name in table.names and name not in chosen.columns:
-            chosen[name] = table.read(name).take(rows).to_numpy()
+    features = [name for name, kind in summary.schema.kinds.items() if kind != "vector"]
+    names = [name for name in (*table.apart, *features) if name in table.names]
+    for name, new in names_beside(names, chosen.columns).items():
+        chosen[new] = table.read(name).take(rows).to_numpy()
     return chosen

@@ -55,6 +55,12 @@ def with_own_index(frame: pd.DataFrame, index: pd.Index[Any] | None) -> pd.DataF
     return frame.set_axis(entries.set_names([_free(name, frame.columns) for name in index.names]), axis=0)
 
 
+def with_index_columns(frame: pd.DataFrame, index: pd.Index[Any]) -> pd.DataFrame:
+    """Return a frame with the entries of an index [n] as columns behind its first; one without a name is "index"."""
+    names = [_free(name or "index", frame.columns) for name in index.names]
+    return pd.concat([frame.iloc[:, :1], index.to_frame(index=False, name=names), frame.iloc[:, 1:]], axis=1)
+
+
 def entries_of(index: pd.Index[Any], row: int, beside: Iterable[str]) -> dict[str, str]:
     """Return the entries of a row as text, by the names of the index, or "index", as far as no column is named so."""
     taken = list(beside)

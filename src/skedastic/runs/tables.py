@@ -16,6 +16,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from skedastic.data.tables.readers import to_arrow
+from skedastic.data.tables.spreadsheet import guarded
 from skedastic.errors import UserError
 from skedastic.runs.folder import check_new_table, written_file
 
@@ -105,12 +106,25 @@ def writing(out: str | Path, force: bool, schema: pa.Schema) -> Iterator[Any]:
             writer.close()
 
 
-def write_frame(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
-    """Write a frame into one file, whole or not at all; parameters and UserError are those of `writing`."""
+def write_for_a_person(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
+    """Write a frame that a person opens into one file, whole or not at all: in CSV no cell is a formula.
+
+    Parameters and UserError are those of `writing`.
+    """
     columns = {str(name): to_arrow(frame[name]) for name in frame.columns}
-    table = pa.table({name: column.cast(written_type(column.type)) for name, column in columns.items()})
+    columns = {name: column.cast(written_type(column.type)) for name, column in columns.items()}
+    if Path(out).suffix.lower() == ".csv":
+        columns = {guarded(name): _guarded(column) for name, column in columns.items()}
+    table = pa.table(columns)
     with writing(out, force, table.schema) as writer:
         writer.write_table(table)
+
+
+def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+        return column
+    cells = [None if cell is None else guarded(cell) for cell in column.to_pylist()]
+    return pa.chunked_array([pa.array(cells, column.type)])
 
 
 def _json_values(column: pa.ChunkedArray) -> list[Any]:

@@ -17,6 +17,7 @@ from skedastic.data.sources.files import read_files
 from skedastic.data.sources.source import Source
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
+from skedastic.data.tables.spreadsheet import unguarded
 from skedastic.data.tables.table import Table
 from skedastic.data.tables.values import as_names
 from skedastic.data.targets.labels import to_ids
@@ -26,6 +27,7 @@ from skedastic.errors import UserError, suggestion
 
 ROW = ("row", "index")
 LABEL = ("corrected", "label")
+SPREADSHEETS = (".csv", ".tsv")  # whose cells are guarded against being taken for formulas
 REMOVE = "remove"  # instead of a label: the row is no example of any
 
 
@@ -49,6 +51,8 @@ def with_corrections(source: Source, file: str) -> Source:
     """
     table = read_files([Path(file)])
     (rows, row_place), (cells, place) = _column(table, ROW), _column(table, LABEL)
+    if Path(file).suffix.lower() in SPREADSHEETS:
+        cells = cells.map(unguarded, na_action="ignore")
     names = as_names(cells)
     filled = np.flatnonzero(names != "")
     at = _rows(rows, row_place, filled, len(source))
