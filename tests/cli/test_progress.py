@@ -1,6 +1,7 @@
 """Progress on the command line: lines where nobody watches, bars on a terminal, the time left of the whole job."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -51,4 +52,4 @@ def test_no_line_for_an_epoch_where_nobody_watches(here, capsys: pytest.CaptureF
         "estimate 2/2: 5 done",
         "train: 6 done",
     ]
-    assert "epoch" not in out + err
+    assert not re.search(r"epoch \d", out + err)

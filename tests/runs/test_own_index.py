@@ -7,13 +7,15 @@ import pytest
 import skedastic as sk
 from skedastic.runs.own_index import own_index
 
-QUICK = {"method": "erm", "train": sk.TrainingConfig(epochs=1, batch_size=16), "model": {"name": "mlp", "width": 4}}
+TRAIN = sk.TrainingConfig(epochs=12, batch_size=16, lr=0.05)  # enough to learn something
+QUICK = {"method": "erm", "train": TRAIN, "model": {"name": "mlp", "width": 16}}
 IDS = [f"p{i:03}" for i in range(60)][::-1]
 
 
 def table(index, seed=0):
     y = np.arange(60) % 3
-    x = pd.DataFrame(np.random.default_rng(seed).normal(size=(60, 2)) + y[:, None], columns=["a", "given"], index=index)
+    cells = np.random.default_rng(seed).normal(size=(60, 2)) + 3 * y[:, None]
+    x = pd.DataFrame(cells, columns=["a", "given"], index=index)
     return x, pd.Series(np.array(["low", "mid", "top"])[y], index=index)
 
 

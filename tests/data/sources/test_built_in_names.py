@@ -6,10 +6,13 @@ import pytest
 import skedastic as sk
 from skedastic.data import open_source
 from skedastic.data.sources.names import BUNDLED, built_in, exact_name, meaning_note
-from tests.support.command_line import TINY, run
+from tests.support.command_line import run
 from tests.support.refusals import refused
 
 ONE = {"method": "erm", "train": sk.TrainingConfig(epochs=1), "estimate": sk.Estimation(kind="none")}
+
+
+SMALL = ("--epochs", 1, "--set", "model.width=8", "--set", "tokens.length=8")
 
 
 @pytest.fixture
@@ -71,10 +74,10 @@ def test_a_run_keeps_what_was_meant(empty, capsys: pytest.CaptureFixture[str]) -
 
 def test_every_verb_says_which_is_taken(wine, capsys: pytest.CaptureFixture[str]) -> None:
     local = "note: wine: the folder of that name; sklearn:wine means the set that comes with scikit-learn"
-    assert local in run(capsys, "fit", "wine", *TINY, "--set", "tokens.length=8", "--out", "run")[2]
+    assert local in run(capsys, "fit", "wine", *SMALL, "--out", "run")[2]
     assert sk.load_summary("run").config.source == "./wine"
-    assert local in run(capsys, "estimate", "wine", *TINY)[2]
+    assert local in run(capsys, "estimate", "wine", *SMALL)[2]
     assert local in run(capsys, "predict", "run", "wine", "--out", "p.csv")[2]
     assert local in run(capsys, "evaluate", "run", "wine")[2]
-    line = ("compare", "wine", "--methods", "erm,unif", "--seeds", 1, "--jobs", 1, *TINY, "--out", "both")
+    line = ("compare", "wine", "--methods", "erm,unif", "--seeds", 1, "--jobs", 1, *SMALL, "--out", "both")
     assert local in run(capsys, *line)[2]
