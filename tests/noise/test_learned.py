@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skedastic.noise.learned import Learned, centred_ranks, learned_classes, together
-from skedastic.noise.learned_regression import learned_numbers
+from skedastic.noise.learned_regression import learned_numbers, nearer
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -141,5 +141,8 @@ def test_bins_of_the_target_are_learned_the_middle_one_too() -> None:
     y = np.sort(rng.normal(size=600))
     group = np.arange(600) // 120
     assert numbers(y + 0.3 * rng.normal(size=600), y, group=group, binned=True).groups.all()
-    shuffled = (np.where(group == 2, rng.permutation(y), y) for _ in range(40))
-    assert sum(numbers(p, y, group=group, binned=True).groups[2] for p in shuffled) <= 4
+    middle = group == 2
+    chance = [nearer(rng.permutation(y), y, middle) for _ in range(400)]
+    sums = [e.parts.sum() for e in chance]
+    assert np.mean(sums) == pytest.approx(0, abs=0.3)
+    assert 0.5 < np.var(sums) / chance[0].variance < 1.2

@@ -48,7 +48,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     measured, findings = _measured(estimate), estimate.findings
     accuracy = score_label_issues(estimate.label_issues, wrong) if wrong is not None and findings.learned else None
     if as_json:
-        beside = {
+        beside: dict[str, Any] = {
             "strengths": estimate.stats.strengths.tolist(),
             "true_noise": truth,
             "measured_noise": measured,

@@ -22,7 +22,8 @@ def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
     shown, wrong = findings.disagreement(g), findings.wrong[g]
     first = f"{ABSENT} {findings.withheld[g]}"
     if shown is not None:
-        first = interval(*(metric.of_noise(v) for v in (shown.mean, shown.low, shown.high)), metric)
+        mean, low, high = (metric.of_noise(v) for v in (shown.mean, shown.low, shown.high))
+        first = interval(mean, low, high, metric)
     if not metric.percent:
         return (first,)
     second = f"{ABSENT} {findings.wrong_withheld[g]}"

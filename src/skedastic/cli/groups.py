@@ -66,5 +66,5 @@ def rank_correlation(findings: Findings | None, other: Sequence[float | None] | 
         return
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(*zip(*known, strict=True)).statistic)
+    value = float(spearmanr([s for s, _ in known], [t for _, t in known]).statistic)
     console.say(f"Spearman correlation of disagreement and {name} over {len(known)} groups: {value:.2f}")

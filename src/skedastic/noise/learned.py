@@ -187,7 +187,7 @@ def clear(evidence: list[Evidence], units: list[Integers], level: float) -> bool
     sums = np.bincount(of_unit, parts)
     if len(sums) < len(parts):
         variance = max(variance, float((sums**2).sum()))
-    return variance > 0 and float(parts.sum()) > -ndtri(level) * variance**0.5
+    return variance > 0 and float(parts.sum()) > -float(ndtri(level)) * variance**0.5
 
 
 def better(right: NDArray[np.bool_], simple: NDArray[np.bool_], level: float) -> bool:

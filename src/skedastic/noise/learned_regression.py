@@ -68,7 +68,7 @@ def learned_numbers(
     found = np.zeros(groups, dtype=bool)
     for g in range(groups if whole else 0):
         parts, units = list[Evidence](), list[Integers]()
-        for k in np.flatnonzero(kept):
+        for k in np.flatnonzero(kept).tolist():
             rows = in_fold[k]
             member = group[rows] == g
             if member.any():

@@ -1,0 +1,67 @@
+"""Figures that are withheld, as the command line and the files of a run say so."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skedastic.runs.load import load_summary
+from tests.support.command_line import refusal, run
+
+LEARNT = ("--epochs", "20", "--set", "train.batch_size=16", "--set", "train.lr=0.1", "--set", "model.width=8")
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    frame = pd.DataFrame(x, columns=["x", "z"]).assign(label=np.where(x[:, 0] > 0, "a", "b"))
+    frame["part"] = np.where(np.arange(200) < 140, "train", "test")
+    return frame
+
+
+def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
+    rows.loc[150:160, "label"] = "new"
+    rows.to_csv("rows.csv", index=False)
+    status, out, _ = run(capsys, "fit", "rows.csv", "--target", "label", "--split", "part", *LEARNT, "--out", "run")
+    assert status == 0
+    [line] = [line for line in out.splitlines() if line.startswith("new")]
+    assert line.count("– no rows") == 2
+    assert "with the labels of new" not in out
+    assert "with fewer than 30 test rows: " in out or "none is called the worst" in out
+    stats = json.loads(Path("run/group_stats.json").read_text("utf-8"))
+    assert stats["noise"][2] is stats["wrong_labels"][2] is None
+    assert stats["withheld"] == [None, None, "no rows"]
+    [row] = [row for row in Path("run/README.md").read_text("utf-8").splitlines() if row.startswith("| new |")]
+    assert row.count("– no rows") == 2
+    assert "no rows" in Path("run/report.html").read_text("utf-8")
+    summary = load_summary("run")
+    assert summary.findings.withheld == ("", "", "no rows")
+    assert len(summary.group_stats.noise) == 3
+
+
+def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> None:
+    rows["label"] = np.random.default_rng(1).permutation(rows["label"])
+    rows.drop(columns="part").to_csv("rows.csv", index=False)
+    status, out, err = run(capsys, "fit", "rows.csv", "--target", "label", *LEARNT, "--out", "run")
+    assert status == 0
+    assert "nothing was learned" in out + err
+    assert out.count("– not learned") == 4
+    assert "labels to check" not in out
+    assert "the estimating models learned nothing" in out
+    assert "the strengths of har still come from these predictions" in out + err
+    refusal(capsys, "suspects", "run")
+    assert len(pd.read_parquet("run/suspects.parquet")) == 0
+    assert "to check</h2>" not in Path("run/report.html").read_text("utf-8")
+    assert any(
+        "nothing was learned" in note for note in json.loads(Path("run/state.json").read_text("utf-8"))["remarks"]
+    )
+    status, out, _ = run(capsys, "estimate", "rows.csv", "--target", "label", *LEARNT, "--json")
+    figures = json.loads(out)
+    assert figures["learned"] is False
+    assert figures["noise"] == [None, None]
+    assert figures["suspects"] is None
+    assert "nothing was learned" in figures["notes"][0]
