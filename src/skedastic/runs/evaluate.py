@@ -45,7 +45,7 @@ def evaluate_source(
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
     unseen = UnseenCategories()
     count_unseen(result, opened.features, unseen)
-    for note in unseen.notes:
+    for note in (*opened.notes, *unseen.notes):
         say(note)
     test = with_clean_labels(dataset, opened.truth_of(dataset.index))
     test = test if result.clusters is None else result.clusters.regrouped(test)

@@ -107,3 +107,15 @@ def test_the_user_says_the_decimal_sign(tmp_path: Path) -> None:
     file = table(tmp_path, "t.csv", ["1.234", "5.678"] * 20)
     assert open_source(file, target="label").features["price"].iloc[0] == 1.234
     assert open_source(file, target="label", decimal="comma").features["price"].iloc[0] == 1234
+
+
+def test_thousands_beside_decimal_commas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"price": ["12,5", "3,25"] * 20, "sold": ["1.234", "987"] * 20, "label": ["a", "b"] * 20})
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    source = open_source(tmp_path / "t.csv", target="label")
+    assert source.features["sold"].iloc[:2].tolist() == [1234, 987]
+    assert 'sold: numbers, "1.234" read as 1234; --decimal point reads 1.234' in source.notes
+    frame.assign(price=[12.5, 3.25] * 20).to_csv(tmp_path / "p.csv", index=False, sep=";")
+    assert open_source(tmp_path / "p.csv", target="label").features["sold"].iloc[0] == 1.234, (
+        "points are the decimal sign"
+    )

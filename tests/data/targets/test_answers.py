@@ -1,6 +1,7 @@
 """Answers of several people in long form: a file with a row each, or two columns of lists."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +20,7 @@ ANSWERS = pd.DataFrame(
 SOFT = [[2 / 3, 1 / 3], [0, 1], [1 / 3, 2 / 3], [0, 1], [1, 0], [1, 0]]
 
 
-def opened(folder: Path, answers: pd.DataFrame, items: pd.DataFrame = ITEMS) -> object:
+def opened(folder: Path, answers: pd.DataFrame, items: pd.DataFrame = ITEMS) -> Any:
     items.to_csv(folder / "items.csv", index=False)
     answers.to_csv(folder / "answers.csv", index=False)
     return open_source(folder / "items.csv", annotators=[f"answers:{folder / 'answers.csv'}"], categorical=["item"])
@@ -73,7 +74,7 @@ def test_odd_answers_are_refused(answers: pd.DataFrame, setting: str, rule: str,
         opened(tmp_path, answers)
 
 
-def lists(folder: Path, workers: list[list[str]]) -> object:
+def lists(folder: Path, workers: list[list[str]]) -> Any:
     labels = [labels.split() for labels in SAID.values()]
     columns = {"x": pa.array(ITEMS["x"]), "said": pa.array(labels), "who": pa.array(workers)}
     pq.write_table(pa.table(columns), folder / "t.parquet")

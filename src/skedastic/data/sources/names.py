@@ -17,6 +17,7 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".
 ARRAYS = ".npz"
 SHARDS = (".tar",)  # of a WebDataset
 ENDINGS = (*TABLES, ARRAYS, *SHARDS)
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tgz")
 HUB = "hf:"  # before the name of a data set of the package datasets
 BUILT_IN = "sklearn:"  # before the name of a set that comes with scikit-learn
 DIGITS = "digits"
@@ -105,6 +106,8 @@ def named_files(name: str) -> list[Path] | None:
         raise UserError(rule, setting=name)
     kind = f"it is a file that ends in {ending!r}" if ending else "it is a file without ending"
     rule = f"{kind}; this reads files that end in {', '.join(ENDINGS)}, and folders by class"
+    if ending in PACKED:
+        rule += "; unpack it first"
     if name in BUNDLED:
         rule += f"; {BUILT_IN}{name} is the set that comes with scikit-learn"
     raise UserError(rule, setting=name)

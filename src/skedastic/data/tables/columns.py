@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
+from numpy.typing import NDArray
+from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numeric_dtype
 
 from skedastic.data.tables.dates import look_like_dates, parse_dates
 from skedastic.data.tables.dress import NO_HINT, Hint
 from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.numbers import numbers_of, parse_numbers
-from skedastic.data.tables.values import as_text, coded, coded_texts, holds_numbers, unusable
+from skedastic.data.tables.values import as_text, canonical, coded, coded_texts, holds_numbers, unusable
 from skedastic.errors import UserError
 
 ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
+EXACT = 2**53  # integers up to here are exact in floating point
 SAMPLE = 1000  # cells that are looked at to tell
 
 
@@ -33,7 +36,7 @@ def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_H
 
     Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
     """
-    if holds_numbers(column):
+    if holds_numbers(column) and not _merges_integers(column):
         return "number"
     if is_datetime64_any_dtype(column.dtype):
         return "date"
@@ -48,9 +51,9 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
     cells_of = np.bincount(codes, minlength=len(texts))  # of each text
     numbers, unparsable, _ = numbers_of(texts, hint=hint)
     numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
-    if wrong == 0 and numeric > 0:
+    if wrong == 0 and numeric > 0 and not _merge(texts, numbers):
         return "number"
-    if numeric > wrong:
+    if numeric > wrong > 0:
         row = int(unparsable[codes].argmax())
         rule = (
             f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words "
@@ -66,6 +69,24 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
         return "category"
     words, letters = np.mean([len(s.split()) for s in sample]), np.mean([len(s) for s in sample])
     return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
+
+
+def _merges_integers(column: pd.Series) -> bool:
+    """Tell whether different integers are one number in floating point: ids of more than 15 digits."""
+    if not is_integer_dtype(column.dtype):
+        return False
+    known = column.dropna()
+    if not len(known) or max(abs(int(known.min())), abs(int(known.max()))) < EXACT:
+        return False
+    return int(known.nunique()) > len(np.unique(known.to_numpy(np.float64)))
+
+
+def _merge(texts: Sequence[str], numbers: NDArray[np.float64]) -> bool:
+    """Tell whether different integers among texts [k] are one number of [k]."""
+    large = np.abs(np.nan_to_num(numbers)) >= EXACT
+    if not large.any() or not all(text.lstrip("+-").isdecimal() for text, big in zip(texts, large, strict=True) if big):
+        return False
+    return len({canonical(texts[i]) for i in np.flatnonzero(large)}) > len(np.unique(numbers[large]))
 
 
 def parse(column: pd.Series, kind: ColumnKind, place: CellLocation, day_first: bool | None = None) -> pd.Series:

@@ -31,6 +31,7 @@ AROUND = re.compile(
 )
 ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
 SIGNS = {"point": (".", ","), "comma": (",", ".")}  # decimal, and what may stand between thousands
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 SAMPLE = 1000  # cells of which the longest is shown
 
 
@@ -113,6 +114,12 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
     if hint.comma_likely:
         fitting.sort(key=lambda dress: dress.decimal != "comma")
     return tuple(fitting)
+
+
+def are_thousands(texts: Sequence[str]) -> bool:
+    """Tell whether texts that look plain write thousands, as in a table whose decimal sign is the comma: "1.234"."""
+    pointed = [text for text in texts if "." in text]
+    return bool(pointed) and all(THOUSANDS.fullmatch(text) or text.isdecimal() for text in texts)
 
 
 def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) -> str:

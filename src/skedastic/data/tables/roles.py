@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from skedastic.data.settings import ColumnSettings
 from skedastic.data.tables.codes import looks_like_codes
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
-from skedastic.data.tables.dress import told
+from skedastic.data.tables.dress import Dress, are_thousands, told
+from skedastic.data.tables.numbers import MISSING_NUMBER
 from skedastic.data.tables.table import Columns, Table
-from skedastic.data.tables.values import coded_texts
+from skedastic.data.tables.values import coded_texts, is_text
 from skedastic.data.tables.vectors import holds_vectors
 from skedastic.data.targets.annotators import annotator_columns
 from skedastic.errors import UserError, suggestion, unknown
@@ -154,6 +155,7 @@ def find_columns(
                 codes.append(name)
         if y is not None and _gives_away(parsed, kind, y):
             same.append(name)
+    read += _with_thousands(columns)
     if not columns.kinds:
         why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
         left = f"no column is left to learn from{f' ({why})' if why else ''}"
@@ -171,6 +173,21 @@ def find_columns(
         for n in same
     ]
     return columns, tuple(said)
+
+
+def _with_thousands(columns: Columns) -> list[str]:
+    """Read "1.234" as 1234 beside columns whose decimal sign is the comma, and return a note on each such column."""
+    notes = list[str]()
+    if all(dress.decimal != "comma" for dress in columns.reading.dresses.values()):
+        return notes
+    for name, kind in columns.kinds.items():
+        if kind != "number" or name in columns.reading.dresses or not is_text(cells := columns.table.read(name)):
+            continue
+        texts = [text for text in coded_texts(cells)[1] if text.lower() not in MISSING_NUMBER]
+        if are_thousands(texts):
+            columns.read_as(name, Dress("comma"), cells)
+            notes.append(told(name, texts, Dress("comma"), columns.table.hint))
+    return notes
 
 
 def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:

@@ -15,7 +15,7 @@ from skedastic.data.images import Bytes
 from skedastic.data.settings import Decimal
 from skedastic.data.tables.columns import ColumnKind, kind_of_parsed, parse
 from skedastic.data.tables.dates import is_day_first
-from skedastic.data.tables.dress import PLAIN, Hint
+from skedastic.data.tables.dress import PLAIN, Dress, Hint
 from skedastic.data.tables.location import CellLocation, Lines, column_place
 from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
@@ -179,6 +179,12 @@ class Columns:
         """Take a column of these cells among the features, and return it parsed."""
         self.kinds[name] = kind
         return self._parsed(name, cells)
+
+    def read_as(self, name: str, dress: Dress, cells: pd.Series) -> None:
+        """Read a column of numbers again, as they are written so."""
+        self.reading.dresses[name] = dress
+        self._bytes -= _size(self._kept.pop(name)) if name in self._kept else 0
+        self._parsed(name, cells)
 
     def drop(self, name: str) -> None:
         """Take a column away from the features."""
