@@ -187,7 +187,7 @@ def clear(evidence: list[Evidence], units: list[Integers], level: float) -> bool
     sums = np.bincount(of_unit, parts)
     if len(sums) < len(parts):
         variance = max(variance, float((sums**2).sum()))
-    return variance > 0 and float(parts.sum()) > -float(ndtri(level)) * variance**0.5
+    return bool(variance > 0 and parts.sum() > -ndtri(level) * variance**0.5)
 
 
 def better(right: NDArray[np.bool_], simple: NDArray[np.bool_], level: float) -> bool:
@@ -221,7 +221,7 @@ def _far_below(own: tuple[float, float], others: list[tuple[float, float]]) -> b
     """Return whether one kappa is less than half of the others' mean, beyond chance."""
     mean = float(np.mean([value for value, _ in others]))
     error = float(np.mean([e**2 for _, e in others]) / len(others)) ** 0.5
-    return own[0] + ONE_SIDED * (own[1] ** 2 + error**2 / 4) ** 0.5 < mean / 2
+    return bool(own[0] + ONE_SIDED * (own[1] ** 2 + error**2 / 4) ** 0.5 < mean / 2)
 
 
 def _groups(

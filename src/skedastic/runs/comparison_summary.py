@@ -79,7 +79,8 @@ class ComparisonSummary:
         """The groups whose mean accuracy is the headline; none where the test set of a seed has none of them.
 
         These are the named groups; else the groups that `noise` and `imbalance` touch; else the quarter of the groups
-        with the largest estimated τ. The figures of the methods do not matter for it.
+        with the largest estimated τ, where every seed learned something. The figures of the methods do not matter for
+        it.
         """
         focus = self.config.focus or self._touched() or self._most_regularized()
         return focus if self._tested(focus) else ()
@@ -94,6 +95,8 @@ class ComparisonSummary:
     def _most_regularized(self) -> tuple[str, ...]:
         first = self.outcomes[0]
         stats = [GroupStats.from_dict(o.stats) for o in self.outcomes if o.stats is not None]
+        if any(o.findings and not o.findings["learned"] for o in self.outcomes):
+            return ()  # these strengths tell nothing of the noise
         if not stats or len(first.groups) < 2 or self.config.clusters is not None:  # which differ from seed to seed
             return ()
         tau = torch.stack([s.strengths for s in stats]).mean(0)
