@@ -57,8 +57,11 @@ def with_own_index(frame: pd.DataFrame, index: pd.Index[Any] | None) -> pd.DataF
 
 def with_index_columns(frame: pd.DataFrame, index: pd.Index[Any]) -> pd.DataFrame:
     """Return a frame with the entries of an index [n] as columns behind its first; one without a name is "index"."""
-    names = [_free(name or "index", frame.columns) for name in index.names]
-    return pd.concat([frame.iloc[:, :1], index.to_frame(index=False, name=names), frame.iloc[:, 1:]], axis=1)
+    whole = frame.copy()
+    for level in range(index.nlevels):
+        name = _free(index.names[level] or "index", whole.columns)
+        whole.insert(1 + level, str(name), index.get_level_values(level).to_numpy())
+    return whole
 
 
 def entries_of(index: pd.Index[Any], row: int, beside: Iterable[str]) -> dict[str, str]:

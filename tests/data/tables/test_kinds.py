@@ -26,5 +26,5 @@ def test_integers_beyond_floating_point(cells: np.ndarray, kind: str | None, as_
     column = pd.Series(list(map(str, cells)), dtype=object) if as_text else pd.Series(cells)
     assert kind_of(column, "x", PLACE) == kind
     holed = object if as_text else "UInt64" if cells.min() > 2**62 else "Int64"
-    holes = pd.concat([column.astype(holed), pd.Series([None], dtype=holed)], ignore_index=True)
+    holes = pd.Series([*column, None], dtype=holed)
     assert kind_of(holes, "x", PLACE) == kind

@@ -47,7 +47,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_value_has_one_name_in_every_type(way: str) -> None:
     assert as_names(WAYS[way]).tolist() == ["0", "1", "1"]
-    hole = pd.concat([WAYS[way].astype(object), pd.Series([None], dtype=object)], ignore_index=True)
+    hole = pd.Series([*WAYS[way].tolist(), None], dtype=object)
     assert as_names(hole).tolist() == ["0", "1", "1", ""]
 
 

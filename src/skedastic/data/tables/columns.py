@@ -86,7 +86,7 @@ def _merge(texts: Sequence[str], numbers: NDArray[np.float64]) -> bool:
     large = np.abs(np.nan_to_num(numbers)) >= EXACT
     if not large.any() or not all(text.lstrip("+-").isdecimal() for text, big in zip(texts, large, strict=True) if big):
         return False
-    return len({canonical(texts[i]) for i in np.flatnonzero(large)}) > len(np.unique(numbers[large]))
+    return len({canonical(texts[i]) for i in np.flatnonzero(large).tolist()}) > len(np.unique(numbers[large]))
 
 
 def parse(column: pd.Series, kind: ColumnKind, place: CellLocation, day_first: bool | None = None) -> pd.Series:
