@@ -38,7 +38,7 @@ check: setup
 	@$(BIN)/mypy
 
 docs: setup
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 lock: # writes requirements.lock again from pyproject.toml; torch stays where it is pinned
 	@$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet torch==2.13.0

@@ -130,6 +130,23 @@ def cli_page() -> str:
     return _page(parts)
 
 
+def input_page() -> str:
+    """Return the page of awkward input, from the tests that hold it."""
+    from tests.data.awkward_pictures import AWKWARD as PICTURES
+    from tests.data.sources.awkward import AWKWARD as FILES
+    from tests.data.test_awkward_values import AWKWARD as VALUES
+
+    parts = [
+        "# Awkward input",
+        WRITTEN,
+        "What is done with files, cells, images and folders that are not as they should be. A test holds each row.",
+    ]
+    for title, rows in (("Files", FILES), ("Cells", VALUES), ("Images and folders", PICTURES)):
+        parts.append(f"## {title}")
+        parts.append(_table(("", "input", "what is done"), [(row.kind, row.what, row.does) for row in rows]))
+    return _page(parts)
+
+
 def python_page() -> str:
     """Return the page of the public names in Python: signatures and docstrings."""
     public = {n: v for n in dir(skedastic) if not n.startswith("_") and _documented(v := getattr(skedastic, n))}
@@ -216,6 +233,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "python.md": python_page,
+    "input.md": input_page,
 }
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from skedastic.data import open_source
 from tests.support.refusals import refused
@@ -40,9 +41,7 @@ def test_answers_are_votes(answers: pd.DataFrame, tmp_path: Path) -> None:
     source = opened(tmp_path, answers)
     assert source.classes == ("cat", "dog")
     assert source.y.tolist() == [0, 1, 1, 1, 0, 0]
-    assert [[round(v, 6) for v in row] for row in source.annotations.soft.tolist()] == [
-        [round(v, 6) for v in row] for row in SOFT
-    ]
+    torch.testing.assert_close(source.annotations.soft, torch.tensor(SOFT))
     assert source.target.column.lower() in ("label", "answer")
 
 

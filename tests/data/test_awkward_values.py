@@ -1,0 +1,167 @@
+"""What is done with awkward cells of a table: each test holds a row of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from skedastic.data import Source, open_source
+from tests.support.refusals import refused
+
+N = 40
+X = [float(i % 7) for i in range(N)]
+LABEL = ["a", "b"] * (N // 2)
+
+
+class Held(NamedTuple):
+    """A trouble and what is done with it, as a test holds it."""
+
+    kind: str
+    what: str
+    does: str
+
+
+AWKWARD: list[Held] = []
+
+
+def held(kind: str, what: str, does: str) -> Callable[[Any], Any]:
+    """Take the row into the documentation that a test holds."""
+    AWKWARD.append(Held(kind, what, does))
+    return lambda test: test
+
+
+def opened(folder: Path, name: str = "t.csv", schema: Any = None, **columns: Any) -> Source:
+    frame = pd.DataFrame({"x": X, "label": LABEL} | columns)
+    frame.to_csv(folder / name, index=False)
+    return open_source(folder / name, target="label", schema=schema)
+
+
+def encoded(source: Source) -> torch.Tensor:
+    return source.encode(torch.arange(N)).transform(source.features)
+
+
+@held("Missing", "an empty cell, `NA`, `null`, `?` or `-` among numbers", "the median of the training rows, and marked")
+def test_missing_numbers(tmp_path: Path) -> None:
+    x = encoded(opened(tmp_path, x=["", "NA", "null", "?", "-", *map(str, X[5:])]))
+    assert x[:, 1].tolist() == [1.0] * 5 + [0.0] * 35
+
+
+@held("Missing", "an empty cell among words", "a category of its own")
+def test_missing_words(tmp_path: Path) -> None:
+    source = opened(tmp_path, city=["", "Ulm"] * 20)
+    assert source.encode(torch.arange(N)).categories["city"] == ("", "Ulm")
+
+
+@held("Missing", "a label or a group without a value", "refused, with its line and how many more there are")
+def test_missing_labels(tmp_path: Path) -> None:
+    with refused("t.csv, line 4, column 'label'", rule="missing, and 1 more"):
+        opened(tmp_path, label=["a", "b", "", "b", "", *["a"] * 35])
+
+
+@held("Unseen", "a category that training never saw", "read as none of them; `predict` and `evaluate` count it")
+def test_unseen_categories(tmp_path: Path) -> None:
+    train = opened(tmp_path, city=["Bonn", "Ulm"] * 20)
+    encoder = train.encode(torch.arange(N))
+    later = opened(tmp_path, "later.csv", train.schema, city=["Rome", "Ulm"] * 20)
+    assert encoder.transform(later.features)[:2, 1:].tolist() == [[0, 0], [0, 1]]
+
+
+@held("Unseen", "a label or a group that training never saw", "refused, with the nearest one that it knows")
+def test_unseen_labels(tmp_path: Path) -> None:
+    train = opened(tmp_path)
+    with refused("later.csv, line 2, column 'label'", "A", rule="did you mean 'a'"):
+        opened(tmp_path, "later.csv", train.schema, label=["A", *LABEL[1:]])
+
+
+@held("Equal", "`0`, `0.0` and `+0`; `1` and `1.0`: integers, floats and text", "one value, in every format and file")
+def test_equal_numbers(tmp_path: Path) -> None:
+    source = opened(tmp_path, label=["0", "1", "0.0", "1.0"] * 10)
+    assert source.classes == ("0", "1")
+
+
+@held("Equal", "`true`, `TRUE` and `True`; `1` where a column was true and false", "one value")
+def test_equal_truth_values(tmp_path: Path) -> None:
+    train = opened(tmp_path, label=["true", "FALSE", "True", "false"] * 10)
+    assert train.classes == ("False", "True")
+    assert opened(tmp_path, "later.csv", train.schema, label=["1", "0"] * 20).y.tolist() == [1, 0] * 20
+
+
+@held("Equal", "`Yes`, `yes` and `YES`; a value with more spaces in it", "values of their own, with a note and their counts")
+def test_words_that_look_alike(tmp_path: Path) -> None:
+    source = opened(tmp_path, label=["Yes", "yes", "no", "no"] * 10)
+    assert source.classes == ("Yes", "no", "yes")
+    assert any("differ in case or spaces only: Yes (10), yes (10)" in note for note in source.notes)
+
+
+@held("Equal", "`007` and `7`", "values of their own, as codes are; as numbers they are 7")
+def test_codes_are_no_numbers(tmp_path: Path) -> None:
+    assert opened(tmp_path, label=["007", "7"] * 20).classes == ("007", "7")
+
+
+@held("Numbers", "`1.012,50 €`, `$1,012.50`, `12 %`, `5 kg`, `(1,200)`", "numbers where the whole column agrees, with a note")
+def test_numbers_as_people_write_them(tmp_path: Path) -> None:
+    source = opened(tmp_path, price=["1.012,50 €", "7 €"] * 20)
+    assert source.features["price"].iloc[0] == 1012.5
+    assert 'price: numbers, "1.012,50 €" read as 1012.5' in source.notes
+
+
+@held("Numbers", "`1,234` alone", "1234; 1.234 in a file with `;`; the note names the other; `--decimal` says which")
+def test_three_digits_behind_a_comma(tmp_path: Path) -> None:
+    source = opened(tmp_path, price=["1,234", "5,678"] * 20)
+    assert 'price: numbers, "1,234" read as 1234; --decimal comma reads 1.234' in source.notes
+
+
+@held("Numbers", "a few words among numbers", "refused, with the first one's line and the ways out")
+def test_a_word_among_numbers(tmp_path: Path) -> None:
+    with refused("t.csv, line 3, column 'x'", "many", rule="--categorical x"):
+        opened(tmp_path, x=["1", "many", *["2"] * 38])
+
+
+@held("Ids", "integers above 2⁵³, also with empty cells", "exact where they are handed on; never merged as numbers")
+def test_long_ids(tmp_path: Path) -> None:
+    ids = [None if i == 3 else 2**60 + i for i in range(N)]
+    pd.DataFrame({"x": X, "id": pd.Series(ids, dtype="Int64"), "label": LABEL}).to_parquet(tmp_path / "t.parquet")
+    source = open_source(tmp_path / "t.parquet", target="label")
+    assert list(source.features) == ["x"]
+    assert source.features.table.reader.arrow("id").to_pylist() == ids
+
+
+@held("Ids", "`zip`, `customer_id`, leading zeros, different numbers of many digits", "numbers, with a note")
+def test_codes_are_told(tmp_path: Path) -> None:
+    source = opened(tmp_path, zip=[f"{i % 9:05d}" for i in range(N)])
+    assert any("look like codes or ids" in note for note in source.notes)
+
+
+@held("Dates", "dates of one form; 3/4 is in March unless a cell forbids it, 3.4. in April", "dates, and so in later files")
+def test_dates(tmp_path: Path) -> None:
+    train = opened(tmp_path, day=["3/4/2024", "13/4/2024"] * 20)
+    later = opened(tmp_path, "later.csv", train.schema, day=["3/4/2024"] * N)
+    assert later.features["day"].iloc[0] == pd.Timestamp("2024-04-03")
+
+
+@held("Lists", "lists of one length, such as embeddings", "as many numbers, with a note")
+def test_lists_of_numbers() -> None:
+    source = open_source(pd.DataFrame({"e": list(np.eye(N)[:, :5]), "label": LABEL}), target="label")
+    assert "e: 5 numbers" in source.notes
+
+
+@held("Lists", "lists of different lengths, of words, or objects", "refused, with the row; `--ignore` leaves them out")
+def test_other_lists() -> None:
+    with refused("frame, row 1, column 'e'", 2, rule="others have 1"):
+        open_source(pd.DataFrame({"e": [[1.0], [1.0, 2.0]] * 20, "label": LABEL}), target="label")
+
+
+@held("Labels", "bytes", "decoded as UTF-8")
+def test_bytes() -> None:
+    assert open_source(pd.DataFrame({"x": X, "label": [b"a", b"b"] * 20}), target="label").classes == ("a", "b")
+
+
+@held("Labels", "lists, objects, dates or spans of time", "refused: a row has one label")
+def test_no_labels() -> None:
+    with refused("frame, column 'label'", "lists"):
+        open_source(pd.DataFrame({"x": X, "label": [["a"], ["b"]] * 20}), target="label")
