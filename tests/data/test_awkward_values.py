@@ -91,7 +91,11 @@ def test_equal_truth_values(tmp_path: Path) -> None:
     assert opened(tmp_path, "later.csv", train.schema, label=["1", "0"] * 20).y.tolist() == [1, 0] * 20
 
 
-@held("Equal", "`Yes`, `yes` and `YES`; a value with more spaces in it", "values of their own, with a note and their counts")
+@held(
+    "Equal",
+    "`Yes`, `yes` and `YES`; a value with more spaces in it",
+    "values of their own, and a note",
+)
 def test_words_that_look_alike(tmp_path: Path) -> None:
     source = opened(tmp_path, label=["Yes", "yes", "no", "no"] * 10)
     assert source.classes == ("Yes", "no", "yes")
@@ -103,7 +107,11 @@ def test_codes_are_no_numbers(tmp_path: Path) -> None:
     assert opened(tmp_path, label=["007", "7"] * 20).classes == ("007", "7")
 
 
-@held("Numbers", "`1.012,50 €`, `$1,012.50`, `12 %`, `5 kg`, `(1,200)`", "numbers where the whole column agrees, with a note")
+@held(
+    "Numbers",
+    "`1.012,50 €`, `$1,012.50`, `12 %`, `5 kg`, `(1,200)`",
+    "numbers where all agree, and a note",
+)
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     source = opened(tmp_path, price=["1.012,50 €", "7 €"] * 20)
     assert source.features["price"].iloc[0] == 1012.5
@@ -137,7 +145,11 @@ def test_codes_are_told(tmp_path: Path) -> None:
     assert any("look like codes or ids" in note for note in source.notes)
 
 
-@held("Dates", "dates of one form; 3/4 is in March unless a cell forbids it, 3.4. in April", "dates, and so in later files")
+@held(
+    "Dates",
+    "dates of one form; 3/4 is in March unless a cell forbids it, 3.4. in April",
+    "dates, and so in later files",
+)
 def test_dates(tmp_path: Path) -> None:
     train = opened(tmp_path, day=["3/4/2024", "13/4/2024"] * 20)
     later = opened(tmp_path, "later.csv", train.schema, day=["3/4/2024"] * N)

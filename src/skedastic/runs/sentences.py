@@ -69,7 +69,8 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
         if wrong is None
         else f"of all its labels an estimated {wrong.low:.0%} to {wrong.high:.0%} are wrong"
     )
-    most = f"held-out predictions disagree most with the labels of {name}, with {shown.mean:.0%} of them"
+    sure = "confident " * (summary.config.estimate.counted == "confident" and summary.config.estimate.kind != "paper")
+    most = f"{sure}held-out predictions disagree most with the labels of {name}, with {shown.mean:.0%} of them"
     return f"{most} ({known}){beside}"
 
 

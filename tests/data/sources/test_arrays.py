@@ -200,3 +200,22 @@ def test_impossible_npz_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "fake.npz").write_bytes(content)
         with refused(str(tmp_path / "fake.npz"), None, rule="no archive of NumPy arrays"):
             open_source(tmp_path / "fake.npz")
+
+
+def test_arrays_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32), np.array(["a", "b"])[np.arange(30) % 2]
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    source = open_source("x.npy", target="y.npy")
+    np.testing.assert_allclose(source.features.frame().to_numpy(), x)
+    assert source.classes == ("a", "b")
+    assert open_source("x.npy", target="y.npy", groups="y.npy").groups == ("a", "b")
+    with refused("target", "y", rule="name the .npy file with the labels"):
+        open_source("x.npy")
+    np.save("objects.npy", np.array([{}], dtype=object))
+    with refused("objects.npy", rule="never unpickled"):
+        open_source("x.npy", target="objects.npy")
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:90])
+    with refused("cut.npy", rule="no NumPy array"):
+        open_source("cut.npy", target="y.npy")

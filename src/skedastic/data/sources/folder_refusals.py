@@ -50,7 +50,7 @@ def one_class(tree: Tree, folder: Path, noun: str) -> UserError:
 
 def _kind(path: Path) -> str:
     ending = path.suffix.lower()
-    return "shards" if ending in SHARDS else "arrays" if ending == ARRAYS or is_idx(path) else "table"
+    return "shards" if ending in SHARDS else "arrays" if ending in ARRAYS or is_idx(path) else "table"
 
 
 def _named(paths: list[Path]) -> str:

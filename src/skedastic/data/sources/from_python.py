@@ -32,6 +32,7 @@ from skedastic.data.targets.reading import Column, TargetColumns, read_targets
 from skedastic.errors import UserError, unknown
 
 TORCH = "the torch data set"  # as errors call it
+OPTIONS = {"y": "target", "groups": "groups", "truth": "truth"}  # that name an array, by its role
 
 
 def from_arrays(
@@ -146,19 +147,41 @@ def from_npz(
     task: TaskName = "auto",
     bins: int | None = None,
 ) -> Source:
-    """Read the arrays X, `target` and, where named, `groups` and `truth` of a .npz file; pickles are refused."""
+    """Read X and y from arrays in files; pickles are refused.
+
+    Parameters
+    ----------
+    path : Path
+        A .npz file, or a .npy file with X alone.
+    target, groups, truth : str or None
+        The names of these arrays; beside a .npy file, the .npy files that hold them.
+    schema : Schema or None
+        Of the training source, when this is its test set.
+    task, bins
+        As in `read_targets`.
+
+    Raises
+    ------
+    UserError
+        An array is not there, or can't be used.
+    """
     arrays = _arrays(path, {"X": "X", "y": target, "groups": groups, "truth": truth})
     return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, schema, Roles())
 
 
 def npz_features(path: Path) -> Tensor:
-    """Return the array X of a .npz file. Raises UserError where there is none, and for numbers that are not finite."""
+    """Return the array X of a .npz or .npy file.
+
+    Raises UserError where there is none, and for numbers that are not finite.
+    """
     return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
 
 
 def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
-    """Return the named arrays of a .npz file by their role."""
+    """Return arrays by their role: those of a .npz file by name, or X of a .npy file and the files that names mean."""
     check_file(path)
+    if path.suffix.lower() == ".npy":
+        return {role: None if name is None else _array(path, role, name) for role, name in names.items()}
     with readable(path):
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -174,6 +197,22 @@ def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
                 raise UserError(rule, setting=str(path)) from None
             rule = "it is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
             raise UserError(rule, setting=str(path)) from None
+
+
+def _array(x: Path, role: str, name: str) -> Any:
+    """Return the array of a role: X of a .npy file, or that of a .npy file beside it."""
+    path = x if role == "X" else Path(name)
+    if path.suffix.lower() != ".npy":
+        rule = f"{x} holds X alone; name the .npy file with the labels, such as --target y.npy"
+        raise UserError(rule, setting=OPTIONS[role], value=name)
+    check_file(path)
+    with readable(path):
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            objects = "Object arrays" in str(error)
+            held = "it holds Python objects, which are never unpickled" if objects else "it is no NumPy array"
+            raise UserError(f"{held}; write numbers or strings with numpy.save", setting=str(path)) from None
 
 
 def _from_columns(

@@ -14,9 +14,9 @@ from pathlib import Path
 from skedastic.errors import UserError, first_line, suggestion, unknown
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")  # endings of tables in files
-ARRAYS = ".npz"
+ARRAYS = (".npz", ".npy")
 SHARDS = (".tar",)  # of a WebDataset
-ENDINGS = (*TABLES, ARRAYS, *SHARDS)
+ENDINGS = (*TABLES, *ARRAYS, *SHARDS)
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tgz")
 HUB = "hf:"  # before the name of a data set of the package datasets
 BUILT_IN = "sklearn:"  # before the name of a set that comes with scikit-learn

@@ -27,7 +27,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     Parameters
     ----------
     source : str, Path or Any
-        A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, WebDataset .tar, idx), a folder
+        A file or a pattern of files (.csv, .tsv, .jsonl, .json, .parquet, .arrow, .npz, .npy, .tar, idx), a folder
         of images or texts by class, `hf:NAME[#SPLIT]` of the package datasets, or a set that scikit-learn brings
         (sklearn:digits, sklearn:wine, …, or the bare name where no file has it); or a frame of pandas or Polars.
     schema : Schema or None, optional
@@ -55,7 +55,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
         _refuse_columns(name, wanted)
         x, y = read_idx_pair(Path(name))
         opened = from_arrays(x, y, task=wanted.task, bins=wanted.bins, schema=schema, name=Path(name).name)
-    elif (paths := named_files(name)) is not None and paths[0].suffix.lower() == ARRAYS:
+    elif (paths := named_files(name)) is not None and paths[0].suffix.lower() in ARRAYS:
         opened = _npz(paths, wanted, schema)
     else:
         table, target = _table(name, paths, "train" if schema is None else "test")
@@ -66,7 +66,7 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
 
 
 def open_table(source: str | Path, use: folders.Use = "train") -> Table:
-    """Open a source as a table, with every column that it has; of a .npz file, the columns of X [n, d].
+    """Open a source as a table, with every column that it has; of a .npz or .npy file, the columns of X [n, d].
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def open_table(source: str | Path, use: folders.Use = "train") -> Table:
         The source is no table, or can't be read.
     """
     paths = named_files(str(source))
-    if paths is not None and paths[0].suffix.lower() == ARRAYS:
+    if paths is not None and paths[0].suffix.lower() in ARRAYS:
         return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
     return _table(str(source), paths, use)[0]
 
@@ -117,9 +117,9 @@ def _digits(roles: Roles) -> Source:
 
 def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if len(paths) > 1:
-        raise UserError(f"name one .npz file, not {len(paths)}", setting=f"{paths[0]}, …")
+        raise UserError(f"name one file of arrays, not {len(paths)}", setting=f"{paths[0]}, …")
     if roles.ignore or roles.given or roles.image:
-        rule = "--ignore, --numeric and the like are for tables; the arrays of a .npz file have no names"
+        rule = "--ignore, --numeric and the like are for tables; the columns of an array have no names"
         raise UserError(rule, setting=str(paths[0]))
     read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
     return read(task=roles.task, bins=roles.bins)

@@ -104,7 +104,7 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
         return _of_pixels(source, bundled.digits().features, schema, keep)
     if is_idx(Path(source)):
         return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), schema, keep)
-    if Path(source).suffix.lower() == ARRAYS:
+    if Path(source).suffix.lower() in ARRAYS:
         values = npz_features(find_files(source)[0])
         if values.ndim != 2:
             return _of_pixels(source, as_images(values, f"{source}: X"), schema, keep)
