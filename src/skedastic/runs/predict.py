@@ -21,7 +21,7 @@ from skedastic.data.tables.table import Columns
 from skedastic.data.targets.groups import group_columns, group_names
 from skedastic.runs.calibration import Calibrate, calibration
 from skedastic.runs.result import Result
-from skedastic.runs.tables import names_beside, writing, written_type
+from skedastic.runs.tables import in_type, names_beside, writing, written_type
 
 Progress = Callable[[str, int, int], None]
 
@@ -78,7 +78,7 @@ def predict_source(
     """
     calibrate = calibration(result, calibrated)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
-    schema, names = _columns(result, rows)
+    schema, names = _columns(result, rows, Path(out).suffix.lower())
     done, unseen = 0, UnseenCategories()
     with writing(out, force, schema) as writer:
         for chunk in rows.parts():
@@ -103,7 +103,7 @@ def encoded(result: Result, chunk: Chunk) -> Features:
     return chunk.features if isinstance(chunk.features, Tensor) else result.encoder.transform(chunk.features)
 
 
-def _columns(result: Result, rows: Unlabelled) -> tuple[pa.Schema, dict[str, str]]:
+def _columns(result: Result, rows: Unlabelled, ending: str) -> tuple[pa.Schema, dict[str, str]]:
     """Return the columns of the file and their types, and the name of each kept column among them."""
     labels = result.target.values(result.target.best(result.target.no_predictions(0)))
     after = {"predicted": pa.array(labels).type}
@@ -111,7 +111,7 @@ def _columns(result: Result, rows: Unlabelled) -> tuple[pa.Schema, dict[str, str
         after["group"] = pa.string()
     after |= dict.fromkeys((f"p_{name}" for name in result.target.classes), pa.float32())
     names = names_beside(list(dict.fromkeys(rows.keep)), ("row", *after))
-    kept = {new: written_type(rows.kept_type(name)) for name, new in names.items()}
+    kept = {new: written_type(rows.kept_type(name), ending) for name, new in names.items()}
     return pa.schema({"row": pa.int64()} | kept | after), names
 
 
@@ -141,7 +141,7 @@ def _predicted(
     if result.clusters is not None:
         columns["group"] = np.array(result.clusters.names)[result.clusters.of(x, best).numpy()]
     columns |= target.probability_columns(predicted)
-    return pa.table([_cells(columns[field.name]).cast(field.type) for field in schema], schema=schema)
+    return pa.table([in_type(_cells(columns[f.name]), f.type, f.name) for f in schema], schema=schema)
 
 
 def _cells(column: Any) -> pa.Array | pa.ChunkedArray:

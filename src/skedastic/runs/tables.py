@@ -20,6 +20,7 @@ from skedastic.data.tables.spreadsheet import guarded
 from skedastic.errors import UserError
 from skedastic.runs.folder import check_new_table, written_file
 
+BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
 SOURCE = "source_"  # before the name of a column of the source that has a name of ours
 
 
@@ -42,11 +43,32 @@ class _JsonLines:
 FORMATS: dict[str, Any] = {".parquet": pq.ParquetWriter, ".csv": arrow_csv.CSVWriter, ".jsonl": _JsonLines}
 
 
-def written_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type in which cells of an Arrow type are written: declared categories as their values."""
+def written_type(kind: pa.DataType, ending: str) -> pa.DataType:
+    """Return the type in which cells of an Arrow type are written: declared categories as their values.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type in the source.
+    ending : str
+        Of the file that is written; where it is text, bytes are decoded.
+    """
     if pa.types.is_dictionary(kind):
-        return written_type(kind.value_type)
+        return written_type(kind.value_type, ending)
+    if kind in BYTES or pa.types.is_fixed_size_binary(kind):
+        return pa.string() if ending != ".parquet" else pa.binary() if kind == pa.binary_view() else kind
     return pa.string() if kind == pa.string_view() else kind
+
+
+def in_type(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
+    """Return a column [n] in the type in which it is written. Raises UserError for bytes that are no text."""
+    if column.type == pa.binary_view():
+        column = column.cast(pa.binary())
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        rule = f"column {name!r} holds bytes that are no text; write .parquet, or leave the column out"
+        raise UserError(rule, setting="out", given="the file to write") from None
 
 
 def names_beside(names: Sequence[str], ours: Collection[str]) -> dict[str, str]:
@@ -94,10 +116,14 @@ def writing(out: str | Path, force: bool, schema: pa.Schema) -> Iterator[Any]:
     """
     path = Path(out)
     check_new_table(path, force)
-    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    if path.suffix.lower() == ".csv" and nested:
-        rule = f"CSV can't hold the lists of column {nested[0]!r}; write .parquet or .jsonl, or leave the column out"
-        raise UserError(rule, setting="out", value=str(out))
+    for field in schema:
+        nested = pa.types.is_nested(field.type) and path.suffix.lower() == ".csv"
+        if nested or pa.types.is_interval(field.type):
+            what = "lists" if nested else "intervals"
+            rule = (
+                f"it can't hold the {what} of column {field.name!r}; write .parquet or .jsonl, or leave the column out"
+            )
+            raise UserError(rule, setting="out", value=str(out))
     with written_file(path, force) as temporary:
         writer = FORMATS[path.suffix.lower()](temporary, schema)
         try:
@@ -112,7 +138,8 @@ def write_for_a_person(frame: pd.DataFrame, out: str | Path, force: bool) -> Non
     Parameters and UserError are those of `writing`.
     """
     columns = {str(name): to_arrow(frame[name]) for name in frame.columns}
-    columns = {name: column.cast(written_type(column.type)) for name, column in columns.items()}
+    ending = Path(out).suffix.lower()
+    columns = {name: in_type(column, written_type(column.type, ending), name) for name, column in columns.items()}
     if Path(out).suffix.lower() == ".csv":
         columns = {guarded(name): _guarded(column) for name, column in columns.items()}
     table = pa.table(columns)
@@ -135,6 +162,4 @@ def _json_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _json_text(cell: Any) -> str:
-    if isinstance(cell, bytes):
-        return cell.decode("utf-8", "replace")
     return str(cell.isoformat() if hasattr(cell, "isoformat") else cell)

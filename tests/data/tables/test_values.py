@@ -15,8 +15,11 @@ from skedastic.data.tables.values import as_names, canonical, matched, unusable
     ("text", "name"),
     [
         ("1", "1"), ("1.0", "1"), ("+1", "1"), ("1.50", "1.5"), (".5", "0.5"), ("-0.0", "0"), ("0", "0"), ("1.", "1"),
-        ("1e-05", "0.00001"), ("1e+16", "10000000000000000"), ("1E5", "1E5"), ("-2.10", "-2.1"), ("007", "007"),
-        ("00", "00"), ("1,5", "1,5"), (".", "."), ("", ""), ("1e999", "1e999"), ("cat", "cat"), ("1_0", "1_0"),
+        ("1e-05", "0.00001"), ("1e+16", "10000000000000000"), ("1E5", "1E5"), ("1E+05", "100000"),
+        ("1.0E2", "100"),
+        ("1E+300", "1e+300"), ("1.0e300", "1e+300"), ("1e300", "1e300"),
+        ("TRUE", "True"), ("-2.10", "-2.1"), ("007", "007"),
+        ("00", "00"), ("1,5", "1,5"), (".", "."), ("", ""), ("1e+999", "1e+999"), ("cat", "cat"), ("1_0", "1_0"),
         ("12345678901234567890123", "12345678901234567890123"), ("12345678901234567890.0", "12345678901234567890"),
     ],
 )  # fmt: skip
@@ -35,6 +38,7 @@ WAYS = {
     "floats": pd.Series([0.0, 1.0, 1.0]),
     "half floats": pd.Series([0.0, 1.0, 1.0], dtype=np.float16),
     "nullable integers": pd.Series([0, 1, 1], dtype="Int64"),
+    "decimals of many places": pd.Series([Decimal("0E-7"), Decimal("1.0000000"), Decimal("1E+0")], dtype=object),
     "decimals": pd.Series([Decimal("0"), Decimal("1.00"), Decimal("1")], dtype=object),
     "bytes": pd.Series([b"0", b"1", b"1"], dtype=object),
     "categories": pd.Series([0, 1, 1]).astype("category"),
@@ -54,7 +58,12 @@ def test_a_value_has_one_name_in_every_type(way: str) -> None:
 @pytest.mark.parametrize("cells", [["true", "FALSE", "True"], [True, False, True], [b"true", b"false", b"TRUE"]])
 def test_truth_values_have_one_name(cells: list[object]) -> None:
     assert as_names(pd.Series(cells, dtype=object)).tolist() == ["True", "False", "True"]
-    assert as_names(pd.Series(["true", "yes"], dtype=object)).tolist() == ["true", "yes"], "words beside others"
+    assert as_names(pd.Series(["true", "yes"], dtype=object)).tolist() == ["True", "yes"], "whatever stands beside it"
+
+
+def test_single_precision_has_no_more_digits_than_it_holds() -> None:
+    assert as_names(pd.Series([0.1, 16777216], dtype=np.float32)).tolist() == ["0.1", "16777216"]
+    assert as_names(pd.Series([True, 1, 0, "x"], dtype=object)).tolist() == ["True", "1", "0", "x"]
 
 
 def test_dates_have_one_name() -> None:

@@ -24,6 +24,7 @@ from skedastic.data.sources.gathered import check_same, rows_of_files
 from skedastic.data.sources.headers import HIDDEN, named_twice
 from skedastic.data.sources.json_tables import read_json
 from skedastic.data.sources.names import check_file, no_rows, readable, shown_name
+from skedastic.data.tables.arrow_types import common_schema
 from skedastic.data.tables.readers import ArrowFileReader, ColumnReader, ParquetReader, RenamedReader, arrow_reader
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
@@ -65,7 +66,7 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     images = [n for n in schemas[0].names if _holds_images(schemas[0].field(n), declared.get(n, {}))]
     return Table(
         name,
-        _shown(ParquetReader(tuple(files))),
+        _shown(ParquetReader(tuple(files), common_schema(schemas, [path.name for path in paths]))),
         label_names=class_labels(declared),
         images={n.strip(): partial(parquet_bytes, paths, n) for n in images},
         files=rows_of_files(paths, [f.metadata.num_rows for f in files]),
@@ -80,8 +81,7 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
             schemas.append(reader.schema)
             rows.append(reader.read_all().num_rows)  # mapped: no cell is read
     _check_columns(schemas, paths)
-    with arrow_readable(paths[0]):
-        schema = pa.unify_schemas(schemas, promote_options="permissive")
+    schema = common_schema(schemas, [path.name for path in paths])
     reader = _shown(ArrowFileReader(paths, schema, rows))
     names = class_labels(hugging_face(schemas[0]))
     return Table(name, reader, label_names=names, files=rows_of_files(paths, rows))

@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from skedastic.data.sources.headers import named_twice
 from skedastic.data.tables.columns import leave_out
-from skedastic.data.tables.values import canonical, encodable
+from skedastic.data.tables.values import EXACT, canonical, encodable
 from skedastic.errors import UserError
 
-EXACT = 2**53  # integers up to here are exact as doubles
 INT64, UINT64 = 2**63, 2**64
 KINDS: dict[type, str] = {
     bool: "a truth value",

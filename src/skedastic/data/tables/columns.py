@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numeric_dtype
 
 from skedastic.data.tables.dates import look_like_dates, parse_dates
-from skedastic.data.tables.dress import NO_HINT, Hint
+from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint
 from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.numbers import numbers_of, parse_numbers
-from skedastic.data.tables.values import as_text, canonical, coded, coded_texts, holds_numbers, unusable
+from skedastic.data.tables.values import EXACT, as_text, canonical, coded, coded_texts, holds_numbers, unusable
 from skedastic.errors import UserError
 
 ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
-EXACT = 2**53  # integers up to here are exact in floating point
 SAMPLE = 1000  # cells that are looked at to tell
 
 
@@ -49,9 +48,9 @@ def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_H
 def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint) -> ColumnKind | None:
     codes, texts = coded_texts(column)
     cells_of = np.bincount(codes, minlength=len(texts))  # of each text
-    numbers, unparsable, _ = numbers_of(texts, hint=hint)
+    numbers, unparsable, dress = numbers_of(texts, hint=hint)
     numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
-    if wrong == 0 and numeric > 0 and not _merge(texts, numbers):
+    if wrong == 0 and numeric > 0 and not _merge(texts, numbers, dress):
         return "number"
     if numeric > wrong > 0:
         row = int(unparsable[codes].argmax())
@@ -81,12 +80,11 @@ def _merges_integers(column: pd.Series) -> bool:
     return int(known.nunique()) > len(np.unique(known.to_numpy(np.float64)))
 
 
-def _merge(texts: Sequence[str], numbers: NDArray[np.float64]) -> bool:
+def _merge(texts: Sequence[str], numbers: NDArray[np.float64], dress: Dress) -> bool:
     """Tell whether different integers among texts [k] are one number of [k]."""
-    large = np.abs(np.nan_to_num(numbers)) >= EXACT
-    if not large.any() or not all(text.lstrip("+-").isdecimal() for text, big in zip(texts, large, strict=True) if big):
-        return False
-    return len({canonical(texts[i]) for i in np.flatnonzero(large).tolist()}) > len(np.unique(numbers[large]))
+    large = np.flatnonzero(np.abs(np.nan_to_num(numbers)) >= EXACT).tolist()
+    written = {canonical(texts[i] if dress == PLAIN else dress.plain(texts[i]) or "") for i in large}
+    return len(written) > len(np.unique(numbers[large])) and all(text.lstrip("-").isdecimal() for text in written)
 
 
 def parse(column: pd.Series, kind: ColumnKind, place: CellLocation, day_first: bool | None = None) -> pd.Series:

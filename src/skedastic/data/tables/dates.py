@@ -15,13 +15,21 @@ from skedastic.data.tables.values import coded_texts
 
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
 WHOLE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?"  # the year has four digits
-MONTHS = 12
+MONTHS, DAYS = 12, 31
+AS_COLUMN = "as the column must hold; mend the cell, or --ignore the column"
 
 
 def look_like_dates(texts: Sequence[str]) -> bool:
     """Tell whether most of the texts that are not missing look like dates."""
     dated = [t for t in texts if t.lower() not in MISSING_NUMBER]
-    return bool(dated) and sum(bool(re.fullmatch(DATE, t)) for t in dated) > len(dated) / 2
+    return bool(dated) and sum(map(_is_date, dated)) > len(dated) / 2
+
+
+def _is_date(text: str) -> bool:
+    """Tell whether a text has the form of a date: no part that is a day or a month is 0 or above 31."""
+    if not re.fullmatch(DATE, text):
+        return False
+    return all(0 < int(part) <= DAYS for part in re.findall(r"\d+", text)[:3] if len(part) < 4) or text[:4].isdecimal()
 
 
 def are_dates(texts: Sequence[str]) -> bool:
@@ -44,6 +52,9 @@ def _read_dates(words: pd.Series, day_first: bool) -> pd.Series:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of dates that say themselves which number is the day
         read = pd.to_datetime(words, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
+        if day_first:
+            year_first = words.str.match(r"\d{4}\D", na=False)
+            read[year_first] = pd.to_datetime(words[year_first], errors="coerce", format="mixed", utc=True)
     return read.dt.tz_localize(None)
 
 
@@ -61,5 +72,5 @@ def parse_dates(column: pd.Series, place: CellLocation, day_first: bool | None =
     wrong = (dates.isna() & ~empty).to_numpy()[codes]
     if wrong.any():
         row = int(wrong.argmax())
-        raise wrong_cell(column, row, place, "is not a date, as the column must hold; mend the cell")
+        raise wrong_cell(column, row, place, f"is not a date, {AS_COLUMN}")
     return pd.Series(dates.to_numpy("datetime64[us]")[codes])

@@ -24,7 +24,16 @@ CODES = (
     "TWD|TRY|RUB|UAH|ILS|AED|SAR|THB|IDR|MYR|PHP|VND"
 )
 PREFIX = rf"(?:[A-Z]{{1,2}})?[{CURRENCY}]|{CODES}|Rs\.?|Fr\.?|kr\.?"
-SUFFIX = rf"(?:[^\W\d_]|[%‰°²³{CURRENCY}])(?:[^\W\d_]|[%‰°²³/. {CURRENCY}]){{0,14}}"
+SYMBOLS = rf"[{CURRENCY}%‰]|°[CFK]?"
+UNITS = (
+    "kg|mg|µg|μg|lbs?|oz|km|cm|mm|µm|μm|nm|mi|ft|ml|cl|dl|ms|min|hrs?|kW|MW|GW|kWh|MWh|Hz|kHz|MHz|GHz|[kKMGT]B|hPa|kPa|"
+    "MPa|bar|psi|mph|kmh|km/h|m/s|m²|m2|km²|m³|m3|px|dB|ppm|bn|Mio|Mrd|pcs|pct|USD|EUR|GBP|CHF"
+)
+WORD = r"(?!(?:[ap]\.?m\.?|uhr|st|nd|rd|th)\b)[^\W\d_]{2,}[.²³]?(?:[ /][^\W\d_]{1,12}\.?)?"
+LETTER = r"[a-zA-ZµΩ]"
+SUFFIX = rf"{SYMBOLS}|(?:{UNITS})(?![^\W\d_])|(?<= )(?i:{WORD})|(?<= ){LETTER}"  # a letter or a word stands apart
+CURRENCIES = re.compile(rf"[{CURRENCY}]|{CODES}")
+ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # of the internet
 AROUND = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[+-]?)\s*(?P<prefix>{PREFIX})?\s*(?P<second>[+-]?)\s*"
     rf"(?P<number>[0-9.,][0-9.,' ]*?)\s*(?P<suffix>{SUFFIX})?\s*(?P<close>\))?"
@@ -32,6 +41,7 @@ AROUND = re.compile(
 ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
 SIGNS = {"point": (".", ","), "comma": (",", ".")}  # decimal, and what may stand between thousands
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
+PROGRAMS = re.compile(r"[+-]?[0-9]*\.?[0-9]*")  # a number as programs write it
 SAMPLE = 1000  # cells of which the longest is shown
 
 
@@ -61,7 +71,7 @@ class Dress:
         The decimal sign; of point and comma the other one, a space or an apostrophe may stand between thousands. Plain
         numbers are those that programs write.
     prefix, suffix : str
-        What stands before and after the number, such as a currency and a unit; a cell may lack it.
+        What stands before and after the number, such as a currency and a unit; a cell may lack a currency.
     """
 
     decimal: Written = "plain"
@@ -75,14 +85,21 @@ class Dress:
         lakhs = r"|[1-9][0-9]?(?:,[0-9]{2})*,[0-9]{3}" if self.decimal == "point" else ""
         return re.compile(rf"(?:{threes}{lakhs}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+")
 
-    def number(self, text: str) -> float | None:
-        """Return the number that a text writes so; None where it is written otherwise."""
+    def plain(self, text: str) -> str | None:
+        """Return the number that a text writes so as programs write it; None where it is written otherwise."""
         parts = AROUND.fullmatch(text.translate(ALIKE))
         if parts is None or not self._around(parts) or not self._number.fullmatch(parts["number"]):
             return None
+        if "+" in (parts["sign"], parts["second"]) and " " in parts["number"]:
+            return None  # of a telephone
         decimal, apart = SIGNS[self.decimal]
-        value = float(re.sub(rf"[{apart} ']", "", parts["number"]).replace(decimal, "."))
-        return -value if "-" in (parts["sign"], parts["second"]) or parts["open"] else value
+        plain = re.sub(rf"[{apart} ']", "", parts["number"]).replace(decimal, ".")
+        return f"-{plain}" if "-" in (parts["sign"], parts["second"]) or parts["open"] else plain
+
+    def number(self, text: str) -> float | None:
+        """Return the number that a text writes so; None where it is written otherwise."""
+        plain = self.plain(text)
+        return None if plain is None else float(plain)
 
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the numbers of texts [n], NaN where one is written otherwise."""
@@ -91,7 +108,8 @@ class Dress:
     def _around(self, parts: re.Match[str]) -> bool:
         if bool(parts["open"]) != bool(parts["close"]) or (parts["sign"] and (parts["second"] or parts["open"])):
             return False
-        return (parts["prefix"] or self.prefix) == self.prefix and (parts["suffix"] or self.suffix) == self.suffix
+        suffix = parts["suffix"] or (self.suffix if CURRENCIES.fullmatch(self.suffix) else "")
+        return (parts["prefix"] or self.prefix) == self.prefix and suffix == self.suffix
 
 
 PLAIN, NO_HINT = Dress(), Hint()
@@ -108,7 +126,7 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
         What is known of the table's numbers.
     """
     around = _agreed(texts)
-    if around is None:
+    if around is None or all(map(ADDRESS.fullmatch, texts)):
         return ()
     fitting = [dress for dress in _styles(*around, hint.decimal) if all(dress.number(t) is not None for t in texts)]
     if hint.comma_likely:
@@ -119,7 +137,12 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
 def are_thousands(texts: Sequence[str]) -> bool:
     """Tell whether texts that look plain write thousands, as in a table whose decimal sign is the comma: "1.234"."""
     pointed = [text for text in texts if "." in text]
-    return bool(pointed) and all(THOUSANDS.fullmatch(text) or text.isdecimal() for text in texts)
+    return bool(pointed) and all(map(THOUSANDS.fullmatch, pointed)) and are_whole(set(texts).difference(pointed))
+
+
+def are_whole(texts: Iterable[str]) -> bool:
+    """Tell whether texts are plain whole numbers, which are written alike with each decimal sign."""
+    return all(text.lstrip("+-").isdecimal() for text in texts)
 
 
 def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) -> str:
@@ -136,7 +159,8 @@ def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) 
     hint : Hint, optional
         As it was when they were read.
     """
-    example = max(texts[:SAMPLE], key=len)
+    shown = [text for text in texts[:SAMPLE] if not PROGRAMS.fullmatch(text)] or texts[:SAMPLE]
+    example = max(shown, key=len)
     note = f'{column}: numbers, "{example}" read as {_shortest(dress.number(example))}'
     others = {
         d.decimal: d.number(example) for d in find_dress(texts, hint) if d.number(example) != dress.number(example)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skedastic.data.tables.values import encodable
+from skedastic.errors import UserError, first_line
 
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 UNALIKE = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
@@ -78,7 +79,7 @@ def to_arrow(column: pd.Series) -> pa.ChunkedArray:
 
 
 def _plain_list(cell: Any) -> Any:
-    return list(cell) if isinstance(cell, np.ndarray) else cell
+    return cell.tolist() if isinstance(cell, np.ndarray) or hasattr(cell, "detach") else cell
 
 
 def _text(cell: Any) -> str | None:
@@ -194,13 +195,12 @@ class ArrowFileReader:
         for path in self.paths:
             with arrow_reader(path, [self.schema.names.index(name)]) as reader:
                 parts.append(reader.read_all())
-        return pa.concat_tables(parts, promote_options="permissive").column(0).cast(self.type(name))
+        return pa.concat_tables([cast(part, self.schema) for part in parts]).column(0)
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
-        target = pa.schema([self.schema.field(n) for n in names])
         tables = (pa.Table.from_batches([b]) for path in self.paths for b in self._batches(path, names))
-        return _rebatched((t.select(list(names)).cast(target) for t in tables), size)
+        return _rebatched((cast(t.select(list(names)), self.schema) for t in tables), size)
 
     def _batches(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a file, with these columns.
@@ -218,6 +218,22 @@ class ArrowFileReader:
                 end = done + max(1, count * MAPPED // max(path.stat().st_size, 1))
                 yield from map(reader.get_batch, range(done, min(end, count)))
                 done = end
+
+
+def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table in the types that a schema has for its columns.
+
+    Raises UserError for integers that the decimals of another file would make inexact.
+    """
+    target = pa.schema([schema.field(name) for name in table.column_names])
+    if table.schema.equals(target):
+        return table
+    try:
+        return table.cast(target)
+    except pa.ArrowInvalid as error:
+        place = f"columns {', '.join(map(repr, table.column_names[:6]))}"
+        rule = f"files hold them in types that one can't hold ({first_line(error, 80)}); save all files with one type"
+        raise UserError(rule, setting=place, given=place) from None
 
 
 def frame_reader(frame: Any) -> ColumnReader:
@@ -313,9 +329,18 @@ def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[ColumnReader]:
 
 @dataclass(frozen=True, eq=False)
 class ParquetReader:
-    """The cells of Parquet files, one column at a time."""
+    """The cells of Parquet files, one column at a time.
+
+    Parameters
+    ----------
+    files : sequence of ParquetFile
+        The files.
+    schema : pyarrow.Schema or None, optional
+        The schema of all of them together; by default that of the first.
+    """
 
     files: Sequence[pq.ParquetFile]
+    schema: pa.Schema | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -335,17 +360,15 @@ class ParquetReader:
 
     def arrow(self, name: str) -> pa.ChunkedArray:
         """Return a column [n] as it is."""
-        chunks = [f.read(columns=[name]).column(0).cast(self.type(name)) for f in self.files]
+        chunks = [cast(f.read(columns=[name]), self._schema).column(0) for f in self.files]
         return pa.chunked_array([c for chunk in chunks for c in chunk.chunks], type=self.type(name))
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
-        target = pa.schema([self._schema.field(n) for n in names])
         batches = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
-        return _rebatched((pa.Table.from_batches([b]).select(list(names)).cast(target) for b in batches), size)
+        return _rebatched((cast(pa.Table.from_batches([b]).select(list(names)), self._schema) for b in batches), size)
 
     @cached_property
     def _schema(self) -> pa.Schema:
         """The schema of all files together."""
-        schemas = [f.schema_arrow.remove_metadata() for f in self.files]
-        return pa.unify_schemas(schemas, promote_options="permissive")
+        return self.files[0].schema_arrow.remove_metadata() if self.schema is None else self.schema

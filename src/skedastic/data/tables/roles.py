@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skedastic.data.settings import ColumnSettings
 from skedastic.data.tables.codes import looks_like_codes
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
-from skedastic.data.tables.dress import Dress, are_thousands, told
+from skedastic.data.tables.dress import Dress, are_thousands, are_whole, told
 from skedastic.data.tables.numbers import MISSING_NUMBER
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import coded_texts, is_text
@@ -184,7 +184,9 @@ def _with_thousands(columns: Columns) -> list[str]:
         if kind != "number" or name in columns.reading.dresses or not is_text(cells := columns.table.read(name)):
             continue
         texts = [text for text in coded_texts(cells)[1] if text.lower() not in MISSING_NUMBER]
-        if are_thousands(texts):
+        if are_whole(texts):
+            columns.reading.dresses[name] = Dress("comma")  # of a later file
+        elif are_thousands(texts):
             columns.read_as(name, Dress("comma"), cells)
             notes.append(told(name, texts, Dress("comma"), columns.table.hint))
     return notes

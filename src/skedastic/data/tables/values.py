@@ -5,8 +5,8 @@ empty cell, and "1" in CSV are one value, whose name is "1". Names are made when
 every format and every later file:
 
 - a number has its shortest decimal writing: 1.50 is "1.5", +1 is "1", -0.0 is "0", 1e-05 is "0.00001"
-- text that begins with a needless zero, such as "007", is a code and stays as it is
-- a column of nothing but true and false, in any case, has the names "True" and "False"
+- text that begins with a needless zero, such as "007", is a code and stays as it is; so does 1e5 without sign or point
+- true and false, in any case, are "True" and "False"
 - bytes are decoded as UTF-8; dates are written YYYY-MM-DD, with the time where there is one
 - space around a text is no part of it
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import weakref
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -24,8 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
-NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?(e[+-][0-9]{2,3})?")  # as programs write one
+NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:(\.)([0-9]*))?(?:e([+-]?)([0-9]{1,3}))?", re.I)  # as programs write one
 MOST_DIGITS = 40  # of a number that is written out
+EXACT = 2**53  # integers up to here are exact in floating point
 VALUES = (str, bool, int, float, np.generic, Decimal, bytes, type(None), type(pd.NA), type(pd.NaT), pd.Interval)
 DATES = (datetime.date,)  # times are some of them
 NOUNS = {
@@ -81,13 +83,15 @@ def canonical(text: str) -> str:
     """Return the name of the value that a text writes: the shortest decimal writing of a number, else the text."""
     match = NUMBER.fullmatch(text)
     if match is None:
-        return text
-    sign, whole, fraction, exponent = match.groups()
+        return TRUTH_VALUES.get(text.lower(), text)
+    sign, whole, point, fraction, way, exponent = match.groups()
     if not whole and not fraction:
         return text
     if exponent:
-        if abs(int(exponent[1:])) > MOST_DIGITS:
+        if not way and not point:
             return text
+        if int(exponent) > MOST_DIGITS:
+            return repr(float(text)) if 0 < abs(float(text)) < float("inf") else text
         return canonical(f"{Decimal(text):f}")
     fraction = (fraction or "").rstrip("0")
     shortest = f"{whole or '0'}.{fraction}" if fraction else whole or "0"
@@ -112,7 +116,7 @@ def coded(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     codes, texts = coded_texts(column)
     if not texts or (not is_text(column) and not isinstance(column.dtype, pd.CategoricalDtype)):
         return codes, texts  # written here, and so canonical
-    names = _named(texts)
+    names = tuple(map(canonical, texts))
     if names == texts:
         return codes, texts
     again, distinct = pd.factorize(np.array(names, dtype=object))
@@ -124,6 +128,14 @@ def coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 
     Typed cells are written by the rule of names; of text this is what the file says.
     """
+    known = _LAST.get(column)
+    if known is None:
+        known = _coded_texts(column)
+        _LAST.keep(column, known)
+    return known
+
+
+def _coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     first, distinct = _distinct(column)
     written = _written(distinct)
     again, texts = pd.factorize(np.append(written, np.array([""], dtype=object)))  # the last is of missing cells
@@ -131,6 +143,27 @@ def coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     used[again[:-1]] = True
     used[again[-1]] |= bool((first < 0).any())
     return (np.cumsum(used) - 1)[again][first], tuple(np.asarray(texts, dtype=object)[used])  # -1 takes the last
+
+
+class _Last:
+    """What was found out about the column that was looked at last, as long as there is this column."""
+
+    def __init__(self) -> None:
+        self._of: weakref.ref[pd.Series] | None = None
+        self._found: Any = None
+
+    def get(self, column: pd.Series) -> Any:
+        return self._found if self._of is not None and self._of() is column else None
+
+    def keep(self, column: pd.Series, found: Any) -> None:
+        self._of, self._found = weakref.ref(column, self._forget), found
+
+    def _forget(self, of: weakref.ref[pd.Series]) -> None:
+        if self._of is of:
+            self._of = self._found = None
+
+
+_LAST = _Last()  # a column is asked for its texts several times, one after the other
 
 
 def matched(names: Iterable[str], known: Sequence[str]) -> NDArray[np.int64]:
@@ -148,14 +181,10 @@ def matched(names: Iterable[str], known: Sequence[str]) -> NDArray[np.int64]:
     return at
 
 
-def _named(texts: Sequence[str]) -> tuple[str, ...]:
-    if all(text.lower() in TRUTH_VALUES for text in texts if text):
-        return tuple(TRUTH_VALUES.get(text.lower(), text) for text in texts)
-    return tuple(map(canonical, texts))
-
-
 def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
     """Return the distinct cells, and which of them each cell is, [n]; -1 where it is missing."""
+    if column.dtype == object and len(kinds := set(map(type, column))) > 1 and bool in kinds:
+        column = column.map(lambda cell: str(cell) if isinstance(cell, bool) else cell)  # True equals 1
     try:
         codes, values = pd.factorize(column, use_na_sentinel=True)
     except TypeError:  # of what has no hash, such as lists
@@ -166,7 +195,8 @@ def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
 def _written(values: pd.Series) -> NDArray[Any]:
     """Return distinct cells as stripped text, "" where missing."""
     values = values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
-    texts = np.array([*map(_of_cell, values), None], dtype=object)[:-1]
+    cells = values.to_numpy() if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f" else values
+    texts = np.array([*map(_of_cell, cells), None], dtype=object)[:-1]
     texts[values.isna().to_numpy()] = ""
     return texts
 
@@ -183,10 +213,12 @@ def _decodable(column: pd.Series) -> bool:
 
 def _of_cell(cell: Any) -> str:
     if isinstance(cell, str):
-        return encodable(cell).strip()
+        return cell.strip() if cell.isascii() else encodable(cell).strip()
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace").strip()
-    if isinstance(cell, (float, np.floating, Decimal)):
+    if isinstance(cell, Decimal):
+        return canonical(f"{cell:f}")
+    if isinstance(cell, (float, np.floating)):
         return canonical(str(cell).lower())
     if isinstance(cell, (pd.Timestamp, datetime.date)):
         return _of_date(cell)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from torch import Tensor
 
 from skedastic.data.tables.location import CellLocation
 from skedastic.data.tables.readers import ColumnReader, FrameReader
@@ -76,8 +77,10 @@ def parts(reader: ColumnReader, name: str, size: int) -> Iterator[pa.ChunkedArra
 
 def _first_is_a_list(reader: FrameReader, name: str) -> bool:
     column = reader.frame.iloc[:, reader.names.index(name)]
-    first = column.first_valid_index() if column.dtype == object else None
-    return hasattr(column.dtype, "pyarrow_dtype") or (first is not None and isinstance(column.loc[first], LISTS))
+    if hasattr(column.dtype, "pyarrow_dtype"):
+        return True
+    filled = np.flatnonzero(column.notna().to_numpy())[:1] if column.dtype == object else ()
+    return len(filled) > 0 and isinstance(column.iloc[filled[0]], (*LISTS, Tensor))
 
 
 def _is_list(kind: pa.DataType) -> bool:

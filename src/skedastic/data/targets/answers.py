@@ -98,7 +98,8 @@ def _rows(items: pd.Series, place: CellLocation, item: str, source: Table) -> ND
         row = int(keys.duplicated().argmax())
         rule = f"{quoted(keys[row])} stands twice, so an answer about it is about no one row; name each row once"
         raise source.place(item).error(row, rule, keys[row])
-    return np.asarray(keys.get_indexer(pd.Index(as_names(items))), dtype=np.int64)
+    named = as_names(items)
+    return np.where(named == "", -1, keys.get_indexer(pd.Index(named))).astype(np.int64)
 
 
 def _refuse_twice(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from skedastic.data.sources.files import read_files
 from skedastic.data.sources.source import Source
+from skedastic.data.tables.dress import PLAIN
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.spreadsheet import unguarded
@@ -111,7 +112,7 @@ def _column(table: Table, names: Sequence[str]) -> tuple[pd.Series, CellLocation
 
 
 def _rows(cells: pd.Series, place: CellLocation, filled: NDArray[np.int64], n: int) -> Tensor:
-    numbers, _ = as_numbers(cells)
+    numbers, _ = as_numbers(cells, PLAIN)
     rows = numbers[filled]
     wrong = ~((rows >= 0) & (rows < n) & (rows == np.round(rows)))
     if wrong.any():
