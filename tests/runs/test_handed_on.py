@@ -109,7 +109,7 @@ def test_names_that_collide_get_out_of_the_way() -> None:
         ([1, 2**64 - 1], pa.uint64()),
         ([-1, 2**64 - 1], pa.string()),
         (["a", "b"], pa.string()),
-        ([True, False], pa.string()),
+        ([True, False], pa.bool_()),
     ],
 )
 def test_labels_come_out_in_one_type_that_holds_them(labels: list[object], kind: pa.DataType, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ ROLES = {
 }  # settings that name columns, with the word for such a column in messages
 SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # settings that may name several columns
 NAMES = {"source", "test", "reference", "labels", *ROLES, "groups"}  # settings that these checks are about
-COUNTS = "counts:"  # before a column of votes
+SPECIAL = ("counts:", "workers:")  # before a column of votes, and of those who voted
+ANSWERS = "answers:"  # before a file
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
     source = str(settings["source"])
     columns = check_columns(source, ((role, _columns(name, settings.get(name))) for name, role in ROLES.items()))
     if columns is not None:
-        if not _columns("target", settings.get("target")) and not _columns("annotators", settings.get("annotators")):
+        if not _columns("target", settings.get("target")) and not settings.get("annotators"):
             raise no_target(shown_name(check_source(source)), columns)
         _check_groups(source, settings.get("groups"), columns)
     for name in beside:
@@ -133,7 +134,7 @@ def check_columns(source: str, wanted: Iterable[tuple[str, Sequence[str]]]) -> l
     if columns is not None:
         for role, names in wanted:
             for name in names:
-                if name not in columns:
+                if name.strip() not in columns:
                     raise unknown(role, name, columns).at(shown_name(paths))
     return columns
 
@@ -171,5 +172,8 @@ def _columns(setting: str, value: Any) -> list[str]:
     """Return the columns that a setting names."""
     if isinstance(value, str):
         value = split(value) if setting in SEVERAL else [value]
-    names = map(str, value if isinstance(value, (list, tuple)) else [] if value is None else [value])
-    return [name.removeprefix(COUNTS) if setting == "annotators" else name for name in names]
+    names = [str(v) for v in (value if isinstance(value, (list, tuple)) else [] if value is None else [value])]
+    if setting != "annotators":
+        return names
+    columns = [name for name in names if not name.startswith(ANSWERS)]
+    return [name.partition(":")[2] if name.startswith(SPECIAL) else name for name in columns]

@@ -54,6 +54,7 @@ DATA_OPTIONS = [
     setting_option("text", metavar="COL", multiple=True),
     setting_option("numeric", metavar="COL", multiple=True),
     setting_option("categorical", metavar="COL", multiple=True),
+    setting_option("decimal"),
     setting_option("image", metavar="COL"),
     setting_option("image-size", metavar="N", type=int),
     setting_option("truth", metavar="COL"),

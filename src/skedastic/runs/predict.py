@@ -16,9 +16,11 @@ from torch import Tensor
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.encoders.unseen import UnseenCategories
+from skedastic.data.sources.names import named_files
 from skedastic.data.sources.unlabelled import Chunk, Unlabelled, open_unlabelled
 from skedastic.data.tables.table import Columns
 from skedastic.data.targets.groups import group_columns, group_names
+from skedastic.errors import UserError
 from skedastic.runs.calibration import Calibrate, calibration
 from skedastic.runs.result import Result
 from skedastic.runs.tables import in_type, names_beside, writing, written_type
@@ -76,6 +78,9 @@ def predict_source(
     UserError
         The source has other columns than training, a cell can't be read, or `out` can't be written.
     """
+    if Path(out).resolve() in [Path(path).resolve() for path in named_files(source) or ()]:
+        rule = "it is the source, which would be lost; name another file"
+        raise UserError(rule, setting="out", value=str(out))
     calibrate = calibration(result, calibrated)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
     schema, names = _columns(result, rows, Path(out).suffix.lower())

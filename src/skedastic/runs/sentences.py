@@ -17,6 +17,7 @@ from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
 
+LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 FEW_NAMES = 3  # that a headline names
 
 
@@ -57,6 +58,8 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
         return ""
     shown = findings.disagreement(g)
     assert shown is not None, "the largest is one that is shown"
+    if shown.mean < LEAST_SHOWN and summary.metric.percent:
+        return ""
     name, beside = findings.names[g], _without(findings.few, "counted rows")
     if not summary.metric.percent:
         value = summary.metric.text(summary.metric.of_noise(shown.mean))

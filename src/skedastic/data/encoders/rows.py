@@ -26,7 +26,7 @@ from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
 from skedastic.data.tables.readers import ColumnReader, FrameReader, frame_reader
-from skedastic.data.tables.reading import Reading
+from skedastic.data.tables.reading import Reading, copied
 from skedastic.data.tables.roles import check_columns
 from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import matched
@@ -150,7 +150,7 @@ class RowEncoder(Encoder):
     def columns(self) -> dict[str, ColumnKind]:
         """Return the columns that it reads, and their kinds."""
         kinds: dict[str, ColumnKind] = {n.name: "number" for n in self.numbers if not n.part}
-        kinds |= dict.fromkeys(self.reading.day_first, "date")
+        kinds |= dict.fromkeys((n.name for n in self.numbers if n.part), "date")
         kinds |= {v.name: "vector" for v in self.vectors}
         kinds |= dict.fromkeys(self.categories, "category")
         return kinds | dict.fromkeys(self.texts, "text")
@@ -215,7 +215,8 @@ class RowEncoder(Encoder):
         """
         unseen.rows += len(columns)
         for name, known in self.categories.items():
-            unseen.add(name, columns[name], known)
+            if len(known) < MOST_CATEGORIES:  # else rare ones that training saw are missing too
+                unseen.add(name, columns[name], known)
 
     def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
         parts = [rows_of(columns, name, rows).tolist() for name in self.texts]
@@ -230,7 +231,9 @@ class RowEncoder(Encoder):
         """
         table = Table("X", self._reader(X))
         check_columns(table, self.columns)
-        columns, unseen = Columns(table, self.columns, self.reading), UnseenCategories()
+        if len(table) == 0:
+            raise UserError("it needs at least one", setting="X", given="X has no rows")
+        columns, unseen = Columns(table, self.columns, copied(self.reading)), UnseenCategories()
         self.count_unseen(columns, unseen)
         for note in unseen.notes:
             warnings.warn(note, stacklevel=3)

@@ -19,6 +19,7 @@ from skedastic.data.image_arrays import picture
 from skedastic.data.pixels import PLAIN
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TextSettings
+from skedastic.data.tables.reading import copied
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotations import Annotations
@@ -280,7 +281,7 @@ def columns_like(table: Table, training: Schema) -> Columns:
         rule = "it is a table, and the training data are images; give test data of the same kind"
         raise UserError(rule, setting=table.file)
     check_columns(table, training.kinds)
-    columns = Columns(table, training.kinds, training.reading)
+    columns = Columns(table, training.kinds, copied(training.reading))
     columns.check()
     return columns
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
 from skedastic.data.sources.names import ARRAYS, DIGITS, built_in, find_files, is_idx
 from skedastic.data.sources.opening import open_table
+from skedastic.data.tables.dates import is_day_first
 from skedastic.data.tables.readers import FrameReader
+from skedastic.data.tables.reading import copied
 from skedastic.data.tables.roles import Roles, check_columns
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.groups import group_columns
@@ -124,6 +126,7 @@ def _of_pixels(source: str, pixels: object, schema: Schema, keep: Sequence[str])
 
 
 def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -> Unlabelled:
+    keep = [name.strip() for name in keep]
     for name in keep:
         table.check(name, "column to keep")
     keep = (*keep, *(name for name in table.apart if name == folders.PATH and name not in keep))
@@ -142,4 +145,9 @@ def _of_table(table: Table, schema: Schema, roles: Roles, keep: Sequence[str]) -
             raise UserError(rule, setting=table.file, value=here, given=table.file)
         return Unlabelled(table.file, table, schema, images, beside, tuple(keep), (*table.notes, *notes))
     check_columns(table, schema.kinds)
+    reading = copied(schema.reading)
+    for name, kind in schema.kinds.items():  # which the parts could not tell alike
+        if kind == "date" and name not in reading.day_first and (first := is_day_first(table.read(name))) is not None:
+            reading.day_first[name] = first
+    schema = replace(schema, reading=reading)
     return Unlabelled(table.file, table, schema, None, beside, tuple(keep), table.notes)

@@ -89,8 +89,10 @@ def parse_numbers(
         of_texts, unparsable, found = numbers_of(texts, dress, hint)
         if unparsable.any():
             row = int(unparsable[codes].argmax())
-            as_in = "" if dress in (None, PLAIN) else ", written as in training"
-            raise wrong_cell(column, row, place, f"is not a number{as_in}, as the column must hold; mend the cell")
+            rule = "is not a number, as the column must hold; mend the cell"
+            if dress is not None and dress != PLAIN:
+                rule = f"is not a number with a decimal {dress.decimal}, written as in training; write the column so"
+            raise wrong_cell(column, row, place, rule)
         numbers = of_texts[codes]
     check_range(numbers, place)
     return pd.Series(numbers), found

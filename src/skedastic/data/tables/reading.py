@@ -9,6 +9,11 @@ from typing import Any
 from skedastic.data.tables.dress import Dress
 
 
+def copied(reading: Reading) -> Reading:
+    """Return a reading that may learn more, as of dates that training wrote without a day first or last."""
+    return Reading(dict(reading.day_first), dict(reading.dresses), dict(reading.lengths))
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the cells of feature columns are read, where the kind of a column does not tell it.
@@ -16,7 +21,7 @@ class Reading:
     Parameters
     ----------
     day_first : dict of str to bool
-        For each column of dates, whether 3/4 is the third of April.
+        For each column of dates that are written so, whether 3/4 is the third of April.
     dresses : dict of str to Dress
         How the numbers of columns are written that are not plain ones.
     lengths : dict of str to int

@@ -230,8 +230,8 @@ class Columns:
         if kind == "number":
             parsed = self._numbers(name, cells)
         else:
-            if kind == "date" and name not in self.reading.day_first:
-                self.reading.day_first[name] = is_day_first(cells)
+            if kind == "date" and name not in self.reading.day_first and (first := is_day_first(cells)) is not None:
+                self.reading.day_first[name] = first
             parsed = parse(cells, kind, place, self.reading.day_first.get(name))
         self._kept[name] = parsed
         self._bytes += _size(parsed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from pandas.api.types import is_bool_dtype
 from torch import Tensor
 
 from skedastic.data.schema import Schema
@@ -141,7 +142,9 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
         truth = read_truth(*columns.truth, classes, columns.truth_names, columns.class_names)
     integers = are_whole_numbers(classes) and not (columns.keeps_text and is_text(cells))
     notes = spelling_notes(cells, columns.name) if schema is None else ()
-    return Targets(y, Classes(classes, integers, column=columns.name), group, grouping, truth, notes)
+    truths = is_bool_dtype(cells.dtype) and set(classes) == {"True", "False"}
+    target = Classes(classes, integers, truths, column=columns.name)
+    return Targets(y, target, group, grouping, truth, notes)
 
 
 def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, schema: Schema | None) -> Targets:

@@ -206,6 +206,8 @@ class Classes(Target):
         The names of the classes, C at least 1, in their order.
     integer_labels : bool
         Whether the user's labels were whole numbers, whose decimal writing the names are.
+    truth_labels : bool
+        Whether the user's labels were truth values by their type.
     """
 
     task = "classification"
@@ -215,6 +217,7 @@ class Classes(Target):
 
     classes: tuple[str, ...] = ()
     integer_labels: bool = False
+    truth_labels: bool = False
 
     @property
     def outputs(self) -> int:
@@ -269,6 +272,8 @@ class Classes(Target):
     @cached_property
     def user_labels(self) -> NDArray[Any]:
         """The user's labels of the classes, [C]."""
+        if self.truth_labels:
+            return np.array([c == "True" for c in self.classes])
         if not self.integer_labels:
             return np.array(self.classes)
         whole = [int(c) for c in self.classes]
@@ -383,7 +388,8 @@ def target_from_json(state: Mapping[str, Any]) -> Target:
         It is of a kind that is not known here.
     """
     if state["task"] == Classes.task:
-        return Classes(tuple(state["classes"]), bool(state["integer_labels"]), column=str(state["column"]))
+        whole, truth = bool(state["integer_labels"]), bool(state["truth_labels"])
+        return Classes(tuple(state["classes"]), whole, truth, column=str(state["column"]))
     if state["task"] == Numbers.task:
         return Numbers(Scale(**state["scale"]), Dress(**state["dress"]), column=str(state["column"]))
     task = state["task"]
