@@ -160,3 +160,30 @@ def test_a_category_is_a_value_in_every_later_file(tmp_path: Path) -> None:
             written = pd.read_parquet(tmp_path / "p.parquet")[["p_False", "p_True"]]
             np.testing.assert_allclose(written, p, rtol=1e-5)
             assert not said
+
+
+def test_truth_values_come_back_as_such() -> None:
+    y = X > 0
+    result = sk.fit(pd.DataFrame({"x": X}), y, method="erm", train=QUICK, test="none")
+    assert result.predict(pd.DataFrame({"x": X})).dtype == bool
+    text = sk.fit(pd.DataFrame({"x": X}), y.astype(str), method="erm", train=QUICK, test="none")
+    assert text.predict(pd.DataFrame({"x": X})).iloc[0] in ("True", "False")
+
+
+def test_the_source_is_not_overwritten(result: Result, tmp_path: Path) -> None:
+    pd.DataFrame({"x": X, "city": CITY}).to_csv(tmp_path / "new.csv", index=False)
+    before = (tmp_path / "new.csv").read_bytes()
+    with refused("out", str(tmp_path / "new.csv"), rule="it is the source"):
+        predict_source(result, str(tmp_path / "new.csv"), tmp_path / "new.csv", force=True)
+    assert (tmp_path / "new.csv").read_bytes() == before
+
+
+def test_bytes_are_decoded_where_the_file_is_text(result: Result, tmp_path: Path) -> None:
+    for cells, name in (([b"\xc3\xa4"] * N, "good"), ([b"\xff"] * N, "bad")):
+        pq.write_table(pa.table({"x": X, "city": CITY, "k": cells}), tmp_path / f"{name}.parquet")
+    predict_source(result, str(tmp_path / "good.parquet"), tmp_path / "p.csv", keep=["k"])
+    assert pd.read_csv(tmp_path / "p.csv")["k"].tolist() == ["ä"] * N
+    with refused("out", rule="bytes that are no text"):
+        predict_source(result, str(tmp_path / "bad.parquet"), tmp_path / "q.jsonl", keep=["k"])
+    predict_source(result, str(tmp_path / "bad.parquet"), tmp_path / "q.parquet", keep=["k"])
+    assert pq.read_table(tmp_path / "q.parquet")["k"].to_pylist() == [b"\xff"] * N

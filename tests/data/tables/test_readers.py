@@ -1,5 +1,6 @@
 """Readers hand on every cell as it is: integers of any size stay whole where cells are missing."""
 
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from skedastic.data.sources.files import read_files
 from skedastic.data.tables.readers import ColumnReader, frame_reader, to_arrow
+from tests.support.refusals import refused
 
 BIG = [2**53 + 1, None, 2**62 + 3, -5]
 TABLE = pa.table(
@@ -65,3 +67,37 @@ def test_the_type_is_that_of_all_files(tmp_path: Path) -> None:
 def test_cells_of_several_types_become_text() -> None:
     assert to_arrow(pd.Series([1, "a", None, 2**70], dtype=object)).to_pylist() == ["1", "a", None, str(2**70)]
     assert to_arrow(pd.Series([np.array([1.5]), None], dtype=object)).to_pylist() == [[1.5], None]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (pa.array([1, 2]), pa.array([3.5]), pa.float64()),
+        (pa.array(["a"]), pa.array(["b"]).dictionary_encode(), pa.string()),
+        (pa.array(["a"], pa.string_view()), pa.array(["b"], pa.large_string()), pa.string()),
+        (pa.array([2**63 + 1], pa.uint64()), pa.array([-1]), pa.decimal128(20)),
+        (pa.array([None], pa.null()), pa.array([True]), pa.bool_()),
+    ],
+)
+def test_parts_of_several_types_are_one_column(
+    first: pa.Array, second: pa.Array, kind: pa.DataType, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"x": first}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": second}), tmp_path / "b.parquet")
+    reader = read_files([tmp_path / "a.parquet", tmp_path / "b.parquet"]).reader
+    assert reader.type("x") == kind
+    assert [int(v) if isinstance(v, Decimal) else v for v in reader.arrow("x").to_pylist()] == [
+        *first.to_pylist(),
+        *second.to_pylist(),
+    ]
+
+
+def test_parts_that_can_be_no_one_column_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": ["a"]}), tmp_path / "b.parquet")
+    with refused("b.parquet, column 'x'", "string", rule="int64 in the files before"):
+        read_files([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    pq.write_table(pa.table({"x": [2**53 + 1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": [0.5]}), tmp_path / "b.parquet")
+    with refused("columns 'x'", rule="save all files with one type"):
+        read_files([tmp_path / "a.parquet", tmp_path / "b.parquet"]).reader.read("x")

@@ -28,7 +28,7 @@ def test_the_name_of_a_number_is_its_shortest_writing(text: str, name: str) -> N
     assert canonical(canonical(text)) == name
 
 
-WAYS = {
+WAYS: dict[str, pd.Series] = {
     "text": pd.Series(["0", "1", "1"], dtype=object),
     "text with points": pd.Series(["0.0", "1.0", "1.00"], dtype=object),
     "text glued together": pd.Series(["0", "1.0", "1"], dtype=object),
@@ -51,7 +51,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_value_has_one_name_in_every_type(way: str) -> None:
     assert as_names(WAYS[way]).tolist() == ["0", "1", "1"]
-    hole = pd.Series([*WAYS[way].tolist(), None], dtype=object)
+    hole = pd.Series([*list(WAYS[way]), None], dtype=object)
     assert as_names(hole).tolist() == ["0", "1", "1", ""]
 
 

@@ -52,7 +52,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Split:
     """The head as it is with one separator.
 
     Parameters
@@ -100,14 +100,14 @@ class Reading:
         return (1, named_so, self.agreement, self.is_clean, not self.splits_prose, len(self.names), -place)
 
 
-def best_reading(head: Head) -> Reading | None:
+def best_reading(head: Head) -> Split | None:
     """Return the reading in which most records agree; None where the head is too short for one."""
     candidates = head.said or [s for s in SEPARATORS if s in head.text or s == head.usual]
     readings = [reading for s in candidates if (reading := _read(head, s)) is not None]
     return max(readings, key=lambda reading: reading.merit(head.usual), default=None)
 
 
-def _read(head: Head, separator: str) -> Reading | None:
+def _read(head: Head, separator: str) -> Split | None:
     """Return the head with a separator, and without spaces before quotes where cells have them."""
     plain = _read_as(head, separator, spaced=False)
     if plain is None or re.search(rf"{re.escape(separator)} +\"", head.text) is None:
@@ -116,7 +116,7 @@ def _read(head: Head, separator: str) -> Reading | None:
     return _read_as(head, separator, spaced=True) if spaced else plain
 
 
-def _read_as(head: Head, separator: str, *, spaced: bool) -> Reading | None:
+def _read_as(head: Head, separator: str, *, spaced: bool) -> Split | None:
     """Return the head with a separator; None where it may end within the names or the first row."""
     records: list[tuple[int, list[str]]] = []
     before = 1 if head.said else 0  # the line before the names
@@ -136,7 +136,7 @@ def _read_as(head: Head, separator: str, *, spaced: bool) -> Reading | None:
         return None
     header, rows = records[0][1], [cells for _, cells in records[1:]]
     names = _names(header, rows)
-    return Reading(
+    return Split(
         separator=separator,
         spaced=spaced,
         names=tuple(header if names is None else names),

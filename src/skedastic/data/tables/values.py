@@ -70,6 +70,8 @@ def unusable(column: pd.Series, dates: bool = True) -> str | None:
         return unusable(pd.Series(column.cat.categories), dates)
     if is_datetime64_any_dtype(column.dtype):
         return None if dates else "dates"
+    if isinstance(column.dtype, pd.StringDtype):
+        return None
     if not is_text(column):
         return None if holds_numbers(column) else f"values of the type {column.dtype}"
     kinds = set(map(type, column))
@@ -128,7 +130,7 @@ def coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 
     Typed cells are written by the rule of names; of text this is what the file says.
     """
-    known = _LAST.get(column)
+    known: tuple[NDArray[np.int64], tuple[str, ...]] | None = _LAST.get(column)
     if known is None:
         known = _coded_texts(column)
         _LAST.keep(column, known)

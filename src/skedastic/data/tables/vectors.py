@@ -79,8 +79,8 @@ def _first_is_a_list(reader: FrameReader, name: str) -> bool:
     column = reader.frame.iloc[:, reader.names.index(name)]
     if hasattr(column.dtype, "pyarrow_dtype"):
         return True
-    filled = np.flatnonzero(column.notna().to_numpy())[:1] if column.dtype == object else ()
-    return len(filled) > 0 and isinstance(column.iloc[filled[0]], (*LISTS, Tensor))
+    filled = np.flatnonzero(column.notna().to_numpy())[:1].tolist() if column.dtype == object else []
+    return bool(filled) and isinstance(column.iloc[filled[0]], (*LISTS, Tensor))
 
 
 def _is_list(kind: pa.DataType) -> bool:

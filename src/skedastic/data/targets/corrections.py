@@ -29,6 +29,7 @@ from skedastic.errors import UserError, suggestion
 ROW = ("row", "index")
 LABEL = ("corrected", "label")
 SPREADSHEETS = (".csv", ".tsv")  # whose cells are guarded against being taken for formulas
+GIVEN = "given"
 REMOVE = "remove"  # instead of a label: the row is no example of any
 
 
@@ -69,9 +70,20 @@ def with_corrections(source: Source, file: str) -> Source:
     note = (
         f"{file}: {changed:,} label{'s' * (changed != 1)} corrected, {lost:,} row{'s' * (lost != 1)} removed, {lines}"
     )
+    notes = (*source.notes, note, *_other_rows(table, source, file, filled, at))
     annotations = None if source.annotations is None else source.annotations.corrected(corrected, y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
-    return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=(*source.notes, note))
+    return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=notes)
+
+
+def _other_rows(table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor) -> tuple[str, ...]:
+    """Return a note where the file says that rows were given other labels than the source has."""
+    if GIVEN not in table.names or not source.classes:
+        return ()
+    given = to_ids(as_names(table.read(GIVEN).map(unguarded, na_action="ignore"))[filled], source.classes)
+    other = int((given != source.y[at]).sum())
+    note = f"{file}: {other:,} of the {len(filled):,} rows have other labels in the source; are they its rows?"
+    return (note,) if other else ()
 
 
 @singledispatch
