@@ -45,7 +45,7 @@ def test_a_second_fit_gets_a_number_and_says_so(here, capsys: pytest.CaptureFixt
     status, out, err = run(capsys, *line)
     assert status == 0
     assert "Report: runs/fit-good-2/report.html" in out
-    assert "note: runs/fit-good is there already, so this goes to runs/fit-good-2" in err
+    assert "note: runs/fit-good was there already, so this went to runs/fit-good-2" in err
     assert (here / "runs/fit-good/state.json").read_bytes() == first
     assert sorted(os.listdir(here / "runs")) == ["fit-good", "fit-good-2"]
     check_refusal(refusal(capsys, *line, "--out", "runs/fit-good"), "--out", "runs/fit-good", rule="not empty")

@@ -15,6 +15,6 @@ def folder_for(verb: str, source: str, out: str | None, force: bool) -> Iterator
     """Lend the folder that the user names, or one of the source's name; say so where that has a number."""
     usual = usual_folder(verb, source)
     with reserved(out, usual, force) as folder:
-        if out is None and folder != usual:
-            console.notes([f"{usual} is there already, so this goes to {folder}"])
         yield folder
+    if out is None and folder != usual:
+        console.notes([f"{usual} was there already, so this went to {folder}"])

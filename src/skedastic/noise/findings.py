@@ -224,7 +224,7 @@ def _nothing_learned(dataset: Dataset, collapsed: bool, epochs: int, most: int) 
     """Return a note that says that nothing was learned, and what to do."""
     simple = "the mean" if not dataset.classes else "always the most frequent label"
     more = f"; estimate.epochs=1 gives them all {most}" * (most > epochs)
-    ways = [f"train longer (the estimating models had {epochs} epochs{more})"]
+    ways = [f"train longer (the estimating models had {epochs} epoch{'s' * (epochs != 1)}{more})"]
     if collapsed:
         ways.append("take another learning rate, since nearly every row is put into one class")
     if len(dataset) < FEW_ROWS:
