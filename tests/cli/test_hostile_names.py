@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skedastic.cli import console
 from tests.support.command_line import TINY, run
 
 NAMES = (
@@ -39,7 +40,7 @@ LIVE = re.compile(f"{TO_A_TERMINAL.pattern}|<script>alert|<b>")
 def hostile(tmp_path, monkeypatch: pytest.MonkeyPatch):
     """The working directory, with a table whose every name is hostile."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")  # no name is broken
+    monkeypatch.setattr(console.out(), "width", 200)  # no name is broken
     generator, y = np.random.default_rng(0), np.arange(120) % len(NAMES)
     columns = {"x": generator.normal(size=120) + y, "<b>o`|": generator.normal(size=120)}
     cells = {"\x1b[2Jcell": [NAMES[i * 5 % len(NAMES)] for i in range(120)], "label": [NAMES[k] for k in y]}
