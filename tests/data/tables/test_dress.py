@@ -119,3 +119,14 @@ def test_thousands_beside_decimal_commas(tmp_path: Path) -> None:
     assert open_source(tmp_path / "p.csv", target="label").features["sold"].iloc[0] == 1.234, (
         "points are the decimal sign"
     )
+
+
+def test_what_the_separator_makes_likely_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"sold": ["1.234", "987"] * 20, "label": ["a", "b"] * 20})
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    note = 'sold: numbers, "1.234" read as 1.234; --decimal comma reads 1234'
+    assert note in open_source(tmp_path / "t.csv", target="label").notes
+    frame.assign(width=["0.5", "12.25"] * 20).to_csv(tmp_path / "p.csv", index=False, sep=";")
+    assert not any("--decimal" in note for note in open_source(tmp_path / "p.csv", target="label").notes), (
+        "a point is one"
+    )

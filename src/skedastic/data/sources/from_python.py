@@ -23,9 +23,10 @@ from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.sources.headers import named_twice
 from skedastic.data.sources.names import check_file, no_rows, readable
 from skedastic.data.sources.source import Source, check_like, columns_like
+from skedastic.data.tables.features import find_columns
 from skedastic.data.tables.location import CellLocation, literal
 from skedastic.data.tables.readers import FrameReader, frame_reader
-from skedastic.data.tables.roles import Roles, find_columns
+from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import encodable, unusable
 from skedastic.data.targets.reading import Column, TargetColumns, read_targets

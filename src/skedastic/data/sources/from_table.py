@@ -16,8 +16,9 @@ from skedastic.data.sources.headers import no_target
 from skedastic.data.sources.names import shown_path
 from skedastic.data.sources.source import Source, columns_like
 from skedastic.data.split_columns import with_split_columns
+from skedastic.data.tables.features import find_columns
 from skedastic.data.tables.location import column_place
-from skedastic.data.tables.roles import Roles, find_columns
+from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.targets.annotations import Annotations
 from skedastic.data.targets.annotators import annotated_name, annotator_columns, read_annotators

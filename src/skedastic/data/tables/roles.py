@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from skedastic.data.settings import ColumnSettings
-from skedastic.data.tables.codes import looks_like_codes
-from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
-from skedastic.data.tables.dress import Dress, are_thousands, are_whole, told
-from skedastic.data.tables.numbers import MISSING_NUMBER
-from skedastic.data.tables.table import Columns, Table
-from skedastic.data.tables.values import coded_texts, is_text
-from skedastic.data.tables.vectors import holds_vectors
+from skedastic.data.tables.columns import ColumnKind
+from skedastic.data.tables.table import Table
 from skedastic.data.targets.annotators import annotator_columns
 from skedastic.errors import UserError, suggestion, unknown
 
@@ -97,101 +87,6 @@ class Roles(ColumnSettings):
                 raise UserError(rule, setting=f"{table.file}, {role}", value=name, given=table.file)
 
 
-def find_columns(
-    table: Table, roles: Roles, no_features: Collection[str], y: NDArray[Any] | None = None
-) -> tuple[Columns, tuple[str, ...]]:
-    """Return the feature columns of a table, and notes for the user.
-
-    The notes name columns that are left out, have holes, count up, or give the target away. Columns whose cells are all
-    the same are left out. So are names, where nearly every row has another one.
-
-    Parameters
-    ----------
-    table : Table
-        The rows.
-    roles : Roles
-        The columns that the user names.
-    no_features : Collection[str]
-        Columns that tell the target, or which row is for what.
-    y : ndarray or None, optional
-        The targets [n], class ids or numbers.
-
-    Raises
-    ------
-    UserError
-        As `kind_of` and `parse` do, and where no column is left.
-    """
-    constant, names, counting, holes, same, read, codes = [], [], [], [], [], [], []
-    columns = Columns(table, {})
-    for name in table.names:
-        if name in roles.ignore or name in no_features or name in table.apart or name == roles.image:
-            continue
-        if name not in roles.given and holds_vectors(table.reader, name):
-            length = columns.add_vectors(name)
-            if length is None:
-                constant.append(name)
-            else:
-                read.append(f"{name}: {length} numbers")
-            continue
-        cells = table.read(name)
-        kind = roles.given.get(name) or table.declared.get(name)
-        kind = kind or kind_of(cells, name, table.place(name), table.hint)
-        if kind is None:
-            names.append(name)
-            continue
-        parsed = columns.add(name, kind, cells)
-        if is_constant(parsed):
-            constant.append(name)
-            columns.drop(name)
-            continue
-        if name in columns.reading.dresses:
-            read.append(told(name, coded_texts(cells)[1], columns.reading.dresses[name], table.hint))
-        if count := missing(parsed):
-            holes.append(f"{name} ({count:,} of {len(table):,})")
-        if kind == "number" and len(parsed) > FEW_CATEGORIES:
-            if _counts_up(parsed.to_numpy()):
-                counting.append(name)
-            elif name not in roles.given and looks_like_codes(name, cells, parsed.to_numpy()):
-                codes.append(name)
-        if y is not None and _gives_away(parsed, kind, y):
-            same.append(name)
-    read += _with_thousands(columns)
-    if not columns.kinds:
-        why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
-        left = f"no column is left to learn from{f' ({why})' if why else ''}"
-        raise UserError(f"{left}; a feature needs at least two different values", setting=table.file)
-    notes = {
-        "left out, since every cell is the same": constant,
-        "left out, since they name nearly every row (--categorical or --text takes them)": names,
-        "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
-        "of numbers that look like codes or ids (--categorical takes them as such, --ignore leaves them out)": codes,
-        "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
-    }
-    said = read + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
-    said += [
-        f"column {n} is the target in other words, so a model that learns from it may be of no use (--ignore it)"
-        for n in same
-    ]
-    return columns, tuple(said)
-
-
-def _with_thousands(columns: Columns) -> list[str]:
-    """Read "1.234" as 1234 beside columns whose decimal sign is the comma, and return a note on each such column."""
-    notes = list[str]()
-    if all(dress.decimal != "comma" for dress in columns.reading.dresses.values()):
-        return notes
-    for name, kind in columns.kinds.items():
-        if kind != "number" or name in columns.reading.dresses or not is_text(cells := columns.table.read(name)):
-            continue
-        texts = [text for text in coded_texts(cells)[1] if text.lower() not in MISSING_NUMBER]
-        if are_whole(texts):
-            columns.reading.dresses[name] = Dress("comma")  # of a later file
-        elif are_thousands(texts):
-            columns.read_as(name, Dress("comma"), cells)
-            notes.append(told(name, texts, Dress("comma"), columns.table.hint))
-    return notes
-
-
 def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
     """Raise UserError, with the difference, where a table lacks a column that the model was trained on."""
     lacks = [n for n in kinds if n not in table.names]
@@ -211,37 +106,7 @@ def check_columns(table: Table, kinds: Mapping[str, ColumnKind]) -> None:
     raise UserError(rule, setting=table.file, value=", ".join(lacks[:6]), given=table.file)
 
 
-def _gives_away(column: pd.Series, kind: ColumnKind, y: NDArray[Any]) -> bool:
-    """Whether a feature is the target y [n] in other words: a class for each class, or a number in other units."""
-    if len(y) <= FEW_CATEGORIES or kind not in ("number", "category"):
-        return False
-    first = column.iloc[:FIRST_ROWS]
-    if np.issubdtype(y.dtype, np.floating):
-        return kind == "number" and _correlated(first, y[:FIRST_ROWS]) and _correlated(column, y)
-    return len(pd.unique(first)) <= int(y.max()) + 1 and _tells(column, y)
-
-
-def _correlated(column: pd.Series, y: NDArray[np.float64]) -> bool:
-    values = column.to_numpy()
-    return bool(np.std(values) > 0 and np.std(y) > 0 and abs(np.corrcoef(values, y)[0, 1]) > ALMOST_ONE)
-
-
-def _tells(column: pd.Series, label: NDArray[np.int64]) -> bool:
-    """Whether each value of a column goes with one label of [n], and each label with one value."""
-    value, _ = pd.factorize(column, use_na_sentinel=False)
-    different, labels = int(value.max()) + 1, int(label.max()) + 1
-    return different == labels == len(np.unique(value.astype(np.int64) * different + label))
-
-
-def _counts_up(values: NDArray[np.float64]) -> bool:
-    return bool((np.diff(values[:FIRST_ROWS]) == 1).all() and (np.diff(values) == 1).all())
-
-
 def described(kinds: Collection[ColumnKind]) -> str:
     """Return the kinds of columns in words, such as "12 numeric, 3 categorical, 1 text"."""
     counts = {kind: sum(k == kind for k in kinds) for kind in NOUNS}
     return ", ".join(f"{n} {NOUNS[kind][n > 1]}" for kind, n in counts.items() if n)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
