@@ -127,7 +127,6 @@ def test_what_the_separator_makes_likely_is_told(tmp_path: Path) -> None:
     note = 'sold: numbers, "1.234" read as 1.234; --decimal comma reads 1234'
     assert note in open_source(tmp_path / "t.csv", target="label").notes
     frame.assign(width=["0.5", "12.25"] * 20).to_csv(tmp_path / "p.csv", index=False, sep=";")
-    pointed = open_source(tmp_path / "p.csv", target="label").notes
-    assert not any("--decimal" in note for note in pointed), "a point is one"
+    assert not any("--decimal" in note for note in open_source(tmp_path / "p.csv", target="label").notes), (
         "a point is one"
     )
