@@ -13,6 +13,7 @@ from skedastic.data.tables.table import Table
 from skedastic.data.tables.values import coded
 from skedastic.errors import UserError
 
+MOST_SHOWN = 6  # classes in a note
 TRAIN = ("train", "training")
 TEST = ("test", "testing")
 VALIDATION = ("validation", "valid", "val", "dev", "eval")
@@ -61,4 +62,15 @@ def with_split_columns(source: Source, table: Table, roles: Roles) -> Source:
     left_out = f"left out: {int(validation.sum()):,} rows for validation, since there are others for testing"
     removed = torch.from_numpy(np.flatnonzero(validation))
     notes = (*source.notes, left_out) if len(removed) else source.notes
+    notes += _never_trained_on(source, torch.from_numpy(train))
     return replace(source, test_rows=torch.from_numpy(np.flatnonzero(test)), removed=removed, notes=notes)
+
+
+def _never_trained_on(source: Source, train: torch.Tensor) -> tuple[str, ...]:
+    """Return a note on the classes that no training row has; `train` [n] says which rows are some."""
+    trained = torch.bincount(source.y[train], minlength=len(source.classes)) if source.classes else torch.ones(0)
+    lacking = [name for name, n in zip(source.classes, trained.tolist(), strict=True) if n == 0]
+    if not lacking:
+        return ()
+    named = f"{', '.join(lacking[:MOST_SHOWN])}{', …' * (len(lacking) > MOST_SHOWN)}"
+    return (f"no training row has these labels, so the model can't learn them: {named}",)

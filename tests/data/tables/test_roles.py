@@ -109,6 +109,15 @@ def test_a_column_says_which_rows_are_for_testing() -> None:
         open_source(frame(), target="label", split="splt")
 
 
+def test_a_class_of_test_rows_only_is_told() -> None:
+    split = np.where(np.arange(N) < N - 4, "train", "test")
+    rows = frame().assign(split=split)
+    rows.loc[split == "test", "label"] = "late"
+    note = "no training row has these labels, so the model can't learn them: late"
+    assert note in open_source(rows, target="label", split="split").notes
+    assert note not in open_source(frame().assign(split=split), target="label", split="split").notes
+
+
 @pytest.mark.parametrize("k", [2, 5])
 def test_rows_that_belong_together_stay_together(k: int) -> None:
     patient = np.arange(N) // 3
