@@ -52,6 +52,8 @@ TYPES = {
     "flag": "boolean",
     "date": "datetime64[us]",
 }
+OWN = ("", "safe", "ward", "label")
+WARDS = [["n", "s", "ö, w"], [1, 2, 30], ["007", "7", "1.50"], [0.5, 1.0, 2.25], [2**60 + 1, 2**60 + 2, 5]]
 LABELS = [["a", "b"], [0, 1], [-7, 41], [True, False], [2**63 + 1, 5], ["1", "2.5"], ["Ünder", "a,b"]]
 
 
@@ -64,8 +66,9 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
         cell = CELLS[kind] | st.none() if draw(st.booleans()) else CELLS[kind]
         columns[name] = pd.Series(draw(st.lists(cell, min_size=N, max_size=N)), dtype=TYPES.get(kind, object))
     labels = draw(st.sampled_from(LABELS))
-    frame = pd.DataFrame({name: column for name, column in columns.items() if name.strip() not in ("", "label")})
+    frame = pd.DataFrame({name: column for name, column in columns.items() if name.strip() not in OWN})
     frame["safe"] = np.arange(N) % 7 * 0.5
+    frame["ward"] = pd.Series(draw(st.sampled_from(WARDS)) * (N // 3), dtype=object).infer_objects()
     return frame.assign(label=pd.Series([labels[i % 2] for i in range(N)]))
 
 
@@ -133,12 +136,13 @@ def test_every_format_gives_the_same_predictions_and_kept_cells(frame: pd.DataFr
             write(frame, folder / f"t.{ending}")
         if isinstance(opened(folder / "t.csv"), str):
             return
-        result = sk.fit(folder / "t.csv", target="label", method="erm", train=ONE_EPOCH, test="none")
+        result = sk.fit(folder / "t.csv", target="label", method="erm", groups="ward", train=ONE_EPOCH, test="none")
         kept = [column for column in frame.columns if column != "safe"]
         whole = None
         for ending in ENDINGS:
             predict_source(result, str(folder / f"t.{ending}"), folder / "p.parquet", keep=kept, force=True)
             table = pd.read_parquet(folder / "p.parquet", dtype_backend="pyarrow")
+            assert table["group"].to_list() == as_names(frame["ward"]).tolist(), ending
             own = ["predicted", *(f"p_{c}" for c in result.classes)]
             predicted = pd.DataFrame({column: table[column].to_list() for column in own})
             whole = predicted if whole is None else whole
