@@ -73,6 +73,8 @@ class Split:
         Whether the file ends with the names.
     is_clean : bool
         Whether each quote that opens a cell closes it.
+    splits_prose : bool
+        Whether names have spaces before them that the rows' cells have not, as the words of one name have.
     """
 
     separator: str

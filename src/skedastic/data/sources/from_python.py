@@ -231,7 +231,7 @@ def _from_columns(
         raise no_rows(x_name)
     prefix = x_name.removesuffix("X")
     series: dict[str, Column] = {
-        role: _series(values, f"{prefix}{role}", len(features))
+        role: _series(values, f"{prefix}{role}", len(features), dates=role == "groups")
         for role, values in columns.items()
         if values is not None
     }
@@ -313,7 +313,7 @@ def _of_frame(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[C
     return find_columns(table, roles, ())
 
 
-def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
+def _series(values: Any, name: str, n: int, *, dates: bool) -> tuple[pd.Series, CellLocation]:
     """Return n labels or groups as a column, and its place in errors."""
     column = values
     if not isinstance(values, pd.Series):
@@ -325,7 +325,7 @@ def _series(values: Any, name: str, n: int) -> tuple[pd.Series, CellLocation]:
         if array.dtype == object:
             array = np.array([encodable(v) if isinstance(v, str) else v for v in array] + [None], dtype=object)[:-1]
         column = pd.Series(array).infer_objects()
-    if (what := unusable(column, dates=name.endswith("groups"))) is not None:
+    if (what := unusable(column, dates)) is not None:
         rule = f"it holds {what}; give one value for each example"
         raise UserError(rule, setting=name, value=what, given=name)
     if len(column) != n:

@@ -62,7 +62,7 @@ def from_table(table: Table, roles: Roles, schema: Schema | None = None, usual: 
 def _read_targets(table: Table, roles: Roles, schema: Schema | None, usual: str | None = None) -> Targets:
     name = _target(table, roles, schema, usual)
     columns = TargetColumns(
-        y=table.column(name, "target column"),
+        y=table.column(name, "target column", "label"),
         name=name,
         truth=_truth(table, roles, schema),
         class_names=table.label_names.get(name, ()),
@@ -77,7 +77,7 @@ def _truth(table: Table, roles: Roles, schema: Schema | None) -> Column | None:
     """Return the column with clean targets; a test source may have none."""
     if roles.truth is None or (schema is not None and roles.truth not in table.names):
         return None
-    return table.column(roles.truth, "truth column")
+    return table.column(roles.truth, "truth column", "label")
 
 
 def _is_annotated(table: Table, roles: Roles) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from skedastic.data.sources.headers import named_twice
+from skedastic.data.tables.arrow_types import unified
 from skedastic.data.tables.columns import leave_out
 from skedastic.data.tables.values import EXACT, canonical, encodable
 from skedastic.errors import UserError
@@ -79,13 +80,13 @@ class JsonColumn:
     def _nested(self, cells: list[Any], place: Place) -> pa.Array:
         """Return lists or objects, or missing cells from the first block on whose entries differ in kind."""
         array = _as_arrow(cells)
-        both = None if array is None else _unified(self.type, array.type)
+        both = None if array is None else unified(self.type, array.type)
         if both is not None:
             self.type = both
             return array
         for i in range(len(cells)):
             array = _as_arrow(cells[: i + 1])
-            if array is None or _unified(self.type, array.type) is None:
+            if array is None or unified(self.type, array.type) is None:
                 self.fault = place(i), "it holds entries of another kind than the rows above"
                 break
         return pa.nulls(len(cells))
@@ -150,7 +151,7 @@ def _fault(name: str, row: str, why: str) -> UserError:
     return UserError(f"{why}; give the column one kind, or {leave_out(name)}", setting=place, given=place)
 
 
-def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a block in the final types; a column that it lacks is missing throughout."""
     given = set(table.column_names)
     columns = [_cast(table[f.name], f.type) if f.name in given else pa.nulls(table.num_rows, f.type) for f in schema]
@@ -206,13 +207,4 @@ def _as_arrow(cells: list[Any]) -> pa.Array | None:
     try:
         return pa.array(cells)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-        return None
-
-
-def _unified(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
-    """Return the type that holds values of both; None where there is none."""
-    try:
-        schemas = [pa.schema([("x", kind)]) for kind in (first, second)]
-        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
-    except pa.ArrowException:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from skedastic.data.sources import gathered
-from skedastic.data.sources.json_columns import JsonColumns, cast
+from skedastic.data.sources.json_columns import JsonColumns, completed
 from skedastic.data.sources.json_rows import JsonRow, is_list, json_line_of, json_rows
 from skedastic.data.tables.readers import ColumnReader
 from skedastic.data.tables.table import Table
@@ -98,7 +97,7 @@ class _Blocks:
 
     def read(self, path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
         for block in self.kept.get(path, []):
-            yield cast(feather.read_table(str(block)) if isinstance(block, Path) else block, schema)
+            yield completed(feather.read_table(str(block)) if isinstance(block, Path) else block, schema)
 
 
 @contextmanager
@@ -106,11 +105,8 @@ def _blocks(size: int) -> Iterator[_Blocks]:
     if size <= gathered.LARGE:
         yield _Blocks(None)
         return
-    folder = Path(tempfile.mkdtemp(prefix="skedastic-"))
-    try:
-        yield _Blocks(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="skedastic-", ignore_cleanup_errors=True) as folder:
+        yield _Blocks(Path(folder))
 
 
 class JsonReader:

@@ -38,7 +38,7 @@ def common_schema(schemas: Sequence[pa.Schema], files: Sequence[str]) -> pa.Sche
 def _common(name: str, types: Sequence[pa.DataType], files: Sequence[str]) -> pa.DataType:
     whole = pa.null()
     for kind, file in zip(types, files, strict=True):
-        both = _unified(whole, _plain(kind))
+        both = unified(whole, _plain(kind))
         if both is None:
             place = f"{file}, column {name!r}"
             rule = f"it holds {kind} here, and {whole} in the files before; save all files with one type"
@@ -54,7 +54,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_large_string(kind) or kind == pa.string_view() else kind
 
 
-def _unified(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+def unified(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """Return the type that holds values of both; None where there is none."""
     if pa.types.is_integer(first) and pa.types.is_integer(second) and pa.uint64() in (first, second):
         signed = pa.types.is_signed_integer(first) or pa.types.is_signed_integer(second)
         return pa.decimal128(DIGITS_OF_UINT64) if signed else pa.uint64()

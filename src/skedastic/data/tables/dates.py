@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype
 
 from skedastic.data.tables.location import CellLocation, wrong_cell
-from skedastic.data.tables.numbers import MISSING_NUMBER
+from skedastic.data.tables.numbers import MISSING_NUMBER, filled
 from skedastic.data.tables.values import coded_texts
 
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
@@ -22,7 +22,7 @@ AS_COLUMN = "as the column must hold; mend the cell, or --ignore the column"
 
 def look_like_dates(texts: Sequence[str]) -> bool:
     """Tell whether most of the texts that are not missing look like dates."""
-    dated = [t for t in texts if t.lower() not in MISSING_NUMBER]
+    dated = filled(texts)
     return bool(dated) and sum(map(_is_date, dated)) > len(dated) / 2
 
 

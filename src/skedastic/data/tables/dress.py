@@ -103,7 +103,7 @@ class Dress:
 
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the numbers of texts [n], NaN where one is written otherwise."""
-        return np.array([np.nan if (v := self.number(t)) is None else v for t in texts], dtype=np.float64)
+        return np.array([self.number(text) for text in texts], dtype=np.float64)
 
     def _around(self, parts: re.Match[str]) -> bool:
         if bool(parts["open"]) != bool(parts["close"]) or (parts["sign"] and (parts["second"] or parts["open"])):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skedastic.data.tables.codes import looks_like_codes
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
 from skedastic.data.tables.dress import Dress, are_thousands, are_whole, told
-from skedastic.data.tables.numbers import MISSING_NUMBER
+from skedastic.data.tables.numbers import filled
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import coded_texts, is_text
@@ -72,7 +72,7 @@ def find_columns(
             columns.drop(name)
             continue
         if name in columns.reading.dresses:
-            read.append(told(name, coded_texts(cells)[1], columns.reading.dresses[name], table.hint))
+            read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint))
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
         if kind == "number" and len(parsed) > FEW_CATEGORIES:
@@ -113,7 +113,7 @@ def _with_thousands(columns: Columns) -> list[str]:
     for name, kind in columns.kinds.items() if by_comma or hint.comma_likely else ():
         if kind != "number" or name in columns.reading.dresses or not is_text(cells := columns.table.read(name)):
             continue
-        texts = [text for text in coded_texts(cells)[1] if text.lower() not in MISSING_NUMBER]
+        texts = filled(coded_texts(cells)[1])
         dress = Dress("comma" if by_comma else "point")
         if are_thousands(texts):
             notes.append(told(name, texts, dress, hint))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,11 @@ from skedastic.data.tables.values import TRUTH_VALUES, coded_texts, holds_number
 
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
 LARGEST = float(np.finfo(np.float32).max)
+
+
+def filled(texts: Iterable[str]) -> list[str]:
+    """Return the texts but for the words that stand for a missing number."""
+    return [text for text in texts if text.lower() not in MISSING_NUMBER]
 
 
 def as_numbers(

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,7 @@ from skedastic.runtime.allocator import give_back
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
 ROWS = 65_536  # lists that are read at a time
 LONG = 1_000_000  # rows, of which a column takes memory that is worth giving back
-LISTS = "annotators column"  # the role whose cells may be lists
-LABELS = {"target column": "label or number", "truth column": "label or number"}  # of each row, in roles without dates
+Holds = Literal["value", "label", "lists"]  # what a column holds in each row, in its role
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +117,27 @@ class Table:
         if name not in self.names:
             raise unknown(role, name, self.names).at(self.file)
 
-    def column(self, name: str, role: str) -> tuple[pd.Series, CellLocation]:
+    def column(self, name: str, role: str, holds: Holds = "value") -> tuple[pd.Series, CellLocation]:
         """Return a column and its place in errors.
 
-        Raises UserError where there is none, and where its cells can't be what its role asks for: one value each.
+        Parameters
+        ----------
+        name : str
+            The column.
+        role : str
+            Its role, in errors.
+        holds : Holds, optional
+            A value in each row; a label or number, which no date is; or perhaps lists of them.
+
+        Raises
+        ------
+        UserError
+            There is no such column, or its cells are something else.
         """
         self.check(name, role)
         cells, place = self.read(name), self.place(name)
-        if role != LISTS and (what := unusable(cells, dates=role not in LABELS)) is not None:
-            one = LABELS.get(role, "value")
+        if holds != "lists" and (what := unusable(cells, dates=holds == "value")) is not None:
+            one = "value" if holds == "value" else "label or number"
             rule = f"it holds {what}, and a {role} holds one {one} in each row; name another column"
             raise UserError(rule, setting=place.column, value=what, given=place.column)
         return cells, place
@@ -216,8 +228,13 @@ class Columns:
 
     def vectors(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return the lists of rows [m], or of all, as numbers [m, d]; NaN where one is missing."""
-        whole = np.concatenate([*self.vector_parts(name)])
-        return whole if rows is None else whole[rows]
+        wanted = np.arange(len(self)) if rows is None else rows
+        out, first = np.empty((len(wanted), self.reading.lengths[name]), dtype=np.float32), 0
+        for part in self.vector_parts(name):
+            here = (wanted >= first) & (wanted < first + len(part))
+            out[here] = part[wanted[here] - first]
+            first += len(part)
+        return out
 
     def check(self) -> None:
         """Raise UserError for a cell that can't be read."""

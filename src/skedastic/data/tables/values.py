@@ -173,13 +173,12 @@ def matched(names: Iterable[str], known: Sequence[str]) -> NDArray[np.int64]:
 
     Where nothing but true and false is known, or 1 and 0, each is matched with the other, in any case.
     """
-    given = pd.Index(np.array([*names, None], dtype=object)[:-1])
-    places = pd.Index(np.array([*known, None], dtype=object)[:-1])
-    at = np.asarray(places.get_indexer(given), dtype=np.int64)
+    given, place = list(names), {name: i for i, name in enumerate(known)}
+    at = np.array([place.get(name, -1) for name in given], dtype=np.int64)
     if set(known) <= {"True", "False", ""} or set(known) <= {"1", "0", ""}:
-        for i in np.flatnonzero(at < 0):
+        for i in np.flatnonzero(at < 0).tolist():
             truth = TRUTH_VALUES.get(given[i].lower(), given[i])
-            at[i] = places.get_indexer(pd.Index([truth, BIT_OF.get(truth)], dtype=object)).max()
+            at[i] = place.get(truth, place.get(BIT_OF.get(truth, truth), -1))
     return at
 
 

@@ -23,6 +23,7 @@ from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
 from skedastic.data.tables.values import coded
+from skedastic.data.tables.vectors import LISTS
 from skedastic.data.targets.annotations import Annotations, Ratings, Votes
 from skedastic.data.targets.answers import ANSWERS, label_column, read_answers
 from skedastic.data.targets.labels import natural_order, to_ids
@@ -63,7 +64,7 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
     UserError
         A row has no label or rating, counts are no counts, or a label is no class.
     """
-    columns = [table.column(name, "annotators column") for name in annotator_columns(specs)]
+    columns = [table.column(name, "annotators column", "lists") for name in annotator_columns(specs)]
     if specs[0].startswith(COUNTS):
         if len(specs) > 1:
             raise UserError("counts are one column; name it alone", setting="annotators", value=",".join(specs))
@@ -118,17 +119,20 @@ def _of_file(specs: Sequence[str], table: Table) -> _Said:
 
 def _check_workers(workers: tuple[pd.Series, CellLocation], lists: Sequence[pd.Series]) -> None:
     """Raise UserError for the first row whose workers are not as many as its labels, or that names one twice."""
-    for row, who in enumerate(workers[0]):
-        names = [] if who is None else [str(w) for w in who]
-        labels = sum(
-            len(column.iloc[row]) if isinstance(column.iloc[row], (list, np.ndarray)) else 0 for column in lists
-        )
+    given = np.sum([_lengths(column) for column in lists], axis=0)
+    for row, (who, labels) in enumerate(zip(workers[0], given.tolist(), strict=True)):
+        names = [str(w) for w in who] if isinstance(who, LISTS) else []
         if len(names) != labels:
             rule = f"{len(names)} workers are named, and {labels} labels given; name one for each"
             raise workers[1].error(row, rule, len(names))
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise workers[1].error(row, f"{quoted(twice)} is named twice; each worker has one label of a row", twice)
+
+
+def _lengths(column: pd.Series) -> NDArray[np.int64]:
+    """Return the length of each list [n]; 0 where a cell is none."""
+    return np.array([len(cell) if isinstance(cell, LISTS) else 0 for cell in column], dtype=np.int64)
 
 
 def _long(columns: Sequence[tuple[pd.Series, CellLocation]], specs: Sequence[str], n: int) -> _Said:
@@ -143,9 +147,8 @@ def _long(columns: Sequence[tuple[pd.Series, CellLocation]], specs: Sequence[str
     for column, _ in columns:
         filled = column.notna().to_numpy()
         first = next(iter(column[filled]), None)
-        if isinstance(first, (list, np.ndarray)):
-            lengths = np.array([len(v) if f else 0 for v, f in zip(column, filled, strict=True)])
-            rows.append(np.repeat(np.arange(n), lengths))
+        if isinstance(first, LISTS):
+            rows.append(np.repeat(np.arange(n), _lengths(column)))
             parts.append(pd.Series([a for v, f in zip(column, filled, strict=True) if f for a in v]))
         else:
             codes, names = coded(column)
@@ -189,7 +192,7 @@ def _of_ratings(said: _Said, n: int) -> Ratings:
 
 def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:
     first = next(iter(column.dropna()), None)
-    if not isinstance(first, (list, np.ndarray)):
+    if not isinstance(first, LISTS):
         raise UserError("counts are a list in each cell, one number for each class", setting=place.column)
     classes = names if len(names) == len(first) else tuple(map(str, range(len(first))))
     votes = np.zeros((len(column), len(first)), dtype=np.float32)

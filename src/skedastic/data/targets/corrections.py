@@ -53,8 +53,7 @@ def with_corrections(source: Source, file: str) -> Source:
     """
     table = read_files([Path(file)])
     (rows, row_place), (cells, place) = _column(table, ROW), _column(table, LABEL)
-    if Path(file).suffix.lower() in SPREADSHEETS:
-        cells = cells.map(unguarded, na_action="ignore")
+    cells = _as_written(cells, file)
     names = as_names(cells)
     filled = np.flatnonzero(names != "")
     at = _rows(rows, row_place, filled, len(source))
@@ -76,11 +75,17 @@ def with_corrections(source: Source, file: str) -> Source:
     return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=notes)
 
 
+def _as_written(cells: pd.Series, file: str) -> pd.Series:
+    """Return cells as they were before a spreadsheet's formulas were guarded against."""
+    guarded = Path(file).suffix.lower() in SPREADSHEETS
+    return cells.map(unguarded, na_action="ignore") if guarded else cells
+
+
 def _other_rows(table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor) -> tuple[str, ...]:
     """Return a note where the file says that rows were given other labels than the source has."""
     if GIVEN not in table.names or not source.classes:
         return ()
-    given = to_ids(as_names(table.read(GIVEN).map(unguarded, na_action="ignore"))[filled], source.classes)
+    given = to_ids(as_names(_as_written(table.read(GIVEN), file))[filled], source.classes)
     other = int((given != source.y[at]).sum())
     note = f"{file}: {other:,} of the {len(filled):,} rows have other labels in the source; are they its rows?"
     return (note,) if other else ()

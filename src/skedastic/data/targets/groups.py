@@ -13,7 +13,7 @@ A column of the very name comes first, whatever is in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,7 @@ def group_names(spec: str, table: Table, schema: Schema, predicted: Sequence[str
         The predicted label of each row, [n], which tells the super-class.
     """
     if spec.startswith(SUPERCLASS) and spec not in table.names:
-        of = _mapping(spec.removeprefix(SUPERCLASS))
-        return [of.get(p, "") for p in predicted]
+        return _above(predicted, _mapping(spec.removeprefix(SUPERCLASS)))
     columns = [table.column(name, "groups column") for name in group_columns(spec, table.names)]
     if (bins := schema.grouping.column_bins) is not None:
         numbers, _ = as_numbers(columns[0][0])
@@ -143,13 +142,18 @@ def _superclasses(file: str, y: Tensor, classes: Sequence[str], schema: Schema |
         rule = "the targets are numbers, and only classes have super-classes"
         raise UserError(rule, setting="groups", value=f"{SUPERCLASS}{file}")
     of = _mapping(file)
-    at = matched(classes, list(of))
-    if (at < 0).any():
-        without = classes[int((at < 0).argmax())]
+    above = _above(classes, of)
+    if "" in above:
+        without = classes[above.index("")]
         raise unknown("label in it", without, list(of)).at(file).adding("; name the super-class of every label")
-    above = [list(of.values())[i] for i in at]
     names = schema.grouping.names if schema else tuple(sorted(set(above)))
     return torch.tensor([names.index(a) for a in above])[y], Grouping(names)
+
+
+def _above(labels: Sequence[str], of: Mapping[str, str]) -> list[str]:
+    """Return the super-class of each label; "" where it has none."""
+    names = [*of.values(), ""]
+    return [names[i] for i in matched(labels, list(of))]
 
 
 def _mapping(file: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.tables.dress import NO_HINT, PLAIN, Hint, told
 from skedastic.data.tables.location import CellLocation
-from skedastic.data.tables.numbers import dress_of
+from skedastic.data.tables.numbers import dress_of, filled
 from skedastic.data.tables.values import coded_texts, is_text
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
@@ -164,7 +164,7 @@ def _read_numbers(columns: TargetColumns, task: TaskName, bins: int | None, sche
     note = f"{columns.y[1].column} holds numbers: trained as regression, not as classification (--task)"
     notes = (note,) if task == "auto" and schema is None else ()
     if dress != PLAIN and schema is None:
-        notes = (*notes, told(columns.name, coded_texts(columns.y[0])[1], dress, columns.hint))
+        notes = (*notes, told(columns.name, filled(coded_texts(columns.y[0])[1]), dress, columns.hint))
     return Targets(y, Numbers(dress=dress, column=columns.name), *grouped, truth, notes)
 
 

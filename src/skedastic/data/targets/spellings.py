@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from skedastic.data.tables.values import coded, coded_texts
+from skedastic.data.tables.values import canonical, coded, coded_texts
 
 MOST_SHOWN = 3  # values in a note
 MOST_VALUES = 10_000  # of a column, above which nobody reads a note
@@ -31,18 +31,14 @@ def spelling_notes(column: pd.Series, name: str, noun: str = "labels") -> tuple[
     if len(values) > MOST_VALUES:
         return ()
     rows = dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
-    return (*_merged(column, codes, values, name), *_alike(rows, name, noun))
+    return (*_merged(coded_texts(column)[1], name), *_alike(rows, name, noun))
 
 
-def _merged(column: pd.Series, codes: np.ndarray, values: Sequence[str], name: str) -> tuple[str, ...]:
+def _merged(texts: Sequence[str], name: str) -> tuple[str, ...]:
     """Return the note on texts that differ and write one value."""
-    of_text, texts = coded_texts(column)
-    if len(texts) == len(values):
-        return ()
     ways = defaultdict[str, list[str]](list)
-    _, first = np.unique(of_text, return_index=True)
-    for text, row in zip(texts, first.tolist(), strict=True):
-        ways[values[codes[row]]].append(text)
+    for text in texts:
+        ways[canonical(text)].append(text)
     merged = [f"{' and '.join(sorted(w))} as {value}" for value, w in ways.items() if len(w) > 1 and value]
     return (f"{name}: equal values are one, {_listed(merged)}",) if merged else ()
 
