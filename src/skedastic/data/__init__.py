@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from skedastic.data.settings import TextSettings as TextSettings
     from skedastic.data.sources.from_python import from_arrays as from_arrays
     from skedastic.data.sources.from_python import from_torch as from_torch
-    from skedastic.data.sources.from_python import is_frame as is_frame
     from skedastic.data.sources.from_python import is_torch as is_torch
     from skedastic.data.sources.opening import open_source as open_source
     from skedastic.data.sources.opening import open_table as open_table
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from skedastic.data.splits import limit as limit
     from skedastic.data.splits import reference_rows as reference_rows
     from skedastic.data.splits import split_rows as split_rows
+    from skedastic.data.tables.frames import is_frame as is_frame
     from skedastic.data.tables.roles import Roles as Roles
     from skedastic.data.targets.corrections import with_corrections as with_corrections
     from skedastic.data.targets.grouping import Grouping as Grouping

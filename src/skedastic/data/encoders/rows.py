@@ -25,10 +25,10 @@ from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
-from skedastic.data.tables.readers import ColumnReader, FrameReader, frame_reader
+from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.reading import Reading, copied
 from skedastic.data.tables.roles import check_columns
-from skedastic.data.tables.table import Columns, Table, frame_columns
+from skedastic.data.tables.table import Columns, frame_columns
 from skedastic.data.tables.values import matched
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
@@ -229,30 +229,26 @@ class RowEncoder(Encoder):
         reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training. A warning
         says how many cells of a column hold a category that training never saw.
         """
-        table = Table("X", self._reader(X))
+        table = frame_table(X if is_frame(X) else self._frame(X), "X")
         check_columns(table, self.columns)
-        if len(table) == 0:
-            raise UserError("it needs at least one", setting="X", given="X has no rows")
         columns, unseen = Columns(table, self.columns, copied(self.reading)), UnseenCategories()
         self.count_unseen(columns, unseen)
         for note in unseen.notes:
             warnings.warn(note, stacklevel=3)
         return self.in_memory(columns)
 
-    def _reader(self, X: Any) -> ColumnReader:
-        """Return a reader of a user's features to predict from. Raises UserError."""
-        if isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns")):
-            return frame_reader(X)
+    def _frame(self, X: Any) -> pd.DataFrame:
+        """Return an array or texts to predict from as a frame. Raises UserError."""
         names = tuple(self.columns)
         one_text = self.texts == names and len(names) == 1 and isinstance(X, (list, tuple, pd.Series, np.ndarray))
         if one_text and all(isinstance(t, str) for t in X):
-            return FrameReader(pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)}))
+            return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
         if any(kind != "number" for kind in self.columns.values()):
             raise UserError(f"must be a frame with the columns {', '.join(names)}, as in training", setting="X")
         values = as_tensor(X, "X")
         if values.ndim != 2 or values.shape[1] != len(names):
             raise wrong_shape("X", values.shape, f"the model was trained on [n, {len(names)}]; give as many columns")
-        return FrameReader(pd.DataFrame(values.numpy(), columns=list(names)))
+        return pd.DataFrame(values.numpy(), columns=list(names))
 
 
 def _ascends(order: Tensor) -> bool:

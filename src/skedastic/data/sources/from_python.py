@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from skedastic.data.image_arrays import are_pillow, as_images, of_pillow
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
-from skedastic.data.sources.headers import named_twice
 from skedastic.data.sources.names import check_file, no_rows, readable
 from skedastic.data.sources.source import Source, check_like, columns_like
 from skedastic.data.tables.features import find_columns
+from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.location import CellLocation, literal
-from skedastic.data.tables.readers import FrameReader, frame_reader
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import encodable, unusable
@@ -268,41 +267,6 @@ def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[C
 def numbered(values: Tensor) -> pd.DataFrame:
     """Return numbers [n, d] as a frame with the columns x0, x1, …"""
     return pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
-
-
-def is_frame(X: Any) -> bool:
-    """Return whether an object is a frame of pandas or Polars, or an Arrow table.
-
-    Parameters
-    ----------
-    X : Any
-        The object.
-    """
-    return isinstance(X, pd.DataFrame) or (hasattr(X, "to_pandas") and hasattr(X, "columns"))
-
-
-def frame_table(X: Any, name: str = "frame") -> Table:
-    """Return a frame as a table.
-
-    Parameters
-    ----------
-    X : Any
-        A frame of pandas or Polars, or an Arrow table.
-    name : str, optional
-        The name of the frame in errors.
-
-    Raises
-    ------
-    UserError
-        Two columns have one name, or there are no rows.
-    """
-    reader = frame_reader(X)
-    twice = [column for column, count in Counter(reader.names).items() if count > 1]
-    if twice:
-        raise named_twice(name, twice[0])
-    if len(reader) == 0:
-        raise no_rows(name)
-    return Table(name, reader)
 
 
 def _of_frame(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:

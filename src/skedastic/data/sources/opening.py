@@ -10,11 +10,12 @@ from typing import Any
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders, hub
 from skedastic.data.sources.files import read_files
-from skedastic.data.sources.from_python import frame_table, from_arrays, from_npz, is_frame, npz_features, numbered
+from skedastic.data.sources.from_python import from_arrays, from_npz, npz_features, numbered
 from skedastic.data.sources.from_table import from_table
 from skedastic.data.sources.idx import read_idx_pair
 from skedastic.data.sources.names import ARRAYS, DIGITS, HUB, SHARDS, built_in, is_idx, named_files
 from skedastic.data.sources.source import Source, check_like
+from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Table
