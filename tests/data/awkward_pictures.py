@@ -15,7 +15,7 @@ from PIL import Image
 
 from skedastic.data import Source
 from skedastic.errors import UserError
-from tests.support.awkward import Awkward
+from tests.support.awkward import AwkwardFolder
 
 EXIF_ORIENTATION = 0x0112
 QUARTER_TURN = 6  # its value for a camera that was held upright
@@ -285,187 +285,363 @@ def both(*checks: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 PICTURES = [
-    Awkward("picture", "turned by its EXIF data", folder_of(turned), "turned upright", like(photo)),
-    Awkward(
-        "picture", "black shapes on transparent ground", folder_of(icon(0)), "laid over white, in a note",
+    AwkwardFolder("picture", "turned by its EXIF data", "turned upright", folder_of(turned), like(photo)),
+    AwkwardFolder(
+        "picture",
+        "black shapes on transparent ground",
+        "laid over white, in a note",
+        folder_of(icon(0)),
         like(over_white, "laid over white: 8 of the 8 images"),
     ),
-    Awkward(
-        "picture", "white shapes on transparent ground", folder_of(icon(255)),
+    AwkwardFolder(
+        "picture",
+        "white shapes on transparent ground",
         "the transparency is read as grey, in a note",
+        folder_of(icon(255)),
         like(lambda i: Image.fromarray(shape(i).astype(np.uint8)), "whose transparency is read as grey: 8 of the 8"),
     ),
-    Awkward(
-        "picture", "one transparent among opaque ones", folder_of(clear), "laid over white, in a note",
+    AwkwardFolder(
+        "picture",
+        "one transparent among opaque ones",
+        "laid over white, in a note",
+        folder_of(clear),
         like(
             lambda i: Image.new("RGB", (6, 4), "white") if i == 2 else photo(i),
             "laid over white: 1 of the 8",
         ),
     ),
-    Awkward(
-        "picture", "all pictures alike", folder_of(lambda image, path, i: png(photo(0), path)), "said in a note",
+    AwkwardFolder(
+        "picture",
+        "all pictures alike",
+        "said in a note",
+        folder_of(lambda image, path, i: png(photo(0), path)),
         like(lambda i: photo(0), "all 8 images look the same"),
     ),
-    Awkward(
-        "picture", "grey first, colour after", folder_of(one_other("L", "png")), "all are colour",
+    AwkwardFolder(
+        "picture",
+        "grey first, colour after",
+        "all are colour",
+        folder_of(one_other("L", "png")),
         like(lambda i: where(i, grey)),
     ),
-    Awkward("picture", "one in colour, far behind grey ones", late_colour, "all are colour", holds_late_colour),
-    Awkward(
-        "picture", "a single bit for each pixel", folder_of(lambda image, path, i: png(image.convert("1"), path)),
-        "black and white, in one channel", like(lambda i: photo(i).convert("1").convert("L")),
+    AwkwardFolder("picture", "one in colour, far behind grey ones", "all are colour", late_colour, holds_late_colour),
+    AwkwardFolder(
+        "picture",
+        "a single bit for each pixel",
+        "black and white, in one channel",
+        folder_of(lambda image, path, i: png(image.convert("1"), path)),
+        like(lambda i: photo(i).convert("1").convert("L")),
     ),
-    Awkward(
-        "picture", "a palette of colours", folder_of(lambda image, path, i: png(image.quantize(), path)), "as colour",
+    AwkwardFolder(
+        "picture",
+        "a palette of colours",
+        "as colour",
+        folder_of(lambda image, path, i: png(image.quantize(), path)),
         like(lambda i: photo(i).quantize().convert("RGB")),
     ),
-    Awkward(
-        "picture", "a palette of greys", folder_of(lambda image, path, i: png(grey(i).quantize(), path)), "as grey",
+    AwkwardFolder(
+        "picture",
+        "a palette of greys",
+        "as grey",
+        folder_of(lambda image, path, i: png(grey(i).quantize(), path)),
         like(lambda i: grey(i).quantize().convert("L")),
     ),
-    Awkward(
-        "picture", "one for print, in CMYK", folder_of(one_other("CMYK")), "turned to RGB",
+    AwkwardFolder(
+        "picture",
+        "one for print, in CMYK",
+        "turned to RGB",
+        folder_of(one_other("CMYK")),
         like(lambda i: where(i, lambda i: photo(i).convert("CMYK")), tolerance=1),
     ),
-    Awkward(
-        "picture", "one in YCbCr", folder_of(one_other("YCbCr")), "turned to RGB",
+    AwkwardFolder(
+        "picture",
+        "one in YCbCr",
+        "turned to RGB",
+        folder_of(one_other("YCbCr")),
         like(lambda i: where(i, lambda i: photo(i).convert("YCbCr")), tolerance=1),
     ),
-    Awkward(
-        "picture", "one in CIE Lab", folder_of(lab), "turned to RGB",
+    AwkwardFolder(
+        "picture",
+        "one in CIE Lab",
+        "turned to RGB",
+        folder_of(lab),
         like(lambda i: Image.new("RGB", (6, 4), (119, 119, 119)) if i == 0 else photo(i), tolerance=2),
     ),
-    Awkward(
-        "picture", "12 bits in 16, as PNG", folder_of(deep(twelve_bits)), "0..4095 becomes 0..255, in a note",
+    AwkwardFolder(
+        "picture",
+        "12 bits in 16, as PNG",
+        "0..4095 becomes 0..255, in a note",
+        folder_of(deep(twelve_bits)),
         like(scaled, "0..4095 scaled to 0..255"),
     ),
-    Awkward(
-        "picture", "16 bits in TIFF, the higher byte first", folder_of(tiff), "as others of 16 bits",
+    AwkwardFolder(
+        "picture",
+        "16 bits in TIFF, the higher byte first",
+        "as others of 16 bits",
+        folder_of(tiff),
         like(scaled, "0..4095 scaled to 0..255"),
     ),
-    Awkward(
-        "picture", "real numbers from 0 to 1 in TIFF",
+    AwkwardFolder(
+        "picture",
+        "real numbers from 0 to 1 in TIFF",
+        "0..1 becomes 0..255, in a note",
         folder_of(lambda image, path, i: Image.fromarray(np.asarray(grey(i)) / np.float32(255)).save(f"{path}.tif")),
-        "0..1 becomes 0..255, in a note", like(grey, "0..1 scaled to 0..255"),
+        like(grey, "0..1 scaled to 0..255"),
     ),
-    Awkward(
-        "picture", "negative values",
+    AwkwardFolder(
+        "picture",
+        "negative values",
+        "refused, by the name of the file",
         folder_of(lambda image, path, i: Image.fromarray(np.full((4, 6), -5, np.int32)).save(f"{path}.tif")),
-        "refused, by the name of the file", refused("cat/0.tif", "negative values"),
+        refused("cat/0.tif", "negative values"),
     ),
-    Awkward(
-        "picture", "of several pages", folder_of(animated), "the first is read, in a note",
+    AwkwardFolder(
+        "picture",
+        "of several pages",
+        "the first is read, in a note",
+        folder_of(animated),
         like(photo, "the first is read: 8 of the 8"),
     ),
-    Awkward(
-        "picture", "cut off", also(file("dog/3.png", encoded(photo(3))[:60])), "refused, by the name of the file",
+    AwkwardFolder(
+        "picture",
+        "cut off",
+        "refused, by the name of the file",
+        also(file("dog/3.png", encoded(photo(3))[:60])),
         refused("dog/3.png", "can't be decoded"),
     ),
-    Awkward(
-        "picture", "an empty file", also(file("dog/3.png", b"")), "refused, by the name of the file",
+    AwkwardFolder(
+        "picture",
+        "an empty file",
+        "refused, by the name of the file",
+        also(file("dog/3.png", b"")),
         refused("dog/3.png", "empty or not there"),
     ),
-    Awkward(
-        "picture", "no picture", also(file("dog/3.png", b"<html>not found</html>")), "refused, by the name of the file",
+    AwkwardFolder(
+        "picture",
+        "no picture",
+        "refused, by the name of the file",
+        also(file("dog/3.png", b"<html>not found</html>")),
         refused("dog/3.png", "can't be decoded"),
     ),
-    Awkward(
-        "picture", "a JPEG named .png",
+    AwkwardFolder(
+        "picture",
+        "a JPEG named .png",
+        "read as what it is",
         folder_of(lambda image, path, i: Image.new("RGB", (8, 8), (9 * i, 99, 0)).save(f"{path}.png", "JPEG")),
-        "read as what it is", like(lambda i: Image.new("RGB", (8, 8), (9 * i, 99, 0)), tolerance=3),
+        like(lambda i: Image.new("RGB", (8, 8), (9 * i, 99, 0)), tolerance=3),
     ),
-    Awkward(
-        "picture", "in .heic", file("cat/1.heic"), "refused, with the endings that are read",
-        refused("", "1 of .heic, images which can't be read here"),
+    AwkwardFolder(
+        "picture",
+        "in .heic",
+        "refused, with the endings that are read",
+        file("cat/1.heic"),
+        refused("data", "1 of .heic, images which can't be read here"),
     ),
-    Awkward(
-        "picture", "in .HEIC, among others", also(file("cat/1.HEIC")), "left out, in a note",
+    AwkwardFolder(
+        "picture",
+        "in .HEIC, among others",
+        "left out, in a note",
+        also(file("cat/1.HEIC")),
         said("1 .heic); images of such kinds must be saved"),
     ),
-]  # fmt: skip
+]
 
 FOLDERS = [
-    Awkward(
-        "folder", "train and test, with the classes in each", parts("train", "test"), "trained and tested on these",
+    AwkwardFolder(
+        "folder",
+        "train and test, with the classes in each",
+        "trained and tested on these",
+        parts("train", "test"),
         splits(16, 8, 0, "in parts, with the classes in each: train 8, test 8"),
     ),
-    Awkward(
-        "folder", "Training_Set, VAL and test", parts("Training_Set", "VAL", "test"),
+    AwkwardFolder(
+        "folder",
+        "Training_Set, VAL and test",
         "trained and tested; those for validation are left out, in a note",
+        parts("Training_Set", "VAL", "test"),
         splits(24, 8, 8, "Training_Set 8, VAL 8, test 8", "8 rows for validation"),
     ),
-    Awkward(
-        "folder", "train and valid", parts("train", "valid"), "tested on those for validation", splits(16, 8, 0),
+    AwkwardFolder(
+        "folder",
+        "train and valid",
+        "tested on those for validation",
+        parts("train", "valid"),
+        splits(16, 8, 0),
     ),
-    Awkward("folder", "train alone", parts("train"), "the classes in it", splits(8, 0, 0, "train 8")),
-    Awkward(
-        "folder", "test and val, and no train", parts("test", "val"), "refused, with the folders",
-        refused("", "none to train on"),
+    AwkwardFolder("folder", "train alone", "the classes in it", parts("train"), splits(8, 0, 0, "train 8")),
+    AwkwardFolder(
+        "folder",
+        "test and val, and no train",
+        "refused, with the folders",
+        parts("test", "val"),
+        refused("data", "none to train on"),
     ),
-    Awkward(
-        "folder", "train with classes, test without",
+    AwkwardFolder(
+        "folder",
+        "train with classes, test without",
+        "test is left out, in a note",
         all_of(parts("train"), loose("test")),
-        "test is left out, in a note", splits(8, 0, 0, "8 images of test, which are in no folder of a class"),
+        splits(8, 0, 0, "8 images of test, which are in no folder of a class"),
     ),
-    Awkward(
-        "folder", "classes named train and test",
-        all_of(loose("train"), loose("test")), "classes", said(rows=16, classes=("test", "train")),
+    AwkwardFolder(
+        "folder",
+        "classes named train and test",
+        "classes",
+        all_of(loose("train"), loose("test")),
+        said(rows=16, classes=("test", "train")),
     ),
-    Awkward(
-        "folder", "train and test, and another beside them", parts("train", "test", "more"), "refused, with the other",
-        refused("", "'more' is none"),
+    AwkwardFolder(
+        "folder",
+        "train and test, and another beside them",
+        "refused, with the other",
+        parts("train", "test", "more"),
+        refused("data", "'more' is none"),
     ),
-    Awkward(
-        "folder", "hidden and system files",
+    AwkwardFolder(
+        "folder",
+        "hidden and system files",
+        "left out, in a note",
         also(file(".DS_Store"), file("cat/Thumbs.db"), file("__MACOSX/cat/._1.png"), file(".git/x.png")),
-        "left out, in a note", said("left out: 4 hidden files and folders (.DS_Store, .git, __MACOSX, …)"),
+        said("left out: 4 hidden files and folders (.DS_Store, .git, __MACOSX, …)"),
     ),
-    Awkward("folder", "a README.md beside the classes", also(file("README.md")), "left out, in a note",
-            said("left out: 1 text (README.md)")),
-    Awkward("folder", "a picture beside the classes", also(file("logo.png", encoded(photo(99)))), "left out, in a note",
-            said("left out: 1 image beside the folders of the classes (logo.png)")),
-    Awkward("folder", "a table beside the classes", also(file("labels.csv")), "left out, in a note",
-            said("left out: files of other kinds (1 .csv)")),
-    Awkward("folder", "a text among the pictures of a class", also(file("cat/notes.txt")), "left out, in a note",
-            said("left out: 1 text (cat/notes.txt)")),
-    Awkward("folder", "a caption for each picture", also(*(file(f"cat/{i}.txt") for i in range(8))),
-            "refused, with the counts", refused("", "it holds 8 images and 8 texts")),
-    Awkward("folder", "a class without pictures", also(lambda folder: (folder / "eel").mkdir()), "said in a note",
-            said("without images, and so no class: eel")),
-    Awkward("folder", "classes with folders in them",
-            all_of(loose("cat/old"), loose("dog/new/2")), "the first folder is the class", said(rows=16)),
-    Awkward("folder", "pictures in no folder", loose("."), "refused, by the first file",
-            refused("0.png", "in no sub-folder")),
-    Awkward("folder", "the classes one folder deeper", parts("pets"), "refused, with that folder",
-            refused("", "where its sub-folders are the classes")),
-    Awkward("folder", "one class and a table", all_of(loose("images"), file("labels.csv")), "refused, with the table",
-            refused("", "labels.csv holds their labels")),
-    Awkward("folder", "a table alone", file("data.csv"), "refused, with the table",
-            refused("", "name the table in it")),
-    Awkward("folder", "nothing", lambda folder: None, "refused", refused("", "without images")),
-    Awkward("folder", "classes that are links to elsewhere", elsewhere, "followed, in a note",
-            said("followed: 2 links to folders (cat, dog)")),
-    Awkward("folder", "links in a circle, and to another class",
-            also(link("cat/up", ".."), link("dog/self", "."), link("dog/cats", "../cat")),
-            "left out, in a note", said("left out: 3 links to folders that are read already")),
-    Awkward("folder", "a link to what is gone", also(link("cat/9.png", "nowhere.png")), "left out, in a note",
-            said("left out: 1 link to what is not there (cat/9.png)")),
-    Awkward("folder", "names with line breaks and bytes that are no text",
-            also(lambda folder: os.rename(folder / "cat/0.png", folder / "cat/0\n\udcff.png")), "read", said("")),
-    Awkward("texts", "short ones", texts, "texts, and never categories",
-            read_texts("word 0", "word 7")),
-    Awkward("texts", "in UTF-16, in UTF-8 with a mark, with line breaks of Windows",
-            lambda folder: texts(folder, "žluť".encode("utf-16"), "\ufeffé".encode(), b"a\r\nb"),
-            "read by their marks", read_texts("žluť", "é", "a\nb")),
-    Awkward("texts", "in Windows-1252", lambda folder: texts(folder, "caf\u00e9 \u20ac".encode("cp1252")),
-            "read so, in a note", both(
-                read_texts("café €"), said("1 of 8 texts are not in UTF-8", classes=("neg", "pos")))),
-    Awkward("texts", "an empty one", lambda folder: texts(folder, b""), "kept, in a note",
-            both(read_texts(""), said("text (1 of 8)", classes=("neg", "pos")))),
-    Awkward("texts", "bytes that are no text", lambda folder: texts(folder, b"\x7fELF\0\0\1"),
-            "refused, by the name of the file", refused("neg/0.txt", "not a text")),
-    Awkward("texts", "a picture among them", all_of(texts, file("pos/1.png")),
-            "left out, in a note", said("left out: 1 image (pos/1.png)", classes=("neg", "pos"))),
-]  # fmt: skip
+    AwkwardFolder(
+        "folder",
+        "a README.md beside the classes",
+        "left out, in a note",
+        also(file("README.md")),
+        said("left out: 1 text (README.md)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a picture beside the classes",
+        "left out, in a note",
+        also(file("logo.png", encoded(photo(99)))),
+        said("left out: 1 image beside the folders of the classes (logo.png)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a table beside the classes",
+        "left out, in a note",
+        also(file("labels.csv")),
+        said("left out: files of other kinds (1 .csv)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a text among the pictures of a class",
+        "left out, in a note",
+        also(file("cat/notes.txt")),
+        said("left out: 1 text (cat/notes.txt)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a caption for each picture",
+        "refused, with the counts",
+        also(*(file(f"cat/{i}.txt") for i in range(8))),
+        refused("data", "it holds 8 images and 8 texts"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a class without pictures",
+        "said in a note",
+        also(lambda folder: (folder / "eel").mkdir()),
+        said("without images, and so no class: eel"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "classes with folders in them",
+        "the first folder is the class",
+        all_of(loose("cat/old"), loose("dog/new/2")),
+        said(rows=16),
+    ),
+    AwkwardFolder(
+        "folder",
+        "pictures in no folder",
+        "refused, by the first file",
+        loose("."),
+        refused("0.png", "in no sub-folder"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "the classes one folder deeper",
+        "refused, with that folder",
+        parts("pets"),
+        refused("data", "where its sub-folders are the classes"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "one class and a table",
+        "refused, with the table",
+        all_of(loose("images"), file("labels.csv")),
+        refused("data", "labels.csv holds their labels"),
+    ),
+    AwkwardFolder(
+        "folder", "a table alone", "refused, with the table", file("data.csv"), refused("data", "name the table in it")
+    ),
+    AwkwardFolder("folder", "nothing", "refused", lambda folder: None, refused("data", "without images")),
+    AwkwardFolder(
+        "folder",
+        "classes that are links to elsewhere",
+        "followed, in a note",
+        elsewhere,
+        said("followed: 2 links to folders (cat, dog)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "links in a circle, and to another class",
+        "left out, in a note",
+        also(link("cat/up", ".."), link("dog/self", "."), link("dog/cats", "../cat")),
+        said("left out: 3 links to folders that are read already"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "a link to what is gone",
+        "left out, in a note",
+        also(link("cat/9.png", "nowhere.png")),
+        said("left out: 1 link to what is not there (cat/9.png)"),
+    ),
+    AwkwardFolder(
+        "folder",
+        "names with line breaks and bytes that are no text",
+        "read",
+        also(lambda folder: os.rename(folder / "cat/0.png", folder / "cat/0\n\udcff.png")),
+        said(""),
+    ),
+    AwkwardFolder("texts", "short ones", "texts, and never categories", texts, read_texts("word 0", "word 7")),
+    AwkwardFolder(
+        "texts",
+        "in UTF-16, in UTF-8 with a mark, with line breaks of Windows",
+        "read by their marks",
+        lambda folder: texts(folder, "žluť".encode("utf-16"), "\ufeffé".encode(), b"a\r\nb"),
+        read_texts("žluť", "é", "a\nb"),
+    ),
+    AwkwardFolder(
+        "texts",
+        "in Windows-1252",
+        "read so, in a note",
+        lambda folder: texts(folder, "caf\u00e9 \u20ac".encode("cp1252")),
+        both(read_texts("café €"), said("1 of 8 texts are not in UTF-8", classes=("neg", "pos"))),
+    ),
+    AwkwardFolder(
+        "texts",
+        "an empty one",
+        "kept, in a note",
+        lambda folder: texts(folder, b""),
+        both(read_texts(""), said("text (1 of 8)", classes=("neg", "pos"))),
+    ),
+    AwkwardFolder(
+        "texts",
+        "bytes that are no text",
+        "refused, by the name of the file",
+        lambda folder: texts(folder, b"\x7fELF\0\0\1"),
+        refused("neg/0.txt", "not a text"),
+    ),
+    AwkwardFolder(
+        "texts",
+        "a picture among them",
+        "left out, in a note",
+        all_of(texts, file("pos/1.png")),
+        said("left out: 1 image (pos/1.png)", classes=("neg", "pos")),
+    ),
+]
 
 AWKWARD = [*PICTURES, *FOLDERS]

@@ -10,11 +10,11 @@ import torch
 from skedastic.data import Source, open_source
 from skedastic.errors import UserError
 from tests.data.awkward_pictures import AWKWARD
-from tests.support.awkward import Awkward
+from tests.support.awkward import AwkwardFolder
 
 
 @pytest.mark.parametrize("awkward", AWKWARD, ids=str)
-def test_what_is_done_with_it(awkward: Awkward, tmp_path: Path) -> None:
+def test_what_is_done_with_it(awkward: AwkwardFolder, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     named = awkward.make(folder) or folder

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from skedastic.data import Source, open_source
+from tests.support.awkward import Documented
 from tests.support.refusals import refused
 
 N = 40
@@ -18,20 +19,12 @@ X = [float(i % 7) for i in range(N)]
 LABEL = ["a", "b"] * (N // 2)
 
 
-class Held(NamedTuple):
-    """A trouble and what is done with it, as a test holds it."""
-
-    kind: str
-    what: str
-    does: str
-
-
-AWKWARD: list[Held] = []
+AWKWARD: list[Documented] = []
 
 
 def held(kind: str, what: str, does: str) -> Callable[[Any], Any]:
     """Take the row into the documentation that a test holds."""
-    AWKWARD.append(Held(kind, what, does))
+    AWKWARD.append(Documented(kind, what, does))
     return lambda test: test
 
 
@@ -59,8 +52,12 @@ def test_missing_words(tmp_path: Path) -> None:
 
 @held("Missing", "a label or a group without a value", "refused, with its line and how many more there are")
 def test_missing_labels(tmp_path: Path) -> None:
+    cells = ["a", "b", "", "b", "", *["a"] * 35]
     with refused("t.csv, line 4, column 'label'", rule="missing, and 1 more"):
-        opened(tmp_path, label=["a", "b", "", "b", "", *["a"] * 35])
+        opened(tmp_path, label=cells)
+    opened(tmp_path, ward=cells)
+    with refused("t.csv, line 4, column 'ward'", rule="missing, and 1 more"):
+        open_source(tmp_path / "t.csv", target="label", groups="ward")
 
 
 @held("Unseen", "a category that training never saw", "read as none of them; `predict` and `evaluate` count it")
@@ -76,6 +73,11 @@ def test_unseen_labels(tmp_path: Path) -> None:
     train = opened(tmp_path)
     with refused("later.csv, line 2, column 'label'", "A", rule="did you mean 'a'"):
         opened(tmp_path, "later.csv", train.schema, label=["A", *LABEL[1:]])
+    opened(tmp_path, ward=["north", "south"] * 20)
+    schema = open_source(tmp_path / "t.csv", target="label", groups="ward").schema
+    opened(tmp_path, ward=["nort", "south"] * 20)
+    with refused("t.csv, line 2, column 'ward'", "nort", rule="did you mean 'north'"):
+        open_source(tmp_path / "t.csv", target="label", groups="ward", schema=schema)
 
 
 @held("Equal", "`0`, `0.0` and `+0`; `1` and `1.0`: integers, floats and text", "one value, in every format and file")
@@ -144,8 +146,14 @@ def test_long_ids(tmp_path: Path) -> None:
 
 @held("Ids", "`zip`, `customer_id`, leading zeros, different numbers of many digits", "numbers, with a note")
 def test_codes_are_told(tmp_path: Path) -> None:
-    source = opened(tmp_path, zip=[f"{i % 9:05d}" for i in range(N)])
-    assert any("look like codes or ids" in note for note in source.notes)
+    different = [100_000 + 7 * i % 40 for i in range(N)]
+    columns = {"zip": [i % 9 for i in range(N)], "customer_id": different, "nr": [f"{i % 9:05d}" for i in range(N)]}
+    source = opened(tmp_path, **columns, total=different)
+    assert any(
+        f"(--categorical takes them as such, --ignore leaves them out): {names}" in note
+        for names in ("zip, customer_id, nr, total",)
+        for note in source.notes
+    )
 
 
 @held(
@@ -169,6 +177,9 @@ def test_lists_of_numbers() -> None:
 def test_other_lists() -> None:
     with refused("frame, row 1, column 'e'", 2, rule="others have 1"):
         open_source(pd.DataFrame({"e": [[1.0], [1.0, 2.0]] * 20, "label": LABEL}), target="label")
+    for cell, what in ((["a"], "lists"), ({"a": 1}, "nested values")):
+        with refused("frame, column 'e'", what, rule="--ignore e"):
+            open_source(pd.DataFrame({"e": [cell] * N, "label": LABEL}), target="label")
 
 
 @held("Labels", "bytes", "decoded as UTF-8")
@@ -178,5 +189,8 @@ def test_bytes() -> None:
 
 @held("Labels", "lists, objects, dates or spans of time", "refused: a row has one label")
 def test_no_labels() -> None:
-    with refused("frame, column 'label'", "lists"):
-        open_source(pd.DataFrame({"x": X, "label": [["a"], ["b"]] * 20}), target="label")
+    days, spans = pd.to_datetime(["2024-01-01", "2024-01-02"]), pd.to_timedelta(["1D", "2D"])
+    cells: dict[str, Any] = {"lists": [["a"], ["b"]], "nested values": [{"a": 1}, {"a": 2}], "dates": days}
+    for what, two in {**cells, f"values of the type {spans.dtype}": spans}.items():
+        with refused("frame, column 'label'", what):
+            open_source(pd.DataFrame({"x": X, "label": list(two) * 20}), target="label")
