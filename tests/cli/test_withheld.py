@@ -31,7 +31,7 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     [line] = [line for line in out.splitlines() if line.startswith("new")]
     assert line.count("– no rows") == 2
     assert "with the labels of new" not in out
-    assert "with fewer than 30 test rows: " in out or "none is called the worst" in out
+    assert "no group has 30 test rows, so none is called the worst" in out
     stats = json.loads(Path("run/group_stats.json").read_text("utf-8"))
     assert stats["noise"][2] is stats["wrong_labels"][2] is None
     assert stats["withheld"] == [None, None, "no rows"]
@@ -48,11 +48,11 @@ def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> N
     rows.drop(columns="part").to_csv("rows.csv", index=False)
     status, out, err = run(capsys, "fit", "rows.csv", "--target", "label", *LEARNT, "--out", "run")
     assert status == 0
-    assert "nothing was learned" in out + err
+    assert "nothing was learned" in err
     assert out.count("– not learned") == 4
     assert "labels to check" not in out
     assert "the estimating models learned nothing" in out
-    assert "the strengths of har still come from these predictions" in out + err
+    assert "the strengths of har still come from these predictions" in err
     refusal(capsys, "suspects", "run")
     assert len(pd.read_parquet("run/suspects.parquet")) == 0
     assert "to check</h2>" not in Path("run/report.html").read_text("utf-8")

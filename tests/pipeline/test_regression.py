@@ -237,14 +237,14 @@ CONFIG: dict[str, Any] = {
 
 
 def test_a_comparison_is_of_errors_and_lower_is_better(table) -> None:
-    comparison = sk.compare(sk.Config(source=table, **CONFIG))
+    comparison = sk.compare(sk.Config(source=table, test="0.5", **CONFIG))  # 30 test rows in each bin
     figures = comparison.to_dict()
     assert figures["metric"] == "rmse"
     for seed, outcome in enumerate(comparison.outcomes):
         rmse = {name: error.rmse for name, error in outcome.metrics["har"].groups.items()}
         focus = [rmse[name] for name in rmse if name in comparison.focus]
         assert comparison.values["har"]["focus"][seed] == pytest.approx(np.mean(focus))
-    assert comparison.values["har"]["worst_group"] == []  # no bin has 30 test rows
+        assert comparison.values["har"]["worst_group"][seed] == max(rmse.values())
     difference = figures["paired"]["har-erm"]["focus"]["mean"]
     assert difference == pytest.approx(
         figures["methods"]["har"]["focus"]["mean"] - figures["methods"]["erm"]["focus"]["mean"]
@@ -278,13 +278,15 @@ def test_the_sentence_has_the_sign_right(table) -> None:
 
 @pytest.mark.slow
 def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ("--ignore", "clean", "--ignore", "kind", "--epochs", 2, "--set", "model.width=8", "--set", "train.lr=0.02")
-    line = (table, "--target", "price", "--task", "regression", "--bins", 4, *tiny)
+    learning = ("model.width=8", "train.lr=0.05", "train.batch_size=16", "estimate.epochs=1")
+    brief = ("--epochs", 20, *(word for setting in learning for word in ("--set", setting)))
+    apart = ("--ignore", "clean", "--ignore", "kind")
+    line = (table, "--target", "price", "--task", "regression", "--bins", 4, *apart, *brief)
     status, out, err = run(capsys, "fit", *line, "--set", "method.loss=huber", "--out", "run")
     assert status == 0, err
     assert "error (95 %)" in out
     assert "The root mean squared error on the 48 test rows is" in out
-    assert "targets to check" in out or "nothing was learned" in err
+    assert "targets to check" in out
     assert json.loads(Path("run/metrics.json").read_text())["overall"]["n"] == 48
     page = Path("run/report.html").read_text("utf-8")
     assert "Root mean squared error on held-out test rows" in page
@@ -296,9 +298,7 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     figures = json.loads(out)
     assert (status, figures["errors"], len(figures["noise"])) == (0, None, 4)
     assert max(figures["strengths"]) == 1
-    status, out, _ = run(
-        capsys, "estimate", table, "--target", "price", "--groups", "kind", "--truth", "clean", *tiny[4:]
-    )
+    status, out, _ = run(capsys, "estimate", table, "--target", "price", "--groups", "kind", "--truth", "clean", *brief)
     assert "true noise σ" in out
     status, out, _ = run(capsys, "compare", *line, "--methods", "erm,har", "--seeds", 2, "--jobs", 1, "--out", "both")
     assert status == 0

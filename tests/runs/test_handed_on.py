@@ -1,6 +1,7 @@
 """What `predict` hands on is what the source holds: types, digits and names; and unseen categories are told."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,26 @@ def test_kept_columns_come_out_as_they_went_in(
     assert [row["day"] for row in rows] == days
     for name in set(NAMES) - {"row", "day"}:
         assert [row[name] for row in rows] == KEPT[name].to_pylist(), name
+
+
+def test_numbers_that_json_has_no_word_for_are_null(result: Result, tmp_path: Path) -> None:
+    numbers = [math.inf, -math.inf, math.nan, None, 0.1] * 12
+    kept = {
+        "wide": pa.array(numbers),
+        "narrow": pa.array(numbers, pa.float32()),
+        "half": pa.array(np.array([0.0 if v is None else v for v in numbers], np.float16)),
+        "listed": pa.array([[v, 2.0] for v in numbers]),
+        "nested": pa.array([{"of": [{"v": v}]} for v in numbers]),
+    }
+    pq.write_table(pa.table({"x": X, "city": CITY, **kept}), tmp_path / "new.parquet")
+    predict_source(result, str(tmp_path / "new.parquet"), tmp_path / "p.jsonl", keep=list(kept))
+    lines = (tmp_path / "p.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")) for line in lines]
+    expected = [None, None, None, None, 0.1] * 12
+    assert [row["wide"] for row in rows] == [row["narrow"] for row in rows] == expected
+    assert [row["listed"] for row in rows] == [[v, 2.0] for v in expected]
+    assert [row["nested"] for row in rows] == [{"of": [{"v": v}]} for v in expected]
+    assert [row["half"] for row in rows[:5]] == [None, None, None, 0.0, float(np.float16(0.1))]
 
 
 def test_kept_columns_in_csv(result: Result, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import skedastic as sk
+from skedastic.runs.label_issues import issues_with_rows
 from skedastic.runs.own_index import own_index
 
 TRAIN = sk.TrainingConfig(epochs=12, batch_size=16, lr=0.05)  # enough to learn something
@@ -107,6 +108,33 @@ def test_an_index_of_any_kind_is_kept_and_saved(index, tmp_path) -> None:
     again = sk.load(tmp_path / "run").predictions
     assert list(map(str, again.index)) == list(map(str, predictions.index))
     sk.load(tmp_path / "run").save(tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "shown"),
+    [
+        (["site", "site"], ["site", "site_"], ["site", "site_"]),
+        ([None, None], [None, None], ["index", "index_"]),
+        (["a", "a_"], ["a", "a_"], ["a_", "a__"]),
+        ([7, "7"], ["7", "7_"], ["7", "7_"]),
+    ],
+)
+def test_levels_of_one_name_are_kept_apart(names, columns, shown, tmp_path) -> None:
+    levels = pd.MultiIndex.from_product([["x", "y", "z"], range(100, 120)], names=names)
+    x, y = table(levels)
+    result = sk.fit(x, y, **QUICK)
+    result.save(tmp_path / "run")
+    loaded = sk.load(tmp_path / "run")
+    for r in (result, loaded):
+        assert r.label_issues.index.names == r.predictions.index.names == columns
+        assert [*r.label_issues.index] == [*levels[r.label_issues["index"]]]
+        assert [*r.predictions.index] == [*levels[r.predictions["index"]]]
+        row = r.shown_issues[0].row
+        assert [row[name] for name in shown] == [str(entry) for entry in levels[r.shown_issues[0].index]]
+        assert row["a"] == f"{x['a'].iloc[r.shown_issues[0].index]:.6g}"
+    chosen = issues_with_rows(loaded, top=5)
+    assert list(chosen.columns[1:3]) == [str(new or old) for new, old in zip(columns, shown, strict=True)]
+    assert [*zip(*(chosen[name] for name in chosen.columns[1:3]), strict=True)] == [*result.label_issues.index[:5]]
 
 
 def test_indexes_that_differ_are_told() -> None:

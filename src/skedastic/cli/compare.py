@@ -62,7 +62,7 @@ def compare(
 
         config = build_config(settings)
         with console.progress() as progress:
-            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=console.begin(progress))
+            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=progress.begin)
         comparison.save(folder, force=force)
     show_comparison(comparison, folder)
 

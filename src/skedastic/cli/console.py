@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from skedastic.pipeline.prepare import Data
-    from skedastic.training.loop import Progress
     from skedastic.training.plan import Plan
 
 MOST_GROUPS = 40  # rows of a table of groups
@@ -109,10 +108,11 @@ class Shown:
         self.bars, self.left = bars, TimeLeft()
         self.tasks: dict[str, Any] = {}
 
-    def begin(self, plan: Plan) -> None:
-        """Take over the plan of the job."""
+    def begin(self, data: Data, plan: Plan) -> None:
+        """Print the data and take over the plan of the job, before anything is trained."""
         from skedastic.training.plan import TimeLeft
 
+        show_data(data)
         self.left = TimeLeft(plan)
 
     def __call__(self, part: str, done: int, steps: int) -> None:
@@ -143,17 +143,6 @@ def progress() -> Iterator[Shown]:
         return
     with _bars() as bars:
         yield Shown(bars)
-
-
-def begin(progress: Progress) -> Callable[[Data, Plan], None]:
-    """Return the function that prints the data and tells the plan of the job to what shows its progress."""
-
-    def told(data: Data, plan: Plan) -> None:
-        show_data(data)
-        if isinstance(progress, Shown):
-            progress.begin(plan)
-
-    return told
 
 
 def _bars() -> Bars:

@@ -32,7 +32,7 @@ def estimate(config_file: str | None, sets: tuple[str, ...], as_json: bool, **gi
 
         config = build_config(settings)
         with console.progress() as progress:
-            estimated = pipeline.estimate(config, progress, console.begin(progress))
+            estimated = pipeline.estimate(config, progress, progress.begin)
     show_estimate(estimated, as_json)
 
 

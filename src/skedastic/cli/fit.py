@@ -64,7 +64,7 @@ def fit(
         config = build_config(settings)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
             with console.progress() as progress:
-                result = pipeline.fit_config(config, progress, kept, console.begin(progress))
+                result = pipeline.fit_config(config, progress, kept, progress.begin)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder)
 

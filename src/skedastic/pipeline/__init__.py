@@ -73,7 +73,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     progress : callable, optional
         Is told of every method and seed.
     tell : callable, optional
-        Is shown the first seed's data and what will be trained, before anything is.
+        Is shown the first seed's data, before anything is trained; the plan beside it is empty.
 
     Returns
     -------

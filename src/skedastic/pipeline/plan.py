@@ -1,4 +1,4 @@
-"""The plan of a fit, an estimate or a comparison: what is trained, and how long each part is beside the others."""
+"""The plan of a fit or an estimate: what is trained, and how long each part is beside the others."""
 
 from __future__ import annotations
 

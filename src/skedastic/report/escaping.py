@@ -6,6 +6,7 @@ or that change the direction of what follows, are written as in Python: \x1b, \u
 
 from __future__ import annotations
 
+import html
 import re
 
 UNSEEN = re.compile(
@@ -14,7 +15,6 @@ UNSEEN = re.compile(
 )  # controls, directions, marks without width, blanks that are no space, halves of a surrogate pair
 MARKDOWN = re.compile(r"[\\`*_\[\]|~$#]|:(?=//|[\w+-]+:)|(?<=www)\.", re.IGNORECASE)
 AT_FIRST = re.compile(r"([-+=]|\d+[.)])(?=\s|[-=]|$)")  # what makes a line a list or a heading
-IN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 PLAIN_CODE = re.compile(r"[^`<>&|\\]+")
 
 
@@ -38,9 +38,7 @@ def in_json(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Return Markdown that shows a text as it is: in one line, without markup and links, in a table too."""
-    shown = MARKDOWN.sub(r"\\\g<0>", visible(text))
-    for character, entity in IN_HTML.items():
-        shown = shown.replace(character, entity)
+    shown = html.escape(MARKDOWN.sub(r"\\\g<0>", visible(text)), quote=False)
     first = AT_FIRST.match(shown)
     return shown if first is None else f"{shown[: first.end() - 1]}\\{shown[first.end() - 1 :]}"
 

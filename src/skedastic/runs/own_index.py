@@ -1,7 +1,7 @@
 """The index of the user's own frame, which predictions and label issues carry.
 
-Where a name of the index is that of a column beside it too, the name of the index gets an underscore: the columns keep
-theirs.
+Where a name of the index is that of a column beside it too, or of another level, the name of the index gets an
+underscore: the columns keep theirs.
 """
 
 from __future__ import annotations
@@ -52,23 +52,22 @@ def with_own_index(frame: pd.DataFrame, index: pd.Index[Any] | None) -> pd.DataF
     if index is None:
         return frame
     entries = index.take(frame["index"].to_numpy(dtype=np.int64))
-    return frame.set_axis(entries.set_names([_free(name, frame.columns) for name in index.names]), axis=0)
+    names = zip(index.names, _free_names(index, frame.columns), strict=True)
+    return frame.set_axis(entries.set_names([None if old is None else new for old, new in names]), axis=0)
 
 
 def with_index_columns(frame: pd.DataFrame, index: pd.Index[Any]) -> pd.DataFrame:
     """Return a frame with the entries of an index [n] as columns behind its first; one without a name is "index"."""
     whole = frame.copy()
-    for level in range(index.nlevels):
-        name = _free(index.names[level] or "index", whole.columns)
-        whole.insert(1 + level, str(name), index.get_level_values(level).to_numpy())
+    for level, name in enumerate(_free_names(index, frame.columns)):
+        whole.insert(1 + level, name, index.get_level_values(level).to_numpy())
     return whole
 
 
 def entries_of(index: pd.Index[Any], row: int, beside: Iterable[str]) -> dict[str, str]:
-    """Return the entries of a row as text, by the names of the index, or "index", as far as no column is named so."""
-    taken = list(beside)
-    frame = index[[row]].to_frame(index=False)
-    return {str(_free(n or "index", taken)): str(frame.iat[0, i]) for i, n in enumerate(index.names)}
+    """Return the entries of a row as text, by names that no column beside has; one without a name is "index"."""
+    entries = [str(index.get_level_values(level)[row]) for level in range(index.nlevels)]
+    return dict(zip(_free_names(index, beside), entries, strict=True))
 
 
 def storable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +89,13 @@ def _fits(level: pd.Index[Any]) -> bool:
     return True
 
 
-def _free(name: Any, taken: Iterable[Any]) -> Any:
-    while name is not None and name in taken:
-        name = f"{name}_"
-    return name
+def _free_names(index: pd.Index[Any], beside: Iterable[Any]) -> list[str]:
+    """Return a name for each level of an index, as text, which no column beside and no level before it has."""
+    names, taken = list[str](), {str(name) for name in beside}
+    for level in index.names:
+        name = "index" if level is None else str(level)
+        while name in taken:
+            name = f"{name}_"
+        taken.add(name)
+        names.append(name)
+    return names

@@ -25,7 +25,7 @@ SOURCE = "source_"  # before the name of a column of the source that has a name 
 
 
 class _JsonLines:
-    """Write tables as JSON lines: every digit of a number, null for a missing cell."""
+    """Write tables as JSON lines: every digit of a number, null for a missing cell and for infinity."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._file = path.open("w", encoding="utf-8")
@@ -34,7 +34,7 @@ class _JsonLines:
         columns = [_json_values(table.column(i)) for i in range(table.num_columns)]
         for row in zip(*columns, strict=True):
             cells = dict(zip(table.column_names, row, strict=True))
-            self._file.write(json.dumps(cells, ensure_ascii=False, default=_json_text) + "\n")
+            self._file.write(json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_json_text) + "\n")
 
     def close(self) -> None:
         self._file.close()
@@ -83,11 +83,11 @@ def names_beside(names: Sequence[str], ours: Collection[str]) -> dict[str, str]:
     ours : collection of str
         The columns that are ours.
     """
-    taken = {*ours, *(n for n in names if n not in ours)}
+    taken = {*ours, *names}
     written = dict[str, str]()
     for name in names:
         new = name
-        while new in taken and (name in ours or new != name):
+        while name in ours and new in taken:
             new = SOURCE + new
         taken.add(new)
         written[name] = new
@@ -140,7 +140,7 @@ def write_for_a_person(frame: pd.DataFrame, out: str | Path, force: bool) -> Non
     columns = {str(name): to_arrow(frame[name]) for name in frame.columns}
     ending = Path(out).suffix.lower()
     columns = {name: in_type(column, written_type(column.type, ending), name) for name, column in columns.items()}
-    if Path(out).suffix.lower() == ".csv":
+    if ending == ".csv":
         columns = {guarded(name): _guarded(column) for name, column in columns.items()}
     table = pa.table(columns)
     with writing(out, force, table.schema) as writer:
@@ -157,8 +157,17 @@ def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _json_values(column: pa.ChunkedArray) -> list[Any]:
     """Return the cells of a column as json writes them; of float32 no more digits than tell it apart."""
     if pa.types.is_float32(column.type):
-        return [None if math.isnan(v) else float(str(v)) for v in column.to_numpy().astype(np.float32)]
-    return [None if isinstance(v, float) and math.isnan(v) else v for v in column.to_pylist()]
+        return [_finite(float(str(v))) for v in column.to_numpy().astype(np.float32)]
+    return [_finite(cell) for cell in column.to_pylist()]
+
+
+def _finite(cell: Any) -> Any:
+    """Return a cell with None for each number, in lists and structs too, that JSON has no word for."""
+    if isinstance(cell, dict):
+        return {name: _finite(value) for name, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_finite(value) for value in cell]
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _json_text(cell: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a job trains, part by part, and the time that is left of all of it."""
+"""What a fit or an estimate trains, part by part, and the time that is left of all of it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a job, such as a fold of the estimate, a stage of the method, or the seeds of a comparison.
+    """A part of a fit or an estimate: a model of the estimate, or a stage of the method.
 
     Parameters
     ----------
     name : str
         The name by which its progress is told.
     steps : int
-        Its epochs, or seeds.
+        Its epochs.
     rows : int
-        The examples of a step, at least 1.
+        The examples of an epoch, at least 1.
     """
 
     name: str
     steps: int
-    rows: int = 1
+    rows: int
 
 
 Plan = tuple[Part, ...]
