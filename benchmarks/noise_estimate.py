@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from common import CIFAR, hardware, show
 from skedastic.evaluation.intervals import mean_interval
-from skedastic.noise.by_target import count_errors
+from skedastic.noise.by_target import count_errors, held_out_predictions
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.gather import true_noise
 from skedastic.pipeline.prepare import network, open_data
@@ -47,9 +47,10 @@ def measured(file: Path | None, overrides: Mapping[str, Any], seeds: int) -> dic
         data = open_data(config)
         estimated = estimate_noise(config, data, network(config, data))
         truth = np.array(true_noise(data))
+        held_out = held_out_predictions(data.train, estimated.held_out, estimated.fold)
         for way in WAYS:
             how = replace(config.estimate, counted=way)
-            noise = count_errors(data.train, estimated.held_out, estimated.fold, how).noise.numpy()
+            noise = count_errors(data.train, held_out, how).noise.numpy()
             values[way]["spearman"].append(float(spearmanr(noise, truth).statistic))
             values[way]["points off"].append(float(np.abs(noise - truth).mean() * 100))
     return {f"{way}, {name}": mean_interval(v) for way in WAYS for name, v in values[way].items()}

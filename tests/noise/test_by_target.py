@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skedastic.data import Classes, Dataset, Grouping, Numbers
-from skedastic.noise.by_target import label_issues, noise_stats, unknown_noise
+from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, unknown_noise
 from skedastic.noise.label_issues import find_label_issues
 from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.settings.config import Estimation
@@ -36,11 +36,11 @@ FOLD = torch.zeros(40, dtype=torch.int64)
 
 def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance() -> None:
     data, held_out = of_classes()
-    stats = noise_stats(data, held_out, FOLD, PAPER)
+    stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     assert stats.errors.tolist() == [0, 5]
     assert stats.noise.tolist() == [0, 0.25]
     data, held_out = of_numbers()
-    stats = noise_stats(data, held_out, FOLD, PAPER)
+    stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     assert stats.errors is None
     assert stats.noise.tolist() == pytest.approx([1, 9])
 
@@ -55,10 +55,10 @@ def test_unknown_noise_counts_no_example(make) -> None:
 
 def test_label_issues_are_those_of_the_kind() -> None:
     data, held_out = of_classes()
-    stats = noise_stats(data, held_out, FOLD, PAPER)
+    stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     expected = find_label_issues(held_out, data.y, data.index, ("a", "b"))
     pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)
     data, held_out = of_numbers()
-    stats = noise_stats(data, held_out, FOLD, PAPER)
+    stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     expected = find_label_issues_regression(held_out, data.y, data.index, torch.tensor([1.0, 9.0])[GROUP])
     pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)

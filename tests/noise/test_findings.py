@@ -9,6 +9,7 @@ from torch import nn
 
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Grouping, Numbers
+from skedastic.noise.by_target import held_out_predictions
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.findings import NO_ROWS, NOT_LEARNED, Findings, examine, with_strengths
 from skedastic.settings.config import Estimation
@@ -65,7 +66,8 @@ def test_a_fold_that_learned_nothing_gets_no_figure_and_no_suspects() -> None:
     held_out = estimate.held_out.clone()
     held_out[estimate.fold == 1] = 0.25
     how = Estimation()
-    found, judged = examine(data, held_out, estimate.fold, how, estimate.stats, TRAINING)
+    predictions = held_out_predictions(data, held_out, estimate.fold)
+    found, judged = examine(data, predictions, how, estimate.stats, TRAINING)
     assert found.learned
     assert "fold 2 of 2" in found.notes[0]
     assert torch.equal(judged, estimate.fold == 0)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from skedastic.noise.held_out import Judged
 from skedastic.noise.learned import Learned, centred_ranks, learned_classes, together
 from skedastic.noise.learned_regression import learned_numbers, nearer
 
@@ -18,7 +19,7 @@ def judged(p, y, fold=None, group=None, unit=None) -> Learned:
     fold = np.arange(len(y)) % 2 if fold is None else fold
     group = y if group is None else group
     unit = np.arange(len(y)) if unit is None else unit
-    return learned_classes(p, p, y, fold, group, int(group.max()) + 1, unit)
+    return learned_classes(p, p.argmax(1), Judged(y, fold, group, int(group.max()) + 1, unit))
 
 
 def predicted(y, strength, seed=0, bias=0.0):
@@ -74,7 +75,7 @@ def test_good_ranks_of_a_rare_class_that_is_never_predicted_are_learned() -> Non
     assert not p.argmax(1).any()
     again = np.argsort(np.argsort(-p[:, 1])) < y.sum()  # each class as often as it is labelled
     fold = np.arange(2000) // 1000
-    found = learned_classes(p, np.eye(2)[again.astype(int)], y, fold, y, 2, np.arange(2000))
+    found = learned_classes(p, again.astype(int), Judged(y, fold, y, 2, np.arange(2000)))
     assert found.whole
     assert found.groups.all()
 
@@ -117,7 +118,7 @@ def test_rows_of_one_unit_count_together() -> None:
 def numbers(p, y, fold=None, group=None, binned=False):
     fold = np.arange(len(y)) % 2 if fold is None else fold
     group = np.zeros(len(y), int) if group is None else group
-    return learned_numbers(p, y, fold, group, int(group.max()) + 1, np.arange(len(y)), binned=binned)
+    return learned_numbers(p, Judged(y, fold, group, int(group.max()) + 1, np.arange(len(y))), binned=binned)
 
 
 def test_numbers_are_learned_or_not() -> None:

@@ -19,11 +19,10 @@ def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
     """Return the disagreement with group g and the share of its labels that are wrong, or why either is not shown."""
     if findings is None:
         return ("",) * (1 + metric.percent)
-    shown, wrong = findings.disagreement(g), findings.wrong[g]
+    shown, wrong = findings.shown(g, metric), findings.wrong[g]
     first = f"{ABSENT} {findings.withheld[g]}"
     if shown is not None:
-        mean, low, high = (metric.of_noise(v) for v in (shown.mean, shown.low, shown.high))
-        first = interval(mean, low, high, metric)
+        first = interval(shown.mean, shown.low, shown.high, metric)
     if not metric.percent:
         return (first,)
     second = f"{ABSENT} {findings.wrong_withheld[g]}"

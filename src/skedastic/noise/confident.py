@@ -73,7 +73,8 @@ def matched(probabilities: Tensor, y: Tensor, fold: Tensor) -> Tensor:
     """
     found = torch.full(probabilities.shape, torch.nan, dtype=torch.float64)
     for k in range(int(fold.max()) + 1):
-        found[fold == k] = match_counts(probabilities[fold == k], y[fold == k])
+        rows = (fold == k).nonzero().flatten()
+        found[rows] = match_counts(probabilities[rows], y[rows])
     return found
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
-from skedastic.noise.by_target import label_issues, noise_stats
+from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
 from skedastic.noise.measured_noise import measured_stats
@@ -151,8 +151,9 @@ def estimate_groups(
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
-    stats = noise_stats(dataset, held_out, fold, how)
-    findings, judged = examine(dataset, held_out, fold, how, stats, training)
+    predictions = held_out_predictions(dataset, held_out, fold)
+    stats = noise_stats(dataset, predictions, how)
+    findings, judged = examine(dataset, predictions, how, stats, training)
     return Estimate(dataset, stats, held_out, fold, seconds, findings, judged, groups)
 
 

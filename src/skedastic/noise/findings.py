@@ -16,14 +16,16 @@ from torch import Tensor
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
+from skedastic.evaluation.metric import Metric
 from skedastic.noise.by_target import learned, noise_stats, wrong_labels
+from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
 from skedastic.settings.config import Estimation
 from skedastic.training import TrainingConfig
 
 NO_ROWS = "no rows"
 NOT_LEARNED = "not learned"
-NOT_COUNTED = "no prediction counts"
+NONE_COUNTED = "no prediction counts"
 NOT_ESTIMATED = "not estimated"
 LEAST_TOLD = 10  # rows of a group or class, below which that it was not learned tells nothing of its labels
 FEW_ROWS = 300
@@ -72,7 +74,7 @@ class Findings:
             stats=stats,
             withheld=tuple(_uncounted(stats)),
             wrong=(None,) * len(stats.names),
-            wrong_withheld=("" if stats.measure == "variance" else NOT_ESTIMATED,) * len(stats.names),
+            wrong_withheld=_of_labels(stats, [NOT_ESTIMATED] * len(stats.names)),
         )
 
     @property
@@ -85,6 +87,14 @@ class Findings:
         if self.withheld[g]:
             return None
         mean, low, high = (float(getattr(self.stats, name)[g]) for name in NOISE)
+        return Interval(mean=mean, low=low, high=high)
+
+    def shown(self, g: int, metric: Metric) -> Interval | None:
+        """Return `disagreement` as it is shown: a rate as it is, the deviation of a variance."""
+        found = self.disagreement(g)
+        if found is None:
+            return None
+        mean, low, high = (metric.of_noise(value) for value in (found.mean, found.low, found.high))
         return Interval(mean=mean, low=low, high=high)
 
     @property
@@ -148,7 +158,7 @@ class Findings:
 
 
 def examine(
-    dataset: Dataset, held_out: Tensor, fold: Tensor, how: Estimation, stats: GroupStats, training: TrainingConfig
+    dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: TrainingConfig
 ) -> tuple[Findings, Tensor]:
     """Return what held-out predictions found, and the rows whose targets they can judge, [n] bool.
 
@@ -156,10 +166,8 @@ def examine(
     ----------
     dataset : Dataset
         n examples.
-    held_out : Tensor
-        Their held-out predictions, NaN where there are none.
-    fold : Tensor
-        The model that each comes from, [n]; -1 where there is none.
+    held_out : HeldOut
+        Their held-out predictions.
     how : Estimation
         How the noise was estimated.
     stats : GroupStats
@@ -167,46 +175,46 @@ def examine(
     training : TrainingConfig
         The training configuration of the run; for the note on what to do.
     """
-    predicted = ~held_out.reshape(len(dataset), -1).isnan().any(1)
-    known = learned(dataset, held_out, fold)
-    kept = torch.from_numpy(known.folds)
-    usable = predicted & (fold >= 0)
-    usable[usable.clone()] = kept[fold[usable]] if len(kept) else False
-    groups = len(dataset.groups)
-    none, no_figure = (None,) * groups, (NOT_LEARNED,) * groups
-    if not known.whole or not usable.any():
-        withheld = tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats))
-        unsaid = ("",) * groups if stats.measure == "variance" else no_figure
+    known = learned(dataset, held_out)
+    if not (known.whole and known.folds.any()):
         note = _nothing_learned(dataset, known.collapsed, how.epochs_of(training), training.epochs)
         found = Findings(
-            stats=stats, withheld=withheld, wrong=none, wrong_withheld=unsaid, learned=False, notes=(note,)
+            stats=stats,
+            withheld=tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats)),
+            wrong=(None,) * len(stats.names),
+            wrong_withheld=_of_labels(stats, [NOT_LEARNED] * len(stats.names)),
+            learned=False,
+            notes=(note,),
         )
-        return found, torch.zeros_like(usable)
+        return found, torch.zeros(len(dataset), dtype=torch.bool)
+    kept = torch.from_numpy(known.folds)
+    usable = held_out.present & kept[held_out.fold.clamp_min(0)]
     if not kept.all():
-        position = torch.cumsum(kept, 0) - 1
-        fold = torch.where(usable, position[fold], -1)
-        held_out = torch.where(usable.reshape(-1, *[1] * (held_out.ndim - 1)), held_out, torch.nan)
-        stats = noise_stats(dataset, held_out, fold, how)
+        held_out = held_out.only(usable, kept)
+        stats = noise_stats(dataset, held_out, how)
     withheld = tuple(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
-    wrong, reasons = wrong_labels(dataset, held_out, fold)
+    wrong, reasons = wrong_labels(dataset, held_out)
     found = Findings(
         stats=stats,
         withheld=withheld,
         wrong=tuple(None if why else figure for figure, why in zip(wrong, withheld, strict=True)),
-        wrong_withheld=tuple(
-            why if why and stats.measure == "rate" else reason for reason, why in zip(reasons, withheld, strict=True)
-        ),
+        wrong_withheld=_of_labels(stats, [why or reason for why, reason in zip(withheld, reasons, strict=True)]),
         notes=tuple(_folds_left_out(known)),
     )
     return found, usable & _told(dataset, known)
 
 
+def _of_labels(stats: GroupStats, reasons: Sequence[str]) -> tuple[str, ...]:
+    """Return why no share of wrong labels is given, [G]; empty where targets are numbers, which have none."""
+    return tuple(reasons) if stats.measure == "rate" else ("",) * len(reasons)
+
+
 def _uncounted(stats: GroupStats) -> Sequence[str]:
     """Return why a group can have no figure, [G]: it has no rows, or none of them counts."""
     return [
-        NO_ROWS if not rows else "" if counted else NOT_COUNTED
+        NO_ROWS if not rows else "" if counted else NONE_COUNTED
         for rows, counted in zip(stats.count.tolist(), stats.counted.tolist(), strict=True)
     ]
 

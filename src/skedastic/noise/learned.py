@@ -31,15 +31,18 @@ have one label c, s_i(c) of its rows is compared with that of all rows of the fo
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom, rankdata
 
+from skedastic.noise.held_out import Integers, Judged
+
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 
 LEVEL, FOLD_LEVEL, GROUP_LEVEL = 0.01, 0.05, 0.025
 LEAST_KAPPA, LEAST_COLLAPSED = 0.05, 0.2
@@ -65,9 +68,9 @@ class Learned(NamedTuple):
     """
 
     whole: bool
-    folds: NDArray[np.bool_]
-    groups: NDArray[np.bool_]
-    classes: NDArray[np.bool_] | None
+    folds: Booleans
+    groups: Booleans
+    classes: Booleans | None
     collapsed: bool = False
 
 
@@ -78,46 +81,32 @@ class Evidence(NamedTuple):
     variance: float
 
 
-def learned_classes(
-    probabilities: Floats, matched: Floats, y: Integers, fold: Integers, group: Integers, groups: int, unit: Integers
-) -> Learned:
+def learned_classes(probabilities: NDArray[np.floating[Any]], again: Integers, judged: Judged) -> Learned:
     """Return whether the whole, each fold, each group and each class were learned (see above).
 
     Parameters
     ----------
     probabilities : ndarray
         Held-out class probabilities, [n, C], all finite.
-    matched : ndarray
-        The same with each class as frequent as its label, by `match_counts`, [n, C].
-    y : ndarray
-        The labels as given, [n] in 0..C-1.
-    fold : ndarray
-        The model that each row was held out from, [n] in 0..K-1.
-    group : ndarray
-        [n] in 0..G-1.
-    groups : int
-        G.
-    unit : ndarray
-        The unit of each row, [n]: rows of one unit are alike.
+    again : ndarray
+        The most probable class of each row where each is as frequent as its label, by `match_counts`, [n] in 0..C-1.
+    judged : Judged
+        The n rows.
     """
     n, classes = probabilities.shape
-    folds = int(fold.max(initial=-1)) + 1
-    scores = np.zeros((n, classes))
-    for k in range(folds):
-        scores[fold == k] = centred_ranks(probabilities[fold == k])
-    predicted, again = probabilities.argmax(1), matched.argmax(1)
-    majority = np.zeros(n, dtype=np.int64)
+    y, fold, unit, in_fold = judged.y, judged.fold, judged.unit, judged.in_fold
+    folds, predicted = len(in_fold), probabilities.argmax(1)
+    scores, majority = np.zeros((n, classes)), np.zeros(n, dtype=np.int64)
     evidence, kappas = [], []
-    for k in range(folds):
-        rows = np.flatnonzero(fold == k)
+    for rows in in_fold:
+        scores[rows] = centred_ranks(probabilities[rows])
         majority[rows] = np.bincount(y[rows], minlength=classes).argmax()
         evidence.append(together(scores[rows], y[rows]))
         kappas.append(kappa(again[rows], y[rows], classes))
-    units = [unit[fold == k] for k in range(folds)]
 
     def passes(chosen: list[int], level: float) -> bool:
         rows = np.isin(fold, chosen)
-        if not clear([evidence[k] for k in chosen], [units[k] for k in chosen], level):
+        if not clear([evidence[k] for k in chosen], [unit[in_fold[k]] for k in chosen], level):
             return False
         right, simple = predicted[rows] == y[rows], majority[rows] == y[rows]
         value, error = kappa(again[rows], y[rows], classes)
@@ -130,17 +119,17 @@ def learned_classes(
     for k in every if whole and folds > 1 else ():
         others = [j for j in every if j != k]
         kept[k] = passes([k], FOLD_LEVEL) or not _far_below(kappas[k], [kappas[j] for j in others])
-    failed = [k for k in every if not (whole and kept[k])]
-    return Learned(
-        whole,
-        kept,
-        whole & _groups(scores, y, fold, group, groups, unit, kept),
-        whole & _groups(scores, y, fold, y, classes, unit, kept),
-        any(collapsed(predicted[fold == k], y[fold == k]) for k in failed),
-    )
+    failed = [rows for k, rows in enumerate(in_fold) if not (whole and kept[k])]
+    shrunk = any(collapsed(predicted[rows], y[rows]) for rows in failed)
+    if not whole:
+        return Learned(whole, kept, np.zeros(judged.groups, dtype=bool), np.zeros(classes, dtype=bool), shrunk)
+    used = [rows for k, rows in enumerate(in_fold) if kept[k]]
+    by_class = _groups(scores, judged._replace(group=y, groups=classes), used)
+    same = judged.groups == classes and np.array_equal(judged.group, y)
+    return Learned(whole, kept, by_class if same else _groups(scores, judged, used), by_class, shrunk)
 
 
-def centred_ranks(values: Floats) -> Floats:
+def centred_ranks(values: NDArray[np.floating[Any]]) -> Floats:
     """Return the rank of each value in its column, less the mean rank and divided by m, [m, C]; equals share theirs."""
     m = max(1, len(values))
     ranks: Floats = (rankdata(values, axis=0) - (len(values) + 1) / 2) / m
@@ -160,7 +149,7 @@ def together(scores: Floats, y: Integers) -> Evidence:
     return Evidence(parts, float(m / (m - 1) * ((off**2) @ share).sum()))
 
 
-def among(score: Floats, members: NDArray[np.bool_]) -> Evidence:
+def among(score: Floats, members: Booleans) -> Evidence:
     """Return the evidence that `members` [m] bool have higher scores [m] than as many rows drawn at random."""
     m, own = len(score), int(members.sum())
     if m < 2 or own in (0, m):
@@ -190,7 +179,7 @@ def clear(evidence: list[Evidence], units: list[Integers], level: float) -> bool
     return bool(variance > 0 and parts.sum() > -ndtri(level) * variance**0.5)
 
 
-def better(right: NDArray[np.bool_], simple: NDArray[np.bool_], level: float) -> bool:
+def better(right: Booleans, simple: Booleans, level: float) -> bool:
     """Return whether `right` [m] holds more often than `simple` [m]: McNemar's exact test, one-sided."""
     ours, theirs = int((right & ~simple).sum()), int((simple & ~right).sum())
     return bool(ours > theirs and binom.sf(ours - 1, ours + theirs, 0.5) < level)
@@ -224,30 +213,39 @@ def _far_below(own: tuple[float, float], others: list[tuple[float, float]]) -> b
     return bool(own[0] + ONE_SIDED * (own[1] ** 2 + error**2 / 4) ** 0.5 < mean / 2)
 
 
-def _groups(
-    scores: Floats, y: Integers, fold: Integers, group: Integers, groups: int, unit: Integers, kept: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return whether each group was learned, [G], by the folds that are kept."""
-    in_kept = kept[fold] if len(kept) else np.zeros(0, dtype=bool)
-    found = np.zeros(groups, dtype=bool)
-    order = np.argsort(group, kind="stable")
-    ends = np.searchsorted(group[order], np.arange(groups + 1))
-    in_fold = [np.flatnonzero(fold == k) for k in np.flatnonzero(kept)]
-    for g in range(groups):
-        rows = order[ends[g] : ends[g + 1]]
-        rows = rows[in_kept[rows]]
-        if not len(rows):
-            continue
-        labels = np.unique(y[rows])
-        evidence, units = [], []
-        for k, all_rows in zip(np.flatnonzero(kept), in_fold, strict=True):
-            own = rows[fold[rows] == k]
-            if not len(own):
-                continue
-            if len(labels) > 1:
-                evidence.append(together(scores[own], y[own]))
-            else:
-                evidence.append(among(scores[all_rows, labels[0]], np.isin(all_rows, own, assume_unique=True)))
-            units.append(unit[own])
-        found[g] = clear(evidence, units, GROUP_LEVEL)
+def learned_groups(
+    judged: Judged, in_fold: Sequence[Integers], evidence: Callable[[int, Integers, Booleans], Evidence]
+) -> Booleans:
+    """Return whether each group was learned, [G].
+
+    Parameters
+    ----------
+    judged : Judged
+        The rows.
+    in_fold : sequence of ndarray
+        The rows of each fold that is kept.
+    evidence : callable
+        Returns that of one group in one fold: of its number, the rows of the fold [m], and which of them are its own,
+        [m] bool.
+    """
+    found = np.zeros(judged.groups, dtype=bool)
+    for g in range(judged.groups):
+        members = [(rows, own) for rows in in_fold if (own := judged.group[rows] == g).any()]
+        units = [judged.unit[rows[own]] for rows, own in members]
+        found[g] = bool(members) and clear([evidence(g, rows, own) for rows, own in members], units, GROUP_LEVEL)
     return found
+
+
+def _groups(scores: Floats, judged: Judged, in_fold: Sequence[Integers]) -> Booleans:
+    """Return whether each group was learned, [G], by the rows of the folds that are kept."""
+    y, used = judged.y, np.concatenate(in_fold)
+    least, most = np.full(judged.groups, scores.shape[1]), np.full(judged.groups, -1)
+    np.minimum.at(least, judged.group[used], y[used])
+    np.maximum.at(most, judged.group[used], y[used])
+
+    def evidence(g: int, rows: Integers, own: Booleans) -> Evidence:
+        if least[g] < most[g]:
+            return together(scores[rows[own]], y[rows[own]])
+        return among(scores[rows, least[g]], own)
+
+    return learned_groups(judged, in_fold, evidence)

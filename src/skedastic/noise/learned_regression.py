@@ -18,33 +18,26 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skedastic.evaluation.intervals import LEAST_ROWS
-from skedastic.noise.learned import FOLD_LEVEL, GROUP_LEVEL, LEVEL, Evidence, Floats, Integers, Learned, clear
+from skedastic.noise.held_out import Integers, Judged
+from skedastic.noise.learned import FOLD_LEVEL, LEVEL, Booleans, Evidence, Floats, Learned, clear, learned_groups
 
 TINY = 1e-300
 
 
-def learned_numbers(
-    predicted: Floats, y: Floats, fold: Integers, group: Integers, groups: int, unit: Integers, *, binned: bool
-) -> Learned:
+def learned_numbers(predicted: Floats, judged: Judged, *, binned: bool) -> Learned:
     """Return whether the whole, each fold and each group were learned (see above).
 
     Parameters
     ----------
-    predicted, y : ndarray
-        Held-out predictions and targets, [n], finite.
-    fold : ndarray
-        The model that each row was held out from, [n] in 0..K-1.
-    group : ndarray
-        [n] in 0..G-1.
-    groups : int
-        G.
-    unit : ndarray
-        The unit of each row, [n]: rows of one unit are alike.
+    predicted : ndarray
+        Held-out predictions, [n], finite.
+    judged : Judged
+        The n rows.
     binned : bool
         Whether the groups are bins of the target.
     """
-    folds = int(fold.max(initial=-1)) + 1
-    in_fold = [np.flatnonzero(fold == k) for k in range(folds)]
+    y, fold, unit, in_fold = judged.y, judged.fold, judged.unit, judged.in_fold
+    folds = len(in_fold)
     evidence = [together(predicted[rows], y[rows]) for rows in in_fold]
     own, mean = np.zeros(folds), np.zeros(folds)
     for k, rows in enumerate(in_fold):
@@ -65,18 +58,16 @@ def learned_numbers(
         explained = 1 - own[others].sum() / max(mean[others].sum(), TINY)
         worse = len(in_fold[k]) >= LEAST_ROWS and 1 - own[k] / max(mean[k], TINY) < explained / 2
         kept[k] = passes([k], FOLD_LEVEL) or not worse
-    found = np.zeros(groups, dtype=bool)
-    for g in range(groups if whole else 0):
-        parts, units = list[Evidence](), list[Integers]()
-        for k in np.flatnonzero(kept).tolist():
-            rows = in_fold[k]
-            member = group[rows] == g
-            if member.any():
-                some = rows[member]
-                parts.append(nearer(predicted[rows], y[rows], member) if binned else together(predicted[some], y[some]))
-                units.append(unit[some])
-        found[g] = bool(parts) and clear(parts, units, GROUP_LEVEL)
-    return Learned(whole, kept, found, None)
+    if not whole:
+        return Learned(whole, kept, np.zeros(judged.groups, dtype=bool), None)
+
+    def of_group(_: int, rows: Integers, own: Booleans) -> Evidence:
+        if binned:
+            return nearer(predicted[rows], y[rows], own)
+        return together(predicted[rows[own]], y[rows[own]])
+
+    used = [rows for k, rows in enumerate(in_fold) if kept[k]]
+    return Learned(whole, kept, learned_groups(judged, used, of_group), None)
 
 
 def together(predicted: Floats, y: Floats) -> Evidence:
@@ -88,7 +79,7 @@ def together(predicted: Floats, y: Floats) -> Evidence:
     return Evidence(r * t, float((r**2).sum() * (t**2).sum() / (m - 1)))
 
 
-def nearer(predicted: Floats, y: Floats, members: np.ndarray) -> Evidence:
+def nearer(predicted: Floats, y: Floats, members: Booleans) -> Evidence:
     """Return the evidence that members [m] bool are predicted nearer to their targets [m] than by random predictions.
 
     The variance is that of predictions drawn for each row alone, which is not less than without replacement.

@@ -198,12 +198,8 @@ def _found(findings: Findings | None, g: int, metric: Metric) -> dict[str, Any]:
     """Return the fields of a `GroupRow` that say what was found of group g, as they are shown."""
     if findings is None:
         return {"noise": None}
-    shown = findings.disagreement(g)
-    if shown is not None:
-        mean, low, high = (metric.of_noise(v) for v in (shown.mean, shown.low, shown.high))
-        shown = Interval(mean=mean, low=low, high=high)
     return {
-        "noise": shown,
+        "noise": findings.shown(g, metric),
         "withheld": findings.withheld[g],
         "wrong": findings.wrong[g],
         "wrong_withheld": findings.wrong_withheld[g],
@@ -212,8 +208,7 @@ def _found(findings: Findings | None, g: int, metric: Metric) -> dict[str, Any]:
 
 def _over_seeds(found: Sequence[Findings], g: int, metric: Metric) -> dict[str, Any]:
     """Return the mean disagreement of group g over the seeds that show it, where these are half of them or more."""
-    shown = [f.disagreement(g) for f in found]
-    values = [metric.of_noise(s.mean) for s in shown if s is not None]
+    values = [shown.mean for f in found if (shown := f.shown(g, metric)) is not None]
     if not found or 2 * len(values) < len(found):
         return {"noise": None, "withheld": next((why for f in found if (why := f.withheld[g])), "")}
     return {"noise": _mean(values)}

@@ -11,7 +11,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, paired
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import MEANING
+from skedastic.noise.wrong_labels import MEANING, WIDEST
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -152,7 +152,7 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None) -> list[s
             else "The disagreement is the share of confident held-out predictions that differ from the label: it "
             "counts the model's own errors too, and is too high where groups are rare. How many labels are wrong is "
             "said only where it can be told: not of few rows, not where the disagreement rises as the model gets less "
-            "sure (its own errors), and not where the interval is wider than 30 points."
+            f"sure (its own errors), and not where the interval is wider than {100 * WIDEST:.0f} points."
         )
     return notes
 
