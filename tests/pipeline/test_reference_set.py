@@ -100,7 +100,7 @@ def test_arrays_and_files_are_taken_as_they_are(tmp_path: Path) -> None:
         ((1, 2, 3, 4), "reference", 4, "give (X, y)"),
         (table((4, 4)), "reference", None, "no example of class 'c2'"),
         ((np.zeros((3, 4)), ["c0", "c1", "no such"]), "y[2]", "no such", "does not occur in the training data"),
-        ((np.zeros((3, 7)), ["c0", "c1", "c2"]), "X", 7, "the training data has 4"),
+        ((np.zeros((3, 7)), ["c0", "c1", "c2"]), "X", [3, 7], "trained on [n, 4]"),
     ],
 )
 def test_data_that_cant_be_a_reference_is_refused(reference, setting, value, rule) -> None:

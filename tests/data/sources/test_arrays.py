@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from skedastic.data import Classes, Source, from_arrays, open_source
+from skedastic.data.sources.opening import open_table
 from skedastic.errors import UserError
 from tests.support.refusals import check_refusal, refused
 
@@ -133,7 +135,7 @@ def test_a_test_set_like_the_training_set() -> None:
     like = {"schema": training.schema}
     check_refusal(refusal(X[:2], ["a", "c"], ["u", "u"], **like), "y[1]", "c", rule="does not occur")
     check_refusal(refusal(X[:2], ["a", "a"], ["u", "x"], **like), "groups[1]", "x", rule="does not occur")
-    check_refusal(refusal(X[:2, :2], ["a", "a"], ["u", "u"], **like), "X", 2, rule="the training data has 3")
+    check_refusal(refusal(X[:2, :2], ["a", "a"], ["u", "u"], **like), "X", [2, 2], rule="trained on [n, 3]")
     check_refusal(refusal(X[:0], [], [], **like), "X", None, rule="at least one")
     like = {"schema": open_source("digits").schema}
     check_refusal(refusal(np.ones((2, 4, 4)), [0, 1], **like), "arrays", [1, 4, 4], rule="the same size")
@@ -208,9 +210,22 @@ def test_arrays_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monkey
     np.save("x.npy", x)
     np.save("y.npy", y)
     source = open_source("x.npy", target="y.npy")
-    np.testing.assert_allclose(source.features.frame().to_numpy(), x)
+    np.testing.assert_array_equal(source.features.vectors("X"), x)
+    assert source.schema.kinds == {"X": "vector"}
+    assert source.notes == ("X: 4 numbers",)
     assert source.classes == ("a", "b")
     assert open_source("x.npy", target="y.npy", groups="y.npy").groups == ("a", "b")
+    np.savez("both.npz", X=x, y=y)
+    later = open_source("both.npz", schema=source.schema)
+    np.testing.assert_array_equal(later.features.vectors("X"), x)
+    before = open_source("both.npz")
+    assert list(before.schema.kinds) == ["x0", "x1", "x2", "x3"]
+    np.testing.assert_array_equal(open_source("x.npy", target="y.npy", schema=before.schema).features.frame(), x)
+    np.save("narrow.npy", x[:, :3])
+    with refused("narrow.npy, row 0, column 'X'", 3, rule="others have 4"):
+        open_source("narrow.npy", target="y.npy", schema=source.schema)
+    with refused("narrow.npy: X", [30, 3], rule="trained on [n, 4]"):
+        open_source("narrow.npy", target="y.npy", schema=before.schema)
     with refused("target", "y", rule="name the .npy file with the labels"):
         open_source("x.npy")
     np.save("objects.npy", np.array([{}], dtype=object))
@@ -219,3 +234,27 @@ def test_arrays_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:90])
     with refused("cut.npy", rule="no NumPy array"):
         open_source("cut.npy", target="y.npy")
+    np.save("missing.npy", np.where(np.arange(30)[:, None] == 7, np.nan, x))
+    with refused("missing.npy, row 7, column 'X'", rule="missing or not finite"):
+        open_source("missing.npy", target="y.npy")
+
+
+@pytest.mark.parametrize("kind", ["f2", ">f4", "f8", "g", "i1", "u2", ">i8", "u8", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_in_a_file_is_read_some_rows_at_a_time(
+    tmp_path: Path, kind: str, order: Literal["C", "F"], monkeypatch
+) -> None:
+    monkeypatch.setattr("skedastic.data.tables.array_tables.BYTES", 7 * 6 * np.dtype(kind).itemsize)
+    x = np.random.default_rng(0).integers(0, 2, (30, 6))
+    x = np.asarray(x, dtype=kind, order=order)
+    np.save(tmp_path / "x.npy", x)
+    table = open_table(tmp_path / "x.npy")
+    assert [len(part) for part in table.batches(["X"], 100)] == [7, 7, 7, 7, 2]
+    assert [len(part) for part in table.batches(["X"], 4)] == [4] * 7 + [2]
+    source = open_source(tmp_path / "x.npy", target=str(saved_labels(tmp_path)))
+    np.testing.assert_array_equal(source.features.vectors("X"), x.astype(np.float32))
+
+
+def saved_labels(folder: Path) -> Path:
+    np.save(folder / "y.npy", np.arange(30) % 3)
+    return folder / "y.npy"

@@ -23,18 +23,19 @@ from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.encoders.vectors import VectorColumn
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
-from skedastic.data.sources.arrays import as_tensor, wrong_shape
+from skedastic.data.sources.arrays import as_tensor
+from skedastic.data.tables.array_tables import array_table
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
 from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.reading import Reading, copied
 from skedastic.data.tables.roles import check_columns
-from skedastic.data.tables.table import Columns, frame_columns
+from skedastic.data.tables.table import Columns, Table, frame_columns
 from skedastic.data.tables.values import matched
-from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
-ROWS = 262_144  # that are encoded at a time, of a table whose encoded rows are stored
+ROWS = 262_144  # that are encoded at a time at most, of a table whose encoded rows are stored
+BYTES = 256 * 2**20  # of them, encoded
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class RowEncoder(Encoder):
     def _parts(self, columns: Columns, wanted: Tensor | None) -> Iterator[NDArray[np.float32]]:
         """Yield the encoded rows `wanted` [m], which ascend, or all, a part at a time."""
         first = 0
-        for part in columns.parts(ROWS):
+        for part in columns.parts(min(ROWS, max(1, BYTES // (FLOAT * self.inputs.shape[0])))):
             ends = torch.tensor([first, first + len(part)])
             start, end = (0, 0) if wanted is None else torch.searchsorted(wanted, ends).tolist()
             yield self.in_memory(part, None if wanted is None else wanted[start:end] - first).numpy()
@@ -229,7 +230,7 @@ class RowEncoder(Encoder):
         reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training. A warning
         says how many cells of a column hold a category that training never saw.
         """
-        table = frame_table(X if is_frame(X) else self._frame(X), "X")
+        table = frame_table(X, "X") if is_frame(X) else self._table(X)
         check_columns(table, self.columns)
         columns, unseen = Columns(table, self.columns, copied(self.reading)), UnseenCategories()
         self.count_unseen(columns, unseen)
@@ -237,18 +238,13 @@ class RowEncoder(Encoder):
             warnings.warn(note, stacklevel=3)
         return self.in_memory(columns)
 
-    def _frame(self, X: Any) -> pd.DataFrame:
-        """Return an array or texts to predict from as a frame. Raises UserError."""
+    def _table(self, X: Any) -> Table:
+        """Return an array or texts to predict from as a table. Raises UserError."""
         names = tuple(self.columns)
         one_text = self.texts == names and len(names) == 1 and isinstance(X, (list, tuple, pd.Series, np.ndarray))
         if one_text and all(isinstance(t, str) for t in X):
-            return pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)})
-        if any(kind != "number" for kind in self.columns.values()):
-            raise UserError(f"must be a frame with the columns {', '.join(names)}, as in training", setting="X")
-        values = as_tensor(X, "X")
-        if values.ndim != 2 or values.shape[1] != len(names):
-            raise wrong_shape("X", values.shape, f"the model was trained on [n, {len(names)}]; give as many columns")
-        return pd.DataFrame(values.numpy(), columns=list(names))
+            return frame_table(pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)}), "X")
+        return array_table(as_tensor(X, "X"), "X", self.columns, self.reading)
 
 
 def _ascends(order: Tensor) -> bool:

@@ -1,10 +1,8 @@
-"""Sources from Python: arrays, frames of pandas and Polars, torch data sets; and the arrays of a .npz file."""
+"""Sources from Python: arrays, frames of pandas and Polars, torch data sets."""
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,20 +17,19 @@ from skedastic.data.image_arrays import are_pillow, as_images, of_pillow
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
 from skedastic.data.sources.arrays import as_tensor, wrong_shape
-from skedastic.data.sources.names import check_file, no_rows, readable
+from skedastic.data.sources.names import no_rows
 from skedastic.data.sources.source import Source, check_like, columns_like
+from skedastic.data.tables.array_tables import array_table
 from skedastic.data.tables.features import find_columns
 from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.location import CellLocation, literal
-from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
-from skedastic.data.tables.table import Columns, Table, frame_columns
+from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import encodable, unusable
 from skedastic.data.targets.reading import Column, TargetColumns, read_targets
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError
 
 TORCH = "the torch data set"  # as errors call it
-OPTIONS = {"y": "target", "groups": "groups", "truth": "truth"}  # that name an array, by its role
 
 
 def from_arrays(
@@ -73,7 +70,7 @@ def from_arrays(
         Something can't be used.
     """
     columns = {"y": y, "groups": groups, "truth": truth}
-    source = _from_columns(name, X, "X", columns, task, bins, schema, Roles(**roles))
+    source = of_columns(name, X, "X", columns, task, bins, schema, Roles(**roles))
     if schema is not None:
         check_like(source, schema)
     return source
@@ -137,85 +134,7 @@ def _example(x: Any) -> Any:
     return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
 
 
-def from_npz(
-    path: Path,
-    target: str,
-    groups: str | None,
-    truth: str | None,
-    schema: Schema | None,
-    *,
-    task: TaskName = "auto",
-    bins: int | None = None,
-) -> Source:
-    """Read X and y from arrays in files; pickles are refused.
-
-    Parameters
-    ----------
-    path : Path
-        A .npz file, or a .npy file with X alone.
-    target, groups, truth : str or None
-        The names of these arrays; beside a .npy file, the .npy files that hold them.
-    schema : Schema or None
-        Of the training source, when this is its test set.
-    task, bins
-        As in `read_targets`.
-
-    Raises
-    ------
-    UserError
-        An array is not there, or can't be used.
-    """
-    arrays = _arrays(path, {"X": "X", "y": target, "groups": groups, "truth": truth})
-    return _from_columns(path.name, arrays.pop("X"), f"{path.name}: X", arrays, task, bins, schema, Roles())
-
-
-def npz_features(path: Path) -> Tensor:
-    """Return the array X of a .npz or .npy file.
-
-    Raises UserError where there is none, and for numbers that are not finite.
-    """
-    return as_tensor(_arrays(path, {"X": "X"})["X"], f"{path.name}: X")
-
-
-def _arrays(path: Path, names: dict[str, str | None]) -> dict[str, Any]:
-    """Return arrays by their role: those of a .npz file by name, or X of a .npy file and the files that names mean."""
-    check_file(path)
-    if path.suffix.lower() == ".npy":
-        return {role: None if name is None else _array(path, role, name) for role, name in names.items()}
-    with readable(path):
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                absent = [name for name in names.values() if name is not None and name not in archive.files]
-                if absent:
-                    raise unknown("array", absent[0], archive.files).at(str(path))
-                return {role: None if name is None else archive[name] for role, name in names.items()}
-        except UserError:
-            raise
-        except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-            if "Object arrays" in str(error):
-                rule = "it holds Python objects, which are never unpickled; save arrays of numbers or strings"
-                raise UserError(rule, setting=str(path)) from None
-            rule = "it is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
-            raise UserError(rule, setting=str(path)) from None
-
-
-def _array(x: Path, role: str, name: str) -> Any:
-    """Return the array of a role: X of a .npy file, or that of a .npy file beside it."""
-    path = x if role == "X" else Path(name)
-    if path.suffix.lower() != ".npy":
-        rule = f"{x} holds X alone; name the .npy file with the labels, such as --target y.npy"
-        raise UserError(rule, setting=OPTIONS[role], value=name)
-    check_file(path)
-    with readable(path):
-        try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            objects = "Object arrays" in str(error)
-            held = "it holds Python objects, which are never unpickled" if objects else "it is no NumPy array"
-            raise UserError(f"{held}; write numbers or strings with numpy.save", setting=str(path)) from None
-
-
-def _from_columns(
+def of_columns(
     name: str,
     X: Any,
     x_name: str,
@@ -225,6 +144,28 @@ def _from_columns(
     schema: Schema | None,
     roles: Roles,
 ) -> Source:
+    """Return a source of features and the columns beside them.
+
+    Parameters
+    ----------
+    name : str
+        The name of the source.
+    X : Any
+        The features, as `from_arrays` takes them, or a table with nothing else.
+    x_name : str
+        Their name in errors, which ends in X.
+    columns : dict of str to Any
+        The labels "y", and perhaps "groups" and "truth", each [n].
+    task, bins, schema
+        As in `from_arrays`.
+    roles : Roles
+        Which columns of a frame are what.
+
+    Raises
+    ------
+    UserError
+        Something can't be used.
+    """
     features, notes = _features(X, x_name, schema, roles)
     if len(features) == 0:
         raise no_rows(x_name)
@@ -246,8 +187,12 @@ def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[C
         roles = Roles(text=("text",))
     if are_pillow(X):
         return of_pillow(X, name, schema.decoding if schema is not None and schema.images else None)
-    if is_frame(X):
-        return _of_frame(X, name, schema, roles)
+    if is_frame(X) or isinstance(X, Table):
+        table = X if isinstance(X, Table) else replace(frame_table(X, name), decimal=roles.decimal)
+        if schema is not None:
+            return columns_like(table, schema), ()
+        roles.check(table)
+        return find_columns(table, roles, ())
     if roles.ignore or roles.given or roles.image:
         rule = "leave ignore, text, numeric, categorical and image out, or give a frame"
         raise UserError(rule, setting=name, given=f"{name} has no columns with names")
@@ -256,25 +201,10 @@ def _features(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[C
         return as_images(values, name), ()
     if values.shape[1] == 0:
         raise wrong_shape(name, values.shape, "there is no feature; give at least one column")
-    if schema is not None and schema.kinds and values.shape[1] != len(schema.kinds):
-        given = f"{name} has {values.shape[1]} features"
-        rule = f"the training data has {len(schema.kinds)}; give the same"
-        raise UserError(rule, setting=name, value=values.shape[1], given=given)
-    frame = numbered(values)
-    return (columns_like(Table(name, FrameReader(frame)), schema) if schema else frame_columns(frame, name)), ()
-
-
-def numbered(values: Tensor) -> pd.DataFrame:
-    """Return numbers [n, d] as a frame with the columns x0, x1, …"""
-    return pd.DataFrame(values.double().numpy(), columns=[f"x{i}" for i in range(values.shape[1])])
-
-
-def _of_frame(X: Any, name: str, schema: Schema | None, roles: Roles) -> tuple[Columns, tuple[str, ...]]:
-    table = replace(frame_table(X, name), decimal=roles.decimal)
     if schema is not None:
-        return columns_like(table, schema), ()
-    roles.check(table)
-    return find_columns(table, roles, ())
+        return columns_like(array_table(values, name, schema.kinds, schema.reading), schema), ()
+    table = array_table(values, name)
+    return Columns(table, dict.fromkeys(table.names, "number")), ()
 
 
 def _series(values: Any, name: str, n: int, *, dates: bool) -> tuple[pd.Series, CellLocation]:

@@ -9,14 +9,15 @@ from typing import Any
 
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders, hub
+from skedastic.data.sources.array_files import features_in, from_array_files
+from skedastic.data.sources.arrays import wrong_shape
 from skedastic.data.sources.files import read_files
-from skedastic.data.sources.from_python import from_arrays, from_npz, npz_features, numbered
+from skedastic.data.sources.from_python import from_arrays
 from skedastic.data.sources.from_table import from_table
 from skedastic.data.sources.idx import read_idx_pair
 from skedastic.data.sources.names import ARRAYS, DIGITS, HUB, SHARDS, built_in, is_idx, named_files
 from skedastic.data.sources.source import Source, check_like
 from skedastic.data.tables.frames import frame_table, is_frame
-from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
@@ -83,7 +84,10 @@ def open_table(source: str | Path, use: folders.Use = "train") -> Table:
     """
     paths = named_files(str(source))
     if paths is not None and paths[0].suffix.lower() in ARRAYS:
-        return Table(paths[0].name, FrameReader(numbered(npz_features(paths[0]))))
+        x = features_in(paths[0])
+        if isinstance(x, Table):
+            return x
+        raise wrong_shape(f"{paths[0].name}: X", tuple(x.shape), "only [n, d] is a table")
     return _table(str(source), paths, use)[0]
 
 
@@ -122,5 +126,5 @@ def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if roles.ignore or roles.given or roles.image:
         rule = "--ignore, --numeric and the like are for tables; the columns of an array have no names"
         raise UserError(rule, setting=str(paths[0]))
-    read = partial(from_npz, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
+    read = partial(from_array_files, paths[0], roles.target or "y", roles.groups, roles.truth, schema)
     return read(task=roles.task, bins=roles.bins)

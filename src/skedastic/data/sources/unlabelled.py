@@ -16,7 +16,7 @@ from skedastic.data.image_arrays import as_images
 from skedastic.data.images import EncodedImages, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.sources import bundled, folders
-from skedastic.data.sources.from_python import npz_features
+from skedastic.data.sources.array_files import features_in
 from skedastic.data.sources.from_table import find_image_column, image_files
 from skedastic.data.sources.idx import read_idx
 from skedastic.data.sources.names import ARRAYS, DIGITS, built_in, find_files, is_idx
@@ -107,9 +107,10 @@ def open_unlabelled(source: str, schema: Schema, roles: Roles, keep: Sequence[st
     if is_idx(Path(source)):
         return _of_pixels(source, as_images(torch.from_numpy(read_idx(Path(source))), source), schema, keep)
     if Path(source).suffix.lower() in ARRAYS:
-        values = npz_features(find_files(source)[0])
-        if values.ndim != 2:
-            return _of_pixels(source, as_images(values, f"{source}: X"), schema, keep)
+        x = features_in(find_files(source)[0], schema)
+        if not isinstance(x, Table):
+            return _of_pixels(source, as_images(x, f"{source}: X"), schema, keep)
+        return _of_table(x, schema, roles, keep)
     return _of_table(open_table(source, "predict"), schema, roles, keep)
 
 

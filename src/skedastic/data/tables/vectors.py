@@ -63,7 +63,9 @@ def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray
         wrong = ~np.isfinite(values).all(axis=1)
         if wrong.any():
             row = first + int(np.flatnonzero(filled)[wrong.argmax()])
-            raise place.error(row, "the list holds a number that is missing or not finite; mend it, or empty the cell")
+            raise place.error(
+                row, "the list holds a number that is missing or not finite; mend it, or leave the whole list out"
+            )
         out[first : first + len(chunk)][filled] = values
         first += len(chunk)
     return out
