@@ -110,6 +110,12 @@ def test_names_are_known_without_reading_all(tmp_path: Path, monkeypatch: pytest
     assert column_names(path) == list(open_table(path).names) == [f"name {i}, long" for i in range(50)]
 
 
+@pytest.mark.parametrize("names", ['5" pipe,y\n', '"pipe",y\n', 'x,"y ""z"""\n'])
+def test_names_alone_may_hold_quotes(tmp_path: Path, names: str) -> None:
+    with refused("t.csv", rule="at least one"):
+        open_table(write(tmp_path, names))
+
+
 def test_names_that_never_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, '\nx,"y\n1,2\n3,4\n')
     with refused(f"{path}, line 2", rule="not closed before the end"):

@@ -1,5 +1,6 @@
 """Numbers as people write them are found, read and told."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,30 @@ def test_the_user_says_the_decimal_sign(tmp_path: Path) -> None:
     file = table(tmp_path, "t.csv", ["1.234", "5.678"] * 20)
     assert open_source(file, target="label").features["price"].iloc[0] == 1.234
     assert open_source(file, target="label", decimal="comma").features["price"].iloc[0] == 1234
+
+
+MIXED = [{"price": 1.234, "label": "a"}, {"price": "2,5", "label": "b"}] * 10
+
+
+@pytest.mark.parametrize("commas", [1, 3])
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_number_by_its_type_keeps_its_point_beside_text(tmp_path: Path, commas: int, as_file: bool) -> None:
+    def opened(rows, **known):
+        (tmp_path / "t.json").write_text(json.dumps(rows))
+        return open_source(tmp_path / "t.json" if as_file else pd.DataFrame(rows), target="label", **known)
+
+    rows = MIXED[:1] * 4 + MIXED[1:2] * 4 * commas
+    place = f"{'t.json' if as_file else 'frame'}, row 4, column 'price'"
+    with refused(place, "2,5", rule="is not a number, as 4 other cells"):
+        opened(rows)
+    words = [row | {"price": str(row["price"]).replace(".", ",")} for row in rows]
+    train = opened(words)
+    assert train.features["price"].iloc[[0, -1]].tolist() == [1.234, 2.5]
+    with refused(place, "2,5", rule="with a decimal point, as other cells are by their type"):
+        opened(rows, schema=train.schema)
+    assert opened([MIXED[0], {"price": "", "label": "b"}], schema=train.schema).features["price"].iloc[0] == 1.234
+    beside = [row | {"price": 1.234 if i % 2 else "n/a", "width": "0,5"} for i, row in enumerate(rows)]
+    assert opened([row | {"width": f"{i},5"} for i, row in enumerate(beside)]).features["price"].iloc[1] == 1.234
 
 
 def test_thousands_beside_decimal_commas(tmp_path: Path) -> None:

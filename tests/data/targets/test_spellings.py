@@ -40,6 +40,10 @@ def test_labels_that_differ_in_case_only_are_told() -> None:
         "new york (1); if they are one, write them alike"
     )
     assert spelling_notes(pd.Series(["a", "b", "1", "2"]), "answer") == ()
+    (bits,) = spelling_notes(pd.Series([True, True, 1, 0, "x"], dtype=object), "answer")
+    assert bits == (
+        "answer: labels that are truth values beside 1 and 0: True (2), 1 (1); if they are one, write them alike"
+    )
     (composed,) = spelling_notes(pd.Series(["caf\u00e9", "cafe\u0301"]), "place")
     assert composed.startswith("place: labels that differ")
 

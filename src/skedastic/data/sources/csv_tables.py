@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -66,6 +68,16 @@ def _left_out(filled: int, empty: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _ends_in_quotes(path: Path, dialect: Dialect) -> bool:
+    """Tell whether the file ends within a cell in quotes."""
+    with path.open(encoding=dialect.encoding, newline="") as file:
+        try:
+            deque(csv.reader(file, delimiter=dialect.separator, strict=True), maxlen=0)
+        except csv.Error as error:
+            return "end of data" in str(error)
+    return False
+
+
 def _checked(path: Path, dialect: Dialect) -> Dialect:
     """Return the dialect with the encoding of the whole file.
 
@@ -77,7 +89,7 @@ def _checked(path: Path, dialect: Dialect) -> Dialect:
     try:
         if not dialect.spaced and not _cleanly_quoted(_encoded(path, dialect.encoding), dialect.separator):
             check_rows(path, dialect)
-            if dialect.ends:
+            if dialect.ends and _ends_in_quotes(path, dialect):
                 raise open_header(path, dialect.line)
     except UnicodeDecodeError:
         raise UserError(NOT_TEXT, setting=str(path)) from None

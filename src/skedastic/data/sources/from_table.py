@@ -67,7 +67,7 @@ def _read_targets(table: Table, roles: Roles, schema: Schema | None, usual: str 
         truth=_truth(table, roles, schema),
         class_names=table.label_names.get(name, ()),
         truth_names=table.label_names.get(roles.truth or "", ()),
-        hint=table.hint,
+        hint=table.hint(name),
         grouped=roles.groups is not None,
     )
     return read_targets(columns, roles.task, roles.bins, schema)

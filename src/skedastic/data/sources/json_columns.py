@@ -6,6 +6,7 @@ where these are exact, else as text by the rule of names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,8 @@ class JsonColumn:
         Of its lists or objects.
     fault : tuple of (str, str) or None
         Where the first cell is that the column can't hold, and why.
+    has_fractions : bool
+        Whether a number is not whole.
     """
 
     types: set[type] = field(default_factory=set)
@@ -54,6 +57,7 @@ class JsonColumn:
     places: dict[str, str] = field(default_factory=dict)
     type: pa.DataType = field(default_factory=pa.null)
     fault: tuple[str, str] | None = None
+    has_fractions: bool = False
 
     def take(self, cells: list[Any], place: Place) -> pa.Array:
         """Return the cells of a block, and remember what they are. `place` says where each is."""
@@ -67,6 +71,8 @@ class JsonColumn:
         if int in types:
             integers = [c for c in cells if type(c) is int]
             self.least, self.most = min(self.least, min(integers)), max(self.most, max(integers))
+        if float in types and not self.has_fractions:
+            self.has_fractions = any(type(c) is float and math.isfinite(c) and c % 1 for c in cells)
         if self.fault is not None:
             return pa.nulls(len(cells))
         return self._nested(cells, place) if types & {list, dict} else _scalars(cells, types)
@@ -140,6 +146,11 @@ class JsonColumns:
     def schema(self) -> pa.Schema:
         """The type of each column, as all rows tell."""
         return pa.schema([(name, column.final_type()) for name, column in self.columns.items()])
+
+    @property
+    def fractions(self) -> tuple[str, ...]:
+        """The columns that hold text, and numbers that are not whole."""
+        return tuple(n for n, c in self.columns.items() if str in c.types and c.has_fractions)
 
     def faults(self) -> dict[str, UserError]:
         """Return the error about each column that can't be read."""

@@ -50,6 +50,7 @@ def read_json(paths: Sequence[Path], name: str) -> Table:
         lines=None if any(lists) else lambda column, file, row: json_line_of(paths[file], row),
         notes=("left out: the column without a name",) if len(shown) < len(schema.names) else (),
         files=gathered.rows_of_files(paths, rows),
+        fractions=columns.fractions,
     )
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numeric_dtype
 
 from skedastic.data.tables.dates import look_like_dates, parse_dates
-from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint
+from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
-from skedastic.data.tables.numbers import numbers_of, parse_numbers
+from skedastic.data.tables.numbers import hint_for, numbers_of, parse_numbers
 from skedastic.data.tables.values import EXACT, as_text, canonical, coded, coded_texts, holds_numbers, unusable
 from skedastic.errors import UserError
 
@@ -48,11 +48,12 @@ def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_H
 def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint) -> ColumnKind | None:
     codes, texts = coded_texts(column)
     cells_of = np.bincount(codes, minlength=len(texts))  # of each text
+    hint = hint_for(column, hint)
     numbers, unparsable, dress = numbers_of(texts, hint=hint)
     numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
     if wrong == 0 and numeric > 0 and not _merge(texts, numbers, dress):
         return "number"
-    if numeric > wrong > 0:
+    if numeric and wrong and (numeric > wrong or (hint.typed and _by_comma(texts, unparsable))):
         row = int(unparsable[codes].argmax())
         rule = (
             f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words "
@@ -68,6 +69,11 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
         return "category"
     words, letters = np.mean([len(s.split()) for s in sample]), np.mean([len(s) for s in sample])
     return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
+
+
+def _by_comma(texts: Sequence[str], chosen: NDArray[np.bool_]) -> bool:
+    """Tell whether the chosen texts are numbers with a decimal comma."""
+    return bool(find_dress([text for text, its in zip(texts, chosen, strict=True) if its], Hint("comma")))
 
 
 def _merges_integers(column: pd.Series) -> bool:

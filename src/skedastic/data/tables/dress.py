@@ -55,10 +55,18 @@ class Hint:
         The decimal sign, where the user says it.
     comma_likely : bool
         Whether "1,234" is rather 1.234 than 1234, as in a file whose separator is ";".
+    typed : bool
+        Whether some cells are 1.5 by their type, among text: then no comma is a decimal sign.
     """
 
     decimal: Decimal = "auto"
     comma_likely: bool = False
+    typed: bool = False
+
+    @property
+    def sign(self) -> Decimal:
+        """The decimal sign, where it is known."""
+        return "point" if self.typed else self.decimal
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
     around = _agreed(texts)
     if around is None or all(map(ADDRESS.fullmatch, texts)):
         return ()
-    fitting = [dress for dress in _styles(*around, hint.decimal) if all(dress.number(t) is not None for t in texts)]
+    fitting = [dress for dress in _styles(*around, hint.sign) if all(dress.number(t) is not None for t in texts)]
     if hint.comma_likely:
         fitting.sort(key=lambda dress: dress.decimal != "comma")
     return tuple(fitting)

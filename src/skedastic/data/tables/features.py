@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skedastic.data.tables.codes import looks_like_codes
 from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
 from skedastic.data.tables.dress import Dress, are_thousands, are_whole, told
-from skedastic.data.tables.numbers import filled
+from skedastic.data.tables.numbers import filled, hint_for
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import coded_texts, is_text
@@ -62,7 +62,7 @@ def find_columns(
             continue
         cells = table.read(name)
         kind = roles.given.get(name) or table.declared.get(name)
-        kind = kind or kind_of(cells, name, table.place(name), table.hint)
+        kind = kind or kind_of(cells, name, table.place(name), table.hint(name))
         if kind is None:
             names.append(name)
             continue
@@ -72,7 +72,7 @@ def find_columns(
             columns.drop(name)
             continue
         if name in columns.reading.dresses:
-            read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint))
+            read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint(name)))
         if count := missing(parsed):
             holes.append(f"{name} ({count:,} of {len(table):,})")
         if kind == "number" and len(parsed) > FEW_CATEGORIES:
@@ -108,10 +108,13 @@ def _with_thousands(columns: Columns) -> list[str]:
     Where the table's separator alone makes the comma likely, and no column has a decimal point, the note says how the
     column was read, and how it would be.
     """
-    hint, notes, has_point = columns.table.hint, list[str](), False
+    hint, notes, has_point = columns.table.hint(), list[str](), False
     by_comma = any(dress.decimal == "comma" for dress in columns.reading.dresses.values())
     for name, kind in columns.kinds.items() if by_comma or hint.comma_likely else ():
         if kind != "number" or name in columns.reading.dresses or not is_text(cells := columns.table.read(name)):
+            continue
+        if hint_for(cells, columns.table.hint(name)).typed:
+            has_point = True
             continue
         texts = filled(coded_texts(cells)[1])
         dress = Dress("comma" if by_comma else "point")

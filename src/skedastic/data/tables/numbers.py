@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.values import TRUTH_VALUES, coded_texts, holds_numbers
 
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
+REAL = (float, np.floating, Decimal)
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -40,13 +44,20 @@ def as_numbers(
     if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
     codes, texts = coded_texts(column)
-    numbers, unparsable, _ = numbers_of(texts, dress, hint)
+    numbers, unparsable, _ = numbers_of(texts, dress, hint_for(column, hint))
     return numbers[codes], unparsable[codes]
 
 
 def dress_of(column: pd.Series, hint: Hint = NO_HINT) -> Dress:
     """Return how the numbers of a column are written; plain where it holds numbers by its type, or none."""
-    return PLAIN if holds_numbers(column) else numbers_of(coded_texts(column)[1], None, hint)[2]
+    return PLAIN if holds_numbers(column) else numbers_of(coded_texts(column)[1], None, hint_for(column, hint))[2]
+
+
+def hint_for(column: pd.Series, hint: Hint) -> Hint:
+    """Return what is known of a column's numbers before they are read."""
+    if hint.typed or column.dtype != object or not {float, np.float64, np.float32, Decimal} & set(map(type, column)):
+        return hint
+    return replace(hint, typed=any(isinstance(cell, REAL) and math.isfinite(cell) and cell % 1 for cell in column))
 
 
 def numbers_of(
@@ -56,9 +67,11 @@ def numbers_of(
     words = pd.Series(texts, dtype=object)
     words = words.mask(words.str.lower().isin(MISSING_NUMBER))
     filled = words.notna().to_numpy()
+    if dress is not None and dress.decimal == "comma" and hint.typed:
+        dress = replace(dress, decimal="point")
     if dress is None or dress == PLAIN:
         numbers = _plain(words)
-        if dress is None and ((np.isnan(numbers) & filled).any() or hint.decimal == "comma"):
+        if dress is None and ((np.isnan(numbers) & filled).any() or hint.sign == "comma"):
             dress = next(iter(find_dress(words[filled].tolist(), hint)), None)
     if dress is not None and dress != PLAIN:
         numbers = np.full(len(words), np.nan)
@@ -91,11 +104,14 @@ def parse_numbers(
         numbers, found = column.to_numpy(np.float64, na_value=np.nan), dress or PLAIN
     else:
         codes, texts = coded_texts(column)
+        hint = hint_for(column, hint)
         of_texts, unparsable, found = numbers_of(texts, dress, hint)
         if unparsable.any():
             row = int(unparsable[codes].argmax())
             rule = "is not a number, as the column must hold; mend the cell"
-            if dress is not None and dress != PLAIN:
+            if hint.typed:
+                rule = "is not a number with a decimal point, as other cells are by their type; write all cells alike"
+            elif dress is not None and dress != PLAIN:
                 rule = f"is not a number with a decimal {dress.decimal}, written as in training; write the column so"
             raise wrong_cell(column, row, place, rule)
         numbers = of_texts[codes]

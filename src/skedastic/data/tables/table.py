@@ -66,6 +66,8 @@ class Table:
         Columns that are no features, such as the path of each file of a folder.
     split : str or None
         The column that names each row train, test or validation, where the user names none.
+    fractions : tuple of str
+        Columns of text some cells of which were numbers such as 1.5 in the file, by their type.
     """
 
     file: str
@@ -82,6 +84,7 @@ class Table:
     declared: Mapping[str, ColumnKind] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
     split: str | None = None
+    fractions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -96,10 +99,9 @@ class Table:
         """Return the names of all columns."""
         return tuple(dict.fromkeys((*self.reader.names, *self.images)))
 
-    @property
-    def hint(self) -> Hint:
-        """Return what is known of the table's numbers before they are read."""
-        return Hint(self.decimal, comma_likely=self.separator == ";")
+    def hint(self, name: str = "") -> Hint:
+        """Return what is known of the table's numbers, and of those of a column, before they are read."""
+        return Hint(self.decimal, comma_likely=self.separator == ";", typed=name in self.fractions)
 
     def place(self, name: str) -> CellLocation:
         """Return the place of a column, for errors."""
@@ -258,7 +260,7 @@ class Columns:
 
     def _numbers(self, name: str, cells: pd.Series) -> pd.Series:
         dress = self.reading.dresses.get(name, PLAIN if self._is_known else None)
-        parsed, found = parse_numbers(cells, self.table.place(name), dress, self.table.hint)
+        parsed, found = parse_numbers(cells, self.table.place(name), dress, self.table.hint(name))
         if found != PLAIN:
             self.reading.dresses[name] = found
         return parsed

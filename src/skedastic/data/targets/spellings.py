@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def spelling_notes(column: pd.Series, name: str, noun: str = "labels") -> tuple[
     if len(values) > MOST_VALUES:
         return ()
     rows = dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
-    return (*_merged(coded_texts(column)[1], name), *_alike(rows, name, noun))
+    return (*_merged(coded_texts(column)[1], name), *_alike(rows, name, noun), *_bits(rows, name, noun))
 
 
 def _merged(texts: Sequence[str], name: str) -> tuple[str, ...]:
@@ -48,14 +48,27 @@ def _alike(rows: Mapping[str, int], name: str, noun: str) -> tuple[str, ...]:
     alike = defaultdict[str, list[str]](list)
     for value in rows:
         alike[unicodedata.normalize("NFKC", " ".join(value.split())).casefold()].append(value)
-    found = [
-        ", ".join(f"{v} ({rows[v]:,})" for v in sorted(values, key=rows.__getitem__, reverse=True))
-        for values in alike.values()
-        if len(values) > 1
-    ]
+    found = [_counted(values, rows) for values in alike.values() if len(values) > 1]
     if not found:
         return ()
     return (f"{name}: {noun} that differ in case or spaces only: {_listed(found)}; if they are one, write them alike",)
+
+
+def _bits(rows: Mapping[str, int], name: str, noun: str) -> tuple[str, ...]:
+    """Return the note on truth values beside 1 and 0."""
+    found = [
+        _counted((truth, bit), rows) for truth, bit in (("True", "1"), ("False", "0")) if {truth, bit} <= set(rows)
+    ]
+    if not found:
+        return ()
+    return (
+        f"{name}: {noun} that are truth values beside 1 and 0: {'; '.join(found)}; if they are one, write them alike",
+    )
+
+
+def _counted(values: Iterable[str], rows: Mapping[str, int]) -> str:
+    """Return values with the numbers of their rows, the most frequent first."""
+    return ", ".join(f"{v} ({rows[v]:,})" for v in sorted(values, key=rows.__getitem__, reverse=True))
 
 
 def _listed(parts: Sequence[str]) -> str:
