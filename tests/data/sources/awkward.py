@@ -293,6 +293,14 @@ AWKWARD = [
     ),
     AwkwardFile(
         "Rows",
+        "a quote within quotes after a backslash, as Spark, R and MySQL write it",
+        "a quote, where all quotes of the file are right so and else are not; other backslashes stay",
+        {"csv": b'x,y\n"5\\" pipe, \\"new\\"",C:\\temp\n"\\\\",\\N\n'},
+        {"x": ['5" pipe, "new"', "\\"], "y": ["C:\\temp", "\\N"]},
+        ('read as CSV with \\" for a quote within quotes',),
+    ),
+    AwkwardFile(
+        "Rows",
         "a quote that is never closed",
         "refused, with the line in which it opens",
         {"csv": b'x,y\n1,2\n3,"4\n5,6\n'},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,22 @@ def test_names_are_known_without_reading_all(tmp_path: Path, monkeypatch: pytest
     header = ";".join(f'"name\n{i}, long"' for i in range(50))
     path = write(tmp_path, f"sep=;\n{header}\n" + ";".join("1" for _ in range(50)))
     assert column_names(path) == list(open_table(path).names) == [f"name {i}, long" for i in range(50)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_quotes_after_a_backslash(tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def escaped(cell: str) -> str:  # as Spark writes it: backslashes that stand before a quote are doubled
+        return '"' + re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + ("\\" + found[2]) * bool(found[2]), cell) + '"'
+
+    monkeypatch.setattr(csv_tables, "PART", 7)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        rows = [["".join(rng.choice([*'ab,\n\\"é', '\\"'], 6)) for _ in range(3)] for _ in range(5)]
+        rows[0][0] = 'say "a, b"'
+        text = "x,y,z\n" + "".join(",".join(map(escaped, row)) + "\n" for row in rows)
+        table = open_table(write(tmp_path, text, encoding=encoding))
+        assert cells(table) == rows
+        assert 'with \\" for a quote within quotes' in table.notes[0]
 
 
 @pytest.mark.parametrize("names", ['5" pipe,y\n', '"pipe",y\n', 'x,"y ""z"""\n'])

@@ -9,12 +9,12 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from skedastic.data.sources.csv_head import Head, best_reading
+from skedastic.data.sources.csv_head import Head, best_reading, doubled
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import NOT_TEXT, SHOWN, UTF_8, encoding_of_head
 from skedastic.errors import UserError
@@ -46,6 +46,8 @@ class Dialect:
         Whether spaces between a separator and a quote are no part of the cell.
     usual : str
         The separator that the ending of the file's name promises.
+    escapes : bool
+        Whether a quote within quotes is written \\", as Spark, R and MySQL do, and not "".
     """
 
     encoding: str
@@ -56,6 +58,7 @@ class Dialect:
     ends: bool = False
     spaced: bool = False
     usual: str = ","
+    escapes: bool = False
 
     @property
     def kept(self) -> list[str]:
@@ -70,11 +73,21 @@ class Dialect:
         parts += [f"in {SHOWN[self.encoding]}"] if self.encoding != UTF_8 else []
         parts += [f"with the names of the columns in line {self.line}"] if self.line > 1 else []
         parts += ["without the spaces before quotes"] if self.spaced else []
+        parts += ['with \\" for a quote within quotes'] if self.escapes else []
         return f"read as CSV {', '.join(parts)}" if parts else ""
 
-    def records(self, lines: Iterator[str]) -> Iterator[list[str]]:
-        """Yield the cells of each record of some lines; none of a blank line."""
-        return csv.reader(lines, delimiter=self.separator, skipinitialspace=self.spaced)
+    def records(self, lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
+        """Yield the cells of each record of some lines; none of a blank line.
+
+        Parameters
+        ----------
+        lines : iterable of str
+            The lines.
+        strict : bool, optional
+            Whether to raise csv.Error where a quote is not right.
+        """
+        plain = map(doubled, lines) if self.escapes else lines
+        return csv.reader(plain, delimiter=self.separator, skipinitialspace=self.spaced, strict=strict)
 
     def is_blank(self, text: str, cells: int) -> bool:
         """Tell whether a record, as it is written, is a blank line; of one column only an empty line is."""

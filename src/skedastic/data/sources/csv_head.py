@@ -10,11 +10,12 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 SEPARATORS = ("\t", ";", "|", ",")  # the first is rarest in names and in text
 MOST_RECORDS = 1000  # that are looked at
+ESCAPED = re.compile(r'(\\+)"')
 EXCEL = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)  # the first line, as Excel writes it
 
 
@@ -103,7 +104,23 @@ class Split:
 
 
 def best_reading(head: Head) -> Split | None:
-    """Return the reading in which most records agree; None where the head is too short for one."""
+    """Return the reading in which most records agree; None where the head is too short for one.
+
+    Where its quotes are not right, and are with those doubled that a backslash escapes, it is the reading of these.
+    """
+    best = _best(head)
+    if best is not None and not best.is_clean and '\\"' in head.text:
+        other = _best(replace(head, text=doubled(head.text)))
+        return other if other is not None and other.is_clean else best
+    return best
+
+
+def doubled(text: str) -> str:
+    """Return text of a CSV file with each quote that a backslash escapes doubled instead."""
+    return ESCAPED.sub(lambda found: "\\" * (len(found[1]) // 2) + '"' * (1 + len(found[1]) % 2), text)
+
+
+def _best(head: Head) -> Split | None:
     candidates = head.said or [s for s in SEPARATORS if s in head.text or s == head.usual]
     readings = [reading for s in candidates if (reading := _read(head, s)) is not None]
     return max(readings, key=lambda reading: reading.merit(head.usual), default=None)

@@ -122,7 +122,7 @@ def line_of(path: Path, dialect: Dialect, column: str, row: int) -> int:
 def _is_strict(row: Row, dialect: Dialect) -> bool:
     """Tell whether each cell in quotes ends with its quote."""
     try:
-        list(csv.reader(row.written, delimiter=dialect.separator, skipinitialspace=dialect.spaced, strict=True))
+        list(dialect.records(row.written, strict=True))
     except csv.Error:
         return False
     return True

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from skedastic.data.sources.csv_dialect import Dialect, open_header, read_dialect
+from skedastic.data.sources.csv_head import doubled
 from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
 from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
 from skedastic.data.sources.headers import check_header
@@ -72,14 +73,14 @@ def _ends_in_quotes(path: Path, dialect: Dialect) -> bool:
     """Tell whether the file ends within a cell in quotes."""
     with path.open(encoding=dialect.encoding, newline="") as file:
         try:
-            deque(csv.reader(file, delimiter=dialect.separator, strict=True), maxlen=0)
+            deque(dialect.records(file, strict=True), maxlen=0)
         except csv.Error as error:
             return "end of data" in str(error)
     return False
 
 
 def _checked(path: Path, dialect: Dialect) -> Dialect:
-    """Return the dialect with the encoding of the whole file.
+    """Return the dialect with the encoding of the whole file, and how it writes quotes within quotes.
 
     Raises UserError for names that can't be used, and where a quote is left open: pyarrow would read one long cell.
     """
@@ -87,10 +88,13 @@ def _checked(path: Path, dialect: Dialect) -> Dialect:
     if dialect.encoding in (UTF_8, WINDOWS):
         dialect = replace(dialect, encoding=encoding_of_file(path))
     try:
-        if not dialect.spaced and not _cleanly_quoted(_encoded(path, dialect.encoding), dialect.separator):
-            check_rows(path, dialect)
-            if dialect.ends and _ends_in_quotes(path, dialect):
-                raise open_header(path, dialect.line)
+        if dialect.spaced or _cleanly_quoted(_encoded(path, dialect.encoding), dialect.separator):
+            return dialect
+        if _cleanly_quoted(_doubled(_encoded(path, dialect.encoding)), dialect.separator):
+            return replace(dialect, escapes=True)
+        check_rows(path, dialect)
+        if dialect.ends and _ends_in_quotes(path, dialect):
+            raise open_header(path, dialect.line)
     except UnicodeDecodeError:
         raise UserError(NOT_TEXT, setting=str(path)) from None
     return dialect
@@ -105,6 +109,16 @@ def _encoded(path: Path, encoding: str) -> Iterator[bytes]:
         else:
             with path.open(encoding=encoding, newline="") as text:
                 yield from (part.encode("utf-8", "replace") for part in iter(lambda: text.read(PART), ""))
+
+
+def _doubled(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the text of a CSV file with each quote that a backslash escapes doubled instead."""
+    held = ""
+    for block in blocks:
+        text = held + block.decode("latin-1")  # byte by byte
+        held = text[len(text.rstrip("\\")) :]
+        yield doubled(text[: len(text) - len(held)]).encode("latin-1")
+    yield held.encode("latin-1")
 
 
 def _cleanly_quoted(blocks: Iterable[bytes], separator: str) -> bool:
@@ -130,7 +144,7 @@ def _tables(path: Path, dialect: Dialect, filled: set[int]) -> Iterator[pa.Table
     """Yield the rows of a file, with the columns that have a name; add the others that hold cells to `filled`."""
     kept = [i for i, n in enumerate(dialect.names) if n]
     beside = [i for i, n in enumerate(dialect.names) if not n]
-    for table in _by_python(path, dialect) if dialect.spaced else _by_arrow(path, dialect):
+    for table in _by_python(path, dialect) if dialect.spaced or dialect.escapes else _by_arrow(path, dialect):
         filled.update(i for i in beside if pc.any(pc.not_equal(pc.utf8_trim_whitespace(table[i]), "")).as_py())
         yield table.select(kept).rename_columns(dialect.kept)
 
