@@ -14,7 +14,7 @@ from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numer
 from skedastic.data.tables.dates import look_like_dates, parse_dates
 from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
-from skedastic.data.tables.numbers import hint_for, numbers_of, parse_numbers
+from skedastic.data.tables.numbers import numbers_of, parse_numbers
 from skedastic.data.tables.values import EXACT, as_text, canonical, coded, coded_texts, holds_numbers, unusable
 from skedastic.errors import UserError
 
@@ -48,12 +48,11 @@ def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_H
 def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint) -> ColumnKind | None:
     codes, texts = coded_texts(column)
     cells_of = np.bincount(codes, minlength=len(texts))  # of each text
-    hint = hint_for(column, hint)
-    numbers, unparsable, dress = numbers_of(texts, hint=hint)
+    numbers, unparsable, dress, typed = numbers_of(column, hint=hint)[1]
     numeric, wrong = int(cells_of[np.isfinite(numbers)].sum()), int(cells_of[unparsable].sum())
     if wrong == 0 and numeric > 0 and not _merge(texts, numbers, dress):
         return "number"
-    if numeric and wrong and (numeric > wrong or (hint.typed and _by_comma(texts, unparsable))):
+    if numeric and wrong and (numeric > wrong or (typed and _by_comma(texts, unparsable))):
         row = int(unparsable[codes].argmax())
         rule = (
             f"is not a number, as {numeric} other cells of the column are; mend the cell, take the column as words "

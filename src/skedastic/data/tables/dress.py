@@ -95,14 +95,19 @@ class Dress:
 
     def plain(self, text: str) -> str | None:
         """Return the number that a text writes so as programs write it; None where it is written otherwise."""
-        parts = AROUND.fullmatch(text.translate(ALIKE))
+        parts = _parts(text)
         if parts is None or not self._around(parts) or not self._number.fullmatch(parts["number"]):
             return None
         if "+" in (parts["sign"], parts["second"]) and " " in parts["number"]:
             return None  # of a telephone
-        decimal, apart = SIGNS[self.decimal]
-        plain = re.sub(rf"[{apart} ']", "", parts["number"]).replace(decimal, ".")
+        plain = parts["number"].translate(self._as_programs)
         return f"-{plain}" if "-" in (parts["sign"], parts["second"]) or parts["open"] else plain
+
+    @cached_property
+    def _as_programs(self) -> dict[int, str]:
+        """What each character of a number becomes: nothing between thousands, and a point for the decimal sign."""
+        decimal, apart = SIGNS[self.decimal]
+        return str.maketrans({apart: "", " ": "", "'": "", decimal: "."})
 
     def number(self, text: str) -> float | None:
         """Return the number that a text writes so; None where it is written otherwise."""
@@ -112,6 +117,10 @@ class Dress:
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the numbers of texts [n], NaN where one is written otherwise."""
         return np.array([self.number(text) for text in texts], dtype=np.float64)
+
+    def fits(self, texts: Iterable[str]) -> bool:
+        """Tell whether all texts write numbers so."""
+        return all(self.plain(text) is not None for text in texts)
 
     def _around(self, parts: re.Match[str]) -> bool:
         if bool(parts["open"]) != bool(parts["close"]) or (parts["sign"] and (parts["second"] or parts["open"])):
@@ -133,10 +142,16 @@ def find_dress(texts: Sequence[str], hint: Hint = NO_HINT) -> tuple[Dress, ...]:
     hint : Hint, optional
         What is known of the table's numbers.
     """
-    around = _agreed(texts)
-    if around is None or all(map(ADDRESS.fullmatch, texts)):
+    if all(map(ADDRESS.fullmatch, texts)):
         return ()
-    fitting = [dress for dress in _styles(*around, hint.sign) if all(dress.number(t) is not None for t in texts)]
+    fitting = list[Dress]()
+    for some in (texts[:SAMPLE], texts):  # what stands around numbers may be seen late
+        around = _agreed(some)
+        if around is None:
+            return ()
+        fitting = [dress for dress in _styles(*around, hint.sign) if dress.fits(texts)]
+        if fitting or len(some) == len(texts):
+            break
     if hint.comma_likely:
         fitting.sort(key=lambda dress: dress.decimal != "comma")
     return tuple(fitting)
@@ -170,12 +185,15 @@ def told(column: str, texts: Sequence[str], dress: Dress, hint: Hint = NO_HINT) 
     shown = [text for text in texts[:SAMPLE] if not PROGRAMS.fullmatch(text)] or texts[:SAMPLE]
     example = max(shown, key=len)
     note = f'{column}: numbers, "{example}" read as {_shortest(dress.number(example))}'
-    others = {
-        d.decimal: d.number(example) for d in find_dress(texts, hint) if d.number(example) != dress.number(example)
-    }
-    for sign, number in others.items():
-        note += f"; --decimal {sign} reads {_shortest(number)}"
+    for other in _styles(dress.prefix, dress.suffix, hint.sign):
+        if other.number(example) != dress.number(example) and other.fits(texts):
+            note += f"; --decimal {other.decimal} reads {_shortest(other.number(example))}"
     return note
+
+
+def _parts(text: str) -> re.Match[str] | None:
+    """Return what a text has before, in and after a number; None where it has none."""
+    return AROUND.fullmatch(text if text.isascii() else text.translate(ALIKE))
 
 
 def _shortest(number: float | None) -> str:
@@ -193,7 +211,7 @@ def _agreed(texts: Iterable[str]) -> tuple[str, str] | None:
     prefix = suffix = ""
     found = False
     for text in texts:
-        parts = AROUND.fullmatch(text.translate(ALIKE))
+        parts = _parts(text)
         if parts is None:
             return None
         before, after = parts["prefix"] or prefix, parts["suffix"] or suffix

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
-from skedastic.data.tables.values import TRUTH_VALUES, coded_texts, holds_numbers
+from skedastic.data.tables.values import TRUTH_VALUES, holds_numbers, texts_of
 
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
 REAL = (float, np.floating, Decimal)
@@ -43,14 +44,13 @@ def as_numbers(
     """
     if holds_numbers(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
-    codes, texts = coded_texts(column)
-    numbers, unparsable, _ = numbers_of(texts, dress, hint_for(column, hint))
-    return numbers[codes], unparsable[codes]
+    codes, read = numbers_of(column, dress, hint)
+    return read.numbers[codes], read.unparsable[codes]
 
 
 def dress_of(column: pd.Series, hint: Hint = NO_HINT) -> Dress:
     """Return how the numbers of a column are written; plain where it holds numbers by its type, or none."""
-    return PLAIN if holds_numbers(column) else numbers_of(coded_texts(column)[1], None, hint_for(column, hint))[2]
+    return PLAIN if holds_numbers(column) else numbers_of(column, None, hint)[1].dress
 
 
 def hint_for(column: pd.Series, hint: Hint) -> Hint:
@@ -60,10 +60,36 @@ def hint_for(column: pd.Series, hint: Hint) -> Hint:
     return replace(hint, typed=any(isinstance(cell, REAL) and math.isfinite(cell) and cell % 1 for cell in column))
 
 
-def numbers_of(
-    texts: Sequence[str], dress: Dress | None = None, hint: Hint = NO_HINT
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], Dress]:
-    """Return what `as_numbers` does, of the distinct texts of a column, and how numbers are written there."""
+class Read(NamedTuple):
+    """The distinct texts of a column read as numbers.
+
+    Parameters
+    ----------
+    numbers : ndarray
+        [k], NaN where missing or unparsable.
+    unparsable : ndarray
+        Whether a text is neither a number nor missing, [k] bool.
+    dress : Dress
+        How the numbers are written.
+    typed : bool
+        As in `Hint`.
+    """
+
+    numbers: NDArray[np.float64]
+    unparsable: NDArray[np.bool_]
+    dress: Dress
+    typed: bool
+
+
+def numbers_of(column: pd.Series, dress: Dress | None = None, hint: Hint = NO_HINT) -> tuple[NDArray[np.int64], Read]:
+    """Return which of its texts each cell is, [n], and these read as numbers; arguments as in `as_numbers`."""
+    known = texts_of(column)
+    if (dress, hint) not in known.numbers:
+        known.numbers[dress, hint] = _read(known.texts, dress, hint_for(column, hint))
+    return known.codes, known.numbers[dress, hint]
+
+
+def _read(texts: Sequence[str], dress: Dress | None, hint: Hint) -> Read:
     words = pd.Series(texts, dtype=object)
     words = words.mask(words.str.lower().isin(MISSING_NUMBER))
     filled = words.notna().to_numpy()
@@ -76,7 +102,7 @@ def numbers_of(
     if dress is not None and dress != PLAIN:
         numbers = np.full(len(words), np.nan)
         numbers[filled] = dress.numbers(words[filled].tolist())
-    return numbers, np.isnan(numbers) & filled, dress or PLAIN
+    return Read(numbers, np.isnan(numbers) & filled, dress or PLAIN, hint.typed)
 
 
 def parse_numbers(
@@ -103,18 +129,16 @@ def parse_numbers(
     if holds_numbers(column):
         numbers, found = column.to_numpy(np.float64, na_value=np.nan), dress or PLAIN
     else:
-        codes, texts = coded_texts(column)
-        hint = hint_for(column, hint)
-        of_texts, unparsable, found = numbers_of(texts, dress, hint)
-        if unparsable.any():
-            row = int(unparsable[codes].argmax())
+        codes, read = numbers_of(column, dress, hint)
+        if read.unparsable.any():
+            row = int(read.unparsable[codes].argmax())
             rule = "is not a number, as the column must hold; mend the cell"
-            if hint.typed:
+            if read.typed:
                 rule = "is not a number with a decimal point, as other cells are by their type; write all cells alike"
             elif dress is not None and dress != PLAIN:
                 rule = f"is not a number with a decimal {dress.decimal}, written as in training; write the column so"
             raise wrong_cell(column, row, place, rule)
-        numbers = of_texts[codes]
+        numbers, found = read.numbers[codes], read.dress
     check_range(numbers, place)
     return pd.Series(numbers), found
 

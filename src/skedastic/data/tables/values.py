@@ -17,6 +17,7 @@ import datetime
 import re
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -130,9 +131,34 @@ def coded_texts(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 
     Typed cells are written by the rule of names; of text this is what the file says.
     """
-    known: tuple[NDArray[np.int64], tuple[str, ...]] | None = _LAST.get(column)
+    known = texts_of(column)
+    return known.codes, known.texts
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """The distinct texts of a column, and what is found out about them.
+
+    Parameters
+    ----------
+    codes : ndarray
+        Which text each cell is, [n].
+    texts : tuple of str
+        The texts [k].
+    numbers : dict
+        The numbers that they write, by how they are read.
+    """
+
+    codes: NDArray[np.int64]
+    texts: tuple[str, ...]
+    numbers: dict[Any, Any] = field(default_factory=dict)
+
+
+def texts_of(column: pd.Series) -> Texts:
+    """Return the texts of a column; those of the column that was asked for last are kept, as long as it is there."""
+    known: Texts | None = _LAST.get(column)
     if known is None:
-        known = _coded_texts(column)
+        known = Texts(*_coded_texts(column))
         _LAST.keep(column, known)
     return known
 
