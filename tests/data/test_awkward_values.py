@@ -167,10 +167,12 @@ def test_dates(tmp_path: Path) -> None:
     assert later.features["day"].iloc[0] == pd.Timestamp("2024-04-03")
 
 
-@held("Lists", "lists of one length, such as embeddings", "as many numbers, with a note")
+@held("Lists", "lists of one length, such as embeddings, also as text: [1, 2] or [1 2]", "as many numbers, with a note")
 def test_lists_of_numbers() -> None:
-    source = open_source(pd.DataFrame({"e": list(np.eye(N)[:, :5]), "label": LABEL}), target="label")
-    assert "e: 5 numbers" in source.notes
+    lists = list(np.eye(N)[:, :5])
+    for cells in (lists, list(map(str, lists)), [str(cell.tolist()) for cell in lists]):
+        source = open_source(pd.DataFrame({"e": cells, "label": LABEL}), target="label")
+        assert "e: 5 numbers" in source.notes
 
 
 @held("Lists", "lists of different lengths, of words, or objects", "refused, with the row; `--ignore` leaves them out")

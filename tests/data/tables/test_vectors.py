@@ -30,8 +30,11 @@ def files(folder: Path) -> dict[str, object]:
     with pa.OSFile(str(folder / "t.arrow"), "wb") as file, pa.ipc.new_file(file, TABLE.schema) as out:
         out.write_table(TABLE, max_chunksize=7)
     (folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in TABLE.to_pylist()))
-    names = ("fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl")
     frame = pd.DataFrame({"e": list(E), "x": TABLE["x"], "label": LABEL})
+    frame.assign(e=[str(e.tolist()) for e in E]).to_csv(folder / "t.csv", index=False)
+    with np.printoptions(precision=9):
+        frame.to_csv(folder / "numpy.csv", index=False)
+    names = ("fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "t.csv", "numpy.csv")
     return {name: folder / name for name in names} | {
         "frame": frame,
         "Arrow": fixed,
@@ -39,7 +42,10 @@ def files(folder: Path) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("kind", ["fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "frame", "Arrow", "lists"])
+KINDS = ["fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "t.csv", "numpy.csv", "frame", "Arrow", "lists"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_lists_are_standardized_features(kind: str, tmp_path: Path) -> None:
     source = open_source(files(tmp_path)[kind], target="label")
     assert source.features.kinds == {"e": "vector", "x": "number"}
@@ -81,11 +87,27 @@ def test_a_missing_list_is_marked() -> None:
         ([*E[:4], E[4][:2], *E[5:]], 4, 2, "others have 5"),
         ([*E[:4], np.array([1, 2, 3, 4, np.nan]), *E[5:]], 4, None, "missing or not finite"),
         ([[], *E[1:]], 0, None, "empty"),
+        (["[1, 2]"] * 59 + ["[1]"], 59, 1, "others have 2"),
+        (["[1 2]"] * 59 + ["none"], 59, "none", "no list of numbers, as other cells are"),
+        (["[1 2]"] * 40 + ["[1,,2]"] * 20, 40, "[1,,2]", "no list of numbers"),
+        ([str(np.arange(2000.0))] * 60, 0, str(np.arange(2000.0)), "cut short"),
     ],
 )
 def test_odd_lists_are_refused_with_their_row(cells: list[object], row: int, value: object, rule: str) -> None:
     with refused(f"frame, row {row}, column 'e'", value, rule=rule):
         open_source(pd.DataFrame({"e": cells, "label": LABEL}), target="label")
+
+
+def test_text_of_other_lists_stays_text() -> None:
+    for cell in ("['a', 'b']", "[[1, 2], [3, 4]]", "[see below]", "[]", "1, 2"):
+        source = open_source(pd.DataFrame({"e": [cell, "x"] * 30, "label": LABEL}), target="label")
+        assert source.features.kinds == {"e": "category"}
+    cells = ["[1, 2]", "[3, 4]"] * 30
+    given = open_source(pd.DataFrame({"e": cells, "label": LABEL}), target="label", categorical=["e"])
+    assert given.features.kinds == {"e": "category"}
+    source = open_source(pd.DataFrame({"e": ["", None, *cells[2:]], "label": LABEL}), target="label")
+    assert np.isnan(source.features.vectors("e")[:2]).all()
+    assert source.features.vectors("e")[2:].tolist() == [[1, 2], [3, 4]] * 29
 
 
 def test_a_later_file_has_lists_of_the_same_length() -> None:

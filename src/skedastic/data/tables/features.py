@@ -16,7 +16,7 @@ from skedastic.data.tables.numbers import filled, hint_for
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Columns, Table
 from skedastic.data.tables.values import coded_texts, is_text
-from skedastic.data.tables.vectors import holds_vectors
+from skedastic.data.tables.vectors import holds_vectors, writes_vectors
 from skedastic.errors import UserError
 
 MOST_SHOWN = 6  # names in a note
@@ -53,14 +53,15 @@ def find_columns(
     for name in table.names:
         if name in roles.ignore or name in no_features or name in table.apart or name == roles.image:
             continue
-        if name not in roles.given and holds_vectors(table.reader, name):
+        told_kind = name in roles.given or name in table.declared
+        cells = None if not told_kind and holds_vectors(table.reader, name) else table.read(name)
+        if cells is None or (not told_kind and writes_vectors(cells)):
             length = columns.add_vectors(name)
             if length is None:
                 constant.append(name)
             else:
-                read.append(f"{name}: {length} numbers")
+                read.append(f"{name}: {length} number{'s' * (length > 1)}")
             continue
-        cells = table.read(name)
         kind = roles.given.get(name) or table.declared.get(name)
         kind = kind or kind_of(cells, name, table.place(name), table.hint(name))
         if kind is None:

@@ -1,19 +1,26 @@
-"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length, read as float32."""
+"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length, read as float32.
+
+A column of text holds lists too where each cell writes one: [0.1, 0.2] as Python and JSON do, [0.1 0.2] as NumPy does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.readers import ColumnReader, FrameReader
+from skedastic.data.tables.values import is_text
 
 LISTS = (list, tuple, np.ndarray)
+SAMPLE = 100  # cells that are looked at first
+CUT = re.compile(r"\[[-+.,\deE\s]*\.\.\.[-+.,\deE\s]*\]")  # as NumPy prints a long array
 
 
 def holds_vectors(reader: ColumnReader, name: str) -> bool:
@@ -24,11 +31,54 @@ def holds_vectors(reader: ColumnReader, name: str) -> bool:
     return bool(_is_list(kind) and _is_number(kind.value_type))
 
 
+def writes_vectors(column: pd.Series) -> bool:
+    """Tell whether most of the first cells of a column of text write lists of numbers."""
+    if not is_text(column):
+        return False
+    some = [cell for cell in column.iloc[:SAMPLE].dropna() if isinstance(cell, str) and cell.strip()]
+    return sum(bool(_numbers_in(text)) or _is_cut(text) for text in some) > len(some) / 2
+
+
+def as_lists(cells: pa.ChunkedArray, place: CellLocation) -> pa.ChunkedArray:
+    """Return cells [n] as lists of numbers, also those that are text.
+
+    Raises UserError for a text that is no list of numbers.
+    """
+    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+        return cells
+    lists = list[list[float] | None]()
+    for row, text in enumerate(cells.to_pylist()):
+        numbers = _numbers_in(text) if text and text.strip() else None
+        if text and text.strip() and numbers is None:
+            rule = f"{quoted(text)} is no list of numbers, as other cells are; mend it, or empty the cell"
+            if _is_cut(text):
+                rule = "the list is cut short where it says '...', as NumPy prints it; save it with .tolist()"
+            raise place.error(row, rule, text)
+        lists.append(numbers)
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.float64()))])
+
+
+def _is_cut(text: str) -> bool:
+    return CUT.fullmatch(text.strip()) is not None
+
+
+def _numbers_in(text: str) -> list[float] | None:
+    """Return the numbers of a list as Python, JSON or NumPy write it; None for other text."""
+    text = text.strip()
+    if text[:1] != "[" or text[-1:] != "]":
+        return None
+    try:
+        return list(map(float, text[1:-1].split("," if "," in text else None)))
+    except ValueError:
+        return None
+
+
 def length_of(cells: pa.ChunkedArray, place: CellLocation) -> int | None:
     """Return how many numbers each list [n] holds; None where all of them are missing.
 
     Raises UserError for a list that differs in length from the first, and for a first one that is empty.
     """
+    cells = as_lists(cells, place)
     lengths = pc.list_value_length(cells).drop_null().unique().to_pylist()
     if not lengths:
         return None
@@ -52,8 +102,10 @@ def check_length(cells: pa.ChunkedArray, length: int, place: CellLocation) -> No
 def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray[np.float32]:
     """Return lists [n] as numbers [n, length]; NaN where a list is missing.
 
-    Raises UserError for a list of another length, and for a number in it that is missing or not finite.
+    Raises UserError for a list of another length, for a number in it that is missing or not finite, and for text that
+    is no list.
     """
+    cells = as_lists(cells, place)
     check_length(cells, length, place)
     out = np.full((len(cells), length), np.nan, dtype=np.float32)
     first = 0
@@ -69,12 +121,6 @@ def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray
         out[first : first + len(chunk)][filled] = values
         first += len(chunk)
     return out
-
-
-def parts(reader: ColumnReader, name: str, size: int) -> Iterator[pa.ChunkedArray]:
-    """Yield the cells of a column, about `size` at a time."""
-    for part in reader.batches([name], size):
-        yield part.arrow(name)
 
 
 def _first_is_a_list(reader: FrameReader, name: str) -> bool:
