@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
-from skedastic.data.tables.values import TRUTH_VALUES, holds_numbers, texts_of
+from skedastic.data.tables.values import TRUTH_VALUES, holds_numbers, is_text, texts_of
 
 MISSING_NUMBER = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # words that stand for a missing number
 REAL = (float, np.floating, Decimal)
@@ -139,16 +139,17 @@ def parse_numbers(
                 rule = f"is not a number with a decimal {dress.decimal}, written as in training; write the column so"
             raise wrong_cell(column, row, place, rule)
         numbers, found = read.numbers[codes], read.dress
-    check_range(numbers, place)
+    check_range(numbers, column, place)
     return pd.Series(numbers), found
 
 
-def check_range(numbers: NDArray[np.float64], place: CellLocation) -> None:
-    """Raise UserError for the first of the numbers [n] that single precision can't hold; NaN passes."""
+def check_range(numbers: NDArray[np.float64], column: pd.Series, place: CellLocation) -> None:
+    """Raise UserError for the first of a column's numbers [n] that single precision can't hold; NaN passes."""
     if max(-np.fmin.reduce(numbers, initial=0.0), np.fmax.reduce(numbers, initial=0.0)) > LARGEST:
         row = int((np.abs(numbers) > LARGEST).argmax())
         rule = f"is not in ±{LARGEST:.2g}, the range of single precision; mend the cell, or empty it if it is unknown"
-        raise place.error(row, f"{numbers[row]:g} {rule}", float(numbers[row]))
+        cell = column.iloc[row] if is_text(column) else f"{numbers[row]:g}"
+        raise place.error(row, f"{cell} {rule}", float(numbers[row]))
 
 
 def _plain(words: pd.Series) -> NDArray[np.float64]:

@@ -187,7 +187,7 @@ def read_numbers(
         more = f", and {int(missing.sum()) - 1} more" if missing.sum() > 1 else ""
         rule = f"the {what} is missing{more}; fill the number in, or remove the row"
         raise place.error(int(missing.argmax()), rule)
-    check_range(numbers, place)
+    check_range(numbers, column, place)
     return torch.from_numpy(numbers.copy())
 
 
