@@ -40,7 +40,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
     from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
-    from skedastic.runs.sentences import unlearned
+    from skedastic.runs.sentences import judges, unlearned
 
     estimate, data = estimated
     wrong = wrong_labels(data)
@@ -59,8 +59,9 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         return
     _show_groups(estimate, data, truth, measured)
     if accuracy is not None:
-        console.say(_accuracy_of_issues(accuracy))
-    console.notes((*findings.notes, *(unlearned(findings.stats) if findings.learned else ())))
+        console.say(_accuracy_of_issues(accuracy, judges(measured=not estimate.is_estimated)))
+    warned = unlearned(findings.stats) if findings.learned and estimate.is_estimated else ()
+    console.notes((*findings.notes, *warned))
 
 
 def _measured(estimate: Estimate) -> list[float | None] | None:
@@ -89,7 +90,7 @@ def _show_groups(
         *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators disagree"] * bool(measured_noise),
         "τ",
-        title="estimated on held-out rows",
+        title="estimated on held-out rows" if estimate.is_estimated else "measured by the annotators",
     )
     for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
         table.add_row(
@@ -106,11 +107,11 @@ def _show_groups(
     rank_correlation(findings, measured_noise, "annotators' disagreement")
 
 
-def _accuracy_of_issues(figures: dict[str, Any]) -> str:
+def _accuracy_of_issues(figures: dict[str, Any], judges: str) -> str:
     """Return the agreement of the label issues with the labels that are known to be wrong."""
-    wrong = f"{figures['wrong']:,}"
+    wrong, issues = f"{figures['wrong']:,}", figures["issues"]
+    right = f", and {figures['precision']:.0%} of these are wrong: {figures['recall']:.0%} of all {wrong} that are"
     return (
-        f"Held-out predictions disagree with {figures['issues']:,} labels, and {figures['precision']:.0%} of these are "
-        f"wrong: {figures['recall']:.0%} of all {wrong} that are. "
+        f"{judges.capitalize()} disagree with {issues:,} labels{right if issues else ''}. "
         f"Of the {wrong} most suspect, {figures['first']:.0%} are."
     )

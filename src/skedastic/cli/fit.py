@@ -71,11 +71,14 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
+    from skedastic.runs.sentences import is_measured, judges
+
     console.notes(summary.notes)
     show_groups(summary)
     if summary.findings is not None and summary.findings.learned:
         count, noun = summary.issue_count, summary.target.noun
-        console.say(f"{count} {noun} to check, which held-out predictions disagree with: {folder / 'suspects.parquet'}")
+        who = judges(measured=is_measured(summary.config))
+        console.say(f"{count} {noun} to check, which {who} disagree with: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")
 
 

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from skedastic.runs.summary import RunSummary
 
 
+LEAST_GROUPS = 4  # of which a rank correlation is shown: of two it is ±1
+
+
 def show_groups(summary: RunSummary) -> None:
     """Print a row for each group, and the outcome."""
-    from skedastic.runs.sentences import fit_sentence, unlearned
+    from skedastic.runs.sentences import fit_sentence, is_measured, unlearned
 
     tested = summary.metrics.groups if summary.metrics else {}
     metric = summary.metric
@@ -48,7 +51,8 @@ def show_groups(summary: RunSummary) -> None:
     left_out(len(summary.groups))
     findings = summary.findings
     rank_correlation(findings, summary.true_noise)
-    console.notes(tuple(unlearned(findings.stats)) if findings and findings.learned else ())
+    is_told = findings is not None and findings.learned and not is_measured(summary.config)
+    console.notes(tuple(unlearned(findings.stats)) if findings and is_told else ())
     console.say(fit_sentence(summary))
 
 
@@ -62,7 +66,7 @@ def rank_correlation(findings: Findings | None, other: Sequence[float | None] | 
     """Print the rank correlation of the disagreement with another noise, over the groups where both are known."""
     shown = [findings.disagreement(g) for g in range(len(findings.names))] if findings and other else []
     known = [(s.mean, t) for s, t in zip(shown, other or (), strict=False) if s is not None and t is not None]
-    if len({t for _, t in known}) < 2:
+    if len(known) < LEAST_GROUPS or len({t for _, t in known}) < 2:
         return
     from scipy.stats import spearmanr
 

@@ -28,6 +28,7 @@ from skedastic.methods.erm import ERM
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
+from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.settings.config import Estimation
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -72,8 +73,12 @@ class Estimate:
     def label_issues(self) -> pd.DataFrame:
         """The training examples, the most suspect label first (see `skedastic.noise.label_issues`).
 
-        Those whose label can't be judged are left out: all of them where nothing was learned.
+        Those whose label can't be judged are left out: all of them where nothing was learned. Where annotators
+        measure the noise, their votes alone tell (see `skedastic.noise.label_issues_votes`).
         """
+        d = self.dataset
+        if not self.is_estimated and d.soft is not None:
+            return find_vote_issues(d.soft, d.y, d.index, d.classes)
         held_out = self.held_out.clone()
         held_out[~self.judged] = torch.nan
         return label_issues(self.dataset, held_out, self.findings.stats)
@@ -82,7 +87,12 @@ class Estimate:
     def measured(self) -> GroupStats | None:
         """The noise by the annotators, beside the estimate; None where there are none, or the estimate is theirs."""
         d = self.dataset
-        return None if d.disagreement is None or (self.fold < 0).all() else measured_stats(d, d.disagreement)
+        return None if d.disagreement is None or not self.is_estimated else measured_stats(d, d.disagreement)
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether any model was held out from some examples, and not annotators alone tell."""
+        return bool((self.fold >= 0).any())
 
 
 def estimate_groups(
@@ -158,9 +168,9 @@ def estimate_groups(
 
 
 def _measured(dataset: Dataset) -> Estimate:
-    """Return the noise by the annotators; their votes stand for held-out predictions, ratings for none."""
+    """Return the noise by the annotators; nothing is held out."""
     assert dataset.disagreement is not None, "the pipeline refuses it where there are no annotators"
-    held_out = dataset.target.no_predictions(len(dataset)) if dataset.soft is None else dataset.soft.clone()
+    held_out = dataset.target.no_predictions(len(dataset))
     stats = measured_stats(dataset, dataset.disagreement)
     nothing, everything = torch.full((len(dataset),), -1), torch.ones(len(dataset), dtype=torch.bool)
     return Estimate(dataset, stats, held_out, nothing, 0.0, Findings.without_predictions(stats), everything)

@@ -132,6 +132,7 @@ def _shown(data: Data, issues: pd.DataFrame) -> list[LabelIssue]:
     if data.truth is not None:
         clean = list(data.train.target.names(data.truth.of(torch.tensor(rows["index"].to_numpy()))))
     shown = []
+    described = data.source.describe(rows["index"].tolist())
     for i, row in enumerate(rows.to_dict("records")):
         image = data.source.image(row["index"])
         shown.append(
@@ -142,7 +143,7 @@ def _shown(data: Data, issues: pd.DataFrame) -> list[LabelIssue]:
                 score=float(row["score"]),
                 truth=None if clean is None else _written(clean[i]),
                 image=None if image is None else _data_uri(image),
-                row={} if image is not None else data.source.describe(row["index"]),
+                row={} if image is not None else described[i],
             )
         )
     return shown

@@ -16,8 +16,8 @@ class GroupRow:
     name: str
     train: int  # examples
     test: int
-    noise: Interval | None  # disagreement of held-out predictions: a rate, or a deviation
-    true_noise: float | None  # the share of wrong labels, or a deviation, known only in simulations
+    noise: Interval | None  # disagreement of held-out predictions, or of annotators: a rate, or a deviation
+    true_noise: float | None  # the share of wrong labels, or a deviation, where a truth is known
     strength: float | None  # λτ_g; the largest of all groups is `--strength`
     score: Mapping[str, Interval]  # accuracy or error by method, on the test set; absent where the group is
     focus: bool
@@ -55,8 +55,8 @@ class LabelIssue:
     index: int
     given: str
     suggested: str
-    score: float  # label quality, or chance of so large a residual, in [0, 1]; low is suspect
-    truth: str | None  # known only in simulations
+    score: float  # the chance that the label is right, or of so large a residual, in [0, 1]; low is suspect
+    truth: str | None  # where it is known
     image: str | None  # "data:image/png;base64,…", or jpeg
     row: Mapping[str, str]  # a few columns of the table, where there is no image
 
@@ -78,3 +78,4 @@ class Report:
     notes: Sequence[str]
     environment: Mapping[str, str]
     metric: Metric = ACCURACY
+    measured: bool = False  # annotators measure the noise, and no model estimates it

@@ -18,7 +18,14 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.report.words import strength as in_digits
 from skedastic.runs.comparison_summary import ComparisonSummary
-from skedastic.runs.sentences import comparison_notes, comparison_sentence, fit_sentence, group_notes, metric_notes
+from skedastic.runs.sentences import (
+    comparison_notes,
+    comparison_sentence,
+    fit_sentence,
+    group_notes,
+    is_measured,
+    metric_notes,
+)
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
@@ -56,6 +63,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
                 seconds=summary.seconds,
             )
         ]
+    measured = is_measured(summary.config)
     rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
@@ -68,9 +76,10 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         history={name: _curves([summary.history])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
-        notes=[*summary.notes, *group_notes(groups, summary.findings), *metric_notes(summary)],
+        notes=[*summary.notes, *group_notes(groups, summary.findings, measured=measured), *metric_notes(summary)],
         environment=summary.environment,
         metric=metric,
+        measured=measured,
     )
 
 
@@ -132,10 +141,11 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
             *config.notes,
             *comparison.notes,
             *comparison_notes(comparison),
-            *group_notes(groups, found[0] if found else None),
+            *group_notes(groups, found[0] if found else None, measured=is_measured(config)),
         ],
         environment=table["environment"],
         metric=metric,
+        measured=is_measured(config),
     )
 
 

@@ -15,10 +15,26 @@ from skedastic.noise.wrong_labels import MEANING, WIDEST
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
+from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
 
 LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 FEW_NAMES = 3  # that a headline names
+MEASURED = {
+    "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
+    "many labels are wrong is not estimated.",
+    "variance": "The deviation is that of the annotators' mean rating, by their disagreement. No model was held out.",
+}
+
+
+def judges(*, measured: bool) -> str:
+    """Return who disagrees with labels: held-out predictions, or annotators where these measure the noise."""
+    return "most annotators" if measured else "held-out predictions"
+
+
+def is_measured(config: Config) -> bool:
+    """Tell whether annotators measure the noise, and no model estimates it."""
+    return config.estimate.kind == "annotators"
 
 
 def fit_sentence(summary: RunSummary) -> str:
@@ -64,7 +80,7 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
     if not summary.metric.percent:
         value = summary.metric.text(summary.metric.of_noise(shown.mean))
         return f"held-out predictions are farthest from the targets of {name}, by a deviation of {value}{beside}"
-    if summary.config.estimate.kind == "annotators":
+    if is_measured(summary.config):
         return f"annotators disagree most with the labels of {name}, with {shown.mean:.0%} of their votes{beside}"
     wrong, reason = findings.wrong[g], findings.wrong_withheld[g]
     known = (
@@ -133,7 +149,7 @@ def _error_sentence(comparison: ComparisonSummary, part: str, where: str) -> str
     return f"{words}{_details(comparison, difference, own, metric.text(other))}. Lower is better."
 
 
-def group_notes(groups: Sequence[GroupRow], findings: Findings | None) -> list[str]:
+def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measured: bool) -> list[str]:
     """Return notes on the groups of which little is known, and on the meaning of the disagreement."""
     notes = []
     absent = [g.name for g in groups if g.test == 0]
@@ -141,8 +157,10 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None) -> list[s
         notes.append(f"Not in the test set, so without a figure: {_some(absent)}.")
     if findings is not None and findings.learned:
         if findings.few:
-            few = _some(findings.few)
-            notes.append(f"Fewer than {LEAST_ROWS} held-out examples counted, so no headline: {few}.")
+            few, counted = _some(findings.few), "examples" if measured else "held-out examples"
+            notes.append(f"Fewer than {LEAST_ROWS} {counted} counted, so no headline: {few}.")
+        if measured:
+            return [*notes, MEASURED[findings.stats.measure]]
         notes += unlearned(findings.stats)
         notes.append(
             "The deviation is that of held-out targets from their predictions: it counts the model's own error too. "

@@ -82,7 +82,7 @@ def test_images_in_every_layout() -> None:
     np.testing.assert_array_equal(from_arrays(last.transpose(0, 3, 1, 2), Y).features, source.features)
     np.testing.assert_array_equal(from_arrays(last.astype(np.int64), Y).features, source.features)
     np.testing.assert_array_equal(np.asarray(source.image(3)), last[3])
-    assert source.describe(3) == {}
+    assert source.describe([3]) == [{}]
     assert from_arrays(rng.random((12, 5, 4)) < 0.5, Y).features.unique().tolist() == [0, 255]
     assert from_arrays(rng.random((12, 7, 5, 4)), Y).image(0) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from skedastic.data.targets.target import Target
 from skedastic.errors import UserError
 
 MOST_SHOWN = 6  # columns in the description of a row
+LONGEST_NUMBER, EXACT_DIGITS = 12, 1e5  # characters of a number in text; numbers of more digits are shown whole
 LONGEST_CELL = 300  # letters of a text in it
 
 
@@ -246,18 +248,22 @@ class Source:
         """
         return None if self.truth is None else Truth(clean=self.truth[rows], index=rows.clone())
 
-    def describe(self, index: int) -> dict[str, str]:
-        """Return a few cells of a row of a table, as text for a reader; nothing for images.
+    def describe(self, rows: Sequence[int]) -> list[dict[str, str]]:
+        """Return a few cells of each of some rows [m] of a table, as text for a reader; nothing for images.
 
         Parameters
         ----------
-        index : int
-            The row.
+        rows : sequence of int
+            The rows.
         """
+        described: list[dict[str, str]] = [{} for _ in rows]
         if not isinstance(self.features, Columns):
-            return {}
-        shown = [name for name, kind in self.features.kinds.items() if kind != "vector"][:MOST_SHOWN]
-        return {name: _shown(self.features[name].iloc[index]) for name in shown}
+            return described
+        for name in [name for name, kind in self.features.kinds.items() if kind != "vector"][:MOST_SHOWN]:
+            parsed, written = (column.take(rows) for column in (self.features[name], self.features.table.read(name)))
+            for row, value, cell in zip(described, parsed, written, strict=True):
+                row[name] = _shown_number(value, cell) if isinstance(value, float) else _shown(value)
+        return described
 
     def image(self, index: int) -> Image | None:
         """Return the image of a row; None for tables, and for images that are neither grey nor colour.
@@ -302,9 +308,19 @@ def check_like(source: Source, training: Schema) -> None:
         raise UserError(rule, setting=source.name, value=list(here.images), given=source.name)
 
 
+def _shown_number(value: float, cell: object) -> str:
+    """Return a number as it is written, but for digits after the point that nobody reads."""
+    if np.isnan(value):
+        return "missing"
+    is_whole = value == np.round(value)
+    if isinstance(cell, str) and (is_whole or len(cell.strip()) <= LONGEST_NUMBER):
+        return cell.strip()
+    if is_whole:
+        return str(int(cell)) if isinstance(cell, (int, np.integer)) else f"{value:.0f}"
+    return f"{value:.6g}" if abs(value) < EXACT_DIGITS else f"{value:.15g}"
+
+
 def _shown(cell: object) -> str:
-    if isinstance(cell, float):
-        return "missing" if np.isnan(cell) else f"{cell:.6g}"
     if isinstance(cell, pd.Timestamp) or cell is pd.NaT:
         return "missing" if cell is pd.NaT else str(cell)
     text = str(cell)

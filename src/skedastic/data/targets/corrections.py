@@ -30,6 +30,7 @@ ROW = ("row", "index")
 LABEL = ("corrected", "label")
 SPREADSHEETS = (".csv", ".tsv")  # whose cells are guarded against being taken for formulas
 GIVEN = "given"
+MOST_OTHERS = 0.1  # of the rows, that may have another label in the source than the file says
 REMOVE = "remove"  # instead of a label: the row is no example of any
 
 
@@ -69,7 +70,7 @@ def with_corrections(source: Source, file: str) -> Source:
     note = (
         f"{file}: {changed:,} label{'s' * (changed != 1)} corrected, {lost:,} row{'s' * (lost != 1)} removed, {lines}"
     )
-    notes = (*source.notes, note, *_other_rows(table, source, file, filled, at))
+    notes = (*source.notes, note, *_other_rows(table, source, file, filled, at, y))
     annotations = None if source.annotations is None else source.annotations.corrected(corrected, y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
     return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=notes)
@@ -81,12 +82,24 @@ def _as_written(cells: pd.Series, file: str) -> pd.Series:
     return cells.map(unguarded, na_action="ignore") if guarded else cells
 
 
-def _other_rows(table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor) -> tuple[str, ...]:
-    """Return a note where the file says that rows were given other labels than the source has."""
+def _other_rows(
+    table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor, y: Tensor
+) -> tuple[str, ...]:
+    """Return a note where the file says that rows were given other labels than the source has.
+
+    Raises UserError where these are many, and the source does not hold the corrected labels y [n] already.
+    """
     if GIVEN not in table.names or not source.classes:
         return ()
     given = to_ids(as_names(_as_written(table.read(GIVEN), file))[filled], source.classes)
-    other = int((given != source.y[at]).sum())
+    differs = given != source.y[at]
+    other = int(differs.sum())
+    if other > MOST_OTHERS * len(filled) and not torch.equal(y[at], source.y[at]):
+        rule = (
+            f"{other:,} of the {len(filled):,} rows have other labels in the source, so these are hardly its rows; "
+            f"name the source that the file was made of, or take the column {GIVEN!r} away to correct them all the same"
+        )
+        raise UserError(rule, setting="labels", value=file, given=file)
     note = f"{file}: {other:,} of the {len(filled):,} rows have other labels in the source; are they its rows?"
     return (note,) if other else ()
 
@@ -136,8 +149,10 @@ def _rows(cells: pd.Series, place: CellLocation, filled: NDArray[np.int64], n: i
         row = int(filled[int(wrong.argmax())])
         cell = str(cells.iloc[row])
         raise place.error(row, f"{quoted(cell)} is no row of the source, which has rows 0 to {n - 1}", cell)
-    _, first, count = np.unique(rows, return_index=True, return_counts=True)
-    if (count > 1).any():
-        row = int(filled[first[int((count > 1).argmax())]])
-        raise place.error(row, f"row {numbers[row]:g} is corrected twice; correct each once", int(numbers[row]))
+    again = pd.Series(rows).duplicated().to_numpy()
+    if again.any():
+        row = int(filled[int(again.argmax())])
+        first = int(filled[int((rows == numbers[row]).argmax())])
+        rule = f"row {numbers[row]:.0f} is corrected twice, first in {place.at(first)}; correct each once"
+        raise place.error(row, rule, int(numbers[row]))
     return torch.from_numpy(rows.astype(np.int64))
