@@ -1,4 +1,7 @@
-"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length, read as float32."""
+"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length.
+
+They are read as float32 where that holds every number of their type, else as float64, as columns of numbers are.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.tables.location import CellLocation
+from skedastic.data.tables.numbers import LARGEST
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 
 LISTS = (list, tuple, np.ndarray)
+SMALL = ("float16", "float32", "int8", "int16", "uint8", "uint16")  # types whose numbers float32 holds
+Values = NDArray[np.float32] | NDArray[np.float64]
 
 
 def holds_vectors(reader: ColumnReader, name: str) -> bool:
@@ -49,18 +55,19 @@ def check_length(cells: pa.ChunkedArray, length: int, place: CellLocation) -> No
         raise place.error(row, rule, here)
 
 
-def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray[np.float32]:
-    """Return lists [n] as numbers [n, length]; NaN where a list is missing.
+def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> Values:
+    """Return lists [n] as numbers [n, length], float32 or float64 as their type needs; NaN where a list is missing.
 
     Raises UserError for a list of another length, and for a number in it that is missing or not finite.
     """
     check_length(cells, length, place)
-    out = np.full((len(cells), length), np.nan, dtype=np.float32)
+    kind = np.float32 if cells.type.value_type.to_pandas_dtype().__name__ in SMALL else np.float64
+    out = np.full((len(cells), length), np.nan, dtype=kind)
     first = 0
     for chunk in cells.chunks:
         filled = np.asarray(chunk.is_valid())
-        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, length)
-        wrong = ~np.isfinite(values).all(axis=1)
+        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(kind, copy=False).reshape(-1, length)
+        wrong = ~(np.abs(values) <= LARGEST).all(axis=1)
         if wrong.any():
             row = first + int(np.flatnonzero(filled)[wrong.argmax()])
             raise place.error(
