@@ -156,9 +156,7 @@ def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
         raise UserError(f"name one file of arrays, not {len(paths)}", setting=f"{paths[0]}, …")
     for setting in ("split", "group_by", "annotators") if schema is None else ():
         if getattr(roles, setting):
-            rule = (
-                "it names columns of a table, and an array has none; leave it out, or save a table with these columns"
-            )
+            rule = f"leave --{setting.replace('_', '-')} out, or save a table with that column"
             raise UserError(rule, setting=setting, given=f"{paths[0]} holds arrays")
     if roles.ignore or roles.given or roles.image:
         rule = "--ignore, --numeric and the like are for tables; the columns of an array have no names"
