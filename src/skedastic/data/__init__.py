@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from skedastic.data.sources.from_python import from_arrays as from_arrays
     from skedastic.data.sources.from_python import from_torch as from_torch
     from skedastic.data.sources.from_python import is_torch as is_torch
+    from skedastic.data.sources.opening import open_later as open_later
     from skedastic.data.sources.opening import open_source as open_source
     from skedastic.data.sources.opening import open_table as open_table
     from skedastic.data.sources.source import Source as Source

@@ -32,7 +32,7 @@ def find_vote_issues(shares: ArrayLike, labels: ArrayLike, index: ArrayLike, cla
     classes : sequence of str
         The names of the C classes.
     """
-    p, y, number = np.array(shares, dtype=np.float64), np.asarray(labels), np.asarray(index)
+    p, y, number = np.asarray(shares).astype(np.float64), np.asarray(labels), np.asarray(index)
     rows = np.arange(len(y))
     given = p[rows, y]
     p[rows, y] = -1  # below every share

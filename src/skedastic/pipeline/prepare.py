@@ -17,6 +17,7 @@ from skedastic.data import (
     corrupt,
     from_arrays,
     limit,
+    open_later,
     open_source,
     reference_rows,
     split_rows,
@@ -211,7 +212,8 @@ def open_named(config: Config, source: str | None = None, schema: Schema | None 
     named = source or config.source
     if named is None:
         raise UserError("name a file, a folder or a built-in set to learn from", setting="source")
-    return open_source(named, schema=schema, **config.column_roles)
+    roles = config.column_roles
+    return open_source(named, **roles) if schema is None else open_later(named, schema, roles)
 
 
 def _check_classes(config: Config, source: Source) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from skedastic.data import open_source
+from skedastic.data import open_later
 from skedastic.data.dataset import with_clean_labels
 from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.errors import UserError
@@ -38,7 +38,7 @@ def evaluate_source(
         The source can't be read, or has other columns, labels or groups than training.
     """
     calibrate = calibration(result, calibrated)
-    opened = open_source(source, schema=result.schema, **result.config.column_roles)
+    opened = open_later(source, result.schema, result.config.column_roles)
     if opened.groups != result.schema.grouping.names:
         rule = "it has no groups, and the training data has groups of its own; name them in the source"
         raise UserError(rule, setting=source)

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from skedastic.data import Classes, Source, from_arrays, open_source
+from skedastic.data import Classes, RowEncoder, Source, from_arrays, open_later, open_source
 from skedastic.data.sources.opening import open_table
+from skedastic.data.tables.table import Columns
 from skedastic.errors import UserError
 from tests.support.refusals import check_refusal, refused
 
@@ -210,19 +211,19 @@ def test_arrays_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monkey
     np.save("x.npy", x)
     np.save("y.npy", y)
     source = open_source("x.npy", target="y.npy")
-    np.testing.assert_array_equal(source.features.vectors("X"), x)
+    np.testing.assert_array_equal(np.concatenate([*source.features.vector_parts("X")]), x)
     assert source.schema.kinds == {"X": "vector"}
     assert source.notes == ("X: 4 numbers",)
     assert source.classes == ("a", "b")
     assert open_source("x.npy", target="y.npy", groups="y.npy").groups == ("a", "b")
     np.savez("both.npz", X=x, y=y)
     later = open_source("both.npz", schema=source.schema)
-    np.testing.assert_array_equal(later.features.vectors("X"), x)
+    np.testing.assert_array_equal(np.concatenate([*later.features.vector_parts("X")]), x)
     before = open_source("both.npz")
     assert list(before.schema.kinds) == ["x0", "x1", "x2", "x3"]
     np.testing.assert_array_equal(open_source("x.npy", target="y.npy", schema=before.schema).features.frame(), x)
     np.save("narrow.npy", x[:, :3])
-    with refused("narrow.npy, row 0, column 'X'", 3, rule="others have 4"):
+    with refused("narrow.npy: X", [30, 3], rule="trained on [n, 4]"):
         open_source("narrow.npy", target="y.npy", schema=source.schema)
     with refused("narrow.npy: X", [30, 3], rule="trained on [n, 4]"):
         open_source("narrow.npy", target="y.npy", schema=before.schema)
@@ -252,9 +253,44 @@ def test_an_array_in_a_file_is_read_some_rows_at_a_time(
     assert [len(part) for part in table.batches(["X"], 100)] == [7, 7, 7, 7, 2]
     assert [len(part) for part in table.batches(["X"], 4)] == [4] * 7 + [2]
     source = open_source(tmp_path / "x.npy", target=str(saved_labels(tmp_path)))
-    np.testing.assert_array_equal(source.features.vectors("X"), x.astype(np.float32))
+    np.testing.assert_array_equal(np.concatenate([*source.features.vector_parts("X")]), x)
+
+
+@pytest.mark.parametrize("kind", ["f8", "i4", "i8", "u8"])
+def test_numbers_that_single_precision_blurs_stay_apart(tmp_path: Path, kind: str) -> None:
+    x = np.stack([1_700_000_000 + np.arange(30), np.arange(30)], axis=1).astype(kind)  # seconds since 1970
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "a.npz", X=x, y=np.arange(30) % 3)
+    streamed = open_source(tmp_path / "x.npy", target=str(saved_labels(tmp_path))).features
+    frame = open_source(pd.DataFrame({"X": x.tolist(), "y": np.arange(30) % 3}), target="y").features
+    whole = open_source(tmp_path / "a.npz").features
+    for columns in (streamed, frame):
+        assert isinstance(columns, Columns)
+        torch.testing.assert_close(RowEncoder.fit(columns).transform(columns), RowEncoder.fit(whole).transform(whole))
 
 
 def saved_labels(folder: Path) -> Path:
     np.save(folder / "y.npy", np.arange(30) % 3)
     return folder / "y.npy"
+
+
+def test_the_labels_of_training_are_not_those_of_later_rows(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 3
+    np.save(tmp_path / "x.npy", x)
+    roles = {"target": str(saved_labels(tmp_path)), "groups": None, "truth": None}
+    schema = open_source(tmp_path / "x.npy", target=roles["target"]).schema
+    np.save(tmp_path / "later.npy", x[::-1])
+    with refused(str(tmp_path / "later.npy"), rule="its labels are needed too"):
+        open_later(str(tmp_path / "later.npy"), schema, roles)
+    np.savez(tmp_path / "later.npz", X=x[::-1], y=y[::-1])
+    table = pd.DataFrame({"X": x[::-1].tolist(), "y": y[::-1]})
+    for source in (str(tmp_path / "later.npz"), table):
+        later = open_later(source, schema, roles)
+        assert later.y.tolist() == y[::-1].tolist()
+
+
+@pytest.mark.parametrize("setting", ["split", "group_by", "annotators"])
+def test_columns_are_not_named_of_arrays(setting: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.ones((4, 1)), y=[0, 1, 0, 1], part=[0, 1, 0, 1])
+    with refused(setting, rule="save a table with that column"):
+        open_source(tmp_path / "a.npz", **{setting: ["part"] if setting == "annotators" else "part"})

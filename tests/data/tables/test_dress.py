@@ -31,6 +31,7 @@ COMMA, SEMICOLON = Hint("comma"), Hint(comma_likely=True)
         (["\u22125,5", "5,5"], [-5.5, 5.5]),
         (["EUR 5,10", "EUR 6,20"], [5.1, 6.2]),
         (["21.5 °C", "-3.0 °C"], [21.5, -3]),
+        (["1,5E+03", "-2,25e-1", "7"], [1500, -0.225, 7]),  # as spreadsheets write them
     ],
 )
 def test_dressed_numbers_are_read(texts: list[str], numbers: list[float]) -> None:

@@ -156,13 +156,20 @@ def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
     for text, place, value, rule in (
         ("row,corrected\n60,a\n", "c.csv, line 2, column 'row'", "60", "rows 0 to 59"),
         ("row,corrected\n1.5,a\n", "c.csv, line 2, column 'row'", "1.5", "no row"),
-        ("row,corrected\n1,a\n1,b\n", "c.csv, line 2, column 'row'", 1, "corrected twice"),
+        ("row,corrected\n1,a\n\n1,b\n", "c.csv, line 4, column 'row'", 1, "corrected twice, first in c.csv, line 2"),
         ("row,corrected\n1,z\n", "c.csv, line 2, column 'corrected'", "z", "does not occur"),
         ("row,right\n1,a\n", "c.csv", "corrected", "no column 'corrected' (nor 'label')"),
         ("corrected\na\n", "c.csv", "row", "no column 'row' (nor 'index')"),
     ):
         with refused(place, value, rule=rule):
             with_corrections(source, corrected(tmp_path, text))
+    of_others = corrected(tmp_path, "row,given,corrected\n" + "".join(f"{i},a,b\n" for i in range(9)))
+    with refused(
+        "labels", of_others, rule="6 of the 9 rows have other labels in the source, so"
+    ):
+        with_corrections(source, of_others)
+    again = with_corrections(new, corrected(tmp_path, "row,given,corrected\n0,a,b\n"))
+    assert "1 of the 1 rows have other labels" in again.notes[-1], "the source holds the corrections already"
     for name, rule in (("absent.csv", "no such file"), ("notes.md", "must end in .csv")):
         with refused(str(tmp_path / name), None, rule=rule):
             with_corrections(source, str(tmp_path / name))
@@ -312,6 +319,7 @@ def test_corrected_rows_have_one_vote(tmp_path: Path) -> None:
 
 def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = voted().sample(300, replace=True, random_state=0, ignore_index=True)
+    frame["quarter"] = np.random.default_rng(0).choice(["q1", "q2", "q3", "q4"], 300, p=[0.4, 0.3, 0.2, 0.1])
     frame.to_csv(tmp_path / "voted.csv", index=False)
     line = ["estimate", str(tmp_path / "voted.csv"), "--target", "label", "--epochs", "2"]
     people = [word for name in ("anna", "ben", "carl") for word in ("--annotators", name)]
@@ -322,7 +330,9 @@ def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.
     main([*line, *people])
     out = capsys.readouterr().out
     assert "annotators disagree" in out
-    assert "Spearman correlation of disagreement and annotators' disagreement over 3 groups" in out
+    assert "Spearman" not in out, "three groups have four ranks at most"
+    main([*line, *people, "--groups", "quarter"])
+    assert "Spearman correlation of disagreement and annotators' disagreement over 4 groups" in capsys.readouterr().out
     main([*line, *people, "--set", "estimate.kind=annotators"])
     assert "Spearman" not in capsys.readouterr().out, "the estimate is theirs"
 

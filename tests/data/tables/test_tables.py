@@ -63,7 +63,7 @@ def test_a_csv_is_parsed_column_by_column(tmp_path: Path) -> None:
         "columns with missing cells, filled with the median of the training rows and marked, or kept as a category: "
         "age (1 of 5), city (1 of 5)",
     )
-    assert source.describe([2])[0] == {"age": "missing", "city": "Rome", "member": "1"}
+    assert source.describe([2])[0] == {"age": "missing", "city": "Rome", "member": "true"}
     assert source.describe([3])[0]["city"] == "missing"
     assert source.image(0) is None
     assert source.truth_of(torch.arange(5)) is None

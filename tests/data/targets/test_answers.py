@@ -24,7 +24,8 @@ SOFT = [[2 / 3, 1 / 3], [0, 1], [1 / 3, 2 / 3], [0, 1], [1, 0], [1, 0]]
 def opened(folder: Path, answers: pd.DataFrame, items: pd.DataFrame = ITEMS) -> Any:
     items.to_csv(folder / "items.csv", index=False)
     answers.to_csv(folder / "answers.csv", index=False)
-    return open_source(folder / "items.csv", annotators=[f"answers:{folder / 'answers.csv'}"], categorical=["item"])
+    categorical = [name for name in items if name == "item"]
+    return open_source(folder / "items.csv", annotators=[f"answers:{folder / 'answers.csv'}"], categorical=categorical)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,34 @@ def test_an_item_may_be_a_row(tmp_path: Path) -> None:
     assert source.y.tolist() == [0, 1, 1, 1, 0, 0]
     three = numbered.set_axis(["wer", "was", "wie"], axis=1)
     assert opened(tmp_path, three).y.tolist() == [0, 1, 1, 1, 0, 0], "three columns are these, in this order"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"worker": "annotator", "item": "task_id"},
+        {"worker": "worker_id", "item": "Example ID"},
+        {"worker": "who", "item": "row", "label": "label"},
+        {"worker": "workerId", "item": "item", "label": "said"},
+    ],
+)
+def test_columns_are_found_by_name_in_any_order(names: dict[str, str], tmp_path: Path) -> None:
+    numbered = ANSWERS.assign(item=ANSWERS["item"].str[1:].astype(int) - 1, worker=ANSWERS["worker"].str[1:])
+    answers = numbered[["item", "label", "worker"]].rename(columns=names)
+    assert opened(tmp_path, answers, ITEMS[["x"]]).y.tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_three_columns_of_which_two_are_not_known_are_refused(tmp_path: Path) -> None:
+    with refused("answers.csv", rule="answers need three columns"):
+        opened(tmp_path, ANSWERS.rename(columns={"worker": "wer", "item": "was"}))
+
+
+def test_lists_that_a_program_wrote_as_text_are_refused(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": [1.0, 2, 3, 4], "said": [["a", "b"], ["b"], ["a"], ["b"]], "votes": [[1, 2]] * 4})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    for spec, name in (("said", "said"), ("counts:votes", "votes")):
+        with refused(f"t.csv, column '{name}'", rule="lists that are written as text"):
+            open_source(tmp_path / "t.csv", annotators=[spec])
 
 
 def test_ratings_are_answers_too(tmp_path: Path) -> None:

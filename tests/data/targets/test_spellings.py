@@ -41,9 +41,7 @@ def test_labels_that_differ_in_case_only_are_told() -> None:
     )
     assert spelling_notes(pd.Series(["a", "b", "1", "2"]), "answer") == ()
     (bits,) = spelling_notes(pd.Series([True, True, 1, 0, "x"], dtype=object), "answer")
-    assert bits == (
-        "answer: labels that are truth values beside 1 and 0: True (2), 1 (1); if they are one, write them alike"
-    )
+    assert bits == ("answer: values that may be one, but are read as several: True (2), 1 (1); if so, write them alike")
     (composed,) = spelling_notes(pd.Series(["caf\u00e9", "cafe\u0301"]), "place")
     assert composed.startswith("place: labels that differ")
 
@@ -91,3 +89,23 @@ def test_dates_of_text_are_no_labels_either(tmp_path: Path) -> None:
 def test_labels_in_bytes_are_decoded() -> None:
     frame = pd.DataFrame({"x": X, "label": [b"cat", "Z\u00fcrich".encode()] * 20})
     assert open_source(frame, target="label").classes == ("Z\u00fcrich", "cat")
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "True"), ("1", "01"), ("100000", "1e5")])
+def test_values_that_are_one_number_in_several_classes_are_told(tmp_path: Path, one: str, other: str) -> None:
+    source = open_source(written(tmp_path, ["a", one, other, "b"] * 10), target="label")
+    assert len(source.classes) == 4
+    assert f"values that may be one, but are read as several: {one} (10), {other} (10)" in " ".join(source.notes)
+
+
+def test_long_names_of_digits_that_differ_are_not_told(tmp_path: Path) -> None:
+    labels = ["12345678901234567890123", "12345678901234567890124", "1", "2"] * 10
+    assert open_source(written(tmp_path, labels), target="label").notes == ()
+
+
+@pytest.mark.parametrize("word", ["NA", "NULL", "None", "#N/A", "<NA>", r"\N"])
+def test_words_for_no_value_are_told_where_they_are_a_class(tmp_path: Path, word: str) -> None:
+    source = open_source(written(tmp_path, ["a", word, "b", "b"] * 10), target="label")
+    assert word in source.classes
+    assert f"label: {word} (10) is a class as any other; if it stands for no value, empty these cells" in source.notes
+    assert open_source(written(tmp_path, ["a", "b"] * 10), target="label").notes == ()

@@ -194,7 +194,8 @@ class RowEncoder(Encoder):
         for number in self.numbers:
             yield from number.encoded(number.cells(columns, rows))
         for vector in self.vectors:
-            yield from vector.encoded(columns.vectors(vector.name, None if rows is None else rows.numpy()))
+            wanted = None if rows is None else rows.numpy()
+            yield from vector.encoded(columns.vectors(vector.name, wanted, vector.scaled))
         for few in (True, False):
             for name, known in self.categories.items():
                 if (len(known) <= FEW_CATEGORIES) is few:

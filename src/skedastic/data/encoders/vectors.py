@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.tables.table import Columns
+from skedastic.data.tables.vectors import Values
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,14 @@ class VectorColumn:
         """Return how many columns stand for a list."""
         return len(self.mean) + self.marked
 
-    def encoded(self, values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Yield the columns that stand for lists [n, d], NaN where missing."""
-        missing = np.isnan(values[:, :1])
-        mean, scale = (np.array(a, dtype=np.float32) for a in (self.mean, self.scale))
-        yield np.where(missing, np.float32(0), (values - mean) / scale)
+    def scaled(self, values: Values) -> NDArray[np.float32]:
+        """Return lists [n, d] standardized in double precision, as columns of numbers are, NaN where missing."""
+        scaled = np.subtract(values, self.mean, dtype=np.float64)
+        return np.divide(scaled, self.scale, out=scaled).astype(np.float32)
+
+    def encoded(self, scaled: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yield the columns that stand for lists [n, d], which `scaled` gave."""
+        missing = np.isnan(scaled[:, :1])
+        yield np.where(missing, np.float32(0), scaled)
         if self.marked:
             yield missing.astype(np.float32)

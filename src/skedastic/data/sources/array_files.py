@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
-from skedastic.data.sources.arrays import as_tensor
+from skedastic.data.sources.arrays import as_tensor, wrong_shape
 from skedastic.data.sources.from_python import of_columns
 from skedastic.data.sources.names import check_file, readable
 from skedastic.data.sources.source import Source
@@ -109,6 +109,9 @@ def _streamed(path: Path, schema: Schema | None) -> Table | None:
     if schema is not None and not are_lists_alone(schema.kinds):
         return None
     name = "X" if schema is None else next(iter(schema.kinds))
+    if schema is not None and mapped.shape[1] != schema.reading.lengths[name]:
+        rule = f"the model was trained on [n, {schema.reading.lengths[name]}]; give as many columns"
+        raise wrong_shape(f"{path.name}: X", mapped.shape, rule)
     return Table(path.name, ArrayFileReader(path, name, range(len(mapped))))
 
 

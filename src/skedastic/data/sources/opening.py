@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
+
+NPY = ".npy"
 
 
 def open_source(source: str | Path | Any, *, schema: Schema | None = None, **roles: Any) -> Source:
@@ -65,6 +68,34 @@ def open_source(source: str | Path | Any, *, schema: Schema | None = None, **rol
     if schema is not None:
         check_like(opened, schema)
     return opened
+
+
+def open_later(source: str | Path | Any, schema: Schema, roles: Mapping[str, Any]) -> Source:
+    """Open a source of labelled rows that are not those of training, such as test rows, by the roles of training.
+
+    Where training read its labels from .npy files, these hold the training rows' alone. Here the labels are the column
+    of the same name, or the array `y`; groups and clean labels are `groups` and `truth`.
+
+    Parameters
+    ----------
+    source : str, Path or Any
+        As in `open_source`.
+    schema : Schema
+        Of the training source.
+    roles : mapping
+        The roles of its columns.
+
+    Raises
+    ------
+    UserError
+        Something can't be used, or the source is a .npy file, beside which no labels can be named.
+    """
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == NPY:
+        rule = "it holds X alone, and its labels are needed too; save both: numpy.savez('test.npz', X=X, y=y)"
+        raise UserError(rule, setting=str(source))
+    usual = {"target": None, "groups": "groups", "truth": "truth"}
+    in_files = {role for role in usual if str(roles[role] or "").strip().lower().endswith(NPY)}
+    return open_source(source, schema=schema, **{**roles, **{role: usual[role] for role in in_files}})
 
 
 def open_table(source: str | Path, use: folders.Use = "train") -> Table:
@@ -123,6 +154,10 @@ def _digits(roles: Roles) -> Source:
 def _npz(paths: list[Path], roles: Roles, schema: Schema | None) -> Source:
     if len(paths) > 1:
         raise UserError(f"name one file of arrays, not {len(paths)}", setting=f"{paths[0]}, …")
+    for setting in ("split", "group_by", "annotators") if schema is None else ():
+        if getattr(roles, setting):
+            rule = f"leave --{setting.replace('_', '-')} out, or save a table with that column"
+            raise UserError(rule, setting=setting, given=f"{paths[0]} holds arrays")
     if roles.ignore or roles.given or roles.image:
         rule = "--ignore, --numeric and the like are for tables; the columns of an array have no names"
         raise UserError(rule, setting=str(paths[0]))

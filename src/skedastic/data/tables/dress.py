@@ -36,7 +36,7 @@ CURRENCIES = re.compile(rf"[{CURRENCY}]|{CODES}")
 ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # of the internet
 AROUND = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[+-]?)\s*(?P<prefix>{PREFIX})?\s*(?P<second>[+-]?)\s*"
-    rf"(?P<number>[0-9.,][0-9.,' ]*?)\s*(?P<suffix>{SUFFIX})?\s*(?P<close>\))?"
+    rf"(?P<number>[0-9.,][0-9.,' ]*?(?:[eE][+-]?[0-9]{{1,3}})?)\s*(?P<suffix>{SUFFIX})?\s*(?P<close>\))?"
 )
 ALIKE = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'", "\u02bc": "'"})
 SIGNS = {"point": (".", ","), "comma": (",", ".")}  # decimal, and what may stand between thousands
@@ -91,7 +91,8 @@ class Dress:
         point, other = (re.escape(sign) for sign in SIGNS[self.decimal])
         threes = rf"[1-9][0-9]{{0,2}}(?P<apart>[{other} '])[0-9]{{3}}(?:(?P=apart)[0-9]{{3}})*"
         lakhs = r"|[1-9][0-9]?(?:,[0-9]{2})*,[0-9]{3}" if self.decimal == "point" else ""
-        return re.compile(rf"(?:{threes}{lakhs}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+")
+        power = r"(?:[eE][+-]?[0-9]{1,3})?"  # of ten, as spreadsheets write it
+        return re.compile(rf"(?:(?:{threes}{lakhs}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+){power}")
 
     def plain(self, text: str) -> str | None:
         """Return the number that a text writes so as programs write it; None where it is written otherwise."""

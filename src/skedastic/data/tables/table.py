@@ -22,12 +22,12 @@ from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.data.tables.reading import Reading
 from skedastic.data.tables.values import unusable
-from skedastic.data.tables.vectors import length_of, vectors
+from skedastic.data.tables.vectors import Values, length_of, vectors
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.allocator import give_back
 
 KEPT = 64 * 2**20  # bytes of parsed columns that are kept in memory
-ROWS = 65_536  # lists that are read at a time
+ROWS = 8_192  # lists that are read at a time
 LONG = 1_000_000  # rows, of which a column takes memory that is worth giving back
 Holds = Literal["value", "label", "lists"]  # what a column holds in each row, in its role
 
@@ -223,18 +223,23 @@ class Columns:
         self.kinds[name] = "vector"
         return self.reading.lengths[name]
 
-    def vector_parts(self, name: str) -> Iterator[NDArray[np.float32]]:
+    def vector_parts(self, name: str) -> Iterator[Values]:
         """Yield the lists of a column as numbers [m, d], NaN where one is missing, some rows at a time."""
         for part in self.table.batches([name], ROWS):
             yield vectors(part.reader.arrow(name), self.reading.lengths[name], part.place(name))
 
-    def vectors(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Return the lists of rows [m], or of all, as numbers [m, d]; NaN where one is missing."""
+    def vectors(
+        self, name: str, rows: NDArray[np.int64] | None, scaled: Callable[[Values], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Return the lists of rows [m], or of all, as `scaled` makes them of their numbers [k, d]; [m, d].
+
+        Only some lists at a time are in memory before they are scaled.
+        """
         wanted = np.arange(len(self)) if rows is None else rows
         out, first = np.empty((len(wanted), self.reading.lengths[name]), dtype=np.float32), 0
         for part in self.vector_parts(name):
             here = (wanted >= first) & (wanted < first + len(part))
-            out[here] = part[wanted[here] - first]
+            out[here] = scaled(part[wanted[here] - first])
             first += len(part)
         return out
 

@@ -1,6 +1,7 @@
-"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length, read as float32.
+"""Columns of lists of numbers, such as embeddings of texts and images: lists of one length.
 
-A column of text holds lists too where each cell writes one: [0.1, 0.2] as Python and JSON do, [0.1 0.2] as NumPy does.
+They are read as float32 where that holds every number of their type, else as float64, as columns of numbers are. A
+column of text holds lists too where each cell writes one: [0.1, 0.2] as Python and JSON do, [0.1 0.2] as NumPy does.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.tables.location import CellLocation, quoted
+from skedastic.data.tables.numbers import LARGEST
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.data.tables.values import is_text
 
 LISTS = (list, tuple, np.ndarray)
 SAMPLE = 100  # cells that are looked at first
 CUT = re.compile(r"\[[-+.,\deE\s]*\.\.\.[-+.,\deE\s]*\]")  # as NumPy prints a long array
+SMALL = ("float16", "float32", "int8", "int16", "uint8", "uint16")  # types whose numbers float32 holds
+Values = NDArray[np.float32] | NDArray[np.float64]
 
 
 def holds_vectors(reader: ColumnReader, name: str) -> bool:
@@ -99,25 +103,24 @@ def check_length(cells: pa.ChunkedArray, length: int, place: CellLocation) -> No
         raise place.error(row, rule, here)
 
 
-def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> NDArray[np.float32]:
-    """Return lists [n] as numbers [n, length]; NaN where a list is missing.
+def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> Values:
+    """Return lists [n] as numbers [n, length], float32 or float64 as their type needs; NaN where a list is missing.
 
     Raises UserError for a list of another length, for a number in it that is missing or not finite, and for text that
     is no list.
     """
     cells = as_lists(cells, place)
     check_length(cells, length, place)
-    out = np.full((len(cells), length), np.nan, dtype=np.float32)
+    kind = np.float32 if cells.type.value_type.to_pandas_dtype().__name__ in SMALL else np.float64
+    out = np.full((len(cells), length), np.nan, dtype=kind)
     first = 0
     for chunk in cells.chunks:
         filled = np.asarray(chunk.is_valid())
-        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, length)
-        wrong = ~np.isfinite(values).all(axis=1)
+        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(kind, copy=False).reshape(-1, length)
+        wrong = ~(np.abs(values) <= LARGEST).all(axis=1)
         if wrong.any():
             row = first + int(np.flatnonzero(filled)[wrong.argmax()])
-            raise place.error(
-                row, "the list holds a number that is missing or not finite; mend it, or leave the whole list out"
-            )
+            raise place.error(row, "the list holds a number that is missing or not finite; mend it")
         out[first : first + len(chunk)][filled] = values
         first += len(chunk)
     return out

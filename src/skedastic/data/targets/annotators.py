@@ -22,7 +22,7 @@ from skedastic.data.settings import TaskName
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
 from skedastic.data.tables.table import Table
-from skedastic.data.tables.values import coded
+from skedastic.data.tables.values import coded, coded_texts, is_text
 from skedastic.data.tables.vectors import LISTS
 from skedastic.data.targets.annotations import Annotations, Ratings, Votes
 from skedastic.data.targets.answers import ANSWERS, label_column, read_answers
@@ -142,9 +142,11 @@ def _long(columns: Sequence[tuple[pd.Series, CellLocation]], specs: Sequence[str
     if workers and not columns:
         raise UserError("name the column of their labels too", setting="annotators", value=",".join(specs))
     for who in workers:
+        _refuse_written_lists(*who)
         _check_workers(who, [column for column, _ in columns])
     rows, parts = list[NDArray[Any]](), list[pd.Series]()
-    for column, _ in columns:
+    for column, place in columns:
+        _refuse_written_lists(column, place)
         filled = column.notna().to_numpy()
         first = next(iter(column[filled]), None)
         if isinstance(first, LISTS):
@@ -158,6 +160,14 @@ def _long(columns: Sequence[tuple[pd.Series, CellLocation]], specs: Sequence[str
     row, places = np.concatenate(rows), [place for _, place in columns]
     origin = np.repeat(np.arange(len(rows), dtype=np.int64), [len(part) for part in rows])
     return _Said(row, pd.concat(parts, ignore_index=True), row, origin, places)
+
+
+def _refuse_written_lists(column: pd.Series, place: CellLocation) -> None:
+    """Raise UserError where all cells are lists as a program writes them into a CSV file: "[0, 1, 0]"."""
+    texts = [text for text in coded_texts(column)[1] if text] if is_text(column) and not _lengths(column).any() else []
+    if texts and all(text.startswith("[") and text.endswith("]") for text in texts):
+        rule = "it holds lists that are written as text; save the table as .parquet or .jsonl, which keep lists"
+        raise UserError(rule, setting=place.column, value=texts[0], given=place.column)
 
 
 def _of_labels(said: _Said, n: int, classes: Sequence[str]) -> Votes:
@@ -192,6 +202,7 @@ def _of_ratings(said: _Said, n: int) -> Ratings:
 
 def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:
     first = next(iter(column.dropna()), None)
+    _refuse_written_lists(column, place)
     if not isinstance(first, LISTS):
         raise UserError("counts are a list in each cell, one number for each class", setting=place.column)
     classes = names if len(names) == len(first) else tuple(map(str, range(len(first))))

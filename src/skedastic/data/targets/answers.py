@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,12 +71,18 @@ def label_column(file: str) -> str:
 
 
 def _columns(table: Table) -> tuple[str, str, str]:
-    """Return the columns that say who, about what, and what: by their names, else three columns in this order."""
+    """Return the columns that say who, about what, and what: by their names; of three, one may have any name.
+
+    Three columns that all have other names stand in this order.
+    """
     named = [_named(table.names, known) for known in (WORKER, ITEM, LABEL)]
+    rest = [name for name in table.names if name not in named]
+    if len(table.names) == len(named) and len(rest) == 1:
+        named = [name or rest[0] for name in named]
+    if len(table.names) == len(named) == len(rest):
+        named = rest
     if all(named) and len(set(named)) == len(named):
         return named[0], named[1], named[2]
-    if len(table.names) == len(named):
-        return table.names[0], table.names[1], table.names[2]
     rule = (
         f"answers need three columns: who ({', '.join(WORKER[:3])}, …), about what ({', '.join(ITEM[:3])}, …) and what "
         f"({', '.join(LABEL[:3])}, …); it has {', '.join(table.names[:8])}"
@@ -84,7 +91,10 @@ def _columns(table: Table) -> tuple[str, str, str]:
 
 
 def _named(names: Sequence[str], known: Sequence[str]) -> str:
-    return next((name for word in known for name in names if name.lower() == word), "")
+    """Return the column whose name is the first of some words, or that word with "id" behind it; "" where none is."""
+    plain = {name: re.sub(r"(?<=.)[ _-]?id$", "", name.lower()) for name in names}
+    found = [name for word in known for name in names if name.lower() == word]
+    return next(iter(found or [name for word in known for name in names if plain[name] == word]), "")
 
 
 def _rows(items: pd.Series, place: CellLocation, item: str, source: Table) -> NDArray[np.int64]:
