@@ -44,6 +44,8 @@ def test_answers_are_votes(answers: pd.DataFrame, tmp_path: Path) -> None:
     assert source.y.tolist() == [0, 1, 1, 1, 0, 0]
     torch.testing.assert_close(source.annotations.soft, torch.tensor(SOFT))
     assert source.target.column.lower() in ("label", "answer")
+    empty = "; 1 empty one left out" * (len(answers) > len(ANSWERS))
+    assert f"answers.csv: {len(ANSWERS)} answers by 3 about 6 rows{empty}" in source.notes
 
 
 def test_an_item_may_be_a_row(tmp_path: Path) -> None:

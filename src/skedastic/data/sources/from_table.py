@@ -97,7 +97,7 @@ def _read_annotated(table: Table, roles: Roles, schema: Schema | None) -> tuple[
         votes, own = len(annotations.classes), len(target.classes)
         rule = f"the annotators name {votes} classes, the target has {own}; leave --target out, so that votes make it"
         raise UserError(rule, setting="annotators", value=",".join(roles.annotators), given=table.file)
-    return targets, annotations
+    return replace(targets, notes=(*targets.notes, *annotations.notes)), annotations
 
 
 def _targets_of_annotators(table: Table, roles: Roles, schema: Schema | None) -> tuple[Targets, Annotations]:
@@ -116,7 +116,7 @@ def _targets_of_annotators(table: Table, roles: Roles, schema: Schema | None) ->
     )
     targets = read_targets(columns, annotations.task, roles.bins, schema)
     annotations, notes = annotations.for_classes(targets.target.classes)
-    return replace(targets, notes=(*targets.notes, *notes)), annotations
+    return replace(targets, notes=(*targets.notes, *annotations.notes, *notes)), annotations
 
 
 def _with_groups(table: Table, roles: Roles, targets: Targets, schema: Schema | None) -> Targets:

@@ -20,6 +20,8 @@ class Annotations(ABC):
     classes: tuple[str, ...]
     """The names of the C classes of votes; none of ratings."""
     task: ClassVar[TaskKind]
+    notes: tuple[str, ...]
+    """For the user: how they were read."""
 
     @property
     @abstractmethod
@@ -36,7 +38,7 @@ class Annotations(ABC):
 
     @abstractmethod
     def for_classes(self, classes: Sequence[str]) -> tuple[Annotations, tuple[str, ...]]:
-        """Return them for these classes, in this order, and a note on those for others, which are left out."""
+        """Return them for these classes, in this order, and notes on ties and on other votes, which are left out."""
 
     @abstractmethod
     def corrected(self, rows: Tensor, y: Tensor) -> Annotations:
@@ -53,12 +55,15 @@ class Votes(Annotations):
         The names of the C classes.
     votes : Tensor
         How many people chose each class, [n, C] float32.
+    notes : tuple of str, optional
+        For the user.
     """
 
     task = "classification"
 
     classes: tuple[str, ...]
     votes: Tensor
+    notes: tuple[str, ...] = ()
 
     @property
     def soft(self) -> Tensor:
@@ -66,20 +71,33 @@ class Votes(Annotations):
         return self.votes / self.votes.sum(1, keepdim=True)
 
     def targets(self) -> pd.Series:
-        """Return the number [n] of the class with the most votes."""
-        return pd.Series(self.votes.argmax(1).numpy())  # numbers of the classes, which may be numbers themselves
+        """Return the number [n] of the class with the most votes; of several one at random, the same each time."""
+        draw = torch.rand(self.votes.shape, generator=torch.Generator().manual_seed(0))
+        chosen = torch.where(self._most, draw, -1).argmax(1)
+        return pd.Series(chosen.numpy())  # numbers of the classes, which may be numbers themselves
+
+    @property
+    def _most(self) -> Tensor:
+        """Whether no class has more votes, [n, C] bool."""
+        return self.votes == self.votes.max(1, keepdim=True).values
 
     def disagreement(self, y: Tensor) -> Tensor:
         """Return the share of votes against each label y [n]."""
         return 1 - self.soft.gather(1, y[:, None]).squeeze(1).double()
 
     def for_classes(self, classes: Sequence[str]) -> tuple[Votes, tuple[str, ...]]:
-        """Return the votes for these classes, in this order, and a note on those for others, which are left out."""
+        """Return the votes for these classes, in this order, and notes on ties and on others, which are left out."""
         lost = [c for c in self.classes if c not in classes]
         kept = self.votes[:, [self.classes.index(c) for c in classes]]
         number = int((self.votes.sum() - kept.sum()).round())
-        note = f"left out: {number:,} votes for {', '.join(lost[:6])}, for which no row has the most"
-        return Votes(tuple(classes), kept), (note,) * bool(lost)
+        notes = []
+        if lost:
+            votes = f"{number:,} vote{'s' * (number != 1)}"
+            notes.append(f"left out: {votes} for {', '.join(lost[:6])}, for which no row has the most")
+        if ties := int((self._most.sum(1) > 1).sum()):
+            rows = f"{ties:,} row{'s' * (ties != 1)} of {len(self.votes):,}"
+            notes.append(f"{rows} with as many votes for several classes: one of these was drawn, the same each time")
+        return replace(self, classes=tuple(classes), votes=kept), tuple(notes)
 
     def corrected(self, rows: Tensor, y: Tensor) -> Votes:
         """Return the votes; a corrected row has one, for the right label."""
@@ -100,6 +118,8 @@ class Ratings(Annotations):
         The unbiased variance of a single rating, [n] float64; NaN where there is one rating.
     number : Tensor
         The number of ratings, [n] float64.
+    notes : tuple of str, optional
+        For the user.
     """
 
     task = "regression"
@@ -108,6 +128,7 @@ class Ratings(Annotations):
     mean: Tensor
     variance: Tensor
     number: Tensor
+    notes: tuple[str, ...] = ()
 
     @property
     def soft(self) -> None:

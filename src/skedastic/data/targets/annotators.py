@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from skedastic.data.targets.annotations import Annotations, Ratings, Votes
 from skedastic.data.targets.answers import ANSWERS, label_column, read_answers
 from skedastic.data.targets.labels import natural_order, to_ids
 from skedastic.data.targets.regression import holds_measurements
+from skedastic.data.targets.spellings import spelling_notes
 from skedastic.errors import UserError
 
 COUNTS, WORKERS = "counts:", "workers:"
@@ -73,15 +74,16 @@ def read_annotators(table: Table, specs: Sequence[str], task: TaskName, classes:
     said = _of_file(specs, table) if specs[0].startswith(ANSWERS) else _long(columns, specs, len(table))
     said.check(len(table), columns[0][1] if columns else table.place(table.names[0]))
     if task == "regression" or (task == "auto" and holds_measurements(said.values)):
-        return _of_ratings(said, len(table))
-    return _of_labels(said, len(table), classes)
+        return replace(_of_ratings(said, len(table)), notes=said.notes)
+    spellings = spelling_notes(said.values, annotated_name(specs), "votes")
+    return replace(_of_labels(said, len(table), classes), notes=(*said.notes, *spellings))
 
 
 @dataclass(frozen=True, eq=False)
 class _Said:
     """m labels or ratings of several annotators: the row of each [m], and where it stands.
 
-    That is the row of the cell [m], the column of the cell [m], and the places of the columns.
+    That is the row of the cell [m], the column of the cell [m], and the places of the columns. Notes say how many.
     """
 
     row: NDArray[np.int64]
@@ -89,6 +91,7 @@ class _Said:
     cell: NDArray[np.int64]
     column: NDArray[np.int64]
     places: Sequence[CellLocation]
+    notes: tuple[str, ...] = ()
 
     def error(self, wrong: NDArray[np.bool_], rule: str) -> UserError:
         """Return the error about the first value that is wrong [m]."""
@@ -113,8 +116,8 @@ def _of_file(specs: Sequence[str], table: Table) -> _Said:
     """Return the answers of a file."""
     if len(specs) > 1:
         raise UserError("a file of answers is named alone", setting="annotators", value=",".join(specs))
-    rows, cells, answers, place = read_answers(specs[0].removeprefix(ANSWERS), table)
-    return _Said(rows, answers, cells, np.zeros(len(rows), dtype=np.int64), [place])
+    said = read_answers(specs[0].removeprefix(ANSWERS), table)
+    return _Said(said.rows, said.answers, said.cells, np.zeros_like(said.rows), [said.place], (said.note,))
 
 
 def _check_workers(workers: tuple[pd.Series, CellLocation], lists: Sequence[pd.Series]) -> None:
@@ -197,7 +200,7 @@ def _of_ratings(said: _Said, n: int) -> Ratings:
     squares = np.bincount(row, (ratings - mean[row]) ** 2, minlength=n)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = squares / (number - 1)
-    return Ratings(*(torch.from_numpy(a.astype(np.float64)) for a in (mean, variance, number)))
+    return Ratings(torch.from_numpy(mean), torch.from_numpy(variance), torch.from_numpy(number.astype(np.float64)))
 
 
 def _of_counts(column: pd.Series, place: CellLocation, names: tuple[str, ...]) -> Votes:

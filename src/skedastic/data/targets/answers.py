@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,31 @@ ITEM = ("item", "row", "index", "id", "task", "example", "question", "unit")
 LABEL = ("label", "answer", "rating", "response", "vote", "judgment", "value", "class")
 
 
-def read_answers(file: str, source: Table) -> tuple[NDArray[np.int64], NDArray[np.int64], pd.Series, CellLocation]:
+class Answers(NamedTuple):
+    """m answers of a file.
+
+    Parameters
+    ----------
+    rows : ndarray
+        The row of the source that each is about, [m].
+    cells : ndarray
+        Its row in the file, [m].
+    answers : Series
+        What it says, [m].
+    place : CellLocation
+        The place of the answers.
+    note : str
+        How many there are, for the user.
+    """
+
+    rows: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    answers: pd.Series
+    place: CellLocation
+    note: str
+
+
+def read_answers(file: str, source: Table) -> Answers:
     """Return the answers of a file that are not missing.
 
     Parameters
@@ -39,11 +64,6 @@ def read_answers(file: str, source: Table) -> tuple[NDArray[np.int64], NDArray[n
         A table with a row for each answer.
     source : Table
         The source that they are about.
-
-    Returns
-    -------
-    tuple
-        The row of the source of each answer [m], its row in the file [m], the answers [m], and their place.
 
     Raises
     ------
@@ -61,8 +81,12 @@ def read_answers(file: str, source: Table) -> tuple[NDArray[np.int64], NDArray[n
         cell = str(items.iloc[at])
         what = f"value of the column {item!r}" if item in source.names else f"row from 0 to {len(source) - 1}"
         raise place.error(at, f"{quoted(cell)} is no {what} of {source.file}; mend it, or remove the answer", cell)
-    _refuse_twice(rows[filled], as_names(workers[0])[filled], filled, place)
-    return rows[filled], filled, answers.iloc[filled].reset_index(drop=True), answer_place
+    people = as_names(workers[0])[filled]
+    _refuse_twice(rows[filled], people, filled, place)
+    empty = len(answers) - len(filled)
+    note = f"{table.file}: {len(filled):,} answers by {len(set(people)):,} about {len(set(rows[filled])):,} rows"
+    note += f"; {empty:,} empty one{'s' * (empty != 1)} left out" * bool(empty)
+    return Answers(rows[filled], filled, answers.iloc[filled].reset_index(drop=True), answer_place, note)
 
 
 def label_column(file: str) -> str:
