@@ -85,7 +85,7 @@ def test_the_figures_given_appear() -> None:
         "disagrees with 1,112 training labels",
         "1 of the 1 shown are indeed wrong",
         "8 → 1",
-        "quality 0.03",
+        "score 0.03",
         "1077",
         "private",
         "Strength 1 was fixed beforehand.",

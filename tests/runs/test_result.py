@@ -105,6 +105,8 @@ def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch: p
     assert summary.shown_issues == result.shown_issues
     assert summary.issue_count == result.label_issues["is_issue"].sum()
     assert fit_sentence(summary) == fit_sentence(result)
+    assert fit_sentence(result) in str(result)
+    assert len(str(result).splitlines()) == 1
     pd.testing.assert_frame_equal(summary.predictions, result.predictions)
 
 

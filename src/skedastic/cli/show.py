@@ -29,7 +29,7 @@ def show(run: str) -> None:
 def show_run(summary: RunSummary, folder: Path) -> None:
     """Print the summary of a run folder."""
     config = summary.config
-    name, source = config.method.get("name", summary.method.card.name), config.source or "your data"
+    name, source = summary.name, config.source or "your data"
     console.say(f"{name} with model {config.model.name}, {config.train.epochs} epochs, seed {config.seed}, on {source}")
     console.say(summary.source_summary)
     show_fit(summary, folder)

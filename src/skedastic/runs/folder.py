@@ -138,6 +138,8 @@ def _made(usual: Path) -> Path:
 
 def check_run(folder: str | Path, *needed: str) -> None:
     """Raise UserError where a folder is no run: it lacks one of the files that are needed."""
+    if not Path(folder).exists():
+        raise UserError("not a run folder, since it is not there; name one that fit wrote", setting=str(folder))
     if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
         rule = f"not a run folder, since it has no {' and no '.join(missing)}; name one that fit wrote"
         if (Path(folder) / "compare.json").is_file():

@@ -33,7 +33,7 @@ from skedastic.settings.data_apart import HoldOut
 
 def fit_report(summary: RunSummary, folder: Path) -> Report:
     """Return the report of one trained model."""
-    name, metrics = str(summary.config.method.get("name", summary.method.card.name)), summary.metrics
+    name, metrics = summary.name, summary.metrics
     metric = summary.metric
     score = {group: _interval(s) for group, s in metrics.groups.items() if s.n} if metrics else {}
     tested = {group: s.n for group, s in metrics.groups.items()} if metrics else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from skedastic.runs.own_index import like_input
 from skedastic.runs.reports import fit_report
 from skedastic.runs.saved_network import copy_checkpoints, write_network
 from skedastic.runs.saved_summary import facts, write_json, write_summary
+from skedastic.runs.sentences import fit_sentence
 from skedastic.runs.summary import RunSummary
 from skedastic.training.loop import Trained
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Result(RunSummary):
     """A trained model with its figures.
 
@@ -42,10 +43,13 @@ class Result(RunSummary):
         The fields of `RunSummary`.
     """
 
-    trained: Trained = field(repr=False)
-    encoder: Encoder = field(repr=False)
-    clusters: Clusters | None = field(default=None, repr=False)
-    checkpoints: Path | None = field(default=None, repr=False)
+    trained: Trained
+    encoder: Encoder
+    clusters: Clusters | None = None
+    checkpoints: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}. {fit_sentence(self)}>"
 
     @classmethod
     def of(

@@ -19,6 +19,7 @@ from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
 
 LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
+BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 FEW_NAMES = 3  # that a headline names
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
@@ -43,7 +44,7 @@ def fit_sentence(summary: RunSummary) -> str:
     if summary.metrics:
         value, n = summary.metrics.value, summary.metrics.overall.n
         parts.append(
-            f"{value:.1%} of the {n} test rows are right"
+            f"{value:.1%} of the {n} test rows are right{BY_THEIR_LABELS * (summary.true_noise is None)}"
             if summary.metric.percent
             else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,7 +19,7 @@ from skedastic.report.content import LabelIssue
 from skedastic.settings.config import Config
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RunSummary:
     """The figures of a run, and the values that they come from. A `Result` is one that also has the network.
 
@@ -90,7 +90,7 @@ class RunSummary:
     findings: Findings | None
     strengths: Tensor | None
     label_issues: pd.DataFrame | None
-    shown_issues: tuple[LabelIssue, ...] = field(repr=False)
+    shown_issues: tuple[LabelIssue, ...]
     metrics: AnyMetrics | None
     predictions: pd.DataFrame
     temperature: float | None
@@ -98,6 +98,14 @@ class RunSummary:
     seconds: float
     notes: tuple[str, ...]
     environment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.name} on {self.config.source or 'data from Python'}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the method or the preset that was asked for."""
+        return str(self.config.method.get("name", self.method.card.name))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -133,6 +133,14 @@ def test_names_alone_may_hold_quotes(tmp_path: Path, names: str) -> None:
         open_table(write(tmp_path, names))
 
 
+def test_names_apart_by_spaces_are_one_and_a_refusal_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path, '"x" "z" "label"\n"1" 1 2 "a"\n"2" 3 4 "b"\n')
+    with refused(
+        "t.csv, target column", "label", rule="one column, since no comma, tab, semicolon or | stands between"
+    ):
+        open_source(path, target="label")
+
+
 def test_names_that_never_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, '\nx,"y\n1,2\n3,4\n')
     with refused(f"{path}, line 2", rule="not closed before the end"):

@@ -96,6 +96,13 @@ def test_what_training_found_holds_for_later_files(tmp_path: Path) -> None:
         open_source(english, target="label", schema=train.schema)
 
 
+def test_numbers_that_training_wrote_plainly_are_written_so(tmp_path: Path) -> None:
+    train = open_source(table(tmp_path, "train.csv", ["1.5", "2.25"] * 20), target="label")
+    for cells, rule in ((["128,54 €"] * 40, "as training wrote the column; write the column so"), (["x"] * 40, "mend")):
+        with refused("test.csv, line 2, column 'price'", cells[0], rule=rule):
+            open_source(table(tmp_path, "test.csv", cells), target="label", schema=train.schema)
+
+
 def test_a_target_of_dressed_numbers_is_numbers(tmp_path: Path) -> None:
     prices = [f"{i},{i % 10}5 €" for i in range(40)]
     train = open_source(table(tmp_path, "train.csv", prices), target="price", ignore=["label"])

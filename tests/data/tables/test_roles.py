@@ -238,8 +238,9 @@ def test_ties_go_to_no_class_by_its_name(names: tuple[str, str]) -> None:
     note = "200 rows of 400 with as many votes for several classes: one of these was drawn, the same each time"
     assert note in source.notes
     spelt = open_source(votes.assign(said=[["Yes", "no", "no"], ["yes", "yes", "no"]] * 200), annotators=["said"])
-    assert "said: votes that differ in case or spaces only: yes (400), Yes (200); if they are one, write them alike" in (
-        spelt.notes
+    assert (
+        "said: votes that differ in case or spaces only: yes (400), Yes (200); if they are one, write them alike"
+        in (spelt.notes)
     )
 
 
@@ -350,7 +351,17 @@ def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.
     main([*line, *people, "--groups", "quarter"])
     assert "Spearman correlation of disagreement and annotators' disagreement over 4 groups" in capsys.readouterr().out
     main([*line, *people, "--set", "estimate.kind=annotators"])
-    assert "Spearman" not in capsys.readouterr().out, "the estimate is theirs"
+    out = capsys.readouterr().out
+    assert "Spearman" not in out, "the estimate is theirs"
+    assert "measured by the annotators" in out
+    main(["fit", *line[1:], *people, "--set", "estimate.kind=annotators", "--out", str(tmp_path / "run")])
+    said, page = capsys.readouterr().out, (tmp_path / "run" / "report.html").read_text()
+    disputed = int((frame["anna"].ne(frame["label"]).astype(int) + frame["carl"].ne(frame["label"]) > 1).sum())
+    assert f"{disputed} labels to check, which most annotators disagree with" in said
+    assert "How far are annotators from the labels?" in page
+    assert "The score is the share of the votes for the given label." in page
+    for text in (said, page, (tmp_path / "run" / "README.md").read_text()):
+        assert "held-out predictions" not in text.lower()
 
 
 def test_a_test_source_may_have_votes_for_labels_too() -> None:

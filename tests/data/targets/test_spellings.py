@@ -46,6 +46,14 @@ def test_labels_that_differ_in_case_only_are_told() -> None:
     assert composed.startswith("place: labels that differ")
 
 
+def test_bins_of_pandas_are_values() -> None:
+    bins = pd.cut(pd.Series(X), [-1, 2, 4, 7])
+    for column in (bins, pd.Series(pd.arrays.IntervalArray(bins))):
+        source = open_source(pd.DataFrame({"bin": column, "label": column}), target="label")
+        assert source.classes == ("(-1, 2]", "(2, 4]", "(4, 7]")
+        assert source.features["bin"].tolist() == column.astype(str).tolist()
+
+
 def test_groups_are_values_too(tmp_path: Path) -> None:
     pd.DataFrame({"x": X, "ward": ["1", "1.0", "2", "2.0"] * 10, "label": list("ab") * 20}).to_csv(
         tmp_path / "t.csv", index=False

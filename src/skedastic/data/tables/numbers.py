@@ -135,12 +135,19 @@ def parse_numbers(
             rule = "is not a number, as the column must hold; mend the cell"
             if read.typed:
                 rule = "is not a number with a decimal point, as other cells are by their type; write all cells alike"
+            elif dress == PLAIN and _agree_otherwise(column, hint):
+                rule = "is not a number as programs write it, as training wrote the column; write the column so"
             elif dress is not None and dress != PLAIN:
                 rule = f"is not a number with a decimal {dress.decimal}, written as in training; write the column so"
             raise wrong_cell(column, row, place, rule)
         numbers, found = read.numbers[codes], read.dress
     check_range(numbers, column, place)
     return pd.Series(numbers), found
+
+
+def _agree_otherwise(column: pd.Series, hint: Hint) -> bool:
+    """Tell whether all cells of a column write numbers, but not as programs do."""
+    return not numbers_of(column, None, hint)[1].unparsable.any()
 
 
 def check_range(numbers: NDArray[np.float64], column: pd.Series, place: CellLocation) -> None:

@@ -117,7 +117,10 @@ class Table:
     def check(self, name: str, role: str) -> None:
         """Raise UserError, with the nearest name, where there is no such column."""
         if name not in self.names:
-            raise unknown(role, name, self.names).at(self.file)
+            error = unknown(role, name, self.names).at(self.file)
+            if len(self.names) == 1 and self.separator and " " in self.names[0]:
+                raise error.adding("; it has one column, since no comma, tab, semicolon or | stands between its names")
+            raise error
 
     def column(self, name: str, role: str, holds: Holds = "value") -> tuple[pd.Series, CellLocation]:
         """Return a column and its place in errors.

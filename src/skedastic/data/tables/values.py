@@ -71,7 +71,7 @@ def unusable(column: pd.Series, dates: bool = True) -> str | None:
         return unusable(pd.Series(column.cat.categories), dates)
     if is_datetime64_any_dtype(column.dtype):
         return None if dates else "dates"
-    if isinstance(column.dtype, pd.StringDtype):
+    if isinstance(column.dtype, (pd.StringDtype, pd.IntervalDtype)):
         return None
     if not is_text(column):
         return None if holds_numbers(column) else f"values of the type {column.dtype}"
