@@ -135,9 +135,7 @@ def test_names_alone_may_hold_quotes(tmp_path: Path, names: str) -> None:
 
 def test_names_apart_by_spaces_are_one_and_a_refusal_says_so(tmp_path: Path) -> None:
     path = write(tmp_path, '"x" "z" "label"\n"1" 1 2 "a"\n"2" 3 4 "b"\n')
-    with refused(
-        "t.csv, target column", "label", rule="one column, since no comma, tab, semicolon or |"
-    ):
+    with refused("t.csv, target column", "label", rule="one column, since no comma, tab, semicolon or |"):
         open_source(path, target="label")
 
 
