@@ -47,7 +47,8 @@ def test_no_line_for_an_epoch_where_nobody_watches(here, capsys: pytest.CaptureF
     line = ("fit", "good.csv", "--target", "quality", *TINY, "--epochs", 6, "--out", "run")
     status, out, err = run(capsys, *line)
     assert status == 0
-    assert [text for text in err.splitlines() if " done" in text] == [
+    done = [text.partition(";")[0] for text in err.splitlines() if " done" in text]  # a slow machine tells what is left
+    assert done == [
         "estimate 1/2: 5 done",
         "estimate 2/2: 5 done",
         "train: 6 done",

@@ -91,7 +91,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
             *[over_seeds(row[p], metric, signed=True) if p in differences else "" for p in scopes],
             "",
         )
-    console.out().print(table)
+    console.show(table)
     if has_focus:
         console.say(f"focus: {', '.join(comparison.focus)}")
     elif comparison.config.focus:

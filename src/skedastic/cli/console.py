@@ -5,7 +5,9 @@ Every text goes through `visible`, so that no name can send a terminal its own c
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 MOST_GROUPS = 40  # rows of a table of groups
 SHORT = 10  # seconds of which no line says that they are left
 LONGEST_NAME = 40  # characters of a name in a table
+UNLIMITED = 1_000_000  # characters of a line where no terminal limits it
 
 
 @cache
@@ -90,6 +93,20 @@ def table(*columns: str, title: str | None = None) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     return table
+
+
+def show(table: Table) -> None:
+    """Print a table; where no terminal limits it, as wide as its cells need, without blanks at the ends of lines."""
+    if out().is_terminal or "COLUMNS" in os.environ:
+        out().print(table)
+        return
+    from rich.console import Console
+
+    wide = Console(file=io.StringIO(), highlight=False, width=UNLIMITED)
+    with wide.capture() as captured:
+        wide.print(table)
+    for line in captured.get().splitlines():
+        out().print(line.rstrip(), markup=False, emoji=False, soft_wrap=True)
 
 
 def show_data(data: Data) -> None:

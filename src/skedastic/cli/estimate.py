@@ -101,7 +101,7 @@ def _show_groups(
             *(noise(values[g], metric) for values in (true_noise, measured_noise) if values),
             f"{float(stats.strengths[g]):.3f}",
         )
-    console.out().print(table)
+    console.show(table)
     left_out(len(stats.names))
     rank_correlation(findings, true_noise)
     rank_correlation(findings, measured_noise, "annotators' disagreement")

@@ -47,7 +47,7 @@ def show_groups(summary: RunSummary) -> None:
             str(row.n) if row else "",
             interval(row.value, row.low, row.high, metric) if row and row.value is not None else "",
         )
-    console.out().print(table)
+    console.show(table)
     left_out(len(summary.groups))
     findings = summary.findings
     rank_correlation(findings, summary.true_noise)

@@ -51,7 +51,7 @@ def _show_one(card: dict[str, Any]) -> None:
     for parameter, about in card["parameters"].items():
         cells = (as_expression(about["default"]), about["meaning"])
         table.add_row(parameter, *(console.plain(cell) for cell in cells))
-    console.out().print(table)
+    console.show(table)
 
 
 def _show_all(cards: dict[str, dict[str, Any]]) -> None:
@@ -67,7 +67,7 @@ def _show_all(cards: dict[str, dict[str, Any]]) -> None:
             if card["family"] == family:
                 cells = (name, card["title"], ", ".join(card["needs"]), _cited(card["paper"]), card["equations"])
                 table.add_row(*(console.plain(cell) for cell in cells))
-    console.out().print(table)
+    console.show(table)
 
 
 def _cited(paper: str) -> str:

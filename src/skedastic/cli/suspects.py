@@ -48,5 +48,5 @@ def show_issues(frame: pd.DataFrame, total: int) -> None:
     table = console.table(*shown)
     for values in frame[shown].itertuples(index=False):
         table.add_row(*(f"{v:.3g}" if isinstance(v, float) else console.name(str(v)) for v in values))
-    console.out().print(table)
+    console.show(table)
     console.say(f"{total:,} are called an issue.")

@@ -49,7 +49,7 @@ def show_taps(model: str, shape: tuple[int, ...] | None, names: Sequence[str], a
     table.columns[1].justify = "left"
     for row in rows:
         table.add_row(*(console.plain(str(value)) for value in row.values()))
-    console.out().print(table)
+    console.show(table)
     console.out().print(f"{len(rows)} tapped; name others with taps=, in Python or as --set method.taps=PATTERN,…")
 
 
