@@ -75,9 +75,9 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
 
     console.notes(summary.notes)
     show_groups(summary)
-    if summary.findings is not None and summary.findings.learned:
-        count, noun = summary.issue_count, summary.target.noun
-        who = judges(measured=is_measured(summary.config))
+    measured = is_measured(summary.config)
+    if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
+        count, noun, who = summary.issue_count, summary.target.noun, judges(measured=measured)
         console.say(f"{count} {noun} to check, which {who} disagree with: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")
 

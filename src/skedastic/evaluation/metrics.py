@@ -175,6 +175,8 @@ class Metrics(ABC, Generic[S]):
         By name, in order; a group that the test set lacks has n = 0.
     by_size : BySize
         By the groups' size in training.
+    by_truth : bool
+        Whether predictions are compared with clean targets, and not with those that the rows were given.
     """
 
     metric: ClassVar[Metric]
@@ -183,6 +185,7 @@ class Metrics(ABC, Generic[S]):
     worst_group: WorstGroup | None
     groups: Mapping[str, S]
     by_size: BySize
+    by_truth: bool = False
 
     @property
     def value(self) -> float:
@@ -234,6 +237,7 @@ class Metrics(ABC, Generic[S]):
             "worst_group": worst and {"name": worst.name, self.metric.key: worst.value},
             "groups": [{"name": name, **score.to_dict()} for name, score in self.groups.items()],
             **asdict(self.by_size),
+            "by_truth": self.by_truth,
         }
 
     @classmethod
@@ -245,6 +249,7 @@ class Metrics(ABC, Generic[S]):
             "worst_group": worst and WorstGroup(name=worst["name"], value=worst[cls.metric.key]),
             "groups": {row.pop("name"): score(**row) for row in rows},
             "by_size": BySize(many=state["many"], medium=state["medium"], few=state["few"]),
+            "by_truth": bool(state.get("by_truth", False)),
         }
 
 

@@ -158,6 +158,13 @@ def among(score: Floats, members: Booleans) -> Evidence:
     return Evidence(parts, float(own * (m - own) / (m - 1) * score.var()))
 
 
+def chosen(places: Integers, m: int) -> Booleans:
+    """Return whether each of m rows is at one of the places, [m] bool."""
+    found = np.zeros(m, dtype=bool)
+    found[places] = True
+    return found
+
+
 def clear(evidence: list[Evidence], units: list[Integers], level: float) -> bool:
     """Return whether the evidence is too large for chance, one-sided.
 
@@ -214,7 +221,7 @@ def _far_below(own: tuple[float, float], others: list[tuple[float, float]]) -> b
 
 
 def learned_groups(
-    judged: Judged, in_fold: Sequence[Integers], evidence: Callable[[int, Integers, Booleans], Evidence]
+    judged: Judged, in_fold: Sequence[Integers], evidence: Callable[[int, Integers, Integers], Evidence]
 ) -> Booleans:
     """Return whether each group was learned, [G].
 
@@ -225,12 +232,16 @@ def learned_groups(
     in_fold : sequence of ndarray
         The rows of each fold that is kept.
     evidence : callable
-        Returns that of one group in one fold: of its number, the rows of the fold [m], and which of them are its own,
-        [m] bool.
+        Returns that of one group in one fold: of its number, the rows of the fold [m], and the places of its own among
+        them, ascending.
     """
     found = np.zeros(judged.groups, dtype=bool)
+    folds = []
+    for rows in in_fold:
+        order = np.argsort(judged.group[rows], kind="stable")
+        folds.append((rows, order, np.searchsorted(judged.group[rows][order], np.arange(judged.groups + 1))))
     for g in range(judged.groups):
-        members = [(rows, own) for rows in in_fold if (own := judged.group[rows] == g).any()]
+        members = [(rows, own) for rows, order, ends in folds if len(own := order[ends[g] : ends[g + 1]])]
         units = [judged.unit[rows[own]] for rows, own in members]
         found[g] = bool(members) and clear([evidence(g, rows, own) for rows, own in members], units, GROUP_LEVEL)
     return found
@@ -243,9 +254,9 @@ def _groups(scores: Floats, judged: Judged, in_fold: Sequence[Integers]) -> Bool
     np.minimum.at(least, judged.group[used], y[used])
     np.maximum.at(most, judged.group[used], y[used])
 
-    def evidence(g: int, rows: Integers, own: Booleans) -> Evidence:
+    def evidence(g: int, rows: Integers, own: Integers) -> Evidence:
         if least[g] < most[g]:
             return together(scores[rows[own]], y[rows[own]])
-        return among(scores[rows, least[g]], own)
+        return among(scores[rows, least[g]], chosen(own, len(rows)))
 
     return learned_groups(judged, in_fold, evidence)

@@ -19,7 +19,17 @@ from scipy.stats import rankdata
 
 from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.noise.held_out import Integers, Judged
-from skedastic.noise.learned import FOLD_LEVEL, LEVEL, Booleans, Evidence, Floats, Learned, clear, learned_groups
+from skedastic.noise.learned import (
+    FOLD_LEVEL,
+    LEVEL,
+    Booleans,
+    Evidence,
+    Floats,
+    Learned,
+    chosen,
+    clear,
+    learned_groups,
+)
 
 TINY = 1e-300
 
@@ -61,9 +71,9 @@ def learned_numbers(predicted: Floats, judged: Judged, *, binned: bool) -> Learn
     if not whole:
         return Learned(whole, kept, np.zeros(judged.groups, dtype=bool), None)
 
-    def of_group(_: int, rows: Integers, own: Booleans) -> Evidence:
+    def of_group(_: int, rows: Integers, own: Integers) -> Evidence:
         if binned:
-            return nearer(predicted[rows], y[rows], own)
+            return nearer(predicted[rows], y[rows], chosen(own, len(rows)))
         return together(predicted[rows[own]], y[rows[own]])
 
     used = [rows for k, rows in enumerate(in_fold) if kept[k]]

@@ -72,6 +72,11 @@ class Data:
         notes = (*self.notes, clusters.note)
         return replace(self, train=estimated.dataset, test=test, reference=reference, notes=notes, clusters=clusters)
 
+    @property
+    def has_clean_test(self) -> bool:
+        """Whether the test rows have clean targets of their own, as a column with the truth holds them."""
+        return (self.test_source or self.source).truth is not None
+
 
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
 

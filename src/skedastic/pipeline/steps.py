@@ -117,5 +117,6 @@ def train_and_evaluate(
         trained.predict(data.train.subset(torch.arange(min(len(data.train), 2))).x)  # refuses a model that diverged
     else:
         predicted = trained.predict(test.x)
-        metrics = evaluate(predicted, test, data.train.group_counts())
+        by_truth = config.noise is not None or data.has_clean_test
+        metrics = replace(evaluate(predicted, test, data.train.group_counts()), by_truth=by_truth)
     return make_result(config, data, method, task, trained, estimated, metrics, predicted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -47,6 +48,8 @@ def evaluate_source(
     count_unseen(result, opened.features, unseen)
     for note in (*opened.notes, *unseen.notes):
         say(note)
-    test = with_clean_labels(dataset, opened.truth_of(dataset.index))
+    truth = opened.truth_of(dataset.index)
+    test = with_clean_labels(dataset, truth)
     test = test if result.clusters is None else result.clusters.regrouped(test)
-    return evaluate(calibrate(result.trained.predict(test.x)), test, result.train_count)
+    metrics = evaluate(calibrate(result.trained.predict(test.x)), test, result.train_count)
+    return replace(metrics, by_truth=truth is not None)

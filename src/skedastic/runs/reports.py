@@ -155,6 +155,7 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
         ("Target", config.target),
         ("Task", None if config.task == "auto" else config.task),
         ("Bins of the target", None if config.bins is None else str(config.bins)),
+        ("Truth", config.truth),
         ("Groups", config.groups),
         ("Test", f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)),
         ("Label noise added", config.noise),

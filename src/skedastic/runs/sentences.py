@@ -44,7 +44,7 @@ def fit_sentence(summary: RunSummary) -> str:
     if summary.metrics:
         value, n = summary.metrics.value, summary.metrics.overall.n
         parts.append(
-            f"{value:.1%} of the {n} test rows are right{BY_THEIR_LABELS * (summary.true_noise is None)}"
+            f"{value:.1%} of the {n} test rows are right{BY_THEIR_LABELS * (not summary.metrics.by_truth)}"
             if summary.metric.percent
             else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )
@@ -80,6 +80,8 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
     name, beside = findings.names[g], _without(findings.few, "counted rows")
     if not summary.metric.percent:
         value = summary.metric.text(summary.metric.of_noise(shown.mean))
+        if is_measured(summary.config):
+            return f"annotators disagree most about the targets of {name}, by a deviation of {value}{beside}"
         return f"held-out predictions are farthest from the targets of {name}, by a deviation of {value}{beside}"
     if is_measured(summary.config):
         return f"annotators disagree most with the labels of {name}, with {shown.mean:.0%} of their votes{beside}"
@@ -193,7 +195,7 @@ def metric_notes(summary: RunSummary) -> list[str]:
     """Return notes on the meaning of the accuracy of a fit."""
     if summary.metrics is None:
         return [f"There was no test set: nothing is known of the {summary.metric.name}."]
-    if summary.true_noise is None and isinstance(summary.config.test, HoldOut):
+    if not summary.metrics.by_truth and isinstance(summary.config.test, HoldOut):
         return [
             "The test rows were held out of the same source: wrong labels among them make the accuracy wrong too."
             if summary.metric.percent

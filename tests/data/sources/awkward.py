@@ -293,8 +293,9 @@ AWKWARD = [
     ),
     AwkwardFile(
         "Rows",
-        "a quote within quotes after a backslash, as Spark, R and MySQL write it",
-        "a quote, where all quotes of the file are right so and else are not; other backslashes stay",
+        "a quote within quotes after a backslash, as Spark writes it",
+        "a quote, where all quotes of the file are right so and else are not; of two backslashes before a quote one "
+        "stays, and others stay as they are",
         {"csv": b'x,y\n"5\\" pipe, \\"new\\"",C:\\temp\n"\\\\",\\N\n'},
         {"x": ['5" pipe, "new"', "\\"], "y": ["C:\\temp", "\\N"]},
         ('read as CSV with \\" for a quote within quotes',),

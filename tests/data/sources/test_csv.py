@@ -140,6 +140,12 @@ def test_names_apart_by_spaces_are_one_and_a_refusal_says_so(tmp_path: Path) -> 
 
 
 def test_names_that_never_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, 'a,b,"c\n1,2,"x"\n')
+    with refused(f"{path}, line 1", rule="not closed before the end"):
+        open_table(path)
+    path = write(tmp_path, 'a,b,"c\n' + "1,2,3\n" * 40_000)
+    with refused(f"{path}, line 1", rule="not closed before the end"):
+        open_table(path)
     path = write(tmp_path, '\nx,"y\n1,2\n3,4\n')
     with refused(f"{path}, line 2", rule="not closed before the end"):
         open_table(path)

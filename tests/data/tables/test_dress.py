@@ -135,9 +135,15 @@ def test_a_number_by_its_type_keeps_its_point_beside_text(tmp_path: Path, commas
     words = [row | {"price": str(row["price"]).replace(".", ",")} for row in rows]
     train = opened(words)
     assert train.features["price"].iloc[[0, -1]].tolist() == [1.234, 2.5]
-    with refused(place, "2,5", rule="with a decimal point, as other cells are by their type"):
-        opened(rows, schema=train.schema)
-    assert opened([MIXED[0], {"price": "", "label": "b"}], schema=train.schema).features["price"].iloc[0] == 1.234
+    for text in ("2,5", "1,234", "1.234,5", "1.234"):
+        later = [{"price": 0.5, "label": "a"}, {"price": text, "label": "b"}]
+        where = place.replace("row 4", "row 1")
+        with refused(where, text, rule="may be another number than in training, which wrote a decimal comma"):
+            opened(later, schema=train.schema)
+    later = [{"price": 0.5, "label": "a"}, {"price": "", "label": "b"}, {"price": "7", "label": "b"}]
+    read = opened(later, schema=train.schema)
+    assert read.features["price"].iloc[[0, 2]].tolist() == [0.5, 7]
+    assert train.schema.reading.dresses["price"] == Dress("comma")
     beside = [row | {"price": 1.234 if i % 2 else "n/a", "width": "0,5"} for i, row in enumerate(rows)]
     assert opened([row | {"width": f"{i},5"} for i, row in enumerate(beside)]).features["price"].iloc[1] == 1.234
 

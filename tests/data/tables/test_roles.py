@@ -166,6 +166,13 @@ def test_corrected_labels_take_the_place_of_those_given(tmp_path: Path) -> None:
     of_others = corrected(tmp_path, "row,given,corrected\n" + "".join(f"{i},a,b\n" for i in range(9)))
     with refused("labels", of_others, rule="6 of the 9 rows have other labels in the source, so"):
         with_corrections(source, of_others)
+    of_others = corrected(tmp_path, "row,given,corrected\n" + "".join(f"{i},c,remove\n" for i in range(9)))
+    with refused("labels", of_others, rule="6 of the 9 rows have other labels in the source, so"):
+        with_corrections(source, of_others)
+    numbers = open_source(frame(), target="x")
+    of_others = corrected(tmp_path, "row,given,corrected\n" + "".join(f"{i},99,1.5\n" for i in range(9)))
+    with refused("labels", of_others, rule="9 of the 9 rows have other labels in the source, so"):
+        with_corrections(numbers, of_others)
     again = with_corrections(new, corrected(tmp_path, "row,given,corrected\n0,a,b\n"))
     assert "1 of the 1 rows have other labels" in again.notes[-1], "the source holds the corrections already"
     for name, rule in (("absent.csv", "no such file"), ("notes.md", "must end in .csv")):
@@ -222,7 +229,7 @@ def test_votes_as_counts_and_as_lists() -> None:
     counts = [[3, 1, 0] if i % 2 else [0, 2, 1] for i in range(N)]
     source = open_source(frame().drop(columns="label").assign(votes=counts), annotators=["counts:votes"])
     assert source.classes == ("0", "1")
-    assert "left out: 30 votes for 2, for which no row has the most" in source.notes
+    assert "left out: 30 votes for 2, the label of no row" in source.notes
 
 
 @pytest.mark.parametrize("names", [("no", "yes"), ("zno", "yes")])

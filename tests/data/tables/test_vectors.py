@@ -87,9 +87,10 @@ def test_a_missing_list_is_marked() -> None:
         ([*E[:4], E[4][:2], *E[5:]], 4, 2, "others have 5"),
         ([*E[:4], np.array([1, 2, 3, 4, np.nan]), *E[5:]], 4, None, "missing or not finite"),
         ([[], *E[1:]], 0, None, "empty"),
+        ([None, None, [], *E[3:]], 2, None, "empty"),
         (["[1, 2]"] * 59 + ["[1]"], 59, 1, "others have 2"),
         (["[1 2]"] * 59 + ["none"], 59, "none", "no list of numbers, as other cells are"),
-        (["[1 2]"] * 40 + ["[1,,2]"] * 20, 40, "[1,,2]", "no list of numbers"),
+        (["[1 2]"] * 57 + ["[1,,2]"] * 3, 57, "[1,,2]", "no list of numbers"),
         ([str(np.arange(2000.0))] * 60, 0, str(np.arange(2000.0)), "cut short"),
     ],
 )
@@ -99,6 +100,9 @@ def test_odd_lists_are_refused_with_their_row(cells: list[object], row: int, val
 
 
 def test_text_of_other_lists_stays_text() -> None:
+    for cells in (["[1, 2]", "[3]"] * 30, ["[1]", "[2]"] * 30, ["[1_0, 2]", "[2, 3]"] * 30):
+        source = open_source(pd.DataFrame({"e": cells, "label": LABEL}), target="label")
+        assert source.features.kinds == {"e": "category"}
     for cell in ("['a', 'b']", "[[1, 2], [3, 4]]", "[see below]", "[]", "1, 2"):
         source = open_source(pd.DataFrame({"e": [cell, "x"] * 30, "label": LABEL}), target="label")
         assert source.features.kinds == {"e": "category"}
@@ -109,6 +113,19 @@ def test_text_of_other_lists_stays_text() -> None:
     read = np.concatenate(list(source.features.vector_parts("e")))
     assert np.isnan(read[:2]).all()
     assert read[2:].tolist() == [[1, 2], [3, 4]] * 29
+
+
+def test_parts_without_any_list_are_missing_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skedastic.data.tables.table.ROWS", 7)
+    for lists in ([*E[:20], *[None] * 40], [*[None] * 40, *E[40:]], [*[""] * 20, *map(str, E.tolist()[20:])]):
+        source = open_source(pd.DataFrame({"e": lists, "label": LABEL}), target="label")
+        read = np.concatenate(list(source.features.vector_parts("e")))
+        missing = [cell is None or (isinstance(cell, str) and not cell) for cell in lists]
+        assert np.isnan(read).all(axis=1).tolist() == missing
+        np.testing.assert_allclose(read[np.logical_not(missing)], E[np.logical_not(missing)], rtol=1e-6)
+    result = sk.fit(TABLE, target="label", method="erm", train=QUICK, seed=1, test=None)
+    alone = pd.DataFrame({"e": pd.Series([None], dtype=object), "x": [0.0]})
+    assert np.isfinite(result.predict_proba(alone).to_numpy()).all()
 
 
 def test_a_later_file_has_lists_of_the_same_length() -> None:

@@ -48,6 +48,14 @@ def test_answers_are_votes(answers: pd.DataFrame, tmp_path: Path) -> None:
     assert f"answers.csv: {len(ANSWERS)} answers by 3 about 6 rows{empty}" in source.notes
 
 
+def test_answers_of_nobody_are_counted_apart(tmp_path: Path) -> None:
+    nameless = ANSWERS.assign(worker=ANSWERS["worker"].where(ANSWERS["worker"] != "w2"))
+    nameless = pd.concat([nameless, nameless[nameless["worker"].isna()]])
+    count = int(nameless["worker"].isna().sum())
+    note = f"answers.csv: {len(nameless)} answers by 2 about 6 rows; {count} of nobody by name"
+    assert note in opened(tmp_path, nameless).notes
+
+
 def test_an_item_may_be_a_row(tmp_path: Path) -> None:
     numbered = ANSWERS.assign(item=ANSWERS["item"].str[1:].astype(int) - 1)
     source = opened(tmp_path, numbered.rename(columns={"item": "row"}))

@@ -47,7 +47,7 @@ class Dialect:
     usual : str
         The separator that the ending of the file's name promises.
     escapes : bool
-        Whether a quote within quotes is written \\", as Spark, R and MySQL do, and not "".
+        Whether a quote within quotes is written \\", as Spark does, and not "".
     """
 
     encoding: str

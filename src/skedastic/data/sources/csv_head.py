@@ -116,7 +116,10 @@ def best_reading(head: Head) -> Split | None:
 
 
 def doubled(text: str) -> str:
-    """Return text of a CSV file with each quote that a backslash escapes doubled instead."""
+    """Return text of a CSV file with each quote that a backslash escapes doubled instead.
+
+    Two backslashes before a quote are one, as Spark writes it; others stay as they are.
+    """
     return ESCAPED.sub(lambda found: "\\" * (len(found[1]) // 2) + '"' * (1 + len(found[1]) % 2), text)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from skedastic.data.sources.csv_dialect import Dialect, open_header, read_dialect
+from skedastic.data.sources.csv_dialect import Dialect, cells_of_any_length, open_header, read_dialect
 from skedastic.data.sources.csv_head import doubled
 from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
 from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
@@ -70,12 +70,12 @@ def _left_out(filled: int, empty: int) -> tuple[str, ...]:
 
 
 def _ends_in_quotes(path: Path, dialect: Dialect) -> bool:
-    """Tell whether the file ends within a cell in quotes."""
-    with path.open(encoding=dialect.encoding, newline="") as file:
+    """Tell whether a file that ends with its names ends within a cell in quotes, or with one of several lines."""
+    with cells_of_any_length(), path.open(encoding=dialect.encoding, newline="") as file:
         try:
             deque(dialect.records(file, strict=True), maxlen=0)
         except csv.Error as error:
-            return "end of data" in str(error)
+            return "end of data" in str(error) or dialect.skipped > dialect.line
     return False
 
 

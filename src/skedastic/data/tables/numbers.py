@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skedastic.data.tables.dress import NO_HINT, PLAIN, Dress, Hint, find_dress
+from skedastic.data.tables.dress import NO_HINT, PLAIN, THOUSANDS, Dress, Hint, find_dress
 from skedastic.data.tables.location import CellLocation, wrong_cell
 from skedastic.data.tables.values import TRUTH_VALUES, holds_numbers, is_text, texts_of
 
@@ -93,7 +93,8 @@ def _read(texts: Sequence[str], dress: Dress | None, hint: Hint) -> Read:
     words = pd.Series(texts, dtype=object)
     words = words.mask(words.str.lower().isin(MISSING_NUMBER))
     filled = words.notna().to_numpy()
-    if dress is not None and dress.decimal == "comma" and hint.typed:
+    mixed = dress is not None and dress.decimal == "comma" and hint.typed
+    if dress is not None and mixed:
         dress = replace(dress, decimal="point")
     if dress is None or dress == PLAIN:
         numbers = _plain(words)
@@ -102,7 +103,10 @@ def _read(texts: Sequence[str], dress: Dress | None, hint: Hint) -> Read:
     if dress is not None and dress != PLAIN:
         numbers = np.full(len(words), np.nan)
         numbers[filled] = dress.numbers(words[filled].tolist())
-    return Read(numbers, np.isnan(numbers) & filled, dress or PLAIN, hint.typed)
+    unparsable = np.isnan(numbers) & filled
+    if mixed:  # what else has a comma, or may have thousands apart, would be read otherwise than in training
+        unparsable |= np.array(["," in text or THOUSANDS.fullmatch(text) is not None for text in texts])
+    return Read(numbers, unparsable, dress or PLAIN, hint.typed)
 
 
 def parse_numbers(
@@ -133,7 +137,10 @@ def parse_numbers(
         if read.unparsable.any():
             row = int(read.unparsable[codes].argmax())
             rule = "is not a number, as the column must hold; mend the cell"
-            if read.typed:
+            if read.typed and dress is not None and dress.decimal == "comma":
+                rule = "may be another number than in training, which wrote a decimal comma, since other cells are "
+                rule += "numbers by their type; write all cells alike"
+            elif read.typed:
                 rule = "is not a number with a decimal point, as other cells are by their type; write all cells alike"
             elif dress == PLAIN and _agree_otherwise(column, hint):
                 rule = "is not a number as programs write it, as training wrote the column; write the column so"

@@ -22,7 +22,7 @@ from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.data.tables.reading import Reading
 from skedastic.data.tables.values import unusable
-from skedastic.data.tables.vectors import Values, length_of, vectors
+from skedastic.data.tables.vectors import Values, as_lists, length_of, vectors
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.allocator import give_back
 
@@ -216,7 +216,7 @@ class Columns:
         Raises UserError for a list of another length, and for a number in it that is missing or not finite.
         """
         for part in self.table.batches([name], ROWS):
-            cells = part.reader.arrow(name)
+            cells = as_lists(part.reader.arrow(name), part.place(name))
             length = self.reading.lengths.get(name) or length_of(cells, part.place(name))
             if length is not None:
                 self.reading.lengths[name] = length
@@ -229,7 +229,8 @@ class Columns:
     def vector_parts(self, name: str) -> Iterator[Values]:
         """Yield the lists of a column as numbers [m, d], NaN where one is missing, some rows at a time."""
         for part in self.table.batches([name], ROWS):
-            yield vectors(part.reader.arrow(name), self.reading.lengths[name], part.place(name))
+            place = part.place(name)
+            yield vectors(as_lists(part.reader.arrow(name), place), self.reading.lengths[name], place)
 
     def vectors(
         self, name: str, rows: NDArray[np.int64] | None, scaled: Callable[[Values], NDArray[np.float32]]
@@ -269,7 +270,7 @@ class Columns:
     def _numbers(self, name: str, cells: pd.Series) -> pd.Series:
         dress = self.reading.dresses.get(name, PLAIN if self._is_known else None)
         parsed, found = parse_numbers(cells, self.table.place(name), dress, self.table.hint(name))
-        if found != PLAIN:
+        if found != PLAIN and not self._is_known:
             self.reading.dresses[name] = found
         return parsed
 

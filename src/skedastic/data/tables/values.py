@@ -177,18 +177,19 @@ class _Last:
     """What was found out about the column that was looked at last, as long as there is this column."""
 
     def __init__(self) -> None:
-        self._of: weakref.ref[pd.Series] | None = None
-        self._found: Any = None
+        self._kept: tuple[weakref.ref[pd.Series], Any] | None = None  # replaced at once: threads may ask too
 
     def get(self, column: pd.Series) -> Any:
-        return self._found if self._of is not None and self._of() is column else None
+        kept = self._kept
+        return kept[1] if kept is not None and kept[0]() is column else None
 
     def keep(self, column: pd.Series, found: Any) -> None:
-        self._of, self._found = weakref.ref(column, self._forget), found
+        self._kept = weakref.ref(column, self._forget), found
 
     def _forget(self, of: weakref.ref[pd.Series]) -> None:
-        if self._of is of:
-            self._of = self._found = None
+        kept = self._kept
+        if kept is not None and kept[0] is of:
+            self._kept = None
 
 
 _LAST = _Last()  # a column is asked for its texts several times, one after the other

@@ -7,6 +7,8 @@ column of text holds lists too where each cell writes one: [0.1, 0.2] as Python 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,10 @@ from skedastic.data.tables.readers import ColumnReader, FrameReader
 from skedastic.data.tables.values import is_text
 
 LISTS = (list, tuple, np.ndarray)
-SAMPLE = 100  # cells that are looked at first
+SAMPLE, MOST = 100, 0.9  # cells of text that are looked at first, and the share of them that are lists
+AS_WORDS = "take the column as words with --categorical or --text, or leave it out with --ignore"
+LIST = pa.list_(pa.float64())
+PLAIN_LIST = r"^\[[-+.,\deE\s]*\]$"
 CUT = re.compile(r"\[[-+.,\deE\s]*\.\.\.[-+.,\deE\s]*\]")  # as NumPy prints a long array
 SMALL = ("float16", "float32", "int8", "int16", "uint8", "uint16")  # types whose numbers float32 holds
 Values = NDArray[np.float32] | NDArray[np.float64]
@@ -36,11 +41,15 @@ def holds_vectors(reader: ColumnReader, name: str) -> bool:
 
 
 def writes_vectors(column: pd.Series) -> bool:
-    """Tell whether most of the first cells of a column of text write lists of numbers."""
+    """Tell whether most of the first filled cells of a column of text write lists of as many numbers, two at least."""
     if not is_text(column):
         return False
-    some = [cell for cell in column.iloc[:SAMPLE].dropna() if isinstance(cell, str) and cell.strip()]
-    return sum(bool(_numbers_in(text)) or _is_cut(text) for text in some) > len(some) / 2
+    filled = (cell for cell in column if isinstance(cell, str) and cell.strip())
+    some = list(islice(filled, SAMPLE))
+    if sum(map(_is_cut, some)) > MOST * len(some):
+        return True
+    length, count = Counter(len(_numbers_in(text) or ()) for text in some).most_common(1)[0] if some else (0, 0)
+    return length > 1 and count > MOST * len(some)
 
 
 def as_lists(cells: pa.ChunkedArray, place: CellLocation) -> pa.ChunkedArray:
@@ -48,18 +57,45 @@ def as_lists(cells: pa.ChunkedArray, place: CellLocation) -> pa.ChunkedArray:
 
     Raises UserError for a text that is no list of numbers.
     """
+    if pa.types.is_null(cells.type):
+        return cells.cast(LIST)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
         return cells
+    if (quick := _quickly(cells)) is not None:
+        return quick
     lists = list[list[float] | None]()
     for row, text in enumerate(cells.to_pylist()):
         numbers = _numbers_in(text) if text and text.strip() else None
         if text and text.strip() and numbers is None:
-            rule = f"{quoted(text)} is no list of numbers, as other cells are; mend it, or empty the cell"
+            rule = f"{quoted(text)} is no list of numbers, as other cells are; mend it, or {AS_WORDS}"
             if _is_cut(text):
                 rule = "the list is cut short where it says '...', as NumPy prints it; save it with .tolist()"
             raise place.error(row, rule, text)
         lists.append(numbers)
-    return pa.chunked_array([pa.array(lists, pa.list_(pa.float64()))])
+    return pa.chunked_array([pa.array(lists, LIST)])
+
+
+def _quickly(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return texts as lists where all are as Python and JSON write them, or all as NumPy does; else None."""
+    filled = pc.utf8_trim_whitespace(cells)
+    filled = pc.if_else(pc.equal(filled, ""), None, filled)
+    if not pc.all(pc.match_substring_regex(filled, PLAIN_LIST)).as_py():
+        return None
+    inner = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(filled, 1, -1))
+    has_comma = pc.match_substring(inner, ",")
+    if pc.any(has_comma).as_py() != pc.all(has_comma).as_py():
+        return None
+    chunks = []
+    parts = pc.split_pattern(inner, ",") if pc.any(has_comma).as_py() else pc.utf8_split_whitespace(inner)
+    for chunk in parts.chunks:
+        try:
+            numbers = pc.cast(pc.utf8_trim_whitespace(chunk.flatten()), pa.float64())
+        except pa.ArrowInvalid:
+            return None
+        lengths = pc.fill_null(pc.list_value_length(chunk), 0).to_numpy(zero_copy_only=False)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+        chunks.append(pa.ListArray.from_arrays(offsets, numbers, mask=chunk.is_null()))
+    return pa.chunked_array(chunks, LIST)
 
 
 def _is_cut(text: str) -> bool:
@@ -69,7 +105,7 @@ def _is_cut(text: str) -> bool:
 def _numbers_in(text: str) -> list[float] | None:
     """Return the numbers of a list as Python, JSON or NumPy write it; None for other text."""
     text = text.strip()
-    if text[:1] != "[" or text[-1:] != "]":
+    if text[:1] != "[" or text[-1:] != "]" or "_" in text:  # 1_000 is a number to Python alone
         return None
     try:
         return list(map(float, text[1:-1].split("," if "," in text else None)))
@@ -82,12 +118,12 @@ def length_of(cells: pa.ChunkedArray, place: CellLocation) -> int | None:
 
     Raises UserError for a list that differs in length from the first, and for a first one that is empty.
     """
-    cells = as_lists(cells, place)
     lengths = pc.list_value_length(cells).drop_null().unique().to_pylist()
     if not lengths:
         return None
     if lengths[0] == 0:
-        raise place.error(0, "the list is empty; give each row as many numbers, or --ignore the column")
+        row = pc.index(pc.list_value_length(cells), 0).as_py()
+        raise place.error(row, "the list is empty; give each row as many numbers, or --ignore the column")
     check_length(cells, lengths[0], place)
     return int(lengths[0])
 
@@ -99,17 +135,15 @@ def check_length(cells: pa.ChunkedArray, length: int, place: CellLocation) -> No
     if row >= 0:
         here = len(cells[row])
         rule = f"the list has {here} number{'s' * (here != 1)}, and others have {length}"
-        rule += "; give each row as many, or --ignore the column"
+        rule += f"; give each row as many, or {AS_WORDS}"
         raise place.error(row, rule, here)
 
 
 def vectors(cells: pa.ChunkedArray, length: int, place: CellLocation) -> Values:
     """Return lists [n] as numbers [n, length], float32 or float64 as their type needs; NaN where a list is missing.
 
-    Raises UserError for a list of another length, for a number in it that is missing or not finite, and for text that
-    is no list.
+    Raises UserError for a list of another length, and for a number in it that is missing or not finite.
     """
-    cells = as_lists(cells, place)
     check_length(cells, length, place)
     kind = np.float32 if cells.type.value_type.to_pandas_dtype().__name__ in SMALL else np.float64
     out = np.full((len(cells), length), np.nan, dtype=kind)

@@ -93,7 +93,7 @@ class Votes(Annotations):
         notes = []
         if lost:
             votes = f"{number:,} vote{'s' * (number != 1)}"
-            notes.append(f"left out: {votes} for {', '.join(lost[:6])}, for which no row has the most")
+            notes.append(f"left out: {votes} for {', '.join(lost[:6])}, the label of no row")
         if ties := int((self._most.sum(1) > 1).sum()):
             rows = f"{ties:,} row{'s' * (ties != 1)} of {len(self.votes):,}"
             notes.append(f"{rows} with as many votes for several classes: one of these was drawn, the same each time")

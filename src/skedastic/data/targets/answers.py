@@ -84,7 +84,10 @@ def read_answers(file: str, source: Table) -> Answers:
     people = as_names(workers[0])[filled]
     _refuse_twice(rows[filled], people, filled, place)
     empty = len(answers) - len(filled)
-    note = f"{table.file}: {len(filled):,} answers by {len(set(people)):,} about {len(set(rows[filled])):,} rows"
+    named = set(people) - {""}
+    note = f"{table.file}: {len(filled):,} answers by {len(named):,} about {len(set(rows[filled])):,} rows"
+    if nameless := int((people == "").sum()):
+        note += f"; {nameless:,} of nobody by name"
     note += f"; {empty:,} empty one{'s' * (empty != 1)} left out" * bool(empty)
     return Answers(rows[filled], filled, answers.iloc[filled].reset_index(drop=True), answer_place, note)
 
@@ -139,7 +142,7 @@ def _rows(items: pd.Series, place: CellLocation, item: str, source: Table) -> ND
 def _refuse_twice(
     rows: NDArray[np.int64], workers: NDArray[np.object_], filled: NDArray[np.int64], place: CellLocation
 ) -> None:
-    twice = pd.DataFrame({"row": rows, "worker": workers}).duplicated().to_numpy()
+    twice = pd.DataFrame({"row": rows, "worker": workers}).duplicated().to_numpy() & (workers != "")
     if twice.any():
         at = int(twice.argmax())
         rule = f"{quoted(workers[at])} answers twice about one item; keep one answer"

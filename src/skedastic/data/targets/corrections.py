@@ -30,6 +30,7 @@ ROW = ("row", "index")
 LABEL = ("corrected", "label")
 SPREADSHEETS = (".csv", ".tsv")  # whose cells are guarded against being taken for formulas
 GIVEN = "given"
+NEAR = 1e-3  # of a number, that it may differ from itself where it was written with few digits
 MOST_OTHERS = 0.1  # of the rows, that may have another label in the source than the file says
 REMOVE = "remove"  # instead of a label: the row is no example of any
 
@@ -70,7 +71,7 @@ def with_corrections(source: Source, file: str) -> Source:
     note = (
         f"{file}: {changed:,} label{'s' * (changed != 1)} corrected, {lost:,} row{'s' * (lost != 1)} removed, {lines}"
     )
-    notes = (*source.notes, note, *_other_rows(table, source, file, filled, at, y))
+    notes = (*source.notes, note, *_other_rows(table, source, file, filled, at, bool(lost or changed)))
     annotations = None if source.annotations is None else source.annotations.corrected(corrected, y)
     gone = at[removed] if source.removed is None else torch.cat([source.removed, at[removed]])
     return replace(source, y=y, group=group, removed=gone, annotations=annotations, notes=notes)
@@ -83,18 +84,21 @@ def _as_written(cells: pd.Series, file: str) -> pd.Series:
 
 
 def _other_rows(
-    table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor, y: Tensor
+    table: Table, source: Source, file: str, filled: NDArray[np.int64], at: Tensor, changes: bool
 ) -> tuple[str, ...]:
     """Return a note where the file says that rows were given other labels than the source has.
 
-    Raises UserError where these are many, and the source does not hold the corrected labels y [n] already.
+    Raises UserError where these are many, and `changes` says that the source does not hold the corrections already.
     """
-    if GIVEN not in table.names or not source.classes:
+    if GIVEN not in table.names:
         return ()
-    given = to_ids(as_names(_as_written(table.read(GIVEN), file))[filled], source.classes)
-    differs = given != source.y[at]
+    given = _as_written(table.read(GIVEN), file).iloc[filled]
+    if source.classes:
+        differs = to_ids(as_names(given), source.classes) != source.y[at]
+    else:
+        differs = ~torch.isclose(torch.from_numpy(as_numbers(given)[0]), source.y[at].double(), rtol=NEAR)
     other = int(differs.sum())
-    if other > MOST_OTHERS * len(filled) and not torch.equal(y[at], source.y[at]):
+    if other > MOST_OTHERS * len(filled) and changes:
         rule = (
             f"{other:,} of the {len(filled):,} rows have other labels in the source, so these are hardly its rows; "
             f"name the source that the file was made of, or take the column {GIVEN!r} away to correct them all the same"
