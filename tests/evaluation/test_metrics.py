@@ -53,13 +53,23 @@ def test_the_target_says_which_metrics_there_are() -> None:
 
 def test_metrics_json_has_the_keys_that_it_always_had() -> None:
     written = of_classes().to_dict()
-    assert list(written) == ["overall", "balanced_accuracy", "worst_group", "groups", "many", "medium", "few", "ece"]
+    assert list(written) == [
+        "overall",
+        "balanced_accuracy",
+        "worst_group",
+        "groups",
+        "many",
+        "medium",
+        "few",
+        "by_truth",
+        "ece",
+    ]
     assert list(written["overall"]) == ["n", "accuracy", "low", "high", "correct"]
     assert list(written["groups"][0]) == ["name", "n", "accuracy", "low", "high"]
     assert written["worst_group"] is None  # of two rows
     assert ClassificationMetrics.from_dict(written) == of_classes()
     written = of_numbers().to_dict()
-    assert list(written) == ["overall", "worst_group", "groups", "many", "medium", "few"]
+    assert list(written) == ["overall", "worst_group", "groups", "many", "medium", "few", "by_truth"]
     errors = ["n", "rmse", "low", "high", "mae", "mae_low", "mae_high"]
     assert list(written["overall"]) == [*errors, "r2"]
     assert list(written["groups"][0]) == ["name", *errors]
