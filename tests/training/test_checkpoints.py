@@ -214,15 +214,9 @@ def test_a_resumed_run_folder_is_the_one_that_would_have_been(
     line = [*map(str, FIT), "--epochs", "3", "--test", "0.3"]
     cli.main([*line, "--out", "whole"])
 
-    class Cut:
-        def __enter__(self):
-            return cut_after("train", 2)
-
-        def __exit__(self, *_):
-            return False
-
     with monkeypatch.context() as patch:
-        patch.setattr(console, "progress", Cut)
+        cut = cut_after("train", 2)
+        patch.setattr(console.Shown, "__call__", lambda _, stage, done, total: cut(stage, done, total))
         with pytest.raises(PowerCut):
             cli.main([*line, "--out", "run"])
     cli.main(["fit", "--resume", "run"])
