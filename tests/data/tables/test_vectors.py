@@ -34,7 +34,9 @@ def files(folder: Path) -> dict[str, object]:
     frame.assign(e=[str(e.tolist()) for e in E]).to_csv(folder / "t.csv", index=False)
     with np.printoptions(precision=9):
         frame.to_csv(folder / "numpy.csv", index=False)
-    names = ("fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "t.csv", "numpy.csv")
+    scalars = [[f"np.float32({number})" for number in e] for e in E]
+    frame.assign(e=[f"[{', '.join(texts)}]" for texts in scalars]).to_csv(folder / "scalars.csv", index=False)
+    names = ("fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "t.csv", "numpy.csv", "scalars.csv")
     return {name: folder / name for name in names} | {
         "frame": frame,
         "Arrow": fixed,
@@ -42,7 +44,18 @@ def files(folder: Path) -> dict[str, object]:
     }
 
 
-KINDS = ["fixed.parquet", "lists.parquet", "t.arrow", "t.jsonl", "t.csv", "numpy.csv", "frame", "Arrow", "lists"]
+KINDS = [
+    "fixed.parquet",
+    "lists.parquet",
+    "t.arrow",
+    "t.jsonl",
+    "t.csv",
+    "numpy.csv",
+    "scalars.csv",
+    "frame",
+    "Arrow",
+    "lists",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

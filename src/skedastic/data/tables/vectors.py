@@ -1,7 +1,8 @@
 """Columns of lists of numbers, such as embeddings of texts and images: lists of one length.
 
 They are read as float32 where that holds every number of their type, else as float64, as columns of numbers are. A
-column of text holds lists too where each cell writes one: [0.1, 0.2] as Python and JSON do, [0.1 0.2] as NumPy does.
+column of text holds lists too where each cell writes one: [0.1, 0.2] as Python and JSON do, [0.1 0.2] as NumPy does,
+and [np.float32(0.1), np.float32(0.2)] as Python writes a list of NumPy's numbers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ AS_WORDS = "take the column as words with --categorical or --text, or leave it o
 LIST = pa.list_(pa.float64())
 PLAIN_LIST = r"^\[[-+.,\deE\s]*\]$"
 CUT = re.compile(r"\[[-+.,\deE\s]*\.\.\.[-+.,\deE\s]*\]")  # as NumPy prints a long array
+SCALAR = re.compile(r"np\.(?:float|u?int)\d+\(([-+.\deE]+)\)")  # as NumPy 2 writes a number within a list
 SMALL = ("float16", "float32", "int8", "int16", "uint8", "uint16")  # types whose numbers float32 holds
 Values = NDArray[np.float32] | NDArray[np.float64]
 
@@ -105,6 +107,8 @@ def _is_cut(text: str) -> bool:
 def _numbers_in(text: str) -> list[float] | None:
     """Return the numbers of a list as Python, JSON or NumPy write it; None for other text."""
     text = text.strip()
+    if text.startswith("[np."):
+        text = SCALAR.sub(r"\1", text)
     if text[:1] != "[" or text[-1:] != "]" or "_" in text:  # 1_000 is a number to Python alone
         return None
     try:
