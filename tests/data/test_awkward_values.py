@@ -60,6 +60,21 @@ def test_missing_labels(tmp_path: Path) -> None:
         open_source(tmp_path / "t.csv", target="label", groups="ward")
 
 
+@held("Missing", "`\\N`, as databases export it", "a missing number, category, date or label")
+def test_nulls_of_databases(tmp_path: Path) -> None:
+    cells = {
+        "size": ["1.5", r"\N"] * 20,
+        "city": ["Rome", "Oslo", r"\N", "Rome"] * 10,
+        "day": ["2024-05-01", r"\N", "2024-05-03", r"\N"] * 10,
+    }
+    source = opened(tmp_path, **cells)
+    kinds = {"x": "number", "size": "number", "city": "category", "day": "date"}
+    assert source.schema.kinds == kinds
+    assert any("size (20 of 40), city (10 of 40), day (20 of 40)" in note for note in source.notes)
+    with refused("frame, row 2, column 'label'", rule="the label is missing, and 9 more"):
+        open_source(pd.DataFrame({"x": X, "label": ["a", "b", r"\N", "a"] * 10}), target="label")
+
+
 @held("Unseen", "a category that training never saw", "read as none of them; `predict` and `evaluate` count it")
 def test_unseen_categories(tmp_path: Path) -> None:
     train = opened(tmp_path, city=["Bonn", "Ulm"] * 20)
@@ -182,6 +197,13 @@ def test_other_lists() -> None:
     for cell, what in ((["a"], "lists"), ({"a": 1}, "nested values")):
         with refused("frame, column 'e'", what, rule="--ignore e"):
             open_source(pd.DataFrame({"e": [cell] * N, "label": LABEL}), target="label")
+
+
+@held("Lists", "text that writes lists of different lengths, or of words", "words: a category or text")
+def test_lists_as_words() -> None:
+    for cells in (["[1, 2]", "[3]"], ["['a']", "['b', 'c']"]):
+        source = open_source(pd.DataFrame({"e": cells * 20, "x": X, "label": LABEL}), target="label")
+        assert source.schema.kinds == {"e": "category", "x": "number"}
 
 
 @held("Labels", "bytes", "decoded as UTF-8")

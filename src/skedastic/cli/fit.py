@@ -77,7 +77,8 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     show_groups(summary)
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
-        count, noun, who = summary.issue_count, summary.target.noun, judges(measured=measured)
+        count, who = summary.issue_count, judges(measured=measured)
+        noun = summary.target.noun.removesuffix("s") if count == 1 else summary.target.noun
         console.say(f"{count} {noun} to check, which {who} disagree with: {folder / 'suspects.parquet'}")
     console.say(f"Report: {folder / 'report.html'}")
 

@@ -9,6 +9,7 @@ every format and every later file:
 - true and false, in any case, are "True" and "False"
 - bytes are decoded as UTF-8; dates are written YYYY-MM-DD, with the time where there is one
 - space around a text is no part of it
+- \\N, as databases export it, is a missing cell
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pandas.api.types import is_bool_dtype, is_complex_dtype, is_datetime64_any_
 
 NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:(\.)([0-9]*))?(?:e([+-]?)([0-9]{1,3}))?", re.I)  # as programs write one
 MOST_DIGITS = 40  # of a number that is written out
+SQL_NULL = r"\N"  # of MySQL, PostgreSQL and Hive, in text
 EXACT = 2**53  # integers up to here are exact in floating point
 VALUES = (str, bool, int, float, np.generic, Decimal, bytes, type(None), type(pd.NA), type(pd.NaT), pd.Interval)
 DATES = (datetime.date,)  # times are some of them
@@ -241,7 +243,8 @@ def _decodable(column: pd.Series) -> bool:
 
 def _of_cell(cell: Any) -> str:
     if isinstance(cell, str):
-        return cell.strip() if cell.isascii() else encodable(cell).strip()
+        text = cell.strip() if cell.isascii() else encodable(cell).strip()
+        return "" if text == SQL_NULL else text
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace").strip()
     if isinstance(cell, Decimal):

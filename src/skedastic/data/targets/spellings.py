@@ -15,7 +15,7 @@ from skedastic.data.tables.values import canonical, coded, coded_texts
 
 MOST_SHOWN = 3  # values in a note
 NUMBER_LIKE = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)  # needless zeros and all
-BLANK = {"na", "n/a", "#n/a", "<na>", "null", "none", "nat", "\\n", "(null)", "?", "-"}  # R, SQL, Excel, pandas
+BLANK = {"na", "n/a", "#n/a", "<na>", "null", "none", "nat", "(null)", "?", "-"}  # R, SQL, Excel, pandas
 MOST_VALUES = 10_000  # of a column, above which nobody reads a note
 
 
