@@ -11,13 +11,13 @@ from torch import Tensor
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Classes, Dataset, Numbers, Target
 from skedastic.evaluation.intervals import Interval
-from skedastic.noise.confident import NOT_COUNTED, confident_class, matched
+from skedastic.noise.confident import NOT_COUNTED, confident_class, match_counts, matched
 from skedastic.noise.group_noise import group_stats
 from skedastic.noise.group_variance import group_variance
 from skedastic.noise.held_out import HeldOut, judged_rows
 from skedastic.noise.label_issues import find_label_issues
 from skedastic.noise.label_issues_regression import find_label_issues_regression
-from skedastic.noise.learned import Learned, learned_classes
+from skedastic.noise.learned import Learned, collapsed, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.wrong_labels import wrong_label_shares
 from skedastic.settings.config import Estimation
@@ -64,6 +64,32 @@ def unknown_noise(dataset: Dataset) -> GroupStats:
     """
     nothing = HeldOut(values=dataset.target.no_predictions(len(dataset)), fold=torch.full((len(dataset),), -1))
     return noise_stats(dataset, nothing, Estimation(kind="paper"))
+
+
+def without_collapse(dataset: Dataset, held_out: Tensor, fold: Tensor) -> Tensor:
+    """Return held-out predictions, of each model that puts nearly all rows into one class with a right mean.
+
+    The mean probability of each class is then its share of the labels. Else folds that lean to different classes
+    accuse each other's labels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n examples.
+    held_out : Tensor
+        Their held-out predictions, [n, C] or [n]; NaN where there are none.
+    fold : Tensor
+        The model that each comes from, [n]; -1 where there is none.
+    """
+    if not isinstance(dataset.target, Classes):
+        return held_out
+    found, told = held_out.clone(), ~held_out.isnan().any(1)
+    for k in range(int(fold.max()) + 1):
+        rows = ((fold == k) & told).nonzero().flatten()
+        p, y = held_out[rows], dataset.y[rows]
+        if collapsed(p.argmax(1).numpy(), y.numpy()):
+            found[rows] = match_counts(p, y, sharpness=1.0).to(found.dtype)
+    return found
 
 
 def label_issues(dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:

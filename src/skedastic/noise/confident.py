@@ -32,12 +32,13 @@ SLACK = 1e-6  # a probability that is less by this still reaches its threshold, 
 UNREACHED = 2.0  # the threshold of a class that no label names: above every probability
 
 
-def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
+def match_counts(probabilities: Tensor, y: Tensor, sharpness: float = SHARPNESS) -> Tensor:
     """Return probabilities ∝ p_i(c) exp(w_c), [n, C] float64, of which each class is the argmax as often as in `y`.
 
     w minimizes the convex Σ_i max_c (log p_i(c) + w_c) − Σ_c n_c w_c, the dual of the assignment of n_c examples to
-    each class c, with a softmax of sharpness 10 for the max. So the counts are matched nearly, not exactly. A class
-    that no example is labelled with gets probability 0.
+    each class c, with a softmax of sharpness 10 for the max. So the counts are matched nearly, not exactly. With a
+    sharpness of 1 it is the mean probability of each class that is its share of `y`. A class that no example is
+    labelled with gets probability 0.
 
     Parameters
     ----------
@@ -45,14 +46,16 @@ def match_counts(probabilities: Tensor, y: Tensor) -> Tensor:
         Held-out class probabilities of one model, [n, C].
     y : Tensor
         The labels as given, [n] in 0..C-1.
+    sharpness : float, optional
+        Of the softmax, above 0.
     """
     classes = probabilities.shape[1]
     share = torch.bincount(y, minlength=classes).double() / len(y)
     scores = probabilities.double().clamp_min(LEAST).log().masked_fill(share == 0, -torch.inf)
 
     def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
-        z = SHARPNESS * (scores + torch.from_numpy(w))
-        value = z.logsumexp(1).mean() / SHARPNESS - share @ torch.from_numpy(w)
+        z = sharpness * (scores + torch.from_numpy(w))
+        value = z.logsumexp(1).mean() / sharpness - share @ torch.from_numpy(w)
         return float(value), (z.softmax(1).mean(0) - share).numpy()
 
     w = minimize(objective, np.zeros(classes), jac=True, method="L-BFGS-B").x

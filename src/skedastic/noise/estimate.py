@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
-from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats
+from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, without_collapse
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
 from skedastic.noise.label_issues_votes import find_vote_issues
@@ -79,7 +79,7 @@ class Estimate:
         d = self.dataset
         if not self.is_estimated and d.soft is not None:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
-        held_out = self.held_out.clone()
+        held_out = without_collapse(d, self.held_out, self.fold).clone()
         held_out[~self.judged] = torch.nan
         return label_issues(self.dataset, held_out, self.findings.stats)
 
