@@ -33,14 +33,14 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     assert "with the labels of new" not in out
     assert "no group has 30 test rows, so none is called the worst" in out
     stats = json.loads(Path("run/group_stats.json").read_text("utf-8"))
-    assert stats["noise"][2] is stats["wrong_labels"][2] is None
+    assert stats["disagreement"][2] is stats["wrong"][2] is None
     assert stats["withheld"] == [None, None, "no rows"]
     [row] = [row for row in Path("run/README.md").read_text("utf-8").splitlines() if row.startswith("| new |")]
     assert row.count("– no rows") == 2
     assert "no rows" in Path("run/report.html").read_text("utf-8")
     summary = load_summary("run")
     assert summary.findings.withheld == ("", "", "no rows")
-    assert len(summary.group_stats.noise) == 3
+    assert len(summary.group_stats.uncertainty) == 3
 
 
 def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> None:
@@ -62,6 +62,6 @@ def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> N
     status, out, _ = run(capsys, "estimate", "rows.csv", "--target", "label", *LEARNT, "--json")
     figures = json.loads(out)
     assert figures["learned"] is False
-    assert figures["noise"] == [None, None]
+    assert figures["disagreement"] == [None, None]
     assert figures["suspects"] is None
     assert "nothing was learned" in figures["notes"][0]

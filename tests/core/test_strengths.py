@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from skedastic.core.strengths import GroupStats, strengths
+from skedastic.core.strengths import OF_LABELS, GroupStats, strengths
 from tests.reference import strengths as literal
 from tests.support.refusals import refused
 
@@ -27,9 +28,12 @@ def stats(**changes: Any) -> GroupStats:
         "density": torch.tensor([0.75, 0.25]),
         "errors": torch.tensor([3, 4]),
         "counted": torch.tensor([30, 8]),
-        "noise": torch.tensor([0.1, 0.5]),
-        "noise_low": torch.tensor([0.05, 0.2]),
-        "noise_high": torch.tensor([0.2, 0.8]),
+        "uncertainty": torch.tensor([0.1, 0.5]),
+        "uncertainty_low": torch.tensor([0.05, 0.2]),
+        "uncertainty_high": torch.tensor([0.2, 0.8]),
+        "wrong": torch.tensor([0.3, 0.1]),
+        "wrong_low": torch.tensor([0.2, 0.0]),
+        "wrong_high": torch.tensor([0.4, 0.2]),
     }
     return GroupStats(**(fields | changes))
 
@@ -79,10 +83,10 @@ def test_extreme_values_stay_finite() -> None:
 @pytest.mark.parametrize(
     ("noise", "density", "setting", "value"),
     [
-        ([0.1, 1.1], [0.5, 0.5], "strengths: noise", 1.1),
+        ([0.1, 1.1], [0.5, 0.5], "strengths: uncertainty", 1.1),
         ([0.1, 0.1], [0.5, -0.5], "strengths: density", -0.5),
-        ([0.1], [0.5, 0.5], "strengths: noise", [1]),
-        ([], [], "strengths: noise", [0]),
+        ([0.1], [0.5, 0.5], "strengths: uncertainty", [1]),
+        ([], [], "strengths: uncertainty", [0]),
     ],
 )
 def test_values_that_are_no_rates_are_refused(
@@ -93,16 +97,16 @@ def test_values_that_are_no_rates_are_refused(
 
 
 def test_a_rate_that_is_no_number_is_refused() -> None:
-    with refused("strengths: noise") as caught:
+    with refused("strengths: uncertainty") as caught:
         of([0.1, float("nan")], [0.5, 0.5])
-    assert str(caught.value).startswith("strengths: noise of group number 1 is nan: must be a number in [0, 1]")
+    assert str(caught.value).startswith("strengths: uncertainty of group number 1 is nan: must be a number in [0, 1]")
 
 
 def test_stats_through_json_are_the_same_to_the_bit() -> None:
-    before = stats(noise=torch.tensor([1 / 7, 1 / 3]))
+    before = stats(uncertainty=torch.tensor([1 / 7, 1 / 3]))
     after = GroupStats.from_dict(json.loads(json.dumps(before.to_dict())))
     assert after.names == before.names
-    for name in ("count", "density", "errors", "counted", "noise", "noise_low", "noise_high"):
+    for name in [field.name for field in fields(GroupStats) if field.name != "names"]:
         value = getattr(after, name)
         assert torch.equal(value, getattr(before, name))
         assert value.dtype == (torch.int64 if name in ("count", "errors", "counted") else torch.float64)
@@ -114,14 +118,16 @@ def test_stats_through_json_are_the_same_to_the_bit() -> None:
     [
         ({"names": ("cat", "cat")}, "names", ["cat", "cat"]),
         ({"names": ()}, "names", []),
-        ({"noise": torch.tensor([0.1])}, "noise", [1]),
-        ({"noise_high": torch.tensor([0.2, 1.8])}, "noise_high", pytest.approx(1.8)),
+        ({"uncertainty": torch.tensor([0.1])}, "uncertainty", [1]),
+        ({"uncertainty_high": torch.tensor([0.2, 1.8])}, "uncertainty_high", pytest.approx(1.8)),
         ({"density": torch.tensor([float("nan"), 1])}, "density", pytest.approx(math.nan, nan_ok=True)),
         ({"errors": torch.tensor([3, 9])}, "counted", 8),
         ({"errors": torch.tensor([-1, 0])}, "errors", -1),
         ({"counted": torch.tensor([31, 8])}, "count", 30),
-        ({"noise_low": torch.tensor([0.15, 0.2])}, "noise", pytest.approx(0.1)),
-        ({"noise_high": torch.tensor([0.2, 0.4])}, "noise_high", pytest.approx(0.4)),
+        ({"uncertainty_low": torch.tensor([0.15, 0.2])}, "uncertainty", pytest.approx(0.1)),
+        ({"uncertainty_high": torch.tensor([0.2, 0.4])}, "uncertainty_high", pytest.approx(0.4)),
+        ({"wrong": torch.tensor([0.1, 0.1])}, "wrong", pytest.approx(0.1)),
+        ({"wrong_high": torch.tensor([1.4, 0.2])}, "wrong_high", pytest.approx(1.4)),
     ],
 )
 def test_impossible_stats_are_refused(changes: dict[str, Any], field: str, value: object) -> None:
@@ -129,11 +135,29 @@ def test_impossible_stats_are_refused(changes: dict[str, Any], field: str, value
         stats(**changes)
 
 
+def test_labels_have_both_quantities_and_numbers_one() -> None:
+    assert stats().quantities == ("uncertainty", "wrong")
+    assert stats().measure == "rate"
+    numbers = stats(
+        **dict.fromkeys(OF_LABELS), uncertainty=torch.tensor([3.0, 4.0]), uncertainty_high=torch.tensor([5, 6])
+    )
+    assert numbers.quantities == ("uncertainty",)
+    assert numbers.measure == "variance"
+    with refused("GroupStats", ["errors", "wrong_low", "wrong_high"], rule="give all of them"):
+        stats(wrong=None)
+
+
+def test_strengths_follow_the_uncertainty_and_not_the_wrong_labels() -> None:
+    tau = stats().strengths
+    assert_close(tau, of([0.1, 0.5], [0.75, 0.25]))
+    assert tau[1] > tau[0], "though more labels of the first are wrong"
+
+
 def test_stats_of_other_fields_are_refused() -> None:
     good = stats().to_dict()
-    with refused("GroupStats: noise", None, rule="missing"):
-        GroupStats.from_dict({name: value for name, value in good.items() if name != "noise"})
+    with refused("GroupStats: uncertainty", None, rule="missing"):
+        GroupStats.from_dict({name: value for name, value in good.items() if name != "uncertainty"})
     with refused("GroupStats: nois", None, rule="unknown"):
         GroupStats.from_dict(good | {"nois": [0, 0]})
-    with refused("GroupStats: noise", None, rule="must be numbers"):
-        GroupStats.from_dict(good | {"noise": ["a", "b"]})
+    with refused("GroupStats: uncertainty", None, rule="must be numbers"):
+        GroupStats.from_dict(good | {"uncertainty": ["a", "b"]})

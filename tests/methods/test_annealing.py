@@ -34,7 +34,7 @@ def with_noise(noise, high=None):
     data = dataset()
     noise = torch.tensor(noise, dtype=torch.float64)
     high = noise if high is None else torch.tensor(high, dtype=torch.float64)
-    stats = replace(task(data).stats, noise=noise, noise_low=torch.zeros(3), noise_high=high)
+    stats = replace(task(data).stats, wrong=noise, wrong_low=torch.zeros(3), wrong_high=high)
     return replace(task(data), stats=stats)
 
 

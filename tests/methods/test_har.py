@@ -28,7 +28,10 @@ TAU = strengths(NOISE, DENSITY)
 def test_auto_enforces_nothing_below_a_fifth_and_leaves_the_others_alone() -> None:
     data = dataset()
     stats = replace(
-        task(data).stats, noise=torch.tensor([0.4, 0.1, 0.002]), noise_low=torch.zeros(3), noise_high=torch.ones(3)
+        task(data).stats,
+        uncertainty=torch.tensor([0.4, 0.1, 0.002]),
+        uncertainty_low=torch.zeros(3),
+        uncertainty_high=torch.ones(3),
     )
     t = replace(task(data), stats=stats)
     everyone = HAR(strength=0.5, select=1.0).group_strengths(t)

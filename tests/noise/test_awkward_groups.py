@@ -24,7 +24,7 @@ def test_a_thousand_groups_of_ten_examples() -> None:
     noisy = group < 500
     y = np.where(noisy & (rng.random(len(y)) < 0.6), rng.integers(0, 3, len(y)), y)
     result = sk.fit(X, y, groups=[f"g{g:03d}" for g in group], train=TRAINING, method=sk.HAR(strength=0.1), test=0.1)
-    noise = result.group_stats.noise.numpy()
+    noise = result.group_stats.uncertainty.numpy()
     half = np.array([int(name[1:]) < 500 for name in result.group_stats.names])
     assert len(noise) == 1000
     assert noise[half].mean() > noise[~half].mean() + 0.15
@@ -37,7 +37,7 @@ def test_one_group_is_regularized_as_a_whole() -> None:
     X, y = data(300)
     result = sk.fit(X, y, groups=["all"] * 300, train=TRAINING, method=sk.HAR(strength=0.1))
     assert result.strengths.tolist() == pytest.approx([0.1])
-    assert 0 < float(result.group_stats.noise) < 1
+    assert 0 < float(result.group_stats.uncertainty) < 1
     uniform = sk.fit(X, y, groups=["all"] * 300, method=sk.HAR(strength=0.1, weighting="uniform"), train=TRAINING)
     for a, b in zip(result.net.state_dict().values(), uniform.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)  # HAR with one group is uniform regularization
@@ -59,5 +59,5 @@ def test_a_group_without_error_is_hardly_regularized() -> None:
     )
     clean = result.group_stats.names.index("clean")
     assert int(result.group_stats.errors[clean]) <= 5
-    assert float(result.group_stats.noise[clean]) < 0.05
+    assert float(result.group_stats.uncertainty[clean]) < 0.05
     assert float(result.strengths[clean]) < 0.35 * float(result.strengths.max())

@@ -38,11 +38,11 @@ def test_noise_of_classes_is_a_rate_and_of_numbers_a_variance() -> None:
     data, held_out = of_classes()
     stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     assert stats.errors.tolist() == [0, 5]
-    assert stats.noise.tolist() == [0, 0.25]
+    assert stats.uncertainty.tolist() == [0, 0.25]
     data, held_out = of_numbers()
     stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     assert stats.errors is None
-    assert stats.noise.tolist() == pytest.approx([1, 9])
+    assert stats.uncertainty.tolist() == pytest.approx([1, 9])
 
 
 @pytest.mark.parametrize("make", [of_classes, of_numbers])
@@ -56,9 +56,14 @@ def test_unknown_noise_counts_no_example(make) -> None:
 def test_label_issues_are_those_of_the_kind() -> None:
     data, held_out = of_classes()
     stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
+    predictions, every = held_out_predictions(data, held_out, FOLD), torch.ones(40, dtype=torch.bool)
     expected = find_label_issues(held_out, data.y, data.index, ("a", "b"))
-    pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)
+    found = label_issues(data, predictions, stats, every)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    some = data.index < 30
+    assert sorted(label_issues(data, predictions, stats, some)["index"]) == list(range(30))
     data, held_out = of_numbers()
     stats = noise_stats(data, held_out_predictions(data, held_out, FOLD), PAPER)
     expected = find_label_issues_regression(held_out, data.y, data.index, torch.tensor([1.0, 9.0])[GROUP])
-    pd.testing.assert_frame_equal(label_issues(data, held_out, stats), expected)
+    predictions = held_out_predictions(data, held_out, FOLD)
+    pd.testing.assert_frame_equal(label_issues(data, predictions, stats, every), expected)

@@ -66,7 +66,7 @@ def test_the_clusters_of_the_odd_and_the_even_are_digits(run: sk.Result) -> None
     for c in ("even", "odd"):
         rows = tested[y[tested.index] == c]
         assert adjusted_rand_score(digit[rows.index], rows["group"]) > 0.3  # 0 by chance
-    assert len(run.strengths) == len(run.group_stats.noise) == 10
+    assert len(run.strengths) == len(run.group_stats.uncertainty) == 10
     assert "10 clusters of held-out features" in " ".join(run.notes)
     assert set(run.metrics.groups) == set(run.groups)
 

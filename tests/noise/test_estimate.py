@@ -78,7 +78,7 @@ def test_the_paper_holds_one_half_out_and_counts_raw_errors(monkeypatch: pytest.
     assert torch.isnan(estimate.held_out[~held]).all()
     assert int(estimate.stats.counted.sum()) == 100
     raw = estimate.stats.errors.double() / estimate.stats.counted
-    assert torch.equal(estimate.stats.noise, raw)
+    assert torch.equal(estimate.stats.uncertainty, raw)
     assert set(estimate.label_issues["index"]) == set(data.index[held].tolist())
 
 
@@ -102,13 +102,13 @@ def test_groups_of_one_and_absent_groups_are_no_trouble(kind, seed) -> None:
     estimate = estimate_groups(data, net_for(4), QUICK, Estimation(kind=kind), seed=seed)
     stats = estimate.stats
     assert stats.count.tolist() == [99, 1, 0, 98, 2]
-    for name in ("noise", "noise_low", "noise_high", "density"):
+    for name in ("uncertainty", "uncertainty_low", "uncertainty_high", "wrong", "wrong_low", "wrong_high", "density"):
         values = getattr(stats, name)
         assert torch.isfinite(values).all()
         assert ((values >= 0) & (values <= 1)).all()
-    assert (stats.noise_low <= stats.noise).all()
-    assert (stats.noise <= stats.noise_high).all()
-    assert (stats.noise_high - stats.noise_low)[2] >= (stats.noise_high - stats.noise_low)[0]
+    assert (stats.uncertainty_low <= stats.uncertainty).all()
+    assert (stats.uncertainty <= stats.uncertainty_high).all()
+    assert (stats.uncertainty_high - stats.uncertainty_low)[2] >= (stats.uncertainty_high - stats.uncertainty_low)[0]
     tau = stats.strengths
     assert torch.isfinite(tau).all()
     assert float(tau.max()) == 1
@@ -130,8 +130,8 @@ def test_the_estimate_ranks_groups_as_the_true_noise_does(kind) -> None:
     data = dataset(1800, classes=6, group=np.arange(1800) % 6, noise=noise)
     training = TrainingConfig(epochs=8, lr=0.05, batch_size=64, device="cpu")
     stats = estimate_groups(data, net_for(6), training, Estimation(kind=kind)).stats
-    assert spearmanr(stats.noise.numpy(), noise).statistic > 0.9
-    assert torch.allclose(stats.noise, torch.tensor(noise, dtype=torch.float64), atol=0.12)
+    assert spearmanr(stats.uncertainty.numpy(), noise).statistic > 0.9
+    assert torch.allclose(stats.uncertainty, torch.tensor(noise, dtype=torch.float64), atol=0.12)
 
 
 def test_label_issues_are_mostly_the_wrong_labels() -> None:
@@ -162,20 +162,23 @@ def test_groups_that_are_always_wrong_are_no_trouble() -> None:
     assert rates.rate[1] > rates.rate[0] > 0.9
 
 
-def test_all_predictions_are_counted_when_asked_for() -> None:
+def test_all_errors_are_counted_when_asked_for() -> None:
     data = dataset(400, noise=(0.3, 0.1))
-    every = estimate_groups(data, net_for(4), QUICK, Estimation(counted="all"))
-    sure = estimate_groups(data, net_for(4), QUICK, Estimation())
-    assert torch.equal(every.held_out, sure.held_out)
+    every = estimate_groups(data, net_for(4), QUICK, Estimation(uncertainty="errors"))
+    other = estimate_groups(data, net_for(4), QUICK, Estimation())
+    assert torch.equal(every.held_out, other.held_out)
     assert torch.equal(every.stats.counted, every.stats.count)
     wrong = (every.held_out.argmax(1) != data.y).long()
-    assert torch.equal(every.stats.errors, torch.zeros(4, dtype=torch.int64).index_add(0, data.group, wrong))
-    assert (sure.stats.counted < sure.stats.count).all()
-    assert (sure.stats.counted > sure.stats.count / 2).all()
+    errors = torch.zeros(4, dtype=torch.int64).index_add(0, data.group, wrong)
+    assert torch.equal(every.stats.errors, errors)
+    rates = group_noise(errors.numpy(), every.stats.count.numpy())
+    np.testing.assert_allclose(every.stats.uncertainty.numpy(), rates.rate)
+    assert torch.equal(every.stats.wrong, other.stats.wrong)
+    assert (every.stats.uncertainty - other.stats.uncertainty).abs().max() > 0.05
 
 
 def test_groups_that_are_not_the_labels_are_counted_apart() -> None:
     group = torch.arange(600) % 4 // 2  # of the classes 0, 1 and 2, 3
     data = dataset(600, group=group, noise=(0.4, 0.4))
     stats = estimate_groups(data, net_for(4), TrainingConfig(epochs=8, lr=0.05, batch_size=64), Estimation()).stats
-    assert stats.noise.tolist() == pytest.approx([0.4, 0.0], abs=0.12)
+    assert stats.uncertainty.tolist() == pytest.approx([0.4, 0.0], abs=0.12)

@@ -30,17 +30,18 @@ def test_a_group_without_rows_has_no_figure_and_is_no_headline() -> None:
     estimate = estimate_groups(data, net_for(4), TRAINING, Estimation())
     found = estimate.findings
     assert found.withheld == ("", "", "", "", NO_ROWS)
-    assert found.disagreement(4) is None
+    assert found.disagreement[4] is None
     assert found.wrong[4] is None
     assert found.wrong_withheld[4] == NO_ROWS
     assert found.largest in (0, 2)
     values = found.to_dict()
-    assert values["noise"][4] is values["noise_high"][4] is values["wrong_labels"][4] is None
-    assert values["withheld"] == [None] * 4 + [NO_ROWS]
-    assert estimate.stats.noise.isfinite().all()  # of which strengths are made
+    assert values["disagreement"][4] is values["uncertainty_high"][4] is values["wrong"][4] is None
+    assert values["disagreement_withheld"] == [None] * 4 + [NO_ROWS]
+    assert estimate.stats.uncertainty.isfinite().all()  # of which strengths are made
     again = back(estimate)
     assert again.to_dict() == values
     assert again.wrong == found.wrong
+    assert again.uncertain == found.uncertain
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
@@ -73,7 +74,7 @@ def test_a_fold_that_learned_nothing_gets_no_figure_and_no_suspects() -> None:
     assert torch.equal(judged, estimate.fold == 0)
     assert int(found.stats.counted.sum()) <= int((estimate.fold == 0).sum())
     assert found.withheld == ("",) * 4
-    assert float(found.stats.noise.max()) < 0.1
+    assert float(found.stats.wrong.max()) < 0.1
 
 
 def test_a_group_of_random_labels_has_neither_figure_nor_suspects() -> None:
@@ -89,7 +90,7 @@ def test_a_group_of_random_labels_has_neither_figure_nor_suspects() -> None:
 
 def test_few_rows_are_no_headline() -> None:
     count, noise = torch.tensor([29, 30, 500]), torch.tensor([0.9, 0.3, 0.1])
-    stats = GroupStats(("a", "b", "c"), count, count / 559, torch.tensor([26, 9, 50]), count, noise, noise, noise)
+    stats = GroupStats(("a", "b", "c"), count, count / 559, torch.tensor([26, 9, 50]), count, *[noise] * 6)
     found = Findings.without_predictions(stats)
     assert found.largest == 1
     assert found.few == ("a",)
@@ -104,5 +105,5 @@ def test_numbers_have_no_wrong_labels() -> None:
     net = lambda: nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))  # noqa: E731
     estimate = estimate_groups(data, net, TRAINING, Estimation())
     assert estimate.findings.withheld == ("",)
-    assert "wrong_labels" not in estimate.findings.to_dict()
+    assert "wrong" not in estimate.findings.to_dict()
     assert back(estimate).to_dict() == estimate.findings.to_dict()

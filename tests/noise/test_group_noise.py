@@ -203,7 +203,7 @@ def test_group_stats_counts_one_example_at_a_time() -> None:
     assert stats.names == names
     assert (stats.count.tolist(), stats.errors.tolist(), stats.counted.tolist()) == (count, errors, seen)
     assert stats.density.tolist() == [c / 200 for c in count]
-    np.testing.assert_allclose(stats.noise.numpy(), group_noise(errors, seen).rate)
+    np.testing.assert_allclose(stats.wrong.numpy(), group_noise(errors, seen).rate)
     assert stats.strengths[4] == 0  # no example
 
 
@@ -212,7 +212,7 @@ def test_group_stats_counts_one_example_at_a_time() -> None:
     [
         ([5], [4], ": errors[0]", 5),
         ([0, -1], [4, 4], ": errors[1]", -1),
-        ([0.5], [4], ": errors[0]", 0.5),
+        ([1], [1.5], ": errors[0]", 1),
         ([float("nan")], [4], ": errors[0]", ANY),
         ([1, 2], [4], "", "[2] and [1]"),
         ([], [], "", "[0] and [0]"),

@@ -84,8 +84,8 @@ def test_a_fit_is_in_the_targets_units(fitted) -> None:
     assert fitted.metrics.overall.rmse == pytest.approx(literal.rmse(predicted, CLEAN))
     assert fitted.predictions["label"].tolist() == CLEAN.tolist()
     assert fitted.predictions["predicted"].tolist() == predicted.tolist()
-    assert fitted.group_stats.noise[0] > 200**2 / 4
-    expected = 0.1 * strengths(fitted.group_stats.noise, fitted.group_stats.density, "variance")
+    assert fitted.group_stats.uncertainty[0] > 200**2 / 4
+    expected = 0.1 * strengths(fitted.group_stats.uncertainty, fitted.group_stats.density, "variance")
     torch.testing.assert_close(fitted.strengths.double(), expected, rtol=1e-6, atol=0)
     assert "accuracy" not in fitted.history[0]
     with refused("predict_proba", None, rule="use predict"):
@@ -95,7 +95,7 @@ def test_a_fit_is_in_the_targets_units(fitted) -> None:
 def test_suspects_are_residuals_in_units_of_their_groups_noise(fitted) -> None:
     issues = fitted.label_issues
     assert len(issues) == 240
-    deviation = fitted.group_stats.noise.sqrt()[[fitted.groups.index(GROUPS[i]) for i in issues["index"]]].numpy()
+    deviation = fitted.group_stats.uncertainty.sqrt()[[fitted.groups.index(GROUPS[i]) for i in issues["index"]]].numpy()
     np.testing.assert_allclose(issues["residual"], (issues["given"] - issues["suggested"]) / deviation)
     assert issues["given"].tolist() == Y[issues["index"]].tolist()
     assert issues["residual"].abs().is_monotonic_decreasing
@@ -212,14 +212,16 @@ def test_the_papers_half_split_and_its_raw_variance() -> None:
     assert len(seen) == int(result.group_stats.counted.sum()) == 120
     for g, name in enumerate(result.groups):
         rows = seen[GROUPS[seen["index"]] == name]
-        assert float(result.group_stats.noise[g]) == pytest.approx(((rows["given"] - rows["suggested"]) ** 2).mean())
+        assert float(result.group_stats.uncertainty[g]) == pytest.approx(
+            ((rows["given"] - rows["suggested"]) ** 2).mean()
+        )
 
 
 def test_tiny_groups_and_a_single_one_are_no_trouble() -> None:
     groups = np.where(np.arange(240) < 2, "two", np.where(np.arange(240) < 3, "one", "rest"))
     result = sk.fit(X, Y, groups=groups, test=0.3, task="regression", **QUICK)
     assert torch.isfinite(result.strengths).all()
-    assert result.group_stats.noise.min() > 0
+    assert result.group_stats.uncertainty.min() > 0
     alone = sk.fit(X, Y, task="regression", bins=1, **QUICK)
     assert alone.strengths.tolist() == pytest.approx([0.1])
     images = RNG.integers(0, 255, (240, 6, 6), dtype=np.uint8)
@@ -296,7 +298,7 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(pd.read_parquet("run/predictions.parquet").columns) == ["index", "label", "predicted", "group"]
     status, out, _ = run(capsys, "estimate", *line, "--json")
     figures = json.loads(out)
-    assert (status, figures["errors"], len(figures["noise"])) == (0, None, 4)
+    assert (status, figures.get("errors"), len(figures["disagreement"])) == (0, None, 4)
     assert max(figures["strengths"]) == 1
     status, out, _ = run(capsys, "estimate", table, "--target", "price", "--groups", "kind", "--truth", "clean", *brief)
     assert "true noise σ" in out

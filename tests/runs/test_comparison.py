@@ -210,7 +210,7 @@ def test_an_estimate_of_the_models_own_errors_is_called_that() -> None:
 
     def of(errors: list[int]) -> GroupStats:
         noise = torch.tensor(errors) / 100
-        return GroupStats(("a", "b"), count, count / 200, torch.tensor(errors), count, noise, noise, noise)
+        return GroupStats(("a", "b"), count, count / 200, torch.tensor(errors), count, *[noise] * 6)
 
     assert unlearned(of([20, 60])) == []
     assert "80% of the held-out rows" in unlearned(of([70, 90]))[0]

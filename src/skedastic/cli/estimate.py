@@ -69,7 +69,7 @@ def _measured(estimate: Estimate) -> list[float | None] | None:
     stats = estimate.measured
     if stats is None:
         return None
-    return [v if n else None for v, n in zip(stats.noise.tolist(), stats.counted.tolist(), strict=True)]
+    return [v if n else None for v, n in zip(stats.uncertainty.tolist(), stats.counted.tolist(), strict=True)]
 
 
 def _show_groups(

@@ -7,26 +7,33 @@ from typing import TYPE_CHECKING, Any
 from skedastic.evaluation.metric import ABSENT, Metric, to_digits
 
 if TYPE_CHECKING:
+    from skedastic.evaluation.intervals import Interval
     from skedastic.noise.findings import Findings
+
+ESTIMATED = ("wrong (95 %)", "uncertain (95 %)")
 
 
 def found_columns(metric: Metric) -> tuple[str, ...]:
     """Return the heads of the columns that `found` fills."""
-    return ("disagree (95 %)", "wrong (95 %)") if metric.percent else (f"{metric.disagreement} (95 %)",)
+    return ("disagree (95 %)", *ESTIMATED) if metric.percent else (f"{metric.disagreement} (95 %)",)
 
 
 def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
-    """Return the disagreement with group g and the share of its labels that are wrong, or why either is not shown."""
+    """Return the disagreement with group g, how many of its labels are wrong, and how uncertain labels are there.
+
+    In place of a figure that is not shown it says why.
+    """
     if findings is None:
-        return ("",) * (1 + metric.percent)
-    shown, wrong = findings.shown(g, metric), findings.wrong[g]
-    first = f"{ABSENT} {findings.withheld[g]}"
-    if shown is not None:
-        first = interval(shown.mean, shown.low, shown.high, metric)
+        return ("",) * len(found_columns(metric))
+    first = _figure(findings.shown(g, metric), findings.withheld[g], metric)
     if not metric.percent:
         return (first,)
-    second = f"{ABSENT} {findings.wrong_withheld[g]}"
-    return (first, second if wrong is None else interval(wrong.mean, wrong.low, wrong.high, metric))
+    wrong = _figure(findings.wrong[g], findings.wrong_withheld[g], metric)
+    return (first, wrong, _figure(findings.uncertain[g], findings.uncertain_withheld[g], metric))
+
+
+def _figure(figure: Interval | None, why: str, metric: Metric) -> str:
+    return f"{ABSENT} {why}" if figure is None else interval(figure.mean, figure.low, figure.high, metric)
 
 
 def noise(value: float | None, metric: Metric) -> str:

@@ -9,6 +9,7 @@ from skedastic.cli import console
 from skedastic.cli.figures import found, found_columns, interval, noise
 
 if TYPE_CHECKING:
+    from skedastic.evaluation.intervals import Interval
     from skedastic.noise.findings import Findings
     from skedastic.runs.summary import RunSummary
 
@@ -63,12 +64,21 @@ def left_out(groups: int) -> None:
 
 
 def rank_correlation(findings: Findings | None, other: Sequence[float | None] | None, name: str = "true noise") -> None:
-    """Print the rank correlation of the disagreement with another noise, over the groups where both are known."""
-    shown = [findings.disagreement(g) for g in range(len(findings.names))] if findings and other else []
+    """Print the rank correlation of the wrong labels with another noise, over the groups where both are known.
+
+    Where too few groups have a share of wrong labels it is that of the disagreement.
+    """
+    shown, what = _compared(findings) if findings and other else ((), "")
     known = [(s.mean, t) for s, t in zip(shown, other or (), strict=False) if s is not None and t is not None]
     if len(known) < LEAST_GROUPS or len({t for _, t in known}) < 2:
         return
     from scipy.stats import spearmanr
 
     value = float(spearmanr([s for s, _ in known], [t for _, t in known]).statistic)
-    console.say(f"Spearman correlation of disagreement and {name} over {len(known)} groups: {value:.2f}")
+    console.say(f"Spearman correlation of {what} and {name} over {len(known)} groups: {value:.2f}")
+
+
+def _compared(findings: Findings) -> tuple[Sequence[Interval | None], str]:
+    if sum(f is not None for f in findings.wrong) >= LEAST_GROUPS:
+        return findings.wrong, "wrong labels"
+    return findings.disagreement, "disagreement"

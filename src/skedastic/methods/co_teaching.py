@@ -128,5 +128,6 @@ def rate_of(rate: Rate, task: Task, name: str) -> float:
     if task.stats is None:
         rule = "it needs an estimate of the noise, and task.stats is None; run estimate first, or give a rate"
         raise UserError(rule, setting=f"{name}.forget_rate", value=rate)
-    wrong = (task.stats.count.double() * task.stats.noise.double()).sum() / task.stats.count.sum()
+    assert task.stats.wrong is not None, "it is for labels alone"
+    wrong = (task.stats.count * task.stats.wrong).sum() / task.stats.count.sum()
     return min(float(wrong), MOST)

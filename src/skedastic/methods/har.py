@@ -229,7 +229,9 @@ class HAR(OneNetwork[HARState]):
         constants = self.class_constants(task)
         if self.strength != "auto":
             return HARState(net, constants, enforced)
-        return AnnealingState(net, constants, enforced, self.start, _estimate(task).noise_high)
+        allowed = _estimate(task).wrong_high
+        assert allowed is not None, "strength=auto is for labels alone"
+        return AnnealingState(net, constants, enforced, self.start, allowed)
 
     def enforced(self, state: HARState, task: Task) -> Tensor:
         """Return λτ_g of each group, [G], as it stands."""

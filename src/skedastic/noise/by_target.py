@@ -1,30 +1,31 @@
-"""The noise of each group, what was learned and the label issues, from held-out predictions, by the kind of target."""
+"""Noise, what was learned and label issues, from held-out predictions, by the kind of target."""
 
 from __future__ import annotations
 
-from functools import singledispatch
+from dataclasses import replace
+from functools import partial, singledispatch
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Classes, Dataset, Numbers, Target
-from skedastic.evaluation.intervals import Interval
-from skedastic.noise.confident import NOT_COUNTED, confident_class, match_counts, matched
-from skedastic.noise.group_noise import group_stats
+from skedastic.noise.group_noise import expected_rates, group_noise
 from skedastic.noise.group_variance import group_variance
 from skedastic.noise.held_out import HeldOut, judged_rows
-from skedastic.noise.label_issues import find_label_issues
+from skedastic.noise.label_issues import rank_label_issues
 from skedastic.noise.label_issues_regression import find_label_issues_regression
-from skedastic.noise.learned import Learned, collapsed, learned_classes
+from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
-from skedastic.noise.wrong_labels import wrong_label_shares
+from skedastic.noise.matching import matched
+from skedastic.noise.true_labels import TrueLabels, true_labels, wrong_in_groups
 from skedastic.settings.config import Estimation
 
 
 def held_out_predictions(dataset: Dataset, values: Tensor, fold: Tensor) -> HeldOut:
-    """Return held-out predictions, of classes with each predicted as often as it is labelled beside them.
+    """Return held-out predictions; of classes also with each predicted as often as labelled, and the true classes.
 
     Parameters
     ----------
@@ -35,8 +36,26 @@ def held_out_predictions(dataset: Dataset, values: Tensor, fold: Tensor) -> Held
     fold : Tensor
         The model that each comes from, [n]; -1 where there is none.
     """
-    again = matched(values, dataset.y, fold) if isinstance(dataset.target, Classes) else None
-    return HeldOut(values=values, fold=fold, matched=again)
+    return _held_out_predictions(dataset.target, dataset, HeldOut(values=values, fold=fold))
+
+
+def only(dataset: Dataset, held_out: HeldOut, usable: Tensor, folds: Tensor) -> HeldOut:
+    """Return the predictions of the usable rows alone, as if there were no others.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n examples.
+    held_out : HeldOut
+        Their held-out predictions.
+    usable : Tensor
+        Whether a row is kept, [n] bool; its fold is one of those that are kept.
+    folds : Tensor
+        Whether a fold is kept, [K] bool; those that are get the numbers 0, 1, ….
+    """
+    values = held_out.values.clone()
+    values[~usable] = torch.nan
+    return held_out_predictions(dataset, values, torch.where(usable, (folds.cumsum(0) - 1)[held_out.fold], -1))
 
 
 def noise_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
@@ -62,49 +81,26 @@ def unknown_noise(dataset: Dataset) -> GroupStats:
     dataset : Dataset
         The examples.
     """
-    nothing = HeldOut(values=dataset.target.no_predictions(len(dataset)), fold=torch.full((len(dataset),), -1))
+    n = len(dataset)
+    nothing = held_out_predictions(dataset, dataset.target.no_predictions(n), torch.full((n,), -1))
     return noise_stats(dataset, nothing, Estimation(kind="paper"))
 
 
-def without_collapse(dataset: Dataset, held_out: Tensor, fold: Tensor) -> Tensor:
-    """Return held-out predictions, of each model that puts nearly all rows into one class with a right mean.
-
-    The mean probability of each class is then its share of the labels. Else folds that lean to different classes
-    accuse each other's labels.
+def label_issues(dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+    """Return the examples that can be judged, the most suspect target first.
 
     Parameters
     ----------
     dataset : Dataset
         n examples.
-    held_out : Tensor
-        Their held-out predictions, [n, C] or [n]; NaN where there are none.
-    fold : Tensor
-        The model that each comes from, [n]; -1 where there is none.
-    """
-    if not isinstance(dataset.target, Classes):
-        return held_out
-    found, told = held_out.clone(), ~held_out.isnan().any(1)
-    for k in range(int(fold.max()) + 1):
-        rows = ((fold == k) & told).nonzero().flatten()
-        p, y = held_out[rows], dataset.y[rows]
-        if collapsed(p.argmax(1).numpy(), y.numpy()):
-            found[rows] = match_counts(p, y, sharpness=1.0).to(found.dtype)
-    return found
-
-
-def label_issues(dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:
-    """Return the held-out examples, the most suspect target first.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        n examples.
-    held_out : Tensor
-        Their held-out predictions, [n, C] or [n]; NaN where there are none.
+    held_out : HeldOut
+        Their held-out predictions.
     stats : GroupStats
         Of each group, as `noise_stats` returns them.
+    judged : Tensor
+        Whether an example's target can be judged by its prediction, [n] bool.
     """
-    return _label_issues(dataset.target, dataset, held_out, stats)
+    return _label_issues(dataset.target, dataset, held_out, stats, judged)
 
 
 def learned(dataset: Dataset, held_out: HeldOut) -> Learned:
@@ -112,19 +108,31 @@ def learned(dataset: Dataset, held_out: HeldOut) -> Learned:
     return _learned(dataset.target, dataset, held_out)
 
 
-def wrong_labels(dataset: Dataset, held_out: HeldOut) -> tuple[list[Interval | None], list[str]]:
-    """Return the share of wrong labels of each group, and why there is none, [G]; arguments as in `noise_stats`."""
-    return _wrong_labels(dataset.target, dataset, held_out)
+def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
+    """Return both quantities and the density of each group of labels; arguments as in `noise_stats`.
 
-
-def count_errors(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
-    """Return the error rate and the density of each group; arguments as in `noise_stats`."""
-    if how.kind == "paper" or how.counted == "all":
-        predicted, counted = held_out.values.argmax(1), ~held_out.values.isnan().any(1)
+    Where a group is not of one label, its labels are as uncertain as they are wrong. The uncertainty is the error rate
+    of all held-out predictions where `how` asks for the paper's.
+    """
+    truth, rows, groups = _truth(held_out), held_out.rows, len(dataset.groups)
+    group, y, fold = (column[rows].numpy() for column in (dataset.group, dataset.y, held_out.fold))
+    chance, apart = truth.wrong, truth.wrong_apart
+    of_one_label = len(np.unique(np.stack([group, y]), axis=1)[0]) == len(np.unique(group))
+    if not of_one_label:
+        chance, apart = (wrong_in_groups(values, group, groups) for values in (chance, apart))
+    counted = dataset.grouping.counts(dataset.group[rows])
+    errors = dataset.grouping.counts(dataset.group[rows][held_out.values[rows].argmax(1) != dataset.y[rows]])
+    own = (errors.numpy() - np.bincount(group, chance, minlength=groups)) / counted.clamp_min(1).numpy()
+    rates = partial(expected_rates, doubt=chance * (1 - chance), own=own, group=group, fold=fold)
+    wrong = rates(chance, apart)
+    if how.counts_errors:
+        uncertainty = group_noise(errors, counted, shrink=how.kind != "paper")
+    elif of_one_label:
+        uncertainty = rates(truth.uncertain, truth.uncertain_apart)
     else:
-        predicted = confident_class(_matched(held_out), dataset.y)
-        counted = predicted != NOT_COUNTED
-    return group_stats(dataset.group, predicted != dataset.y, counted, dataset.groups, shrink=how.kind != "paper")
+        uncertainty = wrong
+    columns = map(torch.from_numpy, (*uncertainty, *wrong))
+    return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), errors, counted, *columns)
 
 
 def measure_variance(dataset: Dataset, held_out: Tensor, *, shrink: bool = True) -> GroupStats:
@@ -137,13 +145,30 @@ def measure_variance(dataset: Dataset, held_out: Tensor, *, shrink: bool = True)
 
 
 @singledispatch
+def _held_out_predictions(target: Target, dataset: Dataset, held_out: HeldOut) -> HeldOut:
+    raise TypeError(f"nothing is predicted of a target of {type(target).__name__}")
+
+
+@_held_out_predictions.register
+def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> HeldOut:
+    rows = held_out.rows
+    p, y, fold = (column[rows].numpy() for column in (held_out.values, dataset.y, held_out.fold))
+    return replace(held_out, matched=matched(held_out.values, dataset.y, held_out.fold), truth=true_labels(p, y, fold))
+
+
+@_held_out_predictions.register
+def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> HeldOut:
+    return held_out
+
+
+@singledispatch
 def _noise_stats(target: Target, dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
     raise TypeError(f"no noise is known of a target of {type(target).__name__}")
 
 
 @_noise_stats.register
 def _(target: Classes, dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
-    return count_errors(dataset, held_out, how)
+    return label_stats(dataset, held_out, how)
 
 
 @_noise_stats.register
@@ -152,18 +177,24 @@ def _(target: Numbers, dataset: Dataset, held_out: HeldOut, how: Estimation) -> 
 
 
 @singledispatch
-def _label_issues(target: Target, dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:
+def _label_issues(
+    target: Target, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor
+) -> pd.DataFrame:
     raise TypeError(f"no label issues are known of a target of {type(target).__name__}")
 
 
 @_label_issues.register
-def _(target: Classes, dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:
-    return find_label_issues(held_out, dataset.y, dataset.index, target.classes)
+def _(target: Classes, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+    kept = judged[held_out.rows]
+    rows, posterior = held_out.rows[kept], _truth(held_out).posterior[kept.numpy()]
+    p, y, index = (column[rows].numpy() for column in (held_out.values, dataset.y, dataset.index))
+    return rank_label_issues(posterior, p, y, index, target.classes)
 
 
 @_label_issues.register
-def _(target: Numbers, dataset: Dataset, held_out: Tensor, stats: GroupStats) -> pd.DataFrame:
-    return find_label_issues_regression(held_out, dataset.y, dataset.index, stats.noise[dataset.group])
+def _(target: Numbers, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+    values = held_out.values.masked_fill(~judged, torch.nan)
+    return find_label_issues_regression(values, dataset.y, dataset.index, stats.uncertainty[dataset.group])
 
 
 @singledispatch
@@ -184,22 +215,11 @@ def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> Learned:
     return learned_numbers(held_out.values[rows].double().numpy(), judged, binned=binned)
 
 
-@singledispatch
-def _wrong_labels(target: Target, dataset: Dataset, held_out: HeldOut) -> tuple[list[Interval | None], list[str]]:
-    raise TypeError(f"no wrong labels are known of a target of {type(target).__name__}")
-
-
-@_wrong_labels.register
-def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> tuple[list[Interval | None], list[str]]:
-    rows, judged = judged_rows(dataset, held_out)
-    return wrong_label_shares([p[rows].numpy() for p in (held_out.values, _matched(held_out))], judged)
-
-
-@_wrong_labels.register
-def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> tuple[list[Interval | None], list[str]]:
-    return [None] * len(dataset.groups), [""] * len(dataset.groups)
-
-
 def _matched(held_out: HeldOut) -> Tensor:
     assert held_out.matched is not None, "held_out_predictions makes them for classes"
     return held_out.matched
+
+
+def _truth(held_out: HeldOut) -> TrueLabels:
+    assert held_out.truth is not None, "held_out_predictions finds it for classes"
+    return held_out.truth

@@ -1,9 +1,9 @@
 """The noise of each group: train on the other folds, predict the held-out one, count the errors.
 
 Source: Cao et al. 2021, section 2.3, equation 7 and Algorithm 1, lines 1-4. The paper holds out one random half once
-and counts all errors. Here by default every example is held out once (cross-fitting), the predictions that are sure
-enough are counted (`confident`), and the error rates of small groups are shrunk toward the others (`group_noise`). The
-held-out probabilities also tell which labels to check (`label_issues`).
+and counts all errors. Here by default every example is held out once (cross-fitting), the likely true classes are
+found that explain the labels (`true_labels`), and the rates of small groups are shrunk toward the others
+(`group_noise`). The likely true classes also tell which labels to check (`label_issues`).
 
 Where the groups are clusters, they are made of the inputs of the same models' last layers (`clusters`).
 
@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
-from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, without_collapse
+from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
+from skedastic.noise.held_out import HeldOut
 from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.settings.config import Estimation
@@ -45,11 +46,8 @@ class Estimate:
         The training set, in its groups.
     stats : GroupStats
         Noise and density of each group.
-    held_out : Tensor
-        Class probabilities [n, C], or predictions [n] in the target's units, by a model that was not trained on the
-        example; NaN where it was never held out.
-    fold : Tensor
-        The model that each example was held out from, [n]; -1 where there is none.
+    predictions : HeldOut
+        Held-out predictions, and the true classes that they point to.
     seconds : float
         The time of training and predicting, with that of interrupted runs.
     findings : Findings
@@ -62,8 +60,7 @@ class Estimate:
 
     dataset: Dataset
     stats: GroupStats
-    held_out: Tensor
-    fold: Tensor
+    predictions: HeldOut
     seconds: float
     findings: Findings
     judged: Tensor
@@ -79,9 +76,17 @@ class Estimate:
         d = self.dataset
         if not self.is_estimated and d.soft is not None:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
-        held_out = without_collapse(d, self.held_out, self.fold).clone()
-        held_out[~self.judged] = torch.nan
-        return label_issues(self.dataset, held_out, self.findings.stats)
+        return label_issues(d, self.predictions, self.findings.stats, self.judged)
+
+    @property
+    def held_out(self) -> Tensor:
+        """The predictions: class probabilities [n, C], or [n] in the target's units; NaN where there are none."""
+        return self.predictions.values
+
+    @property
+    def fold(self) -> Tensor:
+        """The model that each example was held out from, [n]; -1 where there is none."""
+        return self.predictions.fold
 
     @cached_property
     def measured(self) -> GroupStats | None:
@@ -164,16 +169,17 @@ def estimate_groups(
     predictions = held_out_predictions(dataset, held_out, fold)
     stats = noise_stats(dataset, predictions, how)
     findings, judged = examine(dataset, predictions, how, stats, training)
-    return Estimate(dataset, stats, held_out, fold, seconds, findings, judged, groups)
+    return Estimate(dataset, stats, predictions, seconds, findings, judged, groups)
 
 
 def _measured(dataset: Dataset) -> Estimate:
     """Return the noise by the annotators; nothing is held out."""
     assert dataset.disagreement is not None, "the pipeline refuses it where there are no annotators"
-    held_out = dataset.target.no_predictions(len(dataset))
+    n = len(dataset)
+    nothing = HeldOut(values=dataset.target.no_predictions(n), fold=torch.full((n,), -1))
     stats = measured_stats(dataset, dataset.disagreement)
-    nothing, everything = torch.full((len(dataset),), -1), torch.ones(len(dataset), dtype=torch.bool)
-    return Estimate(dataset, stats, held_out, nothing, 0.0, Findings.without_predictions(stats), everything)
+    findings = Findings.without_predictions(stats)
+    return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool))
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -1,7 +1,10 @@
 """What an estimate may be said to have found: a figure where data stands behind it, a reason where none does.
 
-The estimate itself, `GroupStats`, has a number for every group, since strengths are made of it. Where a group has no
-rows that number is a prior, and where the models learned nothing it is their failure. Neither is shown.
+The estimate itself, `GroupStats`, has numbers for every group, since strengths are made of them. Where a group has no
+rows such a number is a prior, and where the models learned nothing it is their failure. Neither is shown.
+
+Three figures are: how many predictions disagree with the labels, which is a count; how many labels are wrong; and how
+uncertain labels are where these examples lie. The latter two are estimates, shown where data stands behind them.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import Metric
-from skedastic.noise.by_target import learned, noise_stats, wrong_labels
+from skedastic.noise.by_target import learned, noise_stats, only
+from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
+from skedastic.noise.wrong_labels import shown_rates
 from skedastic.settings.config import Estimation
 from skedastic.training import TrainingConfig
 
@@ -29,8 +34,8 @@ NONE_COUNTED = "no prediction counts"
 NOT_ESTIMATED = "not estimated"
 LEAST_TOLD = 10  # rows of a group or class, below which that it was not learned tells nothing of its labels
 FEW_ROWS = 300
-NOISE = ("noise", "noise_low", "noise_high")
-WRONG = {"wrong_labels": "mean", "wrong_labels_low": "low", "wrong_labels_high": "high"}
+COUNTED = ("count", "density", "errors", "counted")
+ENDS = {"": "mean", "_low": "low", "_high": "high"}  # of the keys of an interval, and its fields
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,13 +45,20 @@ class Findings:
     Parameters
     ----------
     stats : GroupStats
-        The disagreement of held-out predictions, or of annotators, with the targets of each of G groups. Folds in
-        which nothing was learned are left out. A number that is withheld stands there too.
+        Both quantities of each of G groups. Folds in which nothing was learned are left out. A number that is withheld
+        stands there too.
+    disagreement : tuple of (Interval or None)
+        The share of labels that held-out predictions, or the votes of annotators, disagree with, [G]; where targets are
+        numbers the variance. None where it is withheld.
     withheld : tuple of str
-        Why the disagreement of a group is not shown, [G]; empty where it is.
+        Why, [G]; empty where it is shown.
     wrong : tuple of (Interval or None)
-        The share of wrong labels of each group, [G], with its interval; None where it is withheld.
+        The share of wrong labels of each group, [G]; None where it is withheld.
     wrong_withheld : tuple of str
+        Why, [G]; empty where it is shown, and where targets are numbers.
+    uncertain : tuple of (Interval or None)
+        How uncertain labels are where the examples of each group lie, [G]; None where it is withheld.
+    uncertain_withheld : tuple of str
         Why, [G]; empty where it is shown, and where targets are numbers.
     learned : bool
         Whether anything was learned. If not, all is withheld, and there are no label issues.
@@ -55,9 +67,12 @@ class Findings:
     """
 
     stats: GroupStats
+    disagreement: tuple[Interval | None, ...]
     withheld: tuple[str, ...]
     wrong: tuple[Interval | None, ...]
     wrong_withheld: tuple[str, ...]
+    uncertain: tuple[Interval | None, ...]
+    uncertain_withheld: tuple[str, ...]
     learned: bool = True
     notes: tuple[str, ...] = ()
 
@@ -70,28 +85,17 @@ class Findings:
         stats : GroupStats
             The disagreement of annotators, or an estimate whose predictions were not kept.
         """
-        return cls(
-            stats=stats,
-            withheld=tuple(_uncounted(stats)),
-            wrong=(None,) * len(stats.names),
-            wrong_withheld=_of_labels(stats, [NOT_ESTIMATED] * len(stats.names)),
-        )
+        withheld = _uncounted(stats)
+        return _of_no_labels(stats, _where(_intervals(stats, "uncertainty"), withheld), withheld, NOT_ESTIMATED)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the G groups."""
         return self.stats.names
 
-    def disagreement(self, g: int) -> Interval | None:
-        """Return the disagreement of group g with its interval, as in `GroupStats`; None where it is withheld."""
-        if self.withheld[g]:
-            return None
-        mean, low, high = (float(getattr(self.stats, name)[g]) for name in NOISE)
-        return Interval(mean=mean, low=low, high=high)
-
     def shown(self, g: int, metric: Metric) -> Interval | None:
         """Return `disagreement` as it is shown: a rate as it is, the deviation of a variance."""
-        found = self.disagreement(g)
+        found = self.disagreement[g]
         if found is None:
             return None
         mean, low, high = (metric.of_noise(value) for value in (found.mean, found.low, found.high))
@@ -99,9 +103,15 @@ class Findings:
 
     @property
     def largest(self) -> int | None:
-        """The group with the largest disagreement of those that may be a headline; None where there is none."""
-        enough = [g for g in range(len(self.names)) if not self.withheld[g] and self.stats.counted[g] >= LEAST_ROWS]
-        return max(enough, key=lambda g: float(self.stats.noise[g]), default=None)
+        """The group with the most wrong labels, or where none has a figure the one that is disagreed with most.
+
+        None where no group has a figure and enough rows for a headline.
+        """
+        for figures in (self.wrong, self.disagreement):
+            means = {g: f.mean for g, f in enumerate(figures) if f is not None and self.stats.counted[g] >= LEAST_ROWS}
+            if means:
+                return max(means, key=means.__getitem__)
+        return None
 
     @property
     def few(self) -> tuple[str, ...]:
@@ -115,15 +125,22 @@ class Findings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `group_stats.json` holds them: null for all that is withheld, and why."""
-        values: dict[str, Any] = self.stats.to_dict()
-        for name in NOISE:
-            values[name] = [None if why else v for v, why in zip(values[name], self.withheld, strict=True)]
-        values |= {"learned": self.learned, "withheld": [why or None for why in self.withheld]}
-        if self.stats.measure == "rate":
-            for key, end in WRONG.items():
-                values[key] = [None if w is None else getattr(w, end) for w in self.wrong]
-            values["wrong_labels_withheld"] = [why or None for why in self.wrong_withheld]
-        return values
+        values = {name: column for name, column in self.stats.to_dict().items() if column is not None}
+        for key, (figures, reasons) in self._figures().items():
+            for suffix, end in ENDS.items():
+                values[key + suffix] = [None if f is None else getattr(f, end) for f in figures]
+            values[f"{key}_withheld"] = [why or None for why in reasons]
+        return values | {"learned": self.learned}
+
+    def _figures(self) -> dict[str, tuple[tuple[Interval | None, ...], tuple[str, ...]]]:
+        """Return figures and reasons by the key of the plain values."""
+        disagreement = {"disagreement": (self.disagreement, self.withheld)}
+        if self.stats.measure == "variance":
+            return disagreement | {"uncertainty": (self.disagreement, self.withheld)}
+        return disagreement | {
+            "wrong": (self.wrong, self.wrong_withheld),
+            "uncertainty": (self.uncertain, self.uncertain_withheld),
+        }
 
     @classmethod
     def from_dict(cls, values: Any, used: Mapping[str, Any]) -> Findings:
@@ -141,20 +158,30 @@ class Findings:
         UserError, LookupError, TypeError
             They are damaged.
         """
-        if not isinstance(values, Mapping) or "withheld" not in values:
+        if not isinstance(values, Mapping) or "disagreement" not in values:
             return cls.without_predictions(GroupStats.from_dict(values))
-        rest = dict(values)
-        told, withheld = bool(rest.pop("learned")), tuple(why or "" for why in rest.pop("withheld"))
-        columns = {end: rest.pop(key, [None] * len(withheld)) for key, end in WRONG.items()}
-        reasons = tuple(why or "" for why in rest.pop("wrong_labels_withheld", [None] * len(withheld)))
-        for name in NOISE:
-            rest[name] = [b if a is None else a for a, b in zip(rest[name], used[name], strict=True)]
-        wrong = tuple(
-            None if mean is None else Interval(mean=mean, low=low, high=high)
-            for mean, low, high in zip(*(columns[end] for end in ("mean", "low", "high")), strict=True)
+        stats = GroupStats.from_dict({**used, **{name: values.get(name) for name in COUNTED}})
+        figures = {key: _read(values, key, len(stats.names)) for key in ("disagreement", "wrong", "uncertainty")}
+        if stats.measure == "variance":
+            figures["uncertainty"] = figures["wrong"]  # the deviation is their disagreement
+        return cls(
+            stats=stats,
+            disagreement=figures["disagreement"][0],
+            withheld=figures["disagreement"][1],
+            wrong=figures["wrong"][0],
+            wrong_withheld=figures["wrong"][1],
+            uncertain=figures["uncertainty"][0],
+            uncertain_withheld=figures["uncertainty"][1],
+            learned=bool(values["learned"]),
         )
-        stats = GroupStats.from_dict(rest)
-        return cls(stats=stats, withheld=withheld, wrong=wrong, wrong_withheld=reasons, learned=told)
+
+
+def _read(values: Mapping[str, Any], key: str, groups: int) -> tuple[tuple[Interval | None, ...], tuple[str, ...]]:
+    """Return figures and reasons, [G] each, from plain values; None and empty where they have none of that key."""
+    columns = [values.get(key + suffix, [None] * groups) for suffix in ENDS]
+    ends = zip(*columns, strict=True)
+    figures = tuple(None if mean is None else Interval(mean=mean, low=low, high=high) for mean, low, high in ends)
+    return figures, tuple(why or "" for why in values.get(f"{key}_withheld", [None] * groups))
 
 
 def examine(
@@ -178,45 +205,79 @@ def examine(
     known = learned(dataset, held_out)
     if not (known.whole and known.folds.any()):
         note = _nothing_learned(dataset, known.collapsed, how.epochs_of(training), training.epochs)
-        found = Findings(
-            stats=stats,
-            withheld=tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats)),
-            wrong=(None,) * len(stats.names),
-            wrong_withheld=_of_labels(stats, [NOT_LEARNED] * len(stats.names)),
-            learned=False,
-            notes=(note,),
-        )
+        withheld = tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats))
+        found = _of_no_labels(stats, (None,) * len(withheld), withheld, NOT_LEARNED)
+        found = replace(found, learned=False, notes=(note,))
         return found, torch.zeros(len(dataset), dtype=torch.bool)
     kept = torch.from_numpy(known.folds)
     usable = held_out.present & kept[held_out.fold.clamp_min(0)]
     if not kept.all():
-        held_out = held_out.only(usable, kept)
+        held_out = only(dataset, held_out, usable, kept)
         stats = noise_stats(dataset, held_out, how)
     withheld = tuple(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
-    wrong, reasons = wrong_labels(dataset, held_out)
-    found = Findings(
-        stats=stats,
-        withheld=withheld,
-        wrong=tuple(None if why else figure for figure, why in zip(wrong, withheld, strict=True)),
-        wrong_withheld=_of_labels(stats, [why or reason for why, reason in zip(withheld, reasons, strict=True)]),
-        notes=tuple(_folds_left_out(known)),
-    )
+    found = replace(_found(stats, withheld, how), notes=tuple(_folds_left_out(known)))
     return found, usable & _told(dataset, known)
 
 
-def _of_labels(stats: GroupStats, reasons: Sequence[str]) -> tuple[str, ...]:
-    """Return why no share of wrong labels is given, [G]; empty where targets are numbers, which have none."""
-    return tuple(reasons) if stats.measure == "rate" else ("",) * len(reasons)
+def _found(stats: GroupStats, withheld: tuple[str, ...], how: Estimation) -> Findings:
+    """Return the figures that held-out predictions found, but for the groups in which nothing is known."""
+    if stats.errors is None:
+        return _of_no_labels(stats, _where(_intervals(stats, "uncertainty"), withheld), withheld, "")
+    rates = group_noise(stats.errors.numpy(), stats.counted.numpy(), shrink=how.kind != "paper")
+    ends = zip(*(end.tolist() for end in rates), strict=True)
+    disagreement = _where([Interval(mean=m, low=a, high=b) for m, a, b in ends], withheld)
+    wrong, why_wrong = shown_rates(stats, "wrong")
+    uncertain, why_uncertain = shown_rates(stats, "uncertainty")
+    return Findings(
+        stats=stats,
+        disagreement=disagreement,
+        withheld=withheld,
+        wrong=_where(wrong, withheld),
+        wrong_withheld=_first(withheld, why_wrong),
+        uncertain=_where(uncertain, withheld),
+        uncertain_withheld=_first(withheld, why_uncertain),
+    )
 
 
-def _uncounted(stats: GroupStats) -> Sequence[str]:
+def _of_no_labels(
+    stats: GroupStats, disagreement: tuple[Interval | None, ...], withheld: tuple[str, ...], reason: str
+) -> Findings:
+    """Return the findings where nothing is said of labels, for a reason; numbers have none."""
+    nothing = (None,) * len(stats.names)
+    reasons = (reason if stats.measure == "rate" else "",) * len(stats.names)
+    return Findings(
+        stats=stats,
+        disagreement=disagreement,
+        withheld=withheld,
+        wrong=nothing,
+        wrong_withheld=_first(withheld, reasons) if stats.measure == "rate" else reasons,
+        uncertain=nothing,
+        uncertain_withheld=_first(withheld, reasons) if stats.measure == "rate" else reasons,
+    )
+
+
+def _intervals(stats: GroupStats, quantity: str) -> list[Interval]:
+    columns = (getattr(stats, quantity + suffix).tolist() for suffix in ENDS)
+    return [Interval(mean=m, low=a, high=b) for m, a, b in zip(*columns, strict=True)]
+
+
+def _where(figures: Sequence[Interval | None], withheld: Sequence[str]) -> tuple[Interval | None, ...]:
+    """Return the figures of the groups of which nothing is withheld."""
+    return tuple(None if why else figure for figure, why in zip(figures, withheld, strict=True))
+
+
+def _first(reasons: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    return tuple(why or other for why, other in zip(reasons, others, strict=True))
+
+
+def _uncounted(stats: GroupStats) -> tuple[str, ...]:
     """Return why a group can have no figure, [G]: it has no rows, or none of them counts."""
-    return [
+    return tuple(
         NO_ROWS if not rows else "" if counted else NONE_COUNTED
         for rows, counted in zip(stats.count.tolist(), stats.counted.tolist(), strict=True)
-    ]
+    )
 
 
 def _told(dataset: Dataset, known: Learned) -> Tensor:

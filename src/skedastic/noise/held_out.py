@@ -1,8 +1,8 @@
-"""Held-out predictions of a training set, and the columns by which they are judged."""
+"""Held-out predictions of a training set, the true classes that they point to, and what they are judged by."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data import Dataset
+from skedastic.noise.true_labels import TrueLabels
 
 Integers = NDArray[np.int64]
 
@@ -27,32 +28,25 @@ class HeldOut:
         The model that each comes from, [n]; -1 where there is none.
     matched : Tensor or None
         The class probabilities with each class predicted as often as it is labelled, [n, C] float64, by
-        `confident.matched`; None where targets are numbers.
+        `matching.matched`; None where targets are numbers.
+    truth : TrueLabels or None
+        What the m rows of `rows` tell of the true classes; None where targets are numbers.
     """
 
     values: Tensor
     fold: Tensor
     matched: Tensor | None = None
+    truth: TrueLabels | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows that have a prediction, [m] int64."""
+        return self.present.nonzero().flatten()
 
     @property
     def present(self) -> Tensor:
         """Whether an example has a prediction, [n] bool."""
         return (self.fold >= 0) & ~self.values.reshape(len(self.values), -1).isnan().any(1)
-
-    def only(self, usable: Tensor, folds: Tensor) -> HeldOut:
-        """Return the predictions of the usable rows alone.
-
-        Parameters
-        ----------
-        usable : Tensor
-            Whether a row is kept, [n] bool; its fold is one of those that are kept.
-        folds : Tensor
-            Whether a fold is kept, [K] bool; those that are get the numbers 0, 1, ….
-        """
-        position = torch.cumsum(folds, 0) - 1
-        matched = None if self.matched is None else _masked(self.matched, usable)
-        fold = torch.where(usable, position[self.fold], -1)
-        return replace(self, values=_masked(self.values, usable), fold=fold, matched=matched)
 
 
 class Judged(NamedTuple):
@@ -86,11 +80,7 @@ class Judged(NamedTuple):
 
 def judged_rows(dataset: Dataset, held_out: HeldOut) -> tuple[Tensor, Judged]:
     """Return the rows that have a prediction, [m], and their targets, folds, groups and units."""
-    rows = held_out.present.nonzero().flatten()
+    rows = held_out.rows
     unit = torch.arange(len(dataset)) if dataset.unit is None else dataset.unit
     y, fold, group, units = (column[rows].numpy() for column in (dataset.y, held_out.fold, dataset.group, unit))
     return rows, Judged(y, fold, group, len(dataset.groups), units)
-
-
-def _masked(values: Tensor, usable: Tensor) -> Tensor:
-    return torch.where(usable.reshape(-1, *[1] * (values.ndim - 1)), values, torch.nan)

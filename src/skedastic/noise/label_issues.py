@@ -1,33 +1,24 @@
-"""The examples whose labels are most likely wrong, by confident learning and Bayes' rule on held-out predictions.
+"""The examples whose labels are most likely wrong, by the likely true classes that held-out predictions point to.
 
-Confident learning tells which class is taken for which, and how many labels are wrong (Northcutt, Jiang and Chuang,
-"Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021, as in its authors' cleanlab;
-`confident.joint_and_issues`). Its confident joint holds each class to its own mean confidence, and so does not accuse a
-whole class of being rare. It follows which labels are wrong. T_ij is the chance that a label of class i is given as j.
-p are the held-out probabilities of the given labels, which a model trained on those predicts, p_j = Σ_i q_i T_ij. That
-is solved for q, the probabilities of the true class, and the label j of an example is right with probability
-q_j T_jj / p_j. A class that is often taken for another is so suspect where it is given as that one, and not the other
-way round.
+The score is the posterior chance that the label is right (`true_labels`): it knows which class is taken for which, and
+so does not accuse a whole class of being rare, nor the labels of a class that is never given wrongly.
 Against cleanlab's own orders: benchmarks/suspects.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skedastic.errors import UserError
-from skedastic.noise.confident import joint_and_issues
+from skedastic.noise.true_labels import true_labels
 
 COLUMNS = ("rank", "index", "given", "suggested", "score", "is_issue", "p_given", "p_suggested")
 TOLERANCE = 1e-3  # how far beyond [0, 1] rounding, in half precision too, may carry a probability
-EVEN = 0.03  # of labels that are taken to be any class with equal chance, so that no confusion is impossible
-STEPS = 5  # of q, from the held-out probabilities; more follow the errors of p rather than the noise
-CHUNK = 65_536  # examples solved at a time
-TINY = 1e-9
 
 
 def find_label_issues(
@@ -64,8 +55,34 @@ def find_label_issues(
     _check(p, y, number, classes)
     held_out = ~np.isnan(p).any(axis=1)
     p, y, number = p[held_out].clip(0, 1), y[held_out].astype(np.int64), number[held_out]
-    score, suggested, wrong = _judged(p, y)
+    posterior = true_labels(p, y, np.zeros(len(y), dtype=np.int64)).posterior
+    return rank_label_issues(posterior, p, y, number, classes)
+
+
+def rank_label_issues(
+    posterior: NDArray[np.float64],
+    p: NDArray[Any],
+    y: NDArray[np.int64],
+    number: NDArray[np.int64],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Return examples, the most suspect first, with the columns of `find_label_issues`.
+
+    Parameters
+    ----------
+    posterior : ndarray
+        The chance of each class to be the true one, with the label known, [n, C].
+    p, y, number : ndarray
+        Held-out class probabilities [n, C], given labels [n] in 0..C-1, and stable numbers [n].
+    classes : sequence of str
+        The names of the C classes.
+    """
     rows = np.arange(len(y))
+    score = posterior[rows, y]
+    others = posterior.copy()
+    others[rows, y] = -1  # below every probability
+    suggested = others.argmax(1)
+    wrong = round(float((1 - score).sum()))
     order = np.lexsort((number, score))
     is_issue = np.zeros(len(y), dtype=bool)
     is_issue[order[:wrong]] = True
@@ -99,50 +116,6 @@ def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, floa
         "recall": hits / max(m, 1),
         "first": float(is_wrong[:m].mean()) if m else 0.0,
     }
-
-
-def _judged(p: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Return the probability that each label is right [n], the likeliest other class [n], and how many are wrong."""
-    classes = p.shape[1]
-    if len(np.unique(y)) < 2:  # nothing to compare
-        noise, wrong = np.full((classes, classes), 1 / classes), 0
-    else:
-        joint, wrong = joint_and_issues(p, y)
-        noise = confusion(joint)
-    score, suggested = np.zeros(len(y)), np.zeros(len(y), dtype=np.int64)
-    for start in range(0, len(y), CHUNK):
-        part = slice(start, start + CHUNK)
-        given, rows = y[part], np.arange(len(y[part]))
-        likely = true_probabilities(p[part], noise) * noise[:, given].T  # of each true class, with the label given
-        likely /= likely.sum(1, keepdims=True)
-        score[part] = likely[rows, given]
-        likely[rows, given] = -1  # below every probability
-        suggested[part] = likely.argmax(1)
-    return score, suggested, wrong
-
-
-def confusion(joint: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return T [true, given], the chance of each given class for a true one, of their joint distribution [true, given].
-
-    A share of `EVEN` is spread over all classes; for a class without any example, everything is.
-    """
-    total = joint.sum(1, keepdims=True)
-    even = 1 / len(joint)
-    known: NDArray[np.float64] = np.divide(joint, total, out=np.full_like(joint, even), where=total > 0)
-    return (1 - EVEN) * known + EVEN * even
-
-
-def true_probabilities(p: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return q [n, C], the probabilities of the true classes, where p [n, C] are those of the given ones.
-
-    Solves p = q T for each row, with T = noise [true, given], by steps of expectation maximization from q = p. They
-    keep q a distribution and are stopped early: q_i ← q_i Σ_j T_ij p_j / (q T)_j.
-    """
-    q: NDArray[np.float64] = p + TINY
-    for _ in range(STEPS):
-        q *= (p / (q @ noise + TINY)) @ noise.T
-        q /= q.sum(1, keepdims=True) + TINY
-    return q
 
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:

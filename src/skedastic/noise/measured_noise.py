@@ -1,6 +1,8 @@
 """The noise of each group as the disagreement of its annotators measures it, in place of an estimate.
 
-For labels it is the mean share of votes against the label that is trained on. For ratings it is the mean variance of
+For labels it is the mean share of votes against the label that is trained on: 1 − max_k P(Y=k|x), as annotators draw Y.
+How many labels are wrong they do not tell; the same share stands for it, which is at least as large where the majority
+is right more often than one of them. For ratings it is the mean variance of
 the mean rating, which is trained on: s²/m of m ratings with the unbiased variance s². Intervals are normal ones over
 the rows of a group.
 """
@@ -43,4 +45,6 @@ def measured_stats(dataset: Dataset, disagreement: Tensor) -> GroupStats:
     errors = (mean * counted).round().long() if is_rate else None
     top = 1.0 if is_rate else float("inf")
     low, high = (mean - half).clamp_min(0), (mean + half).clamp_max(top)
-    return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), errors, counted, mean, low, high)
+    rates = (mean, low, high)
+    wrong = rates if is_rate else (None, None, None)
+    return GroupStats(dataset.groups, dataset.group_counts(), dataset.density(), errors, counted, *rates, *wrong)

@@ -24,6 +24,8 @@ class GroupRow:
     withheld: str = ""  # why there is no disagreement
     wrong: Interval | None = None  # estimated share of wrong labels
     wrong_withheld: str = ""  # why there is none
+    uncertain: Interval | None = None  # how uncertain labels are where the examples of the group lie
+    uncertain_withheld: str = ""  # why there is none
 
 
 @dataclass(frozen=True, kw_only=True)

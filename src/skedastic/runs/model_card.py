@@ -83,7 +83,8 @@ def _tested_on(summary: RunSummary) -> str:
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
     names = ["group", "trained on", "tested on", report.metric.disagreement]
-    names += ["wrong labels, estimated"] * report.metric.percent + ["strength", report.metric.name]
+    names += ["wrong labels, estimated", "uncertainty where they lie"] * report.metric.percent
+    names += ["strength", report.metric.name]
     head = f"| {' | '.join(names)} |\n" + "| --- " * len(names) + "|"
     rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
     left = len(report.groups) - MOST_GROUPS
@@ -101,11 +102,18 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
         f"{group.train:,}",
         f"{group.test:,}",
         _found(group.noise, group.withheld, report),
-        *[_found(group.wrong, group.wrong_withheld, report)] * report.metric.percent,
+        *_estimated(group, report),
         "" if group.strength is None else f"{group.strength:.3g}",
         "" if score is None else _written(score, report),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _estimated(group: GroupRow, report: Report) -> list[str]:
+    if not report.metric.percent:
+        return []
+    figures = ((group.wrong, group.wrong_withheld), (group.uncertain, group.uncertain_withheld))
+    return [_found(interval, why, report) for interval, why in figures]
 
 
 def _found(interval: Interval | None, why: str, report: Report) -> str:

@@ -214,6 +214,8 @@ def _found(findings: Findings | None, g: int, metric: Metric) -> dict[str, Any]:
         "withheld": findings.withheld[g],
         "wrong": findings.wrong[g],
         "wrong_withheld": findings.wrong_withheld[g],
+        "uncertain": findings.uncertain[g],
+        "uncertain_withheld": findings.uncertain_withheld[g],
     }
 
 

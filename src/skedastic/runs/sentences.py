@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skedastic.core.strengths import GroupStats
-from skedastic.evaluation.intervals import LEAST_ROWS, paired
+from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.noise.findings import Findings
 from skedastic.noise.wrong_labels import MEANING, WIDEST
@@ -73,7 +73,7 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
     g = findings.largest
     if g is None:
         return ""
-    shown = findings.disagreement(g)
+    shown = findings.disagreement[g]
     assert shown is not None, "the largest is one that is shown"
     if shown.mean < LEAST_SHOWN and summary.metric.percent:
         return ""
@@ -86,14 +86,14 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
     if is_measured(summary.config):
         return f"annotators disagree most with the labels of {name}, with {shown.mean:.0%} of their votes{beside}"
     wrong, reason = findings.wrong[g], findings.wrong_withheld[g]
-    known = (
-        f"how many of these are wrong is not known: {MEANING.get(reason, reason)}"
-        if wrong is None
-        else f"of all its labels an estimated {wrong.low:.0%} to {wrong.high:.0%} are wrong"
-    )
-    sure = "confident " * (summary.config.estimate.counted == "confident" and summary.config.estimate.kind != "paper")
-    most = f"{sure}held-out predictions disagree most with the labels of {name}, with {shown.mean:.0%} of them"
-    return f"{most} ({known}){beside}"
+    if wrong is not None:
+        return "" if wrong.mean < LEAST_SHOWN else f"{_wrong_labels(name, wrong)}{beside}"
+    most = f"held-out predictions disagree most with the labels of {name}, with {shown.mean:.0%} of them"
+    return f"{most} (how many of these are wrong is not known: {MEANING.get(reason, reason)}){beside}"
+
+
+def _wrong_labels(name: str, wrong: Interval) -> str:
+    return f"{wrong.mean:.0%} of the labels of {name} are wrong by estimate ({wrong.low:.0%} to {wrong.high:.0%})"
 
 
 def _without(few: Sequence[str], rows: str) -> str:
@@ -170,10 +170,12 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measur
             "Where bins of the target are the groups, it also counts that a target is in an outer bin because of its "
             "noise."
             if findings.stats.measure == "variance"
-            else "The disagreement is the share of confident held-out predictions that differ from the label: it "
-            "counts the model's own errors too, and is too high where groups are rare. How many labels are wrong is "
-            "said only where it can be told: not of few rows, not where the disagreement rises as the model gets less "
-            f"sure (its own errors), and not where the interval is wider than {100 * WIDEST:.0f} points."
+            else "The disagreement is the share of held-out predictions that differ from the label: it counts the "
+            "model's own errors too. How many labels are wrong, and how uncertain labels are where these examples lie, "
+            "is estimated from how sure the predictions are. The two differ where labels go wrong one way: if some of "
+            "class a are labelled b, labels are uncertain where a lies, and it is b whose labels are wrong. Neither is "
+            "shown of few rows, where the model's own errors are most of the disagreement, and where the interval is "
+            f"wider than {100 * WIDEST:.0f} points."
         )
     return notes
 

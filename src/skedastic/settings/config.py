@@ -15,7 +15,7 @@ from skedastic.settings.model_choice import ModelChoice, NamedModel
 from skedastic.training.config import TrainingConfig
 
 EstimateKind = Literal["cross-fit", "paper", "annotators"]
-Counted = Literal["confident", "all"]
+Uncertainty = Literal["true-labels", "errors"]
 QUARTER = 0.25
 LEAST_EPOCHS = 5  # of an estimating model, where the training configuration has as many
 SEEDS = "[0, 2147483647]"
@@ -39,9 +39,10 @@ class Estimation(Configurable):
         "not at all",
     )
     folds: int = setting(2, "folds of cross-fit; every example is held out once", "[2, inf)")
-    counted: Counted = setting(
-        "confident",
-        "which predictions of cross-fit count: confident ones (Northcutt et al. 2021), or all as in the paper",
+    uncertainty: Uncertainty = setting(
+        "true-labels",
+        "how cross-fit tells how uncertain labels are: by the likely true labels that explain the given ones, or by "
+        "all errors of the held-out predictions, as the paper does",
     )
     epochs: float | None = setting(
         None,
@@ -49,6 +50,11 @@ class Estimation(Configurable):
         "a quarter for cross-fit, but at least 5 where the training configuration has as many",
         "(0, 10]",
     )
+
+    @property
+    def counts_errors(self) -> bool:
+        """Whether the error rate of held-out predictions is taken for the uncertainty of labels."""
+        return self.kind == "paper" or self.uncertainty == "errors"
 
     def epochs_of(self, training: TrainingConfig) -> int:
         """Return the epochs of an estimating model.

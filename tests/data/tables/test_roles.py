@@ -283,7 +283,7 @@ def test_ratings_have_a_mean_and_a_measured_noise() -> None:
         estimate=sk.Estimation(kind="annotators"), test=None, **QUICK,
     )  # fmt: skip
     ward = frame()["ward"].to_numpy()
-    np.testing.assert_allclose(result.group_stats.noise, [np.mean(np.array(expected)[ward == w]) for w in "ns"])
+    np.testing.assert_allclose(result.group_stats.uncertainty, [np.mean(np.array(expected)[ward == w]) for w in "ns"])
     words = [["a lot"], *ratings[1:]]
     with refused("frame, row 0, column 'said'", "a lot", rule="no number"):
         open_source(frame().assign(said=words), annotators=["said"], task="regression")
@@ -305,7 +305,7 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
         estimate=sk.Estimation(kind="annotators"),
         train=sk.TrainingConfig(epochs=1),
     )
-    np.testing.assert_allclose(result.group_stats.noise, [1 / 3, 0, 0], atol=1e-7)
+    np.testing.assert_allclose(result.group_stats.uncertainty, [1 / 3, 0, 0], atol=1e-7)
     assert result.strengths.argmax() == 0
     data = open_data(Config(test="none"), open_source(voted(), target="label", annotators=people))
     torch.testing.assert_close(data.train.batch_targets, data.source.annotations.soft)

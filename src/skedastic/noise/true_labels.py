@@ -1,0 +1,225 @@
+"""What the true class of each example is likely to be, from held-out predictions, labels and how labels go wrong.
+
+A model of three parts explains the given label y_i by the held-out probabilities p_i of its fold f. T[z, y] is the
+chance that an example of class z is labelled y, and of no class more often another label than its own. A network that
+learned from such labels predicts p = q T, the chances of the given labels, so that q, those of the true class, are
+
+    u_i = p_i T⁻¹                               bent to be above 0
+    q_i = softmax(a_f log u_i + b_f)
+    P(y_i) = Σ_z q_i(z) T[z, y_i]
+
+The sharpness a_f and the biases b_f put right that a network is too sure, or not sure enough, and takes a noisy class
+for a rare one. a, b and T are those of the largest posterior density (L-BFGS). The weak priors: log a_f ~ N(0, 1/2²),
+b_f ~ N(0, 1), and a Dirichlet on each row of T, with 2 on the diagonal and 0.1 spread over the rest: no noise, unless
+the labels say so. Probabilities that are right to the last digit can be explained by noise and by classes that overlap
+alike; so a fiftieth of the entropy of q is a cost, and features are taken to tell the class where they can.
+
+The posterior π_i(z) ∝ q_i(z) T[z, y_i] has both quantities of each example: 1 − π_i(y_i), the chance that its label is
+wrong, and Σ_z π_i(z) (1 − max_j T[z, j]), how uncertain labels are where it lies. The first is of the label, the second
+of the place. They agree where classes are exchanged alike, and part where labels go wrong one way.
+
+Ours. T is the transition matrix of Patrini et al., "Making Deep Neural Networks Robust to Label Noise", CVPR 2017; it
+is fitted to all labels here, not read off the surest example of each class. What no such model can tell is noise that
+follows from the features: a network learns it and agrees with it. Against the truth: benchmarks/noise_estimate.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from torch import Tensor
+from torch.nn import functional
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+OWN, OTHERS = 2.0, 0.1  # Dirichlet of a row of T: of the class itself, and spread over all others
+SHARPNESS_SD, BIAS_SD = 0.5, 1.0
+START = 0.3  # of the labels of each class are wrong at the outset; from less, exchanged classes can be found swapped
+UNCLEAR = 0.02  # the cost of q's entropy, in units of the log likelihood
+STEPS = 200
+MOST_ROWS = 20_000  # that a, b and T are fitted to; the posterior is of all rows
+LEAST = 1e-6  # probabilities below are rounded up, so that their logarithm is finite
+BEND = 0.5  # of p: u is bent within so much of 0, and not at all where T says that labels are right
+LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
+GROUP_STEPS = 30
+TINY = 1e-9
+RIDGE = 1e-4  # beside T, where two classes are exchanged so often that they can't be told apart
+NEVER = -50.0  # the score of a class that no label names
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrueLabels:
+    """The likely true classes of n examples of C classes, held out in K folds.
+
+    Parameters
+    ----------
+    transitions : ndarray
+        T, the chance of each given class for a true one, [true, given]; rows sum to 1.
+    sharpness, bias : ndarray
+        a, [K] > 0, and b, [K, C].
+    posterior : ndarray
+        π, the chance of each true class with the label given, [n, C].
+    wrong, uncertain : ndarray
+        The chance that the label is wrong, and how uncertain labels are at the example, [n] in [0, 1].
+    wrong_apart, uncertain_apart : ndarray
+        The same by a, b and T of the example's own fold alone, [n]: how far folds differ tells the model's error.
+    """
+
+    transitions: Floats
+    sharpness: Floats
+    bias: Floats
+    posterior: Floats
+    wrong: Floats
+    uncertain: Floats
+    wrong_apart: Floats
+    uncertain_apart: Floats
+
+
+def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> TrueLabels:
+    """Return the likely true classes of examples by their held-out predictions and labels.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        Class probabilities of each example by a model that was not trained on it, [n, C], all finite.
+    y : ndarray
+        The given labels, [n] in 0..C-1.
+    fold : ndarray
+        The model that each prediction is of, [n] in 0..K-1.
+    """
+    whole = _fit(probabilities, y, fold)
+    posterior = whole.posterior(probabilities, y, fold)
+    wrong, uncertain = _both(posterior, whole.transitions, y)
+    wrong_apart, uncertain_apart = wrong.copy(), uncertain.copy()
+    for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
+        rows = fold == k
+        p, given, alone = probabilities[rows], y[rows], np.zeros(int(rows.sum()), dtype=np.int64)
+        own = _fit(p, given, alone)
+        wrong_apart[rows], uncertain_apart[rows] = _both(own.posterior(p, given, alone), own.transitions, given)
+    return TrueLabels(
+        transitions=whole.transitions,
+        sharpness=whole.sharpness,
+        bias=whole.bias,
+        posterior=posterior,
+        wrong=wrong,
+        uncertain=uncertain,
+        wrong_apart=wrong_apart,
+        uncertain_apart=uncertain_apart,
+    )
+
+
+def wrong_in_groups(wrong: Floats, group: Integers, groups: int) -> Floats:
+    """Return the chance that a label is wrong where groups differ in how often it is, [n] in [0, 1].
+
+    T is the same in all groups, and so is the chance w of a wrong label before it is seen. Here each group has its own,
+    w_g: the odds of an example become those by T times w_g / (1 − w_g) over w / (1 − w), and w_g is their mean again.
+
+    Parameters
+    ----------
+    wrong : ndarray
+        The chance by T, [n] in [0, 1].
+    group : ndarray
+        The group of each example, [n] in 0..G-1.
+    groups : int
+        G.
+    """
+    count = np.bincount(group, minlength=groups)
+    common = (wrong.sum() + 0.5) / (len(wrong) + 1)
+    scores: Floats = logit(wrong.clip(TINY, 1 - TINY)) - logit(common)
+    found = wrong
+    for _ in range(GROUP_STEPS):
+        shares = (np.bincount(group, found, minlength=groups) + LIKE_ALL * common) / (count + LIKE_ALL)
+        found = np.asarray(expit(scores + logit(shares)[group]), dtype=np.float64)
+    return found
+
+
+def _both(posterior: Floats, transitions: Floats, y: Integers) -> tuple[Floats, Floats]:
+    """Return 1 − π_i(y_i) and Σ_z π_i(z) (1 − max_j T[z, j]), each [n]."""
+    wrong = 1 - posterior[np.arange(len(y)), y]
+    return wrong.clip(0, 1), (posterior @ (1 - transitions.max(1))).clip(0, 1)
+
+
+class _Fit(NamedTuple):
+    """a [K], b [K, C] and T [C, C]; the classes that no label names are never the true ones."""
+
+    sharpness: Floats
+    bias: Floats
+    transitions: Floats
+    absent: NDArray[np.bool_]
+
+    def posterior(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+        """Return π [n, C]."""
+        parts = (torch.from_numpy(part) for part in (self.sharpness, self.bias, self.transitions, self.absent))
+        a, b, t, absent = parts
+        given = torch.from_numpy(y)
+        log_q = _before(_tensor(probabilities), t, a, b, torch.from_numpy(fold), absent)
+        posterior: Floats = (log_q + t.T[given].log()).softmax(1).numpy()
+        return posterior
+
+
+def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
+    """Return a, b and T of the largest posterior density."""
+    classes, folds = probabilities.shape[1], int(fold.max(initial=0)) + 1
+    absent = np.bincount(y, minlength=classes) == 0
+    if len(y) > MOST_ROWS:
+        drawn = np.random.default_rng(0).choice(len(y), MOST_ROWS, replace=False)
+        probabilities, y, fold = probabilities[drawn], y[drawn], fold[drawn]
+    n, p, never = max(len(y), 1), _tensor(probabilities), torch.from_numpy(absent)
+    given, of_fold = torch.from_numpy(y), torch.from_numpy(fold)
+    itself = torch.eye(classes, dtype=torch.bool)
+    prior = torch.where(itself, OWN, OTHERS / max(classes - 1, 1)).double()
+
+    def parts(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_a, b, below = torch.split(v, [folds, folds * classes, classes**2])
+        below = -functional.softplus(below.view(classes, classes))  # log T[z, j] less log T[z, z]
+        return log_a, b.view(folds, classes), below.masked_fill(itself, 0.0).log_softmax(1)
+
+    def loss(values: Floats) -> tuple[float, Floats]:
+        v = torch.from_numpy(values).requires_grad_()
+        log_a, b, log_t = parts(v)
+        log_q = _before(p, log_t.exp(), log_a.exp(), b, of_fold, never)
+        likelihood = (log_q + log_t.T[given]).logsumexp(1).sum() + UNCLEAR * (log_q.exp() * log_q).sum()
+        priors = (prior * log_t).sum() - (log_a**2).sum() / (2 * SHARPNESS_SD**2) - (b**2).sum() / (2 * BIAS_SD**2)
+        total = -(likelihood + priors) / n
+        (gradient,) = torch.autograd.grad(total, v)
+        slope: Floats = gradient.numpy()
+        return total.item(), slope
+
+    start: Floats = np.zeros(folds + folds * classes + classes**2)
+    start[folds : folds + folds * classes] = _lean(probabilities, y, fold, classes).ravel()
+    start[-(classes**2) :] = math.log(math.expm1(math.log((1 - START) * max(classes - 1, 1) / START)))
+
+    found: Floats = minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS}
+    ).x
+    log_a, b, log_t = parts(torch.from_numpy(found))
+    return _Fit(log_a.exp().numpy(), b.numpy(), log_t.exp().numpy(), absent)
+
+
+def _lean(probabilities: NDArray[Any], y: Integers, fold: Integers, classes: int) -> Floats:
+    """Return the biases [K, C] with which the mean probabilities of a fold would be about the shares of its labels."""
+    rows = [np.flatnonzero(fold == k) for k in range(int(fold.max(initial=0)) + 1)]
+    labelled = np.stack([np.bincount(y[r], minlength=classes) + 1.0 for r in rows])
+    predicted = np.stack([probabilities[r].sum(0) + 1.0 for r in rows])
+    lean: Floats = np.log(labelled / predicted)
+    return lean
+
+
+def _tensor(probabilities: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(probabilities.astype(np.float64).clip(min=LEAST))
+
+
+def _before(p: Tensor, t: Tensor, a: Tensor, b: Tensor, fold: Tensor, absent: Tensor) -> Tensor:
+    """Return log q [n, C], the chance of each true class before the label is seen."""
+    u = torch.linalg.solve(t.T + RIDGE * torch.eye(len(t), dtype=t.dtype), p.T).T
+    u = (u + (u**2 + (BEND * p) ** 2).sqrt()) / 2
+    scores: Tensor = a[fold, None] * u.log() + b[fold]
+    return scores.masked_fill(absent, NEVER).log_softmax(1)
