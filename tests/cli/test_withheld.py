@@ -29,14 +29,14 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     status, out, _ = run(capsys, "fit", "rows.csv", "--target", "label", "--split", "part", *LEARNT, "--out", "run")
     assert status == 0
     [line] = [line for line in out.splitlines() if line.startswith("new")]
-    assert line.count("– no rows") == 2
+    assert line.count("– no rows") == 1
     assert "with the labels of new" not in out
     assert "no group has 30 test rows, so none is called the worst" in out
     stats = json.loads(Path("run/group_stats.json").read_text("utf-8"))
     assert stats["disagreement"][2] is stats["wrong"][2] is None
-    assert stats["withheld"] == [None, None, "no rows"]
+    assert stats["disagreement_withheld"] == [None, None, "no rows"]
     [row] = [row for row in Path("run/README.md").read_text("utf-8").splitlines() if row.startswith("| new |")]
-    assert row.count("– no rows") == 2
+    assert row.count("– no rows") == 3
     assert "no rows" in Path("run/report.html").read_text("utf-8")
     summary = load_summary("run")
     assert summary.findings.withheld == ("", "", "no rows")
@@ -49,7 +49,7 @@ def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> N
     status, out, err = run(capsys, "fit", "rows.csv", "--target", "label", *LEARNT, "--out", "run")
     assert status == 0
     assert "nothing was learned" in err
-    assert out.count("– not learned") == 4
+    assert out.count("– not learned") == 2
     assert "labels to check" not in out
     assert "the estimating models learned nothing" in out
     assert "the strengths of har still come from these predictions" in err

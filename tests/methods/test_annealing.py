@@ -34,7 +34,9 @@ def with_noise(noise, high=None):
     data = dataset()
     noise = torch.tensor(noise, dtype=torch.float64)
     high = noise if high is None else torch.tensor(high, dtype=torch.float64)
-    stats = replace(task(data).stats, wrong=noise, wrong_low=torch.zeros(3), wrong_high=high)
+    rates = (noise, torch.zeros(3), high)
+    both = [name + end for name in ("wrong", "uncertainty") for end in ("", "_low", "_high")]
+    stats = replace(task(data).stats, **dict(zip(both, rates * 2, strict=True)))
     return replace(task(data), stats=stats)
 
 

@@ -58,10 +58,10 @@ def test_strengths_follow_the_variance_and_the_density() -> None:
     assert tau.tolist() == pytest.approx(literal.tau(noise, density), rel=1e-6)
     unit = strengths(torch.ones(3), torch.tensor(density))
     assert unit.tolist() == pytest.approx(literal.tau([1.0] * 3, density), rel=1e-6)  # the paper's q^{-2/5}
-    with refused("strengths: noise", 400.0, rule="in [0, 1]"):
+    with refused("strengths: uncertainty", 400.0, rule="in [0, 1]"):
         strengths(torch.tensor(noise), torch.tensor(density))
     for wrong in (-1.0, float("nan"), float("inf")):
-        with refused("strengths: noise", pytest.approx(wrong, nan_ok=True), rule="of at least 0"):
+        with refused("strengths: uncertainty", pytest.approx(wrong, nan_ok=True), rule="of at least 0"):
             strengths(torch.tensor([wrong, 1.0]), torch.tensor([0.5, 0.5]), "variance")
 
 

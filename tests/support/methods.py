@@ -60,7 +60,9 @@ def task(data: Dataset) -> Task:
     count = torch.bincount(data.group)
     noise = torch.tensor([0.1, 0.3, 0.2])
     errors = (noise * count).long() if data.classes else None
-    stats = GroupStats(data.groups, count, count / len(data), errors, count, *[noise, noise / 2, noise * 2] * 2)
+    rates = (noise, noise / 2, noise * 2)
+    wrong = rates if data.classes else (None, None, None)
+    stats = GroupStats(data.groups, count, count / len(data), errors, count, *rates, *wrong)
     return replace(make_task(data, reference(kind_of(data))), stats=stats)
 
 

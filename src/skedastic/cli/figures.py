@@ -10,30 +10,34 @@ if TYPE_CHECKING:
     from skedastic.evaluation.intervals import Interval
     from skedastic.noise.findings import Findings
 
-ESTIMATED = ("wrong (95 %)", "uncertain (95 %)")
-
 
 def found_columns(metric: Metric) -> tuple[str, ...]:
     """Return the heads of the columns that `found` fills."""
-    return ("disagree (95 %)", *ESTIMATED) if metric.percent else (f"{metric.disagreement} (95 %)",)
+    return ("disagree", "wrong (95 %)", "uncertain (95 %)") if metric.percent else (f"{metric.disagreement} (95 %)",)
 
 
 def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
     """Return the disagreement with group g, how many of its labels are wrong, and how uncertain labels are there.
 
-    In place of a figure that is not shown it says why.
+    In place of a figure that is not shown it says why, once.
     """
     if findings is None:
         return ("",) * len(found_columns(metric))
-    first = _figure(findings.shown(g, metric), findings.withheld[g], metric)
+    shown, why = findings.shown(g, metric), findings.withheld[g]
     if not metric.percent:
-        return (first,)
-    wrong = _figure(findings.wrong[g], findings.wrong_withheld[g], metric)
-    return (first, wrong, _figure(findings.uncertain[g], findings.uncertain_withheld[g], metric))
+        return (_figure(shown, why, metric),)
+    why_wrong, why_uncertain = findings.wrong_withheld[g], findings.uncertain_withheld[g]
+    return (
+        f"{ABSENT} {why}" if shown is None else percent(shown.mean),
+        _figure(findings.wrong[g], "" if why_wrong == why else why_wrong, metric),
+        _figure(findings.uncertain[g], "" if why_uncertain == why_wrong else why_uncertain, metric),
+    )
 
 
 def _figure(figure: Interval | None, why: str, metric: Metric) -> str:
-    return f"{ABSENT} {why}" if figure is None else interval(figure.mean, figure.low, figure.high, metric)
+    if figure is None:
+        return f"{ABSENT} {why}".rstrip()
+    return interval(figure.mean, figure.low, figure.high, metric)
 
 
 def noise(value: float | None, metric: Metric) -> str:

@@ -42,7 +42,7 @@ Integers = NDArray[np.int64]
 
 OWN, OTHERS = 2.0, 0.1  # Dirichlet of a row of T: of the class itself, and spread over all others
 SHARPNESS_SD, BIAS_SD = 0.5, 1.0
-START = 0.3  # of the labels of each class are wrong at the outset; from less, exchanged classes can be found swapped
+STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
 UNCLEAR = 0.02  # the cost of q's entropy, in units of the log likelihood
 STEPS = 200
 MOST_ROWS = 20_000  # that a, b and T are fitted to; the posterior is of all rows
@@ -195,12 +195,13 @@ def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
 
     start: Floats = np.zeros(folds + folds * classes + classes**2)
     start[folds : folds + folds * classes] = _lean(probabilities, y, fold, classes).ravel()
-    start[-(classes**2) :] = math.log(math.expm1(math.log((1 - START) * max(classes - 1, 1) / START)))
-
-    found: Floats = minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS}
-    ).x
-    log_a, b, log_t = parts(torch.from_numpy(found))
+    found = []
+    for share in STARTS:
+        start[-(classes**2) :] = math.log(math.expm1(math.log((1 - share) * max(classes - 1, 1) / share)))
+        found.append(
+            minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
+        )
+    log_a, b, log_t = parts(torch.from_numpy(min(found, key=lambda f: f.fun).x))
     return _Fit(log_a.exp().numpy(), b.numpy(), log_t.exp().numpy(), absent)
 
 
