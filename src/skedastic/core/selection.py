@@ -1,6 +1,7 @@
-"""Which examples of a batch take HAR's second pass.
+"""Which examples of a batch HAR regularizes, and so need its second pass.
 
-Only the strength s_i = λτ_g(i) decides. Few examples of a long tail have much of it, and a pass of a few is cheap:
+Only the strength s_i = λτ_g(i) decides. Few examples of a long tail have much of it, and a pass of a few is cheap where
+they do not meet the others (`core.batch_statistics`):
 
 - "auto": those with s_i > 0 (`methods.har` enforces nothing on groups far below the strongest);
 - a share of the batch, "largest": the ⌈share·B⌉ largest s_i, fewer where fewer are above 0. A smaller share leaves

@@ -14,8 +14,9 @@ size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced str
 noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
 (`skedastic.core.annealing`, docs/guide/strength.md).
 
-Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
-others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
+Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest. In networks without
+BatchNorm only the others then take the second pass (`skedastic.core.selection`). `select=1.0` is the paper's sum over
+everyone.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ class HAR(OneNetwork[HARState]):
     step_size: float = setting(0.01, "ε of gradient=finite", "(0, inf)")
     select: Share = setting(
         "auto",
-        "of gradient=implicit, who takes the second pass: auto, the groups with at least a fifth of the strength; or "
-        "a share of the batch in (0, 1], 1.0 being everyone",
+        "of gradient=implicit, who is regularized: auto, the groups with at least a fifth of the strength; or a share "
+        "of the batch in (0, 1], 1.0 being everyone. Only they take the second pass, in networks without BatchNorm",
     )
     selection: Selection = setting(
         "largest", "which share: largest strengths, or drawn in proportion to them (unbiased)"
@@ -149,8 +150,8 @@ class HAR(OneNetwork[HARState]):
             {"strength": 0.0, "gradient": "exact"},
             {"strength": 0.0, "weighting": "uniform"},
         ),
-        cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
-        "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and "
+        cost="a step of plain training times 1.7, recurrent networks 2 (exact: 3 to 4); without BatchNorm only 1 + 2 × "
+        "the share of examples that are regularized; plus the estimate; with strength=auto that of one training, and "
         "where it begins from scratch two thirds of one more, or 2⅓",
     )
 
