@@ -28,8 +28,8 @@ ResNet-32, S 6 % of the batch: with the statistics held fixed the penalty's grad
 one; with the gradient through them, but not through the losses of the others, 0.76 to 0.96.)
 
 Where the authors' code (github.com/kaidic/HAR) differs from the paper: it sums the norms over the layers
-(`norm="layers"`), differentiates the batch *mean* of the loss (`reduction="mean"`, so that its strength 10 at B = 128
-is 10/128 here), measures before the affine part of BatchNorm (`affine="before"`), and leaves the network's first
+(`norm="layers"`, between 1 and √L times the joint norm of L layers), differentiates the batch *mean* of the loss
+(`reduction="mean"`, R_i / B, so that its strength 10 at B = 128 is 10/128 with "sum"), measures before the affine part of BatchNorm (`affine="before"`), and leaves the network's first
 BatchNorm out (name the others with `taps`). The defaults are the paper's.
 """
 

@@ -7,8 +7,10 @@ the norm of the Jacobian of its loss with respect to the hidden activations (sec
 Real targets: the paper's I = 1 is noise="unit"; "estimated" takes the variance of each group (`core.strengths`, ours).
 
 Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the paper, the paper is the default and
-the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch
-size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
+the code is an option: norm="layers", affine="before", reduction="mean" (the named method `har-code`), and on their
+ResNet-32 taps=("layer*.bn?",). The unit of λ is that of 1/R, and so follows from these. With reduction="mean" R_i is
+a B-th of what it is with "sum", so that the code's strength 10 at B = 128 is 10/128 = 0.078, which the paper rounds to
+0.1. With norm="layers" R_i is between 1 and √L times the joint norm of L layers, about 4 times on ResNet-32.
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
 noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
@@ -96,8 +98,9 @@ class HAR(OneNetwork[HARState]):
 
     strength: float | Literal["auto"] = setting(
         0.1,
-        "largest enforced λτ_g, in units of the loss's gradient norm; 0 is plain training; or auto: it falls until "
-        "every group is fit as well as its noise allows, and then stays",
+        "largest enforced λτ_g, in units of 1/R as norm and reduction have it: with reduction=mean s at batch size B "
+        "is s/B with sum; 0 is plain training; or auto: it falls until every group is fit as well as its noise allows, "
+        "and then stays",
         "[0, inf)",
     )
     start: float = setting(
