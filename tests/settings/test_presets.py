@@ -73,6 +73,7 @@ def test_the_strength_and_the_penalty_of_hars_tables_are_those_of_the_authors_co
     fixture = json.loads((FIXTURES / "har_authors_resnet32.json").read_text())
     for row in ("unif-code", "har-code"):
         method = methods[row]
+        assert isinstance(method, HAR)
         assert method.strength == float(given["--reg_weight"])
         assert method.penalty == JacobianPenalty(
             gradient="exact", norm="layers", affine="before", reduction="mean", select=1.0

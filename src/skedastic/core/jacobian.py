@@ -24,13 +24,14 @@ is measured in the forward of S itself.
 
 Where BatchNorm normalizes with the batch, a shift of S moves its statistics, and with them the loss of everyone. No
 forward of S alone has the gradient of that, so everyone takes the second pass, δ being 0 outside S. (Measured on
-ResNet-32, S 6 % of the batch: with the statistics held fixed the penalty's gradient has cosine 0.45 to 0.6 to the true
-one; with the gradient through them, but not through the losses of the others, 0.76 to 0.96.)
+ResNet-32, S 6 % of the batch: with the statistics held fixed the penalty's gradient has cosine 0.45 to 0.58 to the true
+one; with the gradient through them, but not through the losses of the others, 0.74 to 0.96.)
 
-Where the authors' code (github.com/kaidic/HAR) differs from the paper: it sums the norms over the layers
+Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the paper: it sums the norms over layers
 (`norm="layers"`, between 1 and √L times the joint norm of L layers), differentiates the batch *mean* of the loss
-(`reduction="mean"`, R_i / B, so that its strength 10 at B = 128 is 10/128 with "sum"), measures before the affine part of BatchNorm (`affine="before"`), and leaves the network's first
-BatchNorm out (name the others with `taps`). The defaults are the paper's.
+(`reduction="mean"`, R_i / B, so that its strength 10 at B = 128 is 10/128 with "sum"), measures before the affine part
+of BatchNorm (`affine="before"`), and leaves the network's first BatchNorm out (name the others with `taps`). The
+defaults are the paper's.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
-from skedastic.training.optimizers import make_optimizer, make_schedule
+from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 
 Values = dict[str, float | str]  # a row of the history
@@ -96,11 +96,12 @@ class StageRun:
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
+        spared = undecayed(state)
         for name, group in groups.items():
             if group and (own := method.optimizers().get(name)) is not None:
                 self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
             elif group:
-                self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer)
+                self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer, spared)
                 self.schedules.append(make_schedule(training, self.optimizers[name], self.epochs))
         self.loader = self._loader(dataset, least)
         self.whole, self.reference = whole or dataset, reference
