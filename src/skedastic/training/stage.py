@@ -179,8 +179,10 @@ class StageRun:
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
                 logged.add(method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine))
+            self.engine.end_step()
             self.step += 1
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
+        self.engine.end_step()
         for schedule in self.schedules:
             schedule.step()
         means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
