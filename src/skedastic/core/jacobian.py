@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -105,7 +106,14 @@ class JacobianPenalty(Configurable):
             rule = f"is for gradient=implicit, not for {self.gradient}; leave it out"
             raise UserError(rule, setting="select", value=self.select)
 
-    def record(self, net: nn.Module, x: Any, taps: Mapping[str, nn.Module], strength: Tensor) -> tuple[Any, Trace]:
+    def record(
+        self,
+        net: nn.Module,
+        x: Any,
+        taps: Mapping[str, nn.Module],
+        strength: Tensor,
+        on_host: Tensor | None = None,
+    ) -> tuple[Any, Trace]:
         """Run the first forward of a batch, recorded for this penalty; return the network's outputs and the `Trace`.
 
         Parameters
@@ -118,10 +126,12 @@ class JacobianPenalty(Configurable):
             The modules to measure at, by name, as `find_taps` gives them.
         strength : Tensor
             s_i = λτ_g(i), [B] ≥ 0; it decides who takes the second pass.
+        on_host : Tensor, optional
+            The same up to a factor, on the CPU, so that an accelerator need not be waited for.
         """
         whole, chosen = is_compiled(net) or normalizes_by_batch(net), None
         if self.gradient == "implicit" and self.select != 1.0 and not (whole and self.selection == "drawn"):
-            chosen = select(strength, self.select, self.selection)
+            chosen = select(strength if on_host is None else on_host, self.select, self.selection).to(strength.device)
         if chosen is not None and len(chosen.rows) and (whole or self._costs_more(chosen, len(strength))):
             strength, chosen = _only(strength, chosen.rows), None
         if is_compiled(net) and chosen is None:
@@ -286,7 +296,7 @@ def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> 
 
 def _check_finite(values: Tensor, trace: Trace) -> None:
     """Refuse losses, or norms of J, that are not finite; on the CPU only, since an accelerator would have to wait."""
-    if values.device.type != "cpu" or values.isfinite().all():
+    if values.device.type != "cpu" or np.isfinite(values.detach().float().numpy()).all():
         return
     tap = trace.first_not_finite()
     where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
@@ -365,7 +375,8 @@ def regularized_loss(
     y : Tensor
         The targets that `loss` takes, [B, ...].
     strength : Tensor or float
-        s_i = λτ_g(i) ≥ 0, [B] or one number, in units of the loss's gradient norm.
+        s_i = λτ_g(i) ≥ 0, [B] or one number, in units of 1/R. Those on the CPU are moved to the device of `y`, and let no
+        accelerator wait; those on an accelerator are copied to the CPU where they decide who takes the second pass.
     loss : callable
         From outputs and y to the losses of the examples, [B].
     penalty : JacobianPenalty, optional
@@ -383,12 +394,12 @@ def regularized_loss(
     """
     if isinstance(strength, (int, float)):
         strength = torch.full((len(y),), float(strength))
-        _check_strength(strength)
-        strength = strength.to(y.device)
-    elif strength.device.type == "cpu":
-        _check_strength(strength)
+    on_host = strength if strength.device.type == "cpu" else None
+    if on_host is not None:
+        _check_strength(on_host)
+        strength = on_host.to(y.device, non_blocking=True)
     penalty = penalty or JacobianPenalty()
-    outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength)
+    outputs, trace = penalty.record(net, x, find_taps(uncompiled(net), taps), strength, on_host)
     per_example = loss(outputs, y)
     for name, values in (("loss", per_example), ("strength", strength)):
         if values.shape != y.shape[:1]:

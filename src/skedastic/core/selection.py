@@ -10,6 +10,8 @@ they do not meet the others (`core.batch_statistics`):
   that the mean over draws is the full sum: Σ_i E[1{i drawn}] x_i / π_i = Σ_i x_i. One uniform number serves all
   (systematic sampling: Madow, "On the theory of systematic sampling, II", Ann. Math. Stat. 1949), so that their count
   hardly varies.
+
+They are chosen on the CPU: how many they are is a shape of the second pass, and an accelerator would have to wait.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Share = float | Literal["auto"]
@@ -38,49 +42,61 @@ class SelectedRows(NamedTuple):
     rows: Tensor
     weight: Tensor
 
+    def to(self, device: torch.device) -> SelectedRows:
+        """Return the same on a device, which is not waited for.
+
+        Parameters
+        ----------
+        device : torch.device
+            The device.
+        """
+        return SelectedRows(self.rows.to(device, non_blocking=True), self.weight.to(device, non_blocking=True))
+
 
 def select(strength: Tensor, share: Share, selection: Selection) -> SelectedRows:
-    """Return the examples that take the second pass. "drawn" draws one number from torch's generator.
+    """Return the examples that are regularized, on the CPU. "drawn" draws one number from torch's generator.
 
     Parameters
     ----------
     strength : Tensor
-        s_i, [B] ≥ 0.
+        s_i, [B] ≥ 0, up to a factor, on the CPU; from an accelerator it is copied, which waits for it.
     share : float or "auto"
         The share of the batch, in (0, 1], or "auto".
     selection : str
         "largest" or "drawn".
     """
+    s = strength.detach().cpu().double().numpy()
     if share == "auto":
-        rows = strength.nonzero().flatten()
+        rows = np.flatnonzero(s)
     elif selection == "largest":
-        count = math.ceil(share * len(strength) - 1e-9)
-        rows = strength.topk(count).indices.sort().values
-        rows = rows[strength[rows] > 0]
+        count = math.ceil(share * len(s) - 1e-9)
+        rows = np.sort(np.argsort(-s, kind="stable")[:count])
+        rows = rows[s[rows] > 0]
     else:
-        chance = probabilities(strength, share * len(strength))
-        upper = chance.cumsum(0) + torch.rand(()).to(chance)
-        rows = (upper.floor() > (upper - chance).floor()).nonzero().flatten()
-        return SelectedRows(rows, (1 / chance[rows]).to(strength.dtype))
-    return SelectedRows(rows, strength.new_ones(len(rows)))
+        chance = probabilities(s, share * len(s))
+        upper = chance.cumsum() + torch.rand(()).numpy()
+        rows = np.flatnonzero(np.floor(upper) > np.floor(upper - chance))
+        return SelectedRows(torch.from_numpy(rows), torch.from_numpy(1 / chance[rows]).to(strength.dtype))
+    return SelectedRows(torch.from_numpy(rows), torch.ones(len(rows), dtype=strength.dtype))
 
 
-def probabilities(strength: Tensor, count: float) -> Tensor:
-    """Return π_i = min(1, c·s_i), [B] float64, that sum to `count`; 1 for each s_i > 0 where these are fewer.
+def probabilities(strength: NDArray[np.float64], count: float) -> NDArray[np.float64]:
+    """Return π_i = min(1, c·s_i), [B], that sum to `count`; 1 for each s_i > 0 where these are fewer.
 
     Parameters
     ----------
-    strength : Tensor
+    strength : array of float
         s_i, [B] ≥ 0.
     count : float
         How many examples are drawn on average, in (0, B].
     """
-    s = strength.double()
-    ordered = s.sort(descending=True).values
-    rest = ordered.flip(0).cumsum(0).flip(0)  # Σ of the s that are not among the k largest, for k = 0..B-1
-    certain = torch.arange(len(s), device=s.device)  # k examples with π = 1
-    c = (count - certain) / rest
-    fits = (c > 0) & (c * ordered <= 1)  # the largest of the others does not reach 1
+    ordered = np.sort(strength)[::-1]
+    rest = ordered[::-1].cumsum()[::-1]  # Σ of the s that are not among the k largest, for k = 0..B-1
+    certain = np.arange(len(strength))  # k examples with π = 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = (count - certain) / rest
+        fits = (c > 0) & (c * ordered <= 1)  # the largest of the others does not reach 1
     if not fits.any():
-        return (s > 0).double()
-    return (c[fits][0] * s).clamp(max=1.0)
+        return (strength > 0).astype(np.float64)
+    chance: NDArray[np.float64] = np.minimum(c[fits][0] * strength, 1.0)
+    return chance

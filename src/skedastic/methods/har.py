@@ -70,6 +70,7 @@ class HARState(OneNetworkState):
     def __init__(self, net: nn.Module, constants: ClassConstants, strength: Tensor) -> None:
         super().__init__(net, constants)
         self.register_buffer("strength", strength)  # [G]
+        self.on_host = strength.cpu().clone()  # [G], as it is now, on the CPU; later it is the same up to a factor
 
 
 class AnnealingState(HARState):
@@ -242,7 +243,9 @@ class HAR(OneNetwork[HARState]):
     def forward(self, state: HARState, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
         taps = find_taps(uncompiled(state.net), self.taps)
-        raw, trace = self.penalty.record(state.net, batch.x, taps, state.strength[batch.group])
+        group = batch.group if batch.group_on_host is None else batch.group_on_host
+        strength, on_host = state.strength[batch.group], state.on_host[group.cpu()]
+        raw, trace = self.penalty.record(state.net, batch.x, taps, strength, on_host)
         return Out(outputs(raw), trace)
 
     def observe(self, step: Step[HARState]) -> None:
@@ -275,8 +278,8 @@ class HAR(OneNetwork[HARState]):
 
         plain = self.losses(state, out.logits, batch.y)
         penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
-        measured = penalized.norm[~penalized.norm.isnan()]
-        logs = {"jacobian_norm": measured}
+        chosen = out.extra.chosen
+        logs = {"jacobian_norm": penalized.norm if chosen is None else penalized.norm[chosen.rows]}
         if isinstance(state, AnnealingState):
             logs["strength"] = state.level.clone()
         return Objective(penalized.total, plain.detach(), logs)

@@ -268,7 +268,7 @@ def to_batch(batch: RawBatch, loader: Loader) -> Batch:
     loader : Loader
         The loader that gave it.
     """
-    return Batch(*batch, classes=len(loader.dataset.classes))
+    return Batch(*batch[:-1], len(loader.dataset.classes), batch.group_on_host)
 
 
 def train_mode(stage: Stage, state: State) -> None:
