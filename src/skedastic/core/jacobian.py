@@ -375,8 +375,8 @@ def regularized_loss(
     y : Tensor
         The targets that `loss` takes, [B, ...].
     strength : Tensor or float
-        s_i = λτ_g(i) ≥ 0, [B] or one number, in units of 1/R. Those on the CPU are moved to the device of `y`, and let no
-        accelerator wait; those on an accelerator are copied to the CPU where they decide who takes the second pass.
+        s_i = λτ_g(i) ≥ 0, [B] or one number, in units of 1/R. On the CPU they are moved to the device of `y`, and no
+        accelerator waits; those on an accelerator are copied to the CPU where they decide who takes the second pass.
     loss : callable
         From outputs and y to the losses of the examples, [B].
     penalty : JacobianPenalty, optional
