@@ -36,11 +36,11 @@ defaults are the paper's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -296,7 +296,7 @@ def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> 
 
 def _check_finite(values: Tensor, trace: Trace) -> None:
     """Refuse losses, or norms of J, that are not finite; on the CPU only, since an accelerator would have to wait."""
-    if values.device.type != "cpu" or np.isfinite(values.detach().float().numpy()).all():
+    if values.device.type != "cpu" or all(map(math.isfinite, values.tolist())):
         return
     tap = trace.first_not_finite()
     where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"

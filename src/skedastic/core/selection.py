@@ -17,11 +17,11 @@ They are chosen on the CPU: how many they are is a shape of the second pass, and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 Share = float | Literal["auto"]
@@ -65,38 +65,36 @@ def select(strength: Tensor, share: Share, selection: Selection) -> SelectedRows
     selection : str
         "largest" or "drawn".
     """
-    s = strength.detach().cpu().double().numpy()
+    s = strength.tolist()
     if share == "auto":
-        rows = np.flatnonzero(s)
+        rows = [i for i, value in enumerate(s) if value > 0]
     elif selection == "largest":
         count = math.ceil(share * len(s) - 1e-9)
-        rows = np.sort(np.argsort(-s, kind="stable")[:count])
-        rows = rows[s[rows] > 0]
+        rows = sorted(i for i in sorted(range(len(s)), key=lambda i: -s[i])[:count] if s[i] > 0)
     else:
         chance = probabilities(s, share * len(s))
-        upper = chance.cumsum() + torch.rand(()).numpy()
-        rows = np.flatnonzero(np.floor(upper) > np.floor(upper - chance))
-        return SelectedRows(torch.from_numpy(rows), torch.from_numpy(1 / chance[rows]).to(strength.dtype))
-    return SelectedRows(torch.from_numpy(rows), torch.ones(len(rows), dtype=strength.dtype))
+        (start,) = torch.rand(1).tolist()
+        ends = [start + reached for reached in accumulate(chance)]
+        rows = [i for i, end in enumerate(ends) if math.floor(end) > math.floor(end - chance[i])]
+        weight = torch.tensor([1 / chance[i] for i in rows], dtype=strength.dtype)
+        return SelectedRows(torch.tensor(rows, dtype=torch.int64), weight)
+    return SelectedRows(torch.tensor(rows, dtype=torch.int64), torch.ones(len(rows), dtype=strength.dtype))
 
 
-def probabilities(strength: NDArray[np.float64], count: float) -> NDArray[np.float64]:
+def probabilities(strength: Sequence[float], count: float) -> list[float]:
     """Return π_i = min(1, c·s_i), [B], that sum to `count`; 1 for each s_i > 0 where these are fewer.
 
     Parameters
     ----------
-    strength : array of float
+    strength : sequence of float
         s_i, [B] ≥ 0.
     count : float
         How many examples are drawn on average, in (0, B].
     """
-    ordered = np.sort(strength)[::-1]
-    rest = ordered[::-1].cumsum()[::-1]  # Σ of the s that are not among the k largest, for k = 0..B-1
-    certain = np.arange(len(strength))  # k examples with π = 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        c = (count - certain) / rest
-        fits = (c > 0) & (c * ordered <= 1)  # the largest of the others does not reach 1
-    if not fits.any():
-        return (strength > 0).astype(np.float64)
-    chance: NDArray[np.float64] = np.minimum(c[fits][0] * strength, 1.0)
-    return chance
+    ordered = sorted(strength, reverse=True)
+    rest = list(accumulate(reversed(ordered)))[::-1]  # Σ of the s that are not among the k largest, for k = 0..B-1
+    for certain, (largest, sum_of_rest) in enumerate(zip(ordered, rest, strict=True)):  # how many have π = 1
+        c = (count - certain) / sum_of_rest if sum_of_rest > 0 else 0.0
+        if c > 0 and c * largest <= 1:  # the largest of the others does not reach 1
+            return [min(1.0, c * value) for value in strength]
+    return [float(value > 0) for value in strength]
