@@ -8,7 +8,7 @@ probability 0.4, those four classes cut to 1/10 or 1/100; ResNet-32, batches of 
 80 and 100, crop and flip. Images and augmentation on the device, bf16, compiled, CUDA graphs (mode reduce-overhead).
 HAR is its estimate (two folds, a quarter of the epochs; raw error rates, without the library's counting and shrinking)
 and its training. Prints seconds, step times in the same run
-(plain, implicit, select at 1/16 of the batch) and test accuracies on the noisy and the clean classes, over seeds.
+(plain, implicit) and test accuracies on the noisy and the clean classes, over seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from skedastic.models import make
 TRAIN, TEST, PIXELS = 50000, 10000, 3 * 32 * 32
 PAIRS = ((3, 5), (1, 9))  # cat and dog, automobile and truck
 NOISY = [c for pair in PAIRS for c in pair]
-BATCH, STRENGTH, PART = 128, 0.1, 8
+BATCH, STRENGTH = 128, 0.1
 
 
 @dataclass
@@ -40,9 +40,6 @@ class Mode:
     """What the normalization layers do in the forward under way."""
 
     deltas: list[Tensor] = field(default_factory=list)  # added to their outputs
-    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # of the whole batch, for a part of it
-    keep: bool = False  # the batch statistics
-    part: bool = False  # normalize with those that were kept
     moves: bool = True  # the running statistics
 
 
@@ -56,17 +53,10 @@ class Tap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x [B, C, H, W], and shift."""
         norm, mode = self.norm, self.mode
-        if mode.part:
-            mean, variance = mode.statistics[self.number]
-            out = F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
-        else:
-            if mode.keep:
-                variance, mean = torch.var_mean(x.detach().float(), (0, 2, 3), correction=0)
-                mode.statistics.append((mean, variance))
-            momentum = 0.1 if mode.moves else 0.0
-            out = F.batch_norm(
-                x, norm.running_mean, norm.running_var, norm.weight, norm.bias, self.training, momentum, norm.eps
-            )
+        momentum = 0.1 if mode.moves else 0.0
+        out = F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, self.training, momentum, norm.eps
+        )
         return out + mode.deltas[self.number].to(out.dtype) if mode.deltas else out
 
 
@@ -89,8 +79,6 @@ class Net:
         self.plain_loss = wrap(self._plain_loss)
         self.measure = wrap(self._measure)
         self.shifted_loss = wrap(self._shifted_loss)
-        self.train_and_measure = wrap(self._train_and_measure)
-        self.part_difference = wrap(self._part_difference)
         self.shifted: Callable[[list[Tensor], Tensor], list[Tensor]] = torch.compile(shifted) if compiled else shifted
         self.still: dict[int, list[Tensor]] = {}  # δ = 0 by the size of the batch
         self.optimizer = torch.optim.SGD(self.parameters, 0.1, 0.9, weight_decay=1e-4, fused=device.type == "cuda")
@@ -126,16 +114,6 @@ class Net:
     def _shifted_loss(self, x: Tensor, y: Tensor, deltas: list[Tensor]) -> Tensor:
         return F.cross_entropy(self.logits(x, deltas=deltas, moves=False), y)
 
-    def _train_and_measure(self, x: Tensor, y: Tensor, deltas: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        loss = F.cross_entropy(self.logits(x, deltas=deltas, keep=True), y)
-        return loss, [t for pair in self.mode.statistics for t in pair]
-
-    def _part_difference(self, x: Tensor, y: Tensor, deltas: list[Tensor], statistics: list[Tensor]) -> Tensor:
-        pairs = list(zip(statistics[::2], statistics[1::2], strict=True))
-        losses = F.cross_entropy(self.logits(x, deltas=deltas, statistics=pairs, part=True), y, reduction="none")
-        still, moved = losses.chunk(2)
-        return (moved - still).sum() / BATCH
-
     def erm_step(self, x: Tensor, y: Tensor, strength: Tensor) -> None:
         """Plain training."""
         self.optimizer.zero_grad()
@@ -153,23 +131,6 @@ class Net:
         shifts = self.shifted(list(torch.autograd.grad(loss, deltas)), strength)
         self.optimizer.zero_grad()
         self.shifted_loss(x, y, shifts).backward()
-        self.optimizer.step()
-
-    def select_step(self, x: Tensor, y: Tensor, strength: Tensor) -> None:
-        """HAR, implicit, for the 1/16 of the batch with the largest strengths; of a fixed size, so that it compiles."""
-        deltas = self.zeros(len(x))
-        loss, statistics = self.train_and_measure(x, y, deltas)
-        self.optimizer.zero_grad()
-        derivatives = torch.autograd.grad(loss, [*deltas, *self.parameters])
-        jacobians, gradients = derivatives[: len(deltas)], derivatives[len(deltas) :]
-        for p, g in zip(self.parameters, gradients, strict=True):
-            p.grad = g.clone()
-        rows = strength.topk(PART).indices
-        shifts = self.shifted([j[rows] * len(x) for j in jacobians], strength[rows])
-        both = [torch.cat([torch.zeros_like(d), d]).detach() for d in shifts]
-        twice = torch.cat([rows, rows])
-        self.part_difference(x[twice], y[twice], both, [s.clone() for s in statistics]).backward()
-        self.mode.statistics.clear()  # no reference stays to what the next replay of the graph overwrites
         self.optimizer.step()
 
 
@@ -283,7 +244,7 @@ def synchronized(device: torch.device) -> float:
 
 def step_ratios(x: Tensor, y: Tensor, compiled: bool, rounds: int, device: torch.device) -> dict[str, float]:
     """Return the milliseconds of a step of each kind, and their ratios to the plain one."""
-    nets = {kind: Net(device, compiled) for kind in ("erm", "har", "select")}
+    nets = {kind: Net(device, compiled) for kind in ("erm", "har")}
     tau = torch.linspace(0.01, 0.1, BATCH, device=device)
     times: dict[str, list[float]] = {kind: [] for kind in nets}
     for round_ in range(rounds + 1):
@@ -295,8 +256,7 @@ def step_ratios(x: Tensor, y: Tensor, compiled: bool, rounds: int, device: torch
             if round_:
                 times[kind].append((synchronized(device) - start) / (20 if device.type == "cuda" else 1))
     figures = {f"{kind}_step_ms": statistics.median(kept) * 1000 for kind, kept in times.items()}
-    for kind in ("har", "select"):
-        figures[f"{kind}_step_ratio"] = statistics.median(a / b for a, b in zip(times[kind], times["erm"], strict=True))
+    figures["har_step_ratio"] = statistics.median(a / b for a, b in zip(times["har"], times["erm"], strict=True))
     return figures
 
 

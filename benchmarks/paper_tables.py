@@ -38,7 +38,18 @@ from skedastic.settings.config import Config
 from skedastic.settings.methods import compared_methods
 from skedastic.settings.reading import read
 
-LONGEST = ("incv", "mw-net", "l2rw", "har-auto", "har", "co-teaching", "unif", "mentornet")  # of a seed, begun first
+LONGEST = (
+    "incv",
+    "mw-net",
+    "l2rw",
+    "har-auto",
+    "har-code",
+    "unif-code",
+    "har",
+    "co-teaching",
+    "unif",
+    "mentornet",
+)  # of a seed, begun first
 
 Job = tuple[str, Config]  # the preset, and the configuration of one method and one seed
 Line = dict[str, Any]

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skedastic.core import JacobianPenalty, find_taps, regularized_loss
+from skedastic.core import JacobianPenalty, regularized_loss
+from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.jacobian import cross_entropy
 from skedastic.core.selection import probabilities, select
 from skedastic.models import make
-from tests.reference.jacobian import losses
 from tests.support.refusals import refused
 
 
@@ -52,78 +52,66 @@ def test_a_part_has_the_same_penalty_as_when_everyone_takes_the_second_pass(norm
     torch.testing.assert_close(gradient(net, part.total), gradient(net, everyone.total), rtol=1e-10, atol=1e-14)
 
 
-def test_the_part_is_normalized_with_the_whole_batchs_statistics() -> None:
-    """Literally: Σ_i ℓ_i(h) + Σ_S (ℓ_i(h + δ) − ℓ_i(h)), the difference at the first pass's means and variances."""
-    net, (x, y, strength) = network(nn.BatchNorm1d), data()
-    has = strength > 0
-    tapped, h, constants = [], x, []
-    for module in net:
-        if isinstance(module, nn.BatchNorm1d):
-            constants.append((h.mean(0).detach(), h.var(0, unbiased=False).detach()))
-        h = module(h)
-        if isinstance(module, nn.BatchNorm1d):
-            tapped.append(h)
-    plain = losses(h, y)
-    jacobians = torch.autograd.grad(plain.sum(), tapped, retain_graph=True)
-    r = sum(j.square().sum(1) for j in jacobians).sqrt()
-
-    def again(shifts: list[Tensor] | None) -> Tensor:
-        out, number = x[has], 0
-        for module in net:
-            if isinstance(module, nn.BatchNorm1d):
-                mean, variance = constants[number]
-                out = (out - mean) / (variance + module.eps).sqrt() * module.weight + module.bias
-                out = out if shifts is None else out + shifts[number]
-                number += 1
-            else:
-                out = module(out)
-        return losses(out, y[has])
-
-    shifts = [(j[has] * (strength / r)[has, None]).detach() for j in jacobians]
-    expected = (plain.sum() + (again(shifts) - again(None)).sum()) / len(x)
-    ours = regularized_loss(net, x, y, strength)
-    torch.testing.assert_close(ours.norm[has], r[has], rtol=1e-8, atol=0)
-    torch.testing.assert_close(ours.total, expected, rtol=1e-10, atol=0)
-    torch.testing.assert_close(gradient(net, ours.total), gradient(net, expected), rtol=1e-6, atol=1e-10)
+def mlp() -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    return network(nn.BatchNorm1d), *data()
 
 
-class Normalized(nn.Module):
-    """BatchNorm layers of all kinds, one of them called twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(5, 6)
-        self.norms = nn.ModuleList(
-            nn.BatchNorm1d(6, **o) for o in ({}, {"momentum": None}, {"track_running_stats": False}, {"momentum": 0.5})
-        )
-        self.last = nn.Linear(6, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.first(x)
-        for norm in [*self.norms, self.norms[0]]:
-            h = F.softplus(norm(h))
-        return self.last(h)
-
-
-def test_batch_statistics_are_those_of_each_call() -> None:
+def resnet() -> tuple[nn.Module, Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
-    net = Normalized().double()
-    x, y, strength = data()
-    seen = []
-    handles = [
-        norm.register_forward_pre_hook(lambda _, i: seen.append((i[0].mean(0), i[0].var(0, unbiased=False))))
-        for norm in net.norms
-    ]
-    _, trace = JacobianPenalty().record(net, x, find_taps(net), strength)
-    for handle in handles:
-        handle.remove()
-    assert len(trace.statistics) == 5
-    for ours, theirs in zip(trace.statistics, seen, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(a, b.detach(), rtol=1e-9, atol=1e-12)
-    moved = copy.deepcopy(net.state_dict())
-    regularized_loss(net, x, y, strength)  # that a part can be had, whatever the kinds
-    assert not torch.equal(net.norms[0].running_mean, moved["norms.0.running_mean"])
+    strength = torch.zeros(16)
+    strength[3] = 0.1  # 6 % of the batch
+    return make("resnet32", (3, 16, 16), 4), torch.randn(16, 3, 16, 16), torch.arange(16) % 4, strength
+
+
+@pytest.mark.parametrize("setting", [mlp, resnet])
+@pytest.mark.parametrize("select", ["auto", 0.25])
+def test_under_batch_norm_the_penaltys_gradient_is_that_of_everyones_second_pass(setting, select) -> None:
+    """The loss of everyone depends on the shifts of a part, through the batch's statistics."""
+    net, x, y, strength = setting()
+    plain = gradient(net, cross_entropy(net(x), y).mean())
+    ours = gradient(net, regularized_loss(net, x, y, strength, penalty=JacobianPenalty(select=select)).total) - plain
+    expected = gradient(net, full(net, x, y, strength).total) - plain
+    assert F.cosine_similarity(ours, expected, dim=0) >= 0.99
+    torch.testing.assert_close(ours.norm(), expected.norm(), rtol=0.01, atol=0)
+
+
+def test_under_batch_norm_a_parts_gradient_is_that_of_the_objectives_differences() -> None:
+    """Central differences of Σ_S s_i R_i, everyone else's loss in J included, at a strength that moves little."""
+    net, (x, y, strength) = network(nn.BatchNorm1d), data()
+    small, weight, eps = 1e-5, net[0].weight, 1e-6
+
+    def penalty() -> float:
+        norm = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(gradient="exact")).norm
+        return float((strength * norm).sum() / len(x))
+
+    plain = gradient(net, cross_entropy(net(x), y).mean())
+    ours = ((gradient(net, regularized_loss(net, x, y, small * strength).total) - plain) / small)[: weight.numel()]
+    differences = torch.zeros_like(weight)
+    with torch.no_grad():
+        for i in range(weight.numel()):
+            entry, ends = weight.view(-1), []
+            for step in (eps, -2 * eps):
+                entry[i] += step
+                with torch.enable_grad():
+                    ends.append(penalty())
+            entry[i] += eps
+            differences.view(-1)[i] = (ends[0] - ends[1]) / (2 * eps)
+    torch.testing.assert_close(ours, differences.flatten(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_layer_without_running_statistics_normalizes_by_the_batch_in_evaluation_too() -> None:
+    for options, training, evaluating in (({}, True, False), ({"track_running_stats": False}, True, True)):
+        net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, **options))
+        assert normalizes_by_batch(net) is training
+        assert normalizes_by_batch(net.eval()) is evaluating
+    assert not normalizes_by_batch(network())
+
+
+def test_under_batch_norm_a_drawn_share_is_everyone() -> None:
+    """Drawing would save nothing there."""
+    net, (x, y, strength) = network(nn.BatchNorm1d), data()
+    drawn = regularized_loss(net, x, y, strength, penalty=JacobianPenalty(select=0.25, selection="drawn"))
+    torch.testing.assert_close(gradient(net, drawn.total), gradient(net, full(net, x, y, strength).total))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -199,7 +187,7 @@ def test_a_share_leaves_the_others_without_regularization(share) -> None:
 @pytest.mark.parametrize("count", [1.0, 2.5, 4.0, 6.0])
 def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count) -> None:
     strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
-    chance = probabilities(strength, count)
+    chance = torch.tensor(probabilities(strength.tolist(), count), dtype=torch.float64)
     assert (chance[strength == 0] == 0).all()
     assert float(chance.sum()) == pytest.approx(count)
     free = (chance < 1) & (strength > 0)
@@ -210,15 +198,15 @@ def test_drawing_probabilities_follow_the_strengths_and_sum_to_the_count(count) 
 
 def test_drawing_more_than_there_are_takes_all() -> None:
     strength = torch.tensor([0.0, 0.1, 0.2, 0.0])
-    assert probabilities(strength, 3.0).tolist() == [0, 1, 1, 0]
-    assert probabilities(torch.zeros(4), 2.0).tolist() == [0, 0, 0, 0]
+    assert probabilities(strength.tolist(), 3.0) == [0, 1, 1, 0]
+    assert probabilities([0.0] * 4, 2.0) == [0, 0, 0, 0]
 
 
 @pytest.mark.slow
 def test_drawn_examples_come_as_often_as_they_should() -> None:
     torch.manual_seed(0)
     strength = torch.tensor([0.0, 0.1, 0.2, 3.0, 0.1, 0.4, 0.0, 0.7])
-    chance, seen, draws = probabilities(strength, 3.0), torch.zeros(8), 4000
+    chance, seen, draws = torch.tensor(probabilities(strength.tolist(), 3.0)), torch.zeros(8), 4000
     for _ in range(draws):
         part = select(strength, 3 / 8, "drawn")
         seen[part.rows] += 1

@@ -141,7 +141,7 @@ def test_co_teaching_sees_the_selected_alone_at_first_and_keeps_as_many_later() 
 
 def test_the_smallest_of_some() -> None:
     losses, among = torch.tensor([1.0, 0.1, 3.0, 0.5]), torch.tensor([True, False, True, True])
-    assert smallest_of(losses, among, 2).tolist() == [0, 3]
+    assert smallest_of(losses, among, torch.tensor(2)).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize(

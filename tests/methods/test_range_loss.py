@@ -19,8 +19,8 @@ def test_both_terms_are_the_equations(k) -> None:
     g = torch.Generator().manual_seed(k)
     features, y = torch.randn(20, 4, generator=g).double(), torch.randint(5, (20,), generator=g)
     x, labels = features.numpy(), y.numpy()
-    assert float(ranges(features, y, k).sum()) == pytest.approx(literal.intra(x, labels, k))
-    assert max(30 - float(nearest_means(features, y)), 0) == pytest.approx(literal.inter(x, labels, 30.0))
+    assert float(ranges(features, y, 5, k).sum()) == pytest.approx(literal.intra(x, labels, k))
+    assert max(30 - float(nearest_means(features, y, 5)), 0) == pytest.approx(literal.inter(x, labels, 30.0))
 
 
 def test_the_objective_is_their_sum() -> None:
@@ -40,12 +40,12 @@ def test_the_objective_is_their_sum() -> None:
 def test_classes_alone_in_a_batch_have_no_range_and_equal_features_no_trouble() -> None:
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [5.0, 5.0]], requires_grad=True)
     y = torch.tensor([0, 0, 1])
-    harmonic = ranges(x, y, 2)
-    assert len(harmonic) == 1
+    harmonic = ranges(x, y, 3, 2)
+    assert (harmonic > 0).tolist() == [True, False, False]
     (gradient,) = torch.autograd.grad(harmonic.sum(), x)
     assert gradient.isfinite().all()
-    assert len(ranges(x[1:], y[1:], 2)) == 0
-    assert nearest_means(x[:2], y[:2]) is None
+    assert ranges(x[1:], y[1:], 3, 2).tolist() == [0, 0, 0]
+    assert nearest_means(x[:2], y[:2], 3) == float("inf")
 
 
 def test_features_of_a_class_move_together() -> None:
@@ -54,7 +54,7 @@ def test_features_of_a_class_move_together() -> None:
     for text in ("erm", "range-loss(lam=0.01,beta=100,margin=20)"):
         net = train(make_method(text, {}), data, make_net, TRAINING, task=task(data)).state.net.eval()
         features = run_with_features(net, 3, data.x)[1].detach()
-        spread[text] = float(ranges(features, data.y, 2).mean() / nearest_means(features, data.y))
+        spread[text] = float(ranges(features, data.y, 3, 2).mean() / nearest_means(features, data.y, 3))
     assert spread["range-loss(lam=0.01,beta=100,margin=20)"] < 0.8 * spread["erm"]
 
 

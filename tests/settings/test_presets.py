@@ -6,13 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
+from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.data import affected_classes
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
+from skedastic.methods.har import HAR
+from skedastic.models import make
 from skedastic.settings import presets as experiments
 from skedastic.settings.methods import compared_methods
 from skedastic.settings.reading import read
+from skedastic.training.config import TrainingConfig
+from tests.reference.filled import fill, images
 from tests.support.command_line import TINY, refusal, run
+from tests.support.paths import FIXTURES
 from tests.support.refusals import check_refusal, refused
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -49,6 +57,64 @@ def test_the_noise_of_hars_reviews_is_the_papers() -> None:
     config = read(None, {"source": "digits"}, preset="har-table6")
     np.testing.assert_allclose(parse_noise(config.noise, ("neg", "pos")), [[0.95, 0.05], [0.4, 0.6]])
     assert affected_classes(config.noise, config.imbalance, ("neg", "pos")) == ("pos",)
+
+
+AUTHORS = (  # README and the defaults of cifar_train.py, github.com/kaidic/HAR, commit 188a463
+    "cifar_train.py --dataset cifar10 --rand-number 0 --mislabel_type hetero --imb_type None --gpu 0 --reg_weight 10"
+    " --batch-size 128 --lr 0.1 --momentum 0.9 --weight-decay 1e-4"
+)
+
+
+@pytest.mark.parametrize("name", [name for name in experiments.NAMES if name != "har-table6"])
+def test_the_strength_and_the_penalty_of_hars_tables_are_those_of_the_authors_commands(name) -> None:
+    """Their loss + reg_weight · mean(weight · Σ_j ‖∂(mean loss)/∂(normalized activations)‖), by their own figures."""
+    given = dict(zip(words := AUTHORS.split()[1:], words[1:], strict=False))
+    methods = compared_methods(read(None, {"source": "digits"}, preset=name))
+    fixture = json.loads((FIXTURES / "har_authors_resnet32.json").read_text())
+    for row in ("unif-code", "har-code"):
+        method = methods[row]
+        assert isinstance(method, HAR)
+        assert method.strength == float(given["--reg_weight"])
+        assert method.penalty == JacobianPenalty(
+            gradient="exact", norm="layers", affine="before", reduction="mean", select=1.0
+        )
+        net = make("resnet32", (3, 32, 32), 10).double()
+        fill(net)
+        x, y = images(8)
+        strength = method.strength * torch.linspace(0, 1, 8, dtype=torch.float64)
+        result = regularized_loss(net, x, y, strength, penalty=method.penalty, taps=["layer*.bn?"])
+        torch.testing.assert_close(result.norm, torch.tensor(fixture["norms"], dtype=torch.float64), rtol=1e-8, atol=0)
+        assert result.total.item() == pytest.approx(fixture["total"], rel=1e-9)
+
+
+def test_the_training_that_the_authors_commands_ask_for_is_the_default_but_for_the_rate_and_the_epochs() -> None:
+    given = dict(zip(words := AUTHORS.split()[1:], words[1:], strict=False))
+    training = TrainingConfig()
+    assert training.batch_size == int(given["--batch-size"])
+    assert (training.momentum, training.weight_decay) == (float(given["--momentum"]), float(given["--weight-decay"]))
+    assert [round(m * 120) for m in training.milestones] == [80, 100]
+
+
+def test_every_strength_of_a_table_has_one_unit() -> None:
+    for name in experiments.NAMES:
+        methods = compared_methods(read(None, {"source": "digits"}, preset=name)).values()
+        rows = [m for m in methods if isinstance(m, HAR) and m.strength != "auto"]
+        assert {(m.norm, m.affine, m.reduction) for m in rows} == {("layers", "before", "mean")}
+
+
+def test_a_strength_of_the_batchs_mean_is_a_bth_of_one_of_its_sum() -> None:
+    net, x, y = nn.Sequential(nn.Linear(3, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)).double(), *pairs()
+    for gradient in ("implicit", "exact", "finite"):
+        totals = [
+            regularized_loss(net, x, y, s, penalty=JacobianPenalty(gradient=gradient, reduction=r)).total
+            for s, r in ((0.5, "sum"), (0.5 * len(x), "mean"))
+        ]
+        torch.testing.assert_close(*totals, rtol=1e-10, atol=0)
+
+
+def pairs() -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return torch.randn(8, 3, generator=g, dtype=torch.float64), torch.arange(8) % 2
 
 
 def test_a_file_and_options_go_on_top(tmp_path: Path) -> None:

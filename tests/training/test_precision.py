@@ -16,9 +16,11 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.models import make
 from skedastic.runs.load import load
+from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, TrainingConfig, train
 from skedastic.training.optimizers import make_optimizer
-from tests.support.methods import dataset, make_net, task
+from skedastic.training.stage import StageRun
+from tests.support.methods import dataset, make_net, reference, task
 from tests.support.refusals import refused
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -103,10 +105,45 @@ def test_the_loss_scaler_skips_a_step_that_overflows() -> None:
     weight = nn.Parameter(torch.ones(1))
     engine = PlainEngine({"main": torch.optim.SGD([weight], 1.0)}, torch.device("cpu"), precision="fp16")
     engine.update("main", (weight * 1e38).sum())  # times the scale, 65536, is infinite
+    engine.end_step()
     assert weight.item() == 1
     assert engine.scaler.get_scale() < 65536
     engine.update("main", (weight * 0.5).sum())
     assert weight.item() == pytest.approx(0.5)
+
+
+def test_the_loss_scale_is_updated_once_a_step_for_two_optimizers() -> None:
+    """Both have the scale that their losses had; one that overflows halves it once, and skips its own step alone."""
+    first, second = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    optimizers = {"a": torch.optim.SGD([first], 1.0), "b": torch.optim.SGD([second], 1.0)}
+    engine = PlainEngine(optimizers, torch.device("cpu"), precision="fp16")
+    engine.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+    scales = []
+    for factor in (1.0, 1.0, 1e38, 1.0):
+        engine.update("a", (first * 0.1 * factor).sum())
+        engine.update("b", (second * 0.1).sum())
+        engine.end_step()
+        scales.append(engine.scaler.get_scale())
+    assert scales == [8, 16, 8, 8]
+    assert first.item() == pytest.approx(0.7)
+    assert second.item() == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("name", ["mw-net", "co-teaching"])
+def test_a_method_of_two_networks_trains_in_half_precision_with_one_update_a_step(name) -> None:
+    method = make_method(name, {"forget_rate": 0.2} if name == "co-teaching" else {})
+    data = dataset(48)
+    torch.manual_seed(0)
+    (stage,) = method.stages(task(data))
+    state = method.init(task(data), make_net)
+    training = TrainingConfig(epochs=2, batch_size=16, precision="fp16", device="cpu")
+    run = StageRun(
+        stage, state, task(data), data, training, 0, torch.device("cpu"), 2, reference=reference("classification")
+    )
+    run.engine.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    run.run_epoch()
+    assert run.step == 3
+    assert run.engine.scaler.state_dict()["_growth_tracker"] == run.step
 
 
 def test_channels_last_changes_nothing_but_the_memory() -> None:
@@ -160,15 +197,9 @@ def test_a_compiled_network_is_measured_and_trained_as_it_is_uncompiled() -> Non
         )
         for a, b in zip(ours_net.buffers(), eager_net.buffers(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
-    for setting in (
-        {"gradient": "exact"},
-        {"gradient": "finite"},
-        {"affine": "before"},
-        {"select": 0.5, "selection": "drawn"},
-    ):
-        *_, (name, value) = setting.items()
+    for name, value in (("gradient", "exact"), ("gradient", "finite"), ("affine", "before")):
         with refused(name, value, rule="compiled network"):
-            regularized_loss(compiled, x, y, all_, penalty=JacobianPenalty(**setting))
+            regularized_loss(compiled, x, y, all_, penalty=JacobianPenalty(**{name: value}))
     x[0, 0] = float("nan")
     with refused("tap '1'", rule="not finite"):
         regularized_loss(compiled, x, y, all_)
@@ -216,6 +247,7 @@ def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind() -> None:
     optimizer = make_optimizer(TrainingConfig(precision="fp16", lr=0.1, device="cpu"), [parameter])
     engine = PlainEngine({"main": optimizer}, torch.device("cpu"), precision="fp16")
     engine.update("main", (parameter * float("inf")).sum())
+    engine.end_step()
     assert torch.equal(parameter, torch.ones(1000)), "the step is skipped"
     engine.update("main", parameter.sum())
     torch.testing.assert_close(parameter.detach(), torch.full((1000,), 1 - 0.1 * (1 + 1e-4)))

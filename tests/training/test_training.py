@@ -1,12 +1,13 @@
 """The loop and its configuration: stages, schedules, streams, and errors."""
 
+import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skedastic.core.samplers import seeded
 from skedastic.methods.bases.card import Card
@@ -15,7 +16,7 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.erm import ERM
 from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
-from skedastic.training.optimizers import make_optimizer, make_schedule
+from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 from tests.support.refusals import refused
 from tests.support.training import QUICK, SEEN, Last, TwoStages, dataset, make_net, same, tensors
@@ -72,6 +73,46 @@ def test_optimizers(name, kind) -> None:
     assert type(optimizer).__name__ == kind
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
     assert optimizer.param_groups[0]["weight_decay"] == 0.2
+
+
+class Words(nn.Module):
+    """An embedding of ten words, the mean of four of them, BatchNorm, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm, self.last = nn.Embedding(10, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(self.embed(x.long()).mean(1)))
+
+
+def test_with_adam_the_embedding_of_a_word_in_no_batch_stays_as_it_is() -> None:
+    """100 steps; decay alone would take every entry 0.01 a step toward 0."""
+    words = torch.randint(0, 7, (32, 4), generator=torch.Generator().manual_seed(0))  # never 7, 8 or 9
+    data = replace(dataset(32), x=words.float())
+    training = TrainingConfig(
+        epochs=100, batch_size=32, optimizer="adam", lr=0.01, weight_decay=0.1, schedule="constant", device="cpu"
+    )
+    made: list[Words] = []
+
+    def make() -> nn.Module:
+        made.append(Words())
+        return copy.deepcopy(made[0])
+
+    after = train(ERM(), data, make, training).state.net.embed.weight
+    torch.testing.assert_close(after[7:], made[0].embed.weight[7:], rtol=0, atol=0)
+    assert (after[:7] - made[0].embed.weight[:7]).abs().min() > 0
+
+
+@pytest.mark.parametrize(("name", "spared"), [("sgd", 0), ("adam", 4), ("adamw", 0)])
+def test_adam_alone_spares_embeddings_norms_and_biases_from_decay(name, spared) -> None:
+    net = Words()
+    training = TrainingConfig(optimizer=name, weight_decay=0.2)
+    optimizer = make_optimizer(training, net.parameters(), spared=undecayed(net))
+    without = [p for g in optimizer.param_groups if g["weight_decay"] == 0 for p in g["params"]]
+    assert len(without) == spared
+    assert all(p is not net.last.weight for p in without)
+    assert undecayed(net) == {id(p) for p in net.parameters()} - {id(net.last.weight)}
 
 
 def test_the_history_has_a_row_an_epoch() -> None:

@@ -6,8 +6,7 @@ Nothing in the user's network changes: a tap is a forward hook that is there for
   not the tensor, so that an in-place ReLU on the output afterwards can't corrupt J.
 - `Trace.replay` runs a second forward in which δ_j is added to h_j. It sees the same dropout masks as the first, and
   leaves every buffer (BatchNorm's running statistics) as the first forward left it: state moves once a step.
-- `Trace.part` is for a second forward of some of the examples. BatchNorm then takes the batch statistics of the whole
-  batch: those of a part, such as the rare classes alone, would be skewed.
+- Either may run some of the examples alone, in networks where they do not meet (`core.batch_statistics`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skedastic.core.batch_statistics import normalized_with, statistics_noted
 from skedastic.core.replay import RandomState, buffers_kept
 from skedastic.core.selection import SelectedRows
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
@@ -105,10 +103,6 @@ class Trace:
         The examples that take the second pass; None for all.
     places : list of TappedEdge
         The tapped tensors, in the order of the forward.
-    statistics : list of tuple of Tensor
-        Mean and variance of the batch, by call of BatchNorm.
-    is_part : bool
-        Whether BatchNorm takes those in place of the batch's.
     drew : bool
         Whether the forward drew random numbers, as dropout does.
     half : bool
@@ -123,8 +117,6 @@ class Trace:
     strength: Tensor
     chosen: SelectedRows | None = None
     places: list[TappedEdge] = field(default_factory=list)
-    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    is_part: bool = False
     drew: bool = False
     half: bool = False
 
@@ -227,12 +219,8 @@ class Trace:
         with _hooked(self.modules, shift), self._lent():
             return run(self.net, self.x, rows)
 
-    def part(self) -> Trace:
-        """Return this trace for a replay of some of the examples, with the batch statistics of all of them."""
-        return replace(self, is_part=True)
-
     def record_part(self, rows: Tensor) -> tuple[Any, Trace]:
-        """Run and record a forward of some of the examples, with the batch statistics of all.
+        """Run and record a forward of some of the examples.
 
         Parameters
         ----------
@@ -246,9 +234,9 @@ class Trace:
         trace : Trace
             That of this forward.
         """
-        with self.part()._lent():
+        with self._lent():
             x = take(self.x, rows)
-            trace = replace(self.part(), random_state=RandomState.now(self.net), places=[], x=x)
+            trace = replace(self, random_state=RandomState.now(self.net), places=[], x=x)
             with _hooked(self.modules, trace.remember):
                 return run(self.net, x), trace
 
@@ -282,12 +270,8 @@ class Trace:
 
     @contextmanager
     def _lent(self) -> Iterator[None]:
-        """Lend the network its random state, copies of its buffers, and for a part the batch statistics of all."""
-        with ExitStack() as stack:
-            stack.enter_context(self.random_state.again())
-            stack.enter_context(buffers_kept(self.net))
-            if self.is_part:
-                stack.enter_context(normalized_with(self.net, self.statistics))
+        """Lend the network its random state, and copies of its buffers."""
+        with self.random_state.again(), buffers_kept(self.net):
             yield
 
 
@@ -301,8 +285,6 @@ def record(
     chosen: SelectedRows | None = None,
 ) -> tuple[Any, Trace]:
     """Run one forward of a network, and return its outputs and its `Trace`.
-
-    For a part of the examples the batch statistics are noted too.
 
     Parameters
     ----------
@@ -323,8 +305,6 @@ def record(
     with ExitStack() as stack:
         if chosen is None or len(chosen.rows):  # else nothing will be measured
             stack.enter_context(_hooked(modules, trace.remember))
-        if chosen is not None and len(chosen.rows):
-            stack.enter_context(statistics_noted(net, trace.statistics))
         outputs = run(net, x)
     trace.drew = chosen is not None and trace.random_state.moved
     return outputs, trace

@@ -26,12 +26,13 @@ AUGMENTATION = 0x5EED  # keeps the stream of random numbers apart from that of t
 
 
 class RawBatch(NamedTuple):
-    """B examples: x [B, ...], y [B], index [B] and group [B], on the loader's device."""
+    """B examples: x [B, ...], y [B], index [B] and group [B], on the loader's device; and the group on the CPU."""
 
     x: Tensor
     y: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index
     group: Tensor
+    group_on_host: Tensor
 
 
 class Loader:
@@ -125,8 +126,10 @@ class Loader:
         features = self._features(order, placed, sizes)
         if self.augments and augmented:
             features = map(crop_flip, features, *self._crops(epoch, sizes))
-        for rows, x in zip(pieces(placed, sizes), features, strict=True):
-            yield RawBatch(x, *(part.index_select(0, rows) for part in self._beside))
+        for here, rows, x in zip(pieces(order.cpu(), sizes), pieces(placed, sizes), features, strict=True):
+            y, index, group = (part.index_select(0, rows) for part in self._beside)
+            on_host = group if self.device.type == "cpu" else self.dataset.group.index_select(0, here)
+            yield RawBatch(x, y, index, group, on_host)
 
     def _sizes(self, n: int) -> list[int]:
         sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)

@@ -46,6 +46,7 @@ class ForgettingState(TwoNetworksState):
     def __init__(self, net: nn.Module, other: nn.Module, constants: ClassConstants, rate: float) -> None:
         super().__init__(net, other, constants)
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64))
+        self.share = rate  # the same on the CPU, which waits for no device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class CoTeaching(TwoNetworks[ForgettingState]):
     def objective(self, step: Step[ForgettingState]) -> Objective:
         """Return the sum of both networks' means over the examples that the other keeps."""
         forgotten = forget_rate(
-            float(step.state.rate), step.clock.epoch, epoch_of(self.gradual, step.clock.epochs), self.exponent
+            step.state.share, step.clock.epoch, epoch_of(self.gradual, step.clock.epochs), self.exponent
         )
         first, other = self.both_weighted(step)
         total = first[smallest(other, forgotten)].mean() + other[smallest(first, forgotten)].mean()

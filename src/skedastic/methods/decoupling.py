@@ -27,7 +27,7 @@ from skedastic.methods.bases.two_networks import TwoNetworks, TwoNetworksState
 
 def mean_over(losses: Tensor, chosen: Tensor, least: float) -> Tensor:
     """Return Σ_chosen ℓ / max(how many are chosen, least · B) of losses [B]; chosen: [B], true or false."""
-    return (losses * chosen).sum() / max(float(chosen.sum()), least * len(losses))
+    return (losses * chosen).sum() / chosen.sum().clamp_min(least * len(losses))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,18 @@ the norm of the Jacobian of its loss with respect to the hidden activations (sec
 Real targets: the paper's I = 1 is noise="unit"; "estimated" takes the variance of each group (`core.strengths`, ours).
 
 Where the authors' code (github.com/kaidic/HAR, commit 188a463) differs from the paper, the paper is the default and
-the code is an option: norm="layers", affine="before", reduction="mean", taps=("layer*.bn?",). Its strength 10 at batch
-size 128 with reduction="mean" is 10/128 here; the paper's "largest enforced strength" is 0.1.
+the code is an option: norm="layers", affine="before", reduction="mean" (the named method `har-code`), and on their
+ResNet-32 taps=("layer*.bn?",). The unit of λ is that of 1/R, and so follows from these. With reduction="mean" R_i is
+a B-th of what it is with "sum", so that the code's strength 10 at B = 128 is 10/128 = 0.078, which the paper rounds to
+0.1. With norm="layers" R_i is between 1 and √L times the joint norm of L layers, about 4 times on ResNet-32.
 
 `strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
 noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
 (`skedastic.core.annealing`, docs/guide/strength.md).
 
-Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest, so that only the
-others take the second pass (`skedastic.core.selection`); `select=1.0` is the paper's sum over everyone.
+Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest. In networks without
+BatchNorm only the others then take the second pass (`skedastic.core.selection`). `select=1.0` is the paper's sum over
+everyone.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class HARState(OneNetworkState):
     def __init__(self, net: nn.Module, constants: ClassConstants, strength: Tensor) -> None:
         super().__init__(net, constants)
         self.register_buffer("strength", strength)  # [G]
+        self.on_host = strength.cpu().clone()  # [G], as it is now, on the CPU; later it is the same up to a factor
 
 
 class AnnealingState(HARState):
@@ -95,8 +99,9 @@ class HAR(OneNetwork[HARState]):
 
     strength: float | Literal["auto"] = setting(
         0.1,
-        "largest enforced λτ_g, in units of the loss's gradient norm; 0 is plain training; or auto: it falls until "
-        "every group is fit as well as its noise allows, and then stays",
+        "largest enforced λτ_g, in units of 1/R as norm and reduction have it: with reduction=mean s at batch size B "
+        "is s/B with sum; 0 is plain training; or auto: it falls until every group is fit as well as its noise allows, "
+        "and then stays",
         "[0, inf)",
     )
     start: float = setting(
@@ -124,8 +129,8 @@ class HAR(OneNetwork[HARState]):
     step_size: float = setting(0.01, "ε of gradient=finite", "(0, inf)")
     select: Share = setting(
         "auto",
-        "of gradient=implicit, who takes the second pass: auto, the groups with at least a fifth of the strength; or "
-        "a share of the batch in (0, 1], 1.0 being everyone",
+        "of gradient=implicit, who is regularized: auto, the groups with at least a fifth of the strength; or a share "
+        "of the batch in (0, 1], 1.0 being everyone. Only they take the second pass, in networks without BatchNorm",
     )
     selection: Selection = setting(
         "largest", "which share: largest strengths, or drawn in proportion to them (unbiased)"
@@ -149,8 +154,8 @@ class HAR(OneNetwork[HARState]):
             {"strength": 0.0, "gradient": "exact"},
             {"strength": 0.0, "weighting": "uniform"},
         ),
-        cost="a step of plain training times 1 + 2 × the share of examples that take the second pass, at most about "
-        "1.7, recurrent networks 2 (exact: 3 to 4), plus the estimate; with strength=auto that of one training, and "
+        cost="a step of plain training times 1.7, recurrent networks 2 (exact: 3 to 4); without BatchNorm only 1 + 2 × "
+        "the share of examples that are regularized; plus the estimate; with strength=auto that of one training, and "
         "where it begins from scratch two thirds of one more, or 2⅓",
     )
 
@@ -240,7 +245,9 @@ class HAR(OneNetwork[HARState]):
     def forward(self, state: HARState, batch: Batch) -> Out:
         """Run the network, recording where the Jacobian is measured."""
         taps = find_taps(uncompiled(state.net), self.taps)
-        raw, trace = self.penalty.record(state.net, batch.x, taps, state.strength[batch.group])
+        group = batch.group if batch.group_on_host is None else batch.group_on_host
+        strength, on_host = state.strength[batch.group], state.on_host[group.cpu()]
+        raw, trace = self.penalty.record(state.net, batch.x, taps, strength, on_host)
         return Out(outputs(raw), trace)
 
     def observe(self, step: Step[HARState]) -> None:
@@ -273,8 +280,8 @@ class HAR(OneNetwork[HARState]):
 
         plain = self.losses(state, out.logits, batch.y)
         penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
-        measured = penalized.norm[~penalized.norm.isnan()]
-        logs = {"jacobian_norm": measured}
+        chosen = out.extra.chosen
+        logs = {"jacobian_norm": penalized.norm if chosen is None else penalized.norm[chosen.rows]}
         if isinstance(state, AnnealingState):
             logs["strength"] = state.level.clone()
         return Objective(penalized.total, plain.detach(), logs)

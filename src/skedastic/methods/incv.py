@@ -261,19 +261,24 @@ class INCV(TwoNetworks[INCVState]):
         """Return the sum of both networks' means over the examples that the other keeps."""
         clock = step.clock
         selected = step.state.selected.of(step.batch.index) == 1
-        forgotten = forget_rate(float(step.state.rate), clock.epoch, epoch_of(self.gradual, clock.epochs))
-        count = max(round((1 - forgotten) * int(selected.sum())), 1)
+        forgotten = forget_rate(step.state.share, clock.epoch, epoch_of(self.gradual, clock.epochs))
+        count = ((1 - forgotten) * selected.sum().double()).round().clamp_min(1)
         warm = clock.epoch < epoch_of(self.warmup, clock.epochs)
         first, other = self.both_weighted(step)
-        among = selected if warm and bool(selected.any()) else torch.ones_like(selected)
-        total = first[smallest_of(other, among, count)].mean() + other[smallest_of(first, among, count)].mean()
-        return Objective(total, step.out.extra.losses[0].detach(), {"kept": torch.tensor(count / len(step.batch.y))})
+        among = selected | ~selected.any() if warm else torch.ones_like(selected)
+        total = mean_of(first, smallest_of(other, among, count)) + mean_of(other, smallest_of(first, among, count))
+        return Objective(total, step.out.extra.losses[0].detach(), {"kept": count / len(step.batch.y)})
 
 
-def smallest_of(losses: Tensor, among: Tensor, count: int) -> Tensor:
-    """Return the positions of the `count` smallest losses [B] of those `among` [B], in the order of the batch."""
+def smallest_of(losses: Tensor, among: Tensor, count: Tensor) -> Tensor:
+    """Return who has the `count` smallest losses [B] of those `among` [B], as [B] bool; of equal ones the first."""
     seen = losses.detach().masked_fill(~among, float("inf"))
-    return torch.argsort(seen, stable=True)[:count].sort().values
+    return seen.argsort(stable=True).argsort() < count
+
+
+def mean_of(losses: Tensor, kept: Tensor) -> Tensor:
+    """Return the mean of the losses [B] of those `kept` [B], one or more."""
+    return torch.where(kept, losses, 0.0).sum() / kept.sum()
 
 
 def kept_rows(task: Task) -> Tensor:

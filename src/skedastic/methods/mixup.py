@@ -47,6 +47,7 @@ def mixed(batch: Batch, other: Tensor, share: Tensor) -> Batch:
         y=mixture(y, y[other], share),
         index=batch.index[larger],
         group=batch.group[larger],
+        group_on_host=None,  # who is mixed was drawn on the device
     )
 
 

@@ -48,6 +48,10 @@ GCE_PAPER = "Zhang and Sabuncu, Generalized Cross Entropy, NeurIPS 2018"
 SCE_PAPER = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 DECOUPLING = "Kang et al., Decoupling Representation and Classifier, ICLR 2020"
 HAR_PAPER = "Cao et al., Heteroskedastic and Imbalanced Deep Learning, ICLR 2021"
+HAR_CODE_SOURCE = "Cao et al., ICLR 2021, github.com/kaidic/HAR, commit 188a463"
+HAR_CODE: Mapping[str, Any] = {
+    "strength": 10.0, "gradient": "exact", "norm": "layers", "affine": "before", "reduction": "mean", "select": 1.0
+}  # fmt: skip
 LATE = 0.8  # epoch 160 of 200
 INFINITE = float("inf")
 LATER_LAM = ((0.0, INFINITE), (LATE, 5.0))
@@ -181,6 +185,14 @@ NAMED: Mapping[str, Named] = {
     "har-auto": Named(
         "har", {"strength": "auto"}, "regularization", "HAR that finds its strength", "ours, docs/guide/strength.md",
         "—", role="headline",
+    ),
+    "har-code": Named(
+        "har", HAR_CODE, "regularization", "HAR as its authors' code has it, and its strength 10", HAR_CODE_SOURCE,
+        "cifar_train.py --reg_weight 10",
+    ),
+    "unif-code": Named(
+        "har", {**HAR_CODE, "weighting": "uniform"}, "regularization", "The same penalty on everyone, as har-code",
+        HAR_CODE_SOURCE, "cifar_train.py --reg_weight 10, λ constant",
     ),
     "har-drw": Named(
         "har", {"class_weights": Deferred(of=EffectiveNumber(), start=2 / 3)}, "regularization",

@@ -30,37 +30,56 @@ from skedastic.methods.bases.step import Batch, Objective, Out, Step, outputs
 TINY = 1e-12
 
 
-def ranges(features: Tensor, y: Tensor, k: int) -> Tensor:
-    """Return the harmonic mean of the k largest D of each class that has two or more of the features.
+def ranges(features: Tensor, y: Tensor, classes: int, k: int) -> Tensor:
+    """Return the harmonic mean of the k largest D of each class, [C]; 0 where it has fewer than two of the features.
 
     Parameters
     ----------
     features : Tensor
         [B, d].
     y : Tensor
-        Labels, [B] int64.
+        Labels, [B] int64 in 0..C-1.
+    classes : int
+        C.
     k : int
         At least 1.
     """
-    of_classes = []
-    for label in torch.unique(y):
-        x = features[y == label]
-        if len(x) > 1:
-            first, second = torch.triu_indices(len(x), len(x), 1, device=x.device)
-            distance = (x[first] - x[second]).square().sum(1).clamp_min(TINY)
-            largest = distance.topk(min(k, len(distance))).values
-            of_classes.append(len(largest) / (1 / largest).sum())
-    return torch.stack(of_classes) if of_classes else features.new_zeros(0)
+    first, second = torch.triu_indices(len(y), len(y), 1, device=y.device)
+    distance = squared_distances(features)[first, second].clamp_min(TINY)
+    label = torch.where(y[first] == y[second], y[first], classes)  # of a pair; C for pairs of two classes
+    by_distance = distance.detach().argsort(descending=True)
+    order = by_distance[label[by_distance].argsort(stable=True)]  # by class, and in a class the largest first
+    distance, label = distance[order], label[order]
+    pairs = label.new_zeros(classes + 1).index_add(0, label, torch.ones_like(label))
+    place = torch.arange(len(label), device=y.device) - (pairs.cumsum(0) - pairs)[label]  # in its class
+    inverse = distance.new_zeros(classes + 1).index_add(0, label, torch.where(place < k, 1 / distance, 0.0))
+    some = pairs > 0
+    return (pairs.clamp_max(k) / torch.where(some, inverse, 1.0) * some)[:classes]
 
 
-def nearest_means(features: Tensor, y: Tensor) -> Tensor | None:
-    """Return the smallest squared distance between the means of two classes; None where there is but one class."""
-    labels = torch.unique(y)
-    if len(labels) < 2:
-        return None
-    means = torch.stack([features[y == label].mean(0) for label in labels])
-    first, second = torch.triu_indices(len(means), len(means), 1, device=means.device)
-    return (means[first] - means[second]).square().sum(1).min()
+def nearest_means(features: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Return the smallest squared distance between the means of two classes; infinite where there is but one class.
+
+    Parameters
+    ----------
+    features : Tensor
+        [B, d].
+    y : Tensor
+        Labels, [B] int64 in 0..C-1.
+    classes : int
+        C.
+    """
+    count = y.new_zeros(classes).index_add(0, y, torch.ones_like(y))
+    sums = features.new_zeros(classes, features.shape[1]).index_add(0, y, features)
+    distance = squared_distances(sums / count.clamp_min(1)[:, None])
+    there = count > 0
+    two = torch.ones_like(distance, dtype=torch.bool).triu(1) & there & there[:, None]
+    return distance.masked_fill(~two, float("inf")).flatten().min(0).values
+
+
+def squared_distances(x: Tensor) -> Tensor:
+    """Return the squared distances between the rows of x [n, d], [n, n], without loss of digits between near ones."""
+    return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +109,7 @@ class RangeLoss(OneNetwork[OneNetworkState]):
             incompatible_with={MIXED: "its distances are within a class, and a mixture is of two"},
         ),
         reduces_to_erm=({"lam": 0.0},),
-        cost="1.0 × the step of plain training; distances within classes, at most B²/2",
+        cost="1.0 × the step of plain training; distances between all examples, B²",
     )
 
     def forward(self, state: OneNetworkState, batch: Batch) -> Out:
@@ -112,7 +131,7 @@ class RangeLoss(OneNetwork[OneNetworkState]):
             return Objective(total, losses.detach())
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(torch.promote_types(features.dtype, torch.float32))
-            intra, nearest = ranges(features, batch.y, self.k).sum(), nearest_means(features, batch.y)
-            inter = intra.new_zeros(()) if nearest is None else (self.margin - nearest).clamp_min(0)
+            intra = ranges(features, batch.y, batch.classes, self.k).sum()
+            inter = (self.margin - nearest_means(features, batch.y, batch.classes)).clamp_min(0)
         logs = {"range": intra.detach(), "nearness": inter.detach()}
         return Objective(total + self.lam * (intra + self.beta * inter), losses.detach(), logs)

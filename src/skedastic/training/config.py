@@ -24,7 +24,12 @@ class TrainingConfig(Configurable):
     optimizer: OptimizerName = setting("sgd", "the optimizer of the weights; sgd has momentum")
     lr: float = setting(0.05, "learning rate; 0.05 is a good start for sgd, 0.001 for adam", "(0, inf)")
     momentum: float = setting(0.9, "momentum of sgd", "[0, 1)")
-    weight_decay: float = setting(1e-4, "how strongly weights are pulled to 0", "[0, inf)")
+    weight_decay: float = setting(
+        1e-4,
+        "how strongly weights are pulled to 0; by adam, which would pull unused ones as fast as it learns others, not "
+        "embeddings, normalization layers and biases",
+        "[0, inf)",
+    )
     schedule: ScheduleName = setting(
         "steps", "how the rate falls: steps multiplies it by decay at each of milestones, cosine takes it to 0"
     )

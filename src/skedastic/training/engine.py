@@ -74,6 +74,7 @@ class PlainEngine:
         self._draw, self._examples = draw, examples
         self._dtype = PRECISIONS.get(precision)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self._stepped = set[str]()  # the groups stepped since the loss scale was last updated
 
     def computing(self) -> AbstractContextManager[Any]:
         """Return the context in which a method's step runs, in the precision asked for."""
@@ -86,6 +87,8 @@ class PlainEngine:
 
     def update(self, name: str, loss: Tensor) -> None:
         """Backward `loss` and step the optimizer of parameter group `name`: `backward`, and then `step`."""
+        if name in self._stepped:
+            self.end_step()
         self.backward(loss)
         self.step(name)
 
@@ -98,8 +101,14 @@ class PlainEngine:
         """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
         optimizer = self.optimizers[name]
         self.scaler.step(optimizer)
-        self.scaler.update()
+        self._stepped.add(name)
         optimizer.zero_grad(set_to_none=True)
+
+    def end_step(self) -> None:
+        """Update the loss scale, once for all optimizers: their gradients in one step of a method have one scale."""
+        if self._stepped and self.scaler.is_enabled():
+            self.scaler.update()
+        self._stepped.clear()
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`, zeros where it does not depend on one; accumulate nothing."""

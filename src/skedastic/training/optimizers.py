@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
+from skedastic.core.taps import is_normalization
 from skedastic.methods.bases.method import Optimizer
 from skedastic.training.config import TrainingConfig
 
 FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 ADAM_RATE = 0.02  # a good learning rate of Adam, 0.001, over one of SGD, 0.05
 
 
@@ -20,8 +23,13 @@ def make_optimizer(
     parameters: Iterable[nn.Parameter],
     lr_scale: float = 1.0,
     kind: Optimizer = "configured",
+    spared: Collection[int] = (),
 ) -> torch.optim.Optimizer:
     """Return the optimizer of one parameter group.
+
+    Adam adds weight decay to the gradient, and divides by its size. Where a parameter has no other gradient, as the
+    embedding of a word that is in no batch, decay alone would make steps as long as those of all others. AdamW's decay
+    is a fraction lr · weight_decay of each parameter, whatever the gradient.
 
     Parameters
     ----------
@@ -34,6 +42,8 @@ def make_optimizer(
     kind : {'configured', 'sgd', 'adam', 'adamw'}
         Another optimizer than the configured one. Adam needs another learning rate than SGD, so the configured one is
         converted: 0.001 where SGD has 0.05.
+    spared : collection of int
+        The ids of parameters that Adam does not decay, as `undecayed` gives them.
     """
     lr, parameters = training.lr * lr_scale, list(parameters)
     kind = training.optimizer if kind == "configured" else kind
@@ -44,8 +54,28 @@ def make_optimizer(
         fused = False  # torch's SGD has garbage for momentum where the scaler skips its first step
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=training.weight_decay, fused=fused)
-    adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    return adam(parameters, lr, weight_decay=training.weight_decay, fused=fused)
+    if kind == "adamw":
+        return torch.optim.AdamW(parameters, lr, weight_decay=training.weight_decay, fused=fused)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if id(p) not in spared], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam([group for group in groups if group["params"]], lr, fused=fused)
+
+
+def undecayed(module: nn.Module) -> set[int]:
+    """Return the ids of the parameters of embeddings and normalization layers, and of biases.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any network or state.
+    """
+    spared = set[int]()
+    for layer in module.modules():
+        whole = isinstance(layer, EMBEDDINGS) or is_normalization(layer)
+        spared |= {id(p) for name, p in layer.named_parameters(recurse=False) if whole or "bias" in name}
+    return spared
 
 
 def make_schedule(training: TrainingConfig, optimizer: torch.optim.Optimizer, epochs: int) -> lr_scheduler.LRScheduler:

@@ -23,7 +23,7 @@ from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
-from skedastic.training.optimizers import make_optimizer, make_schedule
+from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 
 Values = dict[str, float | str]  # a row of the history
@@ -96,11 +96,12 @@ class StageRun:
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
+        spared = undecayed(state)
         for name, group in groups.items():
             if group and (own := method.optimizers().get(name)) is not None:
                 self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
             elif group:
-                self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer)
+                self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer, spared)
                 self.schedules.append(make_schedule(training, self.optimizers[name], self.epochs))
         self.loader = self._loader(dataset, least)
         self.whole, self.reference = whole or dataset, reference
@@ -178,8 +179,10 @@ class StageRun:
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
             with self.engine.computing():
                 logged.add(method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine))
+            self.engine.end_step()
             self.step += 1
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
+        self.engine.end_step()
         for schedule in self.schedules:
             schedule.step()
         means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
@@ -265,7 +268,7 @@ def to_batch(batch: RawBatch, loader: Loader) -> Batch:
     loader : Loader
         The loader that gave it.
     """
-    return Batch(*batch, classes=len(loader.dataset.classes))
+    return Batch(*batch[:-1], len(loader.dataset.classes), batch.group_on_host)
 
 
 def train_mode(stage: Stage, state: State) -> None:

@@ -31,6 +31,8 @@ class Batch:
         The examples' groups, [B] in 0..G-1.
     classes : int
         C; 0 for regression.
+    group_on_host : Tensor, optional
+        The groups once more, on the CPU, for choices that an accelerator would have to be waited for.
     """
 
     x: Tensor
@@ -38,6 +40,7 @@ class Batch:
     index: Tensor
     group: Tensor
     classes: int = 0
+    group_on_host: Tensor | None = None
 
 
 class Clock(NamedTuple):
