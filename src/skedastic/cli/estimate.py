@@ -82,11 +82,12 @@ def _show_groups(
     stats, findings = estimate.stats, estimate.findings
     metric = metric_of(data.train.target)
     console.notes((*data.notes, *data.source.notes))
+    binned = data.train.grouping.target_bins is not None
     table = console.table(
         "group",
         "rows",
-        "share" if data.train.grouping.target_bins is None else "density",
-        *found_columns(metric),
+        *["density"] * binned,
+        *found_columns(metric, uncertain=True),
         *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators disagree"] * bool(measured_noise),
         "τ",
@@ -96,8 +97,8 @@ def _show_groups(
         table.add_row(
             console.name(stats.names[g]),
             str(int(stats.count[g])),
-            percent(float(stats.density[g])),
-            *found(findings, g, metric),
+            *[percent(float(stats.density[g]))] * binned,
+            *found(findings, g, metric, uncertain=True),
             *(noise(values[g], metric) for values in (true_noise, measured_noise) if values),
             f"{float(stats.strengths[g]):.3f}",
         )

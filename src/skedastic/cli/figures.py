@@ -11,18 +11,20 @@ if TYPE_CHECKING:
     from skedastic.noise.findings import Findings
 
 
-def found_columns(metric: Metric) -> tuple[str, ...]:
+def found_columns(metric: Metric, *, uncertain: bool = False) -> tuple[str, ...]:
     """Return the heads of the columns that `found` fills."""
-    return ("disagree", "wrong (95 %)", "uncertain (95 %)") if metric.percent else (f"{metric.disagreement} (95 %)",)
+    if not metric.percent:
+        return (f"{metric.disagreement} (95 %)",)
+    return ("disagree", "wrong (95 %)", *["uncertain (95 %)"] * uncertain)
 
 
-def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
+def found(findings: Findings | None, g: int, metric: Metric, *, uncertain: bool = False) -> tuple[str, ...]:
     """Return the disagreement with group g, how many of its labels are wrong, and how uncertain labels are there.
 
     In place of a figure that is not shown it says why, once.
     """
     if findings is None:
-        return ("",) * len(found_columns(metric))
+        return ("",) * len(found_columns(metric, uncertain=uncertain))
     shown, why = findings.shown(g, metric), findings.withheld[g]
     if not metric.percent:
         return (_figure(shown, why, metric),)
@@ -30,7 +32,7 @@ def found(findings: Findings | None, g: int, metric: Metric) -> tuple[str, ...]:
     return (
         f"{ABSENT} {why}" if shown is None else percent(shown.mean),
         _figure(findings.wrong[g], "" if why_wrong == why else why_wrong, metric),
-        _figure(findings.uncertain[g], "" if why_uncertain == why_wrong else why_uncertain, metric),
+        *[_figure(findings.uncertain[g], "" if why_uncertain == why_wrong else why_uncertain, metric)] * uncertain,
     )
 
 

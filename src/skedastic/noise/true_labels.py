@@ -198,9 +198,8 @@ def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
     found = []
     for share in STARTS:
         start[-(classes**2) :] = math.log(math.expm1(math.log((1 - share) * max(classes - 1, 1) / share)))
-        found.append(
-            minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
-        )
+        end = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
+        found.append(end)
     log_a, b, log_t = parts(torch.from_numpy(min(found, key=lambda f: f.fun).x))
     return _Fit(log_a.exp().numpy(), b.numpy(), log_t.exp().numpy(), absent)
 
