@@ -18,7 +18,6 @@ as they have it. When λ changes, s begins again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -26,20 +25,17 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.epochs import FIRST_DROP, When
-from skedastic.core.tilted import UNSET, DROObjective, check_scale, log_mean_exp, moved, single
-from skedastic.errors import UserError
+from skedastic.core.tilted import UNSET, DROObjective, log_mean_exp, moved, single
 from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Optimizer, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
 from skedastic.methods.bases.reweighting import Reweighting
+from skedastic.methods.bases.scale import INFINITE, SCALE, Schedule, check_lam, lam_at
 from skedastic.methods.bases.step import Clock, Logs, Objective, Step
 from skedastic.methods.bases.task import Task
 
 Start = Literal["first-batch", "zero"]
-Schedule = tuple[tuple[When, float], ...]
-INFINITE = float("inf")
 
 
 class ABSGDState(OneNetworkState):
@@ -60,9 +56,7 @@ class ABSGD(Reweighting[ABSGDState]):
 
     lam: float | Schedule = setting(
         5.0,
-        "λ, in units of the loss: above 0 for imbalance, below 0 for label noise, not 0; inf is plain training; or a "
-        "schedule [[from, λ], …], from being a fraction of the epochs below 1, else an epoch, or first-drop of the "
-        "learning rate, and the first 0",
+        SCALE,
     )
     gamma: float = setting(
         0.9,
@@ -104,15 +98,11 @@ class ABSGD(Reweighting[ABSGDState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_schedule(self._schedule)
-
-    @property
-    def _schedule(self) -> Sequence[tuple[When, float]]:
-        return self.lam if isinstance(self.lam, tuple) else ((0.0, self.lam),)
+        check_lam(self.lam, "absgd.lam")
 
     def lam_at(self, clock: Clock) -> float:
         """Return λ in an epoch."""
-        return [lam for at, lam in self._schedule if clock.begun(at)][-1]
+        return lam_at(self.lam, clock)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return one stage, under the optimizer that was asked for."""
@@ -157,16 +147,3 @@ class ABSGD(Reweighting[ABSGDState]):
         if abs(lam) == INFINITE:
             return None
         return {"objective": state.objective.taken()}
-
-
-def _check_schedule(schedule: Sequence[tuple[When, float]]) -> None:
-    for at, lam in schedule:
-        check_scale(lam, "absgd.lam")
-        if at != FIRST_DROP and not 0 <= at < INFINITE:
-            rule = "a time must be a fraction of the epochs in [0, 1), an epoch, or first-drop"
-            raise UserError(rule, setting="absgd.lam", value=[at, lam])
-    times = [at for at, _ in schedule if at != FIRST_DROP]
-    rising = times == sorted(set(times), key=lambda at: (at >= 1, at)) and len(schedule) <= len(times) + 1
-    if not schedule or schedule[0][0] != 0 or not rising:
-        rule = "the times of a schedule [[from, λ], …] must begin at 0 and rise"
-        raise UserError(rule, setting="absgd.lam", value=[list(pair) for pair in schedule])
