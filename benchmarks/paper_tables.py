@@ -198,4 +198,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import paper_tables  # by its name, which the processes find what they run under
+
+    paper_tables.main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -29,15 +30,16 @@ class TimeIsUp(Exception):
 
 
 class Until:
-    """A moment, `minutes` from now, that processes can share; never where there are none."""
+    """A moment, `minutes` from now, that processes can share; where there are none, the end of the one that began."""
 
     def __init__(self, minutes: float | None) -> None:
         self.at = float("inf") if minutes is None else time.time() + 60 * minutes
+        self.owner = os.getpid()
 
     @property
     def passed(self) -> bool:
-        """Whether it is over."""
-        return time.time() >= self.at
+        """Whether it is over, or the process that wanted it is."""
+        return time.time() >= self.at or self.owner not in (os.getpid(), os.getppid())
 
     def check(self, stage: str, epoch: int, epochs: int) -> None:
         """Raise TimeIsUp if it is over; a stage calls it after each epoch, when its checkpoint is written."""

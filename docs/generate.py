@@ -122,8 +122,9 @@ def tables_page() -> str:
         "# Tables of the papers",
         WRITTEN,
         "`skedastic compare SOURCE --preset NAME` repeats a table on any data with enough classes, and options go on "
-        "top. The figures that are there are under [results](../results/har_tables.md). Two figures have a command of "
-        "their own, `python benchmarks/paper_figures.py`.",
+        "top. What was measured is under [HAR](../results/har_tables.md) and [ABSGD](../results/absgd.md). The papers' "
+        "figures are numbers of `python benchmarks/paper_figures.py`: `losses` is HAR's Figure 1, `strengths` its "
+        "Figure 4, and `weights` ABSGD's Figure 4, right.",
     ]
     for name in experiments.NAMES:
         given = experiments.settings(name)

@@ -79,7 +79,7 @@ def test_a_kill_loses_no_line_and_what_it_stopped_goes_on(tables, tmp_path: Path
     file = tmp_path / "killed.jsonl"
     command = [
         sys.executable, str(ROOT / "benchmarks" / "paper_tables.py"), "run", str(tmp_path / "config.toml"), *ARGUMENTS,
-        "--lines", str(file),
+        "--lines", str(file), "--jobs", "2",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (file.exists() and file.read_text().count("\n")) and process.poll() is None:
@@ -89,7 +89,7 @@ def test_a_kill_loses_no_line_and_what_it_stopped_goes_on(tables, tmp_path: Path
     assert 1 <= had.count("\n") < len(whole)
     file.write_text(had + '{"run": "har-table1-9-erm", "met')  # and what a kill within a line leaves
     assert outcomes(tables.Lines(file)) == outcomes(json.loads(text) for text in had.splitlines())
-    monkeypatch.setattr(sys, "argv", command[1:])
+    monkeypatch.setattr(sys, "argv", command[1:-2])  # here, without processes
     tables.main()
     assert outcomes(tables.Lines(file)) == outcomes(whole)
 
