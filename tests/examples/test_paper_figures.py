@@ -23,6 +23,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Any:
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_frequent_rare_and_wrong_examples(figures) -> None:
     """Figure 1 of HAR: four of ten classes have two fifths of their labels wrong, the other six are rare."""
     of = figures.losses(read(None, {"source": "sklearn:digits"}, TINY, "har-table8"))
