@@ -27,6 +27,7 @@ from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
 from skedastic.runs.summary import RunSummary
+from skedastic.settings import presets as experiments
 from skedastic.settings.config import Config
 from skedastic.settings.registry import FAMILIES
 
@@ -113,6 +114,26 @@ def _sections() -> dict[str, type[Any]]:
     """Return the dataclass of each section of a configuration, "" being the configuration itself."""
     of_a_field = {name: hint for name, hint in get_type_hints(Config).items() if dataclasses.is_dataclass(hint)}
     return {"": Config, **{name: cls for name, cls in of_a_field.items() if isinstance(cls, type)}}
+
+
+def tables_page() -> str:
+    """Return the page of the papers' tables, which `compare --preset` repeats."""
+    parts = [
+        "# Tables of the papers",
+        WRITTEN,
+        "`skedastic compare SOURCE --preset NAME` repeats a table on any data with enough classes, and options go on "
+        "top. What was measured is under [HAR](../results/har_tables.md) and [ABSGD](../results/absgd.md). The papers' "
+        "figures are numbers of `python benchmarks/paper_figures.py`: `losses` is HAR's Figure 1, `strengths` its "
+        "Figure 4, and `weights` ABSGD's Figure 4, right.",
+    ]
+    for name in experiments.NAMES:
+        given = experiments.settings(name)
+        facts = {key: f"`{given[key]}`" for key in ("noise", "imbalance", "reference") if key in given}
+        facts["rows"] = ", ".join(f"`{method}`" for method in given["methods"])
+        facts["training"] = ", ".join(f"`{key}={_written(value)}`" for key, value in given.get("train", {}).items())
+        said = "\n".join(f"- {fact}: {value}" for fact, value in facts.items() if value)
+        parts += [f"## `{name}`", experiments.about(name), said, *given["notes"]]
+    return _page(parts)
 
 
 def cli_page() -> str:
@@ -231,6 +252,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods_page,
     "losses.md": losses_page,
     "settings.md": settings_page,
+    "tables.md": tables_page,
     "cli.md": cli_page,
     "python.md": python_page,
     "input.md": input_page,

@@ -114,7 +114,7 @@ def test_deferred_weights_are_the_same_weights_from_later_on(name) -> None:
         assert torch.equal(later(count, NAMES), weights_named(name)(count, NAMES))
         assert later.begins == begins
     assert weights_named(name).begins == 0
-    assert Deferred(of=weights_named(name)).begins == 0.8
+    assert Deferred(of=weights_named(name)).begins == "first-drop"
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)

@@ -88,6 +88,9 @@ NOT_NOISE = {
     "eigth<->1:0.4": "did you mean 'eight'?",
     "1<->1:0.4": "class '1' can't be flipped to itself",
     "1<->8:0.4,8->3:0.1": "class '8' flips by two rules",
+    "1<->8<->1:0.4": "class '1' can't be flipped to itself",
+    "1->8<->2:0.4": "is not understood at '1->8<->2:0.4'; write a<->b:p, a<->b<->c:p",
+    "1<->8<->eigth:0.4": "unknown class 'eigth'",
     "1->8:0.4,1->8:0.4": "class '1' flips by two rules",
     "1<->8:0.4,uniform:0.1": "uniform flips every class and stands alone",
 }

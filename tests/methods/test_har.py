@@ -73,7 +73,7 @@ def test_har_drw_weighs_the_loss_and_its_jacobian_from_its_start_on(select) -> N
     data = data.subset(keep)
     method = make_method("har-drw", {"strength": 1e-5, "select": select})
     assert isinstance(method, HAR)
-    assert method.class_weights == Deferred(of=EffectiveNumber(), start=2 / 3)
+    assert method.class_weights == Deferred(of=EffectiveNumber(), start="first-drop")
     torch.manual_seed(0)
     state = method.init(task(data), smooth)
     batch = Batch(data.x, data.y, data.index, data.group)

@@ -13,7 +13,7 @@ from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.learned_weights import Lookahead
 from skedastic.methods.bases.step import Clock
 from skedastic.methods.l2rw import L2RW, rectified
-from skedastic.methods.mw_net import MWNet
+from skedastic.methods.mw_net import MWNet, ablated
 from skedastic.settings.methods import make_method
 from skedastic.training import PlainEngine, train
 from skedastic.training.loop import make_task
@@ -255,3 +255,18 @@ def test_fused_attention_is_no_obstacle() -> None:
         gradients = torch.autograd.grad(losses(parameters)[i], list(parameters.values()))
         expected.append(sum((g * d).sum() for g, d in zip(gradients, direction, strict=True)))
     torch.testing.assert_close(products(losses, parameters, direction), torch.stack(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["learned", "random", "inverse"])
+def test_mw_nets_ablations_keep_the_mean_of_the_weights(kind) -> None:
+    """HAR's appendix C.4: drawn uniformly with the same mean, or inverted and normalized."""
+    torch.manual_seed(0)
+    weights = torch.rand(4000) + 0.1
+    other = ablated(weights, kind)
+    assert float(other.mean()) == pytest.approx(float(weights.mean()), rel=1e-5)
+    correlation = float(torch.corrcoef(torch.stack([weights, other]))[0, 1])
+    assert correlation == pytest.approx({"learned": 1.0, "random": 0.0, "inverse": correlation}[kind], abs=0.05)
+    if kind == "inverse":
+        torch.testing.assert_close(other * weights, (other * weights).mean().expand(4000))
+    assert other.min() >= 0
+    assert kind != "random" or other.max() <= 2.1 * weights.mean()

@@ -202,7 +202,7 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted) -> None:
     data = open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
-    with refused("method", "only-classes", rule="not for regression; methods that are: abadam, absgd, "):
+    with refused("method", "only-classes", rule="not for regression; methods that are: abadam, "):
         dry_run([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
 
 

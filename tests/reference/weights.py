@@ -86,3 +86,23 @@ def robust_value(losses: Floats, tau: float, sign: int) -> float:
 def tilted_risk(losses: Floats, lam: float) -> float:
     """Equation 6 without the weight decay."""
     return float(lam * np.log(np.mean(np.exp(losses / lam))))
+
+
+def recover(
+    batches: list[Any], w: Floats, lam: float, a: float, rate: float, restarts: tuple[int, ...] = ()
+) -> tuple[Floats, list[float]]:
+    """RECOVER's update, step after step: the weights, and u of each step. A batch gives losses and gradients at w."""
+    u, v, before, seen = 0.0, np.zeros_like(w), w, []
+    for t, batch in enumerate(batches):
+        losses, gradients = batch(w)  # [B], [B, d]
+        g = np.mean(np.exp(losses / lam))
+        slope = np.mean(np.exp(losses / lam)[:, None] * gradients / lam, 0)
+        if t == 0 or t in restarts:
+            u, v = g, slope
+        else:
+            losses, gradients = batch(before)
+            u = g + (1 - a) * (u - np.mean(np.exp(losses / lam)))
+            v = slope + (1 - a) * (v - np.mean(np.exp(losses / lam)[:, None] * gradients / lam, 0))
+        seen.append(float(u))
+        before, w = w, w - rate * lam * v / u
+    return w, seen

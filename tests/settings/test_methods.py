@@ -63,7 +63,7 @@ def test_a_comparison_refuses_a_method_that_can_not_be_read(methods, setting, va
 
 EQUAL = {
     WHOLE: LDAM_DRW,
-    "absgd(loss=ldam(), class_weights=deferred(of=effective-number(beta=0.9999), start=0.8))": LDAM_DRW,
+    "absgd(loss=ldam(), class_weights=deferred(of=effective-number(beta=0.9999), start=first-drop))": LDAM_DRW,
     "erm(loss=focal(2))": ERM(loss=Focal(gamma=2)),
     "cb-focal(loss=focal(gamma=2))": ERM(loss=Focal(gamma=2), class_weights=EffectiveNumber()),
     "cb-ce(class_weights=none)": ERM(),
@@ -118,7 +118,7 @@ TOML = {
     '[method.class_weights]\nname = "deferred"\nof = "effective-number"\n',
     "tables all the way": '[method]\nname = "absgd"\nlam = 5.0\n'
     '[method.loss]\nname = "ldam"\nmargin = 0.5\nscale = 30\n'
-    '[method.class_weights]\nname = "deferred"\nstart = 0.8\n'
+    '[method.class_weights]\nname = "deferred"\nstart = "first-drop"\n'
     '[method.class_weights.of]\nname = "effective-number"\nbeta = 0.9999\n',
     "settings as text": '[method]\nname = "absgd(lam=5)"\nloss = "ldam(margin=0.5)"\n'
     'class_weights = "deferred(effective-number)"\n',

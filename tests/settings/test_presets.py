@@ -1,6 +1,7 @@
 """The papers' tables as settings: they fit any data with enough classes, and options go on top."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from skedastic.settings import presets as experiments
 from skedastic.settings.methods import compared_methods
 from skedastic.settings.reading import read
 from skedastic.training.config import TrainingConfig
+from skedastic.training.optimizers import make_optimizer, make_schedule
 from tests.reference.filled import fill, images
 from tests.support.command_line import TINY, refusal, run
 from tests.support.paths import FIXTURES
@@ -65,15 +67,18 @@ AUTHORS = (  # README and the defaults of cifar_train.py, github.com/kaidic/HAR,
 )
 
 
-@pytest.mark.parametrize("name", [name for name in experiments.NAMES if name != "har-table6"])
+OF_HAR = [name for name in experiments.NAMES if name.startswith("har-table")]
+
+
+@pytest.mark.parametrize("name", [name for name in OF_HAR if name != "har-table6"])
 def test_the_strength_and_the_penalty_of_hars_tables_are_those_of_the_authors_commands(name) -> None:
     """Their loss + reg_weight · mean(weight · Σ_j ‖∂(mean loss)/∂(normalized activations)‖), by their own figures."""
     given = dict(zip(words := AUTHORS.split()[1:], words[1:], strict=False))
     methods = compared_methods(read(None, {"source": "digits"}, preset=name))
     fixture = json.loads((FIXTURES / "har_authors_resnet32.json").read_text())
-    for row in ("unif-code", "har-code"):
-        method = methods[row]
-        assert isinstance(method, HAR)
+    full = [m for m in methods.values() if isinstance(m, HAR) and m.strength == 10]
+    assert full
+    for method in full:
         assert method.strength == float(given["--reg_weight"])
         assert method.penalty == JacobianPenalty(
             gradient="exact", norm="layers", affine="before", reduction="mean", select=1.0
@@ -96,7 +101,7 @@ def test_the_training_that_the_authors_commands_ask_for_is_the_default_but_for_t
 
 
 def test_every_strength_of_a_table_has_one_unit() -> None:
-    for name in experiments.NAMES:
+    for name in OF_HAR:
         methods = compared_methods(read(None, {"source": "digits"}, preset=name)).values()
         rows = [m for m in methods if isinstance(m, HAR) and m.strength != "auto"]
         assert {(m.norm, m.affine, m.reduction) for m in rows} == {("layers", "before", "mean")}
@@ -161,3 +166,65 @@ def test_positions_that_are_not_there(spec, rule) -> None:
 def test_a_class_of_that_very_name_comes_before_the_position() -> None:
     transition = parse_noise("#1->b:0.5", ("#1", "a", "b"))
     assert transition[0, 2] == 0.5
+
+
+HUNDRED = tuple(f"c{i}" for i in range(100))
+VEHICLES = ([8, 13, 48, 58, 90], [41, 69, 81, 85, 89])  # bicycle, bus, motorcycle, … and lawn mower, rocket, …
+
+
+def test_the_noise_within_superclasses_is_that_of_hars_code() -> None:
+    """Section 3.1: 40 % of the labels of "vehicles 1" and "vehicles 2" to one of the other four of five."""
+    config = read(None, {"source": "digits"}, preset="har-table2-100")
+    expected = np.eye(100)
+    for superclass in VEHICLES:
+        for clean in superclass:
+            expected[clean, superclass] = 0.1
+            expected[clean, clean] = 0.6
+    np.testing.assert_allclose(parse_noise(config.noise, HUNDRED), expected)
+    assert set(affected_classes(config.noise, None, HUNDRED)) == {f"c{i}" for part in VEHICLES for i in part}
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("har-table8", 10), ("har-table8-100", 100)])
+def test_the_clean_classes_are_rare_beside_the_noisy_ones(name, ratio) -> None:
+    """Appendix C.3; the headline is of the noisy ones."""
+    config = read(None, {"source": "digits"}, preset=name)
+    kept = parse_imbalance(config.imbalance, CIFAR).kept(np.full(10, 5000))
+    assert {CIFAR[i] for i in np.flatnonzero(kept == 5000)} == {"cat", "dog", "automobile", "truck"}
+    assert set(kept) == {5000, 5000 // ratio}
+    assert affected_classes(config.noise, config.imbalance, CIFAR) == ("automobile", "cat", "dog", "truck")
+
+
+@pytest.mark.parametrize("name", ["absgd-table1", "absgd-table2", "absgd-figure4"])
+def test_absgds_long_tail_is_trained_by_the_authors_schedule(name) -> None:
+    """Section 4.1 and adjust_learning_rate: 5 epochs of warmup, 200 in all, a hundredth at 160 and again at 180."""
+    config = read(None, {"source": "digits"}, preset=name)
+    optimizer = make_optimizer(config.train, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = make_schedule(config.train, optimizer, config.train.epochs)
+    rates = []
+    for _ in range(config.train.epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert [rates[e] for e in (5, 159, 160, 179, 180, 199)] == pytest.approx([0.1, 0.1, 1e-3, 1e-3, 1e-5, 1e-5])
+    assert rates[0] < rates[4] < 0.1
+    for method in compared_methods(config).values():
+        begins = method.class_weights and method.class_weights.begins  # type: ignore[attr-defined]
+        assert begins in (None, "first-drop")
+
+
+def test_absgds_schedules_for_label_noise_are_the_papers() -> None:
+    """Sections 5.1 and 5.2: 120 epochs, drops at 40 and 80; 10 epochs, a drop at 5."""
+    for name, epochs, drops in (("absgd-table6", 120, [40, 80]), ("absgd-table7", 10, [5])):
+        train = read(None, {"source": "digits"}, preset=name).train
+        assert train.epochs == epochs
+        assert [round(at * epochs) for at in train.milestones] == drops
+
+
+def test_a_files_table_goes_on_top_of_a_tables_setting_by_setting(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[train]\ndevice = "cpu"\n')
+    config = read(tmp_path / "mine.toml", {"source": "digits"}, preset="absgd-table7")
+    assert (config.train.device, config.train.epochs, config.train.lr) == ("cpu", 10, 0.002)
+
+
+def test_every_table_says_what_it_is_of() -> None:
+    assert all(re.match(r"(HAR|ABSGD)'s (Table|Figure) \d", experiments.about(name)) for name in experiments.NAMES)

@@ -89,7 +89,7 @@ def _show_groups(
         *["density"] * binned,
         *found_columns(metric, uncertain=True),
         *[f"true {metric.noise}"] * bool(true_noise),
-        *["annotators disagree"] * bool(measured_noise),
+        *["annotators"] * bool(measured_noise),
         "τ",
         title="estimated on held-out rows" if estimate.is_estimated else "measured by the annotators",
     )

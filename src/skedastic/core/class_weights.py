@@ -4,8 +4,9 @@
 `EffectiveNumber`: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2.
 `Balanced`: King and Zeng, "Logistic Regression in Rare Events Data", 2001, as scikit-learn's class_weight="balanced".
 `Deferred`: DRW, Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019,
-Algorithm 1. Their code (github.com/kaidic/LDAM-DRW) divides the weighted losses of a batch by the sum of their weights.
-Here the losses are multiplied and the mean is over B, so that a batch of rare classes counts for more.
+Algorithm 1, where the learning rate drops as the weights begin. Their code (github.com/kaidic/LDAM-DRW) divides the
+weighted losses of a batch by the sum of their weights. Here the losses are multiplied and the mean is over B, so that a
+batch of rare classes counts for more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import Configurable, setting
+from skedastic.core.epochs import FIRST_DROP, When
 from skedastic.errors import UserError, unknown
 
 
@@ -26,8 +28,8 @@ class ClassWeights(Configurable, ABC):
     """How much the losses of each class count."""
 
     @property
-    def begins(self) -> float:
-        """When the weights begin to count: a fraction of the epochs below 1, else an epoch counted from 0."""
+    def begins(self) -> When:
+        """When the weights begin to count, as in `core.epochs.epoch_of`."""
         return 0.0
 
     def __call__(self, count: Tensor, classes: Sequence[str] = ()) -> Tensor:
@@ -133,8 +135,11 @@ class Deferred(ClassWeights):
     """Other weights, from later on (DRW)."""
 
     of: ClassWeights = setting(meaning="the weights that are deferred", factory=EffectiveNumber)
-    start: float = setting(
-        0.8, "when they begin: a fraction of the epochs below 1, or from 1 on an epoch, counted from 0", "[0, inf)"
+    start: When = setting(
+        FIRST_DROP,
+        "when they begin: a fraction of the epochs below 1, from 1 on an epoch counted from 0, or first-drop: with the "
+        "first drop of the learning rate, where schedule=steps, else at 0.8",
+        "[0, inf)",
     )
 
     def __post_init__(self) -> None:
@@ -144,7 +149,7 @@ class Deferred(ClassWeights):
             raise UserError(rule, setting=self.place("of"), value=self.of.shown_name())
 
     @property
-    def begins(self) -> float:
+    def begins(self) -> When:
         """Return `start`."""
         return self.start
 

@@ -37,7 +37,7 @@ def corrupt(
     truth : Truth or None, optional
         The clean labels that are known already. Without them and without noise, none are known afterwards.
     noise : str or None, optional
-        "1<->8:0.4,3->9:0.2", "uniform:0.2" or "pairs:0.2" (`parse_noise`).
+        "1<->8:0.4,3->9:0.2", "1<->2<->3:0.4", "uniform:0.2" or "pairs:0.2" (`parse_noise`).
     imbalance : str or None, optional
         "step:10:1,3,8", "step:10" (the second half of the classes) or "longtail:100" (`parse_imbalance`).
     seed : int, optional
@@ -102,7 +102,8 @@ def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence
     """Return the classes that are corrupted more than others: the default focus of a comparison.
 
     They flip more often than the class that flips least, or keep at most 1/sqrt(ratio) of their examples (the named
-    classes of a step, the rarer half of a long tail). There are none where no class or every class would be named.
+    classes of a step, the rarer half of a long tail). Where that is every class, they are those that flip more; there
+    are none where no class or every class would be named.
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence
         affected |= flips > flips.min() + 1e-12
     if imbalance:
         rule = parse_imbalance(imbalance, classes)
-        affected |= (rule.share <= rule.ratio**-0.5 + 1e-12) & (rule.ratio > 1)
+        rare = (rule.share <= rule.ratio**-0.5 + 1e-12) & (rule.ratio > 1)
+        affected = affected if (affected | rare).all() else affected | rare
     return () if affected.all() else tuple(c for c, a in zip(classes, affected, strict=True) if a)
 
 

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from skedastic.errors import UserError, unknown
 
-NOISE_FORMS = "a<->b:p, a->b:p (several joined by commas), uniform:p or pairs:p"
+NOISE_FORMS = "a<->b:p, a<->b<->c:p, a->b:p (several joined by commas), uniform:p or pairs:p"
 IMBALANCE_FORMS = "step:RATIO, step:RATIO:a,b,c or longtail:RATIO"
 
 
 def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
     """Return the transition matrix [C, C]: entry [a, b] is the probability that an example of class a is labelled b.
 
-    `a<->b:p` exchanges two classes with probability p, and `a->b:p` flips one way. `uniform:p` flips to another class
+    `a<->b:p` exchanges two classes with probability p, and `a->b:p` flips one way. `a<->b<->c:p` flips each of several
+    classes to one of the others, drawn uniformly (Cao et al. 2021, section 3.1). `uniform:p` flips to another class
     drawn uniformly, and `pairs:p` to the next class in order, the last to the first (Han et al. 2018). Rules act on the
     clean label, once, so a class may flip by one rule only.
 
@@ -42,13 +43,13 @@ def parse_noise(spec: str, classes: Sequence[str]) -> NDArray[np.float64]:
         return _for_all(whole[1], _probability(whole[2], spec), len(classes))
     transition = np.eye(len(classes))
     flipped: set[int] = set()
-    for a, arrow, b, p in _rules(spec, classes):
-        pairs = [(a, b), (b, a)] if arrow == "<->" else [(a, b)]
-        for clean, noisy in pairs:
+    for members, arrow, p in _rules(spec, classes):
+        for clean in members if arrow == "<->" else members[:1]:
             if clean in flipped:
                 raise _refused("noise", spec, f"class {classes[clean]!r} flips by two rules; give each class one")
             flipped.add(clean)
-            transition[clean, clean], transition[clean, noisy] = 1 - p, p
+            transition[clean, members] = p / (len(members) - 1)
+            transition[clean, clean] = 1 - p
     return transition
 
 
@@ -119,20 +120,26 @@ def _for_all(kind: str, p: float, n: int) -> NDArray[np.float64]:
     return (1 - p) * stays + p * others
 
 
-def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float]]:
-    """Return the rules as (class, arrow, class, probability)."""
+def _rules(spec: str, classes: Sequence[str]) -> list[tuple[list[int], str, float]]:
+    """Return the rules as (classes, arrow, probability)."""
     name = _any_of(classes)
-    rule = re.compile(rf"\s*({name})\s*(<->|->)\s*({name})\s*:\s*([^,:]*?)\s*(?:,|$)", re.DOTALL)
-    rules: list[tuple[int, str, int, float]] = []
+    several = rf"(?:{name})(?:\s*<->\s*(?:{name}))*"
+    rule = re.compile(
+        rf"\s*(?:({name})\s*->\s*({name})|({name})\s*<->\s*({several}))\s*:\s*([^,:]*?)\s*(?:,|$)", re.DOTALL
+    )
+    member = re.compile(rf"({name})\s*(?:<->\s*|$)", re.DOTALL)
+    rules: list[tuple[list[int], str, float]] = []
     position = 0
     while position < len(spec) or not rules:
         match = rule.match(spec, position)
         if match is None:
             raise _explained(spec, spec[position:], classes)
-        a, b = _place(match[1], "noise", spec, classes), _place(match[3], "noise", spec, classes)
-        if a == b:
-            raise _refused("noise", spec, f"class {classes[a]!r} can't be flipped to itself; name two classes")
-        rules.append((a, match[2], b, _probability(match[4], spec)))
+        names = [match[1], match[2]] if match[1] is not None else [match[3], *member.findall(match[4])]
+        members = [_place(name, "noise", spec, classes) for name in names]
+        if len(set(members)) < len(members):
+            twice = next(c for c in members if members.count(c) > 1)
+            raise _refused("noise", spec, f"class {classes[twice]!r} can't be flipped to itself; name each class once")
+        rules.append((members, "->" if match[1] is not None else "<->", _probability(match[5], spec)))
         position = match.end()
     return rules
 
@@ -140,8 +147,8 @@ def _rules(spec: str, classes: Sequence[str]) -> list[tuple[int, str, int, float
 def _explained(spec: str, rest: str, classes: Sequence[str]) -> UserError:
     """Say why a rule can't be read: an unknown class, if it has the form of a rule, else the form."""
     match = re.match(r"\s*(.*?)\s*(?:<->|->)\s*([^,]*?)\s*:", rest)
-    for name in match.groups() if match else ():
-        if name not in classes:
+    for name in [match[1], *re.split(r"\s*<->\s*", match[2])] if match else ():
+        if name not in classes and not re.fullmatch(r"#\d+", name):
             return _refused("noise", spec, str(unknown("class", name, classes)))
     kind = re.match(r"\s*(\w+)\s*:", rest)
     if kind and kind[1] in ("uniform", "pairs"):

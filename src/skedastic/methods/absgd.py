@@ -2,21 +2,22 @@
 
 Source: Qi, Xu, Yin, Jin, Yang, "Attentional-Biased Stochastic Gradient Descent", Algorithm 1: every example of a batch
 is weighted by p_i = exp(ℓ_i/λ)/s, s ← (1−γ)s + γ (1/B) Σ exp(ℓ_i/λ). λ > 0 favours large losses (imbalance), λ < 0
-small ones (label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. It
-goes to a stationary point of F_λ (equation 6), which the history shows as `objective`. The training
-configuration's optimizer steps: sgd is ABSGD, adam or adamw ABAdam (equation 9).
+small ones (label noise); |λ| = ∞ is plain training, in which λ may begin (section 3.6): `lam=[[0, inf], [0.8, 5]]`. In
+their code it begins with the first drop of the learning rate, `lam=[[0, inf], [first-drop, 5]]`. It goes to a
+stationary point of F_λ (equation 6), which the history shows as `objective`. The training configuration's optimizer
+steps: sgd is ABSGD, adam or adamw ABAdam. Equation 9 has no bias correction, `bias_correction=false`; the authors'
+package has torch's Adam, which corrects.
 
 All of it is in the log domain (`core.tilted`), where no loss overflows; the authors' package (absgd 0.0.1) takes exp
 of the loss, and gives NaN from losses of 88 λ in fp32. Where their code differs, the paper is the default and the code
 an option: `start="zero"` begins with s = 0 (both versions), so that the first weights are 1/γ too large; `alpha`
-scales the term that enters s (their `abAlpha`); `uniform=1` adds 1 to every weight (the version for label noise,
-`noisy_label/loss.py`). Class weights multiply the losses before the exponential, as they have it. When λ changes, s
-begins again.
+scales the term that enters s (their `abAlpha`, 0.5 in the command lines for label noise); `uniform=1` adds 1 to every
+weight (the version for label noise, `noisy_label/loss.py`). Class weights multiply the losses before the exponential,
+as they have it. When λ changes, s begins again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,20 +25,17 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.epochs import epoch_of
-from skedastic.core.tilted import UNSET, DROObjective, check_scale, log_mean_exp, moved, single
-from skedastic.errors import UserError
+from skedastic.core.tilted import UNSET, DROObjective, log_mean_exp, moved, single
 from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Optimizer, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
 from skedastic.methods.bases.reweighting import Reweighting
+from skedastic.methods.bases.scale import INFINITE, SCALE, Schedule, check_lam, lam_at
 from skedastic.methods.bases.step import Clock, Logs, Objective, Step
 from skedastic.methods.bases.task import Task
 
 Start = Literal["first-batch", "zero"]
-Schedule = tuple[tuple[float, float], ...]
-INFINITE = float("inf")
 
 
 class ABSGDState(OneNetworkState):
@@ -58,15 +56,20 @@ class ABSGD(Reweighting[ABSGDState]):
 
     lam: float | Schedule = setting(
         5.0,
-        "λ, in units of the loss: above 0 for imbalance, below 0 for label noise, not 0; inf is plain training; or a "
-        "schedule [[from, λ], …], from being a fraction of the epochs below 1, else an epoch, the first 0",
+        SCALE,
     )
     gamma: float = setting(
-        0.9, "γ, the share of the newest batch in s; 1 takes no other batch into account, and is biased", "(0, 1]"
+        0.9,
+        "γ, the share of the newest batch in s; 1 takes no other batch into account, and is biased; 0.9 is the "
+        "authors' package's, 0.5 the best of the paper's ablation (Figure 4)",
+        "(0, 1]",
     )
     start: Start = setting("first-batch", "s at the outset: first-batch, or zero (the authors' code)")
     alpha: float = setting(
-        1.0, "factor of the batch's mean as it enters s (the authors' code; 1 is the paper's)", "(0, 1]"
+        1.0,
+        "factor of the batch's mean as it enters s (0.5 in the authors' command lines for label noise; 1 is the "
+        "paper's)",
+        "(0, 1]",
     )
     uniform: float = setting(
         0.0, "added to every weight (the authors' code for label noise: 1; 0 is the paper's)", "[0, inf)"
@@ -75,6 +78,10 @@ class ABSGD(Reweighting[ABSGDState]):
         "configured",
         "the optimizer: the training configuration's, or sgd (ABSGD), adam or adamw (ABAdam, with the training "
         "configuration's learning rate converted)",
+    )
+    bias_correction: bool = setting(
+        True,
+        "whether Adam corrects the bias of its averages, as in the authors' package; false is equation 9 as it stands",
     )
 
     milder: ClassVar[str] = "take a larger |λ|, or begin with it later, lam=[[0, inf], [0.8, λ]]"
@@ -91,19 +98,16 @@ class ABSGD(Reweighting[ABSGDState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_schedule(self._schedule)
+        check_lam(self.lam, "absgd.lam")
 
-    @property
-    def _schedule(self) -> Sequence[tuple[float, float]]:
-        return self.lam if isinstance(self.lam, tuple) else ((0.0, self.lam),)
-
-    def lam_at(self, epoch: int, epochs: int) -> float:
-        """Return λ in an epoch, counted from 0."""
-        return [lam for at, lam in self._schedule if epoch >= epoch_of(at, epochs)][-1]
+    def lam_at(self, clock: Clock) -> float:
+        """Return λ in an epoch."""
+        return lam_at(self.lam, clock)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return one stage, under the optimizer that was asked for."""
-        return (Stage(name="train", method=self, optimizer=self.optimizer),)
+        corrected = self.bias_correction
+        return (Stage(name="train", method=self, optimizer=self.optimizer, bias_correction=corrected),)
 
     def init(self, task: Task, make_net: MakeNet) -> ABSGDState:
         """Return a fresh network, with s unset."""
@@ -112,7 +116,7 @@ class ABSGD(Reweighting[ABSGDState]):
     def take(self, step: Step[ABSGDState], losses: Tensor) -> None:
         """Move log s (steps 3 and 4), and take the losses into F_λ."""
         state = step.state
-        lam = self.lam_at(step.clock.epoch, step.clock.epochs)
+        lam = self.lam_at(step.clock)
         if abs(lam) == INFINITE:
             return
         log_g = log_mean_exp(losses / lam)
@@ -123,7 +127,7 @@ class ABSGD(Reweighting[ABSGDState]):
 
     def instance_weights(self, step: Step[ABSGDState], losses: Tensor) -> Tensor | None:
         """Return p_i (step 5)."""
-        lam = self.lam_at(step.clock.epoch, step.clock.epochs)
+        lam = self.lam_at(step.clock)
         if abs(lam) == INFINITE:
             return None
         weights: Tensor = (single(losses) / lam - step.state.log_s).exp() + self.uniform
@@ -137,22 +141,9 @@ class ABSGD(Reweighting[ABSGDState]):
 
     def end_epoch(self, state: ABSGDState, task: Task, clock: Clock, engine: Engine) -> Logs | None:
         """Return F_λ over the epoch; where λ changes with the next, s begins again."""
-        lam = self.lam_at(clock.epoch, clock.epochs)
-        if self.lam_at(clock.epoch + 1, clock.epochs) != lam:
+        lam = self.lam_at(clock)
+        if self.lam_at(clock._replace(epoch=clock.epoch + 1)) != lam:
             state.log_s.fill_(UNSET)
         if abs(lam) == INFINITE:
             return None
         return {"objective": state.objective.taken()}
-
-
-def _check_schedule(schedule: Sequence[tuple[float, float]]) -> None:
-    for at, lam in schedule:
-        check_scale(lam, "absgd.lam")
-        if not 0 <= at < INFINITE:
-            rule = "a time must be a fraction of the epochs in [0, 1), or an epoch"
-            raise UserError(rule, setting="absgd.lam", value=[at, lam])
-    times = [at for at, _ in schedule]
-    fractions = [at for at in times if at < 1]
-    if not times or times[0] != 0 or times != sorted(set(times)) or times != fractions + [t for t in times if t >= 1]:
-        rule = "the times of a schedule [[from, λ], …] must begin at 0 and rise"
-        raise UserError(rule, setting="absgd.lam", value=[list(pair) for pair in schedule])

@@ -9,7 +9,8 @@ Compared with github.com/abdullahjamal/Longtail_DA (commit 0193518): the same, b
 sum over the batch, where the real one is down the mean; here both are down the mean, and its τ of 0.01 is ours of 1 at
 its batches of 100. At that τ, ε is of the order of a thousandth of w, and hardly does a thing, there as here: the
 gain comes from w. As there, ε begins at 0 for every batch, α is the network's learning rate, BatchNorm takes each
-batch's own statistics, and plain training ends at 0.8 of the epochs. Ours: a weight w + ε below 0 counts as 0.
+batch's own statistics, and plain training ends with the first drop of the learning rate. Ours: a weight w + ε below 0
+counts as 0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.class_weights import ClassWeights, Deferred, EffectiveNumber
+from skedastic.core.class_weights import ClassWeights, Deferred
 from skedastic.core.lookahead import stepped
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, REFERENCE, Capabilities, Card
@@ -34,7 +35,7 @@ class MetaCB(LearnedWeights[OneNetworkState]):
     """Weigh classes by their counts, and each example by a correction from a balanced reference set."""
 
     class_weights: ClassWeights | None = setting(
-        factory=lambda: Deferred(of=EffectiveNumber(), start=0.8),
+        factory=Deferred,
         meaning="w, as elsewhere; until they begin, training is plain. They must be there",
     )
     meta_lr: float = setting(
@@ -57,7 +58,7 @@ class MetaCB(LearnedWeights[OneNetworkState]):
         ),
         never_erm="the weights of classes are none where all are as frequent, but ε is never 0",
         cost="3.9 × the step of plain training on ResNet-32 (two cores) where weights are in force, with the "
-        "defaults a fifth of the epochs; else 1.0 ×",
+        "defaults a third of the epochs; else 1.0 ×",
     )
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,24 @@ from skedastic.methods.bases.learned_weights import LearnedWeights, Lookahead, t
 from skedastic.methods.bases.method import MakeNet
 from skedastic.methods.bases.one_network import ClassConstants, OneNetworkState
 from skedastic.methods.bases.task import Task
+
+Weights = Literal["learned", "random", "inverse"]
+
+
+def ablated(weights: Tensor, kind: Weights) -> Tensor:
+    """Return other weights of the same mean, [B]: drawn uniformly from 0 on, or the inverses (HAR, appendix C.4).
+
+    Parameters
+    ----------
+    weights : Tensor
+        The weights of a batch, [B] > 0.
+    kind : str
+        "learned" for the weights as they are, "random" or "inverse".
+    """
+    if kind == "learned":
+        return weights
+    others = torch.rand_like(weights) if kind == "random" else 1 / weights.clamp_min(torch.finfo(weights.dtype).tiny)
+    return others / others.mean() * weights.mean()
 
 
 class WeightNet(nn.Module):
@@ -64,6 +82,10 @@ class MWNet(LearnedWeights[MWNetState]):
     hidden: int = setting(100, "units of the network that weighs; 100 is the paper's", "[1, inf)")
     meta_lr: float = setting(1e-3, "its learning rate (Adam); 0.001 is the authors'", "(0, inf)")
     meta_weight_decay: float = setting(1e-4, "its weight decay", "[0, inf)")
+    weights: Weights = setting(
+        "learned",
+        "the weights of a batch that are taken: learned; or HAR's ablations of the same mean, random and inverse",
+    )
 
     card: ClassVar[Card] = Card(
         name="mw-net",
@@ -109,5 +131,4 @@ class MWNet(LearnedWeights[MWNetState]):
         by_weight = -rate / len(seen) * lookahead.products(direction)  # ∂L/∂V(ℓ_i)
         engine.update("weighter", (by_weight * weights).sum())
         with torch.no_grad():
-            renewed: Tensor = state.weighter(seen)
-        return renewed
+            return ablated(state.weighter(seen), self.weights)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from skedastic.core.class_weights import Deferred, EffectiveNumber
+from skedastic.core.epochs import FIRST_DROP
 from skedastic.core.samplers import ClassBalanced
 from skedastic.errors import unknown
 from skedastic.losses.balanced_softmax import BalancedSoftmax
@@ -52,11 +53,13 @@ HAR_CODE_SOURCE = "Cao et al., ICLR 2021, github.com/kaidic/HAR, commit 188a463"
 HAR_CODE: Mapping[str, Any] = {
     "strength": 10.0, "gradient": "exact", "norm": "layers", "affine": "before", "reduction": "mean", "select": 1.0
 }  # fmt: skip
-LATE = 0.8  # epoch 160 of 200
 INFINITE = float("inf")
-LATER_LAM = ((0.0, INFINITE), (LATE, 5.0))
-NOISE_LAM = ((0.0, INFINITE), (2 / 3, -1.0))  # from epoch 80 of 120 on, as in the authors' noisy_label/train.py
-LATE_WEIGHTS = Deferred(of=EffectiveNumber(), start=LATE)
+LATER_LAM = ((0.0, INFINITE), (FIRST_DROP, 5.0))  # epoch 160 of 200 in the authors' train.py, as the weights below
+NOISE = {  # the authors' command lines for label noise; λ from epoch 80 of 120 on, in their noisy_label/train.py
+    "lam": ((0.0, INFINITE), (2 / 3, -1.0)), "gamma": 0.5, "alpha": 0.5, "uniform": 1.0,
+}  # fmt: skip
+LATE_WEIGHTS = Deferred(of=EffectiveNumber(), start=FIRST_DROP)
+TABLES_FOCAL = Focal(gamma=1.0)  # in the code of LDAM and ABSGD, and in Cui et al.'s command line for class weights
 TRUNCATED = GCE(truncation=0.5)
 
 NAMED: Mapping[str, Named] = {
@@ -67,7 +70,7 @@ NAMED: Mapping[str, Named] = {
         "−Σ t_c log p_c, t = 0.9 y + 0.1/C (sec. 7)",
     ),
     "focal": Named(
-        "erm", {"loss": Focal(gamma=1.0)}, "losses", "Focal loss",
+        "erm", {"loss": Focal()}, "losses", "Focal loss",
         "Lin et al., Focal Loss for Dense Object Detection, ICCV 2017", "−(1 − p)^γ log p (eq. 4)",
     ),
     "gce": Named("erm", {"loss": GCE()}, "losses", "Generalized cross entropy", GCE_PAPER, "(1 − p^q)/q (eq. 6)"),
@@ -107,8 +110,8 @@ NAMED: Mapping[str, Named] = {
         "w_c ∝ (1 − β)/(1 − β^n_c) (eq. 2)",
     ),
     "cb-focal": Named(
-        "erm", {"loss": Focal(gamma=1.0), "class_weights": EffectiveNumber()}, "class weights",
-        "Focal loss, class-balanced",
+        "erm", {"loss": TABLES_FOCAL, "class_weights": EffectiveNumber()}, "class weights",
+        "Focal loss, class-balanced, γ = 1",
         CUI, "w_c ∝ (1 − β)/(1 − β^n_c) (eq. 2)",
     ),
     "ldam-drw": Named(
@@ -126,7 +129,7 @@ NAMED: Mapping[str, Named] = {
     ),
     # instance weights
     "absgd-focal": Named(
-        "absgd", {"lam": LATER_LAM, "loss": Focal(gamma=1.0)}, "instance weights", "ABSGD (Focal)", ABSGD_PAPER,
+        "absgd", {"lam": LATER_LAM, "loss": TABLES_FOCAL}, "instance weights", "ABSGD (Focal)", ABSGD_PAPER,
         "Table 1"
     ),
     "absgd-cb-ce": Named(
@@ -134,7 +137,7 @@ NAMED: Mapping[str, Named] = {
         "Table 2"
     ),
     "absgd-cb-focal": Named(
-        "absgd", {"lam": LATER_LAM, "loss": Focal(gamma=1.0), "class_weights": LATE_WEIGHTS}, "instance weights",
+        "absgd", {"lam": LATER_LAM, "loss": TABLES_FOCAL, "class_weights": LATE_WEIGHTS}, "instance weights",
         "ABSGD (CB-Focal)", ABSGD_PAPER, "Table 2",
     ),
     "absgd-cb-ldam": Named(
@@ -142,19 +145,24 @@ NAMED: Mapping[str, Named] = {
         "ABSGD (CB-LDAM)",
         ABSGD_PAPER, "Table 2",
     ),
+    "absgd-ce": Named(
+        "absgd", NOISE, "instance weights", "ABSGD (CE), for label noise", ABSGD_PAPER, "Table 7"
+    ),
     "absgd-sce": Named(
-        "absgd", {"lam": NOISE_LAM, "loss": SCE(), "uniform": 1.0}, "instance weights",
-        "ABSGD (SCE), for label noise", ABSGD_PAPER,
-        "Table 6",
+        "absgd", {**NOISE, "loss": SCE()}, "instance weights", "ABSGD (SCE), for label noise", ABSGD_PAPER,
+        "Tables 6 and 7",
     ),
     "absgd-tce": Named(
-        "two-stage",
-        {"first": ERM(loss=GCE()), "then": ABSGD(lam=((0.0, INFINITE), (0.5, -1.0)), loss=TRUNCATED, uniform=1.0),
-         "train": "all", "fresh_head": False, "begins": 1 / 3, "lr_scale": 0.1},
-        "instance weights", "ABSGD (TCE), for label noise", ABSGD_PAPER, "Table 7",
+        "absgd", {**NOISE, "loss": GCE()}, "instance weights",
+        "ABSGD (TCE), for label noise; not truncated, as in the authors' code", ABSGD_PAPER, "Table 7",
     ),
     "abadam": Named(
-        "absgd", {"optimizer": "adamw"}, "instance weights", "Attentional-biased Adam", ABSGD_PAPER, "eq. 9"
+        "absgd", {"optimizer": "adamw"}, "instance weights", "Attentional-biased Adam, bias corrected as in Adam",
+        ABSGD_PAPER, "eq. 9, and the authors' package",
+    ),
+    "abadam-uncorrected": Named(
+        "absgd", {"optimizer": "adamw", "bias_correction": False}, "instance weights",
+        "Attentional-biased Adam as its equation stands, without bias correction", ABSGD_PAPER, "eq. 9",
     ),
     "absgd-two-stage": Named(
         "two-stage", {"first": ERM(), "then": ABSGD(lam=10.0), "train": "last-block", "fresh_head": False,
@@ -195,7 +203,7 @@ NAMED: Mapping[str, Named] = {
         HAR_CODE_SOURCE, "cifar_train.py --reg_weight 10, λ constant",
     ),
     "har-drw": Named(
-        "har", {"class_weights": Deferred(of=EffectiveNumber(), start=2 / 3)}, "regularization",
+        "har", {"class_weights": LATE_WEIGHTS}, "regularization",
         "HAR with deferred class weights", HAR_PAPER, "Table 3",
     ),
     "har-random": Named(

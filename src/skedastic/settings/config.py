@@ -90,8 +90,8 @@ class Config(ColumnSettings):
     )
     noise: str | None = setting(
         None,
-        'noise to corrupt training labels with: "1<->8:0.4", "a->b:0.3", "uniform:0.2", "pairs:0.2"; #3 is the class '
-        "at position 3, from 0",
+        'noise to corrupt training labels with: "1<->8:0.4", "a->b:0.3", "a<->b<->c:0.4", "uniform:0.2", "pairs:0.2"; '
+        "#3 is the class at position 3, from 0",
     )
     imbalance: str | None = setting(
         None, 'imbalance to make by removing training examples: "step:10:1,3,8", "longtail:100"'

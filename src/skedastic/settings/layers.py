@@ -39,7 +39,7 @@ def layered(
     """
     data: dict[str, Any] = {} if preset is None else dict(presets.settings(preset))
     if path is not None:
-        data |= _file(path)
+        data = _over(data, _file(path))
     for key, value in overrides.items():
         if value is not None:
             _put(data, key, value)
@@ -77,6 +77,16 @@ def parse(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, or brackets too deep
         return text
+
+
+def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others on top; of a table that both have, setting by setting, unless it has a name."""
+    tables = {
+        key: _over(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, Mapping) and isinstance(under.get(key), Mapping) and "name" not in value
+    }
+    return {**under, **over, **tables}
 
 
 def _file(path: str | Path) -> dict[str, Any]:

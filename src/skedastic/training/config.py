@@ -53,3 +53,16 @@ class TrainingConfig(Configurable):
         False,
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
     )
+
+    def first_drop(self, epochs: int) -> int | None:
+        """Return the first epoch, counted from 0, of the learning rate's first drop; None where there is none.
+
+        Parameters
+        ----------
+        epochs : int
+            Epochs of the stage, which the milestones are fractions of.
+        """
+        if self.schedule != "steps" or not self.milestones or self.decay == 1:
+            return None
+        drop = max(round(min(self.milestones) * epochs), round(self.warmup * epochs) + 1)
+        return drop if drop < epochs else None

@@ -25,6 +25,7 @@ from skedastic.training.config import TrainingConfig
 from skedastic.training.engine import PlainEngine
 from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
+from skedastic.training.uncorrected import uncorrected
 
 Values = dict[str, float | str]  # a row of the history
 FOREVER = 2**31  # epochs of a stream that is not the main one: it has no end to go to
@@ -102,6 +103,8 @@ class StageRun:
                 self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
             elif group:
                 self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer, spared)
+                if not stage.bias_correction:
+                    uncorrected(self.optimizers[name])
                 self.schedules.append(make_schedule(training, self.optimizers[name], self.epochs))
         self.loader = self._loader(dataset, least)
         self.whole, self.reference = whole or dataset, reference
@@ -193,7 +196,7 @@ class StageRun:
 
     @property
     def _clock(self) -> Clock:
-        return Clock(self.epoch, self.epochs, self.step)
+        return Clock(self.epoch, self.epochs, self.step, self.training.first_drop(self.epochs))
 
     def _check_finite(self, means: dict[str, float]) -> None:
         name, lr = self.stage.method.card.name, self.training.lr

@@ -53,6 +53,8 @@ class Stage:
         Factor of the learning rate, above 0.
     optimizer : str
         "configured" for the training configuration's, or "sgd", "adam" or "adamw".
+    bias_correction : bool
+        Whether Adam divides its averages by what they lack at the start.
     after : callable, optional
         From the state and the task to the task of the next stage, such as one with more in `handed_on`.
     until : callable, optional
@@ -73,6 +75,7 @@ class Stage:
     trainable: Callable[[Any], Iterable[nn.Parameter]] | None = None
     lr_scale: float = 1.0
     optimizer: Optimizer = "configured"
+    bias_correction: bool = True
     after: Callable[[Any, Task], Task] | None = None
     until: Callable[[Any], bool] | None = None
     needed: Callable[[Any], bool] | None = None

@@ -14,7 +14,6 @@ from typing_extensions import TypeVar
 
 from skedastic.configurable import setting
 from skedastic.core.class_weights import ClassWeights
-from skedastic.core.epochs import epoch_of
 from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
 from skedastic.core.samplers import RowLabels, Sampler, Shuffle
 from skedastic.errors import UserError
@@ -88,7 +87,7 @@ class OneNetwork(Method[N]):
     class_weights: ClassWeights | None = setting(
         None,
         "of the classes in the loss: inverse, effective-number(beta=0.9999), balanced, given(weights_of={…}), or any "
-        "of them deferred(…, start=0.8) to a fraction of the epochs, or an epoch",
+        "of them deferred(…, start=0.8) to a fraction of the epochs, an epoch, or the first drop of the learning rate",
     )
     sampler: Sampler = setting(
         factory=Shuffle,
@@ -230,7 +229,7 @@ class OneNetwork(Method[N]):
         clock : Clock
             Where training stands.
         """
-        if self.class_weights is None or clock.epoch < epoch_of(self.class_weights.begins, clock.epochs):
+        if self.class_weights is None or not clock.begun(self.class_weights.begins):
             return None
         assert state.class_weight is not None
         return y.to(state.class_weight.dtype) @ state.class_weight if y.dim() == 2 else state.class_weight[y]

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
+from skedastic.core.epochs import When, epoch_of
+
 # Scalars and [B] tensors, detached and not changed later; the loop averages them over the epoch.
 Logs = dict[str, Tensor]
 
@@ -54,11 +56,24 @@ class Clock(NamedTuple):
         Epochs of this stage.
     step : int
         Steps taken in this stage.
+    drop : int, optional
+        The first epoch of the learning rate's first drop; None where it does not drop in steps.
     """
 
     epoch: int
     epochs: int
     step: int
+    drop: int | None = None
+
+    def begun(self, at: When) -> bool:
+        """Return whether that which begins at `at` has begun.
+
+        Parameters
+        ----------
+        at : float or "first-drop"
+            As in `core.epochs.epoch_of`.
+        """
+        return self.epoch >= epoch_of(at, self.epochs, self.drop)
 
 
 class Out(NamedTuple):
