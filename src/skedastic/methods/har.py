@@ -234,8 +234,7 @@ class HAR(OneNetwork[HARState]):
         constants = self.class_constants(task)
         if self.strength != "auto":
             return HARState(net, constants, enforced)
-        allowed = _estimate(task).wrong_high
-        assert allowed is not None, "strength=auto is for labels alone"
+        allowed = _allowed(_estimate(task))
         return AnnealingState(net, constants, enforced, self.start, allowed)
 
     def enforced(self, state: HARState, task: Task) -> Tensor:
@@ -285,6 +284,19 @@ class HAR(OneNetwork[HARState]):
         if isinstance(state, AnnealingState):
             logs["strength"] = state.level.clone()
         return Objective(penalized.total, plain.detach(), logs)
+
+
+def _allowed(stats: GroupStats) -> Tensor:
+    """Return the share of its training labels that each group may err on, [G].
+
+    It is the upper end of the share that is wrong, and no more than that of the errors of held-out predictions, by
+    Agresti and Coull (1998), with two errors and two right ones added: a network that is not held back errs on as many.
+    """
+    assert stats.wrong_high is not None, "strength=auto is for labels alone"
+    assert stats.errors is not None
+    n = stats.counted + 4
+    rate = (stats.errors + 2) / n
+    return torch.minimum(stats.wrong_high, (rate + 2 * (rate * (1 - rate) / n).sqrt()).clamp_max(1))
 
 
 def _estimate(task: Task) -> GroupStats:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Classes, Dataset, Numbers, Target
-from skedastic.noise.group_noise import expected_rates, group_noise
+from skedastic.noise.group_noise import expected_rates, group_noise, towards_errors
 from skedastic.noise.group_variance import group_variance
 from skedastic.noise.held_out import HeldOut, judged_rows
 from skedastic.noise.label_issues import rank_label_issues
@@ -128,7 +128,7 @@ def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupSt
     if how.counts_errors:
         uncertainty = group_noise(errors, counted, shrink=how.kind != "paper")
     elif of_one_label:
-        uncertainty = rates(truth.uncertain, truth.uncertain_apart)
+        uncertainty = towards_errors(rates(truth.uncertain, truth.uncertain_apart), errors.numpy(), counted.numpy())
     else:
         uncertainty = wrong
     columns = map(torch.from_numpy, (*uncertainty, *wrong))
