@@ -158,7 +158,7 @@ def test_estimate_prints_a_table_or_json(here, capsys: pytest.CaptureFixture[str
     assert figures["measured_noise"] is None
     status, out, _ = run(capsys, "estimate", "good.csv", "--target", "quality", *TINY)
     assert status == 0
-    assert "disagree (95 %)" in out
+    assert "uncertain (95 %)" in out
 
 
 def test_methods_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

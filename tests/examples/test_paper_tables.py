@@ -98,7 +98,7 @@ def test_the_tables_first_methods_come_before_the_others(tables, tmp_path: Path)
     (tmp_path / "config.toml").write_text(SETTINGS)
     jobs = tables.jobs_of(["har-table1"], str(tmp_path / "config.toml"), {"seeds": 3})
     names = [(job[1].methods[0], job[1].seed) for job in jobs]
-    assert {name for name, _ in names[:12]} == {"erm", "unif", "har", "har-auto"}
+    assert {name for name, _ in names[:12]} == {"erm", "unif-code", "har-code", "har-auto"}
     assert [seed for _, seed in names[:12]] == [0] * 4 + [1] * 4 + [2] * 4
     runs = {tables.run_of(*job) for job in jobs}
     assert len(runs) == len(jobs)
