@@ -174,7 +174,7 @@ def covered(rates: Rates, truth: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 def test_intervals_hold_both_quantities() -> None:
     """What a sample of 1,500 tells of noise in five classes, by models that are too sure, or not sure enough."""
-    held = {"wrong": [], "uncertain": []}
+    held: dict[str, list[np.ndarray]] = {"wrong": [], "uncertain": []}
     for seed in range(60):
         rng = np.random.default_rng(1000 + seed)
         transitions = np.eye(5)
