@@ -135,7 +135,7 @@ def test_the_lean_of_a_fold_to_a_class_is_no_noise() -> None:
 def test_only_so_many_rows_are_fitted_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     p, y, _, fold = simulated(TWO_WAY, 6000)
     whole = true_labels(p, y, fold)
-    monkeypatch.setattr(module, "MOST_ROWS", 3000)
+    monkeypatch.setattr(module, "MOST_CELLS", 3 * 3000)
     part = true_labels(p, y, fold)
     assert part.posterior.shape == whole.posterior.shape
     assert not np.array_equal(part.transitions, whole.transitions)

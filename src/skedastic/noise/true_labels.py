@@ -45,7 +45,8 @@ SHARPNESS_SD, BIAS_SD = 0.5, 1.0
 STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
 UNCLEAR = 0.02  # the cost of q's entropy, in units of the log likelihood
 STEPS = 200
-MOST_ROWS = 20_000  # that a, b and T are fitted to; the posterior is of all rows
+MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
+LEAST_ROWS = 2_000
 LEAST = 1e-6  # probabilities below are rounded up, so that their logarithm is finite
 BEND = 0.5  # of p: u is bent within so much of 0, and not at all where T says that labels are right
 LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
@@ -169,8 +170,9 @@ def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
     """Return a, b and T of the largest posterior density."""
     classes, folds = probabilities.shape[1], int(fold.max(initial=0)) + 1
     absent = np.bincount(y, minlength=classes) == 0
-    if len(y) > MOST_ROWS:
-        drawn = np.random.default_rng(0).choice(len(y), MOST_ROWS, replace=False)
+    most = max(MOST_CELLS // classes, LEAST_ROWS)
+    if len(y) > most:
+        drawn = np.random.default_rng(0).choice(len(y), most, replace=False)
         probabilities, y, fold = probabilities[drawn], y[drawn], fold[drawn]
     n, p, never = max(len(y), 1), _tensor(probabilities), torch.from_numpy(absent)
     given, of_fold = torch.from_numpy(y), torch.from_numpy(fold)
