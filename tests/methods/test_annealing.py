@@ -346,7 +346,7 @@ def test_the_report_gives_the_strength_and_the_reason() -> None:
     x = rng.normal(size=(300, 4)) + 3 * np.eye(4)[y]
     training = replace(TRAINING, epochs=20, lr=0.1)
     result = sk.fit(
-        x, y, test=None, method="har-auto", noise="uniform:0.4", train=training, model={"name": "mlp", "width": 16}
+        x, y, test=None, method="har-auto", noise="uniform:0.3", train=training, model={"name": "mlp", "width": 16}
     )
     last = [row["strength"] for row in result.history if row["stage"] == result.history[-1]["stage"]]
     assert float(result.strengths.max()) <= last[-1] * 1.00001 < last[0]

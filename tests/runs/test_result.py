@@ -232,13 +232,14 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
     (
         "statistics of another kind",
         write("group_stats.json", b"[1]"),
-        ", group_stats.json, GroupStats: count, counted, density, errors, names, noise, noise_high, noise_low",
+        ", group_stats.json, GroupStats: count, counted, density, errors, names, uncertainty, uncertainty_high, "
+        "uncertainty_low, wrong, wrong_high, wrong_low",
         "missing",
     ),
     (
         "statistics out of range",
-        edit("group_stats.json", lambda s: s | {"noise": [2.0] * 3}),
-        ", group_stats.json, GroupStats: noise",
+        edit("group_stats.json", lambda s: s | {"density": [2.0] * 3}),
+        ", group_stats.json, GroupStats: density",
         "in [0, 1]",
     ),
     ("cut metrics", write("metrics.json", b""), "", "JSONDecodeError"),
