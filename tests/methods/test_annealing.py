@@ -36,7 +36,9 @@ def with_noise(noise, high=None):
     high = noise if high is None else torch.tensor(high, dtype=torch.float64)
     rates = (noise, torch.zeros(3), high)
     both = [name + end for name in ("wrong", "uncertainty") for end in ("", "_low", "_high")]
-    stats = replace(task(data).stats, errors=task(data).stats.counted, **dict(zip(both, rates * 2, strict=True)))
+    stats = task(data).stats
+    errors = (high * stats.counted).floor().long()  # as many as are allowed
+    stats = replace(stats, errors=errors, **dict(zip(both, rates * 2, strict=True)))
     return replace(task(data), stats=stats)
 
 

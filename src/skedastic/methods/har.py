@@ -289,14 +289,16 @@ class HAR(OneNetwork[HARState]):
 def _allowed(stats: GroupStats) -> Tensor:
     """Return the share of its training labels that each group may err on, [G].
 
-    It is the upper end of the share that is wrong, and no more than that of the errors of held-out predictions, by
-    Agresti and Coull (1998), with two errors and two right ones added: a network that is not held back errs on as many.
+    It is the upper end of the share that is wrong, and no less than the error rate of held-out predictions, since a
+    network that is not held back errs on as many. It is no more than the upper end of that rate, by Agresti and Coull
+    (1998), with two errors and two right ones added.
     """
     assert stats.wrong_high is not None, "strength=auto is for labels alone"
     assert stats.errors is not None
-    n = stats.counted + 4
-    rate = (stats.errors + 2) / n
-    return torch.minimum(stats.wrong_high, (rate + 2 * (rate * (1 - rate) / n).sqrt()).clamp_max(1))
+    rate, n = stats.errors / stats.counted.clamp_min(1), stats.counted + 4
+    middle = (stats.errors + 2) / n
+    high = (middle + 2 * (middle * (1 - middle) / n).sqrt()).clamp_max(1)
+    return stats.wrong_high.clamp(rate, high)
 
 
 def _estimate(task: Task) -> GroupStats:

@@ -106,7 +106,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "unif": (NOISY_AND_RARE, 0.06, "unif(strength=1)"),
     "har": (NOISY_AND_RARE, 0.06, "har(strength=1)"),
     "har-unit": (NOISY_AND_RARE, 0.06, "har-unit(strength=1)"),
-    "har-auto": (NOISY_AND_RARE, 0.0),
+    "har-auto": (NOISY_AND_RARE, 0.05),
     "har-drw": (NOISY_AND_RARE, 0.015),
     "har-code": (NOISY_AND_RARE, 0.06, "har-code(strength=40)"),
     "unif-code": (NOISY_AND_RARE, 0.06, "unif-code(strength=40)"),
