@@ -96,9 +96,9 @@ def measured(name: str, fractions: list[float], seed: int) -> dict[float, dict[s
     full = estimates[1.0].stats
     return {
         fraction: {
-            "noise": float(spearmanr(e.stats.noise, full.noise).statistic),
+            "wrong": float(spearmanr(e.stats.wrong, full.wrong).statistic),
             "strengths": float(spearmanr(e.stats.strengths, full.strengths).statistic),
-            "truth": float(spearmanr(e.stats.noise, truth).statistic),
+            "truth": float(spearmanr(e.stats.wrong, truth).statistic),
             "cost": e.seconds / full_training,
         }
         for fraction, e in estimates.items()
@@ -130,8 +130,8 @@ def main() -> None:
 
 
 def _words(key: str, value: Mapping[str, Any]) -> str:
-    names = {"noise": "ρ(noise, full)", "strengths": "ρ(τ, full)", "truth": "ρ(noise, truth)", "cost": "cost"}
-    lowest = f" (least {min(value['values']):.2f})" if key in ("noise", "strengths") else ""
+    names = {"wrong": "ρ(wrong, full)", "strengths": "ρ(τ, full)", "truth": "ρ(wrong, truth)", "cost": "cost"}
+    lowest = f" (least {min(value['values']):.2f})" if key in ("wrong", "strengths") else ""
     return f"{names[key]} {value['mean']:.2f}{lowest}"
 
 

@@ -109,7 +109,7 @@ def diamonds(seed: int) -> Problem:
     return Problem(
         data,
         config,
-        lambda estimated: bins == int(estimated.stats.noise.argmax()),
+        lambda estimated: bins == int(estimated.stats.uncertainty.argmax()),
         bins == int(data.train.density().argmin()),
     )
 

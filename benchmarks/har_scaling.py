@@ -24,10 +24,10 @@ from torch import nn
 from common import hardware, show
 from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.core.jacobian import cross_entropy
+from skedastic.core.strengths import GroupStats
 from skedastic.data import Classes, Dataset, Grouping
 from skedastic.methods.har import HAR
 from skedastic.models import make
-from skedastic.noise.group_noise import group_stats
 from skedastic.training import TrainingConfig, train
 from skedastic.training.loop import make_task
 
@@ -86,8 +86,8 @@ def epoch_time(examples: int, groups: int, rounds: int) -> float:
         grouping=Grouping(names),
         kind="table",
     )
-    wrong = torch.rand(examples, generator=g) < 0.1 + 0.4 * (group % 2)
-    stats = group_stats(group, wrong, torch.ones(examples, dtype=torch.bool), names, shrink=False)
+    count, rate = data.group_counts(), 0.1 + 0.4 * (torch.arange(groups) % 2).double()
+    stats = GroupStats(names, count, data.density(), (rate * count).long(), count, *[rate] * 6)
     task = replace(make_task(data), stats=stats)
     training = TrainingConfig(epochs=1, batch_size=256, device="cpu")
 

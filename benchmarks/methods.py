@@ -52,7 +52,7 @@ def make_world(size: int, share: float, device: torch.device) -> tuple[Task, Bat
     names, index = tuple(str(c) for c in range(CLASSES)), torch.arange(EXAMPLES)
     data = Dataset(torch.zeros(EXAMPLES, 1), y, index, y, Classes(names), Grouping(names), "table")
     count, noise = data.group_counts(), torch.full((CLASSES,), 0.2, dtype=torch.float64)
-    stats = GroupStats(names, count, data.density(), count // 5, count, noise, noise, noise)
+    stats = GroupStats(names, count, data.density(), count // 5, count, *[noise] * 6)
     batches = [
         Batch(
             *(part.to(device) for part in (torch.randn(len(rows), 3, 32, 32), y[rows], index[rows], y[rows])), CLASSES

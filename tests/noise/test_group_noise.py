@@ -9,11 +9,10 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import beta, binomtest
 
 from skedastic.evaluation.intervals import wilson
-from skedastic.noise.group_noise import LEAST_TYPICAL, OWN_WEIGHT, group_noise, group_stats
+from skedastic.noise.group_noise import LEAST_TYPICAL, OWN_WEIGHT, group_noise
 from tests.reference import strengths as literal
 from tests.support.refusals import refused
 
@@ -194,19 +193,6 @@ def test_ten_thousand_groups_take_a_second() -> None:
     assert time.process_time() - start < 3  # measured: 0.4 s; the rest is for slower machines
 
 
-def test_group_stats_counts_one_example_at_a_time() -> None:
-    rng = np.random.default_rng(0)
-    group, error, counted = rng.integers(0, 4, 200), rng.random(200) < 0.3, rng.random(200) < 0.5
-    names = ("a", "b", "c", "d", "never seen")
-    stats = group_stats(torch.from_numpy(group), torch.from_numpy(error), torch.from_numpy(counted), names)
-    count, errors, seen = literal.counts(group.tolist(), error.tolist(), counted.tolist(), 5)
-    assert stats.names == names
-    assert (stats.count.tolist(), stats.errors.tolist(), stats.counted.tolist()) == (count, errors, seen)
-    assert stats.density.tolist() == [c / 200 for c in count]
-    np.testing.assert_allclose(stats.wrong.numpy(), group_noise(errors, seen).rate)
-    assert stats.strengths[4] == 0  # no example
-
-
 @pytest.mark.parametrize(
     ("errors", "counted", "argument", "value"),
     [
@@ -226,9 +212,3 @@ def test_impossible_counts_are_refused(errors: list[float], counted: list[float]
 def test_other_impossible_arguments_are_refused() -> None:
     with refused("group_noise: level", 95):
         group_noise([1], [2], level=95)
-    with refused("group_stats: group", 1, rule="0..0 by 1 names"):
-        group_stats([0, 1], [True, False], [True, True], ["a"])
-    with refused("group_stats: group", -1):
-        group_stats([0, -1], [True, False], [True, True], ["a"])
-    with refused("group_stats", "[0], [0], [0]"):
-        group_stats([], [], [], ["a"])

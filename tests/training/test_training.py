@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -185,42 +184,40 @@ def test_a_recipe_of_two_stages(reinit) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditional(ERM):
-    """ERM that ends after `enough` epochs, and a second stage that is trained where that was before the last."""
+class Choosing(ERM):
+    """ERM on some rows, whose predictions of the others decide between two ends."""
 
-    enough: int = 2
+    second: bool = True
 
-    card: ClassVar[Card] = replace(ERM.card, name="conditional")
-
-    def init(self, task, make_net):
-        state = super().init(task, make_net)
-        state.register_buffer("epochs", torch.zeros(()))
-        return state
-
-    def end_epoch(self, state, task, clock, engine):
-        state.epochs += 1
+    card: ClassVar[Card] = replace(ERM.card, name="choosing")
 
     def stages(self, task):
-        over = partial(self._over, self.enough)
         return (
-            Stage(name="first", method=self, until=over),
-            Stage(name="second", method=ERM(), needed=over, note="there was a second"),
+            Stage(name="some", method=ERM(), data=lambda t: t.index[:30] - t.index[0], predicts=self._others),
+            Stage(name="first", method=ERM(), chosen=lambda t: not self._chosen(t)),
+            Stage(name="second", method=ERM(), chosen=self._chosen, note="it was the second"),
         )
 
     @staticmethod
-    def _over(enough, state):
-        return bool(state.epochs >= enough)
+    def _others(task):
+        return task.index[30:] - task.index[0]
+
+    def _chosen(self, task):
+        SEEN["held out"].append(task.handed_on["some"])
+        return self.second
 
 
-@pytest.mark.parametrize(("enough", "expected"), [(2, [2, 4]), (4, [4, 4]), (9, [4, 0])])
-def test_a_stage_ends_early_and_is_left_out_where_it_is_not_needed(enough, expected) -> None:
-    trained = train(Conditional(enough=enough), dataset(), make_net, QUICK, seed=7)
-    stages = [row["stage"] for row in trained.history]
-    assert [stages.count(name) for name in ("first", "second")] == expected
-    assert trained.notes == (("there was a second",) if expected[1] else ())
-    assert isinstance(trained.method, ERM if expected[1] else Conditional)
-    plain = train(ERM(), dataset(), make_net, QUICK, seed=7)
+@pytest.mark.parametrize("second", [True, False])
+def test_what_a_stage_predicts_of_rows_it_has_not_seen_may_choose_the_next(second) -> None:
+    SEEN["held out"] = []
+    data = dataset()
+    trained = train(Choosing(second=second), data, make_net, QUICK, seed=7)
+    assert trained.stages == ("some", "second" if second else "first")
+    assert trained.notes == (("it was the second",) if second else ())
+    plain, some = (train(ERM(), part, make_net, QUICK, seed=7) for part in (data, data.subset(torch.arange(30))))
     assert same(tensors(trained.state.net), tensors(plain.state.net)), "a new start is the start of the seed"
+    for predicted in SEEN["held out"]:
+        assert torch.equal(predicted, some.predict(data.x[30:]))
 
 
 def test_other_streams_go_round_and_are_shuffled_again() -> None:

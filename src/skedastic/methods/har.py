@@ -12,9 +12,8 @@ ResNet-32 taps=("layer*.bn?",). The unit of λ is that of 1/R, and so follows fr
 a B-th of what it is with "sum", so that the code's strength 10 at B = 128 is 10/128 = 0.078, which the paper rounds to
 0.1. With norm="layers" R_i is between 1 and √L times the joint norm of L layers, about 4 times on ResNet-32.
 
-`strength="auto"` is ours: the strength falls while the network trains, for as long as some group is fit worse than its
-noise allows; where that never ends, training begins from scratch with a tenth of it, and then without
-(`skedastic.core.annealing`, docs/guide/strength.md).
+`strength="auto"` is ours: 1, unless plain training does better on labels that neither has seen, each half of the rows
+predicted from the other (`skedastic.core.choice`, docs/guide/strength.md).
 
 Ours: with `select="auto"` nothing is enforced on groups whose λτ_g is below a fifth of the largest. In networks without
 BatchNorm only the others then take the second pass (`skedastic.core.selection`). `select=1.0` is the paper's sum over
@@ -30,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.annealing import START, WEAKER, annealed, exhausted
+from skedastic.core.choice import Trial, gives_up_a_class
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
@@ -38,10 +37,10 @@ from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.core.unwrap import uncompiled
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, Capabilities, Card
-from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.held_out import held_against, trial_stages, was_tried
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
-from skedastic.methods.bases.step import Batch, Clock, Objective, Out, Step, outputs
+from skedastic.methods.bases.step import Batch, Objective, Out, Step, outputs
 from skedastic.methods.bases.task import Task
 
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
@@ -52,13 +51,12 @@ COUNTING = BY_ESTIMATE & Capabilities(
     incompatible_with={MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"},
 )
 NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
-BEGUN_FROM_SCRATCH = (
-    "strength=auto began from scratch with a tenth of the strength: with more, some group was fit worse than its "
-    "noise allows for too long. More epochs, or a network that learns faster, would spare that."
-)
-NONE_ALLOWED = (
-    "strength=auto found none: at every one that it tried, some group was fit worse than its noise allows. The "
-    "network was trained without; with more epochs, or a network that learns faster, there may be one."
+START = 1.0  # of strength=auto
+STRONG, PLAIN = "with", "without"  # the two ways that strength=auto tries
+LEAST_ROWS = 40  # to try them on, in halves
+NONE_CHOSEN = (
+    "strength=auto took none: on labels that the networks had not seen, regularization was worse by a standard error, "
+    "or it gave a class up, or could not be tried on so few rows. The network was trained without."
 )
 
 
@@ -73,26 +71,6 @@ class HARState(OneNetworkState):
         self.on_host = strength.cpu().clone()  # [G], as it is now, on the CPU; later it is the same up to a factor
 
 
-class AnnealingState(HARState):
-    """A state whose strengths fall, as long as a group errs on more of its labels than is allowed."""
-
-    level: Tensor
-    relative: Tensor
-    allowed: Tensor
-    wrong: Tensor
-    seen: Tensor
-
-    def __init__(
-        self, net: nn.Module, constants: ClassConstants, strength: Tensor, start: float, allowed: Tensor
-    ) -> None:
-        super().__init__(net, constants, strength)
-        self.register_buffer("level", torch.tensor(float(start)))  # λ
-        self.register_buffer("relative", strength / start)  # τ [G]
-        self.register_buffer("allowed", allowed.float())  # [G]
-        self.register_buffer("wrong", torch.zeros_like(strength))  # [G] in this epoch, so far
-        self.register_buffer("seen", torch.zeros_like(strength))  # [G]
-
-
 @dataclass(frozen=True, kw_only=True)
 class HAR(OneNetwork[HARState]):
     """Regularize each group by the noise and the rarity that were estimated for it."""
@@ -100,14 +78,13 @@ class HAR(OneNetwork[HARState]):
     strength: float | Literal["auto"] = setting(
         0.1,
         "largest enforced λτ_g, in units of 1/R as norm and reduction have it: with reduction=mean s at batch size B "
-        "is s/B with sum; 0 is plain training; or auto: it falls until every group is fit as well as its noise allows, "
-        "and then stays",
+        "is s/B with sum; 0 is plain training; or auto: `start`, unless plain training does better on labels that "
+        "neither has seen",
         "[0, inf)",
     )
     start: float = setting(
         START,
-        "of strength=auto, λ at the outset; where it falls below a hundredth, training begins from scratch with a "
-        "tenth of it, and if that is too much as well, without",
+        "the strength that strength=auto tries",
         "(0, inf)",
     )
     weighting: Weighting = setting(
@@ -155,8 +132,8 @@ class HAR(OneNetwork[HARState]):
             {"strength": 0.0, "weighting": "uniform"},
         ),
         cost="a step of plain training times 1.7, recurrent networks 2 (exact: 3 to 4); without BatchNorm only 1 + 2 × "
-        "the share of examples that are regularized; plus the estimate; with strength=auto that of one training, and "
-        "where it begins from scratch two thirds of one more, or 2⅓",
+        "the share of examples that are regularized; plus the estimate; with strength=auto also the trials, "
+        "a training with regularization and one without",
     )
 
     def __post_init__(self) -> None:
@@ -213,29 +190,34 @@ class HAR(OneNetwork[HARState]):
         return _estimate(task).strengths
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the training; with strength=auto also the stages to try after it, where no strength is allowed."""
+        """Return the training; with strength=auto first the trials, with the strength to try and without."""
         if self.strength != "auto":
             return super().stages(task)
-        weaker = replace(self, start=self.start * WEAKER)
+        strong = replace(self, strength=self.start)
         plain = replace(self, strength=0.0, select="auto", selection="largest")  # no one takes a second pass
-        too_much, still_too_much = self._exhausted, weaker._exhausted
+        trials = (
+            (*trial_stages(STRONG, strong), *trial_stages(PLAIN, plain))
+            if int(task.class_count.sum()) >= LEAST_ROWS
+            else ()
+        )
         return (
-            Stage(name="train", method=self, until=too_much),
-            Stage(name="weaker", method=weaker, needed=too_much, until=still_too_much, note=BEGUN_FROM_SCRATCH),
-            Stage(name="plain", method=plain, needed=still_too_much, note=NONE_ALLOWED),
+            *trials,
+            Stage(name="train", method=strong, chosen=_is_better, predicts=_every_row),
+            Stage(name="plain", method=plain, chosen=_is_plain, note=NONE_CHOSEN),
         )
 
-    def _exhausted(self, state: HARState) -> bool:
-        return isinstance(state, AnnealingState) and exhausted(state.level, self.start)
+    def trials(self, task: Task) -> tuple[Trial, ...]:
+        """Return how regularization did against plain training, where the strength is automatic."""
+        if not was_tried(STRONG, task):
+            return ()
+        gain, gives_up = held_against(STRONG, PLAIN, task)
+        plain = _is_plain(task)
+        in_the_end = _is_better(task) and plain
+        return (Trial(f"strength {self.start:g}", "none", gain, gives_up or in_the_end, not plain),)
 
     def init(self, task: Task, make_net: MakeNet) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""
-        net, enforced = self.network(task, make_net), self.group_strengths(task)
-        constants = self.class_constants(task)
-        if self.strength != "auto":
-            return HARState(net, constants, enforced)
-        allowed = _allowed(_estimate(task))
-        return AnnealingState(net, constants, enforced, self.start, allowed)
+        return HARState(self.network(task, make_net), self.class_constants(task), self.group_strengths(task))
 
     def enforced(self, state: HARState, task: Task) -> Tensor:
         """Return λτ_g of each group, [G], as it stands."""
@@ -248,23 +230,6 @@ class HAR(OneNetwork[HARState]):
         strength, on_host = state.strength[batch.group], state.on_host[group.cpu()]
         raw, trace = self.penalty.record(state.net, batch.x, taps, strength, on_host)
         return Out(outputs(raw), trace)
-
-    def observe(self, step: Step[HARState]) -> None:
-        """Count the errors of each group, where the strength depends on them."""
-        state, batch = step.state, step.batch
-        if isinstance(state, AnnealingState):
-            wrong = (step.out.logits.argmax(1) != batch.y).to(state.wrong)
-            state.wrong.index_add_(0, batch.group, wrong)
-            state.seen.index_add_(0, batch.group, torch.ones_like(wrong))
-
-    def end_epoch(self, state: HARState, task: Task, clock: Clock, engine: Engine) -> None:
-        """Lower the strength, where it is automatic and still too much for some group."""
-        if isinstance(state, AnnealingState):
-            state.level.copy_(annealed(state.level, state.wrong, state.seen, state.allowed, clock.epochs))
-            if clock.epoch + 1 < clock.epochs:  # after the last, the strength stays as it was enforced
-                state.strength.copy_(state.level * state.relative)
-            state.wrong.zero_()
-            state.seen.zero_()
 
     def objective(self, step: Step[HARState]) -> Objective:
         """Return eq. 6 on the batch."""
@@ -281,24 +246,29 @@ class HAR(OneNetwork[HARState]):
         penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
         chosen = out.extra.chosen
         logs = {"jacobian_norm": penalized.norm if chosen is None else penalized.norm[chosen.rows]}
-        if isinstance(state, AnnealingState):
-            logs["strength"] = state.level.clone()
         return Objective(penalized.total, plain.detach(), logs)
 
 
-def _allowed(stats: GroupStats) -> Tensor:
-    """Return the share of its training labels that each group may err on, [G].
+def _is_better(task: Task) -> bool:
+    """Return whether the strength is worth training with: not worse by a standard error, and no class given up."""
+    if not was_tried(STRONG, task):
+        return False
+    gain, gives_up = held_against(STRONG, PLAIN, task)
+    return gain.mean >= -gain.error and not gives_up
 
-    It is the upper end of the share that is wrong, and no less than the error rate of held-out predictions, since a
-    network that is not held back errs on as many. It is no more than the upper end of that rate, by Agresti and Coull
-    (1998), with two errors and two right ones added.
+
+def _is_plain(task: Task) -> bool:
+    """Return whether the network is trained without: where that is better, or a class was given up in the end.
+
+    Networks of half of the rows may hold on to a class that the one of all rows gives up for its neighbour.
     """
-    assert stats.wrong_high is not None, "strength=auto is for labels alone"
-    assert stats.errors is not None
-    rate, n = stats.errors / stats.counted.clamp_min(1), stats.counted + 4
-    middle = (stats.errors + 2) / n
-    high = (middle + 2 * (middle * (1 - middle) / n).sqrt()).clamp_max(1)
-    return stats.wrong_high.clamp(rate, high)
+    if not _is_better(task):
+        return True
+    return gives_up_a_class(task.handed_on["train"].argmax(1), task.y, task.y)
+
+
+def _every_row(task: Task) -> Tensor:
+    return torch.arange(len(task.y))
 
 
 def _estimate(task: Task) -> GroupStats:

@@ -18,16 +18,13 @@ not all then: `expected_rates` widens the intervals by how far the model may be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
-from skedastic.core.strengths import GroupStats
 from skedastic.errors import UserError
 from skedastic.evaluation.intervals import wilson
 from skedastic.noise.hierarchy import Floats, grid
@@ -87,51 +84,6 @@ def group_noise(errors: ArrayLike, counted: ArrayLike, *, shrink: bool = True, l
     low, high = betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
     # A posterior piled up at an end can have its mean beyond its own quantiles.
     return Rates(rate, np.minimum(low, rate), np.maximum(high, rate))
-
-
-def group_stats(
-    group: ArrayLike,
-    error: ArrayLike,
-    counted_mask: ArrayLike,
-    names: Sequence[str],
-    *,
-    shrink: bool = True,
-    level: float = 0.95,
-) -> GroupStats:
-    """Return size, density and error rate of each group; the rate stands for both quantities of its labels.
-
-    Parameters
-    ----------
-    group : ArrayLike
-        The group of each example, [n] integers in 0..G-1.
-    error : ArrayLike
-        Whether its held-out prediction differs from its label, [n] bool; ignored where it is not counted.
-    counted_mask : ArrayLike
-        Whether it was held out and its prediction is counted, [n] bool.
-    names : sequence of str
-        The names of the G groups.
-    shrink : bool, optional
-        As in `group_noise`.
-    level : float, optional
-        As in `group_noise`.
-
-    Raises
-    ------
-    UserError
-        There is no example, the lengths differ, or a group has no name.
-    """
-    g, wrong, held = np.asarray(group), np.asarray(error, dtype=bool), np.asarray(counted_mask, dtype=bool)
-    if g.ndim != 1 or not len(g) or not g.shape == wrong.shape == held.shape:
-        shapes = f"{list(g.shape)}, {list(wrong.shape)}, {list(held.shape)}"
-        rule = "group, error and counted_mask must be [n] with n at least 1"
-        raise UserError(rule, setting="group_stats", value=shapes, given=f"group_stats: got shapes {shapes}")
-    if g.min() < 0 or g.max() >= len(names):
-        rule = f"groups are numbered 0..{len(names) - 1} by {len(names)} names"
-        raise UserError(rule, setting="group_stats: group", value=g.min() if g.min() < 0 else g.max())
-    count, counted, errors = (np.bincount(g[rows], minlength=len(names)) for rows in (slice(None), held, held & wrong))
-    rates = group_noise(errors, counted, shrink=shrink, level=level)
-    columns = (count, count / len(g), errors, counted, *rates, *rates)
-    return GroupStats(tuple(names), *(torch.from_numpy(column) for column in columns))
 
 
 def expected_rates(chance: Floats, apart: Floats, doubt: Floats, own: Floats, group: Integers, fold: Integers) -> Rates:

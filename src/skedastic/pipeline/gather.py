@@ -73,6 +73,7 @@ def make_result(
         temperature=_temperature(data, predicted),
         history=trained.history,
         seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
+        trials=trained.trials,
         notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
         environment=environment(),
         trained=trained,

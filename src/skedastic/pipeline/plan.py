@@ -23,12 +23,14 @@ def plan_of_estimate(config: Config, data: Data) -> Plan:
 
 
 def plan_of_fit(config: Config, data: Data, method: Method) -> Plan:
-    """Return the parts of a fit: those of the estimate, and the method's stages but for those that may be left out."""
+    """Return the parts of a fit: those of the estimate, and the method's stages, of alternatives the first."""
     with torch.random.fork_rng(devices=[]):
-        stages = method.stages(task_without_estimate(data.train, data.reference))
+        task = task_without_estimate(data.train, data.reference)
+        stages = method.stages(task)
+    first = next((stage for stage in stages if stage.chosen is not None), None)
     parts = [
-        Part(stage.name, epochs, len(data.train))
+        Part(stage.name, epochs, len(data.train if stage.data is None else stage.data(task)))
         for stage, epochs in zip(stages, epochs_of(stages, config.train.epochs), strict=True)
-        if stage.needed is None
+        if stage.chosen is None or stage is first
     ]
     return (*plan_of_estimate(config, data), *parts)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from skedastic.core.choice import Trial
 from skedastic.evaluation.intervals import Interval, mean_interval
 from skedastic.evaluation.metric import Metric
 from skedastic.evaluation.metrics import Score
 from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
-from skedastic.report.words import strength as in_digits
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.sentences import (
     comparison_notes,
@@ -68,12 +68,12 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
         sentence=fit_sentence(summary),
-        asked=_asked(summary.config, [name], summary.history),
+        asked=_asked(summary.config, [name], summary.trials),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
         groups=groups,
-        history={name: _curves([summary.history])},
+        history={name: _curves([_trained(summary)])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
         notes=[*summary.notes, *group_notes(groups, summary.findings, measured=measured), *metric_notes(summary)],
@@ -149,7 +149,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     )
 
 
-def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, Any]] = ()) -> list[tuple[str, str]]:
+def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ()) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
         ("Target", config.target),
@@ -163,7 +163,7 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
         ("Model", config.model.name),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
-        ("Strength", _strength(config.method.get("strength"), history)),
+        ("Strength", _strength(config.method.get("strength"), trials)),
         (
             "Training",
             f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
@@ -179,19 +179,24 @@ def _asked(config: Config, methods: Sequence[str], history: Sequence[dict[str, A
     return [(name, value) for name, value in rows if value]
 
 
-def _strength(asked: Any, history: Sequence[dict[str, Any]]) -> str | None:
-    """Return the strength that was asked for; where training chose it, its course."""
-    chosen = [row for row in history if "strength" in row]
-    if not chosen:
-        return None if asked is None else str(asked)
-    course = [row["strength"] for row in chosen if row["stage"] == history[-1]["stage"]]
-    before = f"{len(chosen) - len(course)} epochs were spent on too much; " if len(chosen) > len(course) else ""
-    if not course:
-        return f"{asked}: none; {before}then it was left out"
-    held = 1 + max((i for i in range(1, len(course)) if course[i] < course[i - 1]), default=0)
-    why = "then every group was fit as well as its noise allows" if held < len(course) else "it fell to the end"
-    first, last = in_digits(course[0]), in_digits(course[-1])
-    return f"{asked}: {before}from {first} to {last} in {held} of {len(course)} epochs; {why}"
+def _strength(asked: Any, trials: Sequence[Trial]) -> str | None:
+    """Return the strength that was asked for; where it was chosen, also how it did."""
+    told = "".join(f"; {_outcome(trial)}" for trial in trials)
+    return None if asked is None else f"{asked}{told}"
+
+
+def _outcome(trial: Trial) -> str:
+    """Return how a way of training did against another one, and which was taken."""
+    size = f"{abs(trial.gain.mean) * 100:.1f} ± {2 * trial.gain.error * 100:.1f} points"
+    words = f"{trial.name} was {size} {'better' if trial.gain.mean >= 0 else 'worse'} than {trial.other} on labels that"
+    given_up = " and gave a class up" if trial.gives_up else ""
+    return f"{words} neither had seen, the mean over groups{given_up}: {trial.name if trial.chosen else trial.other}"
+
+
+def _trained(summary: RunSummary) -> list[dict[str, Any]]:
+    """Return the history of a run, but for the trials before a choice."""
+    last = summary.history[-1]["stage"] if summary.history else None
+    return [row for row in summary.history if not summary.trials or row["stage"] == last]
 
 
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:

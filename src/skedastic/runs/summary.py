@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Grouping, Roles, Schema, Target
 from skedastic.evaluation.metric import Metric, metric_of
@@ -69,6 +70,8 @@ class RunSummary:
         Loss, accuracy on the labels as given, and learning rate: a row for each epoch.
     seconds : float
         Seconds of training; those of the estimate count where the method needs one.
+    trials : tuple of Trial
+        The ways of training that were held against each other, where the method chose between some.
     notes : tuple of str
         Notes on the data and on the training.
     environment : mapping of str to str
@@ -96,6 +99,7 @@ class RunSummary:
     temperature: float | None
     history: list[dict[str, Any]]
     seconds: float
+    trials: tuple[Trial, ...]
     notes: tuple[str, ...]
     environment: Mapping[str, str]
 

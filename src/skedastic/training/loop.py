@@ -10,6 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.choice import Trial
 from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
@@ -50,6 +51,8 @@ class Trained:
         Of the stages.
     tokens : int
         How many of the last columns of x are the ids of a text.
+    trials : tuple of Trial
+        The ways of training that were held against each other, where the method chose.
     """
 
     method: Method
@@ -60,6 +63,7 @@ class Trained:
     target: Target
     notes: tuple[str, ...] = ()
     tokens: int = 0
+    trials: tuple[Trial, ...] = ()
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return class probabilities [n, C], or numbers [n] in the target's units, on the CPU.
@@ -136,6 +140,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         groups=dataset.groups,
         density=dataset.density(),
         class_count=dataset.target.counts(dataset.y),
+        unit=dataset.unit,
         reference=None if reference is None else reference.targets,
     )
 
@@ -217,7 +222,7 @@ def train(
     with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
         for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, training.epochs), strict=True), 1):
-            if state is not None and stage.needed is not None and not stage.needed(state):
+            if stage.chosen is not None and not stage.chosen(task):
                 continue
             trained.append(stage)
             if state is None or stage.reinit:
@@ -230,6 +235,8 @@ def train(
                 run = StageRun(stage, state, task, rows, training, seed, device, epochs, dataset, reference)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
+            if stage.predicts is not None:
+                task = _with_predictions(stage, state, task, dataset)
             if stage.after is not None:
                 task = stage.after(state, task)
     assert state is not None
@@ -246,7 +253,16 @@ def train(
         dataset.target,
         tuple(notes),
         dataset.tokens,
+        method.trials(task),
     )
+
+
+def _with_predictions(stage: Stage, state: State, task: Task, dataset: Dataset) -> Task:
+    """Return the task with what a stage predicts at its end."""
+    assert stage.predicts is not None
+    trained = Trained(stage.method, (stage.name,), state, [], 0.0, dataset.target, tokens=dataset.tokens)
+    predicted = trained.predict(dataset.subset(stage.predicts(task)).x)
+    return replace(task, handed_on={**task.handed_on, stage.name: predicted})
 
 
 def rebuild(

@@ -154,9 +154,8 @@ class StageRun:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or the stage is over before."""
-        over = self.stage.until is not None and self.epoch > 0 and self.stage.until(self.state)
-        return self.epoch == self.epochs or over
+        """Whether all epochs are trained."""
+        return self.epoch == self.epochs
 
     @cached_property
     def identity(self) -> dict[str, Any]:

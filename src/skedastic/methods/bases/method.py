@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import Configurable
+from skedastic.core.choice import Trial
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.methods.bases.card import Capabilities, Card
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
@@ -57,10 +58,11 @@ class Stage:
         Whether Adam divides its averages by what they lack at the start.
     after : callable, optional
         From the state and the task to the task of the next stage, such as one with more in `handed_on`.
-    until : callable, optional
-        Asked of the state after each epoch; the stage ends where it is true.
-    needed : callable, optional
-        Asked of the state before; the stage is left out where it is false.
+    predicts : callable, optional
+        From the task to the rows, [m], that it predicts at its end. These predictions, as `Target.predictions`
+        [m, ...], are handed on under its name.
+    chosen : callable, optional
+        Asked of the task before; the stage is left out where it is false.
     note : str
         A sentence on this stage for the user.
     """
@@ -77,8 +79,8 @@ class Stage:
     optimizer: Optimizer = "configured"
     bias_correction: bool = True
     after: Callable[[Any, Task], Task] | None = None
-    until: Callable[[Any], bool] | None = None
-    needed: Callable[[Any], bool] | None = None
+    predicts: Callable[[Task], Tensor] | None = None
+    chosen: Callable[[Task], bool] | None = None
     note: str = ""
 
 
@@ -246,6 +248,16 @@ class Method(Configurable, ABC, Generic[S]):
             The history of a stage, an epoch each.
         batch_size : int
             The training configuration's.
+        """
+        return ()
+
+    def trials(self, task: Task) -> tuple[Trial, ...]:
+        """Return the ways of training that were held against each other, where the method chose between some.
+
+        Parameters
+        ----------
+        task : Task
+            The task that the last stage handed on.
         """
         return ()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from skedastic.configurable import setting
+from skedastic.core.choice import Trial
 from skedastic.methods.bases.card import Capabilities
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.step import Batch, Objective, Out, State, Step
@@ -71,6 +72,10 @@ class Recipe(Method):
             In (0, 1].
         """
         return tuple(replace(stage, epochs=stage.epochs * share) for stage in self.first.stages(task))
+
+    def trials(self, task: Task) -> tuple[Trial, ...]:
+        """Return those of the first method."""
+        return self.first.trials(task)
 
     def least_batch(self, task: Task) -> int:
         """Return the size of the smallest batch that all stages take."""

@@ -32,6 +32,8 @@ class Task:
         The density of each group, [G], as in `GroupStats`.
     class_count : Tensor
         The training examples of each class, [C].
+    unit : Tensor, optional
+        The unit of each example, [n]; halves and folds keep a unit whole.
     seed : int
         The seed of the run.
     stats : GroupStats, optional
@@ -50,6 +52,7 @@ class Task:
     groups: tuple[str, ...]
     density: Tensor
     class_count: Tensor
+    unit: Tensor | None = None
     seed: int = 0
     stats: GroupStats | None = None
     reference: Tensor | None = None

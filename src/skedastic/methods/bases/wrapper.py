@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
+from skedastic.core.choice import Trial
 from skedastic.core.samplers import Sampler
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import Capabilities
@@ -50,6 +51,10 @@ class Wrapper(Method):
             else replace(stage, method=replace(self, base=stage.method))
             for stage in self.base.stages(task)
         )
+
+    def trials(self, task: Task) -> tuple[Trial, ...]:
+        """As `base` does."""
+        return self.base.trials(task)
 
     @property
     def capabilities(self) -> Capabilities:

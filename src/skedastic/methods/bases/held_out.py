@@ -1,0 +1,75 @@
+"""Trials: ways of training that are held against each other by examples that they have not seen.
+
+Each way is trained on one half of the examples and predicts the other, and then the halves change places; so every
+example has a prediction of every way by a network that was not trained on it. These are stages like any others. The
+comparison itself is `skedastic.core.choice`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from skedastic.core.choice import Gain, gives_up_a_class, halves, paired_gain
+from skedastic.methods.bases.method import Method, Stage
+from skedastic.methods.bases.task import Task
+
+
+def trial_stages(name: str, method: Method) -> tuple[Stage, ...]:
+    """Return the stages that predict all examples by a method of one stage, each half by the other.
+
+    Parameters
+    ----------
+    name : str
+        A name that no other way has.
+    method : Method
+        The way of training.
+    """
+    return tuple(
+        Stage(
+            name=f"{name}, half {half + 1}",
+            method=method,
+            data=partial(_rows, half=half),
+            predicts=partial(_rows, half=1 - half),
+        )
+        for half in range(2)
+    )
+
+
+def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
+    """Return how much better one way is than another, and whether it gives up a class that the other does not.
+
+    Parameters
+    ----------
+    name, other : str
+        Ways whose `trial_stages` were trained.
+    task : Task
+        The task that these stages handed on.
+    """
+    own, others = (_predicted(way, task) for way in (name, other))
+    gain = paired_gain(own == task.y, others == task.y, task.group)
+    return gain, gives_up_a_class(own, others, task.y)
+
+
+def was_tried(name: str, task: Task) -> bool:
+    """Return whether the `trial_stages` of a way were trained; arguments as in `held_against`."""
+    return all(stage in task.handed_on for stage in _names(name))
+
+
+def _names(name: str) -> tuple[str, str]:
+    return f"{name}, half 1", f"{name}, half 2"
+
+
+def _predicted(name: str, task: Task) -> Tensor:
+    """Return the predicted class of each example, [n]."""
+    predicted = torch.empty_like(task.y)
+    for half, stage in enumerate(_names(name)):
+        predicted[_rows(task, 1 - half)] = task.handed_on[stage].argmax(1)
+    return predicted
+
+
+def _rows(task: Task, half: int) -> Tensor:
+    """Return the rows of a half, [m]."""
+    return (halves(task.group, task.y, task.unit, task.seed) == half).nonzero().flatten()

@@ -1,0 +1,95 @@
+"""Which of two ways of training is better: against the definition, by simulation, and at the edges."""
+
+import numpy as np
+import pytest
+import torch
+
+from skedastic.core.choice import gives_up_a_class, halves, paired_gain
+
+
+def by_definition(right, other, group):
+    """The mean over groups of the mean difference, one example at a time, and its standard error."""
+    differences: dict[int, list[int]] = {}
+    for a, b, g in zip(right, other, group, strict=True):
+        differences.setdefault(g, []).append(int(a) - int(b))
+    means = [np.mean(d) for d in differences.values()]
+    squares = [np.sum((np.array(d) - np.mean(d)) ** 2) for d in differences.values()]
+    common = sum(squares) / (len(group) - len(squares))
+    variances = [(s + 5 * common) / (len(d) + 4) / len(d) for s, d in zip(squares, differences.values(), strict=True)]
+    return np.mean(means), np.sqrt(np.sum(variances)) / len(means)
+
+
+@pytest.mark.parametrize("sizes", [(30, 30), (200, 7), (5, 1, 40)])
+def test_the_gain_is_the_definition(sizes) -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(len(sizes)) * 2, sizes)  # every other number is of a group without examples
+    right, other = rng.random(len(group)) < 0.7, rng.random(len(group)) < 0.5
+    gain = paired_gain(*(torch.from_numpy(column) for column in (right, other, group)))
+    assert gain == pytest.approx(by_definition(right, other, group))
+
+
+def test_two_ways_that_do_alike_have_no_difference_and_no_doubt() -> None:
+    right = torch.tensor([True, False, True, False])
+    assert paired_gain(right, right, torch.tensor([0, 0, 1, 1])) == (0.0, 0.0)
+
+
+def test_the_error_is_that_of_repeated_draws() -> None:
+    rng = np.random.default_rng(0)
+    group = torch.from_numpy(np.repeat([0, 1, 2], [400, 60, 20]))
+    gains = []
+    for _ in range(400):
+        hard = rng.random(len(group))  # the same for both, so that it cancels
+        right, other = (torch.from_numpy((hard < at) ^ (rng.random(len(group)) < 0.1)) for at in (0.75, 0.6875))
+        gains.append(paired_gain(right, other, group))
+    means, errors = np.array(gains).T
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.15)
+    held = np.abs(means - 0.05) < 2 * errors
+    assert held.mean() > 0.9
+
+
+def test_on_labels_that_go_wrong_by_class_the_gain_is_smaller_by_a_known_factor() -> None:
+    """Balanced accuracy of two classes on noisy labels is (1 − α − β) of that on true ones, and a constant.
+
+    α and β are the shares of wrong labels among those labelled as each class.
+    """
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 2, 200_000)
+    given = np.where(rng.random(len(true)) < np.where(true == 0, 0.1, 0.4), 1 - true, true)
+    good, bad = (np.where(rng.random(len(true)) < at, true, 1 - true) for at in (0.9, 0.7))
+    clean, noisy = (
+        paired_gain(*(torch.from_numpy(column) for column in (good == label, bad == label, label)))
+        for label in (true, given)
+    )
+    wrong = sum(np.mean(true[given == c] != c) for c in (0, 1))
+    assert noisy.mean == pytest.approx((1 - wrong) * clean.mean, abs=0.01)
+
+
+def test_a_class_is_given_up_below_half_of_its_labels_and_of_the_others_predictions() -> None:
+    y = torch.tensor([0] * 20 + [1] * 10)
+
+    def predicted(ones, n=30):
+        return torch.tensor([0] * (n - ones) + [1] * ones)
+
+    assert gives_up_a_class(predicted(4), predicted(10), y)
+    assert not gives_up_a_class(predicted(5), predicted(10), y)
+    assert not gives_up_a_class(predicted(4), predicted(8), y)  # the other predicts it as rarely
+    assert gives_up_a_class(predicted(4), predicted(20), y)
+    assert not gives_up_a_class(predicted(0, 29), predicted(9, 29), y[:29])  # with nine labels nobody can tell
+
+
+def test_halves_are_even_in_every_group_and_label() -> None:
+    group, y = torch.arange(100) % 3, torch.arange(100) // 7 % 2
+    half = halves(group, y, None, seed=0)
+    for g in range(3):
+        for c in range(2):
+            parts = torch.bincount(half[(group == g) & (y == c)], minlength=2)
+            assert abs(int(parts[0] - parts[1])) <= 1
+    assert torch.equal(half, halves(group, y, None, seed=0))
+    assert not torch.equal(half, halves(group, y, None, seed=1))
+
+
+def test_a_unit_is_in_one_half() -> None:
+    unit = torch.arange(90) // 3 * 10
+    half = halves(torch.zeros(90, dtype=torch.int64), torch.arange(90) % 3, unit, seed=0)
+    assert (half.view(-1, 3) == half.view(-1, 3)[:, :1]).all()
+    assert half.view(-1, 3)[:, 0].sum() == 15
