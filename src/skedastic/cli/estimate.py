@@ -40,7 +40,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
     from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
-    from skedastic.runs.sentences import judges, unlearned
+    from skedastic.runs.sentences import unlearned
 
     estimate, data = estimated
     wrong = wrong_labels(data)
@@ -59,7 +59,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         return
     _show_groups(estimate, data, truth, measured)
     if accuracy is not None:
-        console.say(_accuracy_of_issues(accuracy, judges(measured=not estimate.is_estimated)))
+        console.say(_accuracy_of_issues(accuracy, estimated=estimate.is_estimated))
     warned = unlearned(findings.stats) if findings.learned and estimate.is_estimated else ()
     console.notes((*findings.notes, *warned))
 
@@ -108,11 +108,11 @@ def _show_groups(
     rank_correlation(findings, measured_noise, "annotators' disagreement")
 
 
-def _accuracy_of_issues(figures: dict[str, Any], judges: str) -> str:
+def _accuracy_of_issues(figures: dict[str, Any], *, estimated: bool) -> str:
     """Return the agreement of the label issues with the labels that are known to be wrong."""
     wrong, issues = f"{figures['wrong']:,}", figures["issues"]
     right = f", and {figures['precision']:.0%} of these are wrong: {figures['recall']:.0%} of all {wrong} that are"
-    return (
-        f"{judges.capitalize()} disagree with {issues:,} labels{right if issues else ''}. "
-        f"Of the {wrong} most suspect, {figures['first']:.0%} are."
+    told = (
+        f"{issues:,} labels are wrong by estimate" if estimated else f"Most annotators disagree with {issues:,} labels"
     )
+    return f"{told}{right if issues else ''}. Of the {wrong} most suspect, {figures['first']:.0%} are."

@@ -71,15 +71,22 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.runs.sentences import is_measured, judges
+    from skedastic.runs.sentences import is_measured, judges, trial_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
-        count, who = summary.issue_count, judges(measured=measured)
+        count = summary.issue_count
+        why = (
+            "are wrong by estimate"
+            if summary.classes and not measured
+            else f"{judges(measured=measured)} disagree with"
+        )
         noun = summary.target.noun.removesuffix("s") if count == 1 else summary.target.noun
-        console.say(f"{count} {noun} to check, which {who} disagree with: {folder / 'suspects.parquet'}")
+        console.say(f"{count} {noun} to check, which {why}: {folder / 'suspects.parquet'}")
+    for trial in summary.trials:
+        console.say(f"Strength: {trial_sentence(trial)}.")
     console.say(f"Report: {folder / 'report.html'}")
 
 

@@ -56,7 +56,11 @@ STRONG, PLAIN = "with", "without"  # the two ways that strength=auto tries
 LEAST_ROWS = 40  # to try them on, in halves
 NONE_CHOSEN = (
     "strength=auto took none: on labels that the networks had not seen, regularization was worse by a standard error, "
-    "or it gave a class up, or could not be tried on so few rows. The network was trained without."
+    "or it gave a class up. The network was trained without."
+)
+NOT_TRIED = (
+    f"strength=auto took none: it can't be tried on fewer than {LEAST_ROWS} rows. The network was trained without; "
+    "give a strength."
 )
 
 
@@ -195,13 +199,11 @@ class HAR(OneNetwork[HARState]):
             return super().stages(task)
         strong = replace(self, strength=self.start)
         plain = replace(self, strength=0.0, select="auto", selection="largest")  # no one takes a second pass
-        trials = (
-            (*trial_stages(STRONG, strong), *trial_stages(PLAIN, plain))
-            if int(task.class_count.sum()) >= LEAST_ROWS
-            else ()
-        )
+        if int(task.class_count.sum()) < LEAST_ROWS:  # a run that is loaded has no rows, and their count
+            return (Stage(name="plain", method=plain, note=NOT_TRIED),)
         return (
-            *trials,
+            *trial_stages(STRONG, strong),
+            *trial_stages(PLAIN, plain),
             Stage(name="train", method=strong, chosen=_is_better, predicts=_every_row),
             Stage(name="plain", method=plain, chosen=_is_plain, note=NONE_CHOSEN),
         )
@@ -251,8 +253,6 @@ class HAR(OneNetwork[HARState]):
 
 def _is_better(task: Task) -> bool:
     """Return whether the strength is worth training with: not worse by a standard error, and no class given up."""
-    if not was_tried(STRONG, task):
-        return False
     gain, gives_up = held_against(STRONG, PLAIN, task)
     return gain.mean >= -gain.error and not gives_up
 

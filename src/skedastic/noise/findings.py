@@ -225,7 +225,7 @@ def _found(stats: GroupStats, withheld: tuple[str, ...], how: Estimation) -> Fin
     """Return the figures that held-out predictions found, but for the groups in which nothing is known."""
     if stats.errors is None:
         return _of_no_labels(stats, _where(_intervals(stats, "uncertainty"), withheld), withheld, "")
-    rates = group_noise(stats.errors.numpy(), stats.counted.numpy(), shrink=how.kind != "paper")
+    rates = group_noise(stats.errors.numpy(), stats.counted.numpy(), shrink=False)
     ends = zip(*(end.tolist() for end in rates), strict=True)
     disagreement = _where([Interval(mean=m, low=a, high=b) for m, a, b in ends], withheld)
     wrong, why_wrong = shown_rates(stats, "wrong")

@@ -32,7 +32,7 @@ from skedastic.noise.hierarchy import Floats, grid
 Integers = NDArray[np.int64]
 
 OWN_WEIGHT = 5.0  # κ / (κ + N) ~ Beta(1, OWN_WEIGHT); at 1, intervals are too short with two to four groups
-OF_OWN = 0.2  # of what a model takes for its own errors, how far it may be wrong in that
+OF_OWN = 0.3  # of what a model takes for its own errors, how far it may be wrong in that
 LEAST_TYPICAL = 10.0  # below, a weak prior would be a strong belief that every rate is near 0 or 1
 
 
@@ -91,8 +91,8 @@ def expected_rates(chance: Floats, apart: Floats, doubt: Floats, own: Floats, gr
 
     The ends are those of `group_noise`, moved out by twice the standard deviation of the model's error, for which three
     things stand: the mean doubt, as if all of it were wrong in one direction; the standard error of the mean over folds
-    whose models know nothing of each other; and a fifth of what the model takes for its own errors. The fifth was
-    chosen so that 95 % of the intervals hold: benchmarks/noise_estimate.py.
+    whose models know nothing of each other; and three tenths of what the model takes for its own errors, chosen so
+    that the intervals hold: benchmarks/noise_estimate.py.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The examples whose labels are most likely wrong, by the likely true classes that held-out predictions point to.
 
 The score is the posterior chance that the label is right (`true_labels`): it knows which class is taken for which, and
-so does not accuse a whole class of being rare, nor the labels of a class that is never given wrongly.
+so does not accuse a whole class of being rare, nor the labels of a class that is never given wrongly. No chance is
+surer than n labels can make it, so it is as if of n equal labels one more were right, and one more wrong (Laplace).
 Against cleanlab's own orders: benchmarks/suspects.py.
 """
 
@@ -77,12 +78,12 @@ def rank_label_issues(
     classes : sequence of str
         The names of the C classes.
     """
-    rows = np.arange(len(y))
-    score = posterior[rows, y]
+    rows, n = np.arange(len(y)), len(y)
+    score = (n * posterior[rows, y] + 1) / (n + 2)
     others = posterior.copy()
     others[rows, y] = -1  # below every probability
     suggested = others.argmax(1)
-    wrong = round(float((1 - score).sum()))
+    wrong = round(float((1 - posterior[rows, y]).sum()))
     order = np.lexsort((number, score))
     is_issue = np.zeros(len(y), dtype=bool)
     is_issue[order[:wrong]] = True

@@ -25,6 +25,7 @@ from skedastic.runs.sentences import (
     group_notes,
     is_measured,
     metric_notes,
+    trial_sentence,
 )
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
@@ -181,16 +182,9 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
 
 def _strength(asked: Any, trials: Sequence[Trial]) -> str | None:
     """Return the strength that was asked for; where it was chosen, also how it did."""
-    told = "".join(f"; {_outcome(trial)}" for trial in trials)
-    return None if asked is None else f"{asked}{told}"
-
-
-def _outcome(trial: Trial) -> str:
-    """Return how a way of training did against another one, and which was taken."""
-    size = f"{abs(trial.gain.mean) * 100:.1f} ± {2 * trial.gain.error * 100:.1f} points"
-    words = f"{trial.name} was {size} {'better' if trial.gain.mean >= 0 else 'worse'} than {trial.other} on labels that"
-    given_up = " and gave a class up" if trial.gives_up else ""
-    return f"{words} neither had seen, the mean over groups{given_up}: {trial.name if trial.chosen else trial.other}"
+    if trials:
+        return f"auto: {'; '.join(trial_sentence(trial) for trial in trials)}"
+    return None if asked is None else str(asked)
 
 
 def _trained(summary: RunSummary) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics
@@ -99,6 +100,17 @@ def _wrong_labels(name: str, wrong: Interval) -> str:
 def _without(few: Sequence[str], rows: str) -> str:
     """Return the groups that are no headline, with the reason, in brackets; nothing where there are none."""
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
+
+
+def trial_sentence(trial: Trial) -> str:
+    """Return which of two ways of training was taken, and how the one did against the other."""
+    gain, error = trial.gain.mean * 100, trial.gain.error * 100
+    size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}, than {trial.other}"
+    where = "on labels that neither had seen, the mean over groups"
+    chance = f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < 0 else ""
+    given_up = "; it gave a class up" if trial.gives_up else ""
+    taken = trial.name if trial.chosen else trial.other
+    return f"{taken} was taken; {trial.name} was {size} {where}{chance}{given_up}"
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:

@@ -103,7 +103,7 @@ class Checkpoints:
         tensors = {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in snapshot.tensors.items()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.toml").write_text(self.settings, "utf-8")
+            self._write_settings()
             save_file(tensors, part, metadata={"facts": json.dumps(snapshot.facts)})
             os.replace(part, path)
         except (OSError, SafetensorError) as error:
@@ -111,6 +111,14 @@ class Checkpoints:
                 part.unlink(missing_ok=True)
             warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
         self._last = time.monotonic()
+
+    def _write_settings(self) -> None:
+        """Write the configuration, whole or not at all."""
+        path = self.folder / "config.toml"
+        if not path.exists() or path.read_text("utf-8") != self.settings:
+            part = path.with_suffix(".part")
+            part.write_text(self.settings, "utf-8")
+            os.replace(part, path)
 
     def read(self, stage: str) -> Snapshot | None:
         """Return the state of a stage; None where there is no checkpoint of it.
