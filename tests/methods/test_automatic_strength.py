@@ -1,5 +1,6 @@
 """HAR's automatic strength: what is tried, what is taken, and that it is trained as if it had been asked for."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.core.choice import gives_up_a_class, halves, paired_gain
+from skedastic.core.choice import Trial, gives_up_a_class, halves, paired_gain
 from skedastic.core.class_weights import Deferred
 from skedastic.methods.bases.held_out import held_against, trial_stages
 from skedastic.methods.erm import ERM
@@ -18,10 +19,12 @@ from skedastic.pipeline import compare, train_and_evaluate
 from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.pipeline.steps import estimate_noise
-from skedastic.runs.reports import fit_report
+from skedastic.runs.reports import comparison_report, fit_report
+from skedastic.runs.sentences import trial_sentence
 from skedastic.settings.methods import make_method, method_table, the_method
 from skedastic.settings.reading import build_config, read, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
+from tests.support.command_line import run
 from tests.support.methods import dataset, make_net, same, task, weights
 from tests.support.refusals import refused
 
@@ -217,8 +220,34 @@ def test_a_comparison_says_of_how_many_seeds_it_took_none(tmp_path: Path) -> Non
     (outcome,) = comparison.outcomes
     assert stages(outcome.history[AUTO]) == [*TRIALS, "plain"]
     (none,) = [note for note in comparison.notes if note.startswith("strength=auto took none")]
-    two = replace(comparison, outcomes=[outcome, replace(outcome, notes=())])
+    (trial,) = outcome.trials[AUTO]
+    taken = outcome.trials | {AUTO: (trial._replace(chosen=True),)}
+    two = replace(comparison, outcomes=[outcome, replace(outcome, notes=(), trials=taken)])
     assert f"{none} (1 of 2 seeds)" in two.notes
+    said = dict(comparison_report(two).asked)[f"Choice of {AUTO}"]
+    assert said.startswith(f"strength 1000 was {-100 * trial.gain.mean:.1f} points worse than none on labels that")
+    assert said.endswith("it was taken on 1 of 2 seeds")
+    two.save(tmp_path / "two")
+    lines = [json.loads(line) for line in (tmp_path / "two" / "seeds.jsonl").read_text("utf-8").splitlines()]
+    assert [Trial.from_dict(line["trials"][AUTO][0]) for line in lines] == [trial, *taken[AUTO]]
+
+
+def test_what_was_tried_is_told_inside_other_methods_too() -> None:
+    result = fitted(method=make_method("sam(base=har-auto)", {}))
+    assert dict(fit_report(result, Path("somewhere")).asked)["Strength"].startswith("auto: ")
+
+
+def test_the_command_line_tells_what_was_tried(capsys, tmp_path: Path) -> None:
+    x, y = noisy()
+    table, folder = tmp_path / "noisy.csv", tmp_path / "run"
+    pd.DataFrame(x).assign(y=y).to_csv(table, index=False)
+    settings = ["--method", "har-auto", "--set", "train.epochs=6", "--set", "train.batch_size=16"]
+    status, said, _ = run(capsys, "fit", table, "--target", "y", *settings, "--out", folder)
+    (trial,) = sk.load_summary(folder).trials
+    shown = run(capsys, "show", folder)[1]
+    assert status == 0
+    for text in (said, shown):
+        assert f"Strength: {trial_sentence(trial)}." in " ".join(text.split())
 
 
 def test_the_plan_has_one_of_both_ends() -> None:

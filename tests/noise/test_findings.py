@@ -44,6 +44,14 @@ def test_a_group_without_rows_has_no_figure_and_is_no_headline() -> None:
     assert again.uncertain == found.uncertain
 
 
+def test_disagreement_is_a_count_that_other_groups_do_not_move() -> None:
+    estimate = estimate_groups(dataset(400, noise=(0.3,)), net_for(4), TRAINING, Estimation())
+    stats, shown = estimate.stats, estimate.findings.disagreement
+    for errors, counted, figure in zip(stats.errors.tolist(), stats.counted.tolist(), shown, strict=True):
+        assert figure is None or figure.mean == pytest.approx(errors / counted)
+    assert any(shown)
+
+
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
 def test_where_nothing_was_learned_nothing_is_shown(kind) -> None:
     data = replace(dataset(200), x=torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))

@@ -137,6 +137,22 @@ def test_a_disk_that_is_full_does_not_end_the_training(tmp_path: Path, monkeypat
     assert same(tensors(trained.state), tensors(train(ERM(), dataset(), make_net, QUICK).state))
 
 
+def test_the_settings_are_whole_whenever_the_process_is_killed(tmp_path: Path, monkeypatch) -> None:
+    """They are written once, under another name, and never emptied before they are written again."""
+    settings, sizes = "x = 1\n" * 100, []
+    wrote = Path.write_text
+
+    def watched(path, text, *more):
+        result = wrote(path, text, *more)
+        sizes.append((path.name, (tmp_path / "config.toml").exists()))
+        return result
+
+    monkeypatch.setattr(Path, "write_text", watched)
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0, settings))
+    assert sizes == [("config.part", False)]
+    assert (tmp_path / "config.toml").read_text("utf-8") == settings
+
+
 def test_a_checkpoint_is_tensors_and_json(tmp_path: Path) -> None:
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
     with safe_open(tmp_path / "checkpoints" / "1-train.safetensors", framework="pt") as file:

@@ -9,7 +9,8 @@ order of two ways by balanced accuracy is the same on noisy labels as on true on
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +50,15 @@ class Trial(NamedTuple):
     gain: Gain
     gives_up: bool
     chosen: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return self._asdict() | {"gain": self.gain._asdict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Trial:
+        """Return what `to_dict` described."""
+        return cls(**{**values, "gain": Gain(**values["gain"])})
 
 
 def paired_gain(right: Tensor, other: Tensor, group: Tensor) -> Gain:

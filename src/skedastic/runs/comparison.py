@@ -54,6 +54,7 @@ def _figures(outcome: SeedOutcome) -> dict[str, Any]:
         "metrics": {name: metrics.to_dict() for name, metrics in outcome.metrics.items()},
         "group_stats": outcome.findings,
         "strengths": outcome.strengths,
+        "trials": {name: [trial.to_dict() for trial in trials] for name, trials in outcome.trials.items()},
         "seconds": outcome.seconds,
         "failed": outcome.failed,
     }

@@ -18,6 +18,7 @@ from skedastic.evaluation.metrics import Score
 from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.comparison_summary import ComparisonSummary
+from skedastic.runs.seeds import SeedOutcome
 from skedastic.runs.sentences import (
     comparison_notes,
     comparison_sentence,
@@ -111,7 +112,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     return Report(
         title=f"{', '.join(methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
-        asked=[*_asked(config, methods), ("Seeds", _seeds([o.seed for o in outcomes]))],
+        asked=[*_asked(config, methods), *_taken(outcomes), ("Seeds", _seeds([o.seed for o in outcomes]))],
         command="skedastic compare --config config.toml --out NEW",
         methods=[
             MethodRow(
@@ -185,6 +186,19 @@ def _strength(asked: Any, trials: Sequence[Trial]) -> str | None:
     if trials:
         return f"auto: {'; '.join(trial_sentence(trial) for trial in trials)}"
     return None if asked is None else str(asked)
+
+
+def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
+    """Return what was taken over the seeds, of the methods that held two ways of training against each other."""
+    rows = []
+    for method in dict.fromkeys(name for outcome in outcomes for name in outcome.trials):
+        trials = [trial for outcome in outcomes for trial in outcome.trials.get(method, ())]
+        taken = sum(trial.chosen for trial in trials)
+        gain = np.mean([trial.gain.mean for trial in trials]) * 100
+        size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
+        words = f"{trials[0].name} was {size} on labels that neither had seen, the mean over groups"
+        rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
+    return rows
 
 
 def _trained(summary: RunSummary) -> list[dict[str, Any]]:

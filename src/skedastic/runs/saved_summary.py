@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from skedastic.core.choice import Gain, Trial
+from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.data import Schema
 from skedastic.data.targets.grouping import grouping_from_json
@@ -62,7 +62,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "strengths": None if summary.strengths is None else summary.strengths.tolist(),
         "temperature": summary.temperature,
         "seconds": summary.seconds,
-        "trials": [trial._asdict() | {"gain": trial.gain._asdict()} for trial in summary.trials],
+        "trials": [trial.to_dict() for trial in summary.trials],
         "notes": list(summary.notes),
         "environment": dict(summary.environment),
     }
@@ -124,7 +124,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         temperature=state["temperature"],
         history=_read_lines(folder / "history.jsonl"),
         seconds=state["seconds"],
-        trials=tuple(Trial(**{**trial, "gain": Gain(**trial["gain"])}) for trial in state.get("trials", ())),
+        trials=tuple(map(Trial.from_dict, state.get("trials", ()))),
         notes=tuple(state["notes"]),
         environment=state["environment"],
     )

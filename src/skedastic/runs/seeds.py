@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from skedastic.configurable.kinds import Range, fits
+from skedastic.core.choice import Trial
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.report.content import LabelIssue
@@ -52,6 +53,8 @@ class SeedOutcome:
         How many labels are called an issue.
     notes : tuple of str
         Notes on the data and on the training.
+    trials : dict
+        The ways of training that were held against each other; of the methods that chose between some.
     failed : dict
         The methods whose training failed, and why; they are in no other dictionary.
     """
@@ -70,6 +73,7 @@ class SeedOutcome:
     shown_issues: list[LabelIssue]
     issue_count: int
     notes: tuple[str, ...]
+    trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -100,6 +104,7 @@ class SeedOutcome:
             shown_issues=list(first.shown_issues),
             issue_count=first.issue_count,
             notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
+            trials={name: r.trials for name, r in runs.items() if r.trials},
             failed=dict(failed or {}),
         )
 
