@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skedastic.core.choice import gives_up_a_class, halves, paired_gain
+from skedastic.core.choice import gives_up_a_class, paired_gain
 
 
 def by_definition(right, other, group):
@@ -14,7 +14,7 @@ def by_definition(right, other, group):
         differences.setdefault(g, []).append(int(a) - int(b))
     means = [np.mean(d) for d in differences.values()]
     squares = [np.sum((np.array(d) - np.mean(d)) ** 2) for d in differences.values()]
-    common = sum(squares) / (len(group) - len(squares))
+    common = np.var([d for of_group in differences.values() for d in of_group], ddof=1)
     variances = [(s + 5 * common) / (len(d) + 4) / len(d) for s, d in zip(squares, differences.values(), strict=True)]
     return np.mean(means), np.sqrt(np.sum(variances)) / len(means)
 
@@ -77,19 +77,22 @@ def test_a_class_is_given_up_below_half_of_its_labels_and_of_the_others_predicti
     assert not gives_up_a_class(predicted(0, 29), predicted(9, 29), y[:29])  # with nine labels nobody can tell
 
 
-def test_halves_are_even_in_every_group_and_label() -> None:
-    group, y = torch.arange(100) % 3, torch.arange(100) // 7 % 2
-    half = halves(group, y, None, seed=0)
-    for g in range(3):
-        for c in range(2):
-            parts = torch.bincount(half[(group == g) & (y == c)], minlength=2)
-            assert abs(int(parts[0] - parts[1])) <= 1
-    assert torch.equal(half, halves(group, y, None, seed=0))
-    assert not torch.equal(half, halves(group, y, None, seed=1))
+def test_rows_of_one_unit_are_as_good_as_one() -> None:
+    """Ten copies of each example are no more than one of each."""
+    rng = np.random.default_rng(0)
+    group = torch.from_numpy(np.repeat([0, 1], [60, 60]))
+    right, other = (torch.from_numpy(rng.random(120) < at) for at in (0.7, 0.6))
+    r, o, g = (column.repeat_interleave(10) for column in (right, other, group))
+    unit = torch.arange(120).repeat_interleave(10)
+    once, alike, alone = paired_gain(right, other, group), paired_gain(r, o, g, unit), paired_gain(r, o, g)
+    assert once.mean == pytest.approx(alike.mean)
+    assert alike.error == pytest.approx(once.error, rel=0.05)
+    assert alone.error == pytest.approx(once.error / np.sqrt(10), rel=0.05)
+    assert paired_gain(right, other, group, torch.arange(120)) == pytest.approx(once)
 
 
-def test_a_unit_is_in_one_half() -> None:
-    unit = torch.arange(90) // 3 * 10
-    half = halves(torch.zeros(90, dtype=torch.int64), torch.arange(90) % 3, unit, seed=0)
-    assert (half.view(-1, 3) == half.view(-1, 3)[:, :1]).all()
-    assert half.view(-1, 3)[:, 0].sum() == 15
+def test_where_each_group_has_one_row_the_spread_is_that_of_all() -> None:
+    right, other = torch.tensor([True, False, True, False] * 5), torch.tensor([False, True, False, False] * 5)
+    gain = paired_gain(right, other, torch.arange(20))
+    assert gain.mean == pytest.approx(0.25)
+    assert gain.error == pytest.approx(float((right.double() - other.double()).std()) / np.sqrt(20), rel=0.01)

@@ -108,6 +108,20 @@ def imbalanced(n: int = 1000) -> Dataset:
     )
 
 
+@pytest.mark.parametrize("k", [2, 3, 4, 10])
+@pytest.mark.parametrize("each", [1, 3])
+def test_labels_are_even_in_folds_where_every_group_has_an_odd_number_of_each(k, each) -> None:
+    """As with matched pairs: a group of two rows, one of each label."""
+    group = torch.arange(500).repeat_interleave(2 * each)
+    y = (torch.arange(2 * each) % 2).repeat(500)
+    fold = folds(group, y, k, seed=0)
+    for label in (0, 1):
+        counts = torch.bincount(fold[y == label], minlength=k)
+        assert counts.max() - counts.min() <= 1
+    apart = [len(fold[group == g].unique()) for g in range(500)]
+    assert sum(apart) > 1.3 * len(apart), "a group of two is not always in one fold"
+
+
 def test_a_subset_keeps_its_strata_in_proportion_and_loses_no_class() -> None:
     data = imbalanced()
     subset = limit(data, 100, seed=0)

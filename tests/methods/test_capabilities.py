@@ -43,7 +43,7 @@ def test_nothing_limits_by_default() -> None:
         ("har", ANY_TASK, {GROUP_STATS}, (), set()),
         ("har(weighting=uniform)", ANY_TASK, set(), (), set()),
         ("har(noise=unit)", ANY_TASK, set(), (), set()),
-        ("har(strength=auto, noise=unit)", CLASSIFICATION, {GROUP_STATS}, (), {MIXED}),
+        ("har(strength=auto, noise=unit)", CLASSIFICATION, set(), (), set()),
         ("co-teaching", CLASSIFICATION, {GROUP_STATS}, (), {PERTURBED, MIXED}),
         ("co-teaching(forget_rate=0.2)", ANY_TASK, set(), (), {PERTURBED, MIXED}),
         ("mentornet", ANY_TASK, set(), (), {MIXED}),

@@ -129,9 +129,9 @@ def test_taps_by_function_train_too() -> None:
         ({"select": 2}, "method.select", 2),
         ({"select": "all"}, "method.select", "all"),
         ({"select": 0.5, "gradient": "exact"}, "method.select", 0.5),
-        ({"start": 0}, "method.start", 0),
-        ({"start": float("inf")}, "method.start", float("inf")),
-        ({"start": float("nan")}, "method.start", pytest.approx(math.nan, nan_ok=True)),
+        ({"candidate": 0}, "method.candidate", 0),
+        ({"candidate": float("inf")}, "method.candidate", float("inf")),
+        ({"candidate": float("nan")}, "method.candidate", pytest.approx(math.nan, nan_ok=True)),
         ({"selection": "random"}, "method.selection", "random"),
         ({"selection": "drawn"}, "method.selection", "drawn"),
         ({"weighting": "inverted"}, "method.weighting", "inverted"),
@@ -166,7 +166,7 @@ def test_whole_numbers_are_strengths_too() -> None:
     data = dataset()
     uniform = HAR(strength=1, weighting="uniform").group_strengths(task(data))
     assert uniform.dtype == torch.float32
-    state = HAR(strength="auto", start=3).init(task(data), make_net)
+    state = HAR(strength="auto", candidate=3).init(task(data), make_net)
     assert state.strength.dtype == torch.float32
     assert state.strength.max() == 3
 

@@ -456,7 +456,7 @@ def test_a_saved_run_whose_first_method_left_stages_out_predicts_the_same(tmp_pa
     """Of both ends of the first method one is trained."""
     x, y = small(signal=6.0)
     training, estimate = TrainingConfig(epochs=6, batch_size=16, device="cpu"), sk.Estimation(epochs=1.0)
-    result = fitted(f"{method}(first=har-auto(start=0.01))", (x, y), estimate=estimate, train=training)
+    result = fitted(f"{method}(first=har-auto(candidate=0.01))", (x, y), estimate=estimate, train=training)
     assert "train" in {row["stage"] for row in result.history}
     assert "plain" not in {row["stage"] for row in result.history}
     result.save(tmp_path / "run")

@@ -148,7 +148,6 @@ def test_bad_settings_are_refused(text, setting, value) -> None:
         ("mixup(base=ldam)", "erm", "loss=ldam takes whole-number labels"),
         ("mixup(base=erm(loss=sce))", "erm", "loss=sce takes whole-number labels"),
         ("mixup(base=elr)", "elr", "it keeps a target of each example"),
-        ("mixup(base=har-auto)", "har", "strength=auto counts errors"),
         ("mixup(base=co-teaching)", "co-teaching", "a mixture has two labels"),
         ("sam(base=l2rw)", "l2rw", "takes gradients"),
         ("sam(base=two-stage(first=co-teaching))", "two-stage", "chooses examples"),

@@ -15,12 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skedastic.core.samplers import seeded
-
 COMMON = 5  # examples that the spread of all groups counts as, in that of each
 LEAST_LABELS = 10  # of a class, below which nobody tells whether it was given up
 GIVEN_UP = 0.5  # of its predictions, or of its labels
-HALVING = 0x48414C56  # apart from other draws of the seed
 
 
 class Gain(NamedTuple):
@@ -61,7 +58,7 @@ class Trial(NamedTuple):
         return cls(**{**values, "gain": Gain(**values["gain"])})
 
 
-def paired_gain(right: Tensor, other: Tensor, group: Tensor) -> Gain:
+def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None = None) -> Gain:
     """Return by how much a way of training is right more often than another, the mean over groups.
 
     Parameters
@@ -70,18 +67,26 @@ def paired_gain(right: Tensor, other: Tensor, group: Tensor) -> Gain:
         Whether an example is predicted as it is labelled, by the one and by the other, [n] bool.
     group : Tensor
         The group of each example, [n] int64 ≥ 0. Groups without examples don't count.
+    unit : Tensor, optional
+        The unit of each example, [n] int64. Examples of one unit, such as a person, may err together: the standard
+        error is then that of as many units.
     """
     difference = right.double() - other.double()
     count = torch.bincount(group)
-    there = count > 0
-    count = count.clamp_min(1)
+    there, count = count > 0, count.clamp_min(1)
     mean = torch.bincount(group, difference) / count
-    squares = torch.bincount(group, (difference - mean[group]) ** 2)
-    common = squares.sum() / (len(group) - there.sum()).clamp_min(1)
+    rest = difference - mean[group]
     # Of a few examples the spread is not known: of one it would be none.
-    variance = (squares + COMMON * common) / (count - 1 + COMMON) / count
+    common = difference.var() if len(difference) > 1 else torch.tensor(1.0)
+    variance = (torch.bincount(group, rest**2) + COMMON * common) / (count - 1 + COMMON) / count
     groups = int(there.sum())
-    return Gain(float(mean[there].sum() / groups), float(variance[there].sum().sqrt() / groups))
+    error = float(variance[there].sum().sqrt()) / groups
+    if unit is not None:
+        share = rest / count[group]  # of each example in the mean
+        together = torch.bincount(torch.unique(unit, return_inverse=True)[1], share)
+        alone = float((share**2).sum())
+        error *= max(1.0, float((together**2).sum()) / alone) ** 0.5 if alone else 1.0
+    return Gain(float(mean[there].sum()) / groups, error)
 
 
 def gives_up_a_class(predicted: Tensor, other: Tensor, y: Tensor) -> bool:
@@ -97,25 +102,3 @@ def gives_up_a_class(predicted: Tensor, other: Tensor, y: Tensor) -> bool:
     classes = int(torch.stack([predicted, other, y]).max()) + 1
     own, others, labels = (torch.bincount(column, minlength=classes) for column in (predicted, other, y))
     return bool(((own < GIVEN_UP * torch.minimum(others, labels)) & (labels >= LEAST_LABELS)).any())
-
-
-def halves(group: Tensor, y: Tensor, unit: Tensor | None, seed: int) -> Tensor:
-    """Return the half of each example, [n] int64 in 0..1; groups and labels spread evenly, and a unit stays whole.
-
-    Parameters
-    ----------
-    group, y : Tensor
-        The group and the label of each example, [n] int64 ≥ 0.
-    unit : Tensor or None
-        The unit of each example, [n] int64.
-    seed : int
-        Of the draw.
-    """
-    unit = torch.arange(len(y)) if unit is None else torch.unique(unit, return_inverse=True)[1]
-    first = torch.full((int(unit.max()) + 1,), len(y)).scatter_reduce(0, unit, torch.arange(len(y)), "amin")
-    stratum = (group * (int(y.max()) + 1) + y)[first]  # of a unit that of its first example
-    shuffled = torch.randperm(len(first), generator=seeded(seed, HALVING))
-    order = shuffled[stratum[shuffled].sort(stable=True).indices]
-    half = torch.empty_like(order)
-    half[order] = torch.arange(len(order)) % 2  # dealt out like cards
-    return half[unit]

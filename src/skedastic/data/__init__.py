@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from skedastic.data.sources.opening import open_source as open_source
     from skedastic.data.sources.opening import open_table as open_table
     from skedastic.data.sources.source import Source as Source
-    from skedastic.data.splits import folds as folds
-    from skedastic.data.splits import half as half
     from skedastic.data.splits import limit as limit
     from skedastic.data.splits import reference_rows as reference_rows
     from skedastic.data.splits import split_rows as split_rows
+    from skedastic.data.stratified import folds as folds
+    from skedastic.data.stratified import half as half
     from skedastic.data.tables.frames import is_frame as is_frame
     from skedastic.data.tables.roles import Roles as Roles
     from skedastic.data.targets.corrections import with_corrections as with_corrections

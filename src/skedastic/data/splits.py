@@ -1,8 +1,7 @@
-"""Seeded, stratified partitions: folds, the split into training and test, and small subsets."""
+"""Seeded, stratified partitions: the split into training and test, and small subsets. Folds are in `stratified`."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.dataset import Dataset
+from skedastic.data.stratified import by_stratum, folds, strata
 from skedastic.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,77 +18,6 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 20  # of which whole ones are the test set, where rows belong together
 REFERENCE = 0x2EF  # keeps the draw of a reference set apart from that of the test set
-
-
-def folds(group: Tensor, y: Tensor, k: int, seed: int, unit: Tensor | None = None) -> Tensor:
-    """Return the fold [n] int64, in 0..k-1, of each example.
-
-    Every stratum (group and label) spreads over the folds so that its counts in them differ by at most one. The sizes
-    of the folds differ by at most one too. With units, the folds keep both as nearly as whole units allow.
-
-    Parameters
-    ----------
-    group : Tensor
-        The group of each example, [n] int64.
-    y : Tensor
-        Its label, or 0 where targets are numbers, [n] int64 (`Dataset.strata`).
-    k : int
-        The number of folds, in [2, n].
-    seed : int
-        Of the draw.
-    unit : Tensor or None, optional
-        The unit of each example, [n] int64; a unit stays in one fold.
-
-    Raises
-    ------
-    UserError
-        k is not in [2, n], or there are fewer than k units.
-    """
-    n = len(y)
-    if not 2 <= k <= n:
-        rule = f"must be in [2, {n}], {n} being the number of training examples"
-        raise UserError(rule, setting="folds", value=k)
-    if unit is not None:
-        return _whole_units(_strata(group, y), unit, k, seed)
-    rng = np.random.default_rng(seed)
-    fold = np.empty(n, dtype=np.int64)
-    fold[_by_stratum(_strata(group, y), rng)] = rng.permutation(k)[np.arange(n) % k]  # dealt out like cards
-    return torch.from_numpy(fold)
-
-
-def _whole_units(stratum: NDArray[np.integer], unit: Tensor, k: int, seed: int) -> Tensor:
-    """Return the fold [n] of each example, by scikit-learn's StratifiedGroupKFold.
-
-    Raises UserError where there are fewer than k units.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    units = len(torch.unique(unit))
-    if units < k:
-        rule = f"its column has {units} different cells, and {k} parts need at least {k}"
-        raise UserError(rule, setting="group_by")
-    fold = np.empty(len(unit), dtype=np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes that are rarer than folds
-        splits = StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(stratum, stratum, unit.numpy())
-        for number, (_, held_out) in enumerate(splits):
-            fold[held_out] = number
-    return torch.from_numpy(fold)
-
-
-def half(group: Tensor, y: Tensor, seed: int, unit: Tensor | None = None) -> Tensor:
-    """Return a stratified half of the examples as a mask [n] bool.
-
-    Parameters
-    ----------
-    group, y : Tensor
-        The group and the stratum of each example, [n] int64, as in `folds`.
-    seed : int
-        Of the draw.
-    unit : Tensor or None, optional
-        The unit of each example, [n] int64; a unit stays in one half.
-    """
-    return folds(group, y, 2, seed, unit) == 0
 
 
 def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -130,7 +59,7 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
         take = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
-        rows = rows[_by_stratum(group[rows], rng)]
+        rows = rows[by_stratum(group[rows], rng)]
         _, stratum, size = np.unique(group[rows], return_inverse=True, return_counts=True)
         shared = rows[size[stratum] > 1]
         rows = shared if len(shared) > take else rows
@@ -211,26 +140,9 @@ def limit(dataset: Dataset, n: int, seed: int) -> Dataset:
     if len(kept) > n:
         rule = f"{len(np.unique(y))} classes need 2 examples each, {len(kept)} in all; raise it"
         raise UserError(rule, setting="limit", value=n)
-    others = others[_by_stratum(_strata(dataset.group, dataset.strata)[others], rng)]
+    others = others[by_stratum(strata(dataset.group, dataset.strata)[others], rng)]
     rows = np.concatenate([kept, others[_evenly(len(others), n - len(kept), rng)]])
     return dataset.subset(torch.from_numpy(np.sort(rows)))
-
-
-def _strata(group: Tensor, y: Tensor) -> NDArray[np.unsignedinteger]:
-    """Return one number [n] for each pair of group and label, in the smallest type that holds them all."""
-    if not len(y):
-        return np.empty(0, dtype=np.uint8)
-    labels = int(y.max()) + 1
-    kind = np.min_scalar_type((int(group.max()) + 1) * labels)
-    stratum: NDArray[np.unsignedinteger] = group.numpy().astype(kind) * kind.type(labels)
-    stratum += y.numpy().astype(kind)
-    return stratum
-
-
-def _by_stratum(stratum: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return an order [n] in which strata are contiguous and the examples in each are shuffled."""
-    shuffled = rng.permutation(len(stratum))
-    return shuffled[np.argsort(stratum[shuffled], kind="stable")]
 
 
 def _evenly(n: int, m: int, rng: np.random.Generator) -> NDArray[np.int64]:

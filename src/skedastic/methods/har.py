@@ -36,7 +36,7 @@ from skedastic.core.strengths import GroupStats, inverse_strengths, random_stren
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.core.unwrap import uncompiled
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, MIXED, Capabilities, Card
+from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
 from skedastic.methods.bases.held_out import held_against, trial_stages, was_tried
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
@@ -46,12 +46,9 @@ from skedastic.methods.bases.task import Task
 Weighting = Literal["adaptive", "uniform", "random", "inverse"]
 Noise = Literal["estimated", "unit"]
 BY_ESTIMATE = Capabilities(needs=frozenset({GROUP_STATS}))
-COUNTING = BY_ESTIMATE & Capabilities(
-    tasks=CLASSIFICATION,
-    incompatible_with={MIXED: "strength=auto counts errors, and a mixture has two labels; give a number"},
-)
+COMPARING = Capabilities(tasks=CLASSIFICATION)
 NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
-START = 1.0  # of strength=auto
+CANDIDATE = 1.0  # of strength=auto
 STRONG, PLAIN = "with", "without"  # the two ways that strength=auto tries
 LEAST_ROWS = 40  # to try them on, in halves
 NONE_CHOSEN = (
@@ -72,7 +69,7 @@ class HARState(OneNetworkState):
     def __init__(self, net: nn.Module, constants: ClassConstants, strength: Tensor) -> None:
         super().__init__(net, constants)
         self.register_buffer("strength", strength)  # [G]
-        self.on_host = strength.cpu().clone()  # [G], as it is now, on the CPU; later it is the same up to a factor
+        self.on_host = strength.cpu().clone()  # [G], the same on the CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +79,12 @@ class HAR(OneNetwork[HARState]):
     strength: float | Literal["auto"] = setting(
         0.1,
         "largest enforced λτ_g, in units of 1/R as norm and reduction have it: with reduction=mean s at batch size B "
-        "is s/B with sum; 0 is plain training; or auto: `start`, unless plain training does better on labels that "
+        "is s/B with sum; 0 is plain training; or auto: `candidate`, unless plain training does better on labels that "
         "neither has seen",
         "[0, inf)",
     )
-    start: float = setting(
-        START,
+    candidate: float = setting(
+        CANDIDATE,
         "the strength that strength=auto tries",
         "(0, inf)",
     )
@@ -151,13 +148,14 @@ class HAR(OneNetwork[HARState]):
     def capabilities(self) -> Capabilities:
         """Those of its parts, and group statistics.
 
-        A given strength needs none where everyone is regularized alike, or by rarity alone; an automatic one counts
-        errors.
+        The strengths need none where everyone is regularized alike, or by rarity alone. An automatic one compares
+        labels.
         """
+        own = super().capabilities
         if self.strength == "auto":
-            return COUNTING & super().capabilities
+            own = COMPARING & own
         alike = self.weighting == "uniform" or self.noise == "unit"
-        return super().capabilities if alike else BY_ESTIMATE & super().capabilities
+        return own if alike else BY_ESTIMATE & own
 
     @property
     def penalty(self) -> JacobianPenalty:
@@ -173,8 +171,8 @@ class HAR(OneNetwork[HARState]):
         )
 
     def group_strengths(self, task: Task) -> Tensor:
-        """Return the enforced strength λτ_g of each group, [G]; the largest is `strength`, or `start` if auto."""
-        largest = self.start if isinstance(self.strength, str) else self.strength
+        """Return the enforced strength λτ_g of each group, [G]; the largest is `strength`, or `candidate` if auto."""
+        largest = self.candidate if isinstance(self.strength, str) else self.strength
         if self.weighting == "uniform":
             return torch.full((len(task.groups),), float(largest))
         tau, density = self._relative(task), task.density
@@ -197,7 +195,7 @@ class HAR(OneNetwork[HARState]):
         """Return the training; with strength=auto first the trials, with the strength to try and without."""
         if self.strength != "auto":
             return super().stages(task)
-        strong = replace(self, strength=self.start)
+        strong = replace(self, strength=self.candidate)
         plain = replace(self, strength=0.0, select="auto", selection="largest")  # no one takes a second pass
         if int(task.class_count.sum()) < LEAST_ROWS:  # a run that is loaded has no rows, and their count
             return (Stage(name="plain", method=plain, note=NOT_TRIED),)
@@ -215,7 +213,7 @@ class HAR(OneNetwork[HARState]):
         gain, gives_up = held_against(STRONG, PLAIN, task)
         plain = _is_plain(task)
         in_the_end = _is_better(task) and plain
-        return (Trial(f"strength {self.start:g}", "none", gain, gives_up or in_the_end, not plain),)
+        return (Trial(f"strength {self.candidate:g}", "none", gain, gives_up or in_the_end, not plain),)
 
     def init(self, task: Task, make_net: MakeNet) -> HARState:
         """Return a fresh network with the strengths of the task's groups."""

@@ -15,6 +15,7 @@ from skedastic.core.choice import Trial
 from skedastic.evaluation.intervals import Interval, mean_interval
 from skedastic.evaluation.metric import Metric
 from skedastic.evaluation.metrics import Score
+from skedastic.methods.bases.held_out import is_trial
 from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.comparison_summary import ComparisonSummary
@@ -75,7 +76,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         methods=methods,
         differences=[],
         groups=groups,
-        history={name: _curves([_trained(summary)])},
+        history={name: _curves([summary.history])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
         notes=[*summary.notes, *group_notes(groups, summary.findings, measured=measured), *metric_notes(summary)],
@@ -201,14 +202,9 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
     return rows
 
 
-def _trained(summary: RunSummary) -> list[dict[str, Any]]:
-    """Return the history of a run, but for the trials before a choice."""
-    last = summary.history[-1]["stage"] if summary.history else None
-    return [row for row in summary.history if not summary.trials or row["stage"] == last]
-
-
 def _curves(histories: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
-    """Return mean loss and accuracy by epoch over the runs; of the last stage alone where the stages differ."""
+    """Return mean loss and accuracy by epoch over the runs, without trials; of the last stage where stages differ."""
+    histories = [[row for row in history if not is_trial(row["stage"])] for history in histories]
     if len({tuple(row["stage"] for row in history) for history in histories}) > 1:
         histories = [[row for row in history if row["stage"] == history[-1]["stage"]] for history in histories]
     curves = {}

@@ -25,10 +25,11 @@ SEEDS = "[0, 2147483647]"
 class Estimation(Configurable):
     """How the noise of the groups is estimated.
 
-    "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' error rates toward each
-    other (empirical Bayes). "paper" trains on one random half and counts all errors on the other (Algorithm 1).
-    "annotators" takes the disagreement of annotators for the noise, and trains nothing. None is for methods that need
-    no estimate. A quarter of the epochs leaves the ranking of the groups as it is (benchmarks/estimate_epochs.py).
+    "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' rates of wrong labels
+    toward each other (empirical Bayes). "paper" trains on one random half and counts all errors on the other
+    (Algorithm 1). "annotators" takes the disagreement of annotators for the noise, and trains nothing. None is for
+    methods that need no estimate. A quarter of the epochs leaves the ranking of the groups as it is
+    (benchmarks/estimate_epochs.py).
     """
 
     section: ClassVar[str | None] = "estimate"

@@ -14,6 +14,7 @@ from skedastic.core.choice import Trial
 from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
+from skedastic.data.stratified import half
 from skedastic.data.targets.target import Target
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import MIXED
@@ -141,6 +142,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         density=dataset.density(),
         class_count=dataset.target.counts(dataset.y),
         unit=dataset.unit,
+        halved=lambda seed: half(dataset.group, dataset.strata, seed, dataset.unit),
         reference=None if reference is None else reference.targets,
     )
 

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from skedastic.core.choice import Gain, gives_up_a_class, halves, paired_gain
+from skedastic.core.choice import Gain, gives_up_a_class, paired_gain
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.task import Task
 
@@ -29,12 +29,12 @@ def trial_stages(name: str, method: Method) -> tuple[Stage, ...]:
     """
     return tuple(
         Stage(
-            name=f"{name}, half {half + 1}",
+            name=stage,
             method=method,
             data=partial(_rows, half=half),
             predicts=partial(_rows, half=1 - half),
         )
-        for half in range(2)
+        for half, stage in enumerate(_names(name))
     )
 
 
@@ -49,8 +49,13 @@ def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
         The task that these stages handed on.
     """
     own, others = (_predicted(way, task) for way in (name, other))
-    gain = paired_gain(own == task.y, others == task.y, task.group)
+    gain = paired_gain(own == task.y, others == task.y, task.group, task.unit)
     return gain, gives_up_a_class(own, others, task.y)
+
+
+def is_trial(stage: str) -> bool:
+    """Return whether a stage of this name is a trial."""
+    return stage.endswith(_names(""))
 
 
 def was_tried(name: str, task: Task) -> bool:
@@ -72,4 +77,5 @@ def _predicted(name: str, task: Task) -> Tensor:
 
 def _rows(task: Task, half: int) -> Tensor:
     """Return the rows of a half, [m]."""
-    return (halves(task.group, task.y, task.unit, task.seed) == half).nonzero().flatten()
+    assert task.halved is not None, "a task to train on has its halves"
+    return (task.halved(task.seed) == (half == 0)).nonzero().flatten()

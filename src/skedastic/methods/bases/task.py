@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -33,7 +33,9 @@ class Task:
     class_count : Tensor
         The training examples of each class, [C].
     unit : Tensor, optional
-        The unit of each example, [n]; halves and folds keep a unit whole.
+        The unit of each example, [n], such as a person: examples of one may err together.
+    halved : callable, optional
+        From a seed to the half of each example, [n] bool: groups and labels spread evenly, and units stay whole.
     seed : int
         The seed of the run.
     stats : GroupStats, optional
@@ -53,6 +55,7 @@ class Task:
     density: Tensor
     class_count: Tensor
     unit: Tensor | None = None
+    halved: Callable[[int], Tensor] | None = None
     seed: int = 0
     stats: GroupStats | None = None
     reference: Tensor | None = None
