@@ -4,7 +4,7 @@ Both predict every example by networks that were not trained on it. They are com
 both find hard cancels, and group by group, so that a rare group counts as much as a frequent one. The labels are noisy:
 a gain on them is smaller than on true ones. Where noise depends on the class alone and there are two classes, the
 order of two ways by balanced accuracy is the same on noisy labels as on true ones (Menon, van Rooyen, Ong, Williamson,
-"Learning from Corrupted Binary Labels via Class-Probability Estimation", ICML 2015, Proposition 1).
+"Learning from Corrupted Binary Labels via Class-Probability Estimation", ICML 2015, on the balanced error).
 """
 
 from __future__ import annotations
