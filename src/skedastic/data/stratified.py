@@ -57,9 +57,9 @@ def _by_label(
 
     In the order of groups, what is left over of a label would fall into the same fold time and again.
     """
-    shuffled = rng.permutation(len(stratum))
     if not y.any():
-        return shuffled[np.argsort(stratum[shuffled], kind="stable")]
+        return by_stratum(stratum, rng)
+    shuffled = rng.permutation(len(stratum))
     _, number = np.unique(stratum, return_inverse=True)
     drawn = np.random.default_rng((seed, OF_STRATA)).permutation(int(number.max(initial=0)) + 1)[number]
     order: NDArray[np.int64] = shuffled[np.lexsort((drawn[shuffled], y[shuffled]))]

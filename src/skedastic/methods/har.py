@@ -50,6 +50,7 @@ COMPARING = Capabilities(tasks=CLASSIFICATION)
 NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
 CANDIDATE = 1.0  # of strength=auto
 STRONG, PLAIN = "with", "without"  # the two ways that strength=auto tries
+TRAINED = "train"  # the stage with strength on all rows
 LEAST_ROWS = 40  # to try them on, in halves
 NONE_CHOSEN = (
     "strength=auto took none: on labels that the networks had not seen, regularization was worse by a standard error, "
@@ -202,7 +203,7 @@ class HAR(OneNetwork[HARState]):
         return (
             *trial_stages(STRONG, strong),
             *trial_stages(PLAIN, plain),
-            Stage(name="train", method=strong, chosen=_is_better, predicts=_every_row),
+            Stage(name=TRAINED, method=strong, chosen=_is_better, predicts=_every_row),
             Stage(name="plain", method=plain, chosen=_is_plain, note=NONE_CHOSEN),
         )
 
@@ -212,7 +213,7 @@ class HAR(OneNetwork[HARState]):
             return ()
         gain, gives_up = held_against(STRONG, PLAIN, task)
         plain = _is_plain(task)
-        in_the_end = _is_better(task) and plain
+        in_the_end = plain and TRAINED in task.handed_on
         return (Trial(f"strength {self.candidate:g}", "none", gain, gives_up or in_the_end, not plain),)
 
     def init(self, task: Task, make_net: MakeNet) -> HARState:
@@ -260,9 +261,9 @@ def _is_plain(task: Task) -> bool:
 
     Networks of half of the rows may hold on to a class that the one of all rows gives up for its neighbour.
     """
-    if not _is_better(task):
+    if TRAINED not in task.handed_on:
         return True
-    return gives_up_a_class(task.handed_on["train"].argmax(1), task.y, task.y)
+    return gives_up_a_class(task.handed_on[TRAINED].argmax(1), task.y, task.y)
 
 
 def _every_row(task: Task) -> Tensor:

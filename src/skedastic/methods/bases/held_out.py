@@ -70,12 +70,18 @@ def _names(name: str) -> tuple[str, str]:
 def _predicted(name: str, task: Task) -> Tensor:
     """Return the predicted class of each example, [n]."""
     predicted = torch.empty_like(task.y)
-    for half, stage in enumerate(_names(name)):
-        predicted[_rows(task, 1 - half)] = task.handed_on[stage].argmax(1)
+    first = _first_half(task)
+    for held_out, stage in zip((~first, first), _names(name), strict=True):
+        predicted[held_out] = task.handed_on[stage].argmax(1)
     return predicted
 
 
 def _rows(task: Task, half: int) -> Tensor:
     """Return the rows of a half, [m]."""
+    return (_first_half(task) == (half == 0)).nonzero().flatten()
+
+
+def _first_half(task: Task) -> Tensor:
+    """Return whether each example is in the first half, [n] bool."""
     assert task.halved is not None, "a task to train on has its halves"
-    return (task.halved(task.seed) == (half == 0)).nonzero().flatten()
+    return task.halved(task.seed)
