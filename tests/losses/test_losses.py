@@ -18,6 +18,7 @@ from skedastic import losses
 from skedastic.losses.absolute import Absolute
 from skedastic.losses.auto import Auto
 from skedastic.losses.balanced_softmax import BalancedSoftmax
+from skedastic.losses.corrected import Corrected
 from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.losses.dmi import DMI
 from skedastic.losses.focal import Focal
@@ -37,6 +38,7 @@ from tests.reference import losses as literal
 from tests.support.refusals import refused
 
 COUNT = torch.tensor([40, 16, 3, 1])
+TRANSITIONS = torch.from_numpy(literal.TRANSITIONS)
 SETTINGS = {  # beside the defaults
     "cross-entropy": [{"smoothing": 0.1}, {"smoothing": 0.9}],
     "focal": [{"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 5.0}],
@@ -101,7 +103,7 @@ def test_a_loss_is_its_literal_version(name, loss, task, spread) -> None:
     assert hasattr(literal, name), f"write {name} in tests/reference/losses.py, from the equation of the paper"
     outputs, y = batch(loss, task, spread)
     before = outputs.clone()
-    of_classes = loss.of_classes(COUNT)
+    of_classes = loss.of_classes(COUNT, TRANSITIONS)
     per_example = loss(outputs, y, of_classes)
     assert per_example.dtype == torch.float64
     expected = getattr(literal, name)(outputs.numpy(), y.numpy(), COUNT.numpy(), **dataclasses.asdict(loss))
@@ -119,7 +121,7 @@ def test_a_loss_is_its_literal_version(name, loss, task, spread) -> None:
     ids=["ldam", "logit-adjusted", "balanced-softmax"],
 )
 def test_a_loss_that_knows_the_classes_is_its_literal_version_in_double_precision(loss, name, of_classes) -> None:
-    constants = loss.of_classes(COUNT)
+    constants = loss.of_classes(COUNT, TRANSITIONS)
     assert constants.dtype == torch.float32
     same(constants.double(), of_classes, rtol=1e-6)
     outputs, y = batch(loss, "classification", 4.0)
@@ -132,14 +134,14 @@ def test_gradients_are_those_of_finite_differences(name, loss, task) -> None:
     if getattr(loss, "beta", 0.0) and name == "gaussian-nll":
         loss = dataclasses.replace(loss, beta=0.0)  # with it a factor is held constant, which differences can't tell
     outputs, y = batch(loss, task, 1.5)
-    of_classes = loss.of_classes(COUNT)
+    of_classes = loss.of_classes(COUNT, TRANSITIONS)
     assert torch.autograd.gradcheck(lambda outputs: loss(outputs, y, of_classes), outputs.requires_grad_())
 
 
 @pytest.mark.parametrize(("loss", "task"), [pytest.param(*c.values[1:], id=c.id) for c in CASES] + LIMITS)
 def test_losses_and_gradients_are_finite_where_probabilities_are_0_and_1(loss, task) -> None:
     for outputs, y in extremes(loss, task):
-        per_example = loss(outputs.requires_grad_(), y, loss.of_classes(COUNT))
+        per_example = loss(outputs.requires_grad_(), y, loss.of_classes(COUNT, TRANSITIONS))
         assert per_example.dtype == torch.float32
         assert per_example.shape == y.shape
         assert per_example.isfinite().all()
@@ -161,10 +163,10 @@ def test_half_precision_is_computed_in_single(name, loss, task, half) -> None:
     outputs, y = batch(loss, task, 20.0)
     outputs, y = outputs.clamp(-60, 60).to(half), y.float() if task == "regression" else y
     outputs[0], outputs[1] = 60, -60
-    per_example = loss(outputs, y, loss.of_classes(COUNT))
+    per_example = loss(outputs, y, loss.of_classes(COUNT, TRANSITIONS))
     assert per_example.dtype == torch.float32
     assert per_example.isfinite().all()
-    assert torch.equal(per_example, loss(outputs.float(), y, loss.of_classes(COUNT)))
+    assert torch.equal(per_example, loss(outputs.float(), y, loss.of_classes(COUNT, TRANSITIONS)))
 
 
 @pytest.mark.parametrize(("name", "loss", "task"), CASES)
@@ -172,8 +174,8 @@ def test_a_loss_within_autocast_is_computed_in_single(name, loss, task) -> None:
     outputs, y = batch(loss, task)
     outputs, y = outputs.float(), y.float() if task == "regression" else y
     with torch.autocast("cpu", torch.bfloat16):
-        per_example = loss(outputs, y, loss.of_classes(COUNT))
-    assert torch.equal(per_example, loss(outputs, y, loss.of_classes(COUNT)))
+        per_example = loss(outputs, y, loss.of_classes(COUNT, TRANSITIONS))
+    assert torch.equal(per_example, loss(outputs, y, loss.of_classes(COUNT, TRANSITIONS)))
 
 
 @pytest.mark.parametrize(("loss", "task"), LIMITS)
@@ -181,8 +183,8 @@ def test_the_limits_are_cross_entropy(loss, task) -> None:
     logits = torch.randn(20, 4, generator=torch.Generator().manual_seed(1)).double()  # LDAM's margins are 0: no cosines
     y = torch.arange(20) % 4
     expected = F.cross_entropy(logits, y, reduction="none")
-    same(loss(logits, y, loss.of_classes(COUNT)), expected, atol=1e-5 if loss == GCE(q=1e-7) else 1e-6)
-    same(loss(logits.float(), y, loss.of_classes(COUNT)), expected, atol=1e-5)
+    same(loss(logits, y, loss.of_classes(COUNT, TRANSITIONS)), expected, atol=1e-5 if loss == GCE(q=1e-7) else 1e-6)
+    same(loss(logits.float(), y, loss.of_classes(COUNT, TRANSITIONS)), expected, atol=1e-5)
 
 
 def test_gce_goes_from_cross_entropy_to_half_the_absolute_error() -> None:
@@ -249,7 +251,7 @@ def test_ldam_is_pytorch_optimizers() -> None:
     outputs, y = batch(loss, "classification")
     other = theirs.LDAMLoss(COUNT.tolist(), max_m=0.4, s=20.0)
     expected = [float(other(row, label)) for row, label in zip(outputs.split(1), y.split(1), strict=True)]
-    same(loss(outputs, y, loss.of_classes(COUNT)), expected, rtol=1e-5, atol=1e-12)
+    same(loss(outputs, y, loss.of_classes(COUNT, TRANSITIONS)), expected, rtol=1e-5, atol=1e-12)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -419,7 +421,7 @@ def test_symmetric_cross_entropy_of_nothing_and_dmi_of_few_examples_are_refused(
 def test_shapes_that_do_not_fit_logits_are_refused(cls, logits, y, which) -> None:
     y = y[1:] if "regression" in cls.supports and len(logits) == 1 else y  # they would be numbers
     with refused(which, list(logits) if which == "outputs" else list(y.shape)) as caught:
-        cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1])))
+        cls()(torch.zeros(logits), y, cls().of_classes(torch.tensor([3, 2, 1]), torch.eye(3)))
     assert str(caught.value).startswith(f"{cls.__name__}: ")
 
 
@@ -434,7 +436,7 @@ def test_shapes_that_do_not_fit_numbers_are_refused(cls) -> None:
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
 def test_soft_labels_are_taken_or_refused(cls) -> None:
-    given = torch.zeros(4, 4), torch.full((4, 4), 0.25), cls().of_classes(COUNT)
+    given = torch.zeros(4, 4), torch.full((4, 4), 0.25), cls().of_classes(COUNT, TRANSITIONS)
     if cls.soft:
         same(cls()(*given), [np.log(4)] * 4, rtol=1e-6)
     else:
@@ -444,11 +446,19 @@ def test_soft_labels_are_taken_or_refused(cls) -> None:
 
 @pytest.mark.parametrize("cls", OF_LOGITS)
 def test_a_loss_that_needs_the_classes_says_so(cls) -> None:
-    if cls().of_classes(COUNT) is None:
+    if cls().of_classes(COUNT, TRANSITIONS) is None:
         assert cls()(torch.zeros(4, 4), torch.arange(4)).shape == (4,)
     else:
         with refused("of_classes", None):
             cls()(torch.zeros(4, 4), torch.arange(4))
+
+
+def test_a_corrected_loss_is_cross_entropy_where_no_label_goes_wrong_and_needs_to_know() -> None:
+    logits, y = batch(CrossEntropy(), "classification", 3.0)
+    right = Corrected().of_classes(COUNT, torch.eye(4))
+    same(Corrected()(logits, y, right), CrossEntropy()(logits, y), rtol=1e-10)
+    with refused("loss", "corrected", rule="no estimate by held-out predictions"):
+        Corrected().of_classes(COUNT)
 
 
 def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit() -> None:

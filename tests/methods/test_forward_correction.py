@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from skedastic.core.transitions import of_labels
 from skedastic.data import corrupt
-from skedastic.methods.forward_correction import TRANSITION, ForwardCorrection, anchored, corrected
+from skedastic.methods.forward_correction import TRANSITION, ForwardCorrection, anchored
 from skedastic.settings.methods import make_method
 from skedastic.training import train
 from skedastic.training.loop import make_task
@@ -47,7 +48,7 @@ def test_the_best_fit_is_the_distribution_before_the_noise() -> None:
 
     def closure():
         optimizer.zero_grad()
-        loss = -((p @ t) * corrected(logits, t)[0]).sum()
+        loss = -((p @ t) * of_labels(logits, t)[0]).sum()
         loss.backward()
         return loss
 

@@ -76,11 +76,12 @@ def test_a_fold_that_learned_nothing_gets_no_figure_and_no_suspects() -> None:
     held_out[estimate.fold == 1] = 0.25
     how = Estimation()
     predictions = held_out_predictions(data, held_out, estimate.fold)
-    found, judged = examine(data, predictions, how, estimate.stats, TRAINING)
+    found, judged, counted = examine(data, predictions, how, estimate.stats, TRAINING)
     assert found.learned
     assert "fold 2 of 2" in found.notes[0]
     assert torch.equal(judged, estimate.fold == 0)
     assert int(found.stats.counted.sum()) <= int((estimate.fold == 0).sum())
+    assert torch.equal(counted.present, estimate.fold == 0)
     assert found.withheld == ("",) * 4
     assert float(found.stats.wrong.max()) < 0.1
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from skedastic.core.transitions import BEND, RIDGE
 from skedastic.noise import true_labels as module
 from skedastic.noise.group_noise import OF_OWN, Rates, expected_rates, group_noise
 from skedastic.noise.true_labels import (
-    BEND,
     BIAS_SD,
     OTHERS,
     OWN,
-    RIDGE,
     SHARPNESS_SD,
     UNCLEAR,
     TrueLabels,
+    how_labels_go_wrong,
     true_labels,
     wrong_in_groups,
 )
@@ -214,3 +214,66 @@ def test_doubt_folds_that_differ_and_own_errors_widen_it() -> None:
     for wide in (doubt, apart, own):  # the standard error of 0.2 and 0.4 is 0.1
         half = np.hypot(narrow.high - narrow.rate, 0.2)
         np.testing.assert_allclose(wide.high - wide.rate, half, atol=1e-9)
+
+
+def unsteady(transitions, n=4000, **settings):
+    """Return what `simulated` does, of a model whose log probabilities are off by 1 or so."""
+    p, y, true, fold = simulated(transitions, n, **settings)
+    p = p * np.exp(np.random.default_rng(1).normal(size=p.shape))
+    return p / p.sum(1, keepdims=True), y, true, fold
+
+
+def test_labels_that_go_wrong_are_explained_better_by_how_they_do_and_right_ones_are_not() -> None:
+    for transitions, sound in ((ONE_WAY, True), (CLEAN, False)):
+        p, y, _, fold = unsteady(transitions, skill=5)
+        found = how_labels_go_wrong(p, y, fold, np.arange(4000), true_labels(p, y, fold))
+        assert found.sound == sound
+        np.testing.assert_allclose(found.matrix, transitions, atol=0.1)
+
+
+def test_a_model_that_knows_the_chances_of_labels_gains_nothing_by_how_they_go_wrong() -> None:
+    p, y, _, fold = simulated(ONE_WAY)
+    found = how_labels_go_wrong(p, y, fold, np.arange(4000), true_labels(p, y, fold))
+    assert abs(found.gain.mean) < 0.005
+
+
+def test_the_gain_is_of_likelihoods_by_the_other_half() -> None:
+    p, y, _, fold = simulated(ONE_WAY, 400)
+    truth = true_labels(p, y, fold)
+    found = how_labels_go_wrong(p, y, fold, np.arange(400), truth)
+    half = np.random.default_rng(0).permutation(400) % 2
+    absent = np.zeros(3, dtype=bool)
+    like = module._Fit(truth.sharpness, truth.bias, truth.transitions, absent)
+    gains = []
+    for i in range(400):
+        o = half != half[i]
+        if i in (0, 1) or half[i] != half[i - 1]:
+            fits = [module._fit(p[o], y[o], fold[o], like=like, noisy=noisy) for noisy in (True, False)]
+        with_t, without = (
+            np.log(before(p[i], f.sharpness[fold[i]], f.bias[fold[i]], f.transitions) @ f.transitions[:, y[i]])
+            for f in fits
+        )
+        gains.append(with_t - without)
+    assert found.gain.mean == pytest.approx(np.mean(gains), rel=1e-4)
+    assert found.gain.error == pytest.approx(np.std(gains) / 20, rel=1e-4)
+
+
+def test_examples_of_one_unit_are_not_counted_as_many() -> None:
+    rng = np.random.default_rng(0)
+    p, y, _, fold = unsteady(ONE_WAY, 1000)
+    alone = how_labels_go_wrong(p, y, fold, np.arange(1000), true_labels(p, y, fold))
+    five = np.tile(np.arange(1000), 5)
+    again = how_labels_go_wrong(p[five], y[five], fold[five], five, true_labels(p[five], y[five], fold[five]))
+    assert again.gain.error == pytest.approx(alone.gain.error, rel=0.3)
+    shuffled = rng.permutation(5000)
+    apart = how_labels_go_wrong(p[five], y[five], fold[five], shuffled, true_labels(p[five], y[five], fold[five]))
+    assert apart.gain.error < 0.6 * again.gain.error
+
+
+def test_a_class_that_would_lose_its_predictions_is_told() -> None:
+    p, y, _, fold = simulated(CLEAN, 400, skill=1)
+    truth = true_labels(p, y, fold)
+    eaten = np.array([[0.5, 0.0, 0.5], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+    assert not how_labels_go_wrong(p, y, fold, np.arange(400), truth).gives_up
+    worse = TrueLabels(**{**vars(truth), "transitions": eaten * 0.98 + 0.02 / 3})
+    assert how_labels_go_wrong(p, y, fold, np.arange(400), worse).gives_up

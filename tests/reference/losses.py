@@ -19,6 +19,9 @@ Ints = NDArray[np.int64]
 Count = Ints | None
 
 
+TRANSITIONS = np.array([[0.65, 0.2, 0.1, 0.05], [0.2, 0.65, 0.05, 0.1], [0.1, 0.05, 0.65, 0.2], [0.05, 0.1, 0.2, 0.65]])
+
+
 def softmax(z: Floats) -> Floats:
     """exp(z_c) / Σ_k exp(z_k) of one row, over the largest so that nothing overflows."""
     powers = [math.exp(value - max(z)) for value in z]
@@ -156,3 +159,12 @@ def absolute(outputs: Floats, y: Floats, count: Count = None) -> Floats:
 
 def huber(outputs: Floats, y: Floats, count: Count = None, *, delta: float) -> Floats:
     return each(regression.huber(a, target, delta) for a, target in zip(outputs, y, strict=True))
+
+
+def corrected(outputs: Floats, y: Ints, count: Count = None) -> Floats:
+    """Patrini et al. 2017, Theorem 2: −log Σ_z p_z T[z, y]; each label is as frequent as its class."""
+    losses = []
+    for z, label in zip(outputs, y, strict=True):
+        p = softmax(z)
+        losses.append(-math.log(sum(p[k] * TRANSITIONS[k][label] for k in range(len(z)))))
+    return each(losses)

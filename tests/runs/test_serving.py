@@ -208,6 +208,9 @@ def test_regression_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert evaluate_source(load("real"), "real.csv").overall.rmse > 0
     with refused("calibrated", True, rule="only probabilities"):
         predict_source(load("real"), "real.csv", "q.csv", calibrated=True)
+    with refused("labels", "true", rule="predicts numbers"):
+        predict_source(load("real"), "real.csv", "q.csv", labels="true")
+    assert predict_source(load("real"), "real.csv", "auto.csv", labels="auto", say=print) == 80
     sk.fit("digits", method="erm", test=0.2, train=sk.TrainingConfig(epochs=1)).save("digits-run")
     assert predict_source(load("digits-run"), "digits", "p.jsonl") == 1797
     rows = rng.normal(size=(60, 3))

@@ -32,6 +32,9 @@ BAD = [  # a command line, the setting and the value that it is refused for, and
     ("suspects run --out s.txt", "--out", "s.txt", "must end in"),
     ("suspects plain", "estimate.kind", "none", "no label issues"),
     ("predict plain new.csv --out p2.csv --calibrated", "calibrated", True, "no temperature"),
+    ("predict plain new.csv --out p2.csv --labels true", "labels", "true", "no estimate by held-out predictions"),
+    ("evaluate plain data.csv --labels true", "labels", "true", "no estimate by held-out predictions"),
+    ("predict truth new.csv --out p2.csv --labels true", "labels", "true", "predicts the true classes already"),
     ("export run --format onxx --out m.onnx", "--format", "onxx", "did you mean 'onnx'?"),
     ("export run --out data.csv", "--out", "data.csv", "there already"),
     ("export run --out m.onnx --rows renamed.csv", *RENAMED),
@@ -64,6 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = str(path / "data.csv")
     sk.fit(rows, test=0.2, **settings).save(path / "run")
     sk.fit(rows, method="erm", test=None, estimate=sk.Estimation(kind="none"), **settings).save(path / "plain")
+    sk.fit(rows, method="forward-correction", test=None, **settings).save(path / "truth")
     return path
 
 

@@ -9,7 +9,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
-from skedastic.cli.options import CALIBRATED, RUN, options
+from skedastic.cli.options import CALIBRATED, LABELS, RUN, options
 from skedastic.cli.plain import as_json_values
 from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_run
@@ -17,13 +17,15 @@ from skedastic.runs.folder import MODEL, STATE, check_run
 if TYPE_CHECKING:
     from skedastic.evaluation.metrics import AnyMetrics
     from skedastic.runs.summary import RunSummary
+    from skedastic.runs.true_classes import Labels
 
 
 @click.command()
 @options([RUN, click.argument("source")])
 @CALIBRATED
+@LABELS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
+def evaluate(run: str, source: str, calibrated: bool, labels: Labels, as_json: bool) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
@@ -31,7 +33,7 @@ def evaluate(run: str, source: str, calibrated: bool, as_json: bool) -> None:
     from skedastic.runs.load import load
 
     result = load(run)
-    metrics = evaluate_source(result, source, calibrated, say=lambda note: console.notes((note,)))
+    metrics = evaluate_source(result, source, calibrated, labels, say=lambda note: console.notes((note,)))
     console.notes(meaning_note(source))
     show_evaluation(result, metrics, as_json)
 

@@ -85,6 +85,14 @@ CALIBRATED = click.option(
     is_flag=True,
     help="Probabilities at the temperature that was fitted on the run's test rows, noisy as their labels are.",
 )
+LABELS = click.option(
+    "--labels",
+    type=click.Choice(["given", "true", "auto"]),
+    default="given",
+    show_default=True,
+    help="Predict labels as the training rows have them, or the true classes behind them by the estimate of how labels "
+    "go wrong; auto: the true ones where held-out labels speak for it.",
+)
 RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from skedastic.cli import console, early
-from skedastic.cli.options import CALIBRATED, RUN, options
+from skedastic.cli.options import CALIBRATED, LABELS, RUN, options
 from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_new_table, check_run
+
+if TYPE_CHECKING:
+    from skedastic.runs.true_classes import Labels
 
 FILE_OPTIONS = [
     click.option("--out", metavar="FILE", required=True, help="File to write: .csv, .parquet or .jsonl."),
@@ -20,8 +24,11 @@ FILE_OPTIONS = [
 @click.command()
 @options([RUN, click.argument("source")], FILE_OPTIONS)
 @CALIBRATED
+@LABELS
 @click.option("--keep", metavar="COL", multiple=True, help="Column of SOURCE to hand on; may be repeated.")
-def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep: tuple[str, ...]) -> None:
+def predict(
+    run: str, source: str, out: str, force: bool, calibrated: bool, labels: Labels, keep: tuple[str, ...]
+) -> None:
     """Predict the rows of SOURCE with the model of the folder RUN: label, group and probabilities into a file."""
     check_run(run, STATE, MODEL)
     early.check_columns(source, [("column to keep", keep)])
@@ -33,7 +40,15 @@ def predict(run: str, source: str, out: str, force: bool, calibrated: bool, keep
     notes = list[str]()
     with console.progress() as progress:
         rows = predict_source(
-            result, source, out, calibrated=calibrated, keep=keep, force=force, progress=progress, say=notes.append
+            result,
+            source,
+            out,
+            calibrated=calibrated,
+            labels=labels,
+            keep=keep,
+            force=force,
+            progress=progress,
+            say=notes.append,
         )
     console.notes((*meaning_note(source), *notes))
     console.say(f"{rows:,} rows predicted: {out}")

@@ -18,7 +18,7 @@ from skedastic.losses.logit_adjusted import logit_adjusted
 class BalancedSoftmax(PerExampleLoss):
     """Cross entropy of a softmax in which each class counts as often as it has examples."""
 
-    def of_classes(self, count: Tensor) -> Tensor:
+    def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
         """Return log n_c, [C]; −inf for a class without examples."""
         return count.double().log().float()
 

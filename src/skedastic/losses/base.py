@@ -28,6 +28,8 @@ class PerExampleLoss(Configurable, ABC):
         Whether it is one number of the whole batch, and can't be weighted example by example.
     cosines : bool
         Whether it reads cosines, and scales them itself.
+    by_transitions : bool
+        Whether it goes by how labels go wrong, so that the network predicts the true classes.
     outputs : int
         How many numbers a network gives for each class, or for each real target.
     requires : tuple of str
@@ -40,6 +42,7 @@ class PerExampleLoss(Configurable, ABC):
     soft: ClassVar[bool] = False
     of_batch: ClassVar[bool] = False
     cosines: ClassVar[bool] = False
+    by_transitions: ClassVar[bool] = False
     outputs: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
     reduces_to_cross_entropy: ClassVar[tuple[Mapping[str, Any], ...]] = ()
@@ -55,7 +58,7 @@ class PerExampleLoss(Configurable, ABC):
         y : Tensor
             Labels, [B] int64 in 0..C-1 or soft [B, C]; or real targets, [B].
         of_classes : Tensor, optional
-            The result of `self.of_classes(count)`, [C].
+            The result of `self.of_classes(count, transitions)`.
 
         Raises
         ------
@@ -67,7 +70,7 @@ class PerExampleLoss(Configurable, ABC):
         if of_classes is None and type(self).of_classes is not PerExampleLoss.of_classes:
             rule = (
                 "call it with (outputs, y, loss.of_classes(count)), where count [C] is the number of training examples "
-                "of each class"
+                "of each class" + ", and loss.of_classes(count, transitions) with T [C, C]" * self.by_transitions
             )
             raise UserError(rule, setting="of_classes", given=f"{type(self).__name__} needs to know the classes")
         return self.losses(outputs, y, of_classes)
@@ -100,13 +103,20 @@ class PerExampleLoss(Configurable, ABC):
         """
         return losses * weight
 
-    def of_classes(self, count: Tensor) -> Tensor | None:
-        """Return the loss's constants of each class, [C] float32; None where it needs none.
+    def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor | None:
+        """Return the loss's constants of each class, [C] or [C, C] float32; None where it needs none.
 
         Parameters
         ----------
         count : Tensor
             Training examples of each class, [C] ≥ 0.
+        transitions : Tensor, optional
+            The chance of each given class for a true one, [true, given], [C, C]; None where it is not known.
+
+        Raises
+        ------
+        UserError
+            It goes by the transitions, and there are none.
         """
         return None
 

@@ -66,7 +66,7 @@ class LDAM(PerExampleLoss):
     cosines: ClassVar[bool] = True
     reduces_to_cross_entropy = ({"margin": 0.0, "scale": 1.0},)
 
-    def of_classes(self, count: Tensor) -> Tensor:
+    def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
         """Return the margins [C]."""
         return margins(count, self.margin)
 

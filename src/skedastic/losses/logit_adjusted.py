@@ -40,7 +40,7 @@ class LogitAdjusted(PerExampleLoss):
 
     reduces_to_cross_entropy = ({"tau": 0.0},)
 
-    def of_classes(self, count: Tensor) -> Tensor:
+    def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
         """Return τ log π_c, [C]; −inf for a class without examples, which is then never a rival."""
         share = count.double() / count.sum().clamp_min(1)
         return (self.tau * share.log()).float() if self.tau else share.float() * 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from skedastic.methods.bases.card import Card
+from skedastic.methods.bases.card import Card, ProbabilitiesOf
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
 
 
@@ -23,3 +23,8 @@ class ERM(OneNetwork[OneNetworkState]):
         reduces_to_erm=({},),
         cost="1 × the step of plain training",
     )
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """Labels, where nothing but the loss is minimized, and that is cross entropy."""
+        return "labels" if self.fits_labels else super().probabilities_of

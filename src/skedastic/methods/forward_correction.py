@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.errors import UserError
 from skedastic.losses.auto import Auto
+from skedastic.losses.corrected import corrected
 from skedastic.losses.cross_entropy import CrossEntropy
-from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
+from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
@@ -35,7 +35,6 @@ from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 
 TRANSITION = "transition"  # of the task, [C, C]
-TINY = 1e-12
 
 
 def anchored(p: Tensor, percentile: float) -> Tensor:
@@ -48,13 +47,6 @@ def anchored(p: Tensor, percentile: float) -> Tensor:
     rows = p.argsort(dim=0, stable=True)[place]
     anchors = p[rows]
     return anchors / anchors.sum(1, keepdim=True)
-
-
-def corrected(logits: Tensor, transition: Tensor) -> Tensor:
-    """Return log (T' softmax(f)), [B, C], of logits f [B, C]."""
-    with torch.autocast(logits.device.type, enabled=False):
-        p = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
-        return (p @ transition.to(p)).clamp_min(TINY).log()
 
 
 class CorrectedState(OneNetworkState):
@@ -134,6 +126,11 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
                 )
                 raise UserError(rule, setting=self.place("transition"), value=list(row))
 
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """True classes."""
+        return "true classes"
+
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the plain training that T is read off, and the training with it."""
         corrected = Stage(name="corrected", method=self)
@@ -156,8 +153,7 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
 
     def losses(self, state: CorrectedState, logits: Tensor, y: Tensor) -> Tensor:
         """Return −log (T' p)_y, [B]; of soft labels their mean."""
-        log_q = corrected(logits, state.transition)
-        return -(y * log_q).sum(1) if y.dim() == 2 else F.nll_loss(log_q, y, reduction="none")
+        return corrected(logits, y, state.transition)
 
 
 def hand_on(state: CorrectedState, task: Task) -> Task:

@@ -36,7 +36,7 @@ from skedastic.core.strengths import GroupStats, inverse_strengths, random_stren
 from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.core.unwrap import uncompiled
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
+from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.held_out import held_against, trial_stages, was_tried
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
@@ -157,6 +157,11 @@ class HAR(OneNetwork[HARState]):
             own = COMPARING & own
         alike = self.weighting == "uniform" or self.noise == "unit"
         return own if alike else BY_ESTIMATE & own
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """As of plain training where the strength is 0; else neither."""
+        return "labels" if self.strength == 0 and self.fits_labels else super().probabilities_of
 
     @property
     def penalty(self) -> JacobianPenalty:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
+from skedastic.core.transitions import Transitions
 from skedastic.data import Classes, Dataset, Numbers, Target
 from skedastic.noise.group_noise import expected_rates, group_noise, towards_errors
 from skedastic.noise.group_variance import group_variance
@@ -20,7 +21,7 @@ from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
-from skedastic.noise.true_labels import TrueLabels, true_labels, wrong_in_groups
+from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
 from skedastic.settings.config import Estimation
 
 
@@ -108,6 +109,11 @@ def learned(dataset: Dataset, held_out: HeldOut) -> Learned:
     return _learned(dataset.target, dataset, held_out)
 
 
+def transitions(dataset: Dataset, held_out: HeldOut) -> Transitions | None:
+    """Return how labels go wrong, None of numbers; arguments as in `noise_stats`."""
+    return _transitions(dataset.target, dataset, held_out)
+
+
 def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
     """Return both quantities and the density of each group of labels; arguments as in `noise_stats`.
 
@@ -174,6 +180,22 @@ def _(target: Classes, dataset: Dataset, held_out: HeldOut, how: Estimation) -> 
 @_noise_stats.register
 def _(target: Numbers, dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
     return measure_variance(dataset, held_out.values, shrink=how.kind != "paper")
+
+
+@singledispatch
+def _transitions(target: Target, dataset: Dataset, held_out: HeldOut) -> Transitions | None:
+    raise TypeError(f"it is not known how a target of {type(target).__name__} goes wrong")
+
+
+@_transitions.register
+def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> Transitions:
+    rows, judged = judged_rows(dataset, held_out)
+    return how_labels_go_wrong(held_out.values[rows].numpy(), judged.y, judged.fold, judged.unit, _truth(held_out))
+
+
+@_transitions.register
+def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> None:
+    return None
 
 
 @singledispatch

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.core.strengths import GroupStats
+from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
-from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats
+from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
 from skedastic.noise.held_out import HeldOut
@@ -54,6 +55,8 @@ class Estimate:
         What it may be said to have found.
     judged : Tensor
         Whether an example's target can be judged by its prediction, [n] bool.
+    counted : HeldOut
+        The predictions of the models that learned something.
     clusters : Clusters or None
         The groups, where they are clusters.
     """
@@ -64,6 +67,7 @@ class Estimate:
     seconds: float
     findings: Findings
     judged: Tensor
+    counted: HeldOut
     clusters: Clusters | None = None
 
     @cached_property
@@ -77,6 +81,11 @@ class Estimate:
         if not self.is_estimated and d.soft is not None:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
         return label_issues(d, self.predictions, self.findings.stats, self.judged)
+
+    @cached_property
+    def transitions(self) -> Transitions | None:
+        """How labels go wrong; None where targets are numbers, nothing was held out, or nothing was learned."""
+        return transitions(self.dataset, self.counted) if self.is_estimated and self.findings.learned else None
 
     @property
     def held_out(self) -> Tensor:
@@ -168,8 +177,8 @@ def estimate_groups(
         seconds += time.perf_counter() - start
     predictions = held_out_predictions(dataset, held_out, fold)
     stats = noise_stats(dataset, predictions, how)
-    findings, judged = examine(dataset, predictions, how, stats, training)
-    return Estimate(dataset, stats, predictions, seconds, findings, judged, groups)
+    findings, judged, counted = examine(dataset, predictions, how, stats, training)
+    return Estimate(dataset, stats, predictions, seconds, findings, judged, counted, groups)
 
 
 def _measured(dataset: Dataset) -> Estimate:
@@ -179,7 +188,7 @@ def _measured(dataset: Dataset) -> Estimate:
     nothing = HeldOut(values=dataset.target.no_predictions(n), fold=torch.full((n,), -1))
     stats = measured_stats(dataset, dataset.disagreement)
     findings = Findings.without_predictions(stats)
-    return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool))
+    return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool), nothing)
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -186,8 +186,10 @@ def _read(values: Mapping[str, Any], key: str, groups: int) -> tuple[tuple[Inter
 
 def examine(
     dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: TrainingConfig
-) -> tuple[Findings, Tensor]:
-    """Return what held-out predictions found, and the rows whose targets they can judge, [n] bool.
+) -> tuple[Findings, Tensor, HeldOut]:
+    """Return what held-out predictions found, the rows whose targets they can judge, [n] bool, and those that count.
+
+    The predictions of a fold in which nothing was learned don't count.
 
     Parameters
     ----------
@@ -208,7 +210,7 @@ def examine(
         withheld = tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats))
         found = _of_no_labels(stats, (None,) * len(withheld), withheld, NOT_LEARNED)
         found = replace(found, learned=False, notes=(note,))
-        return found, torch.zeros(len(dataset), dtype=torch.bool)
+        return found, torch.zeros(len(dataset), dtype=torch.bool), held_out
     kept = torch.from_numpy(known.folds)
     usable = held_out.present & kept[held_out.fold.clamp_min(0)]
     if not kept.all():
@@ -218,7 +220,7 @@ def examine(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
     found = replace(_found(stats, withheld, how), notes=tuple(_folds_left_out(known)))
-    return found, usable & _told(dataset, known)
+    return found, usable & _told(dataset, known), held_out
 
 
 def _found(stats: GroupStats, withheld: tuple[str, ...], how: Estimation) -> Findings:

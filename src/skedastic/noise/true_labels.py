@@ -25,7 +25,6 @@ follows from the features: a network learns it and agrees with it. Against the t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,6 +35,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from torch import Tensor
 from torch.nn import functional
+
+from skedastic.core.choice import Gain, gives_up_a_class
+from skedastic.core.transitions import Transitions, of_true_classes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,11 +50,9 @@ STEPS = 200
 MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
 LEAST_ROWS = 2_000
 LEAST = 1e-6  # probabilities below are rounded up, so that their logarithm is finite
-BEND = 0.5  # of p: u is bent within so much of 0, and not at all where T says that labels are right
 LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
 GROUP_STEPS = 30
 TINY = 1e-9
-RIDGE = 1e-4  # beside T, where two classes are exchanged so often that they can't be told apart
 NEVER = -50.0  # the score of a class that no label names
 
 
@@ -117,6 +117,40 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
     )
 
 
+def how_labels_go_wrong(
+    probabilities: NDArray[Any], y: Integers, fold: Integers, unit: Integers, truth: TrueLabels
+) -> Transitions:
+    """Return T with what speaks for it: how much better it explains labels that it was not fitted to.
+
+    Units are halved. The labels of each half have their likelihood by the a, b and T of the other half, and by an a and
+    b of the other half without T.
+
+    Parameters
+    ----------
+    probabilities, y, fold
+        As in `true_labels`.
+    unit : ndarray
+        The unit of each example, [n] int64: its examples are alike, and the standard error is that of units.
+    truth : TrueLabels
+        What `true_labels` returned.
+    """
+    names, unit = np.unique(unit, return_inverse=True)
+    half = (np.random.default_rng(0).permutation(len(names)) % 2)[unit]
+    whole = _Fit(truth.sharpness, truth.bias, truth.transitions, np.bincount(y, minlength=len(truth.transitions)) == 0)
+    gains: Floats = np.zeros(len(y))
+    for k in (0, 1):
+        rows, others = half == k, half != k
+        for sign, noisy in ((1, True), (-1, False)):
+            found = _fit(probabilities[others], y[others], fold[others], like=whole, noisy=noisy)
+            gains[rows] += sign * found.likelihood(probabilities[rows], y[rows], fold[rows])
+    mean = gains.sum() / max(len(gains), 1)
+    spread = (np.bincount(unit, gains - mean) ** 2).sum()
+    gain = Gain(float(mean), float(np.sqrt(spread)) / max(len(gains), 1))
+    p, t = _tensor(probabilities), torch.from_numpy(truth.transitions)
+    gives_up = gives_up_a_class(of_true_classes(p, t).argmax(1), p.argmax(1), torch.from_numpy(y))
+    return Transitions(matrix=t, gain=gain, gives_up=gives_up)
+
+
 def wrong_in_groups(wrong: Floats, group: Integers, groups: int) -> Floats:
     """Return the chance that a label is wrong where groups differ in how often it is, [n] in [0, 1].
 
@@ -158,18 +192,36 @@ class _Fit(NamedTuple):
 
     def posterior(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
         """Return π [n, C]."""
-        parts = (torch.from_numpy(part) for part in (self.sharpness, self.bias, self.transitions, self.absent))
-        a, b, t, absent = parts
-        given = torch.from_numpy(y)
-        log_q = _before(_tensor(probabilities), t, a, b, torch.from_numpy(fold), absent)
-        posterior: Floats = (log_q + t.T[given].log()).softmax(1).numpy()
+        posterior: Floats = self._joint(probabilities, y, fold).softmax(1).numpy()
         return posterior
 
+    def likelihood(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+        """Return log P(y_i), [n]."""
+        likelihood: Floats = self._joint(probabilities, y, fold).logsumexp(1).numpy()
+        return likelihood
 
-def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
-    """Return a, b and T of the largest posterior density."""
-    classes, folds = probabilities.shape[1], int(fold.max(initial=0)) + 1
-    absent = np.bincount(y, minlength=classes) == 0
+    def _joint(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tensor:
+        """Return log q_i(z) T[z, y_i], [n, C]."""
+        parts = (torch.from_numpy(part) for part in (self.sharpness, self.bias, self.transitions, self.absent))
+        a, b, t, absent = parts
+        log_q = _before(_tensor(probabilities), t, a, b, torch.from_numpy(fold), absent)
+        return log_q + t.T[torch.from_numpy(y)].log()
+
+
+def _fit(
+    probabilities: NDArray[Any], y: Integers, fold: Integers, *, like: _Fit | None = None, noisy: bool = True
+) -> _Fit:
+    """Return a, b and T of the largest posterior density.
+
+    Parameters
+    ----------
+    like : _Fit, optional
+        A fit of the same folds and classes to start from, and no other.
+    noisy : bool, optional
+        Whether labels may go wrong; else T is the identity.
+    """
+    classes, folds = probabilities.shape[1], int(fold.max(initial=0)) + 1 if like is None else len(like.sharpness)
+    absent = np.bincount(y, minlength=classes) == 0 if like is None else like.absent
     most = max(MOST_CELLS // classes, LEAST_ROWS)
     if len(y) > most:
         drawn = np.random.default_rng(0).choice(len(y), most, replace=False)
@@ -178,9 +230,12 @@ def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
     given, of_fold = torch.from_numpy(y), torch.from_numpy(fold)
     itself = torch.eye(classes, dtype=torch.bool)
     prior = torch.where(itself, OWN, OTHERS / max(classes - 1, 1)).double()
+    none = torch.where(itself, 1.0, TINY).double().log()
 
     def parts(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_a, b, below = torch.split(v, [folds, folds * classes, classes**2])
+        if not noisy:
+            return log_a, b.view(folds, classes), none
         below = -functional.softplus(below.view(classes, classes))  # log T[z, j] less log T[z, z]
         return log_a, b.view(folds, classes), below.masked_fill(itself, 0.0).log_softmax(1)
 
@@ -195,20 +250,34 @@ def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers) -> _Fit:
         slope: Floats = gradient.numpy()
         return total.item(), slope
 
-    start: Floats = np.zeros(folds + folds * classes + classes**2)
-    start[folds : folds + folds * classes] = _lean(probabilities, y, fold, classes).ravel()
-    found = []
-    for share in STARTS:
-        start[-(classes**2) :] = math.log(math.expm1(math.log((1 - share) * max(classes - 1, 1) / share)))
-        end = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
-        found.append(end)
+    lean = _lean(probabilities, y, fold, folds, classes)
+    starts = [_start(np.ones(folds), lean, _alike(classes, share)) for share in STARTS]
+    if like is not None:
+        starts = [_start(like.sharpness, like.bias, like.transitions)]
+    found = [
+        minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
+        for start in starts
+    ]
     log_a, b, log_t = parts(torch.from_numpy(min(found, key=lambda f: f.fun).x))
     return _Fit(log_a.exp().numpy(), b.numpy(), log_t.exp().numpy(), absent)
 
 
-def _lean(probabilities: NDArray[Any], y: Integers, fold: Integers, classes: int) -> Floats:
+def _alike(classes: int, share: float) -> Floats:
+    """Return the T [C, C] of which a share of the labels of each class is wrong, and those alike."""
+    others = share / max(classes - 1, 1)
+    return np.eye(classes) * (1 - share - others) + others
+
+
+def _start(sharpness: Floats, bias: Floats, transitions: Floats) -> Floats:
+    """Return a, b and T as the values that are fitted."""
+    below = np.log(np.diag(transitions)[:, None].clip(TINY)) - np.log(transitions.clip(TINY))
+    start: Floats = np.concatenate([np.log(sharpness), bias.ravel(), np.log(np.expm1(below.clip(TINY))).ravel()])
+    return start
+
+
+def _lean(probabilities: NDArray[Any], y: Integers, fold: Integers, folds: int, classes: int) -> Floats:
     """Return the biases [K, C] with which the mean probabilities of a fold would be about the shares of its labels."""
-    rows = [np.flatnonzero(fold == k) for k in range(int(fold.max(initial=0)) + 1)]
+    rows = [np.flatnonzero(fold == k) for k in range(folds)]
     labelled = np.stack([np.bincount(y[r], minlength=classes) + 1.0 for r in rows])
     predicted = np.stack([probabilities[r].sum(0) + 1.0 for r in rows])
     lean: Floats = np.log(labelled / predicted)
@@ -221,7 +290,5 @@ def _tensor(probabilities: NDArray[Any]) -> Tensor:
 
 def _before(p: Tensor, t: Tensor, a: Tensor, b: Tensor, fold: Tensor, absent: Tensor) -> Tensor:
     """Return log q [n, C], the chance of each true class before the label is seen."""
-    u = torch.linalg.solve(t.T + RIDGE * torch.eye(len(t), dtype=t.dtype), p.T).T
-    u = (u + (u**2 + (BEND * p) ** 2).sqrt()) / 2
-    scores: Tensor = a[fold, None] * u.log() + b[fold]
+    scores: Tensor = a[fold, None] * of_true_classes(p, t).log() + b[fold]
     return scores.masked_fill(absent, NEVER).log_softmax(1)

@@ -9,6 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.choice import Gain
+from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.card import REAL_INPUTS
@@ -171,4 +173,5 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
 
 def task_without_estimate(dataset: Dataset, reference: Dataset | None) -> Task:
     """Return the task as if nothing had been held out."""
-    return replace(make_task(dataset, reference), stats=unknown_noise(dataset))
+    none_wrong = Transitions(matrix=torch.eye(len(dataset.classes)).double(), gain=Gain(0.0, 0.0), gives_up=False)
+    return replace(make_task(dataset, reference), stats=unknown_noise(dataset), transitions=none_wrong)

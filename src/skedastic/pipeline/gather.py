@@ -64,6 +64,7 @@ def make_result(
         density=data.train.density().tolist(),
         true_noise=true_noise(data),
         group_stats=None if estimated is None else estimated.stats,
+        transitions=None if estimated is None else estimated.transitions,
         findings=findings,
         strengths=None if strengths is None else strengths.float(),
         label_issues=issues,

@@ -98,9 +98,9 @@ def train_and_evaluate(
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Train one method with the groups' statistics known, and evaluate it on the test set."""
-    task = replace(
-        make_task(data.train, data.reference), seed=config.seed, stats=estimated.stats if estimated else None
-    )
+    task = replace(make_task(data.train, data.reference), seed=config.seed)
+    if estimated is not None:
+        task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
     trained = train(
         method,
         data.train,

@@ -13,13 +13,17 @@ from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import AnyMetrics
-from skedastic.runs.calibration import calibration
 from skedastic.runs.predict import count_unseen, unheard
 from skedastic.runs.result import Result
+from skedastic.runs.true_classes import Labels
 
 
 def evaluate_source(
-    result: Result, source: str, calibrated: bool = False, say: Callable[[str], None] = unheard
+    result: Result,
+    source: str,
+    calibrated: bool = False,
+    labels: Labels = "given",
+    say: Callable[[str], None] = unheard,
 ) -> AnyMetrics:
     """Return the metrics of a trained model on a labelled source.
 
@@ -30,15 +34,18 @@ def evaluate_source(
         A file, or the name of a built-in set; its columns or images are like those of training, with the target.
     calibrated : bool, optional
         Whether probabilities are at the temperature of the run's test rows.
+    labels : str, optional
+        "given", "true" or "auto", as in `Result.calibration`.
     say : callable, optional
         Is told, a sentence each, what is odd: the categories that training never saw, by column.
 
     Raises
     ------
     UserError
-        The source can't be read, or has other columns, labels or groups than training.
+        The source can't be read, or has other columns, labels or groups than training; or nothing is known of the
+        true classes.
     """
-    calibrate = calibration(result, calibrated)
+    calibrate = result.calibration(labels, calibrated=calibrated, say=say)
     opened = open_later(source, result.schema, result.config.column_roles)
     if opened.groups != result.schema.grouping.names:
         rule = "it has no groups, and the training data has groups of its own; name them in the source"

@@ -21,9 +21,10 @@ from skedastic.data.sources.unlabelled import Chunk, Unlabelled, open_unlabelled
 from skedastic.data.tables.table import Columns
 from skedastic.data.targets.groups import group_columns, group_names
 from skedastic.errors import UserError
-from skedastic.runs.calibration import Calibrate, calibration
+from skedastic.runs.calibration import Calibrate
 from skedastic.runs.result import Result
 from skedastic.runs.tables import in_type, names_beside, writing, written_type
+from skedastic.runs.true_classes import Labels
 
 Progress = Callable[[str, int, int], None]
 
@@ -38,6 +39,7 @@ def predict_source(
     out: str | Path,
     *,
     calibrated: bool = False,
+    labels: Labels = "given",
     keep: Sequence[str] = (),
     force: bool = False,
     progress: Progress | None = None,
@@ -59,6 +61,8 @@ def predict_source(
         The file to write: .csv, .parquet or .jsonl.
     calibrated : bool, optional
         Whether probabilities are at the temperature of the run's test rows.
+    labels : str, optional
+        "given", "true" or "auto", as in `Result.calibration`.
     keep : sequence of str, optional
         Columns of the source that are written too.
     force : bool, optional
@@ -76,12 +80,13 @@ def predict_source(
     Raises
     ------
     UserError
-        The source has other columns than training, a cell can't be read, or `out` can't be written.
+        The source has other columns than training, a cell can't be read, `out` can't be written, or nothing is known
+        of the true classes.
     """
     if Path(out).resolve() in [Path(path).resolve() for path in named_files(source) or ()]:
         rule = "it is the source, which would be lost; name another file"
         raise UserError(rule, setting="out", value=str(out))
-    calibrate = calibration(result, calibrated)
+    calibrate = result.calibration(labels, calibrated=calibrated, say=say)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
     schema, names = _columns(result, rows, Path(out).suffix.lower())
     done, unseen = 0, UnseenCategories()

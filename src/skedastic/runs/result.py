@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from skedastic.data import Encoder
 from skedastic.errors import UserError
 from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
+from skedastic.runs.calibration import Calibrate, calibration
 from skedastic.runs.folder import CHECKPOINTS, FORMAT, written
 from skedastic.runs.model_card import model_card
 from skedastic.runs.own_index import like_input
@@ -22,6 +24,7 @@ from skedastic.runs.saved_network import copy_checkpoints, write_network
 from skedastic.runs.saved_summary import facts, write_json, write_summary
 from skedastic.runs.sentences import fit_sentence
 from skedastic.runs.summary import RunSummary
+from skedastic.runs.true_classes import Labels, true_classes
 from skedastic.training.loop import Trained
 
 
@@ -69,13 +72,40 @@ class Result(RunSummary):
         """The trained network, in evaluation mode."""
         return self.trained.state.net.eval()
 
-    def predict_proba(self, X: Any) -> np.ndarray | pd.DataFrame:
+    def calibration(
+        self, labels: Labels = "given", *, calibrated: bool = False, say: Callable[[str], None] | None = None
+    ) -> Calibrate:
+        """Return the function that probabilities [n, C] go through before they are used.
+
+        Parameters
+        ----------
+        labels : str, optional
+            "given": of the labels as the training rows have them. "true": of the true classes behind them, by the
+            estimate of how labels go wrong. "auto": of the true classes where the network was trained plainly, the
+            estimate explains held-out labels better by two standard errors, and every class keeps its predictions.
+        calibrated : bool, optional
+            Whether probabilities are at the temperature of the test rows first.
+        say : callable, optional
+            Is told what auto chose and why, or what speaks against the true classes that were asked for.
+
+        Raises
+        ------
+        UserError
+            There is no temperature; or the true classes are asked for, and nothing tells how labels go wrong, or the
+            network predicts them already.
+        """
+        of = self.trained.method.probabilities_of
+        return true_classes(self, of, labels, calibration(self, calibrated), say or (lambda note: None))
+
+    def predict_proba(self, X: Any, *, labels: Labels = "given") -> np.ndarray | pd.DataFrame:
         """Return the probability of each class.
 
         Parameters
         ----------
         X : array, frame, tensor or list
             Features of n examples, like those of `fit`.
+        labels : str, optional
+            "given", "true" or "auto", as in `calibration`.
 
         Returns
         -------
@@ -85,21 +115,24 @@ class Result(RunSummary):
         Raises
         ------
         UserError
-            The model predicts numbers, or the features are not like those of `fit`.
+            The model predicts numbers, the features are not like those of `fit`, or nothing is known of the true
+            classes.
         """
         if not self.target.has_probabilities:
             raise UserError("this model predicts numbers, not classes; use predict", setting="predict_proba")
-        probabilities: np.ndarray = self.trained.predict(self.encoder.for_prediction(X)).numpy()
+        probabilities: np.ndarray = self._predicted(X, labels).numpy()
         given: np.ndarray | pd.DataFrame = like_input(probabilities, X, self.classes)
         return given
 
-    def predict(self, X: Any) -> np.ndarray | pd.Series:
+    def predict(self, X: Any, *, labels: Labels = "given") -> np.ndarray | pd.Series:
         """Return the most probable label of each example, or for regression a number in the target's units.
 
         Parameters
         ----------
         X : array, frame, tensor or list
             Features of n examples, like those of `fit`.
+        labels : str, optional
+            "given", "true" or "auto", as in `calibration`.
 
         Returns
         -------
@@ -109,11 +142,14 @@ class Result(RunSummary):
         Raises
         ------
         UserError
-            The features are not like those of `fit`.
+            The features are not like those of `fit`, or nothing is known of the true classes.
         """
-        predicted = self.trained.predict(self.encoder.for_prediction(X))
+        predicted = self._predicted(X, labels)
         given: np.ndarray | pd.Series = like_input(self.target.values(self.target.best(predicted)), X)
         return given
+
+    def _predicted(self, X: Any, labels: Labels) -> Tensor:
+        return self.calibration(labels)(self.trained.predict(self.encoder.for_prediction(X)))
 
     def save(self, folder: str | Path, *, force: bool = False, checkpoints: str | Path | None = None) -> None:
         """Write a run folder, all or nothing.

@@ -119,6 +119,7 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
         density=torch.tensor(summary.density, dtype=torch.float64),
         class_count=torch.tensor(summary.class_count),
         stats=summary.group_stats,
+        transitions=summary.transitions,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 
 from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
+from skedastic.core.transitions import Transitions
 from skedastic.data import Schema
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
@@ -58,6 +59,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "class_count": summary.class_count,
         "density": summary.density,
         "group_stats": None if stats is None else stats.to_dict(),
+        "transitions": None if summary.transitions is None else summary.transitions.to_dict(),
         "true_noise": summary.true_noise,
         "strengths": None if summary.strengths is None else summary.strengths.tolist(),
         "temperature": summary.temperature,
@@ -101,7 +103,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     stats = state.get("group_stats", found)  # older runs have one file of both
     findings = None if found is None else _findings(found, stats)
     predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
-    strengths = state["strengths"]
+    strengths, transitions = state["strengths"], state.get("transitions")  # older runs have none
     return RunSummary(
         config=config,
         method=the_method(config),
@@ -115,6 +117,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         density=state["density"],
         true_noise=state["true_noise"],
         group_stats=None if stats is None else GroupStats.from_dict(stats),
+        transitions=None if transitions is None else Transitions.from_dict(transitions),
         findings=findings,
         strengths=None if strengths is None else torch.tensor(strengths),
         label_issues=None if findings is None else issues,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
+from skedastic.core.transitions import Transitions
 from skedastic.data import Grouping, Roles, Schema, Target
 from skedastic.evaluation.metric import Metric, metric_of
 from skedastic.evaluation.metrics import AnyMetrics
@@ -51,6 +52,8 @@ class RunSummary:
         and the true target. For evaluation only. None where the truth is not known, of the whole or of a group.
     group_stats : GroupStats or None
         Estimated noise and density of each group, of which strengths are made; None where nothing was estimated.
+    transitions : Transitions or None
+        How labels go wrong, by the estimate; None where it tells nothing of that.
     findings : Findings or None
         The figures of the estimate that may be shown, and why others are not; None where nothing was estimated.
     strengths : Tensor or None
@@ -90,6 +93,7 @@ class RunSummary:
     density: list[float]
     true_noise: list[float | None] | None
     group_stats: GroupStats | None
+    transitions: Transitions | None
     findings: Findings | None
     strengths: Tensor | None
     label_issues: pd.DataFrame | None

@@ -28,6 +28,8 @@ LAST_LAYER = "a last nn.Linear"
 IMAGES = "images"
 REAL_INPUTS = "numbers or pixels"  # no ids or tokens: it mixes inputs, or moves them a little
 
+ProbabilitiesOf = Literal["labels", "true classes", "neither"]  # of a network that was trained so
+
 PERTURBED = "perturbed"  # a way to wrap: the objective is taken once more, at other weights or with something added
 MIXED = "mixed"  # a way to wrap: the examples are mixtures of two, with mixtures of their labels
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from skedastic.configurable import Configurable
 from skedastic.core.choice import Trial
 from skedastic.core.samplers import Sampler, Shuffle
-from skedastic.methods.bases.card import Capabilities, Card
+from skedastic.methods.bases.card import Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, S, State, Step, accuracy, outputs
 from skedastic.methods.bases.task import Task
@@ -99,6 +99,15 @@ class Method(Configurable, ABC, Generic[S]):
     def capabilities(self) -> Capabilities:
         """Its tasks, needs and requirements, with its settings."""
         return self.card.capabilities
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """What the networks' probabilities are of, where labels go wrong.
+
+        Labels: those of the labels as they are given, which plain training fits. True classes: of what the labels were
+        before. Neither: most methods resist wrong labels by some way between the two.
+        """
+        return "neither"
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of the recipe, under names of their own; by default one, this method itself.

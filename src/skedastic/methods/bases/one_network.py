@@ -19,7 +19,16 @@ from skedastic.core.samplers import RowLabels, Sampler, Shuffle
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
-from skedastic.methods.bases.card import ANY_TASK, CLASSIFICATION, LAST_LAYER, MIXED, Capabilities
+from skedastic.losses.cross_entropy import CrossEntropy
+from skedastic.methods.bases.card import (
+    ANY_TASK,
+    CLASSIFICATION,
+    GROUP_STATS,
+    LAST_LAYER,
+    MIXED,
+    Capabilities,
+    ProbabilitiesOf,
+)
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.step import Batch, Clock, Objective, Out, State, Step, outputs
 from skedastic.methods.bases.task import Task
@@ -33,7 +42,7 @@ class ClassConstants(NamedTuple):
     Parameters
     ----------
     of_classes : Tensor, optional
-        As `PerExampleLoss.of_classes` gives them, [C].
+        As `PerExampleLoss.of_classes` gives them.
     weight : Tensor, optional
         The weights of the classes, [C] ≥ 0.
     """
@@ -119,10 +128,22 @@ class OneNetwork(Method[N]):
         hard = not loss.soft and "classification" in loss.supports
         parts = Capabilities(
             tasks=loss.supports & self.sampler.supports & (ANY_TASK if self.class_weights is None else CLASSIFICATION),
+            needs=frozenset({GROUP_STATS} if loss.by_transitions else ()),
             takes=(*loss.requires, *([LAST_LAYER] if own_head else [])),
             incompatible_with={MIXED: INTEGERS.format(loss=loss.shown_name())} if hard else {},
         )
         return super().capabilities & parts
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """True classes where the loss is corrected."""
+        return "true classes" if self.loss.by_transitions else super().probabilities_of
+
+    @property
+    def fits_labels(self) -> bool:
+        """Whether its loss by itself is smallest at the chances of the labels as they are given."""
+        proper = isinstance(self.loss, Auto) or self.loss == CrossEntropy()
+        return proper and self.class_weights is None and self.sampler == Shuffle()
 
     def least_batch(self, task: Task) -> int:
         """Return the size of the smallest batch that the loss takes."""
@@ -192,7 +213,9 @@ class OneNetwork(Method[N]):
             The data, as far as a method may know them.
         """
         weights = None if self.class_weights is None else self.class_weights(task.class_count, task.classes)
-        return ClassConstants(self.loss.of_classes(task.class_count) if task.classes else None, weights)
+        transitions = None if task.transitions is None else task.transitions.matrix
+        of_classes = self.loss.of_classes(task.class_count, transitions) if task.classes else None
+        return ClassConstants(of_classes, weights)
 
     def forward(self, state: N, batch: Batch) -> Out:
         """Run the network and the loss on a batch; `extra` is the losses [B]."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
+from skedastic.core.transitions import Transitions
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Task:
         The seed of the run.
     stats : GroupStats, optional
         Noise and density of each group, where they were estimated.
+    transitions : Transitions, optional
+        How labels go wrong, where it was estimated.
     reference : Tensor, optional
         The labels of the trusted examples, [m], where there are some.
     handed_on : Mapping of str to Tensor
@@ -58,5 +61,6 @@ class Task:
     halved: Callable[[int], Tensor] | None = None
     seed: int = 0
     stats: GroupStats | None = None
+    transitions: Transitions | None = None
     reference: Tensor | None = None
     handed_on: Mapping[str, Tensor] = field(default_factory=dict)

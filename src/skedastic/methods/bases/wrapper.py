@@ -16,7 +16,7 @@ from skedastic.configurable import setting
 from skedastic.core.choice import Trial
 from skedastic.core.samplers import Sampler
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import Capabilities
+from skedastic.methods.bases.card import Capabilities, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, State, Step
@@ -60,6 +60,12 @@ class Wrapper(Method):
     def capabilities(self) -> Capabilities:
         """Those of both."""
         return super().capabilities & self.base.capabilities
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """True classes where those of `base` are; else neither."""
+        inside = self.base.probabilities_of
+        return inside if inside == "true classes" else "neither"
 
     def init(self, task: Task, make_net: MakeNet) -> State:
         """As `base` does."""

@@ -1,0 +1,57 @@
+"""Corrected cross entropy: −log (T' p)_y, with the estimate's T.
+
+Source: Patrini et al., CVPR 2017, Theorem 2; here T is that of the estimate (`skedastic.noise.true_labels`), which is
+fitted to all labels. The method forward-correction has the paper's own T. The network predicts the true classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skedastic.core.transitions import of_labels
+from skedastic.errors import UserError
+from skedastic.losses.base import PerExampleLoss
+
+
+def corrected(logits: Tensor, y: Tensor, transitions: Tensor) -> Tensor:
+    """Return −log (T' p)_y, [B]; of soft labels their mean.
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, C].
+    y : Tensor
+        Labels, [B] int64 or soft [B, C].
+    transitions : Tensor
+        T, [C, C], [true, given].
+    """
+    log_p = of_labels(logits, transitions)
+    return -(y * log_p).sum(1) if y.dim() == 2 else functional.nll_loss(log_p, y, reduction="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected(PerExampleLoss):
+    """Cross entropy of predictions that are corrupted as the estimate says that the labels were."""
+
+    soft: ClassVar[bool] = True
+    by_transitions: ClassVar[bool] = True
+
+    def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
+        """Return T, [C, C] float32. Raises UserError where there is none."""
+        if transitions is None:
+            rule = (
+                "it needs to know how labels go wrong, and no estimate by held-out predictions tells; set "
+                "estimate.kind=cross-fit, or take the method forward-correction"
+            )
+            raise UserError(rule, setting="loss", value="corrected")
+        return transitions.to(torch.float32)
+
+    def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
+        """Return the losses [B], each ≥ 0."""
+        assert of_classes is not None, "the call demands it"
+        return corrected(outputs, y, of_classes)
