@@ -60,7 +60,17 @@ def as_json(folder: Path) -> list[str]:
 def texts(folder: Path) -> list[str]:
     """A column of texts."""
     rows_of("youtube", 600)[["text", "noisy"]].to_csv(folder / "texts.csv", index=False)
-    return [str(folder / "texts.csv"), "--target", "noisy", "--text", "text", "--set", "tokens.length=32"]
+    return [
+        str(folder / "texts.csv"),
+        "--target",
+        "noisy",
+        "--text",
+        "text",
+        "--set",
+        "model.name=bilstm",
+        "--set",
+        "tokens.length=32",
+    ]
 
 
 def folder_of_texts(folder: Path) -> list[str]:
@@ -69,7 +79,7 @@ def folder_of_texts(folder: Path) -> list[str]:
         path = folder / "texts" / f"class{row.label}"
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{i}.txt").write_text(str(row.text), "utf-8")
-    return [str(folder / "texts"), "--set", "tokens.length=16"]
+    return [str(folder / "texts"), "--set", "model.name=bilstm", "--set", "tokens.length=16"]
 
 
 def folder_of_images(folder: Path) -> list[str]:
@@ -116,7 +126,7 @@ def ratings(folder: Path) -> list[str]:
     """Ratings of several people, in a list."""
     rows_of("vader_ratings", 400)[["text", "ratings", "std"]].to_parquet(folder / "ratings.parquet")
     named = [str(folder / "ratings.parquet"), "--task", "regression", "--annotators", "ratings", "--groups"]
-    return [*named, "quantiles:std:5", "--set", "tokens.length=16"]
+    return [*named, "quantiles:std:5", "--set", "model.name=bilstm", "--set", "tokens.length=16"]
 
 
 NOISY_DIGITS = ["digits", "--noise", "1<->8:0.4", "--imbalance", "step:5:3,5"]

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import skedastic as sk
-from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, RUN_FILES
+from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, ENCODER, RUN_FILES
 from skedastic.runs.load import load_summary
 from skedastic.runs.result import Result
 from tests.support.refusals import refused
@@ -75,7 +75,13 @@ def digits(**settings: Any) -> Result:
 CASES = {
     "table": Case(lambda: from_file("label", ignore=["said", "price"], test=0.3, groups="city")),
     "regression": Case(lambda: from_file("price", ignore=["said", "label"], test=0.3, bins=3)),
-    "texts": Case(lambda: from_file("label", ignore=["x", "z", "city", "price"], text=["said"], test=0.3)),
+    "texts": Case(
+        lambda: from_file("label", ignore=["x", "z", "city", "price"], text=["said"], test=0.3),
+        holds=frozenset({ENCODER}),
+    ),
+    "tokens": Case(
+        lambda: from_file("label", ignore=["x", "z", "city", "price"], text=["said"], test=0.3, model="bilstm")
+    ),
     "pictured issues with their truth": Case(lambda: digits(noise="uniform:0.2")),
     "clusters": Case(lambda: digits(groups="cluster:2"), holds=frozenset({CLUSTERS})),
     "checkpoints": Case(

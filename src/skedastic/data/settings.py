@@ -58,9 +58,11 @@ class ColumnSettings(Configurable):
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings(Configurable):
-    """How text becomes tokens."""
+    """How text becomes tokens, or where the model reads numbers, numbers."""
 
     section: ClassVar[str | None] = "tokens"
+    of_tokens: ClassVar[tuple[str, ...]] = ("vocabulary", "length")
+    of_numbers: ClassVar[tuple[str, ...]] = ("terms", "numbers")
 
     vocabulary: int = setting(
         10_000, "most tokens of a tokenizer that is trained here; 256 of them are the bytes", "[300, inf)"
@@ -72,6 +74,13 @@ class TextSettings(Configurable):
         "[1, 100000]",
     )
     lowercase: bool = setting(True, "whether upper case makes no difference")
+    terms: int = setting(
+        30_000,
+        "where the model reads numbers, the most words and pairs of words that texts are read by, and the most pieces "
+        "of words",
+        "[1, inf)",
+    )
+    numbers: int = setting(256, "where the model reads numbers, how many stand for a text", "[1, 10000]")
 
 
 def clusters_asked(groups: str | None) -> int | None:

@@ -44,7 +44,7 @@ def prefixes() -> Mapping[str, Prefix]:
 
 
 def choose(inputs: Inputs) -> str:
-    """Return the model that "auto" means: bilstm for text, resnet32 for images from 16 × 16 pixels, else mlp.
+    """Return the model that "auto" means: bilstm for tokens, resnet32 for images from 16 × 16 pixels, else mlp.
 
     Parameters
     ----------
@@ -119,6 +119,17 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
         raise refused(name, rule)
     net = module.build((vector_width(inputs),), classes, chosen)
     return RowInput(net, inputs) if inputs.has_ids else net
+
+
+def reads_tokens(name: str) -> bool:
+    """Return whether a model reads the tokens of a text; else a text becomes numbers.
+
+    Parameters
+    ----------
+    name : str
+        A model's name, "auto", or a name with a prefix.
+    """
+    return ":" in name or (name != "auto" and getattr(_named(name), "READS", "table") == "text")
 
 
 def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path | None:

@@ -24,6 +24,7 @@ from skedastic.data import (
     with_corrections,
 )
 from skedastic.data.dataset import with_clean_labels
+from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet
@@ -151,7 +152,11 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         rows, held_out = reference_rows(source, rows, config.reference.share, config.seed)
     named = config.model if isinstance(config.model, NamedModel) and source.kind == "text" else None
     own_tokens = models.tokenizer_file(named.name, named.options) if named else None
-    encoder, target = source.encode(rows, config.tokens, own_tokens), source.fit_target(rows)
+    as_tokens = named is None or models.reads_tokens(named.name)
+    if named is not None:
+        _check_text(config.tokens, named.name, as_tokens)
+    encoder = source.encode(rows, config.tokens, own_tokens, as_tokens=as_tokens)
+    target = source.fit_target(rows)
     training = source.dataset(rows, encoder, target)
     if config.limit is not None:
         training = limit(training, config.limit, config.seed)
@@ -176,6 +181,15 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         reference = with_clean_labels(of.dataset(chosen, encoder, target), of.truth_of(chosen)).in_memory()
         notes += (_described(reference, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, notes, test_labels)
+
+
+def _check_text(text: TextSettings, model: str, as_tokens: bool) -> None:
+    """Raise UserError where a setting says how text becomes tokens, and it becomes numbers, or the other way round."""
+    for name in text.of_numbers if as_tokens else text.of_tokens:
+        if (value := getattr(text, name)) != getattr(TextSettings(), name):
+            reads, other = ("tokens", "mlp") if as_tokens else ("numbers", "bilstm")
+            rule = f"the model {model} reads texts as {reads}; leave it out, or take another model, such as {other}"
+            raise UserError(rule, setting=f"tokens.{name}", value=value)
 
 
 def _cut_off(training: Dataset) -> tuple[str, ...]:

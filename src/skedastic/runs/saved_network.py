@@ -8,19 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skedastic.data import Encoder
-from skedastic.data.encoders.saved import encoder_from_json
+from skedastic.data.encoders.saved import restored
 from skedastic.errors import UserError
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.noise.clusters import NET, Clusters
-from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, MODEL
+from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, ENCODER, MODEL
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.network import make_network
@@ -51,6 +52,10 @@ def write_network(trained: Trained, encoder: Encoder, clusters: Clusters | None,
     """
     tensors = trained.state.state_dict()
     save_file({k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}, folder / MODEL)
+    if arrays := encoder.arrays():
+        save_file(
+            {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}, folder / ENCODER
+        )
     return {
         "stages": list(trained.stages),
         "seconds": trained.seconds,
@@ -80,7 +85,8 @@ def read_network(
     UserError, OSError, LookupError, TypeError, ValueError, AttributeError
         A file is damaged or is not there, or the network needs its function.
     """
-    encoder = encoder_from_json(state["encoder"])
+    arrays = _tensors(folder / ENCODER) if (folder / ENCODER).is_file() else {}
+    encoder = restored(state["encoder"], {name: tensor.numpy() for name, tensor in arrays.items()})
     task = _task(summary, encoder)
     make_net = _make_net(summary, encoder, model)
     with torch.random.fork_rng(devices=[]):

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skedastic.data import Encoder, ImageEncoder, RowEncoder, from_arrays, open_source
-from skedastic.data.encoders.saved import encoder_from_json
+from skedastic.data.encoders.saved import restored
 from tests.support.refusals import refused
 
 
@@ -69,7 +69,7 @@ def test_an_encoder_is_fitted_on_the_rows_it_is_given_only() -> None:
 @pytest.mark.parametrize("make", [lambda: RowEncoder.fit(table(60)), lambda: ImageEncoder.fit(torch.rand(9, 3, 4, 5))])
 def test_an_encoder_survives_json(make: object) -> None:
     encoder = make()
-    again = encoder_from_json(json.loads(json.dumps(encoder.to_json())))
+    again = restored(json.loads(json.dumps(encoder.to_json())), encoder.arrays())
     assert again == encoder
     assert again.input_shape == encoder.input_shape
 
@@ -87,7 +87,7 @@ def test_an_encoder_survives_json(make: object) -> None:
 )
 def test_a_damaged_encoder_is_refused(state: dict[str, object]) -> None:
     with refused("the saved encoder", None):
-        encoder_from_json(state)
+        restored(state, {})
 
 
 def test_columns_that_are_constant_or_empty_in_training_do_no_harm() -> None:

@@ -1,6 +1,6 @@
 """Encoders: from the raw features of a source to the inputs of a network.
 
-An encoder is fitted on training rows only, saved as plain JSON, and used again for the test rows and for prediction.
+An encoder is fitted on training rows only, saved as plain JSON and arrays, and used again for test rows and to predict.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.data.dataset import Features
@@ -61,4 +62,8 @@ class Encoder(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """Return the fitted parameters as plain JSON values."""
+        """Return the fitted parameters as plain JSON values, but for `arrays`."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the fitted parameters that are large arrays, by name."""
+        return {}

@@ -21,6 +21,7 @@ from skedastic.data.encoders.numbers import NumberColumn, date_parts, fitted_num
 from skedastic.data.encoders.text import TextEncoder
 from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.encoders.vectors import VectorColumn
+from skedastic.data.encoders.words import WordEncoder
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor
@@ -40,7 +41,7 @@ BYTES = 256 * 2**20  # of them, encoded
 
 @dataclass(frozen=True)
 class RowEncoder(Encoder):
-    """Rows of a table, in this order: numbers and parts of dates, indicators, ids, tokens.
+    """Rows of a table, in this order: numbers and parts of dates, lists, words as numbers, indicators, ids, tokens.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ class RowEncoder(Encoder):
         The encoder of their cells, joined.
     vectors : tuple of VectorColumn
         The columns of lists of numbers.
+    words : WordEncoder or None
+        The encoder of the texts, joined, where they become numbers and no tokens.
     reading : Reading
         How the cells of the columns are read.
     """
@@ -66,6 +69,7 @@ class RowEncoder(Encoder):
     text: TextEncoder | None = None
     vectors: tuple[VectorColumn, ...] = ()
     reading: Reading = field(default_factory=Reading)
+    words: WordEncoder | None = None
 
     @classmethod
     def fit(
@@ -74,6 +78,8 @@ class RowEncoder(Encoder):
         rows: Tensor | None = None,
         text: TextSettings | None = None,
         tokenizer_file: Path | None = None,
+        *,
+        as_tokens: bool = True,
     ) -> RowEncoder:
         """Fit on the training rows of parsed columns.
 
@@ -84,9 +90,11 @@ class RowEncoder(Encoder):
         rows : Tensor or None, optional
             The training rows, [m] int64; by default all.
         text : TextSettings or None, optional
-            How text becomes tokens.
+            How text becomes tokens, or numbers.
         tokenizer_file : Path or None, optional
             The tokenizer of a pretrained model, which is taken instead of training one.
+        as_tokens : bool, optional
+            Whether text becomes tokens, and not numbers.
         """
         columns = _columns(columns)
         numbers, categories, vectors = list[tuple[str, str]](), dict[str, tuple[str, ...]](), list[VectorColumn]()
@@ -104,12 +112,14 @@ class RowEncoder(Encoder):
         if not texts:
             return encoder
         read = encoder._texts(columns, rows)
+        if not as_tokens:
+            return replace(encoder, words=WordEncoder.fit(read, text or TextSettings()))
         return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
 
     @classmethod
-    def restore(cls, **fitted: Any) -> RowEncoder:
-        """Return the encoder of the parameters that `to_json` gave."""
-        text = fitted["text"]
+    def restore(cls, *, arrays: Mapping[str, NDArray[Any]] | None = None, **fitted: Any) -> RowEncoder:
+        """Return the encoder of the parameters that `to_json` and `arrays` gave."""
+        text, words = fitted["text"], fitted.get("words")  # of older runs without
         return cls(
             numbers=tuple(NumberColumn(**n) for n in fitted["numbers"]),
             categories={name: tuple(values) for name, values in fitted["categories"].items()},
@@ -117,6 +127,7 @@ class RowEncoder(Encoder):
             text=None if text is None else TextEncoder(text["tokenizer"], int(text["length"])),
             vectors=tuple(_vector(**v) for v in fitted["vectors"]),
             reading=Reading.from_json(fitted["reading"]),
+            words=None if words is None else WordEncoder.restore(words, arrays or {}),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -129,7 +140,12 @@ class RowEncoder(Encoder):
             "text": None if self.text is None else self.text.to_json(),
             "vectors": [asdict(v) for v in self.vectors],
             "reading": self.reading.to_json(),
+            "words": None if self.words is None else self.words.to_json(),
         }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the fitted parameters that are large arrays, by name."""
+        return {} if self.words is None else self.words.arrays()
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -137,9 +153,10 @@ class RowEncoder(Encoder):
         real = len(self.numbers) + sum(n.marked for n in self.numbers) + sum(v.width for v in self.vectors)
         real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
         sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
+        real += 0 if self.words is None else self.words.width
         tokens = 0 if self.text is None else self.text.length
         return Inputs(
-            kind="text" if tokens else "table",
+            kind="text" if self.texts else "table",
             shape=(real + len(sizes) + tokens,),
             real=real,
             sizes=sizes,
@@ -196,6 +213,8 @@ class RowEncoder(Encoder):
         for vector in self.vectors:
             wanted = None if rows is None else rows.numpy()
             yield from vector.encoded(columns.vectors(vector.name, wanted, vector.scaled))
+        if self.words is not None:
+            yield self.words.numbers(self._texts(columns, rows))
         for few in (True, False):
             for name, known in self.categories.items():
                 if (len(known) <= FEW_CATEGORIES) is few:

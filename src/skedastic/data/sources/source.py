@@ -178,7 +178,14 @@ class Source:
             kept[self.removed] = False
         return kept.nonzero().flatten()
 
-    def encode(self, rows: Tensor, text: TextSettings | None = None, tokenizer_file: Path | None = None) -> Encoder:
+    def encode(
+        self,
+        rows: Tensor,
+        text: TextSettings | None = None,
+        tokenizer_file: Path | None = None,
+        *,
+        as_tokens: bool = True,
+    ) -> Encoder:
         """Return an encoder that is fitted on the training rows.
 
         Parameters
@@ -186,12 +193,14 @@ class Source:
         rows : Tensor
             The training rows, [m] int64.
         text : TextSettings or None, optional
-            How text becomes tokens.
+            How text becomes tokens, or numbers.
         tokenizer_file : Path or None, optional
             The tokenizer of a pretrained model.
+        as_tokens : bool, optional
+            Whether text becomes tokens, and not numbers.
         """
         if isinstance(self.features, Columns):
-            return RowEncoder.fit(self.features, rows, text, tokenizer_file)
+            return RowEncoder.fit(self.features, rows, text, tokenizer_file, as_tokens=as_tokens)
         return ImageEncoder.fit(self.features, rows)
 
     def fit_target(self, rows: Tensor) -> Target:
