@@ -15,6 +15,7 @@ import torch
 import skedastic as sk
 from skedastic.data import TextSettings
 from skedastic.data.encoders import words as module
+from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.encoders.words import WordEncoder
 from skedastic.models import reads_tokens
 from skedastic.runs.load import load
@@ -146,6 +147,8 @@ def test_a_text_is_learned_by_default_saved_and_loaded(reviews: Path) -> None:
     assert run.kind == "text"
     assert run.metrics.overall.value > 0.95
     assert not run.encoder.inputs.tokens
+    assert isinstance(run.encoder, RowEncoder)
+    assert run.encoder.words is not None
     assert run.encoder.inputs.real == 1 + run.encoder.words.width
     p = run.predict_proba(frame).to_numpy()
     np.testing.assert_array_equal(sk.load(reviews / "run").predict_proba(frame).to_numpy(), p)
