@@ -7,7 +7,8 @@ their own and three kinds put into clean ones (those of `noise_estimate.py`). A 
 true labels. The estimate, and with it T, is made once a seed. Prints for each kind and way the balanced accuracy and
 the worst class over plain training in points, paired by run, with 95 % t-intervals and the least: plain training that
 predicts the true classes (`--labels true`), and only where `auto` does; HAR at strength 1, and so that it predicts
-them; cross entropy corrected by T (`loss=corrected`), and HAR at strength 1 on it. Then the same by set.
+them; cross entropy corrected by T (`loss=corrected`), and HAR at strength 1 on it; and the method auto, which chooses
+between plain training, HAR, and HAR on the corrected loss. Then the same by set.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from common import hardware, show
 from noise_estimate import real, simulated, with_noise
 from skedastic.evaluation.intervals import paired
 from skedastic.losses.corrected import Corrected
+from skedastic.methods.auto import Auto
 from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
@@ -41,6 +43,7 @@ METHODS: dict[str, Method] = {
     "har": HAR(strength=1.0),
     "corrected": ERM(loss=Corrected()),
     "har, corrected": HAR(strength=1.0, loss=Corrected()),
+    "auto": Auto(),
 }
 LEFT_OUT = ("none", "uniform 20")  # kinds without, or with little, for T to put right
 

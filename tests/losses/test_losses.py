@@ -457,7 +457,7 @@ def test_a_corrected_loss_is_cross_entropy_where_no_label_goes_wrong_and_needs_t
     logits, y = batch(CrossEntropy(), "classification", 3.0)
     right = Corrected().of_classes(COUNT, torch.eye(4))
     same(Corrected()(logits, y, right), CrossEntropy()(logits, y), rtol=1e-10)
-    with refused("loss", "corrected", rule="no estimate by held-out predictions"):
+    with refused("loss", "corrected", rule="the estimate does not tell"):
         Corrected().of_classes(COUNT)
 
 

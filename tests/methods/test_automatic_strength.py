@@ -21,7 +21,7 @@ from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.pipeline.steps import estimate_noise
 from skedastic.runs.reports import comparison_report, fit_report
-from skedastic.runs.sentences import trial_sentence
+from skedastic.runs.sentences import choice_sentence
 from skedastic.settings.methods import make_method, method_table, the_method
 from skedastic.settings.reading import build_config, read, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -194,12 +194,12 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path, start) -> No
     result = fitted(method=sk.HAR(strength="auto", candidate=start))
     (trial,) = result.trials
     assert trial.chosen == (start == HARDLY)
-    said = dict(fit_report(result, Path("somewhere")).asked)["Strength"]
+    said = dict(fit_report(result, Path("somewhere")).asked)["Choice"]
     size = f"{abs(trial.gain.mean) * 100:.1f}"
-    assert said.startswith(f"auto: {'none' if start == TOO_MUCH else f'strength {start:g}'} was taken; ")
+    assert said.startswith(f"{'none' if start == TOO_MUCH else f'strength {start:g}'} was taken; ")
     assert f"strength {start:g} was {size} points " in said
     assert f", ± {2 * trial.gain.error * 100:.1f}, than none on labels that neither had seen" in said
-    assert said.endswith("it gave a class up") == trial.gives_up
+    assert said.endswith("gave a class up") == trial.gives_up
     assert len(fit_report(result, Path("somewhere")).history["har"]["loss"]) == TRAINING.epochs
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")
@@ -233,7 +233,9 @@ def test_a_comparison_says_of_how_many_seeds_it_took_none(tmp_path: Path) -> Non
 
 def test_what_was_tried_is_told_inside_other_methods_too() -> None:
     result = fitted(method=make_method("sam(base=har-auto)", {}))
-    assert dict(fit_report(result, Path("somewhere")).asked)["Strength"].startswith("auto: ")
+    assert dict(fit_report(result, Path("somewhere")).asked)["Choice"].startswith(
+        ("none was taken", "strength 1 was taken")
+    )
 
 
 def test_the_command_line_tells_what_was_tried(capsys, tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ def test_the_command_line_tells_what_was_tried(capsys, tmp_path: Path) -> None:
     shown = run(capsys, "show", folder)[1]
     assert status == 0
     for text in (said, shown):
-        assert f"Strength: {trial_sentence(trial)}." in " ".join(text.split())
+        assert f"Choice: {choice_sentence([trial])}." in " ".join(text.split())
 
 
 def test_the_plan_has_one_of_both_ends() -> None:

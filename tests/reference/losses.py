@@ -19,7 +19,8 @@ Ints = NDArray[np.int64]
 Count = Ints | None
 
 
-TRANSITIONS = np.array([[0.65, 0.2, 0.1, 0.05], [0.2, 0.65, 0.05, 0.1], [0.1, 0.05, 0.65, 0.2], [0.05, 0.1, 0.2, 0.65]])
+TRANSITIONS = np.array([[0.6, 0.3, 0.08, 0.02], [0.02, 0.6, 0.3, 0.08], [0.08, 0.02, 0.6, 0.3], [0.3, 0.08, 0.02, 0.6]])
+"""T [true, given]: not symmetric, and each label is as frequent as its class."""
 
 
 def softmax(z: Floats) -> Floats:

@@ -34,7 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame(1, 40).to_parquet(folder / "new.parquet")
     command = [
         "fit", "data.csv", "--target", "label", "--ignore", "id", "--groups", "ward", "--epochs", "2", "--out", "run",
-        "--set", "model.width=8", "--set", "model.embedding=8",
+        "--set", "model.width=8",
         "--set", "train.lr=0.01", "--set", "train.optimizer=adam", "--set", "estimate.epochs=10",
     ]  # fmt: skip
     run(folder, *command)
@@ -240,7 +240,7 @@ def test_every_other_method_takes_a_table_with_text(tmp_path: Path, monkeypatch:
     frame().to_csv("data.csv", index=False)
     config = sk.Config(
         source="data.csv", target="label", ignore=("id",), methods=("all",), reference="0.1", seeds=1,
-        noise="uniform:0.1", model={"name": "auto", "width": 4, "embedding": 4},
+        noise="uniform:0.1", model={"name": "auto", "width": 4},
         train=sk.TrainingConfig(epochs=1, batch_size=32),
     )  # fmt: skip
     comparison = sk.compare(config)

@@ -34,7 +34,6 @@ BAD = [  # a command line, the setting and the value that it is refused for, and
     ("predict plain new.csv --out p2.csv --calibrated", "calibrated", True, "no temperature"),
     ("predict plain new.csv --out p2.csv --labels true", "labels", "true", "no estimate by held-out predictions"),
     ("evaluate plain data.csv --labels true", "labels", "true", "no estimate by held-out predictions"),
-    ("predict truth new.csv --out p2.csv --labels true", "labels", "true", "predicts the true classes already"),
     ("export run --format onxx --out m.onnx", "--format", "onxx", "did you mean 'onnx'?"),
     ("export run --out data.csv", "--out", "data.csv", "there already"),
     ("export run --out m.onnx --rows renamed.csv", *RENAMED),
@@ -62,12 +61,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ignore": ["id"],
         "groups": "ward",
         "train": sk.TrainingConfig(epochs=1),
-        "model": {"name": "auto", "width": 4, "embedding": 4},
+        "model": {"name": "auto", "width": 4},
     }
     rows = str(path / "data.csv")
     sk.fit(rows, test=0.2, **settings).save(path / "run")
     sk.fit(rows, method="erm", test=None, estimate=sk.Estimation(kind="none"), **settings).save(path / "plain")
-    sk.fit(rows, method="forward-correction", test=None, **settings).save(path / "truth")
     return path
 
 

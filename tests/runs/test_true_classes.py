@@ -23,6 +23,7 @@ from tests.support.command_line import run
 from tests.support.refusals import refused
 
 CLASSES = ("a", "b", "c")
+pytestmark = pytest.mark.filterwarnings("ignore:the (true classes|labels) are")
 
 
 def blobs(seed: int, n: int, wrong: float = 0.0) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def test_auto_asks_the_gain_the_classes_and_the_method(folder: Path) -> None:
     known = replace(result.transitions, gain=Gain(0.03, 0.01))
     result = replace(result, transitions=known)
     cases = [
-        (result, true, "the true classes are predicted: with it, the log likelihood of a held-out label is +"),
+        (result, true, "the true classes are predicted, by how labels go wrong: it changes the log"),
         (replace(result, transitions=replace(known, gain=Gain(0.01, 0.01))), given, "not sure enough"),
         (replace(result, transitions=replace(known, gives_up=True)), given, "lose more than half"),
         (replace(result, transitions=None), given, "no estimate by held-out predictions"),
@@ -90,16 +91,20 @@ def test_auto_asks_the_gain_the_classes_and_the_method(folder: Path) -> None:
         (_trained_by(result, "erm(class_weights=balanced)"), given, "trained otherwise"),
         (_trained_by(result, "sam"), given, "trained otherwise"),
         (_trained_by(result, "har(strength=0)"), true, "the true classes are predicted"),
-        (_trained_by(result, "forward-correction"), given, "already"),
-        (_trained_by(result, "har(loss=corrected)"), given, "already"),
-        (_trained_by(result, "sam(base=har(loss=corrected))"), given, "already"),
+        (replace(result, method=make_method("tau-norm", {})), given, "trained otherwise"),
+        (replace(result, method=make_method("sam(base=two-stage)", {})), given, "trained otherwise"),
+        (_trained_by(result, "erm(loss=corrected, sampler=class-balanced)"), given, "trained otherwise"),
+        (_trained_by(result, "forward-correction"), given, "by itself"),
+        (_trained_by(result, "har(loss=corrected)"), given, "by itself"),
+        (_trained_by(result, "sam(base=har(loss=corrected))"), given, "by itself"),
     ]
     for changed, expected, said in cases:
         notes: list[str] = []
         changed.calibration("auto", say=notes.append)
         assert len(notes) == 1
         assert said in notes[0]
-        np.testing.assert_array_equal(changed.predict_proba(new, labels="auto").to_numpy(), expected)
+        with pytest.warns(UserWarning, match=said):
+            np.testing.assert_array_equal(changed.predict_proba(new, labels="auto").to_numpy(), expected)
 
 
 def _trained_by(result: sk.Result, method: str) -> sk.Result:
@@ -110,17 +115,25 @@ def test_asked_for_in_spite_of_doubts_it_is_done_and_they_are_said(folder: Path)
     result, notes = load(folder / "run"), list[str]()
     other = _trained_by(result, "har")
     other.calibration("true", say=notes.append)
-    assert notes == ["the true classes are predicted, but " + notes[0].partition(", but ")[2]]
-    assert "trained otherwise" in notes[0]
-    with refused("labels", "true", rule="already"):
-        _trained_by(result, "har(loss=corrected)").predict(blobs(1, 5), labels="true")
+    (note,) = notes
+    assert note.startswith("the true classes are predicted, but the estimate was fitted to plain training")
+    for wrong in ("Given", "none", None):
+        with refused("labels", wrong):
+            result.predict(blobs(1, 5), labels=wrong)
+    with pytest.warns(UserWarning, match="by itself"):
+        by_itself = _trained_by(result, "har(loss=corrected)").predict_proba(blobs(1, 50), labels="true")
+    np.testing.assert_array_equal(by_itself, result.predict_proba(blobs(1, 50)))
 
 
 def test_the_command_line_says_what_auto_chose(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, err = run(capsys, "predict", str(folder / "run"), str(folder / "new.csv"), "--labels", "auto", "--out",
               str(folder / "auto.csv"), "--force")  # fmt: skip
-    assert "labels as they are given are predicted: the estimate" in " ".join((out + err).split())
-    run(capsys, "evaluate", str(folder / "run"), str(folder / "new.csv"), "--labels", "true")
+    assert "the labels are predicted, and not the true classes: the estimate" in " ".join((out + err).split())
+    shown = []
+    for labels in ("given", "true"):
+        _, out, _ = run(capsys, "evaluate", folder / "run", folder / "new.csv", "--labels", labels, "--json")
+        shown.append(next(group["accuracy"] for group in json.loads(out)["groups"] if group["name"] == "a"))
+    assert shown[1] > shown[0] + 0.03
 
 
 def test_an_older_run_has_no_transitions(folder: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.runs.sentences import is_measured, judges, trial_sentence
+    from skedastic.runs.sentences import choice_sentence, is_measured, judges
 
     console.notes(summary.notes)
     show_groups(summary)
@@ -85,8 +85,8 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
         )
         noun = summary.target.noun.removesuffix("s") if count == 1 else summary.target.noun
         console.say(f"{count} {noun} to check, which {why}: {folder / 'suspects.parquet'}")
-    for trial in summary.trials:
-        console.say(f"Strength: {trial_sentence(trial)}.")
+    if summary.trials:
+        console.say(f"Choice: {choice_sentence(summary.trials)}.")
     console.say(f"Report: {folder / 'report.html'}")
 
 

@@ -90,8 +90,8 @@ LABELS = click.option(
     type=click.Choice(["given", "true", "auto"]),
     default="given",
     show_default=True,
-    help="Predict labels as the training rows have them, or the true classes behind them by the estimate of how labels "
-    "go wrong; auto: the true ones where held-out labels speak for it.",
+    help="given: the network's own probabilities; true: those of the true classes behind the labels, by the estimate "
+    "of how labels go wrong; auto: true where plain training and held-out labels speak for it.",
 )
 RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
 

@@ -21,7 +21,10 @@ GIVEN_UP = 0.5  # of its predictions, or of its labels
 
 
 class Gain(NamedTuple):
-    """How much more often one way is right than another, in [−1, 1], and the standard error of that."""
+    """How much better one way is than another, and the standard error of that.
+
+    Of predictions it is how much more often they are right, in [−1, 1].
+    """
 
     mean: float
     error: float

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from skedastic.core.choice import Gain
 
-TINY = 1e-12
 BEND = 0.5  # of p: q is bent within so much of 0, and not at all where T says that labels are right
 RIDGE = 1e-4  # beside T, where two classes are exchanged so often that they can't be told apart
 CLEAR = 2.0  # standard errors by which T must explain labels better
@@ -69,7 +68,7 @@ def of_labels(logits: Tensor, transitions: Tensor) -> Tensor:
     """
     with torch.autocast(logits.device.type, enabled=False):
         q = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
-        return (q @ transitions.to(q)).clamp_min(TINY).log()
+        return (q @ transitions.to(q)).clamp_min(torch.finfo(q.dtype).tiny).log()
 
 
 def of_true_classes(p: Tensor, transitions: Tensor) -> Tensor:

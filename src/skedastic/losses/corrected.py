@@ -45,8 +45,8 @@ class Corrected(PerExampleLoss):
         """Return T, [C, C] float32. Raises UserError where there is none."""
         if transitions is None:
             rule = (
-                "it needs to know how labels go wrong, and no estimate by held-out predictions tells; set "
-                "estimate.kind=cross-fit, or take the method forward-correction"
+                "it needs to know how labels go wrong, and the estimate does not tell: that takes held-out predictions "
+                "of models that learned something, and no votes; take another loss"
             )
             raise UserError(rule, setting="loss", value="corrected")
         return transitions.to(torch.float32)

@@ -23,9 +23,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.errors import UserError
-from skedastic.losses.auto import Auto
 from skedastic.losses.corrected import corrected
-from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Stage
@@ -114,7 +112,7 @@ class ForwardCorrection(OneNetwork[CorrectedState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.loss, Auto) or self.loss == CrossEntropy()):
+        if not self.fits_cross_entropy:
             rule = "it corrects cross entropy; leave the loss out"
             raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
         rows = self.transition or ()

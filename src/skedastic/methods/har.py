@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.choice import Trial, gives_up_a_class
+from skedastic.core.choice import Trial
 from skedastic.core.jacobian import Gradient, JacobianPenalty, Norm, Reduction
 from skedastic.core.selection import Selection, Share
 from skedastic.core.strengths import GroupStats, inverse_strengths, random_strengths, strengths
@@ -37,7 +37,14 @@ from skedastic.core.taps import Affine, Choice, find_taps
 from skedastic.core.unwrap import uncompiled
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card, ProbabilitiesOf
-from skedastic.methods.bases.held_out import held_against, trial_stages, was_tried
+from skedastic.methods.bases.held_out import (
+    LEAST_ROWS,
+    every_row,
+    gave_up_in_the_end,
+    held_against,
+    trial_stages,
+    was_tried,
+)
 from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.one_network import ClassConstants, OneNetwork, OneNetworkState
 from skedastic.methods.bases.step import Batch, Objective, Out, Step, outputs
@@ -51,7 +58,6 @@ NOT_ENFORCED_BELOW = 0.2  # of the largest λτ_g, with select="auto"
 CANDIDATE = 1.0  # of strength=auto
 STRONG, PLAIN = "with", "without"  # the two ways that strength=auto tries
 TRAINED = "train"  # the stage with strength on all rows
-LEAST_ROWS = 40  # to try them on, in halves
 NONE_CHOSEN = (
     "strength=auto took none: on labels that the networks had not seen, regularization was worse by a standard error, "
     "or it gave a class up. The network was trained without."
@@ -208,7 +214,7 @@ class HAR(OneNetwork[HARState]):
         return (
             *trial_stages(STRONG, strong),
             *trial_stages(PLAIN, plain),
-            Stage(name=TRAINED, method=strong, chosen=_is_better, predicts=_every_row),
+            Stage(name=TRAINED, method=strong, chosen=_is_better, predicts=every_row),
             Stage(name="plain", method=plain, chosen=_is_plain, note=NONE_CHOSEN),
         )
 
@@ -262,17 +268,8 @@ def _is_better(task: Task) -> bool:
 
 
 def _is_plain(task: Task) -> bool:
-    """Return whether the network is trained without: where that is better, or a class was given up in the end.
-
-    Networks of half of the rows may hold on to a class that the one of all rows gives up for its neighbour.
-    """
-    if TRAINED not in task.handed_on:
-        return True
-    return gives_up_a_class(task.handed_on[TRAINED].argmax(1), task.y, task.y)
-
-
-def _every_row(task: Task) -> Tensor:
-    return torch.arange(len(task.y))
+    """Return whether the network is trained without: where that is better, or a class was given up in the end."""
+    return TRAINED not in task.handed_on or gave_up_in_the_end(TRAINED, task)
 
 
 def _estimate(task: Task) -> GroupStats:

@@ -110,7 +110,7 @@ def learned(dataset: Dataset, held_out: HeldOut) -> Learned:
 
 
 def transitions(dataset: Dataset, held_out: HeldOut) -> Transitions | None:
-    """Return how labels go wrong, None of numbers; arguments as in `noise_stats`."""
+    """Return how labels go wrong, None of numbers and of votes; arguments as in `noise_stats`."""
     return _transitions(dataset.target, dataset, held_out)
 
 
@@ -188,7 +188,9 @@ def _transitions(target: Target, dataset: Dataset, held_out: HeldOut) -> Transit
 
 
 @_transitions.register
-def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> Transitions:
+def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> Transitions | None:
+    if dataset.soft is not None:  # votes are trained on, and T would be that of their majority
+        return None
     rows, judged = judged_rows(dataset, held_out)
     return how_labels_go_wrong(held_out.values[rows].numpy(), judged.y, judged.fold, judged.unit, _truth(held_out))
 

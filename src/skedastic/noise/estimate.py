@@ -84,7 +84,7 @@ class Estimate:
 
     @cached_property
     def transitions(self) -> Transitions | None:
-        """How labels go wrong; None where targets are numbers, nothing was held out, or nothing was learned."""
+        """How labels go wrong; None of numbers and of votes, and where nothing was held out or learned."""
         return transitions(self.dataset, self.counted) if self.is_estimated and self.findings.learned else None
 
     @property

@@ -189,7 +189,7 @@ def examine(
 ) -> tuple[Findings, Tensor, HeldOut]:
     """Return what held-out predictions found, the rows whose targets they can judge, [n] bool, and those that count.
 
-    The predictions of a fold in which nothing was learned don't count.
+    The predictions of a fold in which nothing was learned don't count, where something was learned at all.
 
     Parameters
     ----------

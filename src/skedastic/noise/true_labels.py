@@ -49,6 +49,7 @@ UNCLEAR = 0.02  # the cost of q's entropy, in units of the log likelihood
 STEPS = 200
 MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
 LEAST_ROWS = 2_000
+LEAST_UNITS = 20  # that tell a gain in likelihood
 LEAST = 1e-6  # probabilities below are rounded up, so that their logarithm is finite
 LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
 GROUP_STEPS = 30
@@ -123,7 +124,7 @@ def how_labels_go_wrong(
     """Return T with what speaks for it: how much better it explains labels that it was not fitted to.
 
     Units are halved. The labels of each half have their likelihood by the a, b and T of the other half, and by an a and
-    b of the other half without T.
+    b of the other half without T. Of fewer than 20 units no gain is told.
 
     Parameters
     ----------
@@ -141,11 +142,15 @@ def how_labels_go_wrong(
     for k in (0, 1):
         rows, others = half == k, half != k
         for sign, noisy in ((1, True), (-1, False)):
-            found = _fit(probabilities[others], y[others], fold[others], like=whole, noisy=noisy)
+            found = _fit(
+                probabilities[others], y[others], fold[others], absent=whole.absent, folds=len(whole.bias), noisy=noisy
+            )
             gains[rows] += sign * found.likelihood(probabilities[rows], y[rows], fold[rows])
     mean = gains.sum() / max(len(gains), 1)
-    spread = (np.bincount(unit, gains - mean) ** 2).sum()
+    spread = (np.bincount(unit, gains - mean) ** 2).sum() * len(names) / max(len(names) - 1, 1)
     gain = Gain(float(mean), float(np.sqrt(spread)) / max(len(gains), 1))
+    if len(names) < LEAST_UNITS:
+        gain = Gain(0.0, 0.0)
     p, t = _tensor(probabilities), torch.from_numpy(truth.transitions)
     gives_up = gives_up_a_class(of_true_classes(p, t).argmax(1), p.argmax(1), torch.from_numpy(y))
     return Transitions(matrix=t, gain=gain, gives_up=gives_up)
@@ -209,20 +214,27 @@ class _Fit(NamedTuple):
 
 
 def _fit(
-    probabilities: NDArray[Any], y: Integers, fold: Integers, *, like: _Fit | None = None, noisy: bool = True
+    probabilities: NDArray[Any],
+    y: Integers,
+    fold: Integers,
+    *,
+    absent: NDArray[np.bool_] | None = None,
+    folds: int | None = None,
+    noisy: bool = True,
 ) -> _Fit:
     """Return a, b and T of the largest posterior density.
 
     Parameters
     ----------
-    like : _Fit, optional
-        A fit of the same folds and classes to start from, and no other.
+    absent, folds : optional
+        The classes that no label names, [C] bool, and K, where these rows are some of more.
     noisy : bool, optional
-        Whether labels may go wrong; else T is the identity.
+        Whether labels may go wrong; else T is the identity, and the entropy of q costs nothing.
     """
-    classes, folds = probabilities.shape[1], int(fold.max(initial=0)) + 1 if like is None else len(like.sharpness)
-    absent = np.bincount(y, minlength=classes) == 0 if like is None else like.absent
-    most = max(MOST_CELLS // classes, LEAST_ROWS)
+    classes, some = probabilities.shape[1], folds is not None
+    folds = int(fold.max(initial=0)) + 1 if folds is None else folds
+    absent = np.bincount(y, minlength=classes) == 0 if absent is None else absent
+    most = max((MOST_CELLS // 4 if some else MOST_CELLS) // classes, LEAST_ROWS)
     if len(y) > most:
         drawn = np.random.default_rng(0).choice(len(y), most, replace=False)
         probabilities, y, fold = probabilities[drawn], y[drawn], fold[drawn]
@@ -243,7 +255,9 @@ def _fit(
         v = torch.from_numpy(values).requires_grad_()
         log_a, b, log_t = parts(v)
         log_q = _before(p, log_t.exp(), log_a.exp(), b, of_fold, never)
-        likelihood = (log_q + log_t.T[given]).logsumexp(1).sum() + UNCLEAR * (log_q.exp() * log_q).sum()
+        likelihood = (log_q + log_t.T[given]).logsumexp(1).sum()
+        if noisy:
+            likelihood = likelihood + UNCLEAR * (log_q.exp() * log_q).sum()
         priors = (prior * log_t).sum() - (log_a**2).sum() / (2 * SHARPNESS_SD**2) - (b**2).sum() / (2 * BIAS_SD**2)
         total = -(likelihood + priors) / n
         (gradient,) = torch.autograd.grad(total, v)
@@ -251,9 +265,7 @@ def _fit(
         return total.item(), slope
 
     lean = _lean(probabilities, y, fold, folds, classes)
-    starts = [_start(np.ones(folds), lean, _alike(classes, share)) for share in STARTS]
-    if like is not None:
-        starts = [_start(like.sharpness, like.bias, like.transitions)]
+    starts = [_start(lean, _alike(classes, share)) for share in (STARTS if noisy else STARTS[:1])]
     found = [
         minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
         for start in starts
@@ -268,10 +280,10 @@ def _alike(classes: int, share: float) -> Floats:
     return np.eye(classes) * (1 - share - others) + others
 
 
-def _start(sharpness: Floats, bias: Floats, transitions: Floats) -> Floats:
-    """Return a, b and T as the values that are fitted."""
+def _start(bias: Floats, transitions: Floats) -> Floats:
+    """Return a = 1, b and T as the values that are fitted."""
     below = np.log(np.diag(transitions)[:, None].clip(TINY)) - np.log(transitions.clip(TINY))
-    start: Floats = np.concatenate([np.log(sharpness), bias.ravel(), np.log(np.expm1(below.clip(TINY))).ravel()])
+    start: Floats = np.concatenate([np.zeros(len(bias)), bias.ravel(), np.log(np.expm1(below.clip(TINY))).ravel()])
     return start
 
 

@@ -8,7 +8,7 @@ import torch
 
 from skedastic.data import Dataset
 from skedastic.errors import UserError, unknown
-from skedastic.methods.bases.card import GROUP_STATS, REFERENCE, without_reference
+from skedastic.methods.bases.card import GROUP_STATS, REFERENCE, TRANSITIONS, without_reference
 from skedastic.methods.bases.method import Method
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
@@ -17,9 +17,14 @@ from skedastic.settings.config import Config
 def check_estimate(config: Config, methods: Sequence[Method]) -> None:
     """Raise UserError where no noise is estimated and a method can't do without."""
     for method in methods:
-        if config.estimate.kind is None and GROUP_STATS in method.capabilities.needs:
-            rule = f"{method.card.name} needs each group's noise; use cross-fit or paper"
-            raise UserError(rule, setting="estimate.kind", value="none")
+        needs, name = method.capabilities.needs, method.card.name
+        if config.estimate.kind is None and GROUP_STATS in needs:
+            raise UserError(
+                f"{name} needs each group's noise; use cross-fit or paper", setting="estimate.kind", value="none"
+            )
+        if config.estimate.kind == "annotators" and TRANSITIONS in needs:
+            rule = f"{name} with loss=corrected needs held-out predictions; use cross-fit, or leave the loss out"
+            raise UserError(rule, setting="estimate.kind", value="annotators")
 
 
 def check_annotators(config: Config, data: Data) -> None:
@@ -27,6 +32,14 @@ def check_annotators(config: Config, data: Data) -> None:
     if config.estimate.kind == "annotators" and data.train.disagreement is None:
         rule = "there are none; name their columns with --annotators"
         raise UserError(rule, setting="estimate.kind", value="annotators")
+
+
+def check_votes(data: Data, methods: Sequence[Method]) -> None:
+    """Raise UserError where a method needs to know how labels go wrong, and they are annotators' votes."""
+    for method in methods:
+        if data.train.soft is not None and TRANSITIONS in method.capabilities.needs:
+            rule = "it is for labels that go wrong, and here they are annotators' votes; take another loss"
+            raise UserError(rule, setting="method.loss", value="corrected")
 
 
 def check_reference(data: Data, methods: Sequence[Method]) -> None:

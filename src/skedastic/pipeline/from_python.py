@@ -85,7 +85,7 @@ def fit(
     estimate : Estimation, optional
         How the noise of the groups is estimated.
     tokens : TextSettings, optional
-        How text becomes tokens.
+        How text becomes tokens or numbers.
     test : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional
         Arrays, a share of the rows to hold out, or a file. With None everything is trained on, and nothing is tested.
     reference : tuple (X, y) or (X, y, groups), float in (0, 1), str or Path, optional

@@ -153,8 +153,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
     named = config.model if isinstance(config.model, NamedModel) and source.kind == "text" else None
     own_tokens = models.tokenizer_file(named.name, named.options) if named else None
     as_tokens = named is None or models.reads_tokens(named.name)
-    if named is not None:
-        _check_text(config.tokens, named.name, as_tokens)
+    if source.kind == "text":
+        _check_text(config.tokens, config.model.name, as_tokens)
     encoder = source.encode(rows, config.tokens, own_tokens, as_tokens=as_tokens)
     target = source.fit_target(rows)
     training = source.dataset(rows, encoder, target)

@@ -12,7 +12,7 @@ from skedastic.evaluation.evaluate import evaluate
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups
-from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference
+from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.plan import plan_of_fit
@@ -61,6 +61,7 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_reference(data, methods)
     check_annotators(config, data)
     check_estimate(config, methods)
+    check_votes(data, methods)
     dry_run(methods, data.train, make_net, config.train, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 

@@ -190,6 +190,8 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         yield new
         new.chmod(0o755)
+        for tensors in new.glob("*.safetensors"):
+            tensors.chmod(0o644)  # others can read the folder, and safetensors writes for the owner alone
         _take_the_place(new, path)
     except OSError as error:
         raise _not_written(Path(folder), f"writing it failed ({_reason(error)}); nothing was changed") from None

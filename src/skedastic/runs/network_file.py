@@ -4,7 +4,7 @@
     onnx           a .onnx file with one input `x` and one output `output`: onnxruntime and many others
     safetensors    the weights alone, by the names of the network's parameters
 
-x is the output of the run's encoder: standardized numbers, ids and tokens, or pixels. The number of rows is free.
+x is the output of the run's encoder: numbers, ids and tokens, or pixels. The number of rows is free.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runs.sentences import (
+    choice_sentence,
     comparison_notes,
     comparison_sentence,
     fit_sentence,
     group_notes,
     is_measured,
     metric_notes,
-    trial_sentence,
 )
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
@@ -166,7 +166,8 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
         ("Model", config.model.name),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
-        ("Strength", _strength(config.method.get("strength"), trials)),
+        ("Strength", str(config.method["strength"]) if "strength" in config.method else None),
+        ("Choice", choice_sentence(trials) if trials else None),
         (
             "Training",
             f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
@@ -182,23 +183,18 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
     return [(name, value) for name, value in rows if value]
 
 
-def _strength(asked: Any, trials: Sequence[Trial]) -> str | None:
-    """Return the strength that was asked for; where it was chosen, also how it did."""
-    if trials:
-        return f"auto: {'; '.join(trial_sentence(trial) for trial in trials)}"
-    return None if asked is None else str(asked)
-
-
 def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
     """Return what was taken over the seeds, of the methods that held two ways of training against each other."""
     rows = []
     for method in dict.fromkeys(name for outcome in outcomes for name in outcome.trials):
-        trials = [trial for outcome in outcomes for trial in outcome.trials.get(method, ())]
-        taken = sum(trial.chosen for trial in trials)
-        gain = np.mean([trial.gain.mean for trial in trials]) * 100
-        size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
-        words = f"{trials[0].name} was {size} on labels that neither had seen, the mean over groups"
-        rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
+        tried = [trial for outcome in outcomes for trial in outcome.trials.get(method, ())]
+        for name in dict.fromkeys(trial.name for trial in tried):
+            trials = [trial for trial in tried if trial.name == name]
+            taken = sum(trial.chosen for trial in trials)
+            gain = np.mean([trial.gain.mean for trial in trials]) * 100
+            size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
+            words = f"{name} was {size} on labels that neither had seen, the mean over groups"
+            rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
     return rows
 
 

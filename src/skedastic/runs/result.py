@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from skedastic.data import Encoder
 from skedastic.errors import UserError
+from skedastic.methods.bases.wrapper import wrapped
 from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
 from skedastic.runs.calibration import Calibrate, calibration
@@ -86,16 +88,16 @@ class Result(RunSummary):
         calibrated : bool, optional
             Whether probabilities are at the temperature of the test rows first.
         say : callable, optional
-            Is told what auto chose and why, or what speaks against the true classes that were asked for.
+            Is told what auto chose and why, or what speaks against the true classes that were asked for; by default a
+            warning is given.
 
         Raises
         ------
         UserError
-            There is no temperature; or the true classes are asked for, and nothing tells how labels go wrong, or the
-            network predicts them already.
+            There is no temperature; or the true classes are asked for, and nothing tells how labels go wrong.
         """
-        of = self.trained.method.probabilities_of
-        return true_classes(self, of, labels, calibration(self, calibrated), say or (lambda note: None))
+        of = "neither" if self._refitted else self.trained.method.probabilities_of
+        return true_classes(self, of, labels, calibration(self, calibrated), say or _warn)
 
     def predict_proba(self, X: Any, *, labels: Labels = "given") -> np.ndarray | pd.DataFrame:
         """Return the probability of each class.
@@ -148,6 +150,11 @@ class Result(RunSummary):
         given: np.ndarray | pd.Series = like_input(self.target.values(self.target.best(predicted)), X)
         return given
 
+    @property
+    def _refitted(self) -> bool:
+        """Whether the last stage of the method, or of what it wraps, changed a network that was there."""
+        return any(method.refits for method in wrapped(self.method))
+
     def _predicted(self, X: Any, labels: Labels) -> Tensor:
         return self.calibration(labels)(self.trained.predict(self.encoder.for_prediction(X)))
 
@@ -185,3 +192,7 @@ class Result(RunSummary):
             rule = "the run's checkpoints are no longer there; say with checkpoints= where they are"
             raise UserError(rule, setting="checkpoints", value=str(self.checkpoints))
         return self.checkpoints
+
+
+def _warn(note: str) -> None:
+    warnings.warn(note, stacklevel=4)

@@ -85,6 +85,8 @@ def read_network(
     UserError, OSError, LookupError, TypeError, ValueError, AttributeError
         A file is damaged or is not there, or the network needs its function.
     """
+    if state["encoder"].get("words") and not (folder / ENCODER).is_file():
+        raise UserError("it is not there; restore it, or fit again", setting=ENCODER)
     arrays = _tensors(folder / ENCODER) if (folder / ENCODER).is_file() else {}
     encoder = restored(state["encoder"], {name: tensor.numpy() for name, tensor in arrays.items()})
     task = _task(summary, encoder)

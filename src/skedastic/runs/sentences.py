@@ -102,15 +102,20 @@ def _without(few: Sequence[str], rows: str) -> str:
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
-def trial_sentence(trial: Trial) -> str:
-    """Return which of two ways of training was taken, and how the one did against the other."""
-    gain, error = trial.gain.mean * 100, trial.gain.error * 100
-    size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}, than {trial.other}"
-    where = "on labels that neither had seen, the mean over groups"
-    chance = f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < 0 else ""
-    given_up = "; it gave a class up" if trial.gives_up else ""
-    taken = trial.name if trial.chosen else trial.other
-    return f"{taken} was taken; {trial.name} was {size} {where}{chance}{given_up}"
+def choice_sentence(trials: Sequence[Trial]) -> str:
+    """Return which way of training was taken, and how each did against the one that all are held against."""
+    taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
+    where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
+    parts = [f"{taken} was taken"]
+    for trial in trials:
+        gain, error = trial.gain.mean * 100, trial.gain.error * 100
+        size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
+        chance = f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < 0 else ""
+        given_up = ", and gave a class up" if trial.gives_up else ""
+        parts.append(
+            f"{trial.name} was {size}{chance}{f', {where}, the mean over groups' * (trial is trials[0])}{given_up}"
+        )
+    return "; ".join(parts)
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from skedastic.core.transitions import Transitions, of_true_classes
-from skedastic.errors import UserError
+from skedastic.errors import UserError, check_choice
 from skedastic.methods.bases.card import ProbabilitiesOf
 from skedastic.runs.calibration import Calibrate
 from skedastic.runs.summary import RunSummary
@@ -31,9 +31,10 @@ def true_classes(
     of : str
         What the network's probabilities are of, as the method of its last stage says.
     labels : str
-        "given" leaves probabilities as they are. "true" makes p those of the true classes, p T⁻¹ bent above 0, by the
-        estimate of how labels go wrong. "auto" does so where the network was trained plainly, T explains held-out
-        labels better by two standard errors, and every class keeps its predictions.
+        "given" leaves probabilities as they are, and so does each where the network predicts the true classes by
+        itself. "true" makes p those of the true classes, p T⁻¹ bent above 0, by the estimate of how labels go wrong.
+        "auto" does so where the network was trained plainly, T explains held-out labels better by two standard errors,
+        and every class keeps its predictions.
     calibrate : callable
         What probabilities go through first: a temperature is one of labels.
     say : callable
@@ -42,29 +43,31 @@ def true_classes(
     Raises
     ------
     UserError
-        The true classes are asked for, and nothing tells how labels go wrong, or the network predicts them already.
+        It is none of the three; or the true classes are asked for, and nothing tells how labels go wrong.
     """
+    check_choice("labels", labels, get_args(Labels))
     if labels == "given":
         return calibrate
-    known, impossible = summary.transitions, _impossible(summary, of)
+    if of == "true classes":
+        say("the network predicts the true classes by itself: its loss was corrected")
+        return calibrate
+    known, impossible = summary.transitions, _impossible(summary)
     doubt = "" if known is None else _doubt(known, of)
     if labels == "auto" and (against := impossible or doubt):
-        say(f"the labels as they are given are predicted: {against}")
+        say(f"the labels are predicted, and not the true classes: {against}")
         return calibrate
     if impossible:
         raise UserError(f"{impossible}; leave it out", setting="labels", value=labels)
     assert known is not None, "or it is impossible"
-    say(f"the true classes are predicted{f', but {doubt}' if doubt else f': {_gain(known)}'}")
+    say(f"the true classes are predicted, {f'but {doubt}' if doubt else f'by how labels go wrong: {_gain(known)}'}")
     matrix = known.matrix
     return lambda probabilities: of_true_classes(calibrate(probabilities).clamp_min(LEAST), matrix)
 
 
-def _impossible(summary: RunSummary, of: ProbabilitiesOf) -> str:
+def _impossible(summary: RunSummary) -> str:
     """Return why the true classes can't be had, or nothing."""
     if not summary.target.has_probabilities:
         return "this model predicts numbers, which have no true classes"
-    if of == "true classes":
-        return f"{summary.name} predicts the true classes already"
     if summary.transitions is None:
         return "this run has no estimate by held-out predictions that tells how labels go wrong"
     return ""
@@ -82,4 +85,4 @@ def _doubt(known: Transitions, of: ProbabilitiesOf) -> str:
 def _gain(known: Transitions) -> str:
     """Return in words how much better T explains held-out labels."""
     mean, error = known.gain
-    return f"with it, the log likelihood of a held-out label is {mean:+.4f} ± {2 * error:.4f} higher"
+    return f"it changes the log likelihood of a held-out label by {mean:+.4f} (± {2 * error:.4f}, two standard errors)"

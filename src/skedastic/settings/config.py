@@ -106,7 +106,7 @@ class Config(ColumnSettings):
     )
     method: Mapping[str, Any] = setting(meaning="method by its name, with its settings beside it", factory=_har)
     model: ModelChoice = setting(NamedModel(), "model by its name, with its options beside it")
-    tokens: TextSettings = setting(meaning="how text becomes tokens", factory=TextSettings)
+    tokens: TextSettings = setting(meaning="how text becomes tokens or numbers", factory=TextSettings)
     train: TrainingConfig = setting(meaning="how every method is trained", factory=TrainingConfig)
     estimate: Estimation = setting(meaning="how the noise of the groups is estimated", factory=Estimation)
     methods: tuple[str, ...] = setting(("erm", "unif", "har"), "methods that a comparison compares, or all")

@@ -12,7 +12,7 @@ from tests.support.refusals import refused
 ONE = {"method": "erm", "train": sk.TrainingConfig(epochs=1), "estimate": sk.Estimation(kind="none")}
 
 
-SMALL = ("--epochs", 1, "--set", "model.width=8", "--set", "tokens.length=8")
+SMALL = ("--epochs", 1, "--set", "model.width=8", "--set", "tokens.numbers=8")
 
 
 @pytest.fixture

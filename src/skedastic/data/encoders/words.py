@@ -8,6 +8,7 @@ words, which languages of many forms, misspellings and scripts without spaces ne
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scipy import sparse
 
 from skedastic.data.settings import TextSettings
 from skedastic.data.tables.values import encodable
+from skedastic.errors import UserError
 
 Halves = NDArray[np.float16]
 KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -27,6 +29,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "pieces": {"analyzer": "char_wb", "ngram_range": (2, 4)},
 }
 SHORT = 5_000_000  # characters of the training texts, up to which pieces of words are read too
+LONG = 40_000_000  # characters, up to which all training texts are read for their words
 LONG_WORD = 12  # characters between two spaces, on average, where a script has none
 LEAST_TEXTS = 2  # that a term must be in
 MOST_TEXTS = 10_000  # that the directions are found in
@@ -74,9 +77,10 @@ class WordEncoder:
         """
         from sklearn.decomposition import TruncatedSVD
 
+        kinds, texts = _read_by(texts)
         texts = [encodable(text) for text in texts]
         terms, counts = list[Terms](), list[sparse.csr_matrix]()
-        for kind in _kinds(texts):
+        for kind in kinds:
             vectorizer = _vectorizer(kind, settings.lowercase, max_features=settings.terms, min_df=LEAST_TEXTS)
             with suppress(ValueError):  # no term is in two texts
                 counts.append(vectorizer.fit_transform(texts))
@@ -84,7 +88,8 @@ class WordEncoder:
                 terms.append(Terms(kind, names, vectorizer.idf_.astype(np.float32)))
         x = sparse.hstack(counts).tocsr() if counts else sparse.csr_matrix((len(texts), 0))
         if min(x.shape) < FEWEST:
-            return cls(tuple(terms), np.eye(max(1, x.shape[1]), x.shape[1], dtype=np.float16), settings.lowercase)
+            width = max(1, min(x.shape[1], settings.numbers))
+            return cls(tuple(terms), np.eye(width, x.shape[1], dtype=np.float16), settings.lowercase)
         if x.shape[0] > MOST_TEXTS:
             x = x[np.sort(np.random.default_rng(0).choice(x.shape[0], MOST_TEXTS, replace=False))]
         svd = TruncatedSVD(min(settings.numbers, min(x.shape) - 1), n_iter=ITERATIONS, random_state=0).fit(x)
@@ -116,7 +121,8 @@ class WordEncoder:
 
     def to_json(self) -> dict[str, Any]:
         """Return what is no array, as plain JSON values."""
-        return {"terms": {kind: list(names) for kind, names, _ in self.terms}, "lowercase": self.lowercase}
+        terms = {kind: list(names) for kind, names, _ in self.terms}
+        return {"terms": terms, "lowercase": self.lowercase, "fingerprint": self._fingerprint()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
@@ -124,15 +130,35 @@ class WordEncoder:
 
     @classmethod
     def restore(cls, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> WordEncoder:
-        """Return the encoder that `to_json` and `arrays` gave."""
+        """Return the encoder that `to_json` and `arrays` gave. Raises UserError where the arrays are of another."""
         terms = tuple(Terms(k, tuple(names), arrays[f"weights of {k}"]) for k, names in values["terms"].items())
-        return cls(terms, arrays["directions"], bool(values["lowercase"]))
+        encoder = cls(terms, arrays["directions"], bool(values["lowercase"]))
+        if encoder._fingerprint() != values["fingerprint"]:
+            raise UserError("it is of another run; restore the run's own, or fit again", setting="the encoder's arrays")
+        return encoder
+
+    def _fingerprint(self) -> int:
+        """Return a number that arrays of another encoder do not have."""
+        found = 0
+        for _, array in sorted(self.arrays().items()):
+            found = zlib.crc32(np.ascontiguousarray(array).tobytes(), found)
+        return found
 
 
-def _kinds(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return how texts are read: words, and where these are few or not told apart by spaces their pieces."""
+def _read_by(texts: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return what texts are read by, and the texts that its terms are found in.
+
+    It is words, and where these are few or not told apart by spaces also their pieces. Of a large corpus it is a part.
+    """
     total, words = sum(map(len, texts)), sum(text.count(" ") + 1 for text in texts)
-    return ("words", "pieces") if total <= SHORT or total > LONG_WORD * words else ("words",)
+    kinds = ("words", "pieces") if total <= SHORT or total > LONG_WORD * words else ("words",)
+    most = SHORT if len(kinds) == 2 else LONG
+    if total <= most:
+        return kinds, list(texts)
+    drawn = np.random.default_rng(0).permutation(len(texts))
+    read = np.cumsum([len(texts[i]) for i in drawn])
+    kept = drawn[: max(1, int(np.searchsorted(read, most)))]
+    return kinds, [texts[i] for i in np.sort(kept)]
 
 
 def _vectorizer(kind: str, lowercase: bool, **limits: Any) -> Any:

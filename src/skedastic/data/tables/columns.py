@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -22,6 +23,9 @@ ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
+WITHOUT_SPACES = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)  # kana, Han, Thai, Lao, Burmese, Khmer
 SAMPLE = 1000  # cells that are looked at to tell
 
 
@@ -66,8 +70,13 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
         return "date"
     if len(filled) <= FEW_CATEGORIES or len(filled) <= cells / 2:
         return "category"
-    words, letters = np.mean([len(s.split()) for s in sample]), np.mean([len(s) for s in sample])
+    words, letters = np.mean([_words(s) for s in sample]), np.mean([len(s) for s in sample])
     return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
+
+
+def _words(text: str) -> float:
+    """Return about how many words a text has; in scripts without spaces a word is of two characters."""
+    return len(text.split()) + len(WITHOUT_SPACES.findall(text)) / 2
 
 
 def _by_comma(texts: Sequence[str], chosen: NDArray[np.bool_]) -> bool:

@@ -48,7 +48,9 @@ def find_columns(
     UserError
         As `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, holes, same, read, codes = [], [], [], [], [], [], []
+    constant, names, counting, same, read, codes = [], [], [], [], [], []
+    holes: list[str] = []
+    empty: list[str] = []
     columns = Columns(table, {})
     for name in table.names:
         if name in roles.ignore or name in no_features or name in table.apart or name == roles.image:
@@ -75,7 +77,7 @@ def find_columns(
         if name in columns.reading.dresses:
             read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint(name)))
         if count := missing(parsed):
-            holes.append(f"{name} ({count:,} of {len(table):,})")
+            (empty if kind == "text" else holes).append(f"{name} ({count:,} of {len(table):,})")
         if kind == "number" and len(parsed) > FEW_CATEGORIES:
             if _counts_up(parsed.to_numpy()):
                 counting.append(name)
@@ -87,13 +89,15 @@ def find_columns(
     if not columns.kinds:
         why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
         left = f"no column is left to learn from{f' ({why})' if why else ''}"
-        raise UserError(f"{left}; a feature needs at least two different values", setting=table.file)
+        way = f"; --text {names[0]} takes it as words" if names else ""
+        raise UserError(f"{left}; a feature needs at least two different values{way}", setting=table.file)
     notes = {
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row (--categorical or --text takes them)": names,
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "of numbers that look like codes or ids (--categorical takes them as such, --ignore leaves them out)": codes,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
+        "of text with empty cells, which are texts without a word": empty,
     }
     said = read + [f"columns {what}: {_listed(c)}" for what, c in notes.items() if c]
     said += [

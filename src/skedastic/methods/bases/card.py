@@ -12,6 +12,7 @@ CLASSIFICATION = frozenset({"classification"})
 ANY_TASK = frozenset({"classification", "regression"})
 
 GROUP_STATS = "group_stats"  # a need: an estimate of noise and density per group
+TRANSITIONS = "transitions"  # a need: how labels go wrong, by held-out predictions
 REFERENCE = "reference"  # a need, and the stream that it comes by: trusted examples, apart from the training set
 NEEDS_REFERENCE = (
     "learns from a reference set, trusted examples beside the training set, and there is none: name a file with "
@@ -48,7 +49,7 @@ class Capabilities:
     tasks : frozenset of str
         "classification", "regression" or both.
     needs : frozenset of str
-        Its needs beyond the data: GROUP_STATS, REFERENCE.
+        Its needs beyond the data: GROUP_STATS, TRANSITIONS, REFERENCE.
     takes : tuple of str
         The networks and data that it takes, in words, such as LAST_LAYER or IMAGES.
     incompatible_with : Mapping of str to str

@@ -16,6 +16,8 @@ from skedastic.core.choice import Gain, gives_up_a_class, paired_gain
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.task import Task
 
+LEAST_ROWS = 40  # to try ways of training on, in halves
+
 
 def trial_stages(name: str, method: Method) -> tuple[Stage, ...]:
     """Return the stages that predict all examples by a method of one stage, each half by the other.
@@ -51,6 +53,26 @@ def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
     own, others = (_predicted(way, task) for way in (name, other))
     gain = paired_gain(own == task.y, others == task.y, task.group, task.unit)
     return gain, gives_up_a_class(own, others, task.y)
+
+
+def every_row(task: Task) -> Tensor:
+    """Return all rows, [n], for a stage that predicts them."""
+    return torch.arange(len(task.y))
+
+
+def gave_up_in_the_end(stage: str, task: Task) -> bool:
+    """Return whether a network of all rows gives up a class of its own rows.
+
+    Networks of half of the rows may hold on to a class that the one of all rows gives up for its neighbour.
+
+    Parameters
+    ----------
+    stage : str
+        The stage that trained it, and predicts every row.
+    task : Task
+        The task that it handed on.
+    """
+    return gives_up_a_class(task.handed_on[stage].argmax(1), task.y, task.y)
 
 
 def is_trial(stage: str) -> bool:

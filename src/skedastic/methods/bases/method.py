@@ -89,6 +89,7 @@ class Method(Configurable, ABC, Generic[S]):
     """A training algorithm over states `S`. Override the parts unlike plain training; most override `objective`."""
 
     card: ClassVar[Card]
+    refits: ClassVar[bool] = False  # whether its last stage changes what earlier ones trained, and is no plain training
 
     @classmethod
     def shown_name(cls) -> str:

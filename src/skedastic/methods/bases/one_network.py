@@ -26,6 +26,8 @@ from skedastic.methods.bases.card import (
     GROUP_STATS,
     LAST_LAYER,
     MIXED,
+    REFERENCE,
+    TRANSITIONS,
     Capabilities,
     ProbabilitiesOf,
 )
@@ -119,6 +121,9 @@ class OneNetwork(Method[N]):
                 "without class_weights"
             )
             raise UserError(rule, setting=self.place("loss"), value=self.loss.shown_name())
+        if self.loss.by_transitions and REFERENCE in self.card.capabilities.needs:
+            rule = f"{self.card.name} learns from labels that are right, which that loss would take for wrong ones"
+            raise UserError(f"{rule}; leave it out", setting=self.place("loss"), value=self.loss.shown_name())
 
     @property
     def capabilities(self) -> Capabilities:
@@ -128,7 +133,7 @@ class OneNetwork(Method[N]):
         hard = not loss.soft and "classification" in loss.supports
         parts = Capabilities(
             tasks=loss.supports & self.sampler.supports & (ANY_TASK if self.class_weights is None else CLASSIFICATION),
-            needs=frozenset({GROUP_STATS} if loss.by_transitions else ()),
+            needs=frozenset({GROUP_STATS, TRANSITIONS} if loss.by_transitions else ()),
             takes=(*loss.requires, *([LAST_LAYER] if own_head else [])),
             incompatible_with={MIXED: INTEGERS.format(loss=loss.shown_name())} if hard else {},
         )
@@ -136,14 +141,19 @@ class OneNetwork(Method[N]):
 
     @property
     def probabilities_of(self) -> ProbabilitiesOf:
-        """True classes where the loss is corrected."""
-        return "true classes" if self.loss.by_transitions else super().probabilities_of
+        """True classes where the loss is corrected, and the labels that it sees are as frequent as they are."""
+        true = self.loss.by_transitions and self.class_weights is None and self.sampler == Shuffle()
+        return "true classes" if true else super().probabilities_of
 
     @property
     def fits_labels(self) -> bool:
         """Whether its loss by itself is smallest at the chances of the labels as they are given."""
-        proper = isinstance(self.loss, Auto) or self.loss == CrossEntropy()
-        return proper and self.class_weights is None and self.sampler == Shuffle()
+        return self.fits_cross_entropy and self.class_weights is None and self.sampler == Shuffle()
+
+    @property
+    def fits_cross_entropy(self) -> bool:
+        """Whether its loss of classes is cross entropy, no more and no less."""
+        return isinstance(self.loss, Auto) or self.loss == CrossEntropy()
 
     def least_batch(self, task: Task) -> int:
         """Return the size of the smallest batch that the loss takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -46,6 +47,8 @@ def own_name(name: str, stages: Sequence[Stage]) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Method):
     """A method that is only its stages: those of `first`, and then others."""
+
+    refits: ClassVar[bool] = True
 
     first: Method = setting(
         factory=ERM, meaning="the method that trains the network first, such as erm or absgd(lam=5)"
