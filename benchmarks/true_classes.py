@@ -70,7 +70,8 @@ def outcomes(frame: pd.DataFrame, seed: int) -> dict[str, Outcome] | None:
     """Return the outcome of each way; None where nothing is learned."""
     test = np.random.default_rng(seed).random(len(frame)) < 1 / 3
     frame = frame.assign(noisy=frame["noisy"].where(~test, frame["label"]), part=np.where(test, "test", "train"))
-    frame = frame[frame["noisy"].isin(frame["noisy"][~test])]
+    known = set(frame["noisy"][~test])
+    frame = frame[frame["noisy"].isin(known) & frame["label"].isin(known)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "set.parquet"
         frame.to_parquet(file)
