@@ -100,12 +100,12 @@ class Auto(OneNetwork[OneNetworkState]):
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against plain training."""
         others = [name for name in self.ways(task) if name != PLAIN and was_tried(name, task)]
-        found = []
+        best, found = _best(task, others), []
         for name in others:
             gain, gives_up = held_against(name, PLAIN, task)
-            chosen = _best(task, others) == name and not gave_up_in_the_end(_of_all(name), task)
-            gives_up |= _best(task, others) == name and not chosen
-            found.append(Trial(_shown(name, self.strength), "plain training", gain, gives_up, chosen))
+            in_the_end = name == best and gave_up_in_the_end(_of_all(name), task)
+            chosen = name == best and not in_the_end
+            found.append(Trial(_shown(name, self.strength), "plain training", gain, gives_up or in_the_end, chosen))
         return tuple(found)
 
 

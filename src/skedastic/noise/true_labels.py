@@ -137,14 +137,13 @@ def how_labels_go_wrong(
     """
     names, unit = np.unique(unit, return_inverse=True)
     half = (np.random.default_rng(0).permutation(len(names)) % 2)[unit]
-    whole = _Fit(truth.sharpness, truth.bias, truth.transitions, np.bincount(y, minlength=len(truth.transitions)) == 0)
+    absent, folds = np.bincount(y, minlength=len(truth.transitions)) == 0, len(truth.bias)
     gains: Floats = np.zeros(len(y))
     for k in (0, 1):
         rows, others = half == k, half != k
         for sign, noisy in ((1, True), (-1, False)):
-            found = _fit(
-                probabilities[others], y[others], fold[others], absent=whole.absent, folds=len(whole.bias), noisy=noisy
-            )
+            rest = probabilities[others], y[others], fold[others]
+            found = _fit(*rest, absent=absent, folds=folds, noisy=noisy, part=4)
             gains[rows] += sign * found.likelihood(probabilities[rows], y[rows], fold[rows])
     mean = gains.sum() / max(len(gains), 1)
     spread = (np.bincount(unit, gains - mean) ** 2).sum() * len(names) / max(len(names) - 1, 1)
@@ -221,6 +220,7 @@ def _fit(
     absent: NDArray[np.bool_] | None = None,
     folds: int | None = None,
     noisy: bool = True,
+    part: int = 1,
 ) -> _Fit:
     """Return a, b and T of the largest posterior density.
 
@@ -230,11 +230,13 @@ def _fit(
         The classes that no label names, [C] bool, and K, where these rows are some of more.
     noisy : bool, optional
         Whether labels may go wrong; else T is the identity, and the entropy of q costs nothing.
+    part : int, optional
+        Of the rows that are fitted to at most, one in so many.
     """
-    classes, some = probabilities.shape[1], folds is not None
+    classes = probabilities.shape[1]
     folds = int(fold.max(initial=0)) + 1 if folds is None else folds
     absent = np.bincount(y, minlength=classes) == 0 if absent is None else absent
-    most = max((MOST_CELLS // 4 if some else MOST_CELLS) // classes, LEAST_ROWS)
+    most = max(MOST_CELLS // part // classes, LEAST_ROWS)
     if len(y) > most:
         drawn = np.random.default_rng(0).choice(len(y), most, replace=False)
         probabilities, y, fold = probabilities[drawn], y[drawn], fold[drawn]

@@ -110,7 +110,9 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
         size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
-        chance = f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < 0 else ""
+        chance = (
+            f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < error else ""
+        )
         given_up = ", and gave a class up" if trial.gives_up else ""
         parts.append(
             f"{trial.name} was {size}{chance}{f', {where}, the mean over groups' * (trial is trials[0])}{given_up}"

@@ -109,7 +109,7 @@ class WordEncoder:
         return ready
 
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the numbers [n, k] of texts, k times the square root of k in length; of a text without terms 0."""
+        """Return the numbers [n, k] of texts: rows of length √k, and of a text without a known term 0."""
         out = np.zeros((len(texts), self.width), dtype=np.float32)
         directions = self.directions.T.astype(np.float32)
         for start in range(0, len(texts) if self._vectorizers else 0, CHUNK):
