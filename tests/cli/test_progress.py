@@ -49,8 +49,8 @@ def test_no_line_for_an_epoch_where_nobody_watches(here, capsys: pytest.CaptureF
     assert status == 0
     done = [text.partition(";")[0] for text in err.splitlines() if " done" in text]  # a slow machine tells what is left
     assert done == [
-        "estimate 1/2: 5 done",
-        "estimate 2/2: 5 done",
+        "estimate 1/2: 6 done",
+        "estimate 2/2: 6 done",
         "train: 6 done",
     ]
     assert not re.search(r"epoch \d", out + err)

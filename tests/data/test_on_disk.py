@@ -115,16 +115,6 @@ def test_rows_in_any_order_are_stored_in_that_order(monkeypatch: pytest.MonkeyPa
     assert torch.equal(everything[torch.arange(300)], encoder.in_memory(source.features))
 
 
-def test_a_long_column_is_fitted_like_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    features = open_source(frame().drop(columns="said"), target="label").features
-    short = RowEncoder.fit(features)
-    monkeypatch.setattr("skedastic.data.encoders.numbers.MOST_VALUES", 37)
-    long = RowEncoder.fit(features)
-    for a, b in zip(short.numbers, long.numbers, strict=True):
-        assert (a.name, a.part, a.marked) == (b.name, b.part, b.marked)
-        np.testing.assert_allclose((a.median, a.mean, a.scale), (b.median, b.mean, b.scale), rtol=1e-12)
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_arrow_file_is_read_by_column_and_by_rows(
     stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,9 +64,9 @@ def test_gamma_of_the_focal_loss_is_lins_and_in_absgds_rows_theirs() -> None:
 
 DEFERRED = ("ldam-drw", "cb-ldam", "absgd-cb-ce", "absgd-cb-focal", "absgd-cb-ldam", "har-drw")
 PROTOCOLS = {  # Cao et al. 2019 and Qi et al., Cao et al. 2021, ours
-    160: TrainingConfig(epochs=200, milestones=(0.8, 0.9), decay=0.01, warmup=0.025),
-    80: TrainingConfig(epochs=120),
-    40: TrainingConfig(epochs=60),
+    160: TrainingConfig(epochs=200, milestones=(0.8, 0.9), decay=0.01, warmup=0.025).settled(),
+    80: TrainingConfig(epochs=120).settled(),
+    40: TrainingConfig(epochs=60).settled(),
 }
 
 
@@ -106,7 +106,7 @@ def test_weights_and_lambda_begin_as_the_learning_rate_drops(name, at) -> None:
     ],
 )
 def test_a_rate_that_does_not_drop_leaves_them_at_the_papers_share(settings, drop) -> None:
-    training = TrainingConfig(epochs=10, lr=1.0, **settings)
+    training = TrainingConfig(epochs=10, lr=1.0, **settings).settled()
     assert training.first_drop(10) == drop
     assert epoch_of("first-drop", 10, drop) == (8 if drop is None else drop)
     if drop is not None:

@@ -15,7 +15,7 @@ from skedastic.training.optimizers import make_optimizer
 from tests.reference import weights as literal
 from tests.support.methods import dataset, make_net, same, task
 
-PLAIN = TrainingConfig(lr=0.3, momentum=0.0, weight_decay=0.0, device="cpu")
+PLAIN = TrainingConfig(lr=0.3, momentum=0.0, weight_decay=0.0, device="cpu").settled()
 
 
 def losses_of(x, y):

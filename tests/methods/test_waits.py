@@ -40,7 +40,7 @@ def stage_run(name: str, make, device: str) -> StageRun:
     known = task(data)
     stage = next(s for s in reversed(method.stages(known)) if s.name == "train")
     state = method.init(known, make).to(device)
-    training = TrainingConfig(epochs=3, batch_size=16, device=device)
+    training = TrainingConfig(epochs=3, batch_size=16, device=device).settled()
     return StageRun(stage, state, known, data, training, 0, torch.device(device), 3)
 
 

@@ -87,11 +87,17 @@ def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatc
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
     assert [epochs for _, epochs, _ in trained_on] == [2, 2, 4, 4, 2, 2]
-    training = TrainingConfig(epochs=60)
+    training = TrainingConfig(epochs=60).settled()
     assert Estimation().epochs_of(training) == 15
     assert Estimation(kind="paper").epochs_of(training) == 60
     assert Estimation(kind="paper", epochs=0.5).epochs_of(training) == 30
-    assert [Estimation().epochs_of(TrainingConfig(epochs=n)) for n in (1, 4, 8, 20, 24)] == [1, 4, 5, 5, 6]
+    assert [Estimation().epochs_of(TrainingConfig(epochs=n).settled()) for n in (1, 8, 20, 60, 80)] == [
+        1,
+        8,
+        15,
+        15,
+        20,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])

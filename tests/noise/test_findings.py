@@ -55,7 +55,8 @@ def test_disagreement_is_a_count_that_other_groups_do_not_move() -> None:
 @pytest.mark.parametrize("kind", ["cross-fit", "paper"])
 def test_where_nothing_was_learned_nothing_is_shown(kind) -> None:
     data = replace(dataset(200), x=torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
-    estimate = estimate_groups(data, net_for(4), TRAINING, Estimation(kind=kind))
+    training = replace(TRAINING, epochs=20)
+    estimate = estimate_groups(data, net_for(4), training, Estimation(kind=kind))
     found = estimate.findings
     assert not found.learned
     assert set(found.withheld) == set(found.wrong_withheld) == {NOT_LEARNED}
@@ -63,7 +64,7 @@ def test_where_nothing_was_learned_nothing_is_shown(kind) -> None:
     assert len(estimate.label_issues) == 0
     assert "is_issue" in estimate.label_issues
     assert "nothing was learned" in found.notes[0]
-    assert ("estimate.epochs=1 gives them all 8" in found.notes[0]) == (kind == "cross-fit")
+    assert ("estimate.epochs=1 gives them all 20" in found.notes[0]) == (kind == "cross-fit")
     assert with_strengths(found, "har").notes[0] == found.notes[0]
     assert "--method unif" in with_strengths(found, "har").notes[1]
     assert not back(estimate).learned

@@ -160,7 +160,7 @@ def test_set_understands(item, path, value) -> None:
     [
         ("train.lr=abc", "train.lr", "abc", "must be a number"),
         ("train.lr=true", "train.lr", True, "must be a number"),
-        ("train.lr=nan", "train.lr", pytest.approx(math.nan, nan_ok=True), "0.05 is a good start"),
+        ("train.lr=nan", "train.lr", pytest.approx(math.nan, nan_ok=True), "by default 0.05 of sgd"),
         ("train.lr=[1]", "train.lr", [1], "must be a number above 0"),
         ("train.epochs=1.5", "train.epochs", 1.5, "a whole number"),
         ("train.milestones=0.5,x", "train.milestones", "0.5,x", "each a number in (0, 1]"),

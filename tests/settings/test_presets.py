@@ -94,7 +94,7 @@ def test_the_strength_and_the_penalty_of_hars_tables_are_those_of_the_authors_co
 
 def test_the_training_that_the_authors_commands_ask_for_is_the_default_but_for_the_rate_and_the_epochs() -> None:
     given = dict(zip(words := AUTHORS.split()[1:], words[1:], strict=False))
-    training = TrainingConfig()
+    training = TrainingConfig().settled()
     assert training.batch_size == int(given["--batch-size"])
     assert (training.momentum, training.weight_decay) == (float(given["--momentum"]), float(given["--weight-decay"]))
     assert [round(m * 120) for m in training.milestones] == [80, 100]
@@ -198,10 +198,11 @@ def test_the_clean_classes_are_rare_beside_the_noisy_ones(name, ratio) -> None:
 def test_absgds_long_tail_is_trained_by_the_authors_schedule(name) -> None:
     """Section 4.1 and adjust_learning_rate: 5 epochs of warmup, 200 in all, a hundredth at 160 and again at 180."""
     config = read(None, {"source": "digits"}, preset=name)
-    optimizer = make_optimizer(config.train, [torch.nn.Parameter(torch.zeros(1))])
-    schedule = make_schedule(config.train, optimizer, config.train.epochs)
+    training = config.training
+    optimizer = make_optimizer(training, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = make_schedule(training, optimizer, training.epochs)
     rates = []
-    for _ in range(config.train.epochs):
+    for _ in range(training.epochs):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()

@@ -136,7 +136,7 @@ def test_a_method_of_two_networks_trains_in_half_precision_with_one_update_a_ste
     torch.manual_seed(0)
     (stage,) = method.stages(task(data))
     state = method.init(task(data), make_net)
-    training = TrainingConfig(epochs=2, batch_size=16, precision="fp16", device="cpu")
+    training = TrainingConfig(epochs=2, batch_size=16, precision="fp16", device="cpu").settled()
     run = StageRun(
         stage, state, task(data), data, training, 0, torch.device("cpu"), 2, reference=reference("classification")
     )
@@ -244,7 +244,7 @@ def test_a_compiled_network_in_half_precision_and_one_that_is_frozen_in_part() -
 def test_a_first_step_that_the_scaler_skips_leaves_nothing_behind() -> None:
     """torch 2.13's fused SGD takes its momentum from uninitialized memory then."""
     parameter = nn.Parameter(torch.ones(1000))
-    optimizer = make_optimizer(TrainingConfig(precision="fp16", lr=0.1, device="cpu"), [parameter])
+    optimizer = make_optimizer(TrainingConfig(precision="fp16", lr=0.1, device="cpu").settled(), [parameter])
     engine = PlainEngine({"main": optimizer}, torch.device("cpu"), precision="fp16")
     engine.update("main", (parameter * float("inf")).sum())
     engine.end_step()

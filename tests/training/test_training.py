@@ -34,22 +34,26 @@ def rates(training, epochs=None):
 
 
 def test_steps_fall_at_two_thirds_and_five_sixths() -> None:
-    assert rates(TrainingConfig(epochs=60, lr=1.0)) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
-    assert rates(TrainingConfig(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5)) == pytest.approx([1.0] * 3 + [0.5] * 3)
-    assert rates(TrainingConfig(epochs=1)) == [0.05]
-    assert rates(TrainingConfig(epochs=6, lr=1.0), epochs=12) == pytest.approx([1.0] * 8 + [0.1] * 2 + [0.01] * 2)
+    assert rates(TrainingConfig(epochs=60, lr=1.0).settled()) == pytest.approx([1.0] * 40 + [0.1] * 10 + [0.01] * 10)
+    assert rates(TrainingConfig(epochs=6, lr=1.0, milestones=(0.5,), decay=0.5).settled()) == pytest.approx(
+        [1.0] * 3 + [0.5] * 3
+    )
+    assert rates(TrainingConfig(epochs=1).settled()) == [0.05]
+    assert rates(TrainingConfig(epochs=6, lr=1.0).settled(), epochs=12) == pytest.approx(
+        [1.0] * 8 + [0.1] * 2 + [0.01] * 2
+    )
 
 
 def test_cosine_goes_to_zero_and_constant_stays() -> None:
-    seen = rates(TrainingConfig(epochs=10, lr=1.0, schedule="cosine"))
+    seen = rates(TrainingConfig(epochs=10, lr=1.0, schedule="cosine").settled())
     expected = 0.5 * (1 + torch.cos(torch.pi * torch.arange(10) / 10))
     assert seen == pytest.approx(expected.tolist())
-    assert rates(TrainingConfig(epochs=3, lr=0.3, schedule="constant")) == [0.3] * 3
+    assert rates(TrainingConfig(epochs=3, lr=0.3, schedule="constant").settled()) == [0.3] * 3
 
 
 @pytest.mark.parametrize("schedule", ["steps", "cosine", "constant"])
 def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule) -> None:
-    seen = rates(TrainingConfig(epochs=12, lr=1.0, warmup=0.25, schedule=schedule))
+    seen = rates(TrainingConfig(epochs=12, lr=1.0, warmup=0.25, schedule=schedule).settled())
     assert seen[:3] == pytest.approx([0.25, 0.5, 0.75])
     assert seen[3] == pytest.approx(1.0)
     rest = {
@@ -61,13 +65,13 @@ def test_warmup_rises_to_the_rate_and_the_schedule_goes_on_from_there(schedule) 
 
 
 def test_warmup_alone_is_a_whole_schedule() -> None:
-    assert rates(TrainingConfig(epochs=2, lr=1.0, warmup=0.9)) == pytest.approx([1 / 3, 2 / 3])
+    assert rates(TrainingConfig(epochs=2, lr=1.0, warmup=0.9).settled()) == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
 def test_optimizers(name, kind) -> None:
     optimizer = make_optimizer(
-        TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2), make_net().parameters(), lr_scale=0.1
+        TrainingConfig(optimizer=name, lr=0.5, weight_decay=0.2).settled(), make_net().parameters(), lr_scale=0.1
     )
     assert type(optimizer).__name__ == kind
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
@@ -106,7 +110,7 @@ def test_with_adam_the_embedding_of_a_word_in_no_batch_stays_as_it_is() -> None:
 @pytest.mark.parametrize(("name", "spared"), [("sgd", 0), ("adam", 4), ("adamw", 0)])
 def test_adam_alone_spares_embeddings_norms_and_biases_from_decay(name, spared) -> None:
     net = Words()
-    training = TrainingConfig(optimizer=name, weight_decay=0.2)
+    training = TrainingConfig(optimizer=name, weight_decay=0.2).settled()
     optimizer = make_optimizer(training, net.parameters(), spared=undecayed(net))
     without = [p for g in optimizer.param_groups if g["weight_decay"] == 0 for p in g["params"]]
     assert len(without) == spared

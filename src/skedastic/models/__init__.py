@@ -2,7 +2,9 @@
 
 Every file with a function `build(input_shape, classes, options) -> nn.Module` and a class `Options` is a model of the
 file's name. One that reads texts says so (`READS = "text"`); its `build` also takes `vocabulary` and `beside`, which
-the data gives. A file with a `PREFIX` makes others' models, of names such as `timm:…`, `hf:…` and `file.py:function`.
+the data gives. One that reads columns (`READS = "columns"`) is given the positions of the `numbers`. A function
+`training(inputs, rows)` returns the settings of training that suit the model better than the usual ones. A file with a
+`PREFIX` makes others' models, of names such as `timm:…`, `hf:…` and `file.py:function`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def prefixes() -> Mapping[str, Prefix]:
 
 
 def choose(inputs: Inputs) -> str:
-    """Return the model that "auto" means: bilstm for tokens, resnet32 for images from 16 × 16 pixels, else mlp.
+    """Return the model that "auto" means.
+
+    That is bilstm for tokens, resnet32 for images from 16 × 16 pixels, mlp for smaller ones, and tabular for the rest.
 
     Parameters
     ----------
@@ -53,7 +57,9 @@ def choose(inputs: Inputs) -> str:
     """
     if inputs.tokens:
         return "bilstm"
-    return "resnet32" if inputs.kind == "image" and min(inputs.shape[-2:]) >= 16 else "mlp"
+    if inputs.kind == "image":
+        return "resnet32" if min(inputs.shape[-2:]) >= 16 else "mlp"
+    return "tabular"
 
 
 def make(
@@ -111,14 +117,34 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
     if inputs.kind == "image":
         net = module.build(inputs.shape, classes, chosen)
         return Normalized(net, inputs.mean, inputs.deviation) if inputs.mean else net
-    if getattr(module, "READS", "table") == "text":
+    reads = getattr(module, "READS", "table")
+    if reads == "text":
         net = module.build((inputs.tokens,), classes, chosen, vocabulary=inputs.vocabulary, beside=vector_width(inputs))
         return RowInput(net, inputs)
     if inputs.tokens:
         rule = "it reads numbers, and the data has a text; take --model bilstm, or leave the text out with --ignore"
         raise refused(name, rule)
-    net = module.build((vector_width(inputs),), classes, chosen)
+    beside = {"numbers": inputs.numbers} if reads == "columns" else {}
+    net = module.build((vector_width(inputs),), classes, chosen, **beside)
     return RowInput(net, inputs) if inputs.has_ids else net
+
+
+def training_of(name: str, inputs: Inputs, rows: int) -> Mapping[str, Any]:
+    """Return the settings of training that suit a model, by name; empty where SGD's usual ones do.
+
+    Parameters
+    ----------
+    name : str
+        A model's name, "auto", or a name with a prefix.
+    inputs : Inputs
+        Its input.
+    rows : int
+        Training rows.
+    """
+    name = choose(inputs) if name == "auto" else name
+    module = _of_prefix(name) if ":" in name else _named(name)
+    suits: Callable[[Inputs, int], Mapping[str, Any]] | None = getattr(module, "training", None)
+    return {} if suits is None else suits(inputs, rows)
 
 
 def reads_tokens(name: str) -> bool:
@@ -130,6 +156,12 @@ def reads_tokens(name: str) -> bool:
         A model's name, "auto", or a name with a prefix.
     """
     return ":" in name or (name != "auto" and getattr(_named(name), "READS", "table") == "text")
+
+
+def _of_prefix(name: str) -> ModuleType | None:
+    """Return the module that makes models of a name with a prefix, such as "hf:…"."""
+    prefix = name.partition(":")[0]
+    return next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None)
 
 
 def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path | None:
@@ -147,8 +179,8 @@ def tokenizer_file(name: str, options: Mapping[str, Any] | None = None) -> Path 
     UserError
         The model can't be found, or has weights and no tokenizer.
     """
-    prefix, colon, rest = name.partition(":")
-    module = next((m for m in _modules().values() if getattr(m, "PREFIX", None) == prefix), None) if colon else None
+    _, colon, rest = name.partition(":")
+    module = _of_prefix(name) if colon else None
     find: Callable[..., Path | None] | None = getattr(module, "tokenizer_file", None)
     return None if find is None else find(rest, (options or {}).get("pretrained"))
 

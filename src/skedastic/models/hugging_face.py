@@ -56,6 +56,19 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     return make(name, config, inputs, classes, chosen)
 
 
+def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
+    """Return the settings of training that are not given: those that fine-tune pretrained weights.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The network's input.
+    rows : int
+        Training rows.
+    """
+    return {"optimizer": "adamw", "epochs": 4, "batch_size": 32, "lr": 5e-5, "warmup": 0.25}
+
+
 def tokenizer_file(name: str, pretrained: bool | None = None) -> Path | None:
     """Return the tokenizer.json of a model; None where it has none, which a model with random weights may lack.
 

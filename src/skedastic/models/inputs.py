@@ -24,6 +24,8 @@ class Inputs:
         Of one example: (C, H, W) of an image, (d,) of a row.
     real : int
         Real numbers in a row.
+    numbers : tuple of int
+        The positions of those that are numbers of a column, and neither indicators nor words.
     sizes : tuple of int
         Of each categorical column, the number of its categories.
     tokens : int
@@ -37,6 +39,7 @@ class Inputs:
     kind: InputKind
     shape: tuple[int, ...]
     real: int = 0
+    numbers: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     tokens: int = 0
     vocabulary: int = 0
@@ -52,7 +55,11 @@ class Inputs:
         shape : tuple of int
             Of one example.
         """
-        return cls(kind="image", shape=shape) if len(shape) == 3 else cls(kind="table", shape=shape, real=shape[0])
+        return (
+            cls(kind="image", shape=shape)
+            if len(shape) == 3
+            else cls(kind="table", shape=shape, real=shape[0], numbers=tuple(range(shape[0])))
+        )
 
     @property
     def has_ids(self) -> bool:

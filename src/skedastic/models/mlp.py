@@ -1,13 +1,16 @@
-"""A multilayer perceptron with BatchNorm: the model for tables and very small images."""
+"""A multilayer perceptron with BatchNorm: the model for very small images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from torch import nn
 
 from skedastic.configurable import setting
+from skedastic.models.inputs import Inputs
 from skedastic.models.options import ModelOptions
 
 
@@ -37,3 +40,16 @@ def build(input_shape: tuple[int, ...], classes: int, options: Options) -> nn.Mo
         layers += [nn.Linear(size, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
         size = width
     return nn.Sequential(*layers, nn.Linear(size, classes))
+
+
+def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
+    """Return the settings of training that are not given: SGD's, on one thread.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The network's input.
+    rows : int
+        Training rows.
+    """
+    return {"threads": 1}

@@ -155,6 +155,7 @@ def estimate_groups(
     else:
         fold = folds(dataset.group, dataset.strata, how.folds, seed, dataset.unit)
     models = int(fold.max()) + 1
+    training = training.settled()
     short = replace(training, epochs=how.epochs_of(training))
     held_out = dataset.target.no_predictions(len(dataset))
     seconds, networks = 0.0, list[Trained]()

@@ -26,7 +26,7 @@ from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
 from skedastic.noise.wrong_labels import shown_rates
 from skedastic.settings.config import Estimation
-from skedastic.training import TrainingConfig
+from skedastic.training.config import Training
 
 NO_ROWS = "no rows"
 NOT_LEARNED = "not learned"
@@ -185,7 +185,7 @@ def _read(values: Mapping[str, Any], key: str, groups: int) -> tuple[tuple[Inter
 
 
 def examine(
-    dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: TrainingConfig
+    dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: Training
 ) -> tuple[Findings, Tensor, HeldOut]:
     """Return what held-out predictions found, the rows whose targets they can judge, [n] bool, and those that count.
 
@@ -201,7 +201,7 @@ def examine(
         How the noise was estimated.
     stats : GroupStats
         The estimate.
-    training : TrainingConfig
+    training : Training
         The training configuration of the run; for the note on what to do.
     """
     known = learned(dataset, held_out)

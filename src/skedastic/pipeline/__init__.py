@@ -20,7 +20,7 @@ from skedastic.pipeline.checks import check_focus
 from skedastic.pipeline.compared import compare_seed, with_all_methods
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
-from skedastic.pipeline.prepare import Data, network, open_data, with_exact_names
+from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
 from skedastic.runs.comparison import Comparison
@@ -92,6 +92,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
         raise UserError(rule, setting="test", value="none")
+    config = settled(config, data)
     if config.methods == (ALL,):
         config = with_all_methods(config, data)
     check_focus(config, data.test)
@@ -127,6 +128,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
         rule = "leaves nothing to do; use cross-fit or paper"
         raise UserError(rule, setting="estimate.kind", value="none")
     data = open_data(replace(config, test=Nothing()))
+    config = settled(config, data)
     make_net = network(config, data)
     check(config, data, [ERM()], make_net)
     if tell is not None:

@@ -9,7 +9,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.card import GROUP_STATS, IMAGES, REAL_INPUTS, REFERENCE, Role
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
-from skedastic.pipeline.prepare import Data, network, open_data
+from skedastic.pipeline.prepare import Data, network, open_data, settled
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
@@ -25,6 +25,7 @@ def compare_seed(config: Config) -> SeedOutcome:
     left.
     """
     data, methods = open_data(config), compared_methods(config)
+    config = settled(config, data)
     make_net = network(config, data)
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)
     data = data.regrouped(estimated)
@@ -70,4 +71,4 @@ def _why_left_out(method: Method, config: Config, data: Data) -> str:
     if REAL_INPUTS in able.takes and data.train.has_ids:
         return f"for {REAL_INPUTS}"
     least = method.least_batch(make_task(data.train))
-    return f"needs batches of {least}" if least > config.train.batch_size else ""
+    return f"needs batches of {least}" if least > config.training.batch_size else ""

@@ -19,7 +19,7 @@ from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
 from skedastic.noise.by_target import unknown_noise
 from skedastic.pipeline.task_check import check_task
-from skedastic.training.config import TrainingConfig
+from skedastic.training.config import Training
 from skedastic.training.engine import find_device
 from skedastic.training.loop import make_task, only_trainable, with_supported_labels
 from skedastic.training.stage import to_batch, train_mode
@@ -31,7 +31,7 @@ def dry_run(
     methods: Iterable[Method],
     dataset: Dataset,
     make_net: MakeNet,
-    training: TrainingConfig,
+    training: Training,
     reference: Dataset | None = None,
 ) -> None:
     """Refuse networks, devices and settings of methods that would fail after the estimate, or in a worker.
@@ -63,7 +63,7 @@ def dry_run(
             )
 
 
-def _first_batch(method: Method, task: Task, dataset: Dataset, training: TrainingConfig) -> Batch:
+def _first_batch(method: Method, task: Task, dataset: Dataset, training: Training) -> Batch:
     """Return the smallest batch that the method takes."""
     least = method.least_batch(task)
     size = min(training.batch_size, len(dataset))

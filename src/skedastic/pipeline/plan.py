@@ -18,7 +18,7 @@ def plan_of_estimate(config: Config, data: Data) -> Plan:
     if how.kind not in ("cross-fit", "paper"):
         return ()
     models, rows = (1, n // 2) if how.kind == "paper" else (how.folds, n - n // how.folds)
-    epochs = how.epochs_of(config.train)
+    epochs = how.epochs_of(config.training)
     return tuple(Part(f"estimate {k}/{models}", epochs, max(1, rows)) for k in range(1, models + 1))
 
 
@@ -30,7 +30,7 @@ def plan_of_fit(config: Config, data: Data, method: Method) -> Plan:
     first = next((stage for stage in stages if stage.chosen is not None), None)
     parts = [
         Part(stage.name, epochs, len(data.train if stage.data is None else stage.data(task)))
-        for stage, epochs in zip(stages, epochs_of(stages, config.train.epochs), strict=True)
+        for stage, epochs in zip(stages, epochs_of(stages, config.training.epochs), strict=True)
         if stage.chosen is None or stage is first
     ]
     return (*plan_of_estimate(config, data), *parts)

@@ -218,6 +218,15 @@ def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str
     return f"reference: {len(reference)} trusted examples {where}{of_each}{whose}."
 
 
+def settled(config: Config, data: Data) -> Config:
+    """Return a configuration whose settings of training suit the model and the data, where they were not given."""
+    model = config.model
+    suits = (
+        models.training_of(model.name, data.encoder.inputs, len(data.train)) if isinstance(model, NamedModel) else {}
+    )
+    return replace(config, train=config.train.settled(suits))
+
+
 def network(config: Config, data: Data) -> MakeNet:
     """Return the function that makes a fresh network of the configured model for the encoded features."""
     return make_network(config, data.encoder, data.train.target.outputs)

@@ -16,11 +16,12 @@ from skedastic.pipeline.checks import check_annotators, check_estimate, check_re
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.plan import plan_of_fit
-from skedastic.pipeline.prepare import Data, network
+from skedastic.pipeline.prepare import Data, network, settled
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
+from skedastic.training.engine import threads
 from skedastic.training.loop import Progress, make_task
 from skedastic.training.plan import Plan
 
@@ -47,6 +48,7 @@ def fit_data(
     tell : callable, optional
         Is shown the data and what will be trained, before anything is.
     """
+    config = settled(config, data)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
     if tell is not None:
@@ -62,7 +64,7 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_annotators(config, data)
     check_estimate(config, methods)
     check_votes(data, methods)
-    dry_run(methods, data.train, make_net, config.train, data.reference)
+    dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 
 
@@ -77,16 +79,17 @@ def estimate_noise(
 
     `Data.regrouped` takes the clusters over.
     """
-    return estimate_groups(
-        data.train,
-        make_net,
-        config.train,
-        config.estimate,
-        seed=config.seed,
-        progress=progress,
-        checkpoints=checkpoints,
-        clusters=config.clusters,
-    )
+    with threads(config.training.threads):
+        return estimate_groups(
+            data.train,
+            make_net,
+            config.train,
+            config.estimate,
+            seed=config.seed,
+            progress=progress,
+            checkpoints=checkpoints,
+            clusters=config.clusters,
+        )
 
 
 def train_and_evaluate(
@@ -99,25 +102,26 @@ def train_and_evaluate(
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Train one method with the groups' statistics known, and evaluate it on the test set."""
-    task = replace(make_task(data.train, data.reference), seed=config.seed)
-    if estimated is not None:
-        task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
-    trained = train(
-        method,
-        data.train,
-        make_net,
-        config.train,
-        seed=config.seed,
-        task=task,
-        reference=data.reference,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
-    predicted = metrics = None
-    if (test := data.test) is None:
-        trained.predict(data.train.subset(torch.arange(min(len(data.train), 2))).x)  # refuses a model that diverged
-    else:
-        predicted = trained.predict(test.x)
-        by_truth = config.noise is not None or data.has_clean_test
-        metrics = replace(evaluate(predicted, test, data.train.group_counts()), by_truth=by_truth)
-    return make_result(config, data, method, task, trained, estimated, metrics, predicted)
+    with threads(config.training.threads):
+        task = replace(make_task(data.train, data.reference), seed=config.seed)
+        if estimated is not None:
+            task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
+        trained = train(
+            method,
+            data.train,
+            make_net,
+            config.train,
+            seed=config.seed,
+            task=task,
+            reference=data.reference,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
+        predicted = metrics = None
+        if (test := data.test) is None:
+            trained.predict(data.train.subset(torch.arange(min(len(data.train), 2))).x)  # refuses a model that diverged
+        else:
+            predicted = trained.predict(test.x)
+            by_truth = config.noise is not None or data.has_clean_test
+            metrics = replace(evaluate(predicted, test, data.train.group_counts()), by_truth=by_truth)
+        return make_result(config, data, method, task, trained, estimated, metrics, predicted)

@@ -38,7 +38,7 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     issues = summary.label_issues
     if summary.findings is not None and not summary.findings.learned:
         rule = "this run has no label issues, since its estimating models learned nothing"
-        epochs = summary.config.estimate.epochs_of(summary.config.train)
+        epochs = summary.config.estimate.epochs_of(summary.config.training)
         raise UserError(f"{rule}; train longer, or take another model", setting="estimate.epochs", value=epochs)
     if issues is None:
         rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"

@@ -12,12 +12,12 @@ from skedastic.data.settings import ColumnSettings, TextSettings, clusters_asked
 from skedastic.errors import UserError
 from skedastic.settings.data_apart import DataApart, HoldOut, Nothing
 from skedastic.settings.model_choice import ModelChoice, NamedModel
-from skedastic.training.config import TrainingConfig
+from skedastic.training.config import Training, TrainingConfig
 
 EstimateKind = Literal["cross-fit", "paper", "annotators"]
 Uncertainty = Literal["true-labels", "errors"]
 QUARTER = 0.25
-LEAST_EPOCHS = 5  # of an estimating model, where the training configuration has as many
+LEAST_EPOCHS = 15  # of an estimating model, where the training configuration has as many
 SEEDS = "[0, 2147483647]"
 
 
@@ -48,7 +48,7 @@ class Estimation(Configurable):
     epochs: float | None = setting(
         None,
         "epochs of each estimating model, as a fraction of the training configuration's; by default all for paper and "
-        "a quarter for cross-fit, but at least 5 where the training configuration has as many",
+        "a quarter for cross-fit, but at least 15 where the training configuration has as many",
         "(0, 10]",
     )
 
@@ -57,12 +57,12 @@ class Estimation(Configurable):
         """Whether the error rate of held-out predictions is taken for the uncertainty of labels."""
         return self.kind == "paper" or self.uncertainty == "errors"
 
-    def epochs_of(self, training: TrainingConfig) -> int:
+    def epochs_of(self, training: Training) -> int:
         """Return the epochs of an estimating model.
 
         Parameters
         ----------
-        training : TrainingConfig
+        training : Training
             The training configuration, whose epochs are the whole.
         """
         fraction = self.epochs or (1.0 if self.kind == "paper" else QUARTER)
@@ -116,6 +116,11 @@ class Config(ColumnSettings):
     first_seed: int = setting(0, "first seed of a comparison", SEEDS)
     focus: tuple[str, ...] = setting((), "groups whose mean accuracy, or error, is the headline of a comparison")
     notes: tuple[str, ...] = setting((), "notes to print in the report")
+
+    @property
+    def training(self) -> Training:
+        """The settings of training, settled; those of a run are."""
+        return self.train.settled()
 
     def __post_init__(self) -> None:
         super().__post_init__()

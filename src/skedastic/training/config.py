@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from skedastic.configurable import Configurable, setting
 from skedastic.data.settings import Augment
@@ -12,38 +13,74 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+USUAL: Mapping[str, Any] = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "warmup": 0.0}
+OF_OPTIMIZER: Mapping[str, Mapping[str, Any]] = {
+    "sgd": {"lr": 0.05, "weight_decay": 1e-4, "schedule": "steps"},  # HAR's appendix B, at a smaller rate
+    "adam": {"lr": 0.001, "weight_decay": 1e-4, "schedule": "steps"},
+    "adamw": {"lr": 0.002, "weight_decay": 0.01, "schedule": "cosine"},
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Configurable):
-    """The settings that every method of a comparison trains by. Defaults: HAR's appendix B, at a smaller rate."""
+    """The settings that every method of a comparison trains by.
+
+    What is None is settled by the model and the number of training rows (`models.training_of`), and where the model
+    says nothing by the optimizer; `settled` does so. By default SGD trains for 60 epochs, as in HAR's appendix B at a
+    smaller rate.
+    """
 
     section: ClassVar[str | None] = "train"
 
-    epochs: int = setting(60, "passes over the training data", "[1, inf)")
-    batch_size: int = setting(128, "examples in a batch; BatchNorm can't take a single one", "[2, inf)")
-    optimizer: OptimizerName = setting("sgd", "the optimizer of the weights; sgd has momentum")
-    lr: float = setting(0.05, "learning rate; 0.05 is a good start for sgd, 0.001 for adam", "(0, inf)")
+    epochs: int | None = setting(
+        None, "passes over the training data; by default those that suit the model and the rows, else 60", "[1, inf)"
+    )
+    batch_size: int | None = setting(
+        None,
+        "examples in a batch, by default as suits the model and the rows, else 128; BatchNorm can't take a single one",
+        "[2, inf)",
+    )
+    optimizer: OptimizerName | None = setting(
+        None, "the optimizer of the weights, by default the one that suits the model, else sgd, which has momentum"
+    )
+    lr: float | None = setting(
+        None,
+        "learning rate; by default 0.05 of sgd, 0.001 of adam and 0.002 of adamw, or as suits the model",
+        "(0, inf)",
+    )
     momentum: float = setting(0.9, "momentum of sgd", "[0, 1)")
-    weight_decay: float = setting(
-        1e-4,
-        "how strongly weights are pulled to 0; by adam, which would pull unused ones as fast as it learns others, not "
-        "embeddings, normalization layers and biases",
+    weight_decay: float | None = setting(
+        None,
+        "how strongly weights are pulled to 0, by default 1e-4, and 0.01 by adamw; by adam, which would pull unused "
+        "ones as fast as it learns others, not embeddings, normalization layers and biases",
         "[0, inf)",
     )
-    schedule: ScheduleName = setting(
-        "steps", "how the rate falls: steps multiplies it by decay at each of milestones, cosine takes it to 0"
+    schedule: ScheduleName | None = setting(
+        None,
+        "how the rate falls: steps, the default of sgd and adam, multiplies it by decay at each of milestones; cosine, "
+        "that of adamw, takes it to 0",
     )
     milestones: tuple[float, ...] = setting(
         (2 / 3, 5 / 6), "when the schedule steps multiplies the rate, in fractions of the epochs", "(0, 1]"
     )
     decay: float = setting(0.1, "by how much the schedule steps multiplies the rate", "(0, 1]")
-    warmup: float = setting(0.0, "fraction of the epochs over which the rate rises linearly", "[0, 1)")
+    warmup: float | None = setting(
+        None,
+        "fraction of the epochs over which the rate rises linearly, by default none, or as suits the model",
+        "[0, 1)",
+    )
     augment: Augment = setting(
         "auto",
         "how images are augmented: crop-flip crops them at random with 4 pixels of padding, and flips half of them; "
         "auto does so for colour images",
     )
     device: str = setting("auto", "where to train, such as cpu or cuda:1; auto takes a GPU where there is one")
+    threads: int | None = setting(
+        None,
+        "threads of the CPU that train, by default as torch has them, and one for small networks, in which more are in "
+        "each other's way",
+        "[1, inf)",
+    )
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")
     precision: Precision = setting(
         "fp32", "numbers to train in: single precision, or mixed with bf16 or fp16, the latter with a loss scaler"
@@ -53,6 +90,38 @@ class TrainingConfig(Configurable):
         False,
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
     )
+
+    def settled(self, suits: Mapping[str, Any] | None = None) -> Training:
+        """Return the settings with a value for each that is None.
+
+        Parameters
+        ----------
+        suits : mapping, optional
+            What suits the model, by the name of the setting. Where another optimizer was asked for, its own rate,
+            decay and schedule are taken.
+        """
+        suits = suits or {}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        usual = {**USUAL, **suits}
+        optimizer = values["optimizer"] or usual["optimizer"]
+        own = OF_OPTIMIZER[optimizer]
+        usual = {**usual, **own, **(suits if optimizer == usual["optimizer"] else {})}
+        given: dict[str, Any] = {name: usual.get(name) if value is None else value for name, value in values.items()}
+        return Training(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(TrainingConfig):
+    """Settings of training that are settled: none is None, but `threads` where torch has its own number."""
+
+    if TYPE_CHECKING:
+        epochs: int
+        batch_size: int
+        optimizer: OptimizerName
+        lr: float
+        weight_decay: float
+        schedule: ScheduleName
+        warmup: float
 
     def first_drop(self, epochs: int) -> int | None:
         """Return the first epoch, counted from 0, of the learning rate's first drop; None where there is none.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from skedastic.errors import UserError, first_line
@@ -42,6 +43,27 @@ def find_device(name: str) -> torch.device:
 
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Within this context torch and NumPy compute on so many threads of the CPU; None leaves them as they are.
+
+    Parameters
+    ----------
+    count : int or None
+        At least 1.
+    """
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class PlainEngine:

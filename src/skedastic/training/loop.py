@@ -22,8 +22,8 @@ from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import Checkpoints
-from skedastic.training.config import TrainingConfig
-from skedastic.training.engine import find_device
+from skedastic.training.config import Training, TrainingConfig
+from skedastic.training.engine import find_device, threads
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
@@ -191,7 +191,7 @@ def train(
     make_net : callable
         Gives a newly initialized network; it is called once for each network that the method trains.
     training : TrainingConfig
-        Epochs, batches, optimizer and schedule.
+        Epochs, batches, optimizer and schedule; what is None is settled as for SGD.
     seed : int
         Of the initial weights, the order of the examples, their augmentation and dropout.
     task : Task, optional
@@ -213,7 +213,8 @@ def train(
     UserError
         The loss is no longer finite, or a checkpoint is of something else.
     """
-    device = find_device(training.device)
+    settled = training.settled()
+    device = find_device(settled.device)
     dataset, hardened = with_supported_labels(dataset, method)
     task = task or make_task(dataset, reference)
     state: State | None = None
@@ -221,20 +222,20 @@ def train(
     history: list[Values] = []
     seconds = 0.0
     devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+    with threads(settled.threads), torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
-        for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, training.epochs), strict=True), 1):
+        for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, settled.epochs), strict=True), 1):
             if stage.chosen is not None and not stage.chosen(task):
                 continue
             trained.append(stage)
             if state is None or stage.reinit:
                 torch.manual_seed(seed)
-                state = _placed(stage.method.init(task, make_net), training, device)
+                state = _placed(stage.method.init(task, make_net), settled, device)
             elif stage.enter is not None:
-                state = _placed(stage.enter(state, task), training, device)
+                state = _placed(stage.enter(state, task), settled, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with only_trainable(stage, state):
-                run = StageRun(stage, state, task, rows, training, seed, device, epochs, dataset, reference)
+                run = StageRun(stage, state, task, rows, settled, seed, device, epochs, dataset, reference)
                 _finish(run, f"{number}-{stage.name}", progress, checkpoints)
             history, seconds = history + run.history, seconds + run.seconds
             if stage.predicts is not None:
@@ -245,11 +246,11 @@ def train(
     notes = [*hardened, *(stage.note for stage in trained if stage.note)]
     for stage in trained:
         course = [row for row in history if row["stage"] == stage.name]
-        notes += [r for r in stage.method.notes(course, training.batch_size) if r not in notes]
+        notes += [r for r in stage.method.notes(course, settled.batch_size) if r not in notes]
     return Trained(
         trained[-1].method,
         tuple(s.name for s in trained),
-        _as_loaded(state, training),
+        _as_loaded(state, settled),
         history,
         seconds,
         dataset.target,
@@ -327,7 +328,7 @@ def epochs_of(stages: Sequence[Stage], epochs: int) -> list[int]:
     return lengths
 
 
-def _placed(state: State, training: TrainingConfig, device: torch.device) -> State:
+def _placed(state: State, training: Training, device: torch.device) -> State:
     """Return the state on its device, in the memory format and compiled as the training configuration has it."""
     if training.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -338,7 +339,7 @@ def _placed(state: State, training: TrainingConfig, device: torch.device) -> Sta
     return state.to(device)
 
 
-def _as_loaded(state: State, training: TrainingConfig) -> State:
+def _as_loaded(state: State, training: Training) -> State:
     """Return the state as it is once loaded, without the layout of `_placed`: the last digits depend on it."""
     if training.compile:
         for network in state.children():

@@ -11,15 +11,15 @@ from torch.optim import lr_scheduler
 
 from skedastic.core.taps import is_normalization
 from skedastic.methods.bases.method import Optimizer
-from skedastic.training.config import TrainingConfig
+from skedastic.training.config import OF_OPTIMIZER, Training
 
 FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-ADAM_RATE = 0.02  # a good learning rate of Adam, 0.001, over one of SGD, 0.05
+ADAM_RATE = OF_OPTIMIZER["adam"]["lr"] / OF_OPTIMIZER["sgd"]["lr"]
 
 
 def make_optimizer(
-    training: TrainingConfig,
+    training: Training,
     parameters: Iterable[nn.Parameter],
     lr_scale: float = 1.0,
     kind: Optimizer = "configured",
@@ -33,7 +33,7 @@ def make_optimizer(
 
     Parameters
     ----------
-    training : TrainingConfig
+    training : Training
         Its optimizer, learning rate, momentum and weight decay.
     parameters : iterable of nn.Parameter
         The group.
@@ -78,12 +78,12 @@ def undecayed(module: nn.Module) -> set[int]:
     return spared
 
 
-def make_schedule(training: TrainingConfig, optimizer: torch.optim.Optimizer, epochs: int) -> lr_scheduler.LRScheduler:
+def make_schedule(training: Training, optimizer: torch.optim.Optimizer, epochs: int) -> lr_scheduler.LRScheduler:
     """Return the learning-rate schedule of a stage, stepped once after each epoch.
 
     Parameters
     ----------
-    training : TrainingConfig
+    training : Training
         Its schedule, milestones, decay and warmup.
     optimizer : torch.optim.Optimizer
         Its rate is scheduled.

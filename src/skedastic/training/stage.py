@@ -21,7 +21,7 @@ from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, State
 from skedastic.methods.bases.task import Task
-from skedastic.training.config import TrainingConfig
+from skedastic.training.config import Training
 from skedastic.training.engine import PlainEngine
 from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
@@ -44,7 +44,7 @@ class StageRun:
         The data, as far as a method may know them.
     dataset : Dataset
         The examples that the stage is trained on, `whole` or a part of it.
-    training : TrainingConfig
+    training : Training
         Batches, optimizer and schedule.
     seed : int
         Of the order of the examples and their augmentation.
@@ -78,7 +78,7 @@ class StageRun:
         state: State,
         task: Task,
         dataset: Dataset,
-        training: TrainingConfig,
+        training: Training,
         seed: int,
         device: torch.device,
         epochs: int,

@@ -11,7 +11,7 @@ import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler
 
 from skedastic.data import Encoder, ImageEncoder, RowEncoder, from_arrays, open_source
 from skedastic.data.encoders.saved import restored
@@ -32,19 +32,29 @@ def table(n: int, seed: int = 0) -> pd.DataFrame:
     return frame.astype({"city": "category", "smoker": "category"})
 
 
+def clipped_by_quartiles(X: np.ndarray) -> np.ndarray:
+    """Return z / √(1 + (z/3)²), z centred at the median and divided by the distance of the quartiles."""
+    low, median, high = np.quantile(X, (0.25, 0.5, 0.75), axis=0)
+    z = (X - median) / (high - low)
+    return z / np.sqrt(1 + z**2 / 9)
+
+
 def same(a: Encoder, b: Encoder) -> bool:
     return json.dumps(a.to_json()) == json.dumps(b.to_json())
 
 
-def test_tables_are_encoded_as_scikit_learn_does() -> None:
+def test_tables_are_encoded_as_scikit_learn_does_but_for_the_clip() -> None:
     training, test = table(200), table(50, seed=1)
     test["city"] = test["city"].cat.add_categories("Paris")
     test.loc[3, "city"] = "Paris"
     numbers, categories = ["height", "children"], ["city", "smoker"]
-    marked = ColumnTransformer([("numbers", StandardScaler(), [0, 1])], remainder="passthrough")
+    impute = SimpleImputer(strategy="median", add_indicator=True)
+    clipped = FunctionTransformer(lambda z: z / np.sqrt(1 + (z / 3) ** 2))
+    scaled = make_pipeline(RobustScaler(), clipped)  # NaN is left out of the quartiles, and the median becomes 0
+    marked = ColumnTransformer([("numbers", "passthrough", [0, 1])], remainder="passthrough")
     reference = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(strategy="median", add_indicator=True), marked), numbers),
+            ("numbers", make_pipeline(scaled, impute, marked), numbers),
             ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
         ]
     ).fit(training)
@@ -97,6 +107,28 @@ def test_columns_that_are_constant_or_empty_in_training_do_no_harm() -> None:
     assert x[:, :2].abs().max() < 1e-6, "the third says that the second is missing"
 
 
+def test_a_number_far_away_moves_neither_the_others_nor_what_is_seen_of_it() -> None:
+    x = np.append(np.arange(99.0), 1e12)
+    near = RowEncoder.fit(pd.DataFrame({"x": np.arange(100.0)})).transform(pd.DataFrame({"x": x}))
+    far = RowEncoder.fit(pd.DataFrame({"x": x})).transform(pd.DataFrame({"x": x}))
+    torch.testing.assert_close(far[:99], near[:99])
+    assert far.abs().max() <= 3
+
+
+def test_a_column_of_mostly_one_number_is_scaled_by_its_range_and_one_of_two_is_standardized() -> None:
+    frame = pd.DataFrame({"mostly": [5.0] * 8 + [1.0, 9.0], "two": [0.0] * 8 + [1.0] * 2})
+    x = RowEncoder.fit(frame).transform(frame).double().numpy()
+    unclipped = x / np.sqrt(1 - (x / 3) ** 2)
+    np.testing.assert_allclose(unclipped[:, 0], [0] * 8 + [-1, 1], atol=1e-5)
+    np.testing.assert_allclose(unclipped[:, 1], [-0.5] * 8 + [2] * 2, atol=1e-5)
+
+
+def test_the_inputs_tell_which_entries_are_numbers() -> None:
+    values = {"a": [1.0, np.nan, 3, 4], "v": [[1.0, 2]] * 4, "c": ["x", "y", "z", "x"], "b": [4.0, 5, 6, 7]}
+    inputs = from_arrays(pd.DataFrame(values), np.arange(4) % 2).encode(torch.arange(4)).inputs
+    assert (inputs.real, inputs.numbers) == (8, (0, 2, 3, 4)), "a, whether a is missing, b, v, indicators of c"
+
+
 def test_only_categories_and_only_numbers() -> None:
     cities = table(30)[["city"]]
     assert RowEncoder.fit(cities).transform(cities).sum(1).tolist() == [1] * 30
@@ -135,7 +167,7 @@ def test_features_that_can_not_be_read_are_refused() -> None:
 def test_prediction_from_arrays() -> None:
     X = np.random.default_rng(0).normal(3, 2, (50, 4))
     encoder = from_arrays(X, np.arange(50) % 2).encode(torch.arange(50))
-    expected = torch.from_numpy((X - X.mean(0)) / X.std(0)).float()
+    expected = torch.from_numpy(clipped_by_quartiles(X)).float()
     for given in (X, torch.from_numpy(X), X.tolist(), pd.DataFrame(X, columns=["x0", "x1", "x2", "x3"])):
         torch.testing.assert_close(encoder.for_prediction(given), expected)
     with refused("X", [50, 3], rule="[n, 4]"):

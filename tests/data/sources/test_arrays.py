@@ -264,9 +264,13 @@ def test_numbers_that_single_precision_blurs_stay_apart(tmp_path: Path, kind: st
     streamed = open_source(tmp_path / "x.npy", target=str(saved_labels(tmp_path))).features
     frame = open_source(pd.DataFrame({"X": x.tolist(), "y": np.arange(30) % 3}), target="y").features
     whole = open_source(tmp_path / "a.npz").features
+    expected = torch.from_numpy((np.arange(30) - 14.5) / np.arange(30).std()).float()[:, None].expand(30, 2)
     for columns in (streamed, frame):
         assert isinstance(columns, Columns)
-        torch.testing.assert_close(RowEncoder.fit(columns).transform(columns), RowEncoder.fit(whole).transform(whole))
+        torch.testing.assert_close(RowEncoder.fit(columns).transform(columns), expected)
+    numbers = RowEncoder.fit(whole).transform(whole)
+    assert len(numbers[:, 0].unique()) == 30
+    torch.testing.assert_close(numbers[:, 0], numbers[:, 1])
 
 
 def saved_labels(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Numbers and dates as a network reads them: imputed and standardized, a date as its parts."""
+"""Numbers and dates as a network reads them: imputed, scaled by their quartiles and clipped, a date as its parts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from torch import Tensor
 
 from skedastic.data.tables.table import Columns
 
-MOST_VALUES = 4_000_000  # numbers that are fitted at a time
+BOUND = 3.0  # of the numbers that a network reads; what lies within 1 stays nearly as it is
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A column of numbers, or a part of a date: imputed by the median and standardized, by scikit-learn's transformers.
+    """A column of numbers, or a part of a date: imputed by the median, scaled, and clipped smoothly.
+
+    Numbers are centred at the median and divided by the distance of the quartiles; where these are one number, by half
+    of the range; a column of two values is standardized. Then z becomes z / √(1 + (z/3)²), which no single number leads
+    far away (RealMLP: Holzmüller, Grinsztajn, Steinwart, "Better by Default", NeurIPS 2024, section 3).
 
     Parameters
     ----------
@@ -27,8 +31,8 @@ class NumberColumn:
     part : str
         The part of a date: "days" since 1970, or the sine or cosine of the time in the year, the week or the day. Empty
         for a column of numbers.
-    median, mean, scale : float
-        The median, and the mean and the deviation after imputing, of the training rows.
+    median, center, scale : float
+        The median, and what is subtracted and divided by, of the training rows.
     marked : bool
         Whether some training cells are missing; another column then says which cells are.
     """
@@ -36,7 +40,7 @@ class NumberColumn:
     name: str
     part: str
     median: float
-    mean: float
+    center: float
     scale: float
     marked: bool
 
@@ -47,7 +51,8 @@ class NumberColumn:
     def encoded(self, values: Values) -> Iterator[Values]:
         """Yield the columns that stand for the cells [n]."""
         missing = np.isnan(values)
-        yield (np.where(missing, self.median, values) - self.mean) / self.scale
+        scaled = (np.where(missing, self.median, values) - self.center) / self.scale
+        yield scaled / np.sqrt(1 + (scaled / BOUND) ** 2)
         if self.marked:
             yield missing.astype(np.float64)
 
@@ -66,40 +71,22 @@ def _numbers(columns: Columns, name: str, part: str, rows: Tensor | None) -> Val
 def fitted_numbers(
     columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor | None
 ) -> tuple[NumberColumn, ...]:
-    """Fit on training rows, some columns at a time: each by its name and part."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import StandardScaler
-
-    n = len(columns) if rows is None else len(rows)
-    if n > MOST_VALUES:
-        return tuple(_fitted_alone(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
-    at_once = max(1, MOST_VALUES // max(n, 1))
-    fitted = list[NumberColumn]()
-    for start in range(0, len(numbers), at_once):
-        some = numbers[start : start + at_once]
-        values = np.stack([_numbers(columns, name, part, rows) for name, part in some], axis=1)
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
-        scaler = StandardScaler().fit(imputer.transform(values))
-        holes = np.asarray(np.isnan(values).any(axis=0))
-        for i, (name, part) in enumerate(some):
-            median, mean, scale = (float(a[i]) for a in (imputer.statistics_, scaler.mean_, scaler.scale_))
-            fitted.append(NumberColumn(name, part, median, mean, scale, bool(holes[i]) and not part))
-    return tuple(fitted)
+    """Fit on training rows, one column at a time: each by its name and part."""
+    return tuple(_fitted(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
 
 
-def _fitted_alone(name: str, part: str, values: Values) -> NumberColumn:
-    """Fit to one long column [n], with few copies of it, as SimpleImputer and StandardScaler would."""
-    from sklearn.preprocessing import StandardScaler
-
+def _fitted(name: str, part: str, values: Values) -> NumberColumn:
+    """Fit to a column [n], with few copies of it."""
     known = values[~np.isnan(values)]
-    holes = len(known) < len(values)
-    median = float(np.median(known, overwrite_input=True)) if len(known) else 0.0
-    del known
-    scaler = StandardScaler()
-    for start in range(0, len(values), MOST_VALUES):
-        some = values[start : start + MOST_VALUES, None]
-        scaler.partial_fit(np.where(np.isnan(some), median, some))
-    return NumberColumn(name, part, median, float(scaler.mean_[0]), float(scaler.scale_[0]), holes and not part)
+    marked = len(known) < len(values) and not part
+    if not len(known):
+        return NumberColumn(name, part, 0.0, 0.0, 1.0, marked)
+    least, low, median, high, most = map(float, np.quantile(known, (0, 0.25, 0.5, 0.75, 1)))
+    if least == most:
+        return NumberColumn(name, part, median, median, 1.0, marked)
+    if bool(((known == least) | (known == most)).all()):
+        return NumberColumn(name, part, median, float(known.mean()), float(known.std()), marked)
+    return NumberColumn(name, part, median, median, high - low or (most - least) / 2, marked)
 
 
 def date_parts(cells: pd.Series) -> list[str]:

@@ -159,10 +159,19 @@ class RowEncoder(Encoder):
             kind="text" if self.texts else "table",
             shape=(real + len(sizes) + tokens,),
             real=real,
+            numbers=tuple(self._places_of_numbers()),
             sizes=sizes,
             tokens=tokens,
             vocabulary=0 if self.text is None else self.text.vocabulary,
         )
+
+    def _places_of_numbers(self) -> Iterator[int]:
+        """Yield where the columns of numbers, and those of lists of numbers, stand in an encoded row."""
+        at = 0
+        blocks = [(1, number.marked) for number in self.numbers] + [(len(v.mean), v.marked) for v in self.vectors]
+        for width, marked in blocks:
+            yield from range(at, at + width)
+            at += width + marked
 
     @property
     def columns(self) -> dict[str, ColumnKind]:

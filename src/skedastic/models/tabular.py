@@ -1,0 +1,151 @@
+"""A network for columns: numbers become waves, every entry has a scale, and dropout is strong.
+
+Of the kind of RealMLP (Holzmüller, Grinsztajn, Steinwart, "Better by Default", NeurIPS 2024, section 3): periodic
+embeddings of numbers (PBLD) and a learned scale of each input, over numbers that the encoder scales by their quartiles
+and clips. Unlike there, hidden layers have BatchNorm and ReLU, which HAR measures at, there is more dropout, and
+training takes a few tens of epochs of AdamW. Found on tables, texts and embeddings with clean and with noisy labels
+(`benchmarks/tables.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skedastic.configurable import setting
+from skedastic.models.inputs import Inputs
+from skedastic.models.options import ModelOptions
+
+READS = "columns"
+MOST_NUMBERS = 128  # columns of numbers, above which none is embedded
+WIDE = 200  # entries of a row, from which on they repeat each other, as those of texts and embeddings do
+BATCH = 128
+MOST_BATCH = 512
+BATCHES = 100  # of an epoch; with more rows a batch grows
+STEPS = 3_000  # of a training at the most epochs; with more rows there are fewer
+EPOCHS, LEAST_EPOCHS = 30, 10
+WIDE_EPOCHS, WIDE_STEPS = 15, 150  # at most, but so many steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    """The sizes and the dropout of the network."""
+
+    width: int = setting(256, "units of each hidden layer", "[1, inf)")
+    depth: int = setting(3, "hidden layers (linear, BatchNorm, ReLU, dropout)", "[1, inf)")
+    dropout: float | None = setting(
+        None, "dropout of hidden units; by default 0.5 in rows of 200 entries and more, and 0.3 in others", "[0, 1)"
+    )
+    input_dropout: float | None = setting(
+        None, "dropout of the inputs; by default 0.1 in rows of 200 entries and more, and none in others", "[0, 1)"
+    )
+    waves: int = setting(
+        16, "waves of each column of numbers; 0 is none, as where there are over 128 columns", "[0, inf)"
+    )
+
+
+class Waves(nn.Module):
+    """Each number x [B, d] beside a few sums of its waves: PBLD(x) = (x, W cos(2π f x + b) + c), [B, 4 d]."""
+
+    def __init__(self, numbers: int, waves: int, sums: int = 3, deviation: float = 0.1) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(waves)
+        self.frequency = nn.Parameter(2 * math.pi * deviation * torch.randn(numbers, waves))
+        self.phase = nn.Parameter(torch.empty(numbers, waves).uniform_(-math.pi, math.pi))
+        self.weight = nn.Parameter(torch.empty(numbers, waves, sums).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(numbers, sums).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map numbers [B, d] to [B, d·(1 + sums)]."""
+        waves = torch.cos(x[:, :, None] * self.frequency + self.phase)
+        sums = torch.einsum("bdw,dws->bds", waves, self.weight) + self.bias
+        return torch.cat([x[:, :, None], sums], 2).flatten(1)
+
+
+class Scale(nn.Module):
+    """A learned scale of each input [B, d]."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x [B, d], scaled."""
+        return x * self.scale
+
+
+class Tabular(nn.Module):
+    """Rows [B, d] to logits [B, classes]."""
+
+    numbers: Tensor
+    others: Tensor
+
+    def __init__(self, size: int, classes: int, options: Options, numbers: Sequence[int]) -> None:
+        super().__init__()
+        embedded = list(numbers) if options.waves and len(numbers) <= MOST_NUMBERS else []
+        others = sorted(set(range(size)) - set(embedded))
+        self.register_buffer("numbers", torch.tensor(embedded, dtype=torch.long), persistent=False)
+        self.register_buffer("others", torch.tensor(others, dtype=torch.long), persistent=False)
+        self.waves = Waves(len(embedded), options.waves) if embedded else None
+        wide = size >= WIDE
+        dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
+        first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
+        inputs = size if self.waves is None else 4 * len(embedded) + len(others)
+        layers: list[nn.Module] = [Scale(inputs), *([nn.Dropout(first)] if first else [])]
+        for _ in range(options.depth):
+            layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
+            layers += [nn.Dropout(dropout)] if dropout else []
+            inputs = options.width
+        self.layers = nn.Sequential(*layers)
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows [B, d] to logits [B, classes]."""
+        x = x.flatten(1)
+        if self.waves is not None:
+            x = torch.cat([self.waves(x[:, self.numbers]), x[:, self.others]], 1)
+        logits: Tensor = self.linear(self.layers(x))
+        return logits
+
+
+def build(input_shape: tuple[int, ...], classes: int, options: Options, *, numbers: Sequence[int] = ()) -> nn.Module:
+    """Return a network of `depth` hidden layers of `width` units each.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Any; the input [B, ...] is flattened.
+    classes : int
+        The size of the output, [B, classes].
+    options : Options
+        Sizes and dropout.
+    numbers : sequence of int
+        The positions of the columns of numbers, which are embedded.
+    """
+    return Tabular(math.prod(input_shape), classes, options, numbers)
+
+
+def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
+    """Return the settings of training that are not given: those that did well, and fewer epochs of many rows.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The network's input.
+    rows : int
+        Training rows.
+    """
+    batch = BATCH
+    while batch < MOST_BATCH and rows > BATCHES * batch:
+        batch *= 2
+    steps = max(1, rows // batch)
+    if inputs.shape[0] >= WIDE:
+        epochs = min(EPOCHS, max(WIDE_EPOCHS, WIDE_STEPS // steps))
+    else:
+        epochs = min(EPOCHS, max(LEAST_EPOCHS, STEPS // steps))
+    return {"optimizer": "adamw", "epochs": epochs, "batch_size": batch, "threads": 1}
