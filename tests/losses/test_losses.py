@@ -461,6 +461,16 @@ def test_a_corrected_loss_is_cross_entropy_where_no_label_goes_wrong_and_needs_t
         Corrected().of_classes(COUNT)
 
 
+@pytest.mark.parametrize("tau", [0.5, 1.0])
+def test_a_corrected_loss_makes_up_for_the_shares_of_the_true_classes_and_not_of_the_labels(tau) -> None:
+    logits, y = batch(CrossEntropy(), "classification", 3.0)
+    share = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    loss = Corrected(tau=tau)
+    of_classes = loss.of_classes(share @ TRANSITIONS * 1e6, TRANSITIONS)
+    expected = literal.corrected(logits.numpy(), y.numpy(), tau=tau, share=share.tolist())
+    same(loss(logits, y, of_classes), expected, rtol=1e-4)
+
+
 def test_auto_is_cross_entropy_of_logits_and_the_squared_error_of_numbers_to_the_bit() -> None:
     logits, y = batch(Auto(), "classification")
     assert torch.equal(Auto()(logits, y), CrossEntropy()(logits, y))

@@ -13,11 +13,13 @@ from torch.nn.functional import one_hot
 import skedastic as sk
 from skedastic.core.choice import Gain, Trial
 from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
 from skedastic.data import folds
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
-from skedastic.methods.auto import CORRECTED, PLAIN, STRONG, Auto
+from skedastic.losses.logit_adjusted import LogitAdjusted
+from skedastic.methods.auto import CORRECTED, PLAIN, STRONG, Auto, Candidate
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
@@ -28,6 +30,7 @@ from tests.support.methods import dataset, make_net, same, task, weights
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
 WAYS = (PLAIN, STRONG, CORRECTED)
+HALF = "plain, half balanced"  # what all are held against
 TRIALS = [f"{way}, half {k}" for way in WAYS for k in (1, 2)]
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
@@ -50,7 +53,8 @@ def test_every_way_is_tried_on_the_same_halves() -> None:
     auto = trained(Auto())
     assert stages(auto.history)[:6] == TRIALS
     assert len(stages(auto.history)) in (7, 8)
-    assert [trial.name for trial in auto.trials] == ["HAR at 1", "HAR at 1, loss=corrected"]
+    names = [trial.name.partition(", balanced")[0].partition(", half")[0] for trial in auto.trials]
+    assert names == ["plain training", "HAR at 0.3", "HAR at 0.3, loss=corrected"]
 
 
 def handed(t, predicted):
@@ -80,13 +84,20 @@ def test_the_best_is_taken_if_it_is_better_and_gives_no_class_up() -> None:
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     better, best = some.clone(), some.clone()
     better[:30], best[:60] = t.y[:30], t.y[:60]
+    slightly = some.clone()
+    wrong = (some != t.y).nonzero()[:9, 0]
+    slightly[wrong[:5]], slightly[(some == t.y).nonzero()[:4, 0]] = (
+        t.y[wrong[:5]],
+        (t.y[(some == t.y).nonzero()[:4, 0]] + 1) % 3,
+    )
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
     cases = [
-        ((some, better, best), ["har, corrected, all rows"], [False, True]),
-        ((some, best, better), ["har, all rows"], [True, False]),
-        ((best, some, better), [PLAIN], [False, False]),
-        ((some, some, some), [PLAIN], [False, False]),
-        ((some, better, no_c), ["har, all rows"], [True, False]),  # right more often, and c is given up
+        ((some, better, best), ["har, corrected, all rows"], [False, False, True]),
+        ((some, best, better), ["har, all rows"], [False, True, False]),
+        ((best, some, better), [HALF], [False, False, False]),
+        ((some, some, some), [HALF], [False, False, False]),
+        ((some, slightly, some), [HALF], [False, False, False]),  # by less than a standard error
+        ((some, better, no_c), ["har, all rows"], [False, True, False]),  # right more often, and c is given up
     ]
     for predicted, names, chosen in cases:
         assert taken(t, method, dict(zip(WAYS, predicted, strict=True)))[:2] == (names, chosen)
@@ -97,18 +108,63 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
-    assert taken(t, Auto(), ways, no_c) == (["har, all rows", PLAIN], [False, False], [True, False])
+    given_up = (["har, all rows", HALF], [False, False, False], [False, True, False])
+    assert taken(t, Auto(), ways, no_c) == given_up
+
+
+def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_those_of_the_true_classes() -> None:
+    """A third class of 12 in 120, which no network predicts first: half of its probability in 0.55 is 0.45."""
+    data = dataset(120)
+    y = torch.where(torch.arange(120) % 10 == 0, 2, torch.arange(120) % 2)
+    t, method = replace(known(replace(data, y=y, group=y)), class_count=torch.bincount(y)), Auto()
+    unsure = torch.full((120, 3), 0.0)
+    unsure[torch.arange(120), y] = 1.0
+    rare = y == 2
+    unsure[rare] = torch.tensor([0.55, 0.0, 0.45])
+    found = {}
+    for way in WAYS:
+        for k in (0, 1):
+            found[f"{way}, half {k + 1}"] = unsure[folds(t.group, t.y, 2, t.seed) == 1 - k]
+    trials = method.trials(replace(t, handed_on={**found, "plain, half balanced": one_hot(y, 3).float()}))
+    assert {trial.other for trial in trials} == {"plain training, half balanced"}
+    assert [trial.chosen for trial in trials] == [False, False, False]
+    as_they_are = Auto(optimize="accuracy")
+    assert as_they_are.base == Candidate(PLAIN, 0.0)
+    handed_on = {**found, "plain, half balanced, all rows": one_hot(y, 3).float()}
+    balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
+    assert (balanced.name, balanced.other, balanced.chosen) == (
+        "plain training, half balanced",
+        "plain training",
+        True,
+    )
+    assert balanced.gain.mean == pytest.approx(0.1), "a tenth of the rows is right now"
+
+
+def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
+    t = known(dataset(120))
+    taus = {c.tau for c in Auto().candidates(t)}
+    assert taus == {0.0, 0.5, 1.0}
+    others: list[Auto] = [Auto(loss=GCE()), Auto(class_weights=EffectiveNumber()), Auto(sampler=ClassBalanced())]
+    for method in others:
+        assert {c.tau for c in method.candidates(t)} == {0.0}
+    made = {c: Auto().method(c) for c in Auto().candidates(t)}
+    assert made[Candidate(PLAIN, 0.5)] == ERM(loss=LogitAdjusted(tau=0.5))
+    assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
+    assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
 
 
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
     auto = trained(Auto(strength=1e-6))
-    ways = {"plain": ERM(), "har, all rows": HAR(strength=1e-6)}
-    ways["har, corrected, all rows"] = HAR(strength=1e-6, loss=Corrected())
-    last = auto.stages[-1]
-    assert same(weights(auto.state.net), weights(trained(ways[last]).state.net))
-    plain = trained(Auto(strength=1e3))
-    if plain.stages[-1] == PLAIN:
-        assert same(weights(plain.state.net), weights(trained(ERM()).state.net))
+    made = {f"{c.name}, all rows": Auto(strength=1e-6).method(c) for c in Auto().candidates(known(dataset(120)))}
+    alone = {HALF: ERM(loss=LogitAdjusted(tau=0.5)), **made}[auto.stages[-1]]
+    assert same(weights(auto.state.net), weights(trained(alone).state.net))
+
+
+@pytest.mark.parametrize("settings", [{"optimize": "accuracy"}, {"class_weights": EffectiveNumber()}])
+def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -> None:
+    few = trained(Auto(**settings), dataset(30))
+    plain = trained(ERM(**{k: v for k, v in settings.items() if k != "optimize"}), dataset(30))
+    assert same(weights(few.state.net), weights(plain.state.net))
 
 
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
@@ -123,7 +179,7 @@ def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> N
 
 def test_with_few_rows_nothing_is_tried() -> None:
     auto = trained(Auto(), dataset(30))
-    assert stages(auto.history) == [PLAIN]
+    assert stages(auto.history) == [HALF]
     assert auto.trials == ()
     assert "fewer than 40 rows" in auto.notes[0]
 
@@ -156,7 +212,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 2
+    assert len(result.trials) == 3
     assert dict(fit_report(result, tmp_path / "run").asked)["Choice"] == choice_sentence(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")
@@ -166,6 +222,10 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
 
 
 def test_the_sentence_names_what_was_taken_and_every_way_that_was_tried() -> None:
+    by_accuracy = Trial("HAR at 1", "plain training", Gain(0.012, 0.004), True, True, "accuracy")
+    assert choice_sentence([by_accuracy]).endswith(
+        "than plain training on labels that neither had seen, and gave a class up"
+    )
     trials = (
         Trial("HAR at 1", "plain training", Gain(0.012, 0.004), False, False),
         Trial("HAR at 1, loss=corrected", "plain training", Gain(0.034, 0.01), True, False),

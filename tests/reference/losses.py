@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,10 +162,12 @@ def huber(outputs: Floats, y: Floats, count: Count = None, *, delta: float) -> F
     return each(regression.huber(a, target, delta) for a, target in zip(outputs, y, strict=True))
 
 
-def corrected(outputs: Floats, y: Ints, count: Count = None) -> Floats:
-    """Patrini et al. 2017, Theorem 2: −log Σ_z p_z T[z, y]; each label is as frequent as its class."""
+def corrected(
+    outputs: Floats, y: Ints, count: Count = None, *, tau: float = 0.0, share: Sequence[float] = (1, 1, 1, 1)
+) -> Floats:
+    """Patrini et al. 2017, Theorem 2, and Menon et al. 2021: −log Σ_z p_z T[z, y], p of f + τ log π, π the classes'."""
     losses = []
     for z, label in zip(outputs, y, strict=True):
-        p = softmax(z)
+        p = softmax([f + tau * math.log(pi) for f, pi in zip(z, share, strict=True)])
         losses.append(-math.log(sum(p[k] * TRANSITIONS[k][label] for k in range(len(z)))))
     return each(losses)

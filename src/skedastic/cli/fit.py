@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @options(DATA_OPTIONS, TEST_OPTIONS)
-@click.option("--method", metavar="NAME", help="Method by preset name (default har); `skedastic methods` lists them.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="Method by preset name; `skedastic methods` lists them. By default auto, which chooses the way of training, "
+    "for classes in tables and texts, and har for the rest.",
+)
+@click.option(
+    "--optimize",
+    type=click.Choice(["balanced", "accuracy"]),
+    help="What auto chooses by: balanced (default), the mean over groups, or accuracy, over all rows.",
+)
 @click.option(
     "--strength",
     type=number_or_word,

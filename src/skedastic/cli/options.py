@@ -93,7 +93,13 @@ LABELS = click.option(
     help="given: the network's own probabilities; true: those of the true classes behind the labels, by the estimate "
     "of how labels go wrong; auto: true where plain training and held-out labels speak for it.",
 )
-RENAMED = {"method": "method.name", "strength": "method.strength", "model": "model.name", "epochs": "train.epochs"}
+RENAMED = {
+    "method": "method.name",
+    "strength": "method.strength",
+    "optimize": "method.optimize",
+    "model": "model.name",
+    "epochs": "train.epochs",
+}
 
 
 def options(*lists: list[Any]) -> Callable[[Any], Any]:

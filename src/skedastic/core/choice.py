@@ -10,14 +10,18 @@ order of two ways by balanced accuracy is the same on noisy labels as on true on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 COMMON = 5  # examples that the spread of all groups counts as, in that of each
 LEAST_LABELS = 10  # of a class, below which nobody tells whether it was given up
+LEAST_SHARE = 1e-6  # of a class
 GIVEN_UP = 0.5  # of its predictions, or of its labels
+
+
+Criterion = Literal["balanced", "accuracy"]
 
 
 class Gain(NamedTuple):
@@ -43,6 +47,8 @@ class Trial(NamedTuple):
         Whether it gives up a class that the other does not.
     chosen : bool
         Whether it was taken, and not the other.
+    criterion : {"balanced", "accuracy"}
+        Whether the gain is the mean over groups, or over all rows.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Trial(NamedTuple):
     gain: Gain
     gives_up: bool
     chosen: bool
+    criterion: Criterion = "balanced"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -59,6 +66,25 @@ class Trial(NamedTuple):
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
         """Return what `to_dict` described."""
         return cls(**{**values, "gain": Gain(**values["gain"])})
+
+
+def made_up_for(probabilities: Tensor, share: Tensor, tau: float) -> Tensor:
+    """Return the classes [n] that are predicted once the shares of the classes are made up for: argmax of p / π^τ.
+
+    With τ = 1 it is the prediction of least balanced error (Menon et al., "Long-tail Learning via Logit Adjustment",
+    ICLR 2021, equation 9).
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Of each class, [n, C].
+    share : Tensor
+        π, the share of each class, [C]. One without examples is predicted as if it had few.
+    tau : float
+        At least 0; with 0 it is the most probable class.
+    """
+    p = probabilities.double().clamp_min(torch.finfo(torch.float32).tiny)
+    return (p.log() - tau * share.double().clamp_min(LEAST_SHARE).log()).argmax(1)
 
 
 def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None = None) -> Gain:

@@ -19,6 +19,8 @@ from skedastic.core.choice import Gain
 
 BEND = 0.5  # of p: q is bent within so much of 0, and not at all where T says that labels are right
 RIDGE = 1e-4  # beside T, where two classes are exchanged so often that they can't be told apart
+ROUNDS = 200  # of expectation and maximization; the labels themselves are near
+TINY = 1e-12
 CLEAR = 2.0  # standard errors by which T must explain labels better
 
 
@@ -54,6 +56,26 @@ class Transitions:
         """Return what `to_dict` described."""
         matrix = torch.tensor(values["matrix"], dtype=torch.float64)
         return cls(matrix=matrix, gain=Gain(**values["gain"]), gives_up=values["gives_up"])
+
+
+def shares_of_true_classes(count: Tensor, transitions: Tensor) -> Tensor:
+    """Return the shares of the true classes that explain how often each label is given, [C] ≥ 0, of sum 1.
+
+    They maximize Σ_y n_y log (π T)_y: expectation and maximization, from the shares of the labels.
+
+    Parameters
+    ----------
+    count : Tensor
+        Examples of each label, [C] ≥ 0, not all 0.
+    transitions : Tensor
+        T, [C, C].
+    """
+    labelled = count.double() / count.sum()
+    T = transitions.double()
+    share = labelled
+    for _ in range(ROUNDS):
+        share = share * (T @ (labelled / (share @ T).clamp_min(TINY)))
+    return share / share.sum()
 
 
 def of_labels(logits: Tensor, transitions: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Corrected cross entropy: −log (T' p)_y, with the estimate's T.
 
 Source: Patrini et al., CVPR 2017, Theorem 2; here T is that of the estimate (`skedastic.noise.true_labels`), which is
-fitted to all labels. The method forward-correction has the paper's own T. The network predicts the true classes.
+fitted to all labels. The method forward-correction has the paper's own T. The network predicts the true classes. With
+τ the shares of these are made up for, as in Menon et al., ICLR 2021, equation 10: −log (T' softmax(f + τ log π))_y.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skedastic.core.transitions import of_labels
+from skedastic.configurable import setting
+from skedastic.core.transitions import of_labels, shares_of_true_classes
 from skedastic.errors import UserError
 from skedastic.losses.base import PerExampleLoss
 
@@ -38,20 +40,27 @@ def corrected(logits: Tensor, y: Tensor, transitions: Tensor) -> Tensor:
 class Corrected(PerExampleLoss):
     """Cross entropy of predictions that are corrupted as the estimate says that the labels were."""
 
+    tau: float = setting(
+        0.0, "how much the shares of the true classes are made up for; 1 fits balanced error", "[0, inf)"
+    )
+
     soft: ClassVar[bool] = True
     by_transitions: ClassVar[bool] = True
 
     def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
-        """Return T, [C, C] float32. Raises UserError where there is none."""
+        """Return T beside a column of τ log π, [C, C + 1] float32. Raises UserError where there is no T."""
         if transitions is None:
             rule = (
                 "it needs to know how labels go wrong, and the estimate does not tell: that takes held-out predictions "
                 "of models that learned something, and no votes; take another loss"
             )
             raise UserError(rule, setting="loss", value="corrected")
-        return transitions.to(torch.float32)
+        share = shares_of_true_classes(count, transitions).clamp_min(1e-6)
+        adjustment = (self.tau * share.log()).to(transitions)
+        return torch.cat([transitions, adjustment[:, None]], 1).to(torch.float32)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""
         assert of_classes is not None, "the call demands it"
-        return corrected(outputs, y, of_classes)
+        transitions, adjustment = of_classes[:, :-1], of_classes[:, -1]
+        return corrected(outputs + adjustment.to(outputs.dtype), y, transitions)

@@ -7,6 +7,7 @@ the logits, without the adjustment: it is as good for balanced error as the loss
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,16 +24,21 @@ def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
     logits : Tensor
         [B, C].
     y : Tensor
-        Labels, [B] int64 in 0..C-1.
+        Labels, [B] int64 in 0..C-1, or soft [B, C].
     adjustment : Tensor
         τ log π, [C].
     """
-    return F.cross_entropy(logits + adjustment.to(logits.dtype), y, reduction="none")
+    adjusted = logits + adjustment.to(logits.dtype)
+    if y.dim() == 1:
+        return F.cross_entropy(adjusted, y, reduction="none")
+    return -(y * F.log_softmax(adjusted, 1).masked_fill(y == 0, 0)).sum(1)  # −inf of a class without examples
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogitAdjusted(PerExampleLoss):
     """Logit adjustment."""
+
+    soft: ClassVar[bool] = True
 
     tau: float = setting(
         1.0, "how much the classes' shares are made up for; 0 is cross entropy, 1 fits balanced error", "[0, inf)"

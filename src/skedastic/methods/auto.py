@@ -1,10 +1,14 @@
-"""Auto: the way of training that does best on labels not seen, of plain training and two kinds of HAR.
+"""Auto: the way of training that does best on labels not seen, of plain training and two kinds of HAR, balanced or not.
 
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
-way, example by example (`skedastic.core.choice`). The ways are plain training; HAR at strength 1, which shrinks noisy
-and rare groups; and HAR at strength 1 on the loss that is corrected by how labels go wrong, which alone undoes labels
-that go one way (`skedastic.losses.corrected`). The best in the mean over groups is taken, if it is better than plain
-training and gives no class up, by the halves or by the network of all rows on its own rows.
+way, example by example (`skedastic.core.choice`). The ways are plain training; HAR, which shrinks noisy and rare
+groups; and HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
+(`skedastic.losses.corrected`). Each predicts thrice: as it is, and with the shares of the classes half and wholly made
+up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
+
+All are held against plain training, half balanced: that nearly always helps the rare classes and costs the frequent
+ones little. Another is taken if it is better by a standard error in the mean over groups, and gives no class up, by the
+halves or by the network of all rows on its own rows. That network learns by the adjusted loss.
 """
 
 from __future__ import annotations
@@ -12,17 +16,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Criterion, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.samplers import Shuffle
+from skedastic.core.transitions import shares_of_true_classes
 from skedastic.losses.corrected import Corrected
+from skedastic.losses.logit_adjusted import LogitAdjusted
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
 from skedastic.methods.bases.held_out import (
     LEAST_ROWS,
     every_row,
-    gave_up_in_the_end,
-    held_against,
+    held_out,
     trial_stages,
     was_tried,
 )
@@ -33,43 +42,87 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
+TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
+BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}
 NONE_BETTER = (
-    "auto trained plainly: on labels that the networks had not seen, no other way was better, or those that were gave "
-    "a class up."
+    "auto trained plainly{balanced}: on labels that the networks had not seen, no other way was better by a standard "
+    "error, or those that were gave a class up."
 )
-NOT_TRIED = f"auto trained plainly: other ways can't be tried on fewer than {LEAST_ROWS} rows."
+NOT_TRIED = f"auto trained plainly{{balanced}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
+
+
+class Candidate(NamedTuple):
+    """A way of training, and how much it makes up for the shares of the classes."""
+
+    way: str
+    tau: float
+
+    @property
+    def name(self) -> str:
+        """The name of its stage."""
+        return self.way + BALANCED[self.tau]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(OneNetwork[OneNetworkState]):
-    """Try plain training, HAR, and HAR on the corrected loss on halves; train the best on everything."""
+    """Try plain training, HAR, and HAR on the corrected loss on halves, balanced or not; train the best on all rows."""
 
-    strength: float = setting(1.0, "the strength of HAR that is tried", "(0, inf)")
+    strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
+    optimize: Criterion = setting(
+        "balanced",
+        "what the best is by: balanced, the mean over groups of right predictions, or accuracy, over all rows",
+    )
 
     card: ClassVar[Card] = Card(
         name="auto",
-        title="Plain training, HAR, or HAR on the corrected loss, by labels not seen",
-        paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017",
-        equations="the largest mean over groups of right held-out predictions, above that of plain training",
+        title="Plain training, HAR, or HAR on the corrected loss, balanced or not, by labels not seen",
+        paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017, balanced as Menon et al., "
+        "ICLR 2021",
+        equations="the largest mean over groups, or rows, of right held-out predictions, if a standard error above "
+        "that of plain training, half balanced",
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
-        never_erm="it chooses; where it takes plain training, it is that to the bit",
+        never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
         cost="about 7 × plain training: three ways on halves, and the best on everything; and the estimate",
     )
 
+    def method(self, candidate: Candidate) -> Method:
+        """Return the method that trains a candidate.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            One of `candidates`.
+        """
+        way, tau = candidate
+        axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
+        if way == CORRECTED:
+            return HAR(strength=self.strength, loss=Corrected(tau=tau), **axes)
+        loss = LogitAdjusted(tau=tau) if tau else self.loss
+        return HAR(strength=self.strength, loss=loss, **axes) if way == STRONG else ERM(loss=loss, **axes)
+
     def ways(self, task: Task) -> Mapping[str, Method]:
-        """Return the ways of training by name, plain training first.
+        """Return the ways of training that are tried by name, plain training first.
 
         The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for.
         """
-        axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
-        ways: dict[str, Method] = {
-            PLAIN: ERM(loss=self.loss, **axes),
-            STRONG: HAR(strength=self.strength, loss=self.loss, **axes),
-        }
-        if task.transitions is not None and self.fits_cross_entropy:
-            ways[CORRECTED] = HAR(strength=self.strength, loss=Corrected(), **axes)
-        return ways
+        known = task.transitions is not None and self.fits_cross_entropy
+        names = (PLAIN, STRONG, CORRECTED) if known else (PLAIN, STRONG)
+        return {name: self.method(Candidate(name, 0.0)) for name in names}
+
+    @property
+    def balances(self) -> bool:
+        """Whether shares of classes are made up for: not where the loss, weights or the sampler say otherwise."""
+        return self.fits_cross_entropy and self.class_weights is None and self.sampler == Shuffle()
+
+    @property
+    def base(self) -> Candidate:
+        """What all are held against: plain training, half balanced unless it is accuracy that counts."""
+        return Candidate(PLAIN, 0.5 if self.balances and self.optimize == "balanced" else 0.0)
+
+    def candidates(self, task: Task) -> tuple[Candidate, ...]:
+        """Return the ways as they are, half balanced and balanced."""
+        return tuple(Candidate(way, tau) for way in self.ways(task) for tau in (TAUS if self.balances else (0.0,)))
 
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
@@ -77,58 +130,90 @@ class Auto(OneNetwork[OneNetworkState]):
         return state
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the trials, and the training of the way that is best."""
-        ways = self.ways(task)
+        """Return the trials, and the training of the candidate that is best."""
+        base, balanced = self.method(self.base), BALANCED[self.base.tau]
         if int(task.class_count.sum()) < LEAST_ROWS:  # a run that is loaded has no rows, and their count
-            return (Stage(name=PLAIN, method=ways[PLAIN], note=NOT_TRIED),)
-        trials = [stage for name, way in ways.items() for stage in trial_stages(name, way)]
-        others = [name for name in ways if name != PLAIN]
-        return (
-            *trials,
-            *(
-                Stage(
-                    name=_of_all(name),
-                    method=ways[name],
-                    chosen=partial(_is_best, name=name, others=others),
-                    predicts=every_row,
-                )
-                for name in others
-            ),
-            Stage(name=PLAIN, method=ways[PLAIN], chosen=partial(_is_plain, others=others), note=NONE_BETTER),
-        )
+            return (Stage(name=self.base.name, method=base, note=NOT_TRIED.format(balanced=balanced)),)
+        trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way)]
+        finals = [
+            Stage(
+                name=_of_all(candidate),
+                method=self.method(candidate),
+                chosen=partial(self._is_best, candidate=candidate),
+                predicts=every_row,
+            )
+            for candidate in self.candidates(task)
+            if candidate != self.base
+        ]
+        note = NONE_BETTER.format(balanced=balanced)
+        return (*trials, *finals, Stage(name=self.base.name, method=base, chosen=self._is_base, note=note))
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
-        """Return how each way did against plain training."""
-        others = [name for name in self.ways(task) if name != PLAIN and was_tried(name, task)]
-        best, found = _best(task, others), []
-        for name in others:
-            gain, gives_up = held_against(name, PLAIN, task)
-            in_the_end = name == best and gave_up_in_the_end(_of_all(name), task)
-            chosen = name == best and not in_the_end
-            found.append(Trial(_shown(name, self.strength), "plain training", gain, gives_up or in_the_end, chosen))
+        """Return how each way did against the base, balanced as was best for it."""
+        if not was_tried(PLAIN, task):
+            return ()
+        predicted = self._predicted(task)
+        best, found = self._best(task), []
+        for way in self.ways(task):
+            own = [candidate for candidate in predicted if candidate.way == way and candidate != self.base]
+            if not own:
+                continue
+            held = {candidate: self._against_base(task, predicted, candidate) for candidate in own}
+            candidate = best if best in own else max(own, key=lambda c: (not held[c][1], held[c][0].mean))
+            gain, gives_up = held[candidate]
+            in_the_end = candidate == best and self._gave_up_in_the_end(task, candidate)
+            chosen = candidate == best and not in_the_end
+            name, other = (_shown(c, self.strength) for c in (candidate, self.base))
+            found.append(Trial(name, other, gain, gives_up or in_the_end, chosen, self.optimize))
         return tuple(found)
 
+    def _predicted(self, task: Task) -> dict[Candidate, Tensor]:
+        return {candidate: _predicted(task, candidate) for candidate in self.candidates(task)}
 
-def _shown(name: str, strength: float) -> str:
-    return f"HAR at {strength:g}{', loss=corrected' * (name == CORRECTED)}"
+    def _against_base(
+        self, task: Task, predicted: Mapping[Candidate, Tensor], candidate: Candidate
+    ) -> tuple[Gain, bool]:
+        """Return how much better a candidate is than the base, and whether it gives a class up that that does not."""
+        group = task.group if self.optimize == "balanced" else torch.zeros_like(task.group)
+        own, others = predicted[candidate], predicted[self.base]
+        gain = paired_gain(own == task.y, others == task.y, group, task.unit)
+        return gain, gives_up_a_class(own, others, task.y)
+
+    def _best(self, task: Task) -> Candidate:
+        """Return the candidate that is best, if by a standard error, and gives no class up; else the base."""
+        predicted = self._predicted(task)
+        held = {c: self._against_base(task, predicted, c) for c in predicted if c != self.base}
+        better = {c: gain.mean for c, (gain, gives_up) in held.items() if gain.mean > gain.error and not gives_up}
+        return max(better, key=better.__getitem__) if better else self.base
+
+    def _gave_up_in_the_end(self, task: Task, candidate: Candidate) -> bool:
+        """Return whether the network of all rows gives a class of its own rows up that the base had held on to."""
+        own = task.handed_on[_of_all(candidate)].argmax(1)
+        return gives_up_a_class(own, _predicted(task, self.base), task.y)
+
+    def _is_best(self, task: Task, candidate: Candidate) -> bool:
+        return self._best(task) == candidate
+
+    def _is_base(self, task: Task) -> bool:
+        """Return whether no candidate is better, or the best gave a class up in the end."""
+        best = self._best(task)
+        return best == self.base or self._gave_up_in_the_end(task, best)
 
 
-def _of_all(name: str) -> str:
-    return f"{name}, all rows"
+def _shown(candidate: Candidate, strength: float) -> str:
+    corrected = ", loss=corrected" * (candidate.way == CORRECTED)
+    way = "plain training" if candidate.way == PLAIN else f"HAR at {strength:g}{corrected}"
+    return way + BALANCED[candidate.tau]
 
 
-def _best(task: Task, others: list[str]) -> str | None:
-    """Return the way that is right most often, if it is so more often than plain training and gives no class up."""
-    found = {name: held_against(name, PLAIN, task) for name in others}
-    better = {name: gain.mean for name, (gain, gives_up) in found.items() if gain.mean > 0 and not gives_up}
-    return max(better, key=better.__getitem__) if better else None
+def _of_all(candidate: Candidate) -> str:
+    return f"{candidate.name}, all rows"
 
 
-def _is_best(task: Task, name: str, others: list[str]) -> bool:
-    return _best(task, others) == name
-
-
-def _is_plain(task: Task, others: list[str]) -> bool:
-    """Return whether no way is better, or the best gave a class up in the end."""
-    best = _best(task, others)
-    return best is None or gave_up_in_the_end(_of_all(best), task)
+def _predicted(task: Task, candidate: Candidate) -> Tensor:
+    """Return the class of each example that a candidate predicts by a network that has not seen it, [n]."""
+    share = task.class_count.double()
+    if candidate.way == CORRECTED:
+        assert task.transitions is not None, "else this is no candidate"
+        share = shares_of_true_classes(share, task.transitions.matrix)
+    return made_up_for(held_out(candidate.way, task), share / share.sum(), candidate.tau)

@@ -28,7 +28,7 @@ from skedastic.runs.result import Result
 from skedastic.runs.seeds import check_jobs, run_seeds
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import Nothing
-from skedastic.settings.methods import compared_methods, method_table, the_method
+from skedastic.settings.methods import compared_methods, the_method
 from skedastic.training.loop import Progress
 
 ALL = "all"  # instead of the names of methods
@@ -56,8 +56,7 @@ def fit_config(
         In one line, for whatever can't be used.
     """
     method = the_method(config)
-    complete = replace(with_exact_names(config), method=method_table(method, config.method.get("name")))
-    return fit_data(complete, open_data(config), method, None, progress, checkpoints, tell)
+    return fit_data(with_exact_names(config), open_data(config), method, None, progress, checkpoints, tell)
 
 
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, tell: Tell | None = None) -> Comparison:

@@ -34,7 +34,7 @@ def fit(
     source: Any,
     y: Any = None,
     *,
-    method: Method | str = "har",
+    method: Method | str | None = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
     train: TrainingConfig | None = None,
     estimate: Estimation | None = None,
@@ -75,8 +75,9 @@ def fit(
         name.
     y : array [n], optional
         Labels of any kind, or numbers.
-    method : Method or str
-        Such as `sk.HAR(strength=0.1)`, or the name of a preset.
+    method : Method or str, optional
+        Such as `sk.HAR(strength=0.1)`, or the name of a preset. By default it is auto, which chooses the way of
+        training, for classes in rows or texts and a network of ours, and har for the rest.
     model : str, mapping or callable
         A model's name, a table {"name": …} with its options, or a function without arguments that returns a fresh
         network for the encoded features.
@@ -147,8 +148,8 @@ def fit(
     if y is None and not named and not (is_frame(source) and (target is not None or annotators)):
         rule = "fit needs labels: fit(X, y), or the name of a file or a frame with target=… or annotators=…"
         raise UserError(rule, setting="y", given="")
-    if not isinstance(method, (str, Method)):
-        rule = "must be a method, such as sk.HAR(strength=0.1), or the name of a preset"
+    if not isinstance(method, (str, Method, type(None))):
+        rule = "must be a method, such as sk.HAR(strength=0.1), the name of a preset, or None"
         raise UserError(rule, setting="method", value=method)
     if not isinstance(checkpoints, (str, Path, type(None))) or checkpoints == "":
         raise UserError("must be the name of a folder, or None", setting="checkpoints", value=checkpoints)
@@ -182,7 +183,7 @@ def fit(
             "limit": limit,
             "seed": seed,
             "checkpoint_every": checkpoint_every,
-            "method": method_table(method, name),
+            "method": {} if method is None else method_table(method, name),
             "model": model if own_net is None else OwnModel(),
             "train": TrainingConfig() if train is None else train,
             "estimate": Estimation() if estimate is None else estimate,

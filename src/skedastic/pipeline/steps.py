@@ -19,6 +19,7 @@ from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import Data, network, settled
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
+from skedastic.settings.methods import method_table, usual_method
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
 from skedastic.training.engine import threads
@@ -31,7 +32,7 @@ Tell = Callable[[Data, Plan], None]
 def fit_data(
     config: Config,
     data: Data,
-    method: Method,
+    method: Method | None,
     own_net: MakeNet | None = None,
     progress: Progress | None = None,
     checkpoints: str | Path | None = None,
@@ -41,6 +42,8 @@ def fit_data(
 
     Parameters
     ----------
+    method : Method or None
+        The method; None is the usual one for such data.
     own_net : callable, optional
         Returns a fresh network, in place of the one that `config` names.
     checkpoints : str or Path, optional
@@ -49,6 +52,8 @@ def fit_data(
         Is shown the data and what will be trained, before anything is.
     """
     config = settled(config, data)
+    method = method or usual_method(config, data.train.target.task)
+    config = replace(config, method=method_table(method, config.method.get("name")))
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
     if tell is not None:

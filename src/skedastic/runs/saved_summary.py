@@ -23,7 +23,7 @@ from skedastic.report.content import LabelIssue
 from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
-from skedastic.settings.methods import the_method
+from skedastic.settings.methods import make_method, the_method
 from skedastic.settings.reading import read, to_toml
 
 
@@ -106,7 +106,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     strengths, transitions = state["strengths"], state.get("transitions")  # older runs have none
     return RunSummary(
         config=config,
-        method=the_method(config),
+        method=the_method(config) or make_method("har", {}),
         kind=state["kind"],
         schema=Schema.from_json(state["schema"]),
         source_summary=state["source_summary"],

@@ -106,6 +106,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
     where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
+    mean = f", {where}, the mean over groups" if trials[0].criterion == "balanced" else f", {where}"
     parts = [f"{taken} was taken"]
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
@@ -114,9 +115,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
             f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < error else ""
         )
         given_up = ", and gave a class up" if trial.gives_up else ""
-        parts.append(
-            f"{trial.name} was {size}{chance}{f', {where}, the mean over groups' * (trial is trials[0])}{given_up}"
-        )
+        parts.append(f"{trial.name} was {size}{chance}{mean * (trial is trials[0])}{given_up}")
     return "; ".join(parts)
 
 

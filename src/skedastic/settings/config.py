@@ -69,10 +69,6 @@ class Estimation(Configurable):
         return max(min(LEAST_EPOCHS, training.epochs), round(training.epochs * fraction))
 
 
-def _har() -> Mapping[str, Any]:
-    return {"name": "har"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Config(ColumnSettings):
     """All settings of a run.
@@ -104,7 +100,11 @@ class Config(ColumnSettings):
         "least seconds between two checkpoints of a fit, at the end of an epoch; inf is at the end of each stage only",
         "[0, inf]",
     )
-    method: Mapping[str, Any] = setting(meaning="method by its name, with its settings beside it", factory=_har)
+    method: Mapping[str, Any] = setting(
+        meaning="method by its name, with its settings beside it; where nothing is said, auto chooses the way of "
+        "training for classes in tables and texts, and for the rest it is har",
+        factory=dict,
+    )
     model: ModelChoice = setting(NamedModel(), "model by its name, with its options beside it")
     tokens: TextSettings = setting(meaning="how text becomes tokens or numbers", factory=TextSettings)
     train: TrainingConfig = setting(meaning="how every method is trained", factory=TrainingConfig)

@@ -50,7 +50,7 @@ def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
     task : Task
         The task that these stages handed on.
     """
-    own, others = (_predicted(way, task) for way in (name, other))
+    own, others = (held_out(way, task).argmax(1) for way in (name, other))
     gain = paired_gain(own == task.y, others == task.y, task.group, task.unit)
     return gain, gives_up_a_class(own, others, task.y)
 
@@ -89,12 +89,19 @@ def _names(name: str) -> tuple[str, str]:
     return f"{name}, half 1", f"{name}, half 2"
 
 
-def _predicted(name: str, task: Task) -> Tensor:
-    """Return the predicted class of each example, [n]."""
-    predicted = torch.empty_like(task.y)
-    first = _first_half(task)
-    for held_out, stage in zip((~first, first), _names(name), strict=True):
-        predicted[held_out] = task.handed_on[stage].argmax(1)
+def held_out(name: str, task: Task) -> Tensor:
+    """Return the probabilities of each class by networks that have not seen the example, [n, C].
+
+    Parameters
+    ----------
+    name : str
+        A way whose `trial_stages` were trained.
+    task : Task
+        The task that these stages handed on.
+    """
+    first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in _names(name))
+    predicted = one.new_empty(len(first), one.shape[1])
+    predicted[~first], predicted[first] = one, two
     return predicted
 
 

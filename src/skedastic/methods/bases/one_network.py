@@ -19,6 +19,7 @@ from skedastic.core.samplers import RowLabels, Sampler, Shuffle
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
+from skedastic.losses.corrected import Corrected
 from skedastic.losses.cross_entropy import CrossEntropy
 from skedastic.methods.bases.card import (
     ANY_TASK,
@@ -142,7 +143,7 @@ class OneNetwork(Method[N]):
     @property
     def probabilities_of(self) -> ProbabilitiesOf:
         """True classes where the loss is corrected, and the labels that it sees are as frequent as they are."""
-        true = self.loss.by_transitions and self.class_weights is None and self.sampler == Shuffle()
+        true = self.loss == Corrected() and self.class_weights is None and self.sampler == Shuffle()
         return "true classes" if true else super().probabilities_of
 
     @property
