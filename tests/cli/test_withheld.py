@@ -46,7 +46,7 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
 def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> None:
     rows["label"] = np.random.default_rng(1).permutation(rows["label"])
     rows.drop(columns="part").to_csv("rows.csv", index=False)
-    status, out, err = run(capsys, "fit", "rows.csv", "--target", "label", *LEARNT, "--out", "run")
+    status, out, err = run(capsys, "fit", "rows.csv", "--target", "label", *LEARNT, "--method", "har", "--out", "run")
     assert status == 0
     assert "nothing was learned" in err
     assert out.count("– not learned") == 2

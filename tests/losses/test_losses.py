@@ -437,7 +437,15 @@ def test_shapes_that_do_not_fit_numbers_are_refused(cls) -> None:
 @pytest.mark.parametrize("cls", OF_LOGITS)
 def test_soft_labels_are_taken_or_refused(cls) -> None:
     given = torch.zeros(4, 4), torch.full((4, 4), 0.25), cls().of_classes(COUNT, TRANSITIONS)
-    if cls.soft:
+    if cls is LogitAdjusted:
+        hard = [cls()(given[0], torch.full((4,), c), given[2]) for c in range(4)]
+        same(cls()(*given), sum(hard) / 4, rtol=1e-6)
+        assert (
+            cls()(given[0], torch.eye(4)[:2].repeat(2, 1), cls().of_classes(torch.tensor([3, 2, 0, 1])))
+            .isfinite()
+            .all()
+        )
+    elif cls.soft:
         same(cls()(*given), [np.log(4)] * 4, rtol=1e-6)
     else:
         with refused("y", [4, 4], rule="needs whole-number labels"):

@@ -53,7 +53,7 @@ def test_every_way_is_tried_on_the_same_halves() -> None:
     auto = trained(Auto())
     assert stages(auto.history)[:6] == TRIALS
     assert len(stages(auto.history)) in (7, 8)
-    names = [trial.name.partition(", balanced")[0].partition(", half")[0] for trial in auto.trials]
+    names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
     assert names == ["plain training", "HAR at 0.3", "HAR at 0.3, loss=corrected"]
 
 
@@ -126,14 +126,14 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
         for k in (0, 1):
             found[f"{way}, half {k + 1}"] = unsure[folds(t.group, t.y, 2, t.seed) == 1 - k]
     trials = method.trials(replace(t, handed_on={**found, "plain, half balanced": one_hot(y, 3).float()}))
-    assert {trial.other for trial in trials} == {"plain training, half balanced"}
+    assert {trial.other for trial in trials} == {"half-balanced plain training"}
     assert [trial.chosen for trial in trials] == [False, False, False]
     as_they_are = Auto(optimize="accuracy")
     assert as_they_are.base == Candidate(PLAIN, 0.0)
     handed_on = {**found, "plain, half balanced, all rows": one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
     assert (balanced.name, balanced.other, balanced.chosen) == (
-        "plain training, half balanced",
+        "half-balanced plain training",
         "plain training",
         True,
     )

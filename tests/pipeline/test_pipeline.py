@@ -45,7 +45,7 @@ def test_fit_takes_arrays_of_every_kind(kind) -> None:
         "images": ((80 * y[:, None, None] + np.arange(25).reshape(5, 5)).astype(np.uint8), y),
     }
     given = forms[kind]
-    result = sk.fit(*given, test=given, model=QUICK["model"], train=LONG)
+    result = sk.fit(*given, method="har", test=given, model=QUICK["model"], train=LONG)
     assert result.predict(given[0]).shape == (60,)
     assert result.predict(given[0]).dtype.kind == "i"
     assert result.predict_proba(given[0]).shape == (60, 3)
@@ -133,7 +133,7 @@ def test_injected_noise_is_known_and_the_test_set_stays_clean() -> None:
 
 def test_progress_is_told() -> None:
     seen = []
-    sk.fit(*arrays(), progress=lambda *report: seen.append(report), **QUICK)
+    sk.fit(*arrays(), method="erm", progress=lambda *report: seen.append(report), **QUICK)
     assert seen[-1] == ("train", 2, 2)
     assert {name for name, _, _ in seen} == {"estimate 1/2", "estimate 2/2", "train"}
 

@@ -43,12 +43,15 @@ from skedastic.methods.har import HAR
 
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
-BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}
+BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}  # in names of stages
+MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
+LEAST_EPOCHS = 1 / 3  # of it
+SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
-    "auto trained plainly{balanced}: on labels that the networks had not seen, no other way was better by a standard "
+    "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
     "error, or those that were gave a class up."
 )
-NOT_TRIED = f"auto trained plainly{{balanced}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
+NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
 
 class Candidate(NamedTuple):
@@ -131,10 +134,12 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, and the training of the candidate that is best."""
-        base, balanced = self.method(self.base), BALANCED[self.base.tau]
-        if int(task.class_count.sum()) < LEAST_ROWS:  # a run that is loaded has no rows, and their count
-            return (Stage(name=self.base.name, method=base, note=NOT_TRIED.format(balanced=balanced)),)
-        trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way)]
+        base, shown = self.method(self.base), _shown(self.base, self.strength)
+        rows = int(task.class_count.sum())  # a run that is loaded has no rows, and their count
+        if rows < LEAST_ROWS:
+            return (Stage(name=self.base.name, method=base, note=NOT_TRIED.format(base=shown)),)
+        epochs = min(1.0, max(LEAST_EPOCHS, MANY_ROWS / rows))
+        trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way, epochs)]
         finals = [
             Stage(
                 name=_of_all(candidate),
@@ -145,7 +150,7 @@ class Auto(OneNetwork[OneNetworkState]):
             for candidate in self.candidates(task)
             if candidate != self.base
         ]
-        note = NONE_BETTER.format(balanced=balanced)
+        note = NONE_BETTER.format(base=shown)
         return (*trials, *finals, Stage(name=self.base.name, method=base, chosen=self._is_base, note=note))
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
@@ -203,7 +208,7 @@ class Auto(OneNetwork[OneNetworkState]):
 def _shown(candidate: Candidate, strength: float) -> str:
     corrected = ", loss=corrected" * (candidate.way == CORRECTED)
     way = "plain training" if candidate.way == PLAIN else f"HAR at {strength:g}{corrected}"
-    return way + BALANCED[candidate.tau]
+    return SHOWN[candidate.tau] + way
 
 
 def _of_all(candidate: Candidate) -> str:

@@ -22,12 +22,13 @@ from skedastic.models.inputs import Inputs
 from skedastic.models.options import ModelOptions
 
 READS = "columns"
+BYTE, WORD = 256, 8  # values of a byte, and bytes of a word
 MOST_NUMBERS = 128  # columns of numbers, above which none is embedded
 WIDE = 200  # entries of a row, from which on they repeat each other, as those of texts and embeddings do
 BATCH = 128
 MOST_BATCH = 512
 BATCHES = 100  # of an epoch; with more rows a batch grows
-STEPS = 3_000  # of a training at the most epochs; with more rows there are fewer
+STEPS = 1_500  # of a training at the most epochs; with more rows there are fewer
 EPOCHS, LEAST_EPOCHS = 30, 10
 WIDE_EPOCHS, WIDE_STEPS = 15, 150  # at most, but so many steps
 
@@ -67,6 +68,19 @@ class Waves(nn.Module):
         return torch.cat([x[:, :, None], sums], 2).flatten(1)
 
 
+class Dropout(nn.Dropout):
+    """Dropout whose mask on a CPU is drawn in bytes, which takes a quarter of the time; p to the nearest 1/256."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, of which entries are 0 with probability p in training, and the others are scaled by 1/(1 − p)."""
+        if not self.training or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(x)
+        dropped = min(round(BYTE * self.p), BYTE - 1)
+        words = torch.empty(-(-x.numel() // WORD), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+        return x * kept.to(x.dtype).mul_(BYTE / (BYTE - dropped))
+
+
 class Scale(nn.Module):
     """A learned scale of each input [B, d]."""
 
@@ -96,10 +110,10 @@ class Tabular(nn.Module):
         dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
         first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
         inputs = size if self.waves is None else 4 * len(embedded) + len(others)
-        layers: list[nn.Module] = [Scale(inputs), *([nn.Dropout(first)] if first else [])]
+        layers: list[nn.Module] = [Scale(inputs), *([Dropout(first)] if first else [])]
         for _ in range(options.depth):
             layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += [Dropout(dropout)] if dropout else []
             inputs = options.width
         self.layers = nn.Sequential(*layers)
         self.linear = nn.Linear(inputs, classes)

@@ -301,6 +301,7 @@ def test_disagreement_takes_the_place_of_the_estimate_and_votes_are_trained_on()
     result = sk.fit(
         voted(),
         target="label",
+        method="har",
         annotators=people,
         estimate=sk.Estimation(kind="annotators"),
         train=sk.TrainingConfig(epochs=1),

@@ -19,7 +19,7 @@ from skedastic.methods.bases.task import Task
 LEAST_ROWS = 40  # to try ways of training on, in halves
 
 
-def trial_stages(name: str, method: Method) -> tuple[Stage, ...]:
+def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage, ...]:
     """Return the stages that predict all examples by a method of one stage, each half by the other.
 
     Parameters
@@ -28,11 +28,14 @@ def trial_stages(name: str, method: Method) -> tuple[Stage, ...]:
         A name that no other way has.
     method : Method
         The way of training.
+    epochs : float
+        Epochs of each, as a fraction of the training configuration's, above 0.
     """
     return tuple(
         Stage(
             name=stage,
             method=method,
+            epochs=epochs,
             data=partial(_rows, half=half),
             predicts=partial(_rows, half=1 - half),
         )
