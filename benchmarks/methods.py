@@ -68,7 +68,7 @@ def step_of(name: str, size: int, device: torch.device) -> Callable[[], None]:
     method = make_method(name, {})
     task, batch, reference = make_world(size, method.batch_shares().get(REFERENCE, 1.0), device)
     state = method.init(task, lambda: make("resnet32", (3, 32, 32), CLASSES)).train().to(device)
-    training, own = TrainingConfig(lr=0.01), method.optimizers()
+    training, own = TrainingConfig(lr=0.01).settled(), method.optimizers()
     optimizers = {
         n: torch.optim.Adam(p, own[n].lr) if n in own else make_optimizer(training, p)
         for n, p in method.param_groups(state).items()

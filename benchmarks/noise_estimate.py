@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from common import hardware, show
 from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.pipeline import estimate_noise
-from skedastic.pipeline.prepare import network, open_data
+from skedastic.pipeline.prepare import network, open_data, settled
 from skedastic.settings.reading import read
 
 KINDS = ("none", "uniform 20", "uniform 40", "one way", "two ways", "rare noisy", "rare clean", "by class")
@@ -144,6 +144,7 @@ def measured(frame: pd.DataFrame, seed: int) -> Measured | None:
         settings: dict[str, Any] = {"source": str(file), "target": "noisy", "truth": "label", "test": "none"}
         config = read(None, settings | {"seed": seed})
         data = open_data(config)
+        config = settled(config, data)
         found = estimate_noise(config, data, network(config, data))
     if not found.findings.learned:
         return None

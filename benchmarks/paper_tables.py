@@ -98,7 +98,7 @@ def train(folder: Path, lines: Lines, until: Until, job: Job) -> Line:
         "preset": preset,
         "seed": config.seed,
         "method": name,
-        "epochs": config.train.epochs,
+        "epochs": config.training.epochs,
         "touched": touched,
     }
     make_net, checkpoints = network(config, data), lines.checkpoints(run, config, until)

@@ -23,7 +23,7 @@ from cleanlab.rank import get_label_quality_scores
 from common import CIFAR, hardware, show
 from skedastic.evaluation.intervals import mean_interval
 from skedastic.pipeline import estimate_noise
-from skedastic.pipeline.prepare import network, open_data
+from skedastic.pipeline.prepare import network, open_data, settled
 from skedastic.settings.reading import read
 
 PEOPLE = {
@@ -52,6 +52,7 @@ def figures_of_seed(settings: dict[str, Any], limit: int, seed: int) -> dict[str
         settings = settings | {"limit": limit}
     config = read(None, settings | {"seed": seed})
     data = open_data(config)
+    config = settled(config, data)
     estimated = estimate_noise(config, data, network(config, data))
     assert data.truth is not None
     clean = data.truth.of(data.train.index).numpy()

@@ -1,16 +1,18 @@
-"""Tables: our network against boosting, logistic regression and the network that was the default before it.
+"""Tables and texts: our network against boosting, logistic regression and the network that was the default before it.
 
     python benchmarks/tables.py --data FOLDER [--out LINES] [--seeds 3] [--first-seed 0] [--rows 6000] [--json]
                                 [--ways tabular,mlp,…] [--sets ecoli,…]
 
-Every table of the folder with classes, a third of its rows for testing by true labels; trained on true labels, on three
-kinds of wrong ones that are put in (`noise_estimate.py`), and on its own wrong ones where it has some. The ways:
+Every table of the folder with classes, and texts and embeddings of texts, a third of the rows for testing by true
+labels; trained on true labels, on three kinds of wrong ones that are put in (`noise_estimate.py`), or on its own wrong
+ones where it has some. The ways:
 
 - tabular, mlp: plain training of a network, as `fit --method erm --model NAME --set estimate.kind=none` trains it
 - auto: `fit --method auto`, estimate and trials included
-- boosting, boosting balanced: scikit-learn's HistGradientBoosting, without and with class weights
-- lightgbm, lightgbm balanced: LightGBM, where it is installed
-- logistic, logistic balanced: logistic regression on what the networks read
+- boosting, boosting balanced: scikit-learn's HistGradientBoosting, without and with class weights; of texts on what the
+  networks read
+- lightgbm, lightgbm balanced: LightGBM, where it is installed, so too
+- logistic, logistic balanced: logistic regression on what the networks read, of texts on TF-IDF of words and pairs
 
 Prints for each kind of labels and way accuracy, balanced accuracy and the worst class in %, seconds on one thread, and
 the mean rank by balanced accuracy with its standard error over runs; then balanced accuracy by set. With --out each
@@ -43,15 +45,22 @@ from skedastic.settings.reading import read
 
 LEFT_OUT = {  # columns beside the features, the label, its own wrong ones and the split
     "adult": (),
+    "chemprot": ("weak", "cosine_split"),
+    "chemprot_minilm": (),
     "defects": ("weak", "bugs", "file", "release", "release_no"),
     "ecoli": (),
+    "hausa_news": (),
     "hypothyroid": (),
     "krk": (),
     "mammography": (),
     "music_genre": ("single", "annotators", "annotator_labels", "song"),
     "page_blocks": (),
+    "trec": ("weak", "wrench_split", "n_votes", "vote_counts"),
+    "trec_minilm": (),
     "wine_white": (),
     "yeast": (),
+    "youtube": ("weak", "n_votes", "vote_counts"),
+    "youtube_minilm": (),
 }
 KINDS = ("none", "uniform 20", "one way", "rare noisy")
 OWN = "own"
@@ -98,7 +107,7 @@ def of_network(config: Config) -> Figures:
     return figures(result.trained.predict(test.x).argmax(1), test.y, seconds)
 
 
-def of_estimator(make: Callable[[], Any], config: Config, native: pd.DataFrame | None = None) -> Figures:
+def of_estimator(make: Callable[[], Any], config: Config, native: pd.DataFrame | pd.Series | None = None) -> Figures:
     """Return the figures of an estimator of scikit-learn's kind, on encoded rows or on a frame as it is."""
     data = open_data(config)
     assert data.test is not None
@@ -125,26 +134,33 @@ def with_categories(frame: pd.DataFrame) -> pd.DataFrame:
 def run(way: str, config: Config, frame: pd.DataFrame) -> Figures | None:
     """Return the figures of a way; None where its package is not installed."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
     name, _, balanced = way.partition(" ")
-    weight = balanced or None
+    weight, has_text = balanced or None, "text" in frame
+    native = None if has_text else with_categories(frame)
     if name in ("tabular", "mlp"):
         settings = ["method.name=erm", f"model.name={name}", "estimate.kind=none"]
         return of_network(read(None, _given(config), settings))
     if name == "auto":
         return of_network(read(None, _given(config), ["method.name=auto"]))
+    if name == "logistic" and has_text:
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+        logistic = LogisticRegression(C=10, max_iter=500, class_weight=weight)
+        return of_estimator(lambda: make_pipeline(words, logistic), config, frame["text"])
     if name == "logistic":
         return of_estimator(lambda: LogisticRegression(max_iter=500, class_weight=weight), config)
     if name == "boosting":
         make = partial_of(HistGradientBoostingClassifier, categorical_features="from_dtype", class_weight=weight)
-        return of_estimator(make, config, with_categories(frame))
+        return of_estimator(make, config, native)
     try:
         from lightgbm import LGBMClassifier
     except ImportError:
         return None
     make = partial_of(LGBMClassifier, class_weight=weight, n_jobs=1, verbose=-1)
-    return of_estimator(make, config, with_categories(frame).rename(columns=lambda c: c.replace(" ", "_")))
+    return of_estimator(make, config, None if native is None else native.rename(columns=lambda c: c.replace(" ", "_")))
 
 
 def partial_of(cls: Callable[..., Any], **settings: Any) -> Callable[[], Any]:

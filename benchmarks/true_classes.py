@@ -35,7 +35,7 @@ from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.pipeline.prepare import network, open_data
+from skedastic.pipeline.prepare import network, open_data, settled
 from skedastic.settings.reading import read
 
 METHODS: dict[str, Method] = {
@@ -78,6 +78,7 @@ def outcomes(frame: pd.DataFrame, seed: int) -> dict[str, Outcome] | None:
         settings = {"source": str(file), "target": "noisy", "truth": "label", "split": "part", "seed": seed}
         config = read(None, settings)
         data = open_data(config)
+    config = settled(config, data)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net)
     if estimated.transitions is None:

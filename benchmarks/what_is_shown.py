@@ -25,7 +25,7 @@ from skedastic.data import Classes, Dataset, Grouping, Numbers
 from skedastic.noise.estimate import Estimate, estimate_groups
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.gather import true_noise
-from skedastic.pipeline.prepare import network, open_data
+from skedastic.pipeline.prepare import network, open_data, settled
 from skedastic.settings.config import Estimation
 from skedastic.settings.reading import read
 from skedastic.training import TrainingConfig
@@ -85,6 +85,7 @@ def shown(settings: Mapping[str, Any]) -> str:
     """Return what is shown of a data set with known truth."""
     config = read(None, {"test": "none", **settings})
     data = open_data(config)
+    config = settled(config, data)
     estimated = estimate_noise(config, data, network(config, data))
     truth, found = true_noise(data) or [0.0] * len(data.train.groups), estimated.findings
     figures = [(w, t) for w, t in zip(found.wrong, truth, strict=True) if w is not None and t is not None]

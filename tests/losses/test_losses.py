@@ -239,8 +239,9 @@ def test_gaussian_nll_with_beta_1_fits_the_mean_as_squared_error_does_and_trains
     g = torch.Generator().manual_seed(0)
     x = torch.randn(300, 5, generator=g)
     target = 10 + 3 * x.sum(1) + 0.5 * torch.randn(300, generator=g)
-    training = sk.TrainingConfig(epochs=20, device="cpu").settled()
-    result = sk.fit(x, target, method="erm(loss=gaussian-nll)", train=training, estimate=sk.Estimation(kind="none"))
+    training = sk.TrainingConfig(epochs=20, device="cpu")
+    how = {"method": "erm(loss=gaussian-nll)", "model": "mlp", "train": training}
+    result = sk.fit(x, target, estimate=sk.Estimation(kind="none"), **how)
     error = torch.as_tensor(result.predict(x)) - target
     assert float(error.square().mean().sqrt()) < 0.2 * float(target.std())
 

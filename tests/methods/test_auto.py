@@ -92,12 +92,12 @@ def test_the_best_is_taken_if_it_is_better_and_gives_no_class_up() -> None:
     )
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
     cases = [
-        ((some, better, best), ["har, corrected, all rows"], [False, False, True]),
-        ((some, best, better), ["har, all rows"], [False, True, False]),
+        ((some, better, best), ["har, corrected"], [False, False, True]),
+        ((some, best, better), ["har"], [False, True, False]),
         ((best, some, better), [HALF], [False, False, False]),
         ((some, some, some), [HALF], [False, False, False]),
         ((some, slightly, some), [HALF], [False, False, False]),  # by less than a standard error
-        ((some, better, no_c), ["har, all rows"], [False, True, False]),  # right more often, and c is given up
+        ((some, better, no_c), ["har"], [False, True, False]),  # right more often, and c is given up
     ]
     for predicted, names, chosen in cases:
         assert taken(t, method, dict(zip(WAYS, predicted, strict=True)))[:2] == (names, chosen)
@@ -108,7 +108,7 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
-    given_up = (["har, all rows", HALF], [False, False, False], [False, True, False])
+    given_up = (["har", HALF], [False, False, False], [False, True, False])
     assert taken(t, Auto(), ways, no_c) == given_up
 
 
@@ -129,8 +129,8 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
     assert {trial.other for trial in trials} == {"half-balanced plain training"}
     assert [trial.chosen for trial in trials] == [False, False, False]
     as_they_are = Auto(optimize="accuracy")
-    assert as_they_are.base == Candidate(PLAIN, 0.0)
-    handed_on = {**found, "plain, half balanced, all rows": one_hot(y, 3).float()}
+    assert as_they_are.base(t) == Candidate(PLAIN, 0.0)
+    handed_on = {**found, "plain, half balanced": one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
     assert (balanced.name, balanced.other, balanced.chosen) == (
         "half-balanced plain training",
@@ -155,8 +155,8 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
 
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
     auto = trained(Auto(strength=1e-6))
-    made = {f"{c.name}, all rows": Auto(strength=1e-6).method(c) for c in Auto().candidates(known(dataset(120)))}
-    alone = {HALF: ERM(loss=LogitAdjusted(tau=0.5)), **made}[auto.stages[-1]]
+    made = {f"{c.name}": Auto(strength=1e-6).method(c) for c in Auto().candidates(known(dataset(120)))}
+    alone = made[auto.stages[-1]]
     assert same(weights(auto.state.net), weights(trained(alone).state.net))
 
 

@@ -169,7 +169,9 @@ def arrays():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("train", 1), ("train", 3)])
+@pytest.mark.parametrize(
+    ("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("plain, half 2", 1), ("har, half 1", 3)]
+)
 def test_fit_goes_on_with_the_estimate_too(tmp_path: Path, stage, epoch) -> None:
     settings: dict[str, Any] = {
         "train": sk.TrainingConfig(epochs=3, batch_size=16, device="cpu"),
@@ -227,7 +229,7 @@ def test_a_resumed_run_folder_is_the_one_that_would_have_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = [*map(str, FIT), "--epochs", "3", "--test", "0.3"]
+    line = [*map(str, FIT), "--method", "har", "--epochs", "3", "--test", "0.3"]
     cli.main([*line, "--out", "whole"])
 
     with monkeypatch.context() as patch:

@@ -61,7 +61,8 @@ class Transitions:
 def shares_of_true_classes(count: Tensor, transitions: Tensor) -> Tensor:
     """Return the shares of the true classes that explain how often each label is given, [C] ≥ 0, of sum 1.
 
-    They maximize Σ_y n_y log (π T)_y: expectation and maximization, from the shares of the labels.
+    They maximize Σ_y n_y log (π T)_y: expectation and maximization, from the shares of the labels. No class is taken to
+    be rarer than a tenth of its labels.
 
     Parameters
     ----------
@@ -75,6 +76,7 @@ def shares_of_true_classes(count: Tensor, transitions: Tensor) -> Tensor:
     share = labelled
     for _ in range(ROUNDS):
         share = share * (T @ (labelled / (share @ T).clamp_min(TINY)))
+    share = torch.maximum(share, labelled / 10)
     return share / share.sum()
 
 

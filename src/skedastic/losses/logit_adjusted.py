@@ -15,6 +15,8 @@ from torch import Tensor
 from skedastic.configurable import setting
 from skedastic.losses.base import PerExampleLoss
 
+LEAST = -14.0  # the logarithm of a share of one in a million
+
 
 def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
     """Return the cross entropy of logits + adjustment, [B].
@@ -28,10 +30,10 @@ def logit_adjusted(logits: Tensor, y: Tensor, adjustment: Tensor) -> Tensor:
     adjustment : Tensor
         τ log π, [C].
     """
-    adjusted = logits + adjustment.to(logits.dtype)
-    if y.dim() == 1:
-        return F.cross_entropy(adjusted, y, reduction="none")
-    return -(y * F.log_softmax(adjusted, 1).masked_fill(y == 0, 0)).sum(1)  # −inf of a class without examples
+    adjustment = adjustment.to(logits.dtype)
+    if y.dim() == 2:
+        adjustment = adjustment.clamp_min(LEAST)  # a class that no example is labelled may still have shares of them
+    return F.cross_entropy(logits + adjustment, y, reduction="none")
 
 
 @dataclass(frozen=True, kw_only=True)

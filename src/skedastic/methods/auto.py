@@ -14,7 +14,7 @@ halves or by the network of all rows on its own rows. That network learns by the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -37,6 +37,7 @@ from skedastic.methods.bases.held_out import (
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
@@ -44,6 +45,7 @@ from skedastic.methods.har import HAR
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}  # in names of stages
+BEST = "best"  # what is handed on of the choice
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS = 1 / 3  # of it
 SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
@@ -118,10 +120,10 @@ class Auto(OneNetwork[OneNetworkState]):
         """Whether shares of classes are made up for: not where the loss, weights or the sampler say otherwise."""
         return self.fits_cross_entropy and self.class_weights is None and self.sampler == Shuffle()
 
-    @property
-    def base(self) -> Candidate:
-        """What all are held against: plain training, half balanced unless it is accuracy that counts."""
-        return Candidate(PLAIN, 0.5 if self.balances and self.optimize == "balanced" else 0.0)
+    def base(self, task: Task) -> Candidate:
+        """Return what all are held against: plain training, half balanced where the mean over classes counts."""
+        balanced = self.balances and self.optimize == "balanced" and task.groups == task.classes
+        return Candidate(PLAIN, 0.5 if balanced else 0.0)
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
         """Return the ways as they are, half balanced and balanced."""
@@ -134,67 +136,73 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, and the training of the candidate that is best."""
-        base, shown = self.method(self.base), _shown(self.base, self.strength)
+        base = self.base(task)
         rows = int(task.class_count.sum())  # a run that is loaded has no rows, and their count
         if rows < LEAST_ROWS:
-            return (Stage(name=self.base.name, method=base, note=NOT_TRIED.format(base=shown)),)
+            note = NOT_TRIED.format(base=_shown(base, self.strength))
+            return (Stage(name=base.name, method=self.method(base), note=note),)
         epochs = min(1.0, max(LEAST_EPOCHS, MANY_ROWS / rows))
         trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way, epochs)]
+        trials[-1] = replace(trials[-1], after=self._decide)
         finals = [
             Stage(
-                name=_of_all(candidate),
+                name=candidate.name,
                 method=self.method(candidate),
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
             )
             for candidate in self.candidates(task)
-            if candidate != self.base
+            if candidate != base
         ]
-        note = NONE_BETTER.format(base=shown)
-        return (*trials, *finals, Stage(name=self.base.name, method=base, chosen=self._is_base, note=note))
+        note = NONE_BETTER.format(base=_shown(base, self.strength))
+        last = Stage(name=base.name, method=self.method(base), chosen=self._is_base, note=note)
+        return (*trials, *finals, last)
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against the base, balanced as was best for it."""
         if not was_tried(PLAIN, task):
             return ()
-        predicted = self._predicted(task)
-        best, found = self._best(task), []
+        held, best, found = self._held_against_base(task), self._best(task), []
         for way in self.ways(task):
-            own = [candidate for candidate in predicted if candidate.way == way and candidate != self.base]
+            own = [candidate for candidate in held if candidate.way == way]
             if not own:
                 continue
-            held = {candidate: self._against_base(task, predicted, candidate) for candidate in own}
             candidate = best if best in own else max(own, key=lambda c: (not held[c][1], held[c][0].mean))
             gain, gives_up = held[candidate]
             in_the_end = candidate == best and self._gave_up_in_the_end(task, candidate)
             chosen = candidate == best and not in_the_end
-            name, other = (_shown(c, self.strength) for c in (candidate, self.base))
+            name, other = (_shown(c, self.strength) for c in (candidate, self.base(task)))
             found.append(Trial(name, other, gain, gives_up or in_the_end, chosen, self.optimize))
         return tuple(found)
 
-    def _predicted(self, task: Task) -> dict[Candidate, Tensor]:
-        return {candidate: _predicted(task, candidate) for candidate in self.candidates(task)}
-
-    def _against_base(
-        self, task: Task, predicted: Mapping[Candidate, Tensor], candidate: Candidate
-    ) -> tuple[Gain, bool]:
-        """Return how much better a candidate is than the base, and whether it gives a class up that that does not."""
+    def _held_against_base(self, task: Task) -> dict[Candidate, tuple[Gain, bool]]:
+        """Return of each candidate how much better it is than the base, and whether it gives up a class of its."""
         group = task.group if self.optimize == "balanced" else torch.zeros_like(task.group)
-        own, others = predicted[candidate], predicted[self.base]
-        gain = paired_gain(own == task.y, others == task.y, group, task.unit)
-        return gain, gives_up_a_class(own, others, task.y)
+        base, found = _predicted(task, self.base(task)), {}
+        for candidate in self.candidates(task):
+            if candidate != self.base(task):
+                own = _predicted(task, candidate)
+                gain = paired_gain(own == task.y, base == task.y, group, task.unit)
+                found[candidate] = (gain, gives_up_a_class(own, base, task.y))
+        return found
+
+    def _decide(self, state: State, task: Task) -> Task:
+        """Hand on the best candidate's place, so that it is found once."""
+        best = torch.tensor(self.candidates(task).index(self._best(task)))
+        return replace(task, handed_on={**task.handed_on, BEST: best})
 
     def _best(self, task: Task) -> Candidate:
         """Return the candidate that is best, if by a standard error, and gives no class up; else the base."""
-        predicted = self._predicted(task)
-        held = {c: self._against_base(task, predicted, c) for c in predicted if c != self.base}
+        if BEST in task.handed_on:
+            return self.candidates(task)[int(task.handed_on[BEST])]
+        held = self._held_against_base(task)
         better = {c: gain.mean for c, (gain, gives_up) in held.items() if gain.mean > gain.error and not gives_up}
-        return max(better, key=better.__getitem__) if better else self.base
+        return max(better, key=better.__getitem__) if better else self.base(task)
 
     def _gave_up_in_the_end(self, task: Task, candidate: Candidate) -> bool:
         """Return whether the network of all rows gives a class of its own rows up that the base had held on to."""
-        own = task.handed_on[_of_all(candidate)].argmax(1)
-        return gives_up_a_class(own, _predicted(task, self.base), task.y)
+        own = task.handed_on[candidate.name].argmax(1)
+        return gives_up_a_class(own, _predicted(task, self.base(task)), task.y)
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
         return self._best(task) == candidate
@@ -202,17 +210,13 @@ class Auto(OneNetwork[OneNetworkState]):
     def _is_base(self, task: Task) -> bool:
         """Return whether no candidate is better, or the best gave a class up in the end."""
         best = self._best(task)
-        return best == self.base or self._gave_up_in_the_end(task, best)
+        return best == self.base(task) or self._gave_up_in_the_end(task, best)
 
 
 def _shown(candidate: Candidate, strength: float) -> str:
     corrected = ", loss=corrected" * (candidate.way == CORRECTED)
     way = "plain training" if candidate.way == PLAIN else f"HAR at {strength:g}{corrected}"
     return SHOWN[candidate.tau] + way
-
-
-def _of_all(candidate: Candidate) -> str:
-    return f"{candidate.name}, all rows"
 
 
 def _predicted(task: Task, candidate: Candidate) -> Tensor:

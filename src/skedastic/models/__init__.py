@@ -3,8 +3,9 @@
 Every file with a function `build(input_shape, classes, options) -> nn.Module` and a class `Options` is a model of the
 file's name. One that reads texts says so (`READS = "text"`); its `build` also takes `vocabulary` and `beside`, which
 the data gives. One that reads columns (`READS = "columns"`) is given the positions of the `numbers`. A function
-`training(inputs, rows)` returns the settings of training that suit the model better than the usual ones. A file with a
-`PREFIX` makes others' models, of names such as `timm:…`, `hf:…` and `file.py:function`.
+`training(inputs, rows, options)` returns the settings of training that suit the model better than the usual ones, and
+`SMALL` says that it trains in seconds. A file with a `PREFIX` makes others' models, of names such as `timm:…`, `hf:…`
+and `file.py:function`.
 """
 
 from __future__ import annotations
@@ -129,22 +130,35 @@ def _around(module: ModuleType, name: str, inputs: Inputs, classes: int, options
     return RowInput(net, inputs) if inputs.has_ids else net
 
 
-def training_of(name: str, inputs: Inputs, rows: int) -> Mapping[str, Any]:
+def training_of(name: str, inputs: Inputs, rows: int, options: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """Return the settings of training that suit a model, by name; empty where SGD's usual ones do.
 
     Parameters
     ----------
-    name : str
-        A model's name, "auto", or a name with a prefix.
-    inputs : Inputs
-        Its input.
+    name, inputs, options
+        As in `make`.
     rows : int
         Training rows.
     """
+    module = _module_of(name, inputs)
+    suits: Callable[..., Mapping[str, Any]] | None = getattr(module, "training", None)
+    return {} if suits is None else suits(inputs, rows, options or {})
+
+
+def is_small(name: str, inputs: Inputs) -> bool:
+    """Return whether a model trains in seconds, so that several ways of training can be tried.
+
+    Parameters
+    ----------
+    name, inputs
+        As in `make`.
+    """
+    return getattr(_module_of(name, inputs), "SMALL", False)
+
+
+def _module_of(name: str, inputs: Inputs) -> ModuleType | None:
     name = choose(inputs) if name == "auto" else name
-    module = _of_prefix(name) if ":" in name else _named(name)
-    suits: Callable[[Inputs, int], Mapping[str, Any]] | None = getattr(module, "training", None)
-    return {} if suits is None else suits(inputs, rows)
+    return _of_prefix(name) if ":" in name else _named(name)
 
 
 def reads_tokens(name: str) -> bool:

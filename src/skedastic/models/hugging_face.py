@@ -56,8 +56,8 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     return make(name, config, inputs, classes, chosen)
 
 
-def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
-    """Return the settings of training that are not given: those that fine-tune pretrained weights.
+def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of training that suit the model: those that fine-tune, where its weights are pretrained.
 
     Parameters
     ----------
@@ -65,7 +65,11 @@ def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
         The network's input.
     rows : int
         Training rows.
+    options : mapping
+        The options that were given.
     """
+    if options.get("pretrained") is False:
+        return {}
     return {"optimizer": "adamw", "epochs": 4, "batch_size": 32, "lr": 5e-5, "warmup": 0.25}
 
 

@@ -13,6 +13,8 @@ from skedastic.configurable import setting
 from skedastic.models.inputs import Inputs
 from skedastic.models.options import ModelOptions
 
+SMALL = True
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
@@ -42,8 +44,8 @@ def build(input_shape: tuple[int, ...], classes: int, options: Options) -> nn.Mo
     return nn.Sequential(*layers, nn.Linear(size, classes))
 
 
-def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
-    """Return the settings of training that are not given: SGD's, on one thread.
+def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of training that suit the model: SGD's, on one thread.
 
     Parameters
     ----------
@@ -51,5 +53,7 @@ def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
         The network's input.
     rows : int
         Training rows.
+    options : mapping
+        The options that were given.
     """
     return {"threads": 1}

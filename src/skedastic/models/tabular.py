@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from skedastic.configurable import setting
 from skedastic.models.inputs import Inputs
 from skedastic.models.options import ModelOptions
+from skedastic.models.row_input import vector_width
 
 READS = "columns"
+SMALL = True
 BYTE, WORD = 256, 8  # values of a byte, and bytes of a word
 MOST_NUMBERS = 128  # columns of numbers, above which none is embedded
 WIDE = 200  # entries of a row, from which on they repeat each other, as those of texts and embeddings do
 BATCH = 128
 MOST_BATCH = 512
 BATCHES = 100  # of an epoch; with more rows a batch grows
-STEPS = 1_500  # of a training at the most epochs; with more rows there are fewer
 EPOCHS, LEAST_EPOCHS = 30, 10
+ROWS_READ = 500_000  # in all epochs together, with more rows than that makes EPOCHS of
 WIDE_EPOCHS, WIDE_STEPS = 15, 150  # at most, but so many steps
 
 
@@ -144,8 +146,8 @@ def build(input_shape: tuple[int, ...], classes: int, options: Options, *, numbe
     return Tabular(math.prod(input_shape), classes, options, numbers)
 
 
-def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
-    """Return the settings of training that are not given: those that did well, and fewer epochs of many rows.
+def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of training that suit the model: fewer epochs and larger batches of many rows.
 
     Parameters
     ----------
@@ -153,13 +155,13 @@ def training(inputs: Inputs, rows: int) -> Mapping[str, Any]:
         The network's input.
     rows : int
         Training rows.
+    options : mapping
+        The options that were given.
     """
     batch = BATCH
     while batch < MOST_BATCH and rows > BATCHES * batch:
         batch *= 2
-    steps = max(1, rows // batch)
-    if inputs.shape[0] >= WIDE:
-        epochs = min(EPOCHS, max(WIDE_EPOCHS, WIDE_STEPS // steps))
-    else:
-        epochs = min(EPOCHS, max(LEAST_EPOCHS, STEPS // steps))
+    epochs = min(EPOCHS, max(LEAST_EPOCHS, ROWS_READ // max(1, rows)))
+    if vector_width(inputs) >= WIDE:
+        epochs = min(epochs, max(WIDE_EPOCHS, WIDE_STEPS * batch // max(1, rows)))
     return {"optimizer": "adamw", "epochs": epochs, "batch_size": batch, "threads": 1}

@@ -27,12 +27,13 @@ from skedastic.data.dataset import with_clean_labels
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
-from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import DataApart, FromPython, FromSource, HoldOut
+from skedastic.settings.methods import make_method
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 
@@ -220,11 +221,21 @@ def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str
 
 def settled(config: Config, data: Data) -> Config:
     """Return a configuration whose settings of training suit the model and the data, where they were not given."""
-    model = config.model
-    suits = (
-        models.training_of(model.name, data.encoder.inputs, len(data.train)) if isinstance(model, NamedModel) else {}
-    )
+    model, suits = config.model, dict[str, Any]()
+    if isinstance(model, NamedModel):
+        suits |= models.training_of(model.name, data.encoder.inputs, len(data.train), model.options)
     return replace(config, train=config.train.settled(suits))
+
+
+def usual_method(config: Config, data: Data) -> Method:
+    """Return the method where none is named: auto for classes and a small network of ours, and else har.
+
+    Settings that were given alone go to it.
+    """
+    model = config.model
+    small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
+    name = "auto" if small and data.train.target.task == "classification" else "har"
+    return make_method(name, config.method)
 
 
 def network(config: Config, data: Data) -> MakeNet:

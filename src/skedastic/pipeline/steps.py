@@ -16,10 +16,10 @@ from skedastic.pipeline.checks import check_annotators, check_estimate, check_re
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.plan import plan_of_fit
-from skedastic.pipeline.prepare import Data, network, settled
+from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
-from skedastic.settings.methods import method_table, usual_method
+from skedastic.settings.methods import method_table
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
 from skedastic.training.engine import threads
@@ -52,7 +52,7 @@ def fit_data(
         Is shown the data and what will be trained, before anything is.
     """
     config = settled(config, data)
-    method = method or usual_method(config, data.train.target.task)
+    method = method or usual_method(config, data)
     config = replace(config, method=method_table(method, config.method.get("name")))
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)

@@ -111,7 +111,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
         size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
-        size = "as good" if gain == error == 0 else size
+        size = "no better" if gain == error == 0 else size
         chance = (
             f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < error else ""
         )

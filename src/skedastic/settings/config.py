@@ -28,7 +28,7 @@ class Estimation(Configurable):
     "cross-fit" holds every example out once, in one of `folds` folds, and shrinks the groups' rates of wrong labels
     toward each other (empirical Bayes). "paper" trains on one random half and counts all errors on the other
     (Algorithm 1). "annotators" takes the disagreement of annotators for the noise, and trains nothing. None is for
-    methods that need no estimate. A quarter of the epochs leaves the ranking of the groups as it is
+    methods that need no estimate. A quarter of 60 epochs of SGD leaves the ranking of the groups as it is
     (benchmarks/estimate_epochs.py).
     """
 
@@ -48,7 +48,7 @@ class Estimation(Configurable):
     epochs: float | None = setting(
         None,
         "epochs of each estimating model, as a fraction of the training configuration's; by default all for paper and "
-        "a quarter for cross-fit, but at least 15 where the training configuration has as many",
+        "a quarter for cross-fit, there at least 15 where the training configuration has as many",
         "(0, 10]",
     )
 
@@ -65,8 +65,9 @@ class Estimation(Configurable):
         training : Training
             The training configuration, whose epochs are the whole.
         """
-        fraction = self.epochs or (1.0 if self.kind == "paper" else QUARTER)
-        return max(min(LEAST_EPOCHS, training.epochs), round(training.epochs * fraction))
+        if self.epochs is None and self.kind != "paper":
+            return max(min(LEAST_EPOCHS, training.epochs), round(training.epochs * QUARTER))
+        return max(1, round(training.epochs * (self.epochs or 1.0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,8 @@ class Config(ColumnSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.train.is_settled:
+            object.__setattr__(self, "train", self.train.settled())
         self._check_clusters()
         if not isinstance(self.method.get("name", ""), str):
             raise UserError("must be text, the name of a method", setting="method.name", value=self.method["name"])

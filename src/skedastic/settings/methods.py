@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from skedastic.data.targets.target import TaskKind
 from skedastic.errors import unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
@@ -35,26 +34,9 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
 
 
 def the_method(config: Config) -> Method | None:
-    """Return the method that the configuration names; None where it says nothing.
-
-    Settings alone are those of har, or of auto where they say what the choice is by.
-    """
-    alone = "auto" if "optimize" in config.method else "har"
-    return make_method(config.method.get("name", alone), _settings(config.method)) if config.method else None
-
-
-def usual_method(config: Config, task: TaskKind) -> Method:
-    """Return the method where none is named: auto for classes and small networks, and else har.
-
-    Parameters
-    ----------
-    config : Config
-        The settings of the run, with those of training settled.
-    task : str
-        "classification" or "regression".
-    """
-    small = config.training.threads == 1
-    return make_method("auto" if task == "classification" and small else "har", {})
+    """Return the method that the configuration names, har where it says a strength alone; None where it names none."""
+    name = config.method.get("name", "har" if "strength" in config.method else None)
+    return None if name is None else make_method(name, _settings(config.method))
 
 
 def method_table(method: Method, name: str | None = None) -> dict[str, Any]:

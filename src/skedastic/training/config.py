@@ -91,6 +91,11 @@ class TrainingConfig(Configurable):
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
     )
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no setting is None, but `threads` where torch has its own number."""
+        return all(getattr(self, field.name) is not None for field in fields(self) if field.name != "threads")
+
     def settled(self, suits: Mapping[str, Any] | None = None) -> Training:
         """Return the settings with a value for each that is None.
 
@@ -98,14 +103,17 @@ class TrainingConfig(Configurable):
         ----------
         suits : mapping, optional
             What suits the model, by the name of the setting. Where another optimizer was asked for, its own rate,
-            decay and schedule are taken.
+            decay and schedule are taken; adam and adamw are of one kind. Milestones or a decay that differ from the
+            usual ones ask for the schedule steps.
         """
         suits = suits or {}
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         usual = {**USUAL, **suits}
         optimizer = values["optimizer"] or usual["optimizer"]
         own = OF_OPTIMIZER[optimizer]
-        usual = {**usual, **own, **(suits if optimizer == usual["optimizer"] else {})}
+        kin = optimizer == usual["optimizer"] or {optimizer, usual["optimizer"]} == {"adam", "adamw"}
+        steps = any(values[f.name] != f.default for f in fields(self) if f.name in ("milestones", "decay"))
+        usual = {**usual, **own, **(suits if kin else {}), **({"schedule": "steps"} if steps else {})}
         given: dict[str, Any] = {name: usual.get(name) if value is None else value for name, value in values.items()}
         return Training(**given)
 

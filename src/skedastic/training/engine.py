@@ -47,7 +47,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Within this context torch and NumPy compute on so many threads of the CPU; None leaves them as they are.
+    """Within this context torch computes on so many threads of the CPU, NumPy on one; None leaves them as they are.
 
     Parameters
     ----------
@@ -55,15 +55,17 @@ def threads(count: int | None) -> Iterator[None]:
         At least 1.
     """
     before = torch.get_num_threads()
-    if count is None or count == before:
+    if count is None:
         yield
         return
-    torch.set_num_threads(count)
+    if count != before:
+        torch.set_num_threads(count)
     try:
-        with threadpool_limits(count, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"):
             yield
     finally:
-        torch.set_num_threads(before)
+        if count != before:
+            torch.set_num_threads(before)
 
 
 class PlainEngine:

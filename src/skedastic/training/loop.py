@@ -307,6 +307,8 @@ def rebuild(
 def epochs_of(stages: Sequence[Stage], epochs: int) -> list[int]:
     """Return the epochs of each stage, at least one each; rounded so that their sum is that of their fractions.
 
+    A stage that predicts is held against others, and is rounded by itself.
+
     Parameters
     ----------
     stages : sequence of Stage
@@ -314,17 +316,19 @@ def epochs_of(stages: Sequence[Stage], epochs: int) -> list[int]:
     epochs : int
         The epochs of the training configuration.
     """
-    counted = [stage for stage in stages if stage.passes is None]
+    counted = [stage for stage in stages if stage.passes is None and stage.predicts is None]
     total = max(len(counted), round(sum(stage.epochs for stage in counted) * epochs))
     lengths, done, fraction, left = [], 0, 0.0, len(counted)
     for stage in stages:
-        if stage.passes is None:
+        if stage.passes is not None:
+            lengths.append(stage.passes)
+        elif stage.predicts is not None:
+            lengths.append(max(1, round(stage.epochs * epochs)))
+        else:
             fraction, left = fraction + stage.epochs, left - 1
             end = min(max(done + 1, round(fraction * epochs)), total - left)
             lengths.append(end - done)
             done = end
-        else:
-            lengths.append(stage.passes)
     return lengths
 
 

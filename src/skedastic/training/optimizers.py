@@ -15,7 +15,6 @@ from skedastic.training.config import OF_OPTIMIZER, Training
 
 FUSED = ("cpu", "cuda")  # devices on which torch steps all parameters at once
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-ADAM_RATE = OF_OPTIMIZER["adam"]["lr"] / OF_OPTIMIZER["sgd"]["lr"]
 
 
 def make_optimizer(
@@ -41,23 +40,25 @@ def make_optimizer(
         Factor of the learning rate, above 0.
     kind : {'configured', 'sgd', 'adam', 'adamw'}
         Another optimizer than the configured one. Adam needs another learning rate than SGD, so the configured one is
-        converted: 0.001 where SGD has 0.05.
+        converted: 0.001, and of AdamW 0.002, where SGD has 0.05. AdamW's decay is of another kind than the others', so
+        between it and them the usual one is taken.
     spared : collection of int
         The ids of parameters that Adam does not decay, as `undecayed` gives them.
     """
     lr, parameters = training.lr * lr_scale, list(parameters)
     kind = training.optimizer if kind == "configured" else kind
-    if (kind == "sgd") != (training.optimizer == "sgd"):
-        lr = lr / ADAM_RATE if kind == "sgd" else lr * ADAM_RATE
+    lr = lr * OF_OPTIMIZER[kind]["lr"] / OF_OPTIMIZER[training.optimizer]["lr"] if kind != training.optimizer else lr
+    same = (kind == "adamw") == (training.optimizer == "adamw")
+    decay: float = training.weight_decay if same else OF_OPTIMIZER[kind]["weight_decay"]
     fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
     if training.precision == "fp16":
         fused = False  # torch's SGD has garbage for momentum where the scaler skips its first step
     if kind == "sgd":
-        return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=training.weight_decay, fused=fused)
+        return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=decay, fused=fused)
     if kind == "adamw":
-        return torch.optim.AdamW(parameters, lr, weight_decay=training.weight_decay, fused=fused)
+        return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=fused)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if id(p) not in spared], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if id(p) not in spared], "weight_decay": decay},
         {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
     ]
     return torch.optim.Adam([group for group in groups if group["params"]], lr, fused=fused)

@@ -52,7 +52,7 @@ class NumberColumn:
         """Yield the columns that stand for the cells [n]."""
         missing = np.isnan(values)
         scaled = (np.where(missing, self.median, values) - self.center) / self.scale
-        yield scaled / np.sqrt(1 + (scaled / BOUND) ** 2)
+        yield scaled / np.hypot(1, scaled / BOUND)
         if self.marked:
             yield missing.astype(np.float64)
 
