@@ -82,9 +82,10 @@ class Result(RunSummary):
         Parameters
         ----------
         labels : str, optional
-            "given": of the labels as the training rows have them. "true": of the true classes behind them, by the
-            estimate of how labels go wrong. "auto": of the true classes where the network was trained plainly, the
-            estimate explains held-out labels better by two standard errors, and every class keeps its predictions.
+            "given": the network's own, of the labels as the training rows have them where it was trained plainly.
+            "true": of the true classes behind them, by the estimate of how labels go wrong. "auto": of the true classes
+            where the network was trained plainly, the estimate explains held-out labels better by two standard errors,
+            and every class keeps its predictions.
         calibrated : bool, optional
             Whether probabilities are at the temperature of the test rows first.
         say : callable, optional
