@@ -195,10 +195,12 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path, start) -> No
     (trial,) = result.trials
     assert trial.chosen == (start == HARDLY)
     said = dict(fit_report(result, Path("somewhere")).asked)["Choice"]
-    size = f"{abs(trial.gain.mean) * 100:.1f}"
     assert said.startswith(f"{'none' if start == TOO_MUCH else f'strength {start:g}'} was taken; ")
-    assert f"strength {start:g} was {size} points " in said
-    assert f", ± {2 * trial.gain.error * 100:.1f}, than none on labels that neither had seen" in said
+    gain, error = 100 * trial.gain.mean, 100 * trial.gain.error
+    size = (
+        f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}, " if error else "no better "
+    )
+    assert f"strength {start:g} was {size}than none on labels that neither had seen" in said
     assert said.endswith("gave a class up") == trial.gives_up
     assert len(fit_report(result, Path("somewhere")).history["har"]["loss"]) == TRAINING.epochs
     result.save(tmp_path / "run")

@@ -86,7 +86,7 @@ def test_epochs_are_a_fraction_of_the_configured_ones_and_not_too_few(monkeypatc
     trained_on = watched(monkeypatch)
     for fraction in (0.5, 2.0, 0.01):
         estimate_groups(dataset(40), net_for(4), QUICK, Estimation(epochs=fraction))
-    assert [epochs for _, epochs, _ in trained_on] == [2, 2, 4, 4, 2, 2]
+    assert [epochs for _, epochs, _ in trained_on] == [1, 1, 4, 4, 1, 1]
     training = TrainingConfig(epochs=60).settled()
     assert Estimation().epochs_of(training) == 15
     assert Estimation(kind="paper").epochs_of(training) == 60

@@ -106,17 +106,19 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
     where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
-    mean = f", {where}, the mean over groups" if trials[0].criterion == "balanced" else f", {where}"
+    if trials[0].criterion == "balanced":
+        where += ", the mean over groups"
     parts = [f"{taken} was taken"]
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
         size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
-        size = "no better" if gain == error == 0 else size
-        chance = (
-            f" (less than the standard error of {error:.1f} may be chance)" if trial.chosen and gain < error else ""
-        )
-        given_up = ", and gave a class up" if trial.gives_up else ""
-        parts.append(f"{trial.name} was {size}{chance}{mean * (trial is trials[0])}{given_up}")
+        if trial.chosen and gain < error:
+            size += f" (less than the standard error of {error:.1f} may be chance)"
+        if gain == error == 0:
+            size = "no better"
+        if trial is trials[0]:
+            size += f"{',' * (size != 'no better')} {where}"
+        parts.append(f"{trial.name} was {size}{', and gave a class up' * trial.gives_up}")
     return "; ".join(parts)
 
 

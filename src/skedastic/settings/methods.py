@@ -34,9 +34,23 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
 
 
 def the_method(config: Config) -> Method | None:
-    """Return the method that the configuration names, har where it says a strength alone; None where it names none."""
-    name = config.method.get("name", "har" if "strength" in config.method else None)
-    return None if name is None else make_method(name, _settings(config.method))
+    """Return the method that the configuration names; None where it names none, and data and model decide.
+
+    Settings without a name are for whichever that is, if auto has all of them; a strength, and settings that auto has
+    not, are for har.
+
+    Raises
+    ------
+    UserError
+        The name is unknown, or a setting is, or its value does not fit.
+    """
+    settings = _settings(config.method)
+    if "name" in config.method:
+        return make_method(config.method["name"], settings)
+    if "strength" in settings or not settings.keys() <= {f.name for f in dataclasses.fields(find_preset("auto").cls)}:
+        return make_method("har", settings)
+    make_method("auto", settings)  # refuses what does not fit
+    return None
 
 
 def method_table(method: Method, name: str | None = None) -> dict[str, Any]:

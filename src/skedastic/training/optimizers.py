@@ -40,16 +40,20 @@ def make_optimizer(
         Factor of the learning rate, above 0.
     kind : {'configured', 'sgd', 'adam', 'adamw'}
         Another optimizer than the configured one. Adam needs another learning rate than SGD, so the configured one is
-        converted: 0.001, and of AdamW 0.002, where SGD has 0.05. AdamW's decay is of another kind than the others', so
-        between it and them the usual one is taken.
+        converted: 0.001 where SGD has 0.05, and 0.05 where AdamW has 0.002. AdamW's decay is of another kind than the
+        others', which take their usual one in place of it.
     spared : collection of int
         The ids of parameters that Adam does not decay, as `undecayed` gives them.
     """
     lr, parameters = training.lr * lr_scale, list(parameters)
     kind = training.optimizer if kind == "configured" else kind
-    lr = lr * OF_OPTIMIZER[kind]["lr"] / OF_OPTIMIZER[training.optimizer]["lr"] if kind != training.optimizer else lr
-    same = (kind == "adamw") == (training.optimizer == "adamw")
-    decay: float = training.weight_decay if same else OF_OPTIMIZER[kind]["weight_decay"]
+    decay = training.weight_decay
+    if training.optimizer == "sgd" and kind != "sgd":
+        lr = lr * OF_OPTIMIZER["adam"]["lr"] / OF_OPTIMIZER["sgd"]["lr"]
+    elif kind == "sgd":
+        lr = lr * OF_OPTIMIZER["sgd"]["lr"] / OF_OPTIMIZER[training.optimizer]["lr"]
+    if training.optimizer == "adamw" and kind != "adamw":
+        decay = OF_OPTIMIZER[kind]["weight_decay"]
     fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
     if training.precision == "fp16":
         fused = False  # torch's SGD has garbage for momentum where the scaler skips its first step
