@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strength",
     type=number_or_word,
-    help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto.",
+    help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto. Alone it means --method har.",
 )
 @setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)

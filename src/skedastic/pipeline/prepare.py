@@ -31,9 +31,9 @@ from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runtime.allocator import give_back
+from skedastic.settings import methods
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.methods import make_method
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 
@@ -220,11 +220,13 @@ def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str
 
 
 def settled(config: Config, data: Data) -> Config:
-    """Return a configuration whose settings of training suit the model and the data, where they were not given."""
-    model, suits = config.model, dict[str, Any]()
-    if isinstance(model, NamedModel):
-        suits |= models.training_of(model.name, data.encoder.inputs, len(data.train), model.options)
-    return replace(config, train=config.train.settled(suits))
+    """Return a configuration with the name of its model, and settings of training that suit model and data."""
+    model, inputs = config.model, data.encoder.inputs
+    if not isinstance(model, NamedModel):
+        return replace(config, train=config.train.settled())
+    model = replace(model, name=models.choose(inputs) if model.name == "auto" else model.name)
+    suits = models.training_of(model.name, inputs, len(data.train), model.options)
+    return replace(config, model=model, train=config.train.settled(suits))
 
 
 def usual_method(config: Config, data: Data) -> Method:
@@ -235,7 +237,7 @@ def usual_method(config: Config, data: Data) -> Method:
     model = config.model
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     name = "auto" if small and data.train.target.task == "classification" else "har"
-    return make_method(name, config.method)
+    return methods.usual_method(name, config)
 
 
 def network(config: Config, data: Data) -> MakeNet:

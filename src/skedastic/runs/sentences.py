@@ -10,7 +10,7 @@ import numpy as np
 from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
-from skedastic.evaluation.metrics import AnyMetrics
+from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
 from skedastic.noise.wrong_labels import MEANING, WIDEST
 from skedastic.report.content import GroupRow
@@ -49,6 +49,8 @@ def fit_sentence(summary: RunSummary) -> str:
             if summary.metric.percent
             else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )
+        if isinstance(summary.metrics, ClassificationMetrics):
+            parts.append(f"their balanced accuracy is {summary.metrics.balanced_accuracy:.1%}")
         parts.append(_worst_group(summary.metrics))
     if summary.findings is not None:
         parts.append(_most_disagreement(summary, summary.findings))
@@ -112,6 +114,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
         size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
+        size += " (95 %)" * (trial is trials[0])
         if trial.chosen and gain < error:
             size += f" (less than the standard error of {error:.1f} may be chance)"
         if gain == error == 0:

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from skedastic.errors import unknown
+from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
 from skedastic.settings.config import Config
 from skedastic.settings.convert import build_method
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
+
+OPTIMIZE = "optimize"  # the setting of auto
 
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
@@ -46,11 +48,40 @@ def the_method(config: Config) -> Method | None:
     """
     settings = _settings(config.method)
     if "name" in config.method:
+        _check_chooses(config.method["name"], settings)
         return make_method(config.method["name"], settings)
+    if "strength" in settings:
+        _check_chooses("har", settings)
     if "strength" in settings or not settings.keys() <= {f.name for f in dataclasses.fields(find_preset("auto").cls)}:
         return make_method("har", settings)
     make_method("auto", settings)  # refuses what does not fit
     return None
+
+
+def _check_chooses(name: str, settings: Mapping[str, Any]) -> None:
+    """Raise UserError where a criterion is given for a method that chooses nothing."""
+    if OPTIMIZE in settings and not hasattr(find_preset(name_and_settings(name, "method")[0]).cls, OPTIMIZE):
+        rule = f"it is the criterion by which auto chooses, and the method is {name}; leave one of the two out"
+        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=settings[OPTIMIZE])
+
+
+def usual_method(name: str, config: Config) -> Method:
+    """Return a method that nobody named, with the settings that were given alone.
+
+    Parameters
+    ----------
+    name : str
+        The name of the usual method for the data and the model.
+    config : Config
+        The settings of the run.
+
+    Raises
+    ------
+    UserError
+        A setting is not for this method.
+    """
+    _check_chooses(name, config.method)
+    return make_method(name, config.method)
 
 
 def method_table(method: Method, name: str | None = None) -> dict[str, Any]:
