@@ -15,7 +15,10 @@ from torch import nn
 import skedastic as sk
 from skedastic import pipeline
 from skedastic.configurable import described
+from skedastic.data import from_arrays
+from skedastic.pipeline.prepare import open_data, settled, usual_method
 from skedastic.settings.config import Config
+from skedastic.settings.model_choice import NamedModel, OwnModel
 from tests.support.refusals import refused
 
 QUICK: dict[str, Any] = {
@@ -242,3 +245,22 @@ def test_an_estimate_is_of_the_whole_source() -> None:
     estimated, data = pipeline.estimate(Config(source="digits", limit=100, train=sk.TrainingConfig(epochs=1)))
     assert data.test is None
     assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100
+
+
+@pytest.mark.parametrize(
+    ("model", "train", "y", "name"),
+    [
+        ("auto", {}, "classes", "auto"),
+        ("mlp", {"threads": 2}, "classes", "auto"),
+        ("auto", {"threads": 1}, "numbers", "har"),
+        ("own", {"threads": 1}, "classes", "har"),
+    ],
+)
+def test_the_usual_method_follows_the_model_and_the_data(model, train, y, name) -> None:
+    x, labels = arrays(90)
+    y = labels if y == "classes" else x[:, 0] + 0.1
+    config = Config(model=OwnModel() if model == "own" else NamedModel(model), train=sk.TrainingConfig(**train))
+    data = open_data(config, from_arrays(x, y))
+    config = settled(config, data)
+    assert usual_method(config, data).card.name == name
+    assert config.model.name == ("tabular" if model == "auto" else model)
