@@ -198,7 +198,9 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path, start) -> No
     assert said.startswith(f"{'none' if start == TOO_MUCH else f'strength {start:g}'} was taken; ")
     gain, error = 100 * trial.gain.mean, 100 * trial.gain.error
     size = (
-        f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}, " if error else "no better "
+        f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f} (95 %), "
+        if error
+        else "no better "
     )
     assert f"strength {start:g} was {size}than none on labels that neither had seen" in said
     assert said.endswith("gave a class up") == trial.gives_up

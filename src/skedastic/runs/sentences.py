@@ -114,9 +114,10 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     for trial in trials:
         gain, error = trial.gain.mean * 100, trial.gain.error * 100
         size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
-        size += " (95 %)" * (trial is trials[0])
+        remarks = ["95 %"] * (trial is trials[0])
         if trial.chosen and gain < error:
-            size += f" (less than the standard error of {error:.1f} may be chance)"
+            remarks.append(f"less than the standard error of {error:.1f} may be chance")
+        size += f" ({'; '.join(remarks)})" if remarks else ""
         if gain == error == 0:
             size = "no better"
         if trial is trials[0]:

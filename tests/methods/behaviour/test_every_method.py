@@ -108,7 +108,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "har-unit": (NOISY_AND_RARE, 0.06, "har-unit(strength=1)"),
     "har-auto": (NOISY_AND_RARE, 0.05),
     "har-drw": (NOISY_AND_RARE, 0.015),
-    "auto": (NOISY_AND_RARE, 0.05),
+    "auto": (NOISY_AND_RARE, 0.01),
     "har-code": (NOISY_AND_RARE, 0.06, "har-code(strength=40)"),
     "unif-code": (NOISY_AND_RARE, 0.06, "unif-code(strength=40)"),
     "har-random": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-random(strength=1)"),  # an ablation is to lose
