@@ -76,8 +76,8 @@ def test_training_follows_the_model_and_the_rows() -> None:
         return found["epochs"], found["batch_size"]
 
     narrow = Inputs.plain((10,))
-    assert [suits(narrow, n) for n in (50, 5000, 25_000, 10**6)] == [(30, 128), (30, 128), (20, 256), (10, 512)]
-    assert [suits(WIDE, n) for n in (50, 1000, 5000, 10**6)] == [(30, 128), (19, 128), (15, 128), (10, 512)]
+    assert [suits(narrow, n) for n in (50, 5000, 25_000, 10**6)] == [(30, 32), (30, 128), (20, 256), (10, 512)]
+    assert [suits(WIDE, n) for n in (50, 1000, 5000, 10**6)] == [(30, 32), (19, 128), (15, 128), (10, 512)]
     assert models.training_of("resnet32", Inputs.plain((3, 32, 32)), 100) == {}
     assert models.training_of("hf:none", narrow, 9)["lr"] == 5e-5
     assert models.training_of("hf:none", narrow, 9, {"pretrained": False}) == {}

@@ -27,7 +27,8 @@ SMALL = True
 BYTE, WORD = 256, 8  # values of a byte, and bytes of a word
 MOST_NUMBERS = 128  # columns of numbers, above which none is embedded
 WIDE = 200  # entries of a row, from which on they repeat each other, as those of texts and embeddings do
-BATCH = 128
+BATCH, FEW_BATCH = 128, 32
+FEW_ROWS = 500  # below which batches are smaller, so that there are enough steps
 MOST_BATCH = 512
 BATCHES = 100  # of an epoch; with more rows a batch grows
 EPOCHS, LEAST_EPOCHS = 30, 10
@@ -158,7 +159,7 @@ def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[s
     options : mapping
         The options that were given.
     """
-    batch = BATCH
+    batch = BATCH if rows >= FEW_ROWS else FEW_BATCH
     while batch < MOST_BATCH and rows > BATCHES * batch:
         batch *= 2
     epochs = min(EPOCHS, max(LEAST_EPOCHS, ROWS_READ // max(1, rows)))
