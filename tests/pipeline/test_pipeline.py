@@ -180,7 +180,7 @@ REFUSED = [  # arguments, the setting and the value that they are refused for, a
 def test_a_model_that_predicts_no_numbers_is_refused() -> None:
     """Weights of 1e30 are finite, and their predictions are not."""
     x, y = arrays()
-    training = sk.TrainingConfig(epochs=1, lr=1e30)
+    training = sk.TrainingConfig(epochs=1, batch_size=128, lr=1e30)  # one step
     for estimate in (sk.Estimation(kind=None), sk.Estimation()):
         for test in (None, 0.3):
             with refused("train.lr", None, rule="they are not finite"):
