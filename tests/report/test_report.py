@@ -17,6 +17,8 @@ from skedastic.report.escaping import visible
 from skedastic.report.html import render
 from skedastic.report.style import series_styles
 from skedastic.report.words import duration, shortened, strength
+from skedastic.runs.reports import _asked
+from skedastic.settings.config import Config
 from tests.support.reports import EMPTY, EVIL, EVIL_REPORT, FULL, MANY, NUMBERS, group, interval, method
 
 
@@ -206,3 +208,8 @@ def test_a_long_name_keeps_its_end() -> None:
 
 def test_methods_have_different_styles() -> None:
     assert len({(style.colour, style.symbol) for style in series_styles(map(str, range(25))).values()}) == 25
+
+
+def test_test_rows_that_a_column_names_are_not_called_held_out() -> None:
+    assert dict(_asked(Config(source="a.csv", split="part"), ["erm"]))["Test"] == "by column part"
+    assert dict(_asked(Config(source="a.csv"), ["erm"]))["Test"] == "20% held out"

@@ -18,7 +18,7 @@ from skedastic.methods.har import HAR
 from skedastic.methods.presets import presets
 from skedastic.methods.two_stage import TwoStage
 from skedastic.settings.config import Config
-from skedastic.settings.methods import compared_methods, make_method, method_table, the_method, usual_method
+from skedastic.settings.methods import compared_methods, make_method, method_table, the_method, with_settings_alone
 from skedastic.settings.reading import build_config, read, to_toml
 from tests.support.command_line import refusal
 from tests.support.refusals import check_refusal, refused
@@ -255,7 +255,7 @@ def test_the_command_line_refuses_it_too(
     )
 
 
-def test_settings_without_a_name_are_of_the_usual_method_or_of_har() -> None:
+def test_settings_without_a_name_are_of_the_with_settings_alone_or_of_har() -> None:
     assert the_method(Config()) is None
     assert the_method(read(None, {}, ["method.class_weights=balanced"])) is None, "auto has them, and so has har"
     assert the_method(read(None, {}, ["method.strength=0.3"])) == HAR(strength=0.3)
@@ -265,4 +265,4 @@ def test_settings_without_a_name_are_of_the_usual_method_or_of_har() -> None:
         with refused("method.optimize", "accuracy", rule="by which auto chooses"):
             the_method(read(None, {}, items))
     with refused("method.optimize", "accuracy", rule="by which auto chooses"):
-        usual_method("har", read(None, {}, ["method.optimize=accuracy"]))
+        with_settings_alone("har", read(None, {}, ["method.optimize=accuracy"]))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--optimize",
     type=click.Choice(["balanced", "accuracy"]),
-    help="What auto chooses by: balanced (default), the mean over groups, or accuracy, over all rows.",
+    help="Criterion of auto: balanced (default), the mean of the groups' accuracies, or accuracy of all rows.",
 )
 @click.option(
     "--strength",

@@ -75,7 +75,7 @@ class Auto(OneNetwork[OneNetworkState]):
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
     optimize: Criterion = setting(
         "balanced",
-        "what the best is by: balanced, the mean over groups of right predictions, or accuracy, over all rows",
+        "criterion of the choice: balanced, the mean of the groups' accuracies, or accuracy of all rows",
     )
 
     card: ClassVar[Card] = Card(

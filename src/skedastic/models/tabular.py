@@ -72,7 +72,7 @@ class Waves(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose mask on a CPU is drawn in bytes, which takes a quarter of the time; p to the nearest 1/256."""
+    """Dropout whose mask on a CPU is drawn in bytes, which is faster; p to the nearest 1/256."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, of which entries are 0 with probability p in training, and the others are scaled by 1/(1 − p)."""

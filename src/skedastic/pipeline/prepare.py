@@ -31,9 +31,9 @@ from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runtime.allocator import give_back
-from skedastic.settings import methods
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import DataApart, FromPython, FromSource, HoldOut
+from skedastic.settings.methods import with_settings_alone
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 
@@ -237,7 +237,7 @@ def usual_method(config: Config, data: Data) -> Method:
     model = config.model
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     name = "auto" if small and data.train.target.task == "classification" else "har"
-    return methods.usual_method(name, config)
+    return with_settings_alone(name, config)
 
 
 def network(config: Config, data: Data) -> MakeNet:

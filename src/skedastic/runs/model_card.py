@@ -77,6 +77,8 @@ def _tested_on(summary: RunSummary) -> str:
     config = summary.config
     test = config.test
     where = f"{test.share:.0%} of the source, held out" if isinstance(test, HoldOut) else markdown(str(test))
+    if config.split is not None:
+        where = f"the rows that column {code(config.split)} says"
     return f"{where}, with the clean labels of {code(config.truth)}" if config.truth else where
 
 

@@ -152,6 +152,13 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     )
 
 
+def _test_rows(config: Config) -> str:
+    """Return where the test rows come from."""
+    if config.split is not None:
+        return f"by column {config.split}"
+    return f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)
+
+
 def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ()) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -160,13 +167,13 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
         ("Bins of the target", None if config.bins is None else str(config.bins)),
         ("Truth", config.truth),
         ("Groups", config.groups),
-        ("Test", f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)),
+        ("Test", _test_rows(config)),
         ("Label noise added", config.noise),
         ("Imbalance added", config.imbalance),
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
         ("Model", config.model.name),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
-        ("Strength", str(config.method["strength"]) if "strength" in config.method else None),
+        ("Strength", str(config.method["strength"]) if "strength" in config.method and not trials else None),
         ("Choice", choice_sentence(trials) if trials else None),
         (
             "Training",

@@ -65,7 +65,7 @@ def _check_chooses(name: str, settings: Mapping[str, Any]) -> None:
         raise UserError(rule, setting=f"method.{OPTIMIZE}", value=settings[OPTIMIZE])
 
 
-def usual_method(name: str, config: Config) -> Method:
+def with_settings_alone(name: str, config: Config) -> Method:
     """Return a method that nobody named, with the settings that were given alone.
 
     Parameters
