@@ -37,6 +37,12 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     assert stats["disagreement_withheld"] == [None, None, "no rows"]
     [row] = [row for row in Path("run/README.md").read_text("utf-8").splitlines() if row.startswith("| new |")]
     assert row.count("– no rows") == 3
+    share = json.loads(Path("run/metrics.json").read_text("utf-8"))["balanced_accuracy"]
+    said = f"Balanced accuracy, the mean over the classes of the test rows: {100 * share:.1f} %."
+    assert said in Path("run/README.md").read_text("utf-8")
+    page = Path("run/report.html").read_text("utf-8")
+    assert "Balanced accuracy is the mean of the accuracies of the classes in the test set; it has no interval" in page
+    assert "Mean of groups" not in page
     assert "no rows" in Path("run/report.html").read_text("utf-8")
     summary = load_summary("run")
     assert summary.findings.withheld == ("", "", "no rows")

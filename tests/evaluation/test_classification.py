@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import ttest_1samp, ttest_rel
+from sklearn.metrics import balanced_accuracy_score
 
 from skedastic.evaluation.classification import evaluate_classification
 from skedastic.evaluation.intervals import mean_interval, paired
@@ -53,6 +54,12 @@ def test_every_figure_by_loops() -> None:
     assert result.overall.accuracy == pytest.approx(right / 300)
     assert (result.overall.low, result.overall.high) == pytest.approx((low, high))
     assert result.balanced_accuracy == pytest.approx(literal.mean(per_class))
+    assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, predicted))
+    of_groups = literal.mean([rate for rate in per_group if rate is not None])
+    assert result.means(groups_are_classes=False) == pytest.approx(
+        {"balanced_accuracy": result.balanced_accuracy, "mean_of_groups": of_groups}
+    )
+    assert result.means(groups_are_classes=True) == {"balanced_accuracy": result.balanced_accuracy}
     assert [group.accuracy for group in result.groups.values()] == pytest.approx(per_group)
     assert list(result.groups) == list(GROUPS)
     assert result.worst_group.value == pytest.approx(min(a for a in per_group if a is not None))

@@ -242,6 +242,10 @@ def test_a_comparison_is_of_errors_and_lower_is_better(table) -> None:
     comparison = sk.compare(sk.Config(source=table, test="0.5", **CONFIG))  # 30 test rows in each bin
     figures = comparison.to_dict()
     assert figures["metric"] == "rmse"
+    assert all(
+        set(row) == {"overall", "focus", "rest", "worst_group", "seconds"} for row in figures["methods"].values()
+    )
+    assert all(set(row) == {"overall", "focus", "rest"} for row in figures["paired"].values())
     for seed, outcome in enumerate(comparison.outcomes):
         rmse = {name: error.rmse for name, error in outcome.metrics["har"].groups.items()}
         focus = [rmse[name] for name in rmse if name in comparison.focus]

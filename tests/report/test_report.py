@@ -79,6 +79,9 @@ def test_the_figures_given_appear() -> None:
         "skedastic compare digits --seeds 10",
         "+10.1 +6.5 to +13.7",  # a difference and its interval, in points
         "0.0 −0.1 to +0.1",  # never "−0.0"
+        "All test rows Balanced accuracy Focus groups Other groups",
+        "80.0 % 78.0–82.0 74.5 % 72.5–76.5 57.0 % 55.0–59.0",
+        "−1.0 −3.0 to +1.0 +5.5 +4.5 to +6.5 +10.1",
         "−1.0 −3.0 to +1.0",
         "99.0 % 98.6–99.4",
         "9.2 s",
@@ -111,7 +114,7 @@ def test_errors_are_in_the_targets_units_and_lower_is_better() -> None:
         "12,345 326.0 330.1",
     ):
         assert given in page.text, given
-    for absent in ("%", "Accuracy", "accuracy", "labels", "points", "indeed wrong"):
+    for absent in ("%", "Balanced", "Mean of groups", "Accuracy", "accuracy", "labels", "points", "indeed wrong"):
         assert absent not in page.text.replace("95 %", "").replace("wrong ones", ""), absent
     charts = figures(NUMBERS)
     assert set(charts) == {"noise", "score", "loss"}
@@ -163,6 +166,10 @@ def test_one_run_says_wilson_and_several_say_student() -> None:
     single = Page(render(replace(FULL, methods=[method("har")], differences=[]))).text
     assert "Wilson" in single
     assert "har, all test rows 80.0 %" in single
+    assert "har, balanced accuracy 74.5 %" in single
+    bare = replace(method("har"), balanced_accuracy=Interval(mean=0.745, low=math.nan, high=math.nan))
+    assert "it has no interval here" in Page(render(replace(FULL, methods=[bare], differences=[]))).text
+    assert "it has no interval here" not in single
 
 
 def test_with_many_groups_the_chart_stays_readable_and_the_table_whole() -> None:

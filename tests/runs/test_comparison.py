@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score
 
 import skedastic as sk
 from skedastic.core import GroupStats
+from skedastic.core.choice import Gain, Trial
+from skedastic.pipeline import fit_config
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.folder import COMPARISON_FILES
+from skedastic.runs.reports import _taken
 from skedastic.runs.sentences import unlearned
 from tests.support.refusals import refused
 
@@ -55,14 +59,14 @@ def test_the_content_of_compare_json(comparison, tmp_path: Path) -> None:
     assert value["focus"] == ["1", "8"]
     assert list(value["methods"]) == ["erm", "unif", "har"]
     for row in value["methods"].values():
-        assert set(row) == {"overall", "focus", "rest", "worst_group", "seconds"}
-        for part in ("overall", "focus", "rest", "worst_group"):
+        assert set(row) == {"overall", "focus", "rest", "balanced_accuracy", "worst_group", "seconds"}
+        for part in ("overall", "focus", "rest", "balanced_accuracy", "worst_group"):
             assert set(row[part]) == {"mean", "low", "high", "values"}
             assert len(row[part]["values"]) == 2
             assert row[part]["low"] <= row[part]["mean"] <= row[part]["high"]
     assert set(value["paired"]) == {"unif-erm", "har-erm", "har-unif"}
     for row in value["paired"].values():
-        assert set(row) == {"focus", "rest", "overall"}
+        assert set(row) == {"focus", "rest", "overall", "balanced_accuracy"}
         assert all(set(part) == {"mean", "low", "high"} for part in row.values())
     assert value["environment"]["torch"] == torch.__version__
     with refused("--out", str(tmp_path / "both"), rule="not empty"):
@@ -112,6 +116,55 @@ def test_the_figures_are_those_of_the_seeds(comparison) -> None:
             assert row["rest"]["values"][i] == pytest.approx(sum(rest) / 8)
     har, erm = (np.array(value["methods"][m]["focus"]["values"]) for m in ("har", "erm"))
     assert value["paired"]["har-erm"]["focus"]["mean"] == pytest.approx((har - erm).mean())
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn(comparison) -> None:
+    value = comparison.to_dict()
+    expected = {}
+    for name in ("erm", "har"):
+        runs = [fit_config(replace(CONFIG, method={"name": name}, seed=seed)) for seed in (0, 1)]
+        expected[name] = [balanced_accuracy_score(r.predictions["label"], r.predictions["predicted"]) for r in runs]
+        assert value["methods"][name]["balanced_accuracy"]["values"] == pytest.approx(expected[name])
+    difference = np.subtract(expected["har"], expected["erm"]).mean()
+    assert value["paired"]["har-erm"]["balanced_accuracy"]["mean"] == pytest.approx(difference)
+
+
+def test_the_mean_over_groups_is_beside_that_over_classes_where_they_differ(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(240, 3)), columns=list("abc"))
+    table["label"] = np.where(table["a"] + rng.normal(size=240) > 0.8, "yes", "no")
+    table["where"] = np.where(rng.random(240) < 0.2, "north", "south")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    given = {"source": str(tmp_path / "table.csv"), "target": "label", "groups": "where", "limit": None, "noise": None}
+    comparison = sk.compare(replace(CONFIG, **given, methods=("erm", "auto"), seeds=1))
+    result = fit_config(replace(CONFIG, **given, method={"name": "erm"}))
+    right = result.predictions["label"] == result.predictions["predicted"]
+    expected = {
+        "balanced_accuracy": right.groupby(result.predictions["label"], observed=True).mean().mean(),
+        "mean_of_groups": right.groupby(result.predictions["group"], observed=True).mean().mean(),
+        "overall": right.mean(),
+    }
+    assert len(set(expected.values())) == 3
+    value = comparison.to_dict()
+    for part, mean in expected.items():
+        assert value["methods"]["erm"][part]["values"] == pytest.approx([mean])
+        assert set(value["paired"]["auto-erm"][part]) == {"mean", "low", "high"}
+    comparison.save(tmp_path / "both")
+    result.save(tmp_path / "one")
+    for page in ("both/report.html", "one/report.html"):
+        text = (tmp_path / page).read_text("utf-8")
+        assert f"{expected['mean_of_groups']:.1%}".replace("%", " %") in text
+        assert "Mean of groups</th>" in text
+    card = (tmp_path / "one" / "README.md").read_text("utf-8")
+    assert f"Mean over groups: {100 * expected['mean_of_groups']:.1f} %." in card
+
+
+@pytest.mark.parametrize(("criterion", "end"), [("balanced", ", the mean over groups; it"), ("accuracy", " seen; it")])
+def test_the_criterion_of_a_choice_is_the_one_that_was_asked_for(comparison, criterion, end: str) -> None:
+    trial = Trial("HAR", "plain training", Gain(0.02, 0.01), gives_up=False, chosen=True, criterion=criterion)
+    [(name, words)] = _taken([replace(o, trials={"auto": (trial,)}) for o in comparison.outcomes])
+    assert name == "Choice of auto"
+    assert f"{end} was taken on 2 of 2 seeds" in words
 
 
 @pytest.mark.slow
@@ -197,6 +250,9 @@ def test_groups_that_the_test_set_lacks(tmp_path: Path) -> None:
     value = json.loads((tmp_path / "touched" / "compare.json").read_text())
     assert value["methods"]["har"]["focus"] is None
     assert value["methods"]["har"]["worst_group"] is None  # no group has 30 test rows
+    accuracy = touched.outcomes[0].metrics["har"].groups
+    of_tested = (accuracy["u"].accuracy + accuracy["v"].accuracy) / 2
+    assert value["methods"]["har"]["balanced_accuracy"]["mean"] == pytest.approx(of_tested)
 
 
 def test_progress_is_told() -> None:

@@ -216,6 +216,22 @@ class Metrics(ABC, Generic[S]):
         return mean
 
     @abstractmethod
+    def means(self, *, groups_are_classes: bool) -> dict[str, float]:
+        """Return the means of accuracies by name; none for numbers.
+
+        Parameters
+        ----------
+        groups_are_classes : bool
+            Whether the groups are the classes, so that the mean over groups is balanced accuracy and is left out.
+
+        Returns
+        -------
+        dict of str to float
+            `balanced_accuracy`, the mean over the classes of the test set, and `mean_of_groups`, the mean over its
+            groups, by which `auto` chooses.
+        """
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain values, as `metrics.json` holds them."""
 
@@ -273,6 +289,11 @@ class ClassificationMetrics(Metrics[Accuracy]):
     balanced_accuracy: float
     ece: float
 
+    def means(self, *, groups_are_classes: bool) -> dict[str, float]:
+        """Return balanced accuracy, and the mean over groups where these are not the classes."""
+        of_groups = {} if groups_are_classes else {"mean_of_groups": self.mean_of_groups(tuple(self.groups))}
+        return {"balanced_accuracy": self.balanced_accuracy, **of_groups}
+
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain values, as `metrics.json` holds them."""
         return {
@@ -311,6 +332,10 @@ class RegressionMetrics(Metrics[Error]):
     metric = ERROR
 
     r2: float | None
+
+    def means(self, *, groups_are_classes: bool) -> dict[str, float]:
+        """Return none."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain values, as `metrics.json` holds them."""

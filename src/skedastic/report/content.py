@@ -38,6 +38,8 @@ class MethodRow:
     rest: Interval | None
     worst_group: Interval | None
     seconds: float
+    balanced_accuracy: Interval | None = None  # the mean over classes; none of numbers
+    mean_of_groups: Interval | None = None  # where the groups are not the classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Difference:
     focus: Interval | None
     rest: Interval | None
     overall: Interval
+    balanced_accuracy: Interval | None = None
+    mean_of_groups: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

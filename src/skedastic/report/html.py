@@ -70,15 +70,16 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
     metric = report.metric
     overall, worst = ("all test rows", "overall"), ("worst group", "worst_group")
     parts = (("focus groups", "focus"), ("other groups", "rest"))
+    means = (("balanced accuracy", "balanced_accuracy"), ("mean of groups", "mean_of_groups"))
     if report.differences:
         difference = report.differences[0]
-        for where, part in (*parts, overall):
+        for where, part in (*parts, overall, *means):
             if (interval := getattr(difference, part)) is not None:
                 unit, detail = "points" if metric.percent else "error", metric.span(interval, signed=True)
                 yield f"{difference.name}, {where}", metric.difference(interval.mean), unit, detail
     elif report.methods:
         method = report.methods[-1]
-        for where, part in (overall, *parts, worst):
+        for where, part in (overall, *means, *parts, worst):
             if (interval := getattr(method, part)) is not None:
                 yield f"{method.name}, {where}", metric.text(interval.mean), "", metric.span(interval)
     if report.label_issue_count:

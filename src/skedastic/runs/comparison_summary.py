@@ -19,15 +19,17 @@ from skedastic.runtime.environment import environment
 from skedastic.settings.config import Config
 
 MOST_PAIRED = 6  # methods, of which every pair is shown
+UNPAIRED = "worst_group"  # may be another group in each method
 
 
 @dataclass(frozen=True, eq=False)
 class ComparisonSummary:
     """The outcomes of a comparison and its figures.
 
-    All accuracies are on the test set, in [0, 1], averaged within groups first. For regression, errors (`rmse`, in the
-    target's units) stand for accuracies, and lower is better. A method whose training failed with some seed is left
-    out of all figures, and a note names it.
+    All accuracies are on the test set, in [0, 1], averaged within groups first. Balanced accuracy is the mean over the
+    classes that the test set has. For regression, errors (`rmse`, in the target's units) stand for accuracies, lower is
+    better, and there is no balanced accuracy. A method whose training failed with some seed is left out of all figures,
+    and a note names it.
 
     Parameters
     ----------
@@ -111,20 +113,29 @@ class ComparisonSummary:
 
     @cached_property
     def values(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy, or error, by method and part: one value a seed, or none where a test set lacks the part."""
+        """Accuracy, or error, by method and part: one value a seed, or none where a test set lacks the part.
+
+        The parts are `overall`, `focus`, `rest`, `worst_group`, and for classes those of `Metrics.means`.
+        """
         rest = tuple(g for g in self.outcomes[0].groups if g not in self.focus) if self.focus else ()
         rest = rest if self._tested(rest) else ()
         values: dict[str, dict[str, list[float]]] = {}
         for name in self.methods:
             metrics = [o.metrics[name] for o in self.outcomes]
+            means = [m.means(groups_are_classes=self._groups_are_classes) for m in metrics]
             worst = [m.worst_group.value for m in metrics if m.worst_group is not None]
             values[name] = {
                 "overall": [m.value for m in metrics],
                 "focus": [m.mean_of_groups(self.focus) for m in metrics] if self.focus else [],
                 "rest": [m.mean_of_groups(rest) for m in metrics] if rest else [],
+                **{part: [of_seed[part] for of_seed in means] for part in means[0]},
                 "worst_group": worst if len(worst) == len(metrics) else [],
             }
         return values
+
+    @property
+    def _groups_are_classes(self) -> bool:
+        return self.config.groups is None and self.outcomes[0].groups == self.outcomes[0].classes
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the pairs of methods whose difference is shown, the later named minus the earlier.
@@ -153,7 +164,9 @@ class ComparisonSummary:
             methods[name]["seconds"] = sum(seconds) / len(seconds)
         differences = {
             f"{b}-{a}": {
-                part: _difference(self.values[b][part], self.values[a][part]) for part in ("focus", "rest", "overall")
+                part: _difference(self.values[b][part], self.values[a][part])
+                for part in self.values[b]
+                if part != UNPAIRED
             }
             for b, a in self.pairs()
         }

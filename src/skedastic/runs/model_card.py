@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import ABSENT
-from skedastic.report.content import GroupRow, Report
+from skedastic.report.content import GroupRow, MethodRow, Report
 from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import fit_report
 from skedastic.runs.summary import RunSummary
@@ -94,7 +94,17 @@ def _figures(report: Report) -> str:
     overall = ""
     if report.methods:
         overall = f"\n\nOver all test rows: {_written(report.methods[0].overall, report)}."
+        overall += _means(report.methods[0], report)
     return "\n".join([head, *rows]) + "\n\n95 % intervals in brackets, of chance alone." + overall + more
+
+
+def _means(method: MethodRow, report: Report) -> str:
+    """Return the means over classes and over groups, in a sentence each."""
+    means = (
+        ("Balanced accuracy, the mean over the classes of the test rows", method.balanced_accuracy),
+        ("Mean over groups", method.mean_of_groups),
+    )
+    return "".join(f" {name}: {_written(mean, report)}." for name, mean in means if mean is not None)
 
 
 def _row(group: GroupRow, name: str, report: Report) -> str:

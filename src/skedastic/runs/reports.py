@@ -55,6 +55,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     ]
     methods = []
     if metrics:
+        means = metrics.means(groups_are_classes=summary.groups_are_classes)
         worst = metrics.worst_group
         methods = [
             MethodRow(
@@ -64,6 +65,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
                 rest=None,
                 worst_group=None if worst is None else score[worst.name],
                 seconds=summary.seconds,
+                **{part: _without_interval(mean) for part, mean in means.items()},
             )
         ]
     measured = is_measured(summary.config)
@@ -118,11 +120,8 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         methods=[
             MethodRow(
                 name=m,
-                overall=_of(row["overall"]),
-                focus=_of(row["focus"]) if row["focus"] else None,
-                rest=_of(row["rest"]) if row["rest"] else None,
-                worst_group=_of(row["worst_group"]) if row["worst_group"] else None,
                 seconds=row["seconds"],
+                **{part: _of(row[part]) if row[part] else None for part in comparison.values[m]},  # type: ignore[arg-type]
             )
             for m, row in table["methods"].items()
         ],
@@ -200,7 +199,8 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
             taken = sum(trial.chosen for trial in trials)
             gain = np.mean([trial.gain.mean for trial in trials]) * 100
             size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
-            words = f"{name} was {size} on labels that neither had seen, the mean over groups"
+            words = f"{name} was {size} on labels that neither had seen"
+            words += ", the mean over groups" * (trials[0].criterion == "balanced")
             rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
     return rows
 
@@ -245,6 +245,10 @@ def _shown_noise(value: float | None, metric: Metric) -> float | None:
 
 def _interval(score: Score) -> Interval:
     return _of({"mean": score.value, "low": score.low, "high": score.high})
+
+
+def _without_interval(mean: float) -> Interval:
+    return _of({"mean": mean, "low": None, "high": None})
 
 
 def _of(row: dict[str, Any]) -> Interval:

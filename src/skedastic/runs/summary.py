@@ -126,6 +126,11 @@ class RunSummary:
         return self.grouping.names
 
     @property
+    def groups_are_classes(self) -> bool:
+        """Whether the groups are the classes."""
+        return self.config.groups is None and self.groups == self.classes
+
+    @property
     def metric(self) -> Metric:
         """The metric that predictions are judged by: accuracy, or error."""
         return metric_of(self.target)
