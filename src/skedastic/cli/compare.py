@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,16 @@ from skedastic.cli.options import (
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
+    from skedastic.runs.comparison_summary import ComparisonSummary
 
-LONGEST_NAME = 24  # of a method that is not broken, in columns
+HEADS = {
+    "focus": "focus",
+    "rest": "rest",
+    "overall": "overall",
+    "balanced_accuracy": "balanced",
+    "mean_of_groups": "mean of groups",
+    "worst_group": "worst group",
+}  # of the columns of a comparison, by part
 
 
 @click.command()
@@ -73,28 +82,30 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 
     console.notes(comparison.notes)
     figures = comparison.to_dict()
-    has_focus = bool(comparison.focus)
-    scopes = ["focus", "rest", "overall", "worst_group"] if has_focus else ["overall", "worst_group"]
     metric = comparison.metric
     figure = (
         "accuracy on the test set, %" if metric.percent else "root mean squared error on the test set, lower is better"
     )
-    table = console.table("", *[p.replace("_", " ") for p in scopes], "seconds", title=f"{figure} (95 % over seeds)")
-    table.columns[0].min_width = min(LONGEST_NAME, max(len(name) for name in figures["methods"]))
-    for name, row in figures["methods"].items():
-        table.add_row(console.plain(name), *[over_seeds(row[p], metric) for p in scopes], f"{row['seconds']:.1f}")
-    differences = [p for p in scopes if p != "worst_group"]
-    for b, a in comparison.pairs():
-        row = figures["paired"][f"{b}-{a}"]
-        table.add_row(
-            console.plain(f"{b} − {a}"),
-            *[over_seeds(row[p], metric, signed=True) if p in differences else "" for p in scopes],
-            "",
-        )
-    console.show(table)
-    if has_focus:
+    console.show_figures(
+        [*figures["methods"], *[f"{b} − {a}" for b, a in comparison.pairs()]],
+        _columns(comparison, figures),
+        f"{figure} (95 % over seeds)",
+    )
+    if comparison.focus:
         console.say(f"focus: {', '.join(comparison.focus)}")
     elif comparison.config.focus:
         console.say("focus: left out, since the test set of a seed has no example of it")
     console.say(comparison_sentence(comparison))
     console.say(f"Report: {folder / 'report.html'}")
+
+
+def _columns(comparison: ComparisonSummary, figures: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the cells of each column by its head: of the methods, then of the pairs."""
+    metric, rows = comparison.metric, figures["methods"].values()
+    pairs = [figures["paired"][f"{b}-{a}"] for b, a in comparison.pairs()]
+    columns = {}
+    for part, head in HEADS.items():
+        if part == "worst_group" or any(row.get(part) for row in rows):
+            columns[head] = [over_seeds(row[part], metric) for row in rows]
+            columns[head] += [over_seeds(pair.get(part), metric, signed=True) for pair in pairs]
+    return columns | {"seconds": [*[f"{row['seconds']:.1f}" for row in rows], *[""] * len(pairs)]}

@@ -9,9 +9,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST_GROUPS = 40  # rows of a table of groups
 SHORT = 10  # seconds of which no line says that they are left
 LONGEST_NAME = 40  # characters of a name in a table
+LONGEST_LABEL = 24  # characters of a name that is not broken where figures need the room
 UNLIMITED = 1_000_000  # characters of a line where no terminal limits it
 
 
@@ -97,7 +99,7 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 def show(table: Table) -> None:
     """Print a table; where no terminal limits it, as wide as its cells need, without blanks at the ends of lines."""
-    if out().is_terminal or "COLUMNS" in os.environ:
+    if _limited():
         out().print(table)
         return
     from rich.console import Console
@@ -107,6 +109,61 @@ def show(table: Table) -> None:
         wide.print(table)
     for line in captured.get().splitlines():
         out().print(line.rstrip(), markup=False, emoji=False, soft_wrap=True)
+
+
+def show_figures(names: Sequence[str], columns: Mapping[str, Sequence[str]], title: str) -> None:
+    """Print columns of figures beside names: one table, or several one below the other where a terminal is too narrow.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The names of the n rows.
+    columns : mapping of str to sequence of str
+        The cells of each column by its head, [n].
+    title : str
+        The title of the first table.
+    """
+    tables = _as_few_as_fit(names, columns)
+    tables[0].title = title
+    for table in tables:
+        show(table)
+
+
+def _as_few_as_fit(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[Table]:
+    """Return as few tables as the width allows; a long name is broken rather than another table begun."""
+    tables: list[Table] = []
+    for parts in range(1, len(columns) + 1):
+        for longest in (None, LONGEST_LABEL):
+            tables = [_beside(names, part, longest) for part in _split(columns, parts)]
+            if not _limited() or all(map(_fits, tables)):
+                return tables
+    return tables
+
+
+def _beside(names: Sequence[str], columns: Mapping[str, Sequence[str]], longest: int | None) -> Table:
+    beside = table("", *columns)
+    beside.columns[0].max_width = longest
+    for label, *cells in zip(names, *columns.values(), strict=True):
+        beside.add_row(plain(label), *cells)
+    return beside
+
+
+def _split(columns: Mapping[str, Sequence[str]], parts: int) -> list[dict[str, Sequence[str]]]:
+    """Return the columns in so many parts, as equal as can be."""
+    heads = list(columns)
+    ends = [round(len(heads) * i / parts) for i in range(parts + 1)]
+    return [{head: columns[head] for head in heads[a:b]} for a, b in pairwise(ends)]
+
+
+def _limited() -> bool:
+    """Return whether lines have a width that they may not exceed."""
+    return out().is_terminal or "COLUMNS" in os.environ
+
+
+def _fits(table: Table) -> bool:
+    """Return whether no cell of a table has to be broken."""
+    unlimited = out().options.update(width=UNLIMITED)
+    return out().measure(table, options=unlimited).maximum <= out().width
 
 
 def show_data(data: Data) -> None:
