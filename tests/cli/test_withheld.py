@@ -41,7 +41,7 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     said = f"Balanced accuracy, the mean over the classes of the test rows: {100 * share:.1f} %."
     assert said in Path("run/README.md").read_text("utf-8")
     page = Path("run/report.html").read_text("utf-8")
-    assert "Balanced accuracy is the mean of the accuracies of the classes in the test set; it has no interval" in page
+    assert "Balanced accuracy is the mean of the accuracies of the classes in the test set; means over" in page
     assert "Mean of groups" not in page
     assert "no rows" in Path("run/report.html").read_text("utf-8")
     summary = load_summary("run")
