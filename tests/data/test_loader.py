@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skedastic.data import Classes, Dataset, Grouping, Loader, RawBatch
-from skedastic.data.loader import PADDING, crop_flip, dead_workers_said
+from skedastic.data.loader import crop, crop_flip, dead_workers_said, padding_of
 from skedastic.errors import UserError
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -130,58 +130,84 @@ def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
 def literal_crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     """One image, one row, one pixel at a time."""
     batch, _, height, width = x.shape
+    padding = padding_of(x.shape)
     out = torch.zeros_like(x)
     for b in range(batch):
         for i in range(height):
             for j in range(width):
-                row = i + int(top[b]) - PADDING
-                column = (width - 1 - j if flip[b] else j) + int(left[b]) - PADDING
+                row = i + int(top[b]) - padding
+                column = (width - 1 - j if flip[b] else j) + int(left[b]) - padding
                 if 0 <= row < height and 0 <= column < width:
                     out[b, :, i, j] = x[b, :, row, column]
     return out
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-@pytest.mark.parametrize("shape", [(9, 3, 8, 8), (9, 1, 5, 7), (1, 2, 1, 1)])
+@pytest.mark.parametrize("shape", [(9, 3, 32, 32), (9, 1, 17, 19), (1, 2, 1, 1)])
 def test_crop_and_flip_equal_the_literal_loop(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(1, 256, shape, generator=generator).to(dtype)
-    top, left = torch.randint(2 * PADDING + 1, (2, shape[0]), generator=generator)
+    top, left = torch.randint(2 * padding_of(shape) + 1, (2, shape[0]), generator=generator)
     flip = torch.rand(shape[0], generator=generator) < 0.5
     assert torch.equal(crop_flip(x, top, left, flip), literal_crop_flip(x, top, left, flip))
 
 
+@pytest.mark.parametrize("shape", [(9, 1, 16, 16), (9, 3, 17, 25), (2, 1, 1, 1)])
+def test_crop_equals_padding_by_the_edge(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, padding = torch.rand(shape, generator=generator), padding_of(shape)
+    top, left = torch.randint(2 * padding + 1, (2, shape[0]), generator=generator)
+    padded = F.pad(x, (padding,) * 4, mode="replicate")
+    height, width = shape[2:]
+    cut = [padded[b, :, t : t + height, s : s + width] for b, (t, s) in enumerate(zip(top, left, strict=True))]
+    assert torch.equal(crop(x, top, left, top > 0), torch.stack(cut))
+
+
+@pytest.mark.parametrize(("shape", "padding"), [((3, 32, 32), 4), ((1, 28, 28), 3), ((9, 3, 224, 300), 28), ((2, 2), 1)])
+def test_padding_is_an_eighth_of_the_shorter_side(shape: tuple[int, ...], padding: int) -> None:
+    assert padding_of(shape) == padding
+
+
 def test_every_offset_and_both_directions_occur_for_single_examples() -> None:
-    n, size = 3000, 4
-    pixels = torch.arange(1, size * size + 1, dtype=torch.uint8).view(1, 1, size, size).expand(n, 1, size, size)
+    n, size, padding = 3000, 16, 2
+    pixels = torch.arange(1, size * size + 1, dtype=torch.int16).view(1, 1, size, size).expand(n, 1, size, size)
     y = torch.zeros(n, dtype=torch.long)
     data = Dataset(pixels, y, torch.arange(n), y, Classes(("a",)), Grouping(("a",)), "image")
     augmented = next(Loader(data, batch_size=n, augment="crop-flip").epoch(0, torch.arange(n))).x
-    padded = F.pad(pixels[0], (PADDING,) * 4)
+    padded = F.pad(pixels[0], (padding,) * 4)
     expected = set()
-    for top in range(2 * PADDING + 1):
-        for left in range(2 * PADDING + 1):
-            crop = padded[:, top : top + size, left : left + size]
-            expected |= {tuple(crop.flatten().tolist()), tuple(crop.flip(2).flatten().tolist())}
+    for top in range(2 * padding + 1):
+        for left in range(2 * padding + 1):
+            cut = padded[:, top : top + size, left : left + size]
+            expected |= {tuple(cut.flatten().tolist()), tuple(cut.flip(2).flatten().tolist())}
     assert {tuple(x.flatten().tolist()) for x in augmented} == expected
     whole = (augmented.flatten(1) > 0).all(1)
-    assert float(whole.float().mean()) == pytest.approx(1 / 81, abs=0.01)
+    assert float(whole.float().mean()) == pytest.approx(1 / 25, abs=0.015)
 
 
 @pytest.mark.parametrize(
-    ("data", "augments"),
-    [(images(), True), (images(channels=1), False), (replace(images(), x=torch.rand(50, 3), kind="table"), False)],
+    ("data", "augment"),
+    [
+        (images(), "crop-flip"),
+        (images(channels=1), "crop"),
+        (replace(images(), x=torch.rand(50, 3), kind="table"), "none"),
+    ],
 )
-def test_auto_augments_colour_images_only(data: Dataset, augments: bool) -> None:
-    assert Loader(data, augment="auto").augments == augments
+def test_auto_augments_as_suits_the_data(data: Dataset, augment: str) -> None:
+    def epoch(chosen: str) -> Tensor:
+        return torch.cat([batch.x for batch in Loader(data, augment=chosen).epoch(0, torch.arange(50))])
+
+    assert torch.equal(epoch("auto"), epoch(augment))
+    assert torch.equal(epoch("auto"), epoch("none")) == (augment == "none")
 
 
 def test_impossible_settings_are_refused() -> None:
     table = replace(images(), x=torch.rand(50, 3), kind="table")
-    with refused("train.augment", "crop", rule="did you mean 'crop-flip'?"):
-        Loader(images(), augment="crop")
-    with refused("train.augment", "crop-flip", rule="moves pixels"):
-        Loader(table, augment="crop-flip")
+    with refused("train.augment", "crop-flp", rule="did you mean 'crop-flip'?"):
+        Loader(images(), augment="crop-flp")
+    for augment in ("crop", "crop-flip"):
+        with refused("train.augment", augment, rule="moves pixels"):
+            Loader(table, augment=augment)
     with refused("train.batch_size", 1, rule="at least 2"):
         Loader(images(), batch_size=1)
     with refused("train.batch_size", 4, rule="at least 5"):

@@ -82,4 +82,5 @@ def test_training_follows_the_model_and_the_rows() -> None:
     assert models.training_of("hf:none", narrow, 9)["lr"] == 5e-5
     assert models.training_of("hf:none", narrow, 9, {"pretrained": False}) == {}
     assert models.is_small("auto", narrow)
+    assert models.is_small("convnet", Inputs.plain((3, 32, 32)))
     assert not models.is_small("resnet32", Inputs.plain((3, 32, 32)))

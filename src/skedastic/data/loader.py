@@ -20,7 +20,7 @@ from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.data.settings import Augment
 from skedastic.errors import UserError, check_choice
 
-PADDING = 4  # pixels of black around an image before it is cropped
+PADDING = 1 / 8  # of the shorter side, around an image before it is cropped
 MOST_WORKERS = 8
 AUGMENTATION = 0x5EED  # keeps the stream of random numbers apart from that of the sampler
 
@@ -52,8 +52,9 @@ class Loader:
     seed : int, optional
         Of the augmentation.
     augment : str, optional
-        "crop-flip" (images: random crop with 4 pixels of padding, random horizontal flip), "none", or "auto" (crop-flip
-        for colour images).
+        "crop-flip" (images: random crop with black of an eighth of the shorter side around them, random horizontal flip),
+        "crop" (with the pixels of the edge around them, no flip), "none", or "auto" (crop-flip for colour images, and
+        crop for others).
     device : torch.device or str, optional
         The device that batches are on.
     workers : int or "auto", optional
@@ -84,14 +85,13 @@ class Loader:
             rule = f"must be at least {least} for this method, one for each class"
             raise UserError(rule, setting="train.batch_size", value=batch_size)
         check_choice("train.augment", augment, get_args(Augment))
-        if augment == "crop-flip" and dataset.kind != "image":
+        if augment not in ("auto", "none") and dataset.kind != "image":
             rule = "moves pixels, and the data has none; use train.augment=none"
             raise UserError(rule, setting="train.augment", value=augment)
-        colour = dataset.kind == "image" and dataset.x.shape[1] == 3
         self.dataset = dataset
         self.batch_size, self.least = batch_size, least
         self.seed = seed
-        self.augments = augment == "crop-flip" or (augment == "auto" and colour)
+        self.augment = _suited(dataset) if augment == "auto" else augment
         self.device = torch.device(device)
         self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers == "auto" else workers
         self._x = dataset.x.to(self.device) if isinstance(dataset.x, Tensor) else dataset.x
@@ -124,8 +124,9 @@ class Loader:
         sizes = self._sizes(len(order))
         placed = order.to(self.device)
         features = self._features(order, placed, sizes)
-        if self.augments and augmented:
-            features = map(crop_flip, features, *self._crops(epoch, sizes))
+        if self.augment != "none" and augmented:
+            change = crop_flip if self.augment == "crop-flip" else crop
+            features = map(change, features, *self._crops(epoch, sizes))
         for here, rows, x in zip(pieces(order.cpu(), sizes), pieces(placed, sizes), features, strict=True):
             y, index, group = (part.index_select(0, rows) for part in self._beside)
             on_host = group if self.device.type == "cpu" else self.dataset.group.index_select(0, here)
@@ -150,14 +151,32 @@ class Loader:
 
     def _crops(self, epoch: int, sizes: list[int]) -> tuple[Sequence[Tensor], ...]:
         """Return, batch by batch, the random top and left edge of each crop [B] and whether it is flipped [B]."""
-        generator = seeded(self.seed, epoch, AUGMENTATION)
-        edges = torch.randint(2 * PADDING + 1, (2, sum(sizes)), generator=generator).to(self.device)
+        generator, places = seeded(self.seed, epoch, AUGMENTATION), 2 * padding_of(self.dataset.x.shape) + 1
+        edges = torch.randint(places, (2, sum(sizes)), generator=generator).to(self.device)
         flips = (torch.rand(sum(sizes), generator=generator) < 0.5).to(self.device)
         return tuple(torch.split(part, sizes) for part in (*edges, flips))
 
 
+def _suited(dataset: Dataset) -> str:
+    """Return the augmentation that suits the data."""
+    if dataset.kind != "image":
+        return "none"
+    return "crop-flip" if dataset.x.shape[1] == 3 else "crop"
+
+
+def padding_of(shape: Sequence[int]) -> int:
+    """Return how many pixels are put around images before they are cropped: 4 around 32 × 32, at least 1.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the images, (..., H, W).
+    """
+    return max(1, int(PADDING * min(shape[-2:])))
+
+
 def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Pad images with 4 black pixels, crop each back to its size, and mirror some of them.
+    """Pad images with black, crop each back to its size, and mirror some of them, as is usual for CIFAR.
 
     This is one gather: the pixel that each output pixel is taken from is computed, then all are fetched at once.
 
@@ -166,17 +185,43 @@ def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     x : Tensor
         The images, [B, C, H, W].
     top, left : Tensor
-        The first row and the first column of each crop in the padded image, [B] int64 in 0..8.
+        The first row and the first column of each crop in the padded image, [B] int64 in 0..2·padding.
     flip : Tensor
         Whether each image is mirrored, [B] bool.
     """
     batch, channels, height, width = x.shape
-    padded = F.pad(x, (PADDING,) * 4)
+    padded = F.pad(x, (padding_of(x.shape),) * 4)
     rows = top[:, None] + torch.arange(height, device=x.device)
     columns = torch.arange(width, device=x.device).expand(batch, width)
     columns = torch.where(flip[:, None], width - 1 - columns, columns) + left[:, None]
-    source = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(batch, 1, -1)
-    return padded.flatten(2).gather(2, source.expand(-1, channels, -1)).view_as(x)
+    return _gathered(padded, rows, columns)
+
+
+def crop(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Shift images by up to the padding, and repeat the pixels of the edge where they were shifted away from.
+
+    For images without colour, such as scans, whose background may be of any shade, and which are no more what they
+    were once mirrored, as letters.
+
+    Parameters
+    ----------
+    x, top, left
+        As in `crop_flip`.
+    flip : Tensor
+        Of no use.
+    """
+    (height, width), padding = x.shape[2:], padding_of(x.shape)
+    rows = (top[:, None] - padding + torch.arange(height, device=x.device)).clamp(0, height - 1)
+    columns = (left[:, None] - padding + torch.arange(width, device=x.device)).clamp(0, width - 1)
+    return _gathered(x, rows, columns)
+
+
+def _gathered(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the pixels of images [B, C, H, W] at rows [B, h] and columns [B, w]: [B, C, h, w]."""
+    batch, channels = x.shape[:2]
+    source = (rows[:, :, None] * x.shape[3] + columns[:, None, :]).view(batch, 1, -1)
+    pixels = x.flatten(2).gather(2, source.expand(-1, channels, -1))
+    return pixels.view(batch, channels, rows.shape[1], columns.shape[1])
 
 
 def pieces(order: Tensor, sizes: Iterable[int]) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError
 
-Augment = Literal["auto", "none", "crop-flip"]
+Augment = Literal["auto", "none", "crop", "crop-flip"]
 Decimal = Literal["auto", "point", "comma"]
 TaskName = Literal["auto", "classification", "regression"]
 CLUSTER = "cluster:"

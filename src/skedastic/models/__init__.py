@@ -46,21 +46,25 @@ def prefixes() -> Mapping[str, Prefix]:
     return {m.PREFIX: m.from_name for m in _modules().values() if hasattr(m, "PREFIX")}
 
 
-def choose(inputs: Inputs) -> str:
+def choose(inputs: Inputs, *, accelerated: bool = False) -> str:
     """Return the model that "auto" means.
 
-    That is bilstm for tokens, resnet32 for images from 16 × 16 pixels, mlp for smaller ones, and tabular for the rest.
+    That is bilstm for tokens, and tabular for columns. For images it is convnet, with an accelerator resnet32 from
+    16 × 16 pixels on, and mlp below 4 × 4.
 
     Parameters
     ----------
     inputs : Inputs
         The network's input.
+    accelerated : bool, optional
+        Whether a GPU or the like trains.
     """
     if inputs.tokens:
         return "bilstm"
-    if inputs.kind == "image":
-        return "resnet32" if min(inputs.shape[-2:]) >= 16 else "mlp"
-    return "tabular"
+    if inputs.kind != "image":
+        return "tabular"
+    side = min(inputs.shape[-2:])
+    return "mlp" if side < 4 else "resnet32" if accelerated and side >= 16 else "convnet"
 
 
 def make(

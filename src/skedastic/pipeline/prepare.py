@@ -36,6 +36,7 @@ from skedastic.settings.data_apart import DataApart, FromPython, FromSource, Hol
 from skedastic.settings.methods import with_settings_alone
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
+from skedastic.training.engine import find_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +225,9 @@ def settled(config: Config, data: Data) -> Config:
     model, inputs = config.model, data.encoder.inputs
     if not isinstance(model, NamedModel):
         return replace(config, train=config.train.settled())
-    model = replace(model, name=models.choose(inputs) if model.name == "auto" else model.name)
+    if model.name == "auto":
+        accelerated = find_device(config.train.device).type != "cpu"
+        model = replace(model, name=models.choose(inputs, accelerated=accelerated))
     suits = models.training_of(model.name, inputs, len(data.train), model.options)
     return replace(config, model=model, train=config.train.settled(suits))
 

@@ -13,7 +13,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
-USUAL: Mapping[str, Any] = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "warmup": 0.0}
+USUAL: Mapping[str, Any] = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "warmup": 0.0, "channels_last": False}
 OF_OPTIMIZER: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"lr": 0.05, "weight_decay": 1e-4, "schedule": "steps"},  # HAR's appendix B, at a smaller rate
     "adam": {"lr": 0.001, "weight_decay": 1e-4, "schedule": "steps"},
@@ -71,8 +71,8 @@ class TrainingConfig(Configurable):
     )
     augment: Augment = setting(
         "auto",
-        "how images are augmented: crop-flip crops them at random with 4 pixels of padding, and flips half of them; "
-        "auto does so for colour images",
+        "how images are augmented: crop-flip crops them at random with an eighth of the shorter side of padding, and "
+        "flips half of them; crop shifts them as much; auto is crop-flip for colour images, and crop for others",
     )
     device: str = setting("auto", "where to train, such as cpu or cuda:1; auto takes a GPU where there is one")
     threads: int | None = setting(
@@ -85,7 +85,9 @@ class TrainingConfig(Configurable):
     precision: Precision = setting(
         "fp32", "numbers to train in: single precision, or mixed with bf16 or fp16, the latter with a loss scaler"
     )
-    channels_last: bool = setting(False, "whether the channels of images lie last in memory")
+    channels_last: bool | None = setting(
+        None, "whether the channels of images lie last in memory, by default where that suits the model, else not"
+    )
     compile: bool = setting(
         False,
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
@@ -130,6 +132,7 @@ class Training(TrainingConfig):
         weight_decay: float
         schedule: ScheduleName
         warmup: float
+        channels_last: bool
 
     def first_drop(self, epochs: int) -> int | None:
         """Return the first epoch, counted from 0, of the learning rate's first drop; None where there is none.
