@@ -9,6 +9,7 @@ import torch
 
 import skedastic as sk
 from skedastic import pipeline
+from skedastic.pipeline.prepare import open_data
 from skedastic.settings.config import Config
 from skedastic.settings.reading import build_config, to_toml
 from tests.support.refusals import refused
@@ -101,6 +102,17 @@ def test_training_rows_have_their_own_and_test_rows_none(files) -> None:
     assert (result.config.pred_probs, in_python.config.pred_probs) == ("p.npy", "given")
     with refused("pred_probs", "given", rule="given in Python"):
         pipeline.fit_config(in_python.config)
+
+
+def test_rows_are_those_of_the_source_whatever_is_left_out(files) -> None:
+    part = np.where(np.arange(600) % 5 == 2, "test", "train")
+    pd.read_csv("rows.csv").assign(part=part).to_csv("rows.csv", index=False)
+    pd.DataFrame({"row": range(50), "corrected": "remove"}).to_csv("gone.csv", index=False)
+    data = open_data(settings(pred_probs="p.npy", split="part", labels="gone.csv"))
+    index = data.train.index
+    assert len(index) == 440
+    assert int(index.min()) == 50
+    assert torch.allclose(data.pred_probs, torch.from_numpy(np.load("p.npy"))[index], atol=1e-6)
 
 
 @pytest.mark.slow
