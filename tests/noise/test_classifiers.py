@@ -31,6 +31,7 @@ def right(found, data) -> float:
     return float((found.held_out.argmax(1) == data.y).double().mean())
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_finds_the_noise_without_any_network(by) -> None:
     data = dataset(2000, noise=(0.3, 0.0, 0.1))

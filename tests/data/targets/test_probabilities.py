@@ -72,6 +72,16 @@ def test_columns_are_matched_as_values_are() -> None:
     assert np.allclose(read_probabilities(pd.DataFrame(probabilities()), whole), probabilities())  # 0, 1, 2: by order
 
 
+def test_columns_in_the_order_of_text_are_not_taken_for_numbers() -> None:
+    whole = source(("9", "10", "11"))
+    assert whole.classes == ("9", "10", "11")
+    right = np.repeat(np.eye(3), 2, 0) * 0.7 + 0.1
+    assert np.allclose(read_probabilities(right, whole), right)
+    with refused("pred_probs", rule="the order of text"):
+        read_probabilities(right[:, [1, 2, 0]], whole)
+    assert np.allclose(read_probabilities(pd.DataFrame(right[:, [1, 2, 0]], columns=[10, 11, 9]), whole), right)
+
+
 def test_a_row_that_nearly_sums_to_1_is_taken_and_does() -> None:
     p = probabilities()
     p[2] *= 1.0009

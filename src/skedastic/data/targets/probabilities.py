@@ -57,6 +57,7 @@ def read_probabilities(given: Any, source: Source) -> Tensor:
         rule = f"it has {len(values):,} rows, and the source has {len(source):,}; give one for each, in its order"
         raise UserError(rule, setting=name, value=len(values))
     _check(values, at)
+    _check_order(values, source, name)
     return torch.from_numpy((values / values.sum(1, keepdims=True)).astype(np.float32))
 
 
@@ -143,6 +144,16 @@ def _check(values: Values, at: At) -> None:
             f"the probabilities of its classes sum to {sums[row]:g}{more}; they must sum to 1, to within {TOLERANCE:g}"
         )
         raise UserError(rule, setting=place, value=float(sums[row]), given=place)
+
+
+def _check_order(values: Values, source: Source, name: str) -> None:
+    """Raise UserError where the columns fit the labels better in the order of text: '10' before '9'."""
+    in_text = [source.classes.index(c) for c in sorted(source.classes)]
+    y = source.y.numpy()
+    place = np.argsort(in_text)  # of each class, in the order of text
+    if values[np.arange(len(y)), place[y]].mean() > values[np.arange(len(y)), y].mean():
+        rule = f"its columns seem to be in the order of text, and that of the classes is {_listed(source.classes)}; "
+        raise UserError(f"{rule}put them into it, or name them in a table", setting=name, given=name)
 
 
 def _listed(classes: Sequence[str]) -> str:
