@@ -51,13 +51,14 @@ NOT_FEATURES = ("split", "rating", "id", "index", "noisy", "weak")
 
 
 class Measured(NamedTuple):
-    """Of the classes of one set, [G]: rows, whether shown, and of each quantity truth, estimate and ends."""
+    """Of the classes of one set, [G]: rows, whether shown, and of each quantity truth, estimate and ends; seconds."""
 
     count: np.ndarray
     shown: np.ndarray
     errors: np.ndarray
     wrong: tuple[np.ndarray, ...]
     uncertainty: tuple[np.ndarray, ...]
+    seconds: float
 
 
 def transitions(kind: str, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -136,13 +137,13 @@ def real(folder: Path, rows: int, seed: int) -> Iterator[tuple[str, str, pd.Data
             yield "noise put into data", f"{file}, {kind}", with_noise(frame, kind, file, seed)
 
 
-def measured(frame: pd.DataFrame, seed: int) -> Measured | None:
-    """Return estimate and truth of each class; None where nothing is learned."""
+def measured(frame: pd.DataFrame, seed: int, by: str = "model") -> Measured | None:
+    """Return estimate and truth of each class; None where nothing is learned. by: as in `Estimation.by`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "set.parquet"
         frame.to_parquet(file)
         settings: dict[str, Any] = {"source": str(file), "target": "noisy", "truth": "label", "test": "none"}
-        config = read(None, settings | {"seed": seed})
+        config = read(None, settings | {"seed": seed, "estimate.by": by})
         data = open_data(config)
         config = settled(config, data)
         found = estimate_noise(config, data, network(config, data))
@@ -159,7 +160,8 @@ def measured(frame: pd.DataFrame, seed: int) -> Measured | None:
         for name, truth in zip(("wrong", "uncertainty"), truths, strict=True)
     }
     shown = np.array([figure is not None for figure in found.findings.wrong])
-    return Measured(stats.count.numpy(), shown, (stats.errors / stats.counted.clamp_min(1)).numpy(), **columns)
+    errors = (stats.errors / stats.counted.clamp_min(1)).numpy()
+    return Measured(stats.count.numpy(), shown, errors, **columns, seconds=found.seconds)
 
 
 def summary(of: list[Measured]) -> dict[str, str]:

@@ -116,7 +116,7 @@ def test_asked_for_in_spite_of_doubts_it_is_done_and_they_are_said(folder: Path)
     other = _trained_by(result, "har")
     other.calibration("true", say=notes.append)
     (note,) = notes
-    assert note.startswith("the true classes are predicted, but the estimate was fitted to plain training")
+    assert note.startswith("the true classes are predicted, but the estimate is for plain training")
     for wrong in ("Given", "none", None):
         with refused("labels", wrong):
             result.predict(blobs(1, 5), labels=wrong)

@@ -14,7 +14,7 @@ from skedastic.data.sources.headers import column_names, no_target
 from skedastic.data.sources.names import check_file, is_idx, named_files, shown_name
 from skedastic.errors import UserError, unknown
 from skedastic.methods.catalogue import method_names
-from skedastic.settings.data_apart import DataApart, FromSource
+from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromSource
 from skedastic.settings.expression import name_and_settings, split
 
 ROLES = {
@@ -30,7 +30,15 @@ ROLES = {
     "image": "image column",
 }  # settings that name columns, with the word for such a column in messages
 SEVERAL = ("annotators", "ignore", "text", "numeric", "categorical")  # settings that may name several columns
-NAMES = {"source", "test", "reference", "labels", *ROLES, "groups"}  # settings that these checks are about
+NAMES = {
+    "source",
+    "test",
+    "reference",
+    "labels",
+    "pred_probs",
+    *ROLES,
+    "groups",
+}  # settings that these checks are about
 SPECIAL = ("counts:", "workers:")  # before a column of votes, and of those who voted
 ANSWERS = "answers:"  # before a file
 
@@ -96,8 +104,9 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
     for name in beside:
         if isinstance(apart := DataApart.read(settings.get(name), name), FromSource):
             check_source(apart.name)
-    if isinstance(labels := settings.get("labels"), str):
-        check_file(Path(labels))
+    for name in ("labels", "pred_probs"):
+        if isinstance(file := settings.get(name), str) and file.strip() and file != FROM_PYTHON:
+            check_file(Path(file))
     return columns
 
 

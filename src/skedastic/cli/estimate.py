@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
 
+TITLES = {
+    "model": "estimated on held-out rows",
+    "pred_probs": "estimated from your own probabilities",
+    "annotators": "measured by the annotators",
+}  # of the table, by what the estimate is of
+
 
 @click.command()
 @options(DATA_OPTIONS)
@@ -49,6 +55,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     accuracy = score_label_issues(estimate.label_issues, wrong) if wrong is not None and findings.learned else None
     if as_json:
         beside: dict[str, Any] = {
+            "by": estimate.by,
             "strengths": estimate.stats.strengths.tolist(),
             "true_noise": truth,
             "measured_noise": measured,
@@ -91,7 +98,7 @@ def _show_groups(
         *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators"] * bool(measured_noise),
         "τ",
-        title="estimated on held-out rows" if estimate.is_estimated else "measured by the annotators",
+        title=TITLES.get(estimate.by, f"estimated on held-out rows, by {estimate.by}"),
     )
     for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
         table.add_row(

@@ -9,14 +9,14 @@ import click
 
 from skedastic.configurable import described
 from skedastic.errors import UserError
-from skedastic.settings.config import Config
+from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import NOTHING, DataApart
 from skedastic.settings.layers import check_keys, layered
 from skedastic.training.config import TrainingConfig
 
 SETTINGS = {
     f"{table}{field.name}": (field, said)
-    for table, cls in (("", Config), ("train.", TrainingConfig))
+    for table, cls in (("", Config), ("train.", TrainingConfig), ("estimate.", Estimation))
     for field, said in described(cls)
 }
 
@@ -60,6 +60,7 @@ DATA_OPTIONS = [
     setting_option("truth", metavar="COL"),
     setting_option("group-by", metavar="COL"),
     setting_option("labels", metavar="FILE"),
+    setting_option("pred-probs", metavar="FILE"),
     setting_option("noise", metavar="SPEC"),
     setting_option("imbalance", metavar="SPEC"),
     setting_option("limit", metavar="N", type=int),
@@ -72,6 +73,7 @@ TEST_OPTIONS = [
 TRAINING_OPTIONS = [
     setting_option("model", metavar="NAME"),
     setting_option("epochs", "train.epochs", type=int),
+    setting_option("estimate-with", "estimate.by", metavar="NAME"),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
 ]
@@ -99,6 +101,7 @@ RENAMED = {
     "optimize": "method.optimize",
     "model": "model.name",
     "epochs": "train.epochs",
+    "estimate_with": "estimate.by",
 }
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from skedastic.data.tables.roles import Roles as Roles
     from skedastic.data.targets.corrections import with_corrections as with_corrections
     from skedastic.data.targets.grouping import Grouping as Grouping
+    from skedastic.data.targets.probabilities import read_probabilities as read_probabilities
     from skedastic.data.targets.regression import Bins as Bins
     from skedastic.data.targets.regression import Scale as Scale
     from skedastic.data.targets.target import Classes as Classes

@@ -5,6 +5,9 @@ and counts all errors. Here by default every example is held out once (cross-fit
 found that explain the labels (`true_labels`), and the rates of small groups are shrunk toward the others
 (`group_noise`). The likely true classes also tell which labels to check (`label_issues`).
 
+In place of networks, classifiers of scikit-learn make the predictions where `Estimation.by` says so (`classifiers`); or
+they are the user's own (`given_estimate`), and nothing is trained.
+
 Where the groups are clusters, they are made of the inputs of the same models' last layers (`clusters`).
 
 For numbers it is the variance of the held-out residuals (`group_variance`), and the largest residuals are suspect
@@ -27,6 +30,7 @@ from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
+from skedastic.noise.classifiers import class_probabilities
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
 from skedastic.noise.held_out import HeldOut
@@ -34,6 +38,7 @@ from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.settings.config import Estimation
 from skedastic.training import Checkpoints, TrainingConfig, train
+from skedastic.training.config import Training
 from skedastic.training.loop import Progress, Trained
 
 
@@ -57,6 +62,9 @@ class Estimate:
         Whether an example's target can be judged by its prediction, [n] bool.
     counted : HeldOut
         The predictions of the models that learned something.
+    by : str
+        What the predictions are of: "model", "hgb" and "logistic" as in `Estimation.by`, "pred_probs" where they are
+        the user's own; "annotators" where there are none.
     clusters : Clusters or None
         The groups, where they are clusters.
     """
@@ -68,6 +76,7 @@ class Estimate:
     findings: Findings
     judged: Tensor
     counted: HeldOut
+    by: str
     clusters: Clusters | None = None
 
     @cached_property
@@ -119,8 +128,9 @@ def estimate_groups(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     clusters: int | None = None,
+    ids: int = 0,
 ) -> Estimate:
-    """Estimate the noise and the density of each group of a training set, by plain training on parts of it.
+    """Estimate the noise and the density of each group of a training set, by training on parts of it.
 
     A group that is never counted gets the estimate of the groups at large, with an interval that says so.
 
@@ -139,9 +149,11 @@ def estimate_groups(
     progress : callable or None, optional
         Told of each epoch.
     checkpoints : Checkpoints or None, optional
-        Keep the estimating models, so that an interrupted estimate goes on.
+        Keep the estimating networks, so that an interrupted estimate goes on. Classifiers are fitted again.
     clusters : int or None, optional
-        The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit".
+        The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit" and networks.
+    ids : int, optional
+        The number of the last columns of the features that are ids of categories; classifiers need to know.
 
     Raises
     ------
@@ -161,11 +173,18 @@ def estimate_groups(
     seconds, networks = 0.0, list[Trained]()
     for k in range(models):
         rest = dataset.subset((fold != k).nonzero().flatten())
-        report = None if progress is None else _named(progress, f"estimate {k + 1}/{models}")
+        name, rows = f"estimate {k + 1}/{models}", (fold == k).nonzero().flatten()
+        report = None if progress is None else _named(progress, name)
+        if how.by != "model":
+            start = time.perf_counter()
+            held_out[rows] = class_probabilities(how, rest, dataset.subset(rows).x, ids, seed + k + 1)
+            seconds += time.perf_counter() - start
+            if report is not None:
+                report(name, 1, 1)
+            continue
         kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
-        rows = (fold == k).nonzero().flatten()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
         if clusters is not None:
@@ -176,10 +195,34 @@ def estimate_groups(
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
-    predictions = held_out_predictions(dataset, held_out, fold)
+    return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups)
+
+
+def given_estimate(dataset: Dataset, probabilities: Tensor, how: Estimation) -> Estimate:
+    """Estimate the noise and the density of each group by the user's own predictions; nothing is trained.
+
+    They count as those of one model: nothing is known of the models that made them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The n training examples; its targets are classes.
+    probabilities : Tensor
+        Class probabilities of each example by models that were not trained on it, [n, C] float32.
+    how : Estimation
+        The errors that are counted.
+    """
+    fold = torch.zeros(len(dataset), dtype=torch.int64)
+    return _estimate(dataset, probabilities, fold, how, None)
+
+
+def _estimate(dataset: Dataset, values: Tensor, fold: Tensor, how: Estimation, training: Training | None) -> Estimate:
+    """Return the estimate by held-out predictions; training is None where these are the user's."""
+    predictions = held_out_predictions(dataset, values, fold)
     stats = noise_stats(dataset, predictions, how)
     findings, judged, counted = examine(dataset, predictions, how, stats, training)
-    return Estimate(dataset, stats, predictions, seconds, findings, judged, counted, groups)
+    by = "pred_probs" if training is None else how.by
+    return Estimate(dataset, stats, predictions, 0.0, findings, judged, counted, by)
 
 
 def _measured(dataset: Dataset) -> Estimate:
@@ -189,7 +232,7 @@ def _measured(dataset: Dataset) -> Estimate:
     nothing = HeldOut(values=dataset.target.no_predictions(n), fold=torch.full((n,), -1))
     stats = measured_stats(dataset, dataset.disagreement)
     findings = Findings.without_predictions(stats)
-    return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool), nothing)
+    return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool), nothing, "annotators")
 
 
 def _named(progress: Progress, name: str) -> Progress:

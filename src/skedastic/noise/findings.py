@@ -185,7 +185,7 @@ def _read(values: Mapping[str, Any], key: str, groups: int) -> tuple[tuple[Inter
 
 
 def examine(
-    dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: Training
+    dataset: Dataset, held_out: HeldOut, how: Estimation, stats: GroupStats, training: Training | None
 ) -> tuple[Findings, Tensor, HeldOut]:
     """Return what held-out predictions found, the rows whose targets they can judge, [n] bool, and those that count.
 
@@ -201,12 +201,12 @@ def examine(
         How the noise was estimated.
     stats : GroupStats
         The estimate.
-    training : Training
-        The training configuration of the run; for the note on what to do.
+    training : Training or None
+        The training configuration of the run, for the note on what to do; None where the predictions are the user's.
     """
     known = learned(dataset, held_out)
     if not (known.whole and known.folds.any()):
-        note = _nothing_learned(dataset, known.collapsed, how.epochs_of(training), training.epochs)
+        note = _nothing_learned(dataset, _ways(dataset, known.collapsed, how, training))
         withheld = tuple(why if why == NO_ROWS else NOT_LEARNED for why in _uncounted(stats))
         found = _of_no_labels(stats, (None,) * len(withheld), withheld, NOT_LEARNED)
         found = replace(found, learned=False, notes=(note,))
@@ -219,7 +219,7 @@ def examine(
     withheld = tuple(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
-    found = replace(_found(stats, withheld, how), notes=tuple(_folds_left_out(known)))
+    found = replace(_found(stats, withheld, how), notes=tuple(_folds_left_out(known, how)))
     return found, usable & _told(dataset, known), held_out
 
 
@@ -291,28 +291,37 @@ def _told(dataset: Dataset, known: Learned) -> Tensor:
     return told & (torch.from_numpy(known.classes) | few)[dataset.y]
 
 
-def _nothing_learned(dataset: Dataset, collapsed: bool, epochs: int, most: int) -> str:
-    """Return a note that says that nothing was learned, and what to do."""
-    simple = "the mean" if not dataset.classes else "always the most frequent label"
+def _ways(dataset: Dataset, collapsed: bool, how: Estimation, training: Training | None) -> list[str]:
+    """Return what to do where nothing was learned; arguments as in `examine`."""
+    more_rows = [f"get more rows than {len(dataset):,}"] * (len(dataset) < FEW_ROWS)
+    if training is None:
+        return ["see that each row of pred_probs is of the same row of the source", *more_rows, "leave pred_probs out"]
+    if how.by != "model":
+        return [f"take another estimate.by than {how.by}", *more_rows, "take other features"]
+    epochs, most = how.epochs_of(training), training.epochs
     more = f"; estimate.epochs=1 gives them all {most}" * (most > epochs)
     ways = [f"train longer (the estimating models had {epochs} epoch{'s' * (epochs != 1)}{more})"]
     if collapsed:
         ways.append("take another learning rate, since nearly every row is put into one class")
-    if len(dataset) < FEW_ROWS:
-        ways.append(f"get more rows than {len(dataset):,}")
-    ways.append("take another model or other features")
+    return [*ways, *more_rows, "take another model or other features"]
+
+
+def _nothing_learned(dataset: Dataset, ways: Sequence[str]) -> str:
+    """Return a note that says that nothing was learned, and what to do."""
+    simple = "the mean" if not dataset.classes else "always the most frequent label"
     return (
         f"the held-out predictions are no better than {simple}: nothing was learned, so no noise and no suspect "
         f"{dataset.target.noun} are shown; {', '.join(ways[:-1])}, or {ways[-1]}"
     )
 
 
-def _folds_left_out(known: Learned) -> list[str]:
+def _folds_left_out(known: Learned, how: Estimation) -> list[str]:
     left = [str(k + 1) for k, kept in enumerate(known.folds.tolist()) if not kept]
     if not left:
         return []
     which = f"fold{'s' * (len(left) > 1)} {', '.join(left)} of {len(known.folds)}"
-    return [f"the estimating model of {which} learned nothing: its rows get no figure and no suspects; train longer"]
+    way = "train longer" if how.by == "model" else f"take another estimate.by than {how.by}"
+    return [f"the estimating model of {which} learned nothing: its rows get no figure and no suspects; {way}"]
 
 
 def with_strengths(findings: Findings, method: str) -> Findings:

@@ -19,7 +19,7 @@ from skedastic.pipeline.steps import fit_data
 from skedastic.runs.own_index import entries_of, own_index, with_own_index
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config, Estimation
-from skedastic.settings.data_apart import DataApart, FromPython, HoldOut
+from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, HoldOut
 from skedastic.settings.methods import make_method, method_table
 from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.reading import build_config
@@ -57,6 +57,7 @@ def fit(
     group_by: str | None = None,
     truth: str | None = None,
     labels: str | Path | None = None,
+    pred_probs: Any = None,
     noise: str | None = None,
     imbalance: str | None = None,
     limit: int | None = None,
@@ -119,6 +120,9 @@ def fit(
         Column with clean labels, for evaluation only and never for training.
     labels : str or Path, optional
         File of corrected labels, which take the place of the source's.
+    pred_probs : array [n, C], frame, str or Path, optional
+        Your own out-of-sample class probabilities of all rows, or the file with them. The noise is estimated from them,
+        and nothing is trained for that. Columns are in the order of the classes, or named by them.
     noise, imbalance : str, optional
         What to corrupt the training rows with, such as "uniform:0.2" and "longtail:100".
     limit : int, at least 2, optional
@@ -176,6 +180,7 @@ def fit(
             "group_by": group_by,
             "truth": truth,
             "labels": None if labels is None else str(labels),
+            "pred_probs": _named_or_given(pred_probs),
             "test": _apart("test", test),
             "reference": _apart("reference", reference),
             "noise": noise,
@@ -199,12 +204,13 @@ def fit(
                 rule = "is for a file, or for a frame without y; leave it out, or name the column of y as target"
                 raise UserError(rule, setting=name, value=value)
         opened = from_arrays(source, y, None if asks_for_clusters else groups, **said)
-    data = open_data(config, opened, *(given if isinstance(given, tuple) else None for given in (test, reference)))
+    of_test, trusted = (given if isinstance(given, tuple) else None for given in (test, reference))
+    data = open_data(config, opened, of_test, trusted, None if isinstance(pred_probs, (str, Path)) else pred_probs)
     data = replace(data, notes=(*data.notes, *_pairing_note(source, y), *_held_out_note(config, data)))
     result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints)
     index = own_index(source, y)
-    of_test = own_index(*test[:2]) if isinstance(test, tuple) else None
-    return _with_index(result, index, index if data.test_source is None else of_test)
+    index_of_test = None if of_test is None else own_index(*of_test[:2])
+    return _with_index(result, index, index if data.test_source is None else index_of_test)
 
 
 def _with_index(result: Result, train: pd.Index[Any] | None, test: pd.Index[Any] | None) -> Result:
@@ -231,6 +237,13 @@ def _pairing_note(X: Any, y: Any) -> tuple[str, ...]:
     if not both or own_index(y) is None or X.index.equals(y.index):
         return ()
     return ("the indexes of X and y differ; their rows are paired in the order that they have",)
+
+
+def _named_or_given(pred_probs: Any) -> str | None:
+    """Return how the configuration names the probabilities that `fit` was given."""
+    if pred_probs is None:
+        return None
+    return str(pred_probs) if isinstance(pred_probs, (str, Path)) else FROM_PYTHON
 
 
 def _apart(name: str, given: Any) -> DataApart:

@@ -19,6 +19,7 @@ from skedastic.data import (
     limit,
     open_later,
     open_source,
+    read_probabilities,
     reference_rows,
     split_rows,
     with_corrections,
@@ -30,9 +31,10 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
+from skedastic.runs.sentences import source_of_estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
-from skedastic.settings.data_apart import DataApart, FromPython, FromSource, HoldOut
+from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
 from skedastic.settings.methods import with_settings_alone
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
@@ -51,6 +53,8 @@ class Data:
         What was done to the data, for the report.
     test_labels : tensor [m] or None
         Labels of the test set as given, where `test` has clean ones.
+    pred_probs : tensor [n, C] or None
+        The user's own out-of-sample class probabilities of the training rows, where there are some.
     clusters : Clusters or None
         The groups, where the estimate of the noise made them.
     """
@@ -64,6 +68,7 @@ class Data:
     reference: Dataset | None = None
     notes: tuple[str, ...] = ()
     test_labels: torch.Tensor | None = None
+    pred_probs: torch.Tensor | None = None
     clusters: Clusters | None = None
 
     def regrouped(self, estimated: Estimate | None) -> Data:
@@ -85,19 +90,35 @@ Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
 
 
 def open_data(
-    config: Config, source: Source | None = None, test: Arrays | None = None, reference: Arrays | None = None
+    config: Config,
+    source: Source | None = None,
+    test: Arrays | None = None,
+    reference: Arrays | None = None,
+    pred_probs: Any = None,
 ) -> Data:
     """Open the sources that `config` names, or take the given ones, and make them ready."""
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
+    own = _own_probabilities(config, source, pred_probs)
     give_back()
     notes = tuple(note for name in _named(config) for note in meaning_note(name))
     test_source = _beside("test", test, config.test, config, source)
     trusted = _beside("reference", reference, config.reference, config, source)
     ready = prepare(config, source, test_source, trusted)
     give_back()
-    return replace(ready, notes=(*notes, *ready.notes))
+    notes = (*notes, *ready.notes, *source_of_estimate(config))
+    return replace(ready, notes=notes, pred_probs=None if own is None else own[ready.train.index])
+
+
+def _own_probabilities(config: Config, source: Source, given: Any) -> torch.Tensor | None:
+    """Return the user's own class probabilities of all rows, [n, C], as given in Python or named; None without any."""
+    if config.pred_probs is None:
+        return None
+    if given is None and config.pred_probs == FROM_PYTHON:
+        rule = "they were given in Python; name a file, or give them again"
+        raise UserError(rule, setting="pred_probs", value=FROM_PYTHON)
+    return read_probabilities(config.pred_probs if given is None else given, source)
 
 
 def with_exact_names(config: Config) -> Config:

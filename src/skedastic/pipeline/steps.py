@@ -10,8 +10,9 @@ import torch
 
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
-from skedastic.noise.estimate import Estimate, estimate_groups
+from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
@@ -68,6 +69,7 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_reference(data, methods)
     check_annotators(config, data)
     check_estimate(config, methods)
+    check_classifier(config.estimate, data.train)
     check_votes(data, methods)
     dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
@@ -82,9 +84,11 @@ def estimate_noise(
 ) -> Estimate:
     """Estimate noise and density per group, and find the groups where they are clusters.
 
-    `Data.regrouped` takes the clusters over.
+    Nothing is trained where the user has probabilities of their own. `Data.regrouped` takes the clusters over.
     """
     with threads(config.training.threads):
+        if data.pred_probs is not None:
+            return given_estimate(data.train, data.pred_probs, config.estimate)
         return estimate_groups(
             data.train,
             make_net,
@@ -94,6 +98,7 @@ def estimate_noise(
             progress=progress,
             checkpoints=checkpoints,
             clusters=config.clusters,
+            ids=len(data.encoder.inputs.sizes),
         )
 
 

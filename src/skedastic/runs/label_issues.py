@@ -11,6 +11,7 @@ from skedastic.errors import UserError
 from skedastic.runs.own_index import with_index_columns
 from skedastic.runs.summary import RunSummary
 from skedastic.runs.tables import names_beside
+from skedastic.settings.config import Config
 
 
 def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFrame:
@@ -37,9 +38,7 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     """
     issues = summary.label_issues
     if summary.findings is not None and not summary.findings.learned:
-        rule = "this run has no label issues, since its estimating models learned nothing"
-        epochs = summary.config.estimate.epochs_of(summary.config.training)
-        raise UserError(f"{rule}; train longer, or take another model", setting="estimate.epochs", value=epochs)
+        raise _nothing_learned(summary.config)
     if issues is None:
         rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
         raise UserError(rule, setting="estimate.kind", value=summary.config.estimate.kind or "none")
@@ -59,3 +58,16 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     for name, new in names_beside(names, chosen.columns).items():
         chosen[new] = table.read(name).take(rows).to_numpy()
     return chosen
+
+
+def _nothing_learned(config: Config) -> UserError:
+    """Return the error about a run that has no label issues, since the predictions of its estimate tell nothing."""
+    none, how = "this run has no label issues, since", config.estimate
+    if config.pred_probs is not None:
+        rule = f"{none} these tell nothing; give a row for each row of the source, in its order, or leave them out"
+        return UserError(rule, setting="pred_probs", value=config.pred_probs)
+    rule = f"{none} its estimating models learned nothing; "
+    if how.by != "model":
+        return UserError(f"{rule}take another, or other features", setting="estimate.by", value=how.by)
+    rule += "train longer, or take another model"
+    return UserError(rule, setting="estimate.epochs", value=how.epochs_of(config.training))

@@ -24,6 +24,7 @@ from skedastic.runs.sentences import (
     choice_sentence,
     comparison_notes,
     comparison_sentence,
+    estimate_in_words,
     fit_sentence,
     group_notes,
     is_measured,
@@ -181,9 +182,7 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
         ),
         (
             "Noise estimate",
-            f"{config.estimate.kind}, {config.estimate.folds} folds"
-            if config.estimate.kind == "cross-fit"
-            else config.estimate.kind or "none",
+            estimate_in_words(config),
         ),
     ]
     return [(name, value) for name, value in rows if value]

@@ -17,10 +17,11 @@ from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
-from skedastic.settings.data_apart import HoldOut
+from skedastic.settings.data_apart import FROM_PYTHON, HoldOut
 
 LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
+CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
@@ -37,6 +38,29 @@ def judges(*, measured: bool) -> str:
 def is_measured(config: Config) -> bool:
     """Tell whether annotators measure the noise, and no model estimates it."""
     return config.estimate.kind == "annotators"
+
+
+def estimate_in_words(config: Config) -> str:
+    """Return what the noise was estimated by, in a few words."""
+    how = config.estimate
+    if config.pred_probs is not None:
+        return f"your own class probabilities, {_where_given(config.pred_probs)}"
+    words = [how.kind or "none", *[f"{how.folds} folds"] * (how.kind == "cross-fit")]
+    return ", ".join([*words, *[f"by {how.by}"] * (how.by != "model")])
+
+
+def source_of_estimate(config: Config) -> tuple[str, ...]:
+    """Return a note that says what the noise was estimated by, where that is not networks of the model."""
+    if config.pred_probs is not None:
+        where = _where_given(config.pred_probs)
+        said = f"the noise was estimated from your own class probabilities, {where}; nothing was trained for it"
+        return (f"{said}, and that no model saw the rows that it predicts is taken on trust",)
+    by = config.estimate.by
+    return () if by == "model" else (f"the noise was estimated by {CLASSIFIERS[by]}, not by networks of the model",)
+
+
+def _where_given(pred_probs: str) -> str:
+    return "given in Python" if pred_probs == FROM_PYTHON else f"in {pred_probs}"
 
 
 def fit_sentence(summary: RunSummary) -> str:
@@ -72,7 +96,9 @@ def _worst_group(metrics: AnyMetrics) -> str:
 def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
     """Return the group whose targets are disagreed with most, and what is known of how many of these are wrong."""
     if not findings.learned:
-        return f"the estimating models learned nothing, so nothing is said of the {summary.target.noun}"
+        own = summary.config.pred_probs is not None
+        who = "your own probabilities tell nothing" if own else "the estimating models learned nothing"
+        return f"{who}, so nothing is said of the {summary.target.noun}"
     g = findings.largest
     if g is None:
         return ""

@@ -14,7 +14,7 @@ from skedastic.runs.summary import RunSummary
 Labels = Literal["given", "true", "auto"]
 LEAST = 1e-6  # probabilities below are rounded up, as where T is fitted
 LABELS_ALONE = (
-    "the estimate was fitted to plain training, and the network was trained otherwise: its probabilities are not those "
+    "the estimate is for plain training, and the network was trained otherwise: its probabilities are not those "
     "of the labels, and it may predict the true classes already"
 )
 

@@ -15,6 +15,7 @@ from skedastic.settings.model_choice import ModelChoice, NamedModel
 from skedastic.training.config import Training, TrainingConfig
 
 EstimateKind = Literal["cross-fit", "paper", "annotators"]
+Estimator = Literal["model", "hgb", "logistic"]
 Uncertainty = Literal["true-labels", "errors"]
 QUARTER = 0.25
 LEAST_EPOCHS = 15  # of an estimating model, where the training configuration has as many
@@ -39,6 +40,11 @@ class Estimation(Configurable):
         "how noise is estimated: each example held out once, on one random half as in the paper, from annotators, or "
         "not at all",
     )
+    by: Estimator = setting(
+        "model",
+        "what makes the held-out predictions: networks of the model, or for classes in columns, and texts as numbers, "
+        "classifiers of scikit-learn: hgb (HistGradientBoostingClassifier) or logistic (LogisticRegression)",
+    )
     folds: int = setting(2, "folds of cross-fit; every example is held out once", "[2, inf)")
     uncertainty: Uncertainty = setting(
         "true-labels",
@@ -51,6 +57,19 @@ class Estimation(Configurable):
         "a quarter for cross-fit, there at least 15 where the training configuration has as many",
         "(0, 10]",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by == "model":
+            return
+        if self.kind not in ("cross-fit", "paper"):
+            rule = (
+                f"nothing is predicted for the estimate with estimate.kind={self.kind or 'none'}; leave one of them out"
+            )
+            raise UserError(rule, setting="estimate.by", value=self.by)
+        if self.epochs is not None:
+            rule = f"epochs are those of networks, and estimate.by={self.by} trains none; leave it out"
+            raise UserError(rule, setting="estimate.epochs", value=self.epochs)
 
     @property
     def counts_errors(self) -> bool:
@@ -80,6 +99,11 @@ class Config(ColumnSettings):
 
     source: str | None = setting(None, "file, folder or built-in set to learn from; none where data is given in Python")
     labels: str | None = setting(None, "file of corrected labels, which take the place of the source's")
+    pred_probs: str | None = setting(
+        None,
+        "file of your own out-of-sample class probabilities, which take the place of the estimate's predictions: a row "
+        "for each row of the source, in its order, and a column for each class (.npy, .csv, .parquet)",
+    )
     test: DataApart = setting(HoldOut(0.2), "test data: a share of the rows to hold out, a file, or none")
     reference: DataApart = setting(
         Nothing(),
@@ -128,6 +152,7 @@ class Config(ColumnSettings):
         if self.train.is_settled:
             object.__setattr__(self, "train", self.train.settled())
         self._check_clusters()
+        self._check_pred_probs()
         if not isinstance(self.method.get("name", ""), str):
             raise UserError("must be text, the name of a method", setting="method.name", value=self.method["name"])
         for name in ("methods", "focus"):
@@ -149,10 +174,33 @@ class Config(ColumnSettings):
             networks = "the networks that estimate the noise find the clusters, each on rows that were held out of it"
             rule = f"{networks}; take estimate.kind=cross-fit, not {self.estimate.kind or 'none'}"
             raise UserError(rule, setting="groups", value=self.groups)
+        if self.estimate.by != "model" or self.pred_probs is not None:
+            other = "pred_probs" if self.pred_probs is not None else f"estimate.by={self.estimate.by}"
+            rule = (
+                f"the networks that estimate the noise find the clusters, and {other} needs none; leave one of them out"
+            )
+            raise UserError(rule, setting="groups", value=self.groups)
         for name in ("bins", "focus"):
             if getattr(self, name):
                 rule = "the groups are clusters, which are not known beforehand; leave it out"
                 raise UserError(rule, setting=name, value=self.bins if name == "bins" else ",".join(self.focus))
+
+    def _check_pred_probs(self) -> None:
+        """Raise UserError for a setting that has no meaning beside the user's own probabilities."""
+        if self.pred_probs is None:
+            return
+        if not self.pred_probs.strip():
+            rule = "must be the name of a file with a row for each row of the source, and a column for each class"
+            raise UserError(rule, setting="pred_probs", value=self.pred_probs)
+        usual = Estimation()
+        for name in ("kind", "by", "folds", "epochs"):
+            if (value := getattr(self.estimate, name)) != getattr(usual, name):
+                rule = "nothing is trained for the estimate, which takes the probabilities of pred_probs"
+                shown = "none" if value is None else value
+                raise UserError(f"{rule}; leave one of them out", setting=f"estimate.{name}", value=shown)
+        if self.noise is not None:
+            rule = "it changes labels, and the probabilities of pred_probs were made for those of the source"
+            raise UserError(f"{rule}; leave one of them out", setting="noise", value=self.noise)
 
     @property
     def column_roles(self) -> dict[str, Any]:

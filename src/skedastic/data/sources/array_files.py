@@ -103,7 +103,7 @@ def _arrays(path: Path, names: dict[str, str | None], schema: Schema | None) -> 
 
 def _streamed(path: Path, schema: Schema | None) -> Table | None:
     """Return X of a .npy file as one column of lists; None where it is no table, or training had a column for each."""
-    mapped = _loaded(path, mapped=True)
+    mapped = load_array(path, mapped=True)
     if mapped.ndim != 2 or 0 in mapped.shape or mapped.dtype.kind not in "fiub":
         return None
     if schema is not None and not are_lists_alone(schema.kinds):
@@ -122,10 +122,24 @@ def _array(x: Path, role: str, name: str) -> Any:
         rule = f"{x} holds X alone; name the .npy file with the labels, such as --target y.npy"
         raise UserError(rule, setting=OPTIONS[role], value=name)
     check_file(path)
-    return _loaded(path)
+    return load_array(path)
 
 
-def _loaded(path: Path, *, mapped: bool = False) -> Any:
+def load_array(path: Path, *, mapped: bool = False) -> Any:
+    """Return the array of a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mapped : bool, optional
+        Whether it stays on disk.
+
+    Raises
+    ------
+    UserError
+        It can't be read, or holds Python objects.
+    """
     with readable(path):
         try:
             return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)

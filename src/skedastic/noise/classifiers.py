@@ -1,0 +1,114 @@
+"""Class probabilities by classifiers of scikit-learn: gradient-boosted trees, or logistic regression.
+
+They read the rows that networks read, numbers first and then the ids of categories (`Inputs`). Trees take ids as
+categories, the rarest of a great many together; logistic regression takes one indicator for each. Numbers are
+standardized for logistic regression, by the rows that it is fitted to.
+
+Their settings are scikit-learn's own, but that no rows are set apart to stop trees by: those would be drawn without
+regard to units.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skedastic.data import Dataset, Features
+from skedastic.errors import UserError
+from skedastic.settings.config import Estimation
+
+MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
+STEPS = 200  # of logistic regression
+
+
+def check_classifier(how: Estimation, dataset: Dataset) -> None:
+    """Raise UserError where a classifier is to estimate the noise of data that it can't read.
+
+    Parameters
+    ----------
+    how : Estimation
+        How the noise is estimated.
+    dataset : Dataset
+        The training set.
+    """
+    if how.by == "model":
+        return
+    rule = ""
+    if not dataset.classes:
+        rule = "it is for classes, and the targets are numbers (regression); leave it out"
+    elif dataset.kind == "image":
+        rule = "it reads no images; leave it out, or give probabilities of another classifier of yours with pred_probs"
+    elif dataset.tokens:
+        rule = "it reads no tokens; take a model that reads texts as numbers, such as model=mlp, or leave it out"
+    if rule:
+        raise UserError(rule, setting="estimate.by", value=how.by)
+
+
+def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, seed: int) -> Tensor:
+    """Return the probability of each class for examples [m] by a classifier of others, [m, C] float32.
+
+    A class that none of the others has gets 0.
+
+    Parameters
+    ----------
+    how : Estimation
+        Which classifier: `how.by` is "hgb" or "logistic".
+    rest : Dataset
+        The examples that it is fitted to.
+    x : Features
+        The features of the examples to predict, [m, d].
+    ids : int
+        The number of the last columns that are ids of categories.
+    seed : int
+        Of the classifier.
+    """
+    y = rest.y.numpy()
+    known = np.unique(y)
+    found = np.zeros((len(x), len(rest.classes)), dtype=np.float32)
+    if len(known) == 1:
+        found[:, known] = 1
+        return torch.from_numpy(found)
+    classifier = _trees(ids, rest.x.shape[1], seed) if how.by == "hgb" else _logistic(ids, rest.x.shape[1], seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of categories that training never saw, and steps that end before the optimum
+        classifier.fit(_rows(rest.x), y)
+        found[:, known] = classifier.predict_proba(_rows(x))
+    return torch.from_numpy(found)
+
+
+def _rows(x: Features) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = x[torch.arange(len(x))].numpy()
+    return rows
+
+
+def _trees(ids: int, width: int, seed: int) -> Any:
+    from sklearn.compose import ColumnTransformer  # a second to import
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    last = list(range(width - ids, width))
+    trees = HistGradientBoostingClassifier(categorical_features=last or None, early_stopping=False, random_state=seed)
+    if not ids:
+        return trees
+    codes = OrdinalEncoder(max_categories=MOST_BINS, handle_unknown="use_encoded_value", unknown_value=np.nan)
+    return make_pipeline(
+        ColumnTransformer([("numbers", "passthrough", list(range(width - ids))), ("ids", codes, last)]), trees
+    )
+
+
+def _logistic(ids: int, width: int, seed: int) -> Any:
+    from sklearn.compose import ColumnTransformer  # a second to import
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    first, last = list(range(width - ids)), list(range(width - ids, width))
+    columns = [("numbers", StandardScaler(), first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
+    rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
+    return make_pipeline(rows, LogisticRegression(max_iter=STEPS, random_state=seed))
