@@ -73,11 +73,17 @@ def garments(folder: Path, kind: str, rows: int, seed: int) -> Images:
     """Return some of Fashion-MNIST."""
     rng, found = np.random.default_rng(seed), list[NDArray[Any]]()
     for part, n in zip(GARMENTS, (rows, TEST_ROWS), strict=True):
-        pixels = np.frombuffer(gzip.open(folder / f"{part}-images-idx3-ubyte.gz").read(), np.uint8, offset=16)
-        labels = np.frombuffer(gzip.open(folder / f"{part}-labels-idx1-ubyte.gz").read(), np.uint8, offset=8)
+        pixels = numbers(folder / f"{part}-images-idx3-ubyte.gz", 16)
+        labels = numbers(folder / f"{part}-labels-idx1-ubyte.gz", 8)
         drawn = rng.permutation(len(labels))[:n]
         found += [pixels.reshape(-1, 1, 28, 28)[drawn], labels[drawn].astype(int)]
     return Images(found[0], wrong(found[1], kind, "garments", seed), *found[2:])
+
+
+def numbers(file: Path, offset: int) -> NDArray[np.uint8]:
+    """Return the numbers of an idx file after its header."""
+    with gzip.open(file) as opened:
+        return np.frombuffer(opened.read(), np.uint8, offset=offset)
 
 
 def digits(kind: str, seed: int) -> Images:

@@ -163,7 +163,9 @@ def test_crop_equals_padding_by_the_edge(shape: tuple[int, ...]) -> None:
     assert torch.equal(crop(x, top, left, top > 0), torch.stack(cut))
 
 
-@pytest.mark.parametrize(("shape", "padding"), [((3, 32, 32), 4), ((1, 28, 28), 3), ((9, 3, 224, 300), 28), ((2, 2), 1)])
+@pytest.mark.parametrize(
+    ("shape", "padding"), [((3, 32, 32), 4), ((1, 28, 28), 3), ((9, 3, 224, 300), 28), ((2, 2), 1)]
+)
 def test_padding_is_an_eighth_of_the_shorter_side(shape: tuple[int, ...], padding: int) -> None:
     assert padding_of(shape) == padding
 

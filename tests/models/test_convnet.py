@@ -18,9 +18,9 @@ def image(*shape: int) -> Inputs:
 
 @pytest.mark.parametrize(
     ("shape", "last"),
-    [((3, 32, 32), 4), ((1, 28, 28), 4), ((1, 8, 8), 4), ((1, 5, 9), 5), ((3, 64, 64), 4), ((3, 224, 224), 4)],
+    [((3, 32, 32), 4), ((1, 28, 28), 4), ((1, 8, 8), 2), ((1, 5, 9), 3), ((3, 64, 64), 4), ((3, 224, 224), 4)],
 )
-def test_the_last_map_has_about_four_pixels_a_side(shape: tuple[int, int, int], last: int) -> None:
+def test_the_last_map_has_a_few_pixels_a_side(shape: tuple[int, int, int], last: int) -> None:
     net = models.make("convnet", image(*shape), 3)
     sides = list[int]()
     next(m for m in net.modules() if isinstance(m, nn.AdaptiveAvgPool2d)).register_forward_pre_hook(
@@ -36,7 +36,7 @@ def test_an_image_costs_about_the_same_whatever_its_size() -> None:
             models.make("convnet", image(3, side, side), 10)(torch.rand(2, 3, side, side))
         return counter.get_total_flops() / 4
 
-    assert multiplications(32) == pytest.approx(9.7e6, rel=0.02)
+    assert multiplications(32) == pytest.approx(5.5e6, rel=0.02)
     assert all(multiplications(side) < 3.2 * multiplications(32) for side in (64, 95, 96, 128, 191, 224, 512))
 
 

@@ -52,9 +52,9 @@ class Loader:
     seed : int, optional
         Of the augmentation.
     augment : str, optional
-        "crop-flip" (images: random crop with black of an eighth of the shorter side around them, random horizontal flip),
-        "crop" (with the pixels of the edge around them, no flip), "none", or "auto" (crop-flip for colour images, and
-        crop for others).
+        "crop-flip" (images: random crop with black of an eighth of the shorter side around, random horizontal flip),
+        "crop" (with the pixels of the edge around, no flip), "none", or "auto" (crop-flip for colour images, and crop
+        for others).
     device : torch.device or str, optional
         The device that batches are on.
     workers : int or "auto", optional
@@ -189,7 +189,7 @@ def crop_flip(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     flip : Tensor
         Whether each image is mirrored, [B] bool.
     """
-    batch, channels, height, width = x.shape
+    batch, _, height, width = x.shape
     padded = F.pad(x, (padding_of(x.shape),) * 4)
     rows = top[:, None] + torch.arange(height, device=x.device)
     columns = torch.arange(width, device=x.device).expand(batch, width)
