@@ -8,6 +8,7 @@ labels, on three kinds of wrong ones that are put in (`noise_estimate.py`), of C
 (CIFAR-10N's `worse`), too; tested on 2,000 others (597 digits) by true labels. The ways:
 
 - convnet, cnn, resnet32: plain training of a network as `fit --method erm` trains it, by the settings that suit it
+- convnet still: the same without augmentation
 - auto: `fit` with nothing named, estimate and trials included
 - svm balanced: scikit-learn's SVC, whose kernel is Gaussian, on 100 leading directions of the pixels
 - logistic balanced, boosting balanced: logistic regression and HistGradientBoosting on the same
@@ -40,7 +41,7 @@ from noise_estimate import with_noise
 from resumable import Lines
 from tables import KINDS, OWN, Figures, figures, table
 
-WAYS = "convnet,auto,svm balanced,logistic balanced,boosting balanced"
+WAYS = "convnet,convnet still,auto,svm balanced,logistic balanced,boosting balanced"
 TEST_ROWS = 2000
 DIRECTIONS = 100  # of the pixels, that estimators of scikit-learn read
 GARMENTS = ("train", "t10k")
@@ -131,8 +132,8 @@ def run(way: str, images: Images, seed: int) -> Figures:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
-    name, _, balanced = way.partition(" ")
-    weight = balanced or None
+    name, _, how = way.partition(" ")
+    weight = how or None
     if name == "svm":
         return of_estimator(images, lambda: SVC(class_weight=weight))
     if name == "logistic":
@@ -141,7 +142,8 @@ def run(way: str, images: Images, seed: int) -> Figures:
         return of_estimator(images, lambda: HistGradientBoostingClassifier(class_weight=weight))
     if name == "auto":
         return of_network(images, seed)
-    return of_network(images, seed, method="erm", model=name, estimate=sk.Estimation(kind=None))
+    training = sk.TrainingConfig(augment="none" if how == "still" else "auto")
+    return of_network(images, seed, method="erm", model=name, estimate=sk.Estimation(kind=None), train=training)
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:

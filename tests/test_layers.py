@@ -47,7 +47,7 @@ LAYERS = {  # the packages that each may import, besides itself
 THIRD_PARTY = {  # where it is limited
     "core": {"torch"},
     "losses": {"torch"},
-    "methods": {"torch", "typing_extensions"},
+    "methods": {"numpy", "sklearn", "torch", "typing_extensions"},
     "models": {"torch", "transformers", "timm", "safetensors"},
     "report": {"jinja2", "markupsafe"},
 }

@@ -27,11 +27,13 @@ from skedastic.runs.reports import fit_report
 from skedastic.runs.sentences import choice_sentence
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
+from tests.support.tables import sharp_rules
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
 WAYS = (PLAIN, STRONG, CORRECTED)
 HALF = "plain, half balanced"  # what all are held against
-TRIALS = [f"{way}, half {k}" for way in WAYS for k in (1, 2)]
+TREES = ("trees", "small trees")
+TRIALS = [f"{way}, half {k}" for way in (*WAYS, *TREES) for k in (1, 2)]
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
 
@@ -51,10 +53,16 @@ def stages(history):
 
 def test_every_way_is_tried_on_the_same_halves() -> None:
     auto = trained(Auto())
-    assert stages(auto.history)[:6] == TRIALS
-    assert len(stages(auto.history)) in (7, 8)
+    assert stages(auto.history)[:10] == TRIALS
+    assert len(stages(auto.history)) in (11, 12)
     names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
-    assert names == ["plain training", "HAR at 0.3", "HAR at 0.3, loss=corrected"]
+    assert names == [
+        "plain training",
+        "HAR at 0.3",
+        "HAR at 0.3, loss=corrected",
+        "boosting",
+        "boosting of small trees",
+    ]
 
 
 def handed(t, predicted):
@@ -80,7 +88,7 @@ def taken(t, method, predicted, in_the_end=None):
 
 
 def test_the_best_is_taken_if_it_is_better_and_gives_no_class_up() -> None:
-    t, method, rng = known(dataset(120)), Auto(), np.random.default_rng(0)
+    t, method, rng = known(dataset(120)), Auto(trees=False), np.random.default_rng(0)
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     better, best = some.clone(), some.clone()
     better[:30], best[:60] = t.y[:30], t.y[:60]
@@ -109,14 +117,14 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
     given_up = (["har", HALF], [False, False, False], [False, True, False])
-    assert taken(t, Auto(), ways, no_c) == given_up
+    assert taken(t, Auto(trees=False), ways, no_c) == given_up
 
 
 def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_those_of_the_true_classes() -> None:
     """A third class of 12 in 120, which no network predicts first: half of its probability in 0.55 is 0.45."""
     data = dataset(120)
     y = torch.where(torch.arange(120) % 10 == 0, 2, torch.arange(120) % 2)
-    t, method = replace(known(replace(data, y=y, group=y)), class_count=torch.bincount(y)), Auto()
+    t, method = replace(known(replace(data, y=y, group=y)), class_count=torch.bincount(y)), Auto(trees=False)
     unsure = torch.full((120, 3), 0.0)
     unsure[torch.arange(120), y] = 1.0
     rare = y == 2
@@ -128,7 +136,7 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
     trials = method.trials(replace(t, handed_on={**found, "plain, half balanced": one_hot(y, 3).float()}))
     assert {trial.other for trial in trials} == {"half-balanced plain training"}
     assert [trial.chosen for trial in trials] == [False, False, False]
-    as_they_are = Auto(optimize="accuracy")
+    as_they_are = Auto(optimize="accuracy", trees=False)
     assert as_they_are.base(t) == Candidate(PLAIN, 0.0)
     handed_on = {**found, "plain, half balanced": one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
@@ -169,12 +177,32 @@ def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -
 
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
     data = dataset(120)
-    assert list(Auto().ways(known(data))) == list(WAYS)
-    assert list(Auto().ways(task(data))) == [PLAIN, STRONG], "nothing is known of how labels go wrong"
+    assert list(Auto().ways(known(data))) == [*WAYS, *TREES]
+    assert list(Auto(trees=False).ways(known(data))) == list(WAYS)
+    for other in ({"columns": False}, {"input_shape": (129,)}, {"classes": tuple(map(str, range(51)))}):
+        assert list(Auto().ways(replace(known(data), **other))) == list(WAYS), "trees are slow, or can't read them"
+    assert list(Auto().ways(task(data))) == [PLAIN, STRONG, *TREES], "nothing is known of how labels go wrong"
     assert list(Auto(loss=GCE()).ways(known(data))) == [PLAIN, STRONG], "another loss was asked for"
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
     assert all(isinstance(way, OneNetwork) and way.class_weights == EffectiveNumber() for way in weighted)
-    assert [way.probabilities_of for way in Auto().ways(known(data)).values()] == ["labels", "neither", "true classes"]
+    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()] == [
+        "labels",
+        "neither",
+        "true classes",
+    ]
+
+
+def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for_by_name(tmp_path: Path) -> None:
+    x, y = sharp_rules()
+    training = sk.TrainingConfig(epochs=5)
+    result = sk.fit(x, y, method="auto", train=training)
+    best = result.trained.stages[-1]
+    assert best.partition(",")[0] in TREES
+    way, tau = next(c for c in Auto().candidates(task(dataset(120))) if c.name == best)
+    alone = sk.fit(x, y, method=Auto().method(Candidate(way, tau)), train=training)
+    np.testing.assert_array_equal(result.predict_proba(x), alone.predict_proba(x))
+    result.save(tmp_path / "run")
+    np.testing.assert_array_equal(sk.load(tmp_path / "run").predict_proba(x), result.predict_proba(x))
 
 
 def test_with_few_rows_nothing_is_tried() -> None:
@@ -212,7 +240,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 3
+    assert len(result.trials) == 5
     assert dict(fit_report(result, tmp_path / "run").asked)["Choice"] == choice_sentence(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

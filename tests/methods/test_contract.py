@@ -49,6 +49,7 @@ from tests.support.methods import (
 from tests.support.power_cut import PowerCut
 from tests.support.refusals import refused
 
+BY_STEPS = [case for case in BOTH if make_method(str(case.values[0]), {}).passes is None]  # of gradients
 LIMITS = [
     pytest.param(name, limit, kind, id=f"{name}-{dict(limit)}-{kind}")
     for name, cls in discover().items()
@@ -122,7 +123,7 @@ def test_in_its_limits_it_is_plain_training_to_the_bit(name, limit, kind) -> Non
     assert [row["loss"] for row in ours.history] == [row["loss"] for row in plain.history]
 
 
-@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize(("name", "kind"), BY_STEPS)
 def test_the_loss_is_pure(name, kind) -> None:
     method = make_method(name, {})
     state, batch = start(method, kind)
@@ -140,7 +141,7 @@ def test_the_loss_is_pure(name, kind) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize(("name", "kind"), BY_STEPS)
 def test_a_step_moves_batch_statistics_once_and_gives_metrics_without_gradients(name, kind) -> None:
     method = make_method(name, {})
     state, batch = start(method, kind)
@@ -170,7 +171,7 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
     assert torch.equal(torch.get_rng_state(), random)
     torch.manual_seed(99)
     assert same(weights(first.state), weights(run(method, kind=kind).state))
-    assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
+    assert method.passes or not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
 
 
 @pytest.mark.slow
@@ -219,7 +220,7 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize(("name", "kind"), BY_STEPS)
 def test_a_batch_without_some_groups_is_no_trouble(name, kind) -> None:
     method = make_method(name, {})
     state, _ = start(method, kind)
@@ -286,6 +287,10 @@ def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind) -> None:
         assert kind not in around.card.capabilities.tasks
         return
     data = data_for(whole, kind)
+    if method.passes and data.kind == "image":
+        with refused("method", name, rule="rows of numbers"):
+            train(whole, data, net_of(kind), TRAINING, task=task(data))
+        return
     trained = train(whole, data, net_of(kind), replace(TRAINING, epochs=1), task=task(data), reference=reference(kind))
     assert all(p.isfinite().all() for p in trained.state.parameters())
     plain = train(method, data, net_of(kind), replace(TRAINING, epochs=1), task=task(data), reference=reference(kind))

@@ -8,7 +8,7 @@ import pytest
 from skedastic.cli import main
 from skedastic.errors import UserError
 
-TINY = ("--epochs", "1", "--set", "model.width=8", "--set", "model.depth=1", "--limit", "120")
+TINY = ("--epochs", "1", "--set", "model.width=8", "--limit", "120")
 CSV = "good.csv --target quality"
 
 

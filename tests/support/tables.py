@@ -21,3 +21,9 @@ def frame(seed: int = 0, n: int = N) -> pd.DataFrame:
             "label": np.array(["low", "mid", "top"])[np.where(rng.random(n) < 0.1, (y + 1) % 3, y)],
         }
     )
+
+
+def sharp_rules(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Return ten numbers, and a class that is told by thresholds of three of them."""
+    x = np.random.default_rng(0).uniform(-1, 1, (n, 10))
+    return x, (((x[:, 0] > 0.37) & (x[:, 1] < 0.42)) | (x[:, 2] > 0.71)).astype(int)

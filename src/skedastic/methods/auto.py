@@ -1,9 +1,10 @@
-"""Auto: the way of training that does best on labels not seen, of plain training and two kinds of HAR, balanced or not.
+"""Auto: the way of training that does best on labels not seen, of networks and of trees, balanced or not.
 
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
 way, example by example (`skedastic.core.choice`). The ways are plain training; HAR, which shrinks noisy and rare
-groups; and HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
-(`skedastic.losses.corrected`). Each predicts thrice: as it is, and with the shares of the classes half and wholly made
+groups; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
+(`skedastic.losses.corrected`); and, of columns, boosted trees of 31 and of 8 leaves, which are better than networks
+where labels follow sharp rules, and cost little (`skedastic.methods.trees`). Each predicts thrice: as it is, and with the shares of the classes half and wholly made
 up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
 
 All are held against plain training, half balanced: that nearly always helps the rare classes and costs the frequent
@@ -13,6 +14,7 @@ halves or by the network of all rows on its own rows. That network learns by the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,13 +43,17 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
+from skedastic.methods.trees import Trees
 
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
+LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}  # in names of stages
 BEST = "best"  # what is handed on of the choice
+NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS = 1 / 3  # of it
+MOST_ENTRIES, MOST_CLASSES = 128, 50  # of a row, and of the target, above which trees are slow
 SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
     "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
@@ -70,9 +76,10 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(OneNetwork[OneNetworkState]):
-    """Try plain training, HAR, and HAR on the corrected loss on halves, balanced or not; train the best on all rows."""
+    """Try plain training, HAR, HAR on the corrected loss and trees on halves, balanced or not; train the best on all."""
 
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
+    trees: bool = setting(True, "whether boosted trees are tried beside networks, where rows are narrow")
     optimize: Criterion = setting(
         "balanced",
         "criterion of the choice: balanced, the mean of the groups' accuracies, or accuracy of all rows",
@@ -80,7 +87,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
     card: ClassVar[Card] = Card(
         name="auto",
-        title="Plain training, HAR, or HAR on the corrected loss, balanced or not, by labels not seen",
+        title="Plain training, HAR, HAR on the corrected loss, or trees, balanced or not, by labels not seen",
         paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017, balanced as Menon et al., "
         "ICLR 2021",
         equations="the largest mean over groups, or rows, of right held-out predictions, if a standard error above "
@@ -100,6 +107,8 @@ class Auto(OneNetwork[OneNetworkState]):
             One of `candidates`.
         """
         way, tau = candidate
+        if way in LEAVES:
+            return Trees(leaves=LEAVES[way], tau=tau)
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
         if way == CORRECTED:
             return HAR(strength=self.strength, loss=Corrected(tau=tau), **axes)
@@ -109,10 +118,12 @@ class Auto(OneNetwork[OneNetworkState]):
     def ways(self, task: Task) -> Mapping[str, Method]:
         """Return the ways of training that are tried by name, plain training first.
 
-        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for.
+        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for; and
+        trees where examples are no columns or very many, or something was asked for that trees have not.
         """
         known = task.transitions is not None and self.fits_cross_entropy
-        names = (PLAIN, STRONG, CORRECTED) if known else (PLAIN, STRONG)
+        narrow = task.columns and math.prod(task.input_shape) <= MOST_ENTRIES and len(task.classes) <= MOST_CLASSES
+        names = [PLAIN, STRONG, *[CORRECTED] * known, *(LEAVES if self.trees and narrow and self.balances else ())]
         return {name: self.method(Candidate(name, 0.0)) for name in names}
 
     @property
@@ -148,6 +159,7 @@ class Auto(OneNetwork[OneNetworkState]):
             Stage(
                 name=candidate.name,
                 method=self.method(candidate),
+                passes=self.method(candidate).passes,
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
             )
@@ -215,8 +227,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
 def _shown(candidate: Candidate, strength: float) -> str:
     corrected = ", loss=corrected" * (candidate.way == CORRECTED)
-    way = "plain training" if candidate.way == PLAIN else f"HAR at {strength:g}{corrected}"
-    return SHOWN[candidate.tau] + way
+    return SHOWN[candidate.tau] + NAMES.get(candidate.way, f"HAR at {strength:g}{corrected}")
 
 
 def _predicted(task: Task, candidate: Candidate) -> Tensor:

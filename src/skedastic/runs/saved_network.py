@@ -126,6 +126,7 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
         groups=summary.groups,
         density=torch.tensor(summary.density, dtype=torch.float64),
         class_count=torch.tensor(summary.class_count),
+        columns=encoder.inputs.kind != "image" and not encoder.inputs.tokens,
         stats=summary.group_stats,
         transitions=summary.transitions,
     )

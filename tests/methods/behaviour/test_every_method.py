@@ -108,11 +108,12 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "har-unit": (NOISY_AND_RARE, 0.06, "har-unit(strength=1)"),
     "har-auto": (NOISY_AND_RARE, 0.05),
     "har-drw": (NOISY_AND_RARE, 0.015),
-    "auto": (NOISY_AND_RARE, 0.01),
+    "auto": (NOISY_AND_RARE, 0.005),
     "har-code": (NOISY_AND_RARE, 0.06, "har-code(strength=40)"),
     "unif-code": (NOISY_AND_RARE, 0.06, "unif-code(strength=40)"),
     "har-random": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-random(strength=1)"),  # an ablation is to lose
     "har-inverse": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-inverse(strength=1)"),
+    "trees": (TAIL, 0.02, "trees(tau=1)"),
     # noise cleaning
     "co-teaching": (NOISY, 0.15),
     "incv": (NOISY, 0.15),

@@ -36,6 +36,7 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
             name=stage,
             method=method,
             epochs=epochs,
+            passes=method.passes,
             data=partial(_rows, half=half),
             predicts=partial(_rows, half=1 - half),
         )

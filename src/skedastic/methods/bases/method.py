@@ -89,6 +89,7 @@ class Method(Configurable, ABC, Generic[S]):
     """A training algorithm over states `S`. Override the parts unlike plain training; most override `objective`."""
 
     card: ClassVar[Card]
+    passes: ClassVar[int | None] = None  # over the data, where it takes no epochs but so many
     refits: ClassVar[bool] = False  # whether its last stage changes what earlier ones trained, and is no plain training
 
     @classmethod
@@ -118,7 +119,7 @@ class Method(Configurable, ABC, Generic[S]):
         task : Task
             The data, as far as a method may know them.
         """
-        return (Stage(name="train", method=self),)
+        return (Stage(name="train", method=self, passes=self.passes),)
 
     def init(self, task: Task, make_net: MakeNet) -> S:
         """Return a fresh state. A method with a state of its own overrides this.

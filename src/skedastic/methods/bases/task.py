@@ -33,6 +33,8 @@ class Task:
         The density of each group, [G], as in `GroupStats`.
     class_count : Tensor
         The training examples of each class, [C].
+    columns : bool
+        Whether an example is a row of numbers and ids of categories, and neither an image nor tokens.
     unit : Tensor, optional
         The unit of each example, [n], such as a person: examples of one may err together.
     halved : callable, optional
@@ -57,6 +59,7 @@ class Task:
     groups: tuple[str, ...]
     density: Tensor
     class_count: Tensor
+    columns: bool = True
     unit: Tensor | None = None
     halved: Callable[[int], Tensor] | None = None
     seed: int = 0

@@ -1,0 +1,109 @@
+"""Boosted trees as a module of torch, so that they are saved, loaded, exported and run as networks are.
+
+A tree is a table of nodes. Every example walks down all trees at once, a level at a time; a leaf leads to itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Nodes(NamedTuple):
+    """T trees of at most N nodes each; node 0 is the root.
+
+    Parameters
+    ----------
+    feature : Tensor
+        The entry of a row that is asked for, [T, N] int64.
+    threshold : Tensor
+        At most this leads to the left, anything else to the right, [T, N] float64.
+    left, right : Tensor
+        The next node, [T, N] int64; of a leaf itself.
+    value : Tensor
+        What a leaf adds, [T, N] float64.
+    output : Tensor
+        The output that a tree adds to, [T] int64 in 0..C-1.
+    levels : Tensor
+        As long as the longest way from a root to a leaf, [depth], of no value.
+    """
+
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    value: Tensor
+    output: Tensor
+    levels: Tensor
+
+
+class BoostedTrees(nn.Module):
+    """Rows [B, ...] to logits [B, C]: base_c + Σ_t value_t(x), over the trees t of class c.
+
+    Parameters
+    ----------
+    base : Tensor
+        The logits of no tree, [C] float64.
+    nodes : Nodes, optional
+        The trees; by default none.
+    """
+
+    base: Tensor
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    value: Tensor
+    output: Tensor
+    levels: Tensor
+
+    def __init__(self, base: Tensor, nodes: Nodes | None = None) -> None:
+        super().__init__()
+        self.register_buffer("base", base.double())
+        for name, values in (nodes or _none())._asdict().items():
+            self.register_buffer(name, values)
+
+    @property
+    def nodes(self) -> Nodes:
+        """The trees."""
+        return Nodes(*(getattr(self, name) for name in Nodes._fields))
+
+    def set(self, base: Tensor, nodes: Nodes) -> None:
+        """Take other trees.
+
+        Parameters
+        ----------
+        base, nodes
+            As above.
+        """
+        for name, values in {"base": base.double(), **nodes._asdict()}.items():
+            setattr(self, name, values.to(self.base.device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows [B, ...] to logits [B, C]."""
+        x, (trees, size) = x.flatten(1).double(), self.feature.shape
+        root = size * torch.arange(trees, device=x.device)  # of each tree among the nodes of all
+        feature, threshold = self.feature.flatten(), self.threshold.flatten()
+        left, right = ((root[:, None] + way).flatten() for way in (self.left, self.right))
+        at = root.expand(x.shape[0], trees)  # len(x) would fix the size of an exported batch
+        for _ in range(len(self.levels)):
+            goes_left = x.gather(1, feature[at]) <= threshold[at]
+            at = torch.where(goes_left, left[at], right[at])
+        of_output = functional.one_hot(self.output, len(self.base)).double()  # [T, C]
+        return (self.base + self.value.flatten()[at] @ of_output).float()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load trees of any number and size."""
+        for name in self._buffers:
+            if (found := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(found, device=self.base.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _none() -> Nodes:
+    """Return no trees."""
+    empty = torch.zeros(0, 1, dtype=torch.int64)
+    return Nodes(empty, empty.double(), empty, empty, empty.double(), torch.zeros(0, dtype=torch.int64), torch.zeros(0))

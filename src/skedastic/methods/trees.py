@@ -1,0 +1,155 @@
+"""Trees: gradient-boosted trees of scikit-learn, which are quick, and better than networks where labels follow rules.
+
+Source: Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", 2001; by histograms (Ke et al.,
+"LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, with its own settings. They read
+what a network would read, an id of a category as a number. Nothing is trained by steps: one pass gathers the rows.
+
+The trees become a module (`skedastic.core.boosted_trees`), which is saved and exported as networks are. `tau` takes the
+shares of the classes off the logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021,
+equation 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skedastic.configurable import setting
+from skedastic.core.boosted_trees import BoostedTrees, Nodes
+from skedastic.core.choice import LEAST_SHARE
+from skedastic.errors import UserError
+from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
+from skedastic.methods.bases.engine import Engine
+from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step
+from skedastic.methods.bases.task import Task
+
+NEVER = -30.0  # the logit of a class without examples
+
+
+class TreesState(State):
+    """The trees, and the names of the examples that the pass has met."""
+
+    net: BoostedTrees
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(BoostedTrees(torch.zeros(classes)))
+        self.met: list[Tensor] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trees(Method[TreesState]):
+    """Fit gradient-boosted trees to the rows."""
+
+    iterations: int = setting(100, "trees of each class", "[1, inf)")
+    lr: float = setting(0.1, "by how much each tree counts", "(0, 1]")
+    leaves: int = setting(31, "leaves of a tree at most", "[2, inf)")
+    tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
+
+    passes: ClassVar[int | None] = 1
+    card: ClassVar[Card] = Card(
+        name="trees",
+        title="Gradient-boosted trees",
+        paper="Friedman 2001; Ke et al., NeurIPS 2017; scikit-learn",
+        equations="base_c + Σ_t value_t(x) − τ log π_c",
+        family="trees",
+        capabilities=Capabilities(
+            tasks=CLASSIFICATION,
+            takes=("rows of numbers and categories",),
+            incompatible_with={PERTURBED: "it trains no network", MIXED: "it fits rows as they are"},
+        ),
+        never_erm="it trains no network",
+        cost="0.1 to 2 × plain training of a small network; more with many classes",
+    )
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """Labels, where shares are not made up for."""
+        return "neither" if self.tau else "labels"
+
+    def init(self, task: Task, make_net: MakeNet) -> TreesState:
+        """Return no trees yet. Raises UserError where examples are no rows of numbers."""
+        if not task.columns:
+            rule = "they read rows of numbers and categories, and these are images or tokens; take another method"
+            raise UserError(rule, setting="method", value="trees", given="trees")
+        return TreesState(len(task.classes))
+
+    def param_groups(self, state: TreesState) -> Mapping[str, list[nn.Parameter]]:
+        """Return none: no optimizer is stepped."""
+        return {}
+
+    def objective(self, step: Step[TreesState]) -> Objective:
+        """Refuse: there is no objective of a step."""
+        raise UserError("they are fitted to all rows at once", setting="method", value="trees", given="trees")
+
+    def step(self, state: TreesState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
+        """Remember who was met."""
+        state.met.append(batch.index.cpu())
+        return {}
+
+    def end_epoch(self, state: TreesState, task: Task, clock: Clock, engine: Engine) -> None:
+        """Fit the trees to those who were met."""
+        index = torch.cat(state.met).sort().values
+        state.met.clear()
+        batches = list(engine.examples(index))
+        x, y = (torch.cat(parts).cpu() for parts in zip(*((b.x.flatten(1), b.y) for b in batches), strict=True))
+        state.net.set(*self._fitted(x, y, len(task.classes), task.seed))
+
+    def _fitted(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
+        """Return the base and the trees of rows [n, d] with labels [n]."""
+        from sklearn.ensemble import HistGradientBoostingClassifier  # a second to import
+
+        share = torch.bincount(y, minlength=classes).double() / len(y)
+        base = torch.full((classes,), NEVER, dtype=torch.float64)
+        known = torch.unique(y)
+        nodes = BoostedTrees(base).nodes
+        if len(known) == 1:
+            base[known] = 0
+        else:
+            boosted = HistGradientBoostingClassifier(
+                max_iter=self.iterations,
+                learning_rate=self.lr,
+                max_leaf_nodes=self.leaves,
+                early_stopping=False,  # else rows are set apart without regard to units
+                random_state=seed,
+            )
+            boosted.fit(x.numpy(), y.numpy())
+            own, nodes = read_trees(boosted, known)
+            base[known] = own
+        return base - self.tau * share.clamp_min(LEAST_SHARE).log(), nodes
+
+
+def read_trees(boosted: Any, known: Tensor) -> tuple[Tensor, Nodes]:
+    """Return the base [k] and the trees of a fitted HistGradientBoostingClassifier that knows no categories.
+
+    Parameters
+    ----------
+    boosted : HistGradientBoostingClassifier
+        Of scikit-learn, which has no public way to its trees.
+    known : Tensor
+        The classes that it knows, [k] int64, in its order; with two its trees are of the second.
+    """
+    own = torch.from_numpy(np.asarray(boosted._baseline_prediction, dtype=np.float64).ravel())
+    base = torch.zeros(len(known), dtype=torch.float64)
+    base[-len(own) :] = own
+    grown = boosted._predictors  # for each iteration, a tree of each output
+    nodes = [tree.nodes for trees in grown for tree in trees]
+    output = known[-len(own) :].repeat(len(grown))
+    shape = len(nodes), max(map(len, nodes))
+    feature, threshold, value = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape)
+    left, right = np.tile(np.arange(shape[1]), (2, shape[0], 1))
+    for t, tree in enumerate(nodes):
+        inner = np.flatnonzero(tree["is_leaf"] == 0)
+        feature[t, inner], threshold[t, inner] = tree["feature_idx"][inner], tree["num_threshold"][inner]
+        left[t, inner], right[t, inner] = tree["left"][inner], tree["right"][inner]
+        value[t, : len(tree)] = tree["value"]
+    levels = torch.zeros(int(max(tree["depth"].max() for tree in nodes)))
+    feature_, threshold_, left_, right_, value_ = map(
+        torch.from_numpy, (feature, threshold, left.copy(), right.copy(), value)
+    )
+    return base, Nodes(feature_, threshold_, left_, right_, value_, output, levels)
