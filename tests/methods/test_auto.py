@@ -120,6 +120,19 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     assert taken(t, Auto(trees=False), ways, no_c) == given_up
 
 
+def test_training_that_goes_wrong_on_all_rows_brings_plain_training_back() -> None:
+    """As trees that diverge: no class is given up, and most of its own rows are wrong."""
+    t, rng = known(dataset(120)), np.random.default_rng(0)
+    some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
+    ways = dict(zip(WAYS, (some, t.y, some), strict=True))
+    diverged = torch.from_numpy(np.where(rng.random(120) < 0.4, t.y, (t.y + 1) % 3))
+    method = Auto(trees=False)
+    assert taken(t, method, ways, diverged) == (["har", HALF], [False, False, False], [False, False, False])
+    now = replace(t, handed_on={**handed(t, ways), "har": one_hot(diverged, 3).float()})
+    assert [trial.went_wrong for trial in method.trials(now)] == [False, True, False]
+    assert "went wrong when it was trained on all rows" in choice_sentence(method.trials(now))
+
+
 def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_those_of_the_true_classes() -> None:
     """A third class of 12 in 120, which no network predicts first: half of its probability in 0.55 is 0.45."""
     data = dataset(120)

@@ -24,8 +24,9 @@ from tests.support.refusals import refused
 from tests.support.tables import sharp_rules
 
 TRAINING = TrainingConfig(epochs=5, batch_size=16)
-SETTINGS = {"max_iter": 7, "learning_rate": 0.3, "max_leaf_nodes": 5, "early_stopping": False, "random_state": 0}
-OURS = Trees(iterations=7, lr=0.3, leaves=5)
+SETTINGS = {"max_iter": 7, "learning_rate": 0.3, "max_leaf_nodes": 5, "l2_regularization": 0.5}
+SETTINGS |= {"early_stopping": False, "random_state": 0}
+OURS = Trees(iterations=7, lr=0.3, leaves=5, l2=0.5)
 
 
 def fitted(method, data):

@@ -49,6 +49,8 @@ class Trial(NamedTuple):
         Whether it was taken, and not the other.
     criterion : {"balanced", "accuracy"}
         Whether the gain is the mean over groups, or over all rows.
+    went_wrong : bool
+        Whether it was trained on all rows, and is then right on them less often than on those not seen.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Trial(NamedTuple):
     gives_up: bool
     chosen: bool
     criterion: Criterion = "balanced"
+    went_wrong: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -4,12 +4,14 @@ Ours. Each way is trained on halves of the rows and predicts the other half; eve
 way, example by example (`skedastic.core.choice`). The ways are plain training; HAR, which shrinks noisy and rare
 groups; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
 (`skedastic.losses.corrected`); and, of columns, boosted trees of 31 and of 8 leaves, which are better than networks
-where labels follow sharp rules, and cost little (`skedastic.methods.trees`). Each predicts thrice: as it is, and with the shares of the classes half and wholly made
-up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
+where labels follow sharp rules, and cost little (`skedastic.methods.trees`). Each predicts thrice: as it is, and with
+the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR
+2021), which costs no training.
 
 All are held against plain training, half balanced: that nearly always helps the rare classes and costs the frequent
 ones little. Another is taken if it is better by a standard error in the mean over groups, and gives no class up, by the
-halves or by the network of all rows on its own rows. That network learns by the adjusted loss.
+halves or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either
+if it is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
 """
 
 from __future__ import annotations
@@ -52,12 +54,12 @@ BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}  # in names of s
 BEST = "best"  # what is handed on of the choice
 NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
-LEAST_EPOCHS = 1 / 3  # of it
+LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_ENTRIES, MOST_CLASSES = 128, 50  # of a row, and of the target, above which trees are slow
 SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
     "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
-    "error, or those that were gave a class up."
+    "error, or those that were gave a class up, or went wrong on all rows."
 )
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
@@ -76,7 +78,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(OneNetwork[OneNetworkState]):
-    """Try plain training, HAR, HAR on the corrected loss and trees on halves, balanced or not; train the best on all."""
+    """Try plain training, HAR, HAR on the corrected loss and trees on halves, balanced or not; train the best."""
 
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
     trees: bool = setting(True, "whether boosted trees are tried beside networks, where rows are narrow")
@@ -152,7 +154,7 @@ class Auto(OneNetwork[OneNetworkState]):
         if rows < LEAST_ROWS:
             note = NOT_TRIED.format(base=_shown(base, self.strength))
             return (Stage(name=base.name, method=self.method(base), note=note),)
-        epochs = min(1.0, max(LEAST_EPOCHS, MANY_ROWS / rows))
+        epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / rows))
         trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way, epochs)]
         trials[-1] = replace(trials[-1], after=self._decide)
         finals = [
@@ -181,10 +183,10 @@ class Auto(OneNetwork[OneNetworkState]):
                 continue
             candidate = best if best in own else max(own, key=lambda c: (not held[c][1], held[c][0].mean))
             gain, gives_up = held[candidate]
-            in_the_end = candidate == best and self._gave_up_in_the_end(task, candidate)
-            chosen = candidate == best and not in_the_end
+            went_wrong, gave_up = self._in_the_end(task, best) if candidate == best else (False, False)
+            chosen = candidate == best and not went_wrong and not gave_up
             name, other = (_shown(c, self.strength) for c in (candidate, self.base(task)))
-            found.append(Trial(name, other, gain, gives_up or in_the_end, chosen, self.optimize))
+            found.append(Trial(name, other, gain, gives_up or gave_up, chosen, self.optimize, went_wrong))
         return tuple(found)
 
     def _held_against_base(self, task: Task) -> dict[Candidate, tuple[Gain, bool]]:
@@ -211,10 +213,18 @@ class Auto(OneNetwork[OneNetworkState]):
         better = {c: gain.mean for c, (gain, gives_up) in held.items() if gain.mean > gain.error and not gives_up}
         return max(better, key=better.__getitem__) if better else self.base(task)
 
-    def _gave_up_in_the_end(self, task: Task, candidate: Candidate) -> bool:
-        """Return whether the network of all rows gives a class of its own rows up that the base had held on to."""
-        own = task.handed_on[candidate.name].argmax(1)
-        return gives_up_a_class(own, _predicted(task, self.base(task)), task.y)
+    def _in_the_end(self, task: Task, candidate: Candidate) -> tuple[bool, bool]:
+        """Return whether the training of all rows went wrong, and whether a class is given up that the base held on to.
+
+        It went wrong if it is right on its own rows less often, by two standard errors, than its kind was on rows not
+        seen.
+        """
+        if candidate == self.base(task):
+            return False, False
+        own, unseen = task.handed_on[candidate.name].argmax(1), _predicted(task, candidate)
+        learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
+        gave_up = gives_up_a_class(own, _predicted(task, self.base(task)), task.y)
+        return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
         return self._best(task) == candidate
@@ -222,7 +232,7 @@ class Auto(OneNetwork[OneNetworkState]):
     def _is_base(self, task: Task) -> bool:
         """Return whether no candidate is better, or the best gave a class up in the end."""
         best = self._best(task)
-        return best == self.base(task) or self._gave_up_in_the_end(task, best)
+        return best == self.base(task) or any(self._in_the_end(task, best))
 
 
 def _shown(candidate: Candidate, strength: float) -> str:

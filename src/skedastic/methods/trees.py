@@ -1,8 +1,9 @@
 """Trees: gradient-boosted trees of scikit-learn, which are quick, and better than networks where labels follow rules.
 
 Source: Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", 2001; by histograms (Ke et al.,
-"LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, with its own settings. They read
-what a network would read, an id of a category as a number. Nothing is trained by steps: one pass gathers the rows.
+"LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, with its own settings but for `l2`.
+They read what a network would read, an id of a category as a number. Nothing is trained by steps: one pass gathers the
+rows.
 
 The trees become a module (`skedastic.core.boosted_trees`), which is saved and exported as networks are. `tau` takes the
 shares of the classes off the logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021,
@@ -49,6 +50,9 @@ class Trees(Method[TreesState]):
     iterations: int = setting(100, "trees of each class", "[1, inf)")
     lr: float = setting(0.1, "by how much each tree counts", "(0, 1]")
     leaves: int = setting(31, "leaves of a tree at most", "[2, inf)")
+    l2: float = setting(
+        3.0, "how strongly what leaves add is pulled to 0; without, rare classes of many make it diverge", "[0, inf)"
+    )
     tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
 
     passes: ClassVar[int | None] = 1
@@ -115,6 +119,7 @@ class Trees(Method[TreesState]):
                 max_iter=self.iterations,
                 learning_rate=self.lr,
                 max_leaf_nodes=self.leaves,
+                l2_regularization=self.l2,
                 early_stopping=False,  # else rows are set apart without regard to units
                 random_state=seed,
             )

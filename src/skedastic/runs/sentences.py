@@ -148,7 +148,9 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
             size = "no better"
         if trial is trials[0]:
             size += f"{',' * (size != 'no better')} {where}"
-        parts.append(f"{trial.name} was {size}{', and gave a class up' * trial.gives_up}")
+        lost = ", and gave a class up" * trial.gives_up
+        lost += ", and went wrong when it was trained on all rows" * trial.went_wrong
+        parts.append(f"{trial.name} was {size}{lost}")
     return "; ".join(parts)
 
 
