@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: help setup demo test test-fast check docs lock
 
 help:
-	@echo "make demo       HAR against plain training on noisy, rare digits: a table and a report (2 minutes)"
+	@echo "make demo       fit on noisy, rare digits, and the same against plain training: two reports (2 minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  all but the slow ones"
 	@echo "make check      ruff and mypy"
@@ -24,7 +24,8 @@ setup: .venv/.done
 	@touch $@
 
 demo: setup
-	@$(BIN)/skedastic compare --config examples/demo.toml --out runs/demo --force
+	@$(BIN)/skedastic fit --config examples/fit.toml --out runs/demo --force
+	@$(BIN)/skedastic compare --config examples/fit.toml --out runs/demo-compare --force
 
 test: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread for each worker: more would be in each other's way

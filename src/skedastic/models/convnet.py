@@ -25,7 +25,7 @@ FOUR_STAGES = 48  # pixels of the shorter side, from which on there are four
 POOLED, POOLED_TO = 96, 48  # pixels of the shorter side, from which and to which images are averaged
 LEAST_SIDE = 4  # pixels, below which no stage halves a side
 BATCH, FEW_BATCH, MANY_BATCH = 64, 32, 128
-FEW_ROWS, MANY_ROWS = 500, 10_000  # below and above which batches are smaller and larger
+FEW_ROWS, MANY_ROWS = 2000, 10_000  # below and above which batches are smaller and larger
 EPOCHS, LEAST_EPOCHS = 40, 10
 ROWS_READ = 400_000  # in all epochs together, with more rows than that makes EPOCHS of
 
