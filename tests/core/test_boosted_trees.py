@@ -11,9 +11,8 @@ from skedastic.core.boosted_trees import BoostedTrees, Nodes
 # x0 <= 0.5 ? (x1 <= -1 ? 1 : 2) : 4, of class 0; and a leaf of 8 for class 2
 NODES = Nodes(
     feature=torch.tensor([[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]),
-    threshold=torch.tensor([[0.5, -1.0, 0, 0, 0], [0.0, 0, 0, 0, 0]]).double(),
-    left=torch.tensor([[1, 3, 2, 3, 4], [0, 1, 2, 3, 4]]),
-    right=torch.tensor([[2, 4, 2, 3, 4], [0, 1, 2, 3, 4]]),
+    threshold=torch.tensor([[0.5, -1.0, 0, 0, 0], [0.0, 0, 0, 0, 0]]),
+    below=torch.tensor([[[2, 1], [4, 3], [2, 2], [3, 3], [4, 4]], [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]]),
     value=torch.tensor([[0.0, 0, 4, 1, 2], [8.0, 0, 0, 0, 0]]).double(),
     output=torch.tensor([0, 2]),
     levels=torch.zeros(2),

@@ -20,9 +20,9 @@ class Nodes(NamedTuple):
     feature : Tensor
         The entry of a row that is asked for, [T, N] int64.
     threshold : Tensor
-        At most this leads to the left, anything else to the right, [T, N] float64.
-    left, right : Tensor
-        The next node, [T, N] int64; of a leaf itself.
+        At most this leads to the left, anything else to the right, [T, N] float32.
+    below : Tensor
+        The next node to the right and to the left, [T, N, 2] int64; of a leaf itself.
     value : Tensor
         What a leaf adds, [T, N] float64.
     output : Tensor
@@ -33,8 +33,7 @@ class Nodes(NamedTuple):
 
     feature: Tensor
     threshold: Tensor
-    left: Tensor
-    right: Tensor
+    below: Tensor
     value: Tensor
     output: Tensor
     levels: Tensor
@@ -54,8 +53,7 @@ class BoostedTrees(nn.Module):
     base: Tensor
     feature: Tensor
     threshold: Tensor
-    left: Tensor
-    right: Tensor
+    below: Tensor
     value: Tensor
     output: Tensor
     levels: Tensor
@@ -84,14 +82,14 @@ class BoostedTrees(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows [B, ...] to logits [B, C]."""
-        x, (trees, size) = x.flatten(1).double(), self.feature.shape
+        x, (trees, size) = x.flatten(1).float(), self.feature.shape
         root = size * torch.arange(trees, device=x.device)  # of each tree among the nodes of all
         feature, threshold = self.feature.flatten(), self.threshold.flatten()
-        left, right = ((root[:, None] + way).flatten() for way in (self.left, self.right))
+        below = (root[:, None, None] + self.below).flatten()
         at = root.expand(x.shape[0], trees)  # len(x) would fix the size of an exported batch
         for _ in range(len(self.levels)):
             goes_left = x.gather(1, feature[at]) <= threshold[at]
-            at = torch.where(goes_left, left[at], right[at])
+            at = below[2 * at + goes_left]
         of_output = functional.one_hot(self.output, len(self.base)).double()  # [T, C]
         return (self.base + self.value.flatten()[at] @ of_output).float()
 
@@ -105,5 +103,5 @@ class BoostedTrees(nn.Module):
 
 def _none() -> Nodes:
     """Return no trees."""
-    empty = torch.zeros(0, 1, dtype=torch.int64)
-    return Nodes(empty, empty.double(), empty, empty, empty.double(), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    empty, below = torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, 1, 2, dtype=torch.int64)
+    return Nodes(empty, empty.float(), below, empty.double(), torch.zeros(0, dtype=torch.int64), torch.zeros(0))

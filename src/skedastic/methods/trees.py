@@ -147,14 +147,19 @@ def read_trees(boosted: Any, known: Tensor) -> tuple[Tensor, Nodes]:
     output = known[-len(own) :].repeat(len(grown))
     shape = len(nodes), max(map(len, nodes))
     feature, threshold, value = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape)
-    left, right = np.tile(np.arange(shape[1]), (2, shape[0], 1))
+    below = np.tile(np.arange(shape[1])[:, None], (shape[0], 1, 2))  # of each node itself
     for t, tree in enumerate(nodes):
         inner = np.flatnonzero(tree["is_leaf"] == 0)
         feature[t, inner], threshold[t, inner] = tree["feature_idx"][inner], tree["num_threshold"][inner]
-        left[t, inner], right[t, inner] = tree["left"][inner], tree["right"][inner]
+        below[t, inner] = np.stack([tree["right"], tree["left"]], 1)[inner]
         value[t, : len(tree)] = tree["value"]
     levels = torch.zeros(int(max(tree["depth"].max() for tree in nodes)))
-    feature_, threshold_, left_, right_, value_ = map(
-        torch.from_numpy, (feature, threshold, left.copy(), right.copy(), value)
-    )
-    return base, Nodes(feature_, threshold_, left_, right_, value_, output, levels)
+    feature_, below_, value_ = map(torch.from_numpy, (feature, below, value))
+    return base, Nodes(feature_, _rounded_down(torch.from_numpy(threshold)), below_, value_, output, levels)
+
+
+def _rounded_down(threshold: Tensor) -> Tensor:
+    """Return thresholds float64 as the largest float32 that is not above: a float32 is at most either or neither."""
+    near = threshold.float()
+    lower = torch.nextafter(near, near.new_tensor(-torch.inf))
+    return torch.where(near.double() > threshold, lower, near)
