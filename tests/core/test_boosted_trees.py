@@ -13,7 +13,7 @@ NODES = Nodes(
     feature=torch.tensor([[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]),
     threshold=torch.tensor([[0.5, -1.0, 0, 0, 0], [0.0, 0, 0, 0, 0]]),
     below=torch.tensor([[[2, 1], [4, 3], [2, 2], [3, 3], [4, 4]], [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]]),
-    value=torch.tensor([[0.0, 0, 4, 1, 2], [8.0, 0, 0, 0, 0]]).double(),
+    value=torch.tensor([[0.0, 0, 4, 1, 2], [8.0, 0, 0, 0, 0]]),
     output=torch.tensor([0, 2]),
     levels=torch.zeros(2),
 )

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 import skedastic as sk
 from skedastic.core.choice import Gain, Trial
 from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.heads import CosineHead
 from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
 from skedastic.data import folds
@@ -23,6 +24,8 @@ from skedastic.methods.auto import CORRECTED, PLAIN, STRONG, Auto, Candidate
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
+from skedastic.methods.sam import SAM
+from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.reports import fit_report
 from skedastic.runs.sentences import choice_sentence
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -192,7 +195,7 @@ def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> N
     data = dataset(120)
     assert list(Auto().ways(known(data))) == [*WAYS, *TREES]
     assert list(Auto(trees=False).ways(known(data))) == list(WAYS)
-    for other in ({"columns": False}, {"input_shape": (129,)}, {"classes": tuple(map(str, range(51)))}):
+    for other in ({"columns": False}, {"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
         assert list(Auto().ways(replace(known(data), **other))) == list(WAYS), "trees are slow, or can't read them"
     assert list(Auto().ways(task(data))) == [PLAIN, STRONG, *TREES], "nothing is known of how labels go wrong"
     assert list(Auto(loss=GCE()).ways(known(data))) == [PLAIN, STRONG], "another loss was asked for"
@@ -216,6 +219,22 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
     np.testing.assert_array_equal(result.predict_proba(x), alone.predict_proba(x))
     result.save(tmp_path / "run")
     np.testing.assert_array_equal(sk.load(tmp_path / "run").predict_proba(x), result.predict_proba(x))
+
+
+def test_trees_are_left_out_where_a_network_was_asked_for(tmp_path: Path) -> None:
+    assert SAM(base=Auto()).base == Auto(trees=False)
+    assert TwoStage(first=Auto()).first == Auto(trees=False)
+    assert not set(TREES) & set(Auto(head=CosineHead()).ways(known(dataset(120))))
+    x, y = sharp_rules(200)
+    for model in ({"model": "mlp"}, {"model": make_two}, {"model": make_two, "method": "auto"}):
+        fitted = sk.fit(x, y, train=sk.TrainingConfig(epochs=1), **model)
+        assert not fitted.config.method.get("trees", False)
+    assert sk.fit(x, y, train=sk.TrainingConfig(epochs=1)).config.method["trees"]
+
+
+def make_two():
+    layers = (torch.nn.Linear(10, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    return torch.nn.Sequential(*layers)
 
 
 def test_with_few_rows_nothing_is_tried() -> None:

@@ -14,12 +14,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import skedastic as sk
 from skedastic.core.choice import made_up_for
+from skedastic.methods.auto import Auto
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import SAM
 from skedastic.methods.trees import NEVER, Trees
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train
-from tests.support.methods import dataset, make_net
+from tests.support.methods import dataset, make_net, task
 from tests.support.refusals import refused
 from tests.support.tables import sharp_rules
 
@@ -54,8 +55,20 @@ def test_a_class_without_rows_is_never_predicted_and_of_one_class_all_are() -> N
     two = torch.where(data.y == 1, 2, data.y)
     found = fitted(OURS, replace(data, y=two, group=two)).state.net(data.x)
     assert float(found[:, 1].max()) == NEVER
+    balanced = fitted(replace(OURS, tau=3.0), replace(data, y=two, group=two)).predict(data.x).argmax(1)
+    assert not (balanced == 1).any()
     one = torch.full_like(data.y, 2)
     assert (fitted(OURS, replace(data, y=one, group=one)).predict(data.x).argmax(1) == 2).all()
+
+
+def test_of_votes_they_fit_the_majority() -> None:
+    data = dataset(120)
+    soft = 0.4 * torch.nn.functional.one_hot((data.y + 1) % 3, 3) + 0.6 * torch.nn.functional.one_hot(data.y, 3)
+    votes = replace(data, soft=soft)
+    auto = train(Auto(), votes, make_net, TRAINING, task=task(votes))
+    trials = [trial for trial in auto.trials if "boosting" in trial.name]
+    assert len(trials) == 2
+    assert torch.equal(fitted(OURS, votes).predict(data.x), fitted(OURS, data).predict(data.x))
 
 
 def test_they_do_not_depend_on_the_order_of_rows_or_the_seed_of_batches() -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+CHUNK = 128  # rows that walk at once, so that their nodes stay in the cache
+
 
 class Nodes(NamedTuple):
     """T trees of at most N nodes each; node 0 is the root.
@@ -24,7 +26,7 @@ class Nodes(NamedTuple):
     below : Tensor
         The next node to the right and to the left, [T, N, 2] int64; of a leaf itself.
     value : Tensor
-        What a leaf adds, [T, N] float64.
+        What a leaf adds, [T, N] float32.
     output : Tensor
         The output that a tree adds to, [T] int64 in 0..C-1.
     levels : Tensor
@@ -45,7 +47,7 @@ class BoostedTrees(nn.Module):
     Parameters
     ----------
     base : Tensor
-        The logits of no tree, [C] float64.
+        The logits of no tree, [C].
     nodes : Nodes, optional
         The trees; by default none.
     """
@@ -60,7 +62,7 @@ class BoostedTrees(nn.Module):
 
     def __init__(self, base: Tensor, nodes: Nodes | None = None) -> None:
         super().__init__()
-        self.register_buffer("base", base.double())
+        self.register_buffer("base", base.float())
         for name, values in (nodes or _none())._asdict().items():
             self.register_buffer(name, values)
 
@@ -77,11 +79,13 @@ class BoostedTrees(nn.Module):
         base, nodes
             As above.
         """
-        for name, values in {"base": base.double(), **nodes._asdict()}.items():
+        for name, values in {"base": base.float(), **nodes._asdict()}.items():
             setattr(self, name, values.to(self.base.device))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows [B, ...] to logits [B, C]."""
+        if not torch.compiler.is_compiling() and x.shape[0] > CHUNK:
+            return torch.cat([self(part) for part in torch.split(x, CHUNK)])
         x, (trees, size) = x.flatten(1).float(), self.feature.shape
         root = size * torch.arange(trees, device=x.device)  # of each tree among the nodes of all
         feature, threshold = self.feature.flatten(), self.threshold.flatten()
@@ -90,8 +94,8 @@ class BoostedTrees(nn.Module):
         for _ in range(len(self.levels)):
             goes_left = x.gather(1, feature[at]) <= threshold[at]
             at = below[2 * at + goes_left]
-        of_output = functional.one_hot(self.output, len(self.base)).double()  # [T, C]
-        return (self.base + self.value.flatten()[at] @ of_output).float()
+        of_output = functional.one_hot(self.output, len(self.base)).float()  # [T, C]
+        return self.base + self.value.flatten()[at] @ of_output
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load trees of any number and size."""
@@ -104,4 +108,4 @@ class BoostedTrees(nn.Module):
 def _none() -> Nodes:
     """Return no trees."""
     empty, below = torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, 1, 2, dtype=torch.int64)
-    return Nodes(empty, empty.float(), below, empty.double(), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    return Nodes(empty, empty.float(), below, empty.float(), torch.zeros(0, dtype=torch.int64), torch.zeros(0))

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from skedastic.configurable import setting
 from skedastic.core.choice import Criterion, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.heads import AutoHead
 from skedastic.core.samplers import Shuffle
 from skedastic.core.transitions import shares_of_true_classes
 from skedastic.losses.corrected import Corrected
@@ -45,7 +46,7 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.methods.trees import Trees
+from skedastic.methods.trees import Trees, can_read_trees
 
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
 LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
@@ -55,7 +56,7 @@ BEST = "best"  # what is handed on of the choice
 NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
-MOST_ENTRIES, MOST_CLASSES = 128, 50  # of a row, and of the target, above which trees are slow
+MOST_ENTRIES, MOST_CLASSES, MOST_CELLS = 128, 20, 2 * 10**7  # of a row, a target and all rows; more makes trees slow
 SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
     "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
@@ -100,6 +101,10 @@ class Auto(OneNetwork[OneNetworkState]):
         cost="about 7 × plain training: three ways on halves, and the best on everything; and the estimate",
     )
 
+    def of_networks(self) -> Auto:
+        """Return it without trees."""
+        return replace(self, trees=False)
+
     def method(self, candidate: Candidate) -> Method:
         """Return the method that trains a candidate.
 
@@ -124,9 +129,15 @@ class Auto(OneNetwork[OneNetworkState]):
         trees where examples are no columns or very many, or something was asked for that trees have not.
         """
         known = task.transitions is not None and self.fits_cross_entropy
-        narrow = task.columns and math.prod(task.input_shape) <= MOST_ENTRIES and len(task.classes) <= MOST_CLASSES
-        names = [PLAIN, STRONG, *[CORRECTED] * known, *(LEAVES if self.trees and narrow and self.balances else ())]
+        names = [PLAIN, STRONG, *[CORRECTED] * known, *(LEAVES if self._tries_trees(task) else ())]
         return {name: self.method(Candidate(name, 0.0)) for name in names}
+
+    def _tries_trees(self, task: Task) -> bool:
+        """Return whether trees are tried: rows are narrow, classes few, and nothing is asked for that they lack."""
+        entries, rows = math.prod(task.input_shape), int(task.class_count.sum())
+        quick = entries <= MOST_ENTRIES and len(task.classes) <= MOST_CLASSES and entries * rows <= MOST_CELLS
+        own = self.balances and isinstance(self.head, AutoHead)
+        return self.trees and task.columns and quick and own and can_read_trees()
 
     @property
     def balances(self) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,6 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
-from skedastic.core.choice import LEAST_SHARE
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
@@ -77,9 +77,12 @@ class Trees(Method[TreesState]):
         return "neither" if self.tau else "labels"
 
     def init(self, task: Task, make_net: MakeNet) -> TreesState:
-        """Return no trees yet. Raises UserError where examples are no rows of numbers."""
+        """Return no trees yet. Raises UserError where examples are no rows of numbers, or trees can't be read."""
         if not task.columns:
             rule = "they read rows of numbers and categories, and these are images or tokens; take another method"
+            raise UserError(rule, setting="method", value="trees", given="trees")
+        if not can_read_trees():
+            rule = "the installed scikit-learn keeps its trees in another way; install one from 1.4 to 1.9"
             raise UserError(rule, setting="method", value="trees", given="trees")
         return TreesState(len(task.classes))
 
@@ -100,8 +103,9 @@ class Trees(Method[TreesState]):
         """Fit the trees to those who were met."""
         index = torch.cat(state.met).sort().values
         state.met.clear()
-        batches = list(engine.examples(index))
-        x, y = (torch.cat(parts).cpu() for parts in zip(*((b.x.flatten(1), b.y) for b in batches), strict=True))
+        batches = ((b.x.flatten(1).cpu(), b.y.cpu()) for b in engine.examples(index))
+        x, y = map(torch.cat, zip(*batches, strict=True))
+        y = y.argmax(1) if y.dim() == 2 else y  # of votes the majority
         state.net.set(*self._fitted(x, y, len(task.classes), task.seed))
 
     def _fitted(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
@@ -126,7 +130,22 @@ class Trees(Method[TreesState]):
             boosted.fit(x.numpy(), y.numpy())
             own, nodes = read_trees(boosted, known)
             base[known] = own
-        return base - self.tau * share.clamp_min(LEAST_SHARE).log(), nodes
+        base[known] -= self.tau * share[known].log()
+        return base, nodes
+
+
+@cache
+def can_read_trees() -> bool:
+    """Return whether the trees of the installed scikit-learn can be read: they are in attributes that may change."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    x = torch.arange(40.0)[:, None]
+    boosted = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=2).fit(x.numpy(), np.arange(40) % 7 > 2)
+    try:
+        read = BoostedTrees(*read_trees(boosted, torch.arange(2)))(x).softmax(1)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return False
+    return bool(np.allclose(read.numpy(), boosted.predict_proba(x.numpy()), atol=1e-5))
 
 
 def read_trees(boosted: Any, known: Tensor) -> tuple[Tensor, Nodes]:
@@ -155,7 +174,7 @@ def read_trees(boosted: Any, known: Tensor) -> tuple[Tensor, Nodes]:
         value[t, : len(tree)] = tree["value"]
     levels = torch.zeros(int(max(tree["depth"].max() for tree in nodes)))
     feature_, below_, value_ = map(torch.from_numpy, (feature, below, value))
-    return base, Nodes(feature_, _rounded_down(torch.from_numpy(threshold)), below_, value_, output, levels)
+    return base, Nodes(feature_, _rounded_down(torch.from_numpy(threshold)), below_, value_.float(), output, levels)
 
 
 def _rounded_down(threshold: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def plan_of_fit(config: Config, data: Data, method: Method) -> Plan:
         stages = method.stages(task)
     first = next((stage for stage in stages if stage.chosen is not None), None)
     parts = [
-        Part(stage.name, epochs, len(data.train if stage.data is None else stage.data(task)))
+        Part(stage.name, epochs, len(data.train if stage.data is None else stage.data(task)), trains=not stage.passes)
         for stage, epochs in zip(stages, epochs_of(stages, config.training.epochs), strict=True)
         if stage.chosen is None or stage is first
     ]

@@ -253,15 +253,16 @@ def settled(config: Config, data: Data) -> Config:
     return replace(config, model=model, train=config.train.settled(suits))
 
 
-def usual_method(config: Config, data: Data) -> Method:
+def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     """Return the method where none is named: auto for classes and a small network of ours, and else har.
 
-    Settings that were given alone go to it.
+    Settings that were given alone go to it. Where the model was named, it tries no other, unless a setting says so.
     """
     model = config.model
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     name = "auto" if small and data.train.target.task == "classification" else "har"
-    return with_settings_alone(name, config)
+    method = with_settings_alone(name, config)
+    return method.of_networks() if named and "trees" not in config.method else method
 
 
 def network(config: Config, data: Data) -> MakeNet:

@@ -21,6 +21,7 @@ from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
 from skedastic.settings.methods import method_table
+from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
 from skedastic.training.engine import threads
@@ -52,8 +53,10 @@ def fit_data(
     tell : callable, optional
         Is shown the data and what will be trained, before anything is.
     """
+    named = config.model != NamedModel()
     config = settled(config, data)
-    method = method or usual_method(config, data)
+    method = method or usual_method(config, data, named=named)
+    method = method if own_net is None else method.of_networks()
     config = replace(config, method=method_table(method, config.method.get("name")))
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)

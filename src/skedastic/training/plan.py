@@ -19,11 +19,14 @@ class Part:
         Its epochs.
     rows : int
         The examples of an epoch, at least 1.
+    trains : bool, optional
+        Whether it trains by epochs; else it takes no time that tells of other parts, or that others tell of.
     """
 
     name: str
     steps: int
     rows: int
+    trains: bool = True
 
 
 Plan = tuple[Part, ...]
@@ -55,9 +58,11 @@ class TimeLeft:
         self.before = now
         if done <= self.first:
             return None
+        own = next((p for p in self.plan if p.name == part), Part(part, steps, 1))
+        if not own.trains:
+            return None
         each = (now - self.start) / (done - self.first)
-        rows = next((p.rows for p in self.plan if p.name == part), 1)
-        return each * (steps - done + sum(p.steps * p.rows for p in self.later) / rows)
+        return each * (steps - done + sum(p.steps * p.rows for p in self.later if p.trains) / own.rows)
 
     def _begin(self, part: str, done: int, now: float) -> None:
         """Begin a part: of one that was interrupted, the steps before are not this job's."""

@@ -82,6 +82,15 @@ def test_columns_in_the_order_of_text_are_not_taken_for_numbers() -> None:
     assert np.allclose(read_probabilities(pd.DataFrame(right[:, [1, 2, 0]], columns=[10, 11, 9]), whole), right)
 
 
+def test_columns_that_are_named_are_taken_by_their_names_whatever_the_labels() -> None:
+    whole = source(("9", "10"))
+    unsure = np.repeat([[0.45, 0.55], [0.55, 0.45]], 2, 0)
+    named = pd.DataFrame(unsure, columns=["9", "10"])
+    assert np.allclose(read_probabilities(named, whole), unsure)
+    with refused("pred_probs", rule="the order of text"):
+        read_probabilities(unsure, whole)
+
+
 def test_a_row_that_nearly_sums_to_1_is_taken_and_does() -> None:
     p = probabilities()
     p[2] *= 1.0009

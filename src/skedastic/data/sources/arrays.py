@@ -65,6 +65,8 @@ def _finite(values: Tensor, name: str) -> Tensor:
         shape, value = tuple(values.shape), float(values.flatten()[place])
         given = f"{_cell(name, shape, place)} is {value}{more}"
         rule = "impute or remove such values first"
+        if len(shape) == 2 and np.isnan(value):
+            rule += f", or give {name} as a frame of pandas, whose holes are filled"
         raise UserError(rule, setting=_entry(name, shape, place), value=value, given=given)
     return values
 

@@ -52,17 +52,18 @@ def read_probabilities(given: Any, source: Source) -> Tensor:
     if not source.classes:
         rule = "they are for classes, and the targets are numbers (regression); leave them out"
         raise UserError(rule, setting=NAME, value=str(given) if isinstance(given, (str, Path)) else None)
-    values, at, name = _read(given, source.classes)
+    values, at, name, are_named = _read(given, source.classes)
     if len(values) != len(source):
         rule = f"it has {len(values):,} rows, and the source has {len(source):,}; give one for each, in its order"
         raise UserError(rule, setting=name, value=len(values))
     _check(values, at)
-    _check_order(values, source, name)
+    if not are_named:
+        _check_order(values, source, name)
     return torch.from_numpy((values / values.sum(1, keepdims=True)).astype(np.float32))
 
 
-def _read(given: Any, classes: Sequence[str]) -> tuple[Values, At, str]:
-    """Return the numbers [m, C] that stand there, how places are named, and the name of it all."""
+def _read(given: Any, classes: Sequence[str]) -> tuple[Values, At, str, bool]:
+    """Return the numbers [m, C], how places are named, the name of it all, and whether columns are named by classes."""
     if is_frame(given):
         return _of_table(frame_table(given, NAME), classes)
     if not isinstance(given, (str, Path)):
@@ -75,7 +76,7 @@ def _read(given: Any, classes: Sequence[str]) -> tuple[Values, At, str]:
     return _of_array(load_array(path), name, classes)
 
 
-def _of_array(given: Any, name: str, classes: Sequence[str]) -> tuple[Values, At, str]:
+def _of_array(given: Any, name: str, classes: Sequence[str]) -> tuple[Values, At, str, bool]:
     is_plain = isinstance(given, np.ndarray) and given.dtype.kind in "fiub"  # of which NaN is refused below
     values = given if is_plain else as_tensor(given, name).double().numpy()
     if values.ndim != 2 or values.shape[1] != len(classes):
@@ -85,17 +86,17 @@ def _of_array(given: Any, name: str, classes: Sequence[str]) -> tuple[Values, At
     def at(row: int, column: int) -> str:
         return f"{name}, row {row}" + (f", column {column}" if column >= 0 else "")
 
-    return values.astype(np.float64), at, name
+    return values.astype(np.float64), at, name, False
 
 
-def _of_table(table: Table, classes: Sequence[str]) -> tuple[Values, At, str]:
+def _of_table(table: Table, classes: Sequence[str]) -> tuple[Values, At, str, bool]:
     names = table.names
     if len(names) != len(classes):
         rule = (
             f"it has {len(names)} columns, and there are {len(classes)} classes: {_listed(classes)}; give one for each"
         )
         raise UserError(rule, setting=table.file, value=len(names))
-    ordered = _in_order(names, classes, table.file)
+    ordered, are_named = _in_order(names, classes, table.file)
     columns = []
     for name in ordered:
         cells, place = table.column(name, "column of probabilities", "label")
@@ -110,16 +111,16 @@ def _of_table(table: Table, classes: Sequence[str]) -> tuple[Values, At, str]:
         cell = table.place(ordered[column]).at(row)
         return cell if column >= 0 else cell.removesuffix(f", column {ordered[column]!r}")
 
-    return np.stack(columns, 1), at, table.file
+    return np.stack(columns, 1), at, table.file, are_named
 
 
-def _in_order(names: Sequence[str], classes: Sequence[str], file: str) -> list[str]:
-    """Return the columns in the order of the classes that name them; as they stand where they are numbered from 0."""
+def _in_order(names: Sequence[str], classes: Sequence[str], file: str) -> tuple[list[str], bool]:
+    """Return the columns in the order of the classes, and True; as they stand where they are numbered from 0."""
     ids = to_ids(as_names(pd.Series(names, dtype=object)), classes).tolist()
     if -1 not in ids and len(set(ids)) == len(ids):
-        return [names[ids.index(c)] for c in range(len(classes))]
+        return [names[ids.index(c)] for c in range(len(classes))], True
     if list(names) == [str(i) for i in range(len(classes))]:
-        return list(names)
+        return list(names), False
     wrong = next(name for name, c in zip(names, ids, strict=True) if c < 0 or ids.count(c) > 1)
     rule = f"column {wrong!r} is no class of its own{suggestion(wrong, classes)} (classes: {_listed(classes)}); "
     raise UserError(f"{rule}name each column by its class, or save an array as .npy", setting=file, value=wrong)

@@ -102,6 +102,10 @@ class Method(Configurable, ABC, Generic[S]):
         """Its tasks, needs and requirements, with its settings."""
         return self.card.capabilities
 
+    def of_networks(self) -> Method:
+        """Return the method that ends with the network that it is given, where it may else take another model."""
+        return self
+
     @property
     def probabilities_of(self) -> ProbabilitiesOf:
         """What the networks' probabilities are of, where labels go wrong.

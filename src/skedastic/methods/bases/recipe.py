@@ -54,6 +54,10 @@ class Recipe(Method):
         factory=ERM, meaning="the method that trains the network first, such as erm or absgd(lam=5)"
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "first", self.first.of_networks())  # the next stages go on with a network
+
     @property
     def capabilities(self) -> Capabilities:
         """Those of the recipe and of its first stages."""

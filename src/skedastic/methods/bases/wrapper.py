@@ -42,6 +42,7 @@ class Wrapper(Method):
             raise UserError(rule, setting=self.place("base"), value=inside)
         if (reason := self.base.capabilities.incompatible_with.get(self.way)) is not None:
             raise UserError(f"it can't be trained so: {reason}", setting=self.place("base"), value=inside)
+        object.__setattr__(self, "base", self.base.of_networks())  # nothing else can be trained so
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the stages of `base`, wrapped; those that can't be, such as one that only averages, as they are."""
