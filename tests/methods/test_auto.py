@@ -218,7 +218,11 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
     alone = sk.fit(x, y, method=Auto().method(Candidate(way, tau)), train=training)
     np.testing.assert_array_equal(result.predict_proba(x), alone.predict_proba(x))
     result.save(tmp_path / "run")
-    np.testing.assert_array_equal(sk.load(tmp_path / "run").predict_proba(x), result.predict_proba(x))
+    back = sk.load(tmp_path / "run")
+    np.testing.assert_array_equal(back.predict_proba(x), result.predict_proba(x))
+    said = dict(fit_report(back, tmp_path / "run").asked)
+    assert said["Model"].startswith("boosted trees, 100 of each class")
+    assert said["Networks that were tried"] == "tabular"
 
 
 def test_trees_are_left_out_where_a_network_was_asked_for(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ if it is right less often on its own rows than its kind was on rows not seen: th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -199,6 +199,13 @@ class Auto(OneNetwork[OneNetworkState]):
             name, other = (_shown(c, self.strength) for c in (candidate, self.base(task)))
             found.append(Trial(name, other, gain, gives_up or gave_up, chosen, self.optimize, went_wrong))
         return tuple(found)
+
+    def predictor(self, trials: Sequence[Trial]) -> str:
+        """Return that of trees, where they were chosen."""
+        taken = next((trial.name for trial in trials if trial.chosen), "")
+        candidates = (Candidate(way, tau) for way in LEAVES for tau in TAUS)
+        best = next((c for c in candidates if _shown(c, self.strength) == taken), None)
+        return "" if best is None else self.method(best).predictor(trials)
 
     def _held_against_base(self, task: Task) -> dict[Candidate, tuple[Gain, bool]]:
         """Return of each candidate how much better it is than the base, and whether it gives up a class of its."""

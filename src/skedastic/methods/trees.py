@@ -12,7 +12,7 @@ equation 9).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
+from skedastic.core.choice import Trial
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
@@ -85,6 +86,10 @@ class Trees(Method[TreesState]):
             rule = "the installed scikit-learn keeps its trees in another way; install one from 1.4 to 1.9"
             raise UserError(rule, setting="method", value="trees", given="trees")
         return TreesState(len(task.classes))
+
+    def predictor(self, trials: Sequence[Trial]) -> str:
+        """Return how many trees there are, and how large they are."""
+        return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
 
     def param_groups(self, state: TreesState) -> Mapping[str, list[nn.Parameter]]:
         """Return none: no optimizer is stepped."""

@@ -74,7 +74,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
         sentence=fit_sentence(summary),
-        asked=_asked(summary.config, [name], summary.trials),
+        asked=_asked(summary.config, [name], summary.trials, summary.method.predictor(summary.trials)),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
@@ -159,7 +159,9 @@ def _test_rows(config: Config) -> str:
     return f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)
 
 
-def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ()) -> list[tuple[str, str]]:
+def _asked(
+    config: Config, methods: Sequence[str], trials: Sequence[Trial] = (), predictor: str = ""
+) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
         ("Target", config.target),
@@ -171,13 +173,16 @@ def _asked(config: Config, methods: Sequence[str], trials: Sequence[Trial] = ())
         ("Label noise added", config.noise),
         ("Imbalance added", config.imbalance),
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
-        ("Model", config.model.name),
+        ("Model", predictor or config.model.name),
+        ("Networks that were tried", config.model.name if predictor and trials else None),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
         ("Strength", str(config.method["strength"]) if "strength" in config.method and not trials else None),
         ("Choice", choice_sentence(trials) if trials else None),
         (
-            "Training",
-            f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
+            "Training of networks" if predictor else "Training",
+            None
+            if predictor and not trials
+            else f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
             f"{config.train.optimizer} at {config.train.lr}",
         ),
         (

@@ -276,6 +276,16 @@ class Method(Configurable, ABC, Generic[S]):
         """
         return ()
 
+    def predictor(self, trials: Sequence[Trial]) -> str:
+        """Return what predicts, in words, where that is no network; else nothing.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Those of the run.
+        """
+        return ""
+
     def predict(self, state: S, x: Tensor) -> Tensor:
         """Return logits [B, C], or standardized numbers [B]; the state is in evaluation mode.
 
