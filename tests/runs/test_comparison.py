@@ -27,7 +27,7 @@ CONFIG = sk.Config(
     limit=150,
     seeds=2,
     model={"name": "mlp", "width": 8, "depth": 1},
-    train=sk.TrainingConfig(epochs=2, batch_size=32, device="cpu"),
+    train=sk.TrainingConfig(epochs=2, batch_size=32, augment="none", device="cpu"),
 )
 
 

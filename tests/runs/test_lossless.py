@@ -69,7 +69,7 @@ def from_arrays(**settings: Any) -> Result:
 
 
 def digits(**settings: Any) -> Result:
-    return sk.fit("digits", limit=200, train=ONE, test=0.2, **settings)
+    return sk.fit("digits", limit=200, train=sk.TrainingConfig(epochs=15), test=0.2, model="convnet", **settings)
 
 
 CASES = {

@@ -93,7 +93,8 @@ def test_impossible_features_are_refused() -> None:
     hole[4, 1] = np.nan
     hole[5, 2] = np.inf
     assert str(refusal(hole, Y)) == (
-        "X[4, 1] (row 4, column 1) is nan, as 1 other values are: impute or remove such values first"
+        "X[4, 1] (row 4, column 1) is nan, as 1 other values are: impute or remove such values first, or give X as a "
+        "frame of pandas, whose holes are filled"
     )
     text = X.astype(object)
     text[2, 0] = "abc"
