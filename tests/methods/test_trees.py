@@ -18,6 +18,7 @@ from skedastic.methods.auto import Auto
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import SAM
 from skedastic.methods.trees import NEVER, Trees
+from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train
 from tests.support.methods import dataset, make_net, task
@@ -83,7 +84,9 @@ def test_images_and_wrappings_are_refused() -> None:
             np.random.default_rng(0).integers(0, 255, (60, 1, 8, 8), dtype=np.uint8), np.arange(60) % 2, method="trees"
         )
     with refused("sam.base", "trees", rule="trains no network"):
-        sk.fit(np.random.default_rng(0).random((60, 3)), np.arange(60) % 2, method=SAM(base=Trees()))
+        SAM(base=Trees())
+    with refused("two-stage.first", "trees", rule="trains no network"):
+        TwoStage(first=Trees())
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch-export", "safetensors"])

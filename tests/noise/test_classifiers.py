@@ -8,8 +8,8 @@ import torch
 from scipy.stats import spearmanr
 
 from skedastic.data import Classes, Grouping
-from skedastic.noise.classifiers import MOST_BINS, check_classifier, class_probabilities
-from skedastic.noise.estimate import estimate_groups
+from skedastic.noise.classifiers import MOST_BINS, check_classifier, class_probabilities, may_be_better
+from skedastic.noise.estimate import BY_TREES, estimate_groups
 from skedastic.settings.config import Estimation
 from skedastic.training import TrainingConfig
 from tests.noise.test_estimate import dataset
@@ -55,6 +55,42 @@ def test_no_row_is_predicted_by_a_classifier_that_saw_it_or_its_unit(by) -> None
     data = replace(data, x=torch.eye(20)[unit] * 5, y=label[unit], group=label[unit])
     assert right(estimate(data, by), data) > 0.95  # rows of a unit are in both folds
     assert right(estimate(replace(data, unit=unit), by), data) < 0.7
+
+
+def checkerboard(n=1200):
+    """Clean labels that a small network does not learn in two epochs, and trees do."""
+    x = torch.from_numpy(np.random.default_rng(0).uniform(0, 3, (n, 2))).float()
+    y = x.floor().long().sum(1) % 2
+    return replace(dataset(n, 2), x=x, y=y, group=y)
+
+
+def small_net():
+    return torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+
+
+def test_by_default_trees_estimate_where_they_predict_labels_better_than_networks() -> None:
+    data = checkerboard()
+    found = estimate_groups(data, small_net, TRAINING, Estimation())
+    assert (found.by, found.note) == ("hgb", BY_TREES)
+    assert torch.equal(found.held_out, estimate(data, "hgb").held_out)
+    assert float(found.stats.wrong.max()) < 0.05, "labels are clean"
+    by_model = estimate_groups(data, small_net, TRAINING, Estimation(by="model"))
+    assert (by_model.by, by_model.note) == ("model", "")
+    assert right(by_model, data) < right(found, data) - 0.1
+    linear = dataset(1200, 2)
+    longer = replace(TRAINING, epochs=20)
+    found = estimate_groups(linear, lambda: torch.nn.Linear(linear.x.shape[1], 2), longer, Estimation())
+    assert (found.by, found.note) == ("model", ""), "networks do as well"
+
+
+@pytest.mark.parametrize("how", [Estimation(kind="paper"), Estimation(by="model")])
+def test_trees_are_not_tried_where_something_else_was_asked_for_or_they_are_slow(how) -> None:
+    data = checkerboard(200)
+    assert may_be_better(Estimation(), data)
+    assert not may_be_better(how, data)
+    wide = replace(data, x=torch.rand(200, 129))
+    assert not may_be_better(Estimation(), wide)
+    assert not may_be_better(Estimation(), replace(data, x=torch.rand(200, 1, 8, 8), kind="image"))
 
 
 @BOTH

@@ -202,6 +202,7 @@ def test_numbers_in_words() -> None:
     assert [ACCURACY.text(v) for v in (0.67149, 0, 1, None, math.nan)] == ["67.1 %", "0.0 %", "100.0 %", "–", "–"]
     assert [ACCURACY.difference(v) for v in (0.101, -0.101, -0.0004, None)] == ["+10.1", "−10.1", "0.0", "–"]
     assert ACCURACY.span(interval(0.5, 0.1)) == "40.0–60.0"
+    assert ACCURACY.span(interval(0.5, 6.0)) == "0.0–100.0", "of two seeds"
     assert ACCURACY.span(interval(0, 0.1), signed=True) == "−10.0 to +10.0"
     assert [duration(s) for s in (9.24, 200, 7200)] == ["9.2 s", "3.3 min", "2.0 h"]
     assert [strength(v) for v in (0.1, 1.0, 123.4, 0.078125, None)] == ["0.100", "1.00", "123", "0.0781", "–"]

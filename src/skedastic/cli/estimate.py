@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TITLES = {
     "model": "estimated on held-out rows",
+    "hgb": "estimated on held-out rows, by boosted trees",
+    "logistic": "estimated on held-out rows, by logistic regression",
     "pred_probs": "estimated from your own probabilities",
     "annotators": "measured by the annotators",
 }  # of the table, by what the estimate is of
@@ -98,7 +100,7 @@ def _show_groups(
         *[f"true {metric.noise}"] * bool(true_noise),
         *["annotators"] * bool(measured_noise),
         "τ",
-        title=TITLES.get(estimate.by, f"estimated on held-out rows, by {estimate.by}"),
+        title=TITLES[estimate.by],
     )
     for g in stats.strengths.argsort(descending=True, stable=True).tolist()[: console.MOST_GROUPS]:
         table.add_row(

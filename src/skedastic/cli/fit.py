@@ -89,7 +89,7 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
         count = summary.issue_count
         why = (
-            "are wrong by estimate"
+            f"{'is' if count == 1 else 'are'} wrong by estimate"
             if summary.classes and not measured
             else f"{judges(measured=measured)} disagree with"
         )

@@ -78,7 +78,7 @@ class Metric:
         return f"{'' if not size.strip('0.') else '+' if value > 0 else '−'}{size}"
 
     def span(self, interval: Interval, signed: bool = False) -> str:
-        """Return the two ends of an interval; nothing where they are unknown.
+        """Return the two ends of an interval; nothing where they are unknown. Of a rate they are in 0 to 100 %.
 
         Parameters
         ----------
@@ -91,7 +91,8 @@ class Metric:
             return ""
         if signed:
             return f"{self.difference(interval.low)} to {self.difference(interval.high)}"
-        return f"{self.bare(interval.low, 3)}–{self.bare(interval.high, 3)}"
+        low, high = (min(max(end, 0.0), 1.0) if self.percent else end for end in (interval.low, interval.high))
+        return f"{self.bare(low, 3)}–{self.bare(high, 3)}"
 
     def with_span(self, interval: Interval) -> str:
         """Return a value and its interval in one line.

@@ -4,12 +4,13 @@ They read the rows that networks read, numbers first and then the ids of categor
 categories, the rarest of a great many together; logistic regression takes one indicator for each. Numbers are
 standardized for logistic regression, by the rows that it is fitted to.
 
-Their settings are scikit-learn's own, but that no rows are set apart to stop trees by: those would be drawn without
-regard to units.
+Their settings are scikit-learn's own, but that leaves of trees are pulled to 0, and that no rows are set apart to stop
+trees by: those would be drawn without regard to units.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -24,6 +25,8 @@ from skedastic.settings.config import Estimation
 
 MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
 STEPS = 200  # of logistic regression
+L2 = 3.0  # of trees, which may diverge without it where classes are rare
+MOST_ENTRIES, MOST_CLASSES, MOST_CELLS = 128, 50, 2 * 10**7  # of a row, a target and all rows, where trees are quick
 
 
 def check_classifier(how: Estimation, dataset: Dataset) -> None:
@@ -36,7 +39,7 @@ def check_classifier(how: Estimation, dataset: Dataset) -> None:
     dataset : Dataset
         The training set.
     """
-    if how.by == "model":
+    if how.of_networks:
         return
     rule = ""
     if not dataset.classes:
@@ -47,6 +50,20 @@ def check_classifier(how: Estimation, dataset: Dataset) -> None:
         rule = "it reads no tokens; take a model that reads texts as numbers, such as model=mlp, or leave it out"
     if rule:
         raise UserError(rule, setting="estimate.by", value=how.by)
+
+
+def may_be_better(how: Estimation, dataset: Dataset) -> bool:
+    """Return whether trees are quick enough to be held against networks, where nobody says what is to estimate.
+
+    Parameters
+    ----------
+    how, dataset
+        As above.
+    """
+    columns = bool(dataset.classes) and dataset.kind != "image" and not dataset.tokens
+    entries = math.prod(dataset.x.shape[1:])
+    narrow = entries <= MOST_ENTRIES and entries * len(dataset) <= MOST_CELLS
+    return how.by is None and how.kind == "cross-fit" and columns and narrow and len(dataset.classes) <= MOST_CLASSES
 
 
 def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, seed: int) -> Tensor:
@@ -93,7 +110,9 @@ def _trees(ids: int, width: int, seed: int) -> Any:
     from sklearn.preprocessing import OrdinalEncoder
 
     last = list(range(width - ids, width))
-    trees = HistGradientBoostingClassifier(categorical_features=last or None, early_stopping=False, random_state=seed)
+    trees = HistGradientBoostingClassifier(
+        categorical_features=last or None, l2_regularization=L2, early_stopping=False, random_state=seed
+    )
     if not ids:
         return trees
     codes = OrdinalEncoder(max_categories=MOST_BINS, handle_unknown="use_encoded_value", unknown_value=np.nan)

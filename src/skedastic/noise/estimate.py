@@ -25,12 +25,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.choice import Gain, paired_gain
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
-from skedastic.noise.classifiers import class_probabilities
+from skedastic.noise.classifiers import class_probabilities, may_be_better
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
 from skedastic.noise.held_out import HeldOut
@@ -40,6 +41,9 @@ from skedastic.settings.config import Estimation
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.config import Training
 from skedastic.training.loop import Progress, Trained
+
+SURE = 2.0  # standard errors, by which trees must be better than networks
+BY_TREES = "the noise was estimated by boosted trees, which predicted labels not seen better than networks of the model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,8 @@ class Estimate:
         the user's own; "annotators" where there are none.
     clusters : Clusters or None
         The groups, where they are clusters.
+    note : str
+        What the user is to know of it, or nothing.
     """
 
     dataset: Dataset
@@ -78,6 +84,7 @@ class Estimate:
     counted: HeldOut
     by: str
     clusters: Clusters | None = None
+    note: str = ""
 
     @cached_property
     def label_issues(self) -> pd.DataFrame:
@@ -175,7 +182,7 @@ def estimate_groups(
         rest = dataset.subset((fold != k).nonzero().flatten())
         name, rows = f"estimate {k + 1}/{models}", (fold == k).nonzero().flatten()
         report = None if progress is None else _named(progress, name)
-        if how.by != "model":
+        if not how.of_networks:
             start = time.perf_counter()
             held_out[rows] = class_probabilities(how, rest, dataset.subset(rows).x, ids, seed + k + 1)
             seconds += time.perf_counter() - start
@@ -189,13 +196,37 @@ def estimate_groups(
         seconds += trained.seconds + time.perf_counter() - start
         if clusters is not None:
             networks.append(trained)
-    groups = None
+    groups, note = None, ""
+    if clusters is None and may_be_better(how, dataset):
+        start = time.perf_counter()
+        trees = replace(how, by="hgb", epochs=None)
+        values = _by_classifier(trees, dataset, fold, ids, seed)
+        gain = _gain_in_accuracy(values, held_out, dataset)
+        if gain.mean > SURE * gain.error:
+            how, held_out, note = trees, values, BY_TREES
+        seconds += time.perf_counter() - start
     if clusters is not None:
         start = time.perf_counter()
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
-    return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups)
+    return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups, note=note)
+
+
+def _by_classifier(how: Estimation, dataset: Dataset, fold: Tensor, ids: int, seed: int) -> Tensor:
+    """Return the held-out predictions of a classifier, [n, C]."""
+    values = dataset.target.no_predictions(len(dataset))
+    for k in range(int(fold.max()) + 1):
+        rows, rest = (fold == k).nonzero().flatten(), (fold != k).nonzero().flatten()
+        x = dataset.subset(rows).x
+        values[rows] = class_probabilities(how, dataset.subset(rest), x, ids, seed + k + 1)
+    return values
+
+
+def _gain_in_accuracy(values: Tensor, others: Tensor, dataset: Dataset) -> Gain:
+    """Return how much more often predictions [n, C] give the label than others do."""
+    right, other = (p.argmax(1) == dataset.y for p in (values, others))
+    return paired_gain(right, other, torch.zeros_like(dataset.y), dataset.unit)
 
 
 def given_estimate(dataset: Dataset, probabilities: Tensor, how: Estimation) -> Estimate:
@@ -221,7 +252,7 @@ def _estimate(dataset: Dataset, values: Tensor, fold: Tensor, how: Estimation, t
     predictions = held_out_predictions(dataset, values, fold)
     stats = noise_stats(dataset, predictions, how)
     findings, judged, counted = examine(dataset, predictions, how, stats, training)
-    by = "pred_probs" if training is None else how.by
+    by = "pred_probs" if training is None else how.by or "model"
     return Estimate(dataset, stats, predictions, 0.0, findings, judged, counted, by)
 
 

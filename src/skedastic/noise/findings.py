@@ -296,7 +296,7 @@ def _ways(dataset: Dataset, collapsed: bool, how: Estimation, training: Training
     more_rows = [f"get more rows than {len(dataset):,}"] * (len(dataset) < FEW_ROWS)
     if training is None:
         return ["see that each row of pred_probs is of the same row of the source", *more_rows, "leave pred_probs out"]
-    if how.by != "model":
+    if not how.of_networks:
         return [f"take another estimate.by than {how.by}", *more_rows, "take other features"]
     epochs, most = how.epochs_of(training), training.epochs
     more = f"; estimate.epochs=1 gives them all {most}" * (most > epochs)
@@ -320,7 +320,7 @@ def _folds_left_out(known: Learned, how: Estimation) -> list[str]:
     if not left:
         return []
     which = f"fold{'s' * (len(left) > 1)} {', '.join(left)} of {len(known.folds)}"
-    way = "train longer" if how.by == "model" else f"take another estimate.by than {how.by}"
+    way = "train longer" if how.of_networks else f"take another estimate.by than {how.by}"
     return [f"the estimating model of {which} learned nothing: its rows get no figure and no suspects; {way}"]
 
 

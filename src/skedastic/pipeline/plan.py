@@ -15,7 +15,7 @@ from skedastic.training.plan import Part, Plan
 def plan_of_estimate(config: Config, data: Data) -> Plan:
     """Return the parts of the estimate: a network for each fold, trained on the others."""
     how, n = config.estimate, len(data.train)
-    if how.kind not in ("cross-fit", "paper") or how.by != "model" or data.pred_probs is not None:
+    if how.kind not in ("cross-fit", "paper") or not how.of_networks or data.pred_probs is not None:
         return ()
     models, rows = (1, n // 2) if how.kind == "paper" else (how.folds, n - n // how.folds)
     epochs = how.epochs_of(config.training)

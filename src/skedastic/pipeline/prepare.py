@@ -72,9 +72,12 @@ class Data:
     clusters: Clusters | None = None
 
     def regrouped(self, estimated: Estimate | None) -> Data:
-        """Return the data by the clusters of the estimate, where these are the groups."""
-        if estimated is None or estimated.clusters is None:
+        """Return the data by the clusters of the estimate, where these are the groups, and with its note."""
+        if estimated is None:
             return self
+        noted = (estimated.note,) * bool(estimated.note)
+        if estimated.clusters is None:
+            return replace(self, notes=(*self.notes, *noted))
         clusters = estimated.clusters
         test, reference = (None if d is None else clusters.regrouped(d) for d in (self.test, self.reference))
         notes = (*self.notes, clusters.note)

@@ -67,7 +67,7 @@ def _nothing_learned(config: Config) -> UserError:
         rule = f"{none} these tell nothing; give a row for each row of the source, in its order, or leave them out"
         return UserError(rule, setting="pred_probs", value=config.pred_probs)
     rule = f"{none} its estimating models learned nothing; "
-    if how.by != "model":
+    if not how.of_networks:
         return UserError(f"{rule}take another, or other features", setting="estimate.by", value=how.by)
     rule += "train longer, or take another model"
     return UserError(rule, setting="estimate.epochs", value=how.epochs_of(config.training))

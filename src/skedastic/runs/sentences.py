@@ -46,7 +46,7 @@ def estimate_in_words(config: Config) -> str:
     if config.pred_probs is not None:
         return f"your own class probabilities, {_where_given(config.pred_probs)}"
     words = [how.kind or "none", *[f"{how.folds} folds"] * (how.kind == "cross-fit")]
-    return ", ".join([*words, *[f"by {how.by}"] * (how.by != "model")])
+    return ", ".join([*words, *[f"by {how.by}"] * (not how.of_networks)])
 
 
 def source_of_estimate(config: Config) -> tuple[str, ...]:
@@ -56,7 +56,9 @@ def source_of_estimate(config: Config) -> tuple[str, ...]:
         said = f"the noise was estimated from your own class probabilities, {where}; nothing was trained for it"
         return (f"{said}, and that no model saw the rows that it predicts is taken on trust",)
     by = config.estimate.by
-    return () if by == "model" else (f"the noise was estimated by {CLASSIFIERS[by]}, not by networks of the model",)
+    if by is None or by == "model":
+        return ()
+    return (f"the noise was estimated by {CLASSIFIERS[by]}, not by networks of the model",)
 
 
 def _where_given(pred_probs: str) -> str:

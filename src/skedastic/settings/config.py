@@ -40,10 +40,11 @@ class Estimation(Configurable):
         "how noise is estimated: each example held out once, on one random half as in the paper, from annotators, or "
         "not at all",
     )
-    by: Estimator = setting(
-        "model",
+    by: Estimator | None = setting(
+        None,
         "what makes the held-out predictions: networks of the model, or for classes in columns, and texts as numbers, "
-        "classifiers of scikit-learn: hgb (HistGradientBoostingClassifier) or logistic (LogisticRegression)",
+        "classifiers of scikit-learn: hgb (HistGradientBoostingClassifier) or logistic (LogisticRegression); by "
+        "default networks, and in narrow rows hgb where it predicts labels better",
     )
     folds: int = setting(2, "folds of cross-fit; every example is held out once", "[2, inf)")
     uncertainty: Uncertainty = setting(
@@ -60,7 +61,7 @@ class Estimation(Configurable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.by == "model":
+        if self.of_networks:
             return
         if self.kind not in ("cross-fit", "paper"):
             rule = (
@@ -70,6 +71,11 @@ class Estimation(Configurable):
         if self.epochs is not None:
             rule = f"epochs are those of networks, and estimate.by={self.by} trains none; leave it out"
             raise UserError(rule, setting="estimate.epochs", value=self.epochs)
+
+    @property
+    def of_networks(self) -> bool:
+        """Whether networks of the model are trained for it."""
+        return self.by in (None, "model")
 
     @property
     def counts_errors(self) -> bool:
@@ -174,7 +180,7 @@ class Config(ColumnSettings):
             networks = "the networks that estimate the noise find the clusters, each on rows that were held out of it"
             rule = f"{networks}; take estimate.kind=cross-fit, not {self.estimate.kind or 'none'}"
             raise UserError(rule, setting="groups", value=self.groups)
-        if self.estimate.by != "model" or self.pred_probs is not None:
+        if not self.estimate.of_networks or self.pred_probs is not None:
             other = "pred_probs" if self.pred_probs is not None else f"estimate.by={self.estimate.by}"
             rule = (
                 f"the networks that estimate the noise find the clusters, and {other} needs none; leave one of them out"

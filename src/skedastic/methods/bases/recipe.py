@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skedastic.configurable import setting
 from skedastic.core.choice import Trial
+from skedastic.errors import UserError
 from skedastic.methods.bases.card import Capabilities
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.step import Batch, Objective, Out, State, Step
@@ -56,6 +57,9 @@ class Recipe(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.first.passes is not None:
+            rule = "it trains no network, which the next stages go on with"
+            raise UserError(rule, setting=self.place("first"), value=self.first.card.name)
         object.__setattr__(self, "first", self.first.of_networks())  # the next stages go on with a network
 
     @property
