@@ -63,8 +63,8 @@ def test_an_interrupted_run_goes_on(probabilities, capsys, monkeypatch: pytest.M
 def test_an_estimate_says_what_it_is_of(probabilities, capsys) -> None:
     for option, by, title in (
         (("--pred-probs", "p.csv"), "pred_probs", "estimated from your own probabilities"),
-        (("--estimate-with", "hgb"), "hgb", "estimated on held-out rows, by hgb"),
-        (("--estimate-with", "logistic"), "logistic", "estimated on held-out rows, by logistic"),
+        (("--estimate-with", "hgb"), "hgb", "estimated on held-out rows, by boosted trees"),
+        (("--estimate-with", "logistic"), "logistic", "estimated on held-out rows, by logistic regression"),
         ((), "model", "estimated on held-out rows"),
     ):
         status, out, _ = run(capsys, "estimate", *GOOD, *option)
