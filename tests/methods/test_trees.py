@@ -14,10 +14,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import skedastic as sk
 from skedastic.core.choice import made_up_for
-from skedastic.methods.auto import Auto
+from skedastic.methods.auto import LEAVES, Auto
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import SAM
-from skedastic.methods.trees import NEVER, Trees
+from skedastic.methods.trees import NEVER, Trees, can_read_trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train
@@ -102,6 +102,25 @@ def test_a_run_of_trees_is_saved_predicts_is_compared_and_exported(tmp_path: Pat
     pd.testing.assert_frame_equal(back.predict_proba(frame), result.predict_proba(frame))
     said = export_run(back, form, tmp_path / f"net.{form}")
     assert "equal to the network" in said
+
+
+def test_a_run_is_loaded_beside_a_scikit_learn_that_keeps_trees_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = sharp_rules(200)
+    results = [sk.fit(x, y, method=method, train=sk.TrainingConfig(epochs=1)) for method in (OURS, Auto())]
+    for result, folder in zip(results, ("trees", "auto"), strict=True):
+        result.save(tmp_path / folder)
+    monkeypatch.setattr("skedastic.methods.trees.read_trees", lambda *_: {}["nodes"])
+    can_read_trees.cache_clear()
+    try:
+        for result, folder in zip(results, ("trees", "auto"), strict=True):
+            np.testing.assert_array_equal(sk.load(tmp_path / folder).predict_proba(x), result.predict_proba(x))
+        with refused("method", "trees", rule="scikit-learn"):
+            sk.fit(x, y, method=OURS)
+        assert not set(LEAVES) & set(Auto().ways(task(dataset(120))))
+    finally:
+        can_read_trees.cache_clear()
 
 
 def test_they_find_sharp_rules_that_networks_do_not() -> None:

@@ -137,7 +137,7 @@ class Auto(OneNetwork[OneNetworkState]):
         entries, rows = math.prod(task.input_shape), int(task.class_count.sum())
         quick = entries <= MOST_ENTRIES and len(task.classes) <= MOST_CLASSES and entries * rows <= MOST_CELLS
         own = self.balances and isinstance(self.head, AutoHead)
-        return self.trees and task.columns and quick and own and can_read_trees()
+        return self.trees and task.columns and quick and own and (task.is_of_a_run or can_read_trees())
 
     @property
     def balances(self) -> bool:
@@ -161,7 +161,7 @@ class Auto(OneNetwork[OneNetworkState]):
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, and the training of the candidate that is best."""
         base = self.base(task)
-        rows = int(task.class_count.sum())  # a run that is loaded has no rows, and their count
+        rows = int(task.class_count.sum())  # that of a run has no rows, and their count
         if rows < LEAST_ROWS:
             note = NOT_TRIED.format(base=_shown(base, self.strength))
             return (Stage(name=base.name, method=self.method(base), note=note),)

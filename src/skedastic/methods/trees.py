@@ -82,7 +82,7 @@ class Trees(Method[TreesState]):
         if not task.columns:
             rule = "they read rows of numbers and categories, and these are images or tokens; take another method"
             raise UserError(rule, setting="method", value="trees", given="trees")
-        if not can_read_trees():
+        if not task.is_of_a_run and not can_read_trees():
             rule = "the installed scikit-learn keeps its trees in another way; install one from 1.4 to 1.9"
             raise UserError(rule, setting="method", value="trees", given="trees")
         return TreesState(len(task.classes))

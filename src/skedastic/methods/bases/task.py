@@ -67,3 +67,8 @@ class Task:
     transitions: Transitions | None = None
     reference: Tensor | None = None
     handed_on: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def is_of_a_run(self) -> bool:
+        """Whether it is that of a run that is loaded, which trains no more and has no examples."""
+        return not len(self.index)
