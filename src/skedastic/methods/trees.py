@@ -25,7 +25,7 @@ from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
 from skedastic.core.choice import Trial
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
+from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step
@@ -65,7 +65,7 @@ class Trees(Method[TreesState]):
         family="trees",
         capabilities=Capabilities(
             tasks=CLASSIFICATION,
-            takes=("rows of numbers and categories",),
+            takes=(COLUMNS,),
             incompatible_with={PERTURBED: "it trains no network", MIXED: "it fits rows as they are"},
         ),
         never_erm="it trains no network",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import GROUP_STATS, IMAGES, REAL_INPUTS, REFERENCE, Role
+from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, IMAGES, REAL_INPUTS, REFERENCE, Role
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
 from skedastic.pipeline.prepare import Data, network, open_data, settled
@@ -68,6 +68,8 @@ def _why_left_out(method: Method, config: Config, data: Data) -> str:
         return "no estimate of the noise"
     if IMAGES in able.takes and data.train.kind != "image":
         return "for images"
+    if COLUMNS in able.takes and not make_task(data.train).columns:
+        return f"for {COLUMNS}"
     if REAL_INPUTS in able.takes and data.train.has_ids:
         return f"for {REAL_INPUTS}"
     least = method.least_batch(make_task(data.train))

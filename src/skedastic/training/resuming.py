@@ -79,6 +79,7 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
             i, key = place.split(".", 1)
             values.setdefault(int(i), {})[key] = tensor
         optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
+        _lay_out(optimizer)
     for name, stream in run.streams.items():
         stream.skip(facts["drawn"][name])
     run.engine.scaler.load_state_dict(facts["scaler"])
@@ -87,6 +88,14 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type != "cpu":
         torch.get_device_module(run.device).set_rng_state(tensors["random.device"], run.device)
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the state of an optimizer out in memory as its parameters are: fused steps go along both side by side."""
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

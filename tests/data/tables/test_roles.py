@@ -346,7 +346,7 @@ def test_disagreement_stands_beside_the_estimate(tmp_path: Path, capsys: pytest.
     frame = voted().sample(300, replace=True, random_state=0, ignore_index=True)
     frame["quarter"] = np.random.default_rng(0).choice(["q1", "q2", "q3", "q4"], 300, p=[0.4, 0.3, 0.2, 0.1])
     frame.to_csv(tmp_path / "voted.csv", index=False)
-    line = ["estimate", str(tmp_path / "voted.csv"), "--target", "label", "--epochs", "2"]
+    line = ["estimate", str(tmp_path / "voted.csv"), "--target", "label", "--epochs", "2", "--estimate-with", "model"]
     people = [word for name in ("anna", "ben", "carl") for word in ("--annotators", name)]
     main([*line, *people, "--json"])
     against = (frame[["anna", "ben", "carl"]].ne(frame["label"], axis=0)).mean(axis=1)

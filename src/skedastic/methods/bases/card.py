@@ -27,6 +27,7 @@ def without_reference(name: str) -> UserError:
 
 LAST_LAYER = "a last nn.Linear"
 IMAGES = "images"
+COLUMNS = "rows of numbers and categories"  # neither images nor tokens
 REAL_INPUTS = "numbers or pixels"  # no ids or tokens: it mixes inputs, or moves them a little
 
 ProbabilitiesOf = Literal["labels", "true classes", "neither"]  # of a network that was trained so
