@@ -44,6 +44,8 @@ def test_training_follows_the_rows() -> None:
     found = [models.training_of("convnet", image(3, 32, 32), rows) for rows in (1000, 3000, 20_000, 10**6)]
     assert [(f["epochs"], f["batch_size"]) for f in found] == [(40, 32), (40, 64), (20, 128), (10, 128)]
     assert {f["channels_last"] for f in found} == {True}
+    assert "threads" not in found[0], "two are faster"
+    assert models.training_of("convnet", image(1, 8, 8), 1000)["threads"] == 1
 
 
 def test_auto_is_convnet_without_an_accelerator_and_resnet_with_one() -> None:

@@ -24,6 +24,7 @@ SMALL = True
 FOUR_STAGES = 48  # pixels of the shorter side, from which on there are four
 POOLED, POOLED_TO = 96, 48  # pixels of the shorter side, from which and to which images are averaged
 LEAST_SIDE = 4  # pixels, below which no stage halves a side
+TINY = 16  # pixels of the shorter side, up to which threads are in each other's way
 BATCH, FEW_BATCH, MANY_BATCH = 64, 32, 128
 FEW_ROWS, MANY_ROWS = 2000, 10_000  # below and above which batches are smaller and larger
 EPOCHS, LEAST_EPOCHS = 40, 10
@@ -93,7 +94,9 @@ def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[s
         The options that were given.
     """
     batch = FEW_BATCH if rows < FEW_ROWS else BATCH if rows <= MANY_ROWS else MANY_BATCH
+    tiny = min(inputs.shape[-2:]) <= TINY
     return {
+        **({"threads": 1} if tiny else {}),
         "optimizer": "adamw",
         "lr": 0.003,
         "weight_decay": 0.05,
