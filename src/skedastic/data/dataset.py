@@ -121,6 +121,11 @@ class Dataset:
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows], **parts)
 
     @property
+    def has_columns(self) -> bool:
+        """Whether an example is a row of numbers and ids of categories, and neither an image nor tokens."""
+        return self.kind != "image" and not self.tokens
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes; none where targets are numbers."""
         return self.target.classes

@@ -46,7 +46,7 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
-from skedastic.methods.trees import Trees, can_read_trees
+from skedastic.methods.trees import Trees, are_quick, can_read_trees
 
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
 LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
@@ -56,7 +56,7 @@ BEST = "best"  # what is handed on of the choice
 NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
-MOST_ENTRIES, MOST_CLASSES, MOST_CELLS = 128, 20, 2 * 10**7  # of a row, a target and all rows; more makes trees slow
+MOST_CLASSES = 20  # above which trees predict slowly
 SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
     "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
@@ -134,8 +134,8 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def _tries_trees(self, task: Task) -> bool:
         """Return whether trees are tried: rows are narrow, classes few, and nothing is asked for that they lack."""
-        entries, rows = math.prod(task.input_shape), int(task.class_count.sum())
-        quick = entries <= MOST_ENTRIES and len(task.classes) <= MOST_CLASSES and entries * rows <= MOST_CELLS
+        quick = are_quick(math.prod(task.input_shape), int(task.class_count.sum()))
+        quick = quick and len(task.classes) <= MOST_CLASSES
         own = self.balances and isinstance(self.head, AutoHead)
         return self.trees and task.columns and quick and own and (task.is_of_a_run or can_read_trees())
 

@@ -32,6 +32,7 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, S
 from skedastic.methods.bases.task import Task
 
 NEVER = -30.0  # the logit of a class without examples
+MOST_ENTRIES, MOST_CELLS = 128, 2 * 10**7  # of a row and of all rows, up to which trees are quick
 
 
 class TreesState(State):
@@ -137,6 +138,17 @@ class Trees(Method[TreesState]):
             base[known] = own
         base[known] -= self.tau * share[known].log()
         return base, nodes
+
+
+def are_quick(entries: int, rows: int) -> bool:
+    """Return whether trees are fitted in seconds.
+
+    Parameters
+    ----------
+    entries, rows : int
+        Entries of a row, and rows.
+    """
+    return entries <= MOST_ENTRIES and entries * rows <= MOST_CELLS
 
 
 @cache

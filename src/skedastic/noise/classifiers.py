@@ -21,12 +21,13 @@ from torch import Tensor
 
 from skedastic.data import Dataset, Features
 from skedastic.errors import UserError
+from skedastic.methods.trees import are_quick
 from skedastic.settings.config import Estimation
 
 MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
 STEPS = 200  # of logistic regression
 L2 = 3.0  # of trees, which may diverge without it where classes are rare
-MOST_ENTRIES, MOST_CLASSES, MOST_CELLS = 128, 50, 2 * 10**7  # of a row, a target and all rows, where trees are quick
+MOST_CLASSES = 50  # above which trees are slow
 
 
 def check_classifier(how: Estimation, dataset: Dataset) -> None:
@@ -60,10 +61,8 @@ def may_be_better(how: Estimation, dataset: Dataset) -> bool:
     how, dataset
         As above.
     """
-    columns = bool(dataset.classes) and dataset.kind != "image" and not dataset.tokens
-    entries = math.prod(dataset.x.shape[1:])
-    narrow = entries <= MOST_ENTRIES and entries * len(dataset) <= MOST_CELLS
-    return how.by is None and how.kind == "cross-fit" and columns and narrow and len(dataset.classes) <= MOST_CLASSES
+    quick = are_quick(math.prod(dataset.x.shape[1:]), len(dataset)) and 0 < len(dataset.classes) <= MOST_CLASSES
+    return how.by is None and how.kind == "cross-fit" and dataset.has_columns and quick
 
 
 def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, seed: int) -> Tensor:

@@ -178,17 +178,14 @@ def estimate_groups(
     short = replace(training, epochs=how.epochs_of(training))
     held_out = dataset.target.no_predictions(len(dataset))
     seconds, networks = 0.0, list[Trained]()
-    for k in range(models):
+    if not how.of_networks:
+        start = time.perf_counter()
+        held_out = _by_classifier(how, dataset, fold, ids, seed, progress)
+        seconds = time.perf_counter() - start
+    for k in range(models if how.of_networks else 0):
         rest = dataset.subset((fold != k).nonzero().flatten())
         name, rows = f"estimate {k + 1}/{models}", (fold == k).nonzero().flatten()
         report = None if progress is None else _named(progress, name)
-        if not how.of_networks:
-            start = time.perf_counter()
-            held_out[rows] = class_probabilities(how, rest, dataset.subset(rows).x, ids, seed + k + 1)
-            seconds += time.perf_counter() - start
-            if report is not None:
-                report(name, 1, 1)
-            continue
         kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
@@ -213,13 +210,17 @@ def estimate_groups(
     return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups, note=note)
 
 
-def _by_classifier(how: Estimation, dataset: Dataset, fold: Tensor, ids: int, seed: int) -> Tensor:
+def _by_classifier(
+    how: Estimation, dataset: Dataset, fold: Tensor, ids: int, seed: int, progress: Progress | None = None
+) -> Tensor:
     """Return the held-out predictions of a classifier, [n, C]."""
-    values = dataset.target.no_predictions(len(dataset))
-    for k in range(int(fold.max()) + 1):
+    values, models = dataset.target.no_predictions(len(dataset)), int(fold.max()) + 1
+    for k in range(models):
         rows, rest = (fold == k).nonzero().flatten(), (fold != k).nonzero().flatten()
         x = dataset.subset(rows).x
         values[rows] = class_probabilities(how, dataset.subset(rest), x, ids, seed + k + 1)
+        if progress is not None:
+            progress(f"estimate {k + 1}/{models}", 1, 1)
     return values
 
 

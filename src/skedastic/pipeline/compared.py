@@ -68,7 +68,7 @@ def _why_left_out(method: Method, config: Config, data: Data) -> str:
         return "no estimate of the noise"
     if IMAGES in able.takes and data.train.kind != "image":
         return "for images"
-    if COLUMNS in able.takes and not make_task(data.train).columns:
+    if COLUMNS in able.takes and not data.train.has_columns:
         return f"for {COLUMNS}"
     if REAL_INPUTS in able.takes and data.train.has_ids:
         return f"for {REAL_INPUTS}"

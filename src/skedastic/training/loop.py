@@ -141,7 +141,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         groups=dataset.groups,
         density=dataset.density(),
         class_count=dataset.target.counts(dataset.y),
-        columns=dataset.kind != "image" and not dataset.tokens,
+        columns=dataset.has_columns,
         unit=dataset.unit,
         halved=lambda seed: half(dataset.group, dataset.strata, seed, dataset.unit),
         reference=None if reference is None else reference.targets,
