@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import numpy as np
@@ -39,7 +40,7 @@ from tests.support.refusals import refused
 
 COUNT = torch.tensor([40, 16, 3, 1])
 TRANSITIONS = torch.from_numpy(literal.TRANSITIONS)
-SETTINGS = {  # beside the defaults
+SETTINGS: dict[str, list[dict[str, Any]]] = {  # beside the defaults
     "cross-entropy": [{"smoothing": 0.1}, {"smoothing": 0.9}],
     "focal": [{"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 5.0}],
     "gce": [{"q": 1.0}, {"q": 0.05}, {"truncation": 0.4}, {"q": 0.0, "truncation": 0.4}],
@@ -47,7 +48,7 @@ SETTINGS = {  # beside the defaults
     "dmi": [{"offset": 0.001}],
     "poly1": [{"epsilon": -1.0}, {"epsilon": 0.3}],
     "ldam": [{"margin": 0.2, "scale": 3.0}, {"margin": 2.0}],
-    "logit-adjusted": [{"tau": 0.5}, {"tau": 2.0}],
+    "logit-adjusted": [{"tau": 0.5}, {"tau": 2.0}, {"tau": 0.5, "target": (0.1, 0.2, 0.3, 0.4)}],
     "huber": [{"delta": 0.4}],
     "gaussian-nll": [{"floor": 0.5}, {"beta": 0.0}, {"beta": 0.5}],
 }

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 import skedastic as sk
 from skedastic.core.choice import Gain, Trial
 from skedastic.core.class_weights import EffectiveNumber
+from skedastic.core.criteria import Accuracy
 from skedastic.core.heads import CosineHead
 from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
@@ -152,7 +153,7 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
     trials = method.trials(replace(t, handed_on={**found, "plain, half balanced": one_hot(y, 3).float()}))
     assert {trial.other for trial in trials} == {"half-balanced plain training"}
     assert [trial.chosen for trial in trials] == [False, False, False]
-    as_they_are = Auto(optimize="accuracy", trees=False)
+    as_they_are = Auto(optimize=Accuracy(), trees=False)
     assert as_they_are.base(t) == Candidate(PLAIN, 0.0)
     handed_on = {**found, "plain, half balanced": one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
@@ -171,7 +172,7 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
     others: list[Auto] = [Auto(loss=GCE()), Auto(class_weights=EffectiveNumber()), Auto(sampler=ClassBalanced())]
     for method in others:
         assert {c.tau for c in method.candidates(t)} == {0.0}
-    made = {c: Auto().method(c) for c in Auto().candidates(t)}
+    made = {c: Auto().method(c, t) for c in Auto().candidates(t)}
     assert made[Candidate(PLAIN, 0.5)] == ERM(loss=LogitAdjusted(tau=0.5))
     assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
@@ -179,12 +180,13 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
 
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
     auto = trained(Auto(strength=1e-6))
-    made = {f"{c.name}": Auto(strength=1e-6).method(c) for c in Auto().candidates(known(dataset(120)))}
+    t = known(dataset(120))
+    made = {c.name: Auto(strength=1e-6).method(c, t) for c in Auto().candidates(t)}
     alone = made[auto.stages[-1]]
     assert same(weights(auto.state.net), weights(trained(alone).state.net))
 
 
-@pytest.mark.parametrize("settings", [{"optimize": "accuracy"}, {"class_weights": EffectiveNumber()}])
+@pytest.mark.parametrize("settings", [{"optimize": Accuracy()}, {"class_weights": EffectiveNumber()}])
 def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -> None:
     few = trained(Auto(**settings), dataset(30))
     plain = trained(ERM(**{k: v for k, v in settings.items() if k != "optimize"}), dataset(30))
@@ -215,7 +217,7 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
     best = result.trained.stages[-1]
     assert best.partition(",")[0] in TREES
     way, tau = next(c for c in Auto().candidates(task(dataset(120))) if c.name == best)
-    alone = sk.fit(x, y, method=Auto().method(Candidate(way, tau)), train=training)
+    alone = sk.fit(x, y, method=Auto().method(Candidate(way, tau), task(dataset(120))), train=training)
     np.testing.assert_array_equal(result.predict_proba(x), alone.predict_proba(x))
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

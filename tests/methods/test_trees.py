@@ -48,7 +48,10 @@ def test_trees_are_those_of_scikit_learn(load) -> None:
     assert [row["epoch"] for row in trained.history] == [1], "a pass, whatever the epochs are"
     share = torch.bincount(labels) / len(labels)
     balanced = fitted(replace(OURS, tau=1.0), data).predict(rows).argmax(1)
-    assert torch.equal(balanced, made_up_for(trained.predict(rows), share, 1.0))
+    assert torch.equal(balanced, made_up_for(trained.predict(rows), share, 1.0).argmax(1))
+    target = torch.linspace(1, 3, len(names))
+    shifted = fitted(replace(OURS, tau=0.5, target=tuple(target.tolist())), data).predict(rows).argmax(1)
+    assert torch.equal(shifted, made_up_for(trained.predict(rows), share, 0.5, target).argmax(1))
 
 
 def test_a_class_without_rows_is_never_predicted_and_of_one_class_all_are() -> None:

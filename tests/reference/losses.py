@@ -122,9 +122,9 @@ def poly1(outputs: Floats, y: Ints, count: Count = None, *, epsilon: float) -> F
     return each(-math.log(p_t) + epsilon * (1 - p_t) for p_t in p)
 
 
-def logit_adjusted(outputs: Floats, y: Ints, count: Count, *, tau: float) -> Floats:
-    """Menon et al. 2021, equation 10: log [1 + Σ_{y'≠y} (π_{y'}/π_y)^τ exp(f_{y'} − f_y)]."""
-    prior = [n / sum(count) for n in count]
+def logit_adjusted(outputs: Floats, y: Ints, count: Count, *, tau: float, target: Sequence[float] = ()) -> Floats:
+    """Menon et al. 2021, equation 10: log [1 + Σ_{y'≠y} (π_{y'}/π_y)^τ exp(f_{y'} − f_y)], π shares by target."""
+    prior = [n / share for n, share in zip(count, target or [1.0] * len(count), strict=True)]
     losses = []
     for f, label in zip(outputs, y, strict=True):
         rivals = [k for k in range(len(f)) if k != label]
@@ -163,11 +163,17 @@ def huber(outputs: Floats, y: Floats, count: Count = None, *, delta: float) -> F
 
 
 def corrected(
-    outputs: Floats, y: Ints, count: Count = None, *, tau: float = 0.0, share: Sequence[float] = (1, 1, 1, 1)
+    outputs: Floats,
+    y: Ints,
+    count: Count = None,
+    *,
+    tau: float = 0.0,
+    share: Sequence[float] = (1, 1, 1, 1),
+    target: Sequence[float] = (),
 ) -> Floats:
-    """Patrini et al. 2017, Theorem 2, and Menon et al. 2021: −log Σ_z p_z T[z, y], p of f + τ log π, π the classes'."""
-    losses = []
+    """Patrini et al. 2017, Theorem 2, and Menon et al. 2021: −log Σ_z p_z T[z, y], p of f + τ log π/π'."""
+    losses, ratio = [], [a / b for a, b in zip(share, target or (1, 1, 1, 1), strict=True)]
     for z, label in zip(outputs, y, strict=True):
-        p = softmax([f + tau * math.log(pi) for f, pi in zip(z, share, strict=True)])
+        p = softmax([f + tau * math.log(pi) for f, pi in zip(z, ratio, strict=True)])
         losses.append(-math.log(sum(p[k] * TRANSITIONS[k][label] for k in range(len(z)))))
     return each(losses)

@@ -32,6 +32,9 @@ HEADS = {
     "overall": "overall",
     "balanced_accuracy": "balanced",
     "mean_of_groups": "mean of groups",
+    "macro_f1": "macro F1",
+    "auc": "AUC",
+    "accuracy_at_prior": "at the prior",
     "worst_group": "worst group",
 }  # of the columns of a comparison, by part
 

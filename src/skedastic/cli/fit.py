@@ -39,8 +39,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--optimize",
-    type=click.Choice(["balanced", "accuracy"]),
-    help="Criterion of auto: balanced (default), the mean of the groups' accuracies, or accuracy of all rows.",
+    metavar="NAME",
+    help="Criterion of auto: balanced (default), the mean of the groups' accuracies; worst, that of the worst group; "
+    "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row.",
+)
+@click.option(
+    "--prior",
+    metavar="CLASS=SHARE,…",
+    help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9.",
 )
 @click.option(
     "--strength",

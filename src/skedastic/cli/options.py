@@ -11,6 +11,7 @@ from skedastic.configurable import described
 from skedastic.errors import UserError
 from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import NOTHING, DataApart
+from skedastic.settings.expression import parse_expression
 from skedastic.settings.layers import check_keys, layered
 from skedastic.training.config import TrainingConfig
 
@@ -124,6 +125,21 @@ def number_or_word(text: str) -> float | str:
         return text
 
 
+def _with_prior(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with the prior in the criterion, accuracy."""
+    if given.get("prior") is None:
+        return {name: value for name, value in given.items() if name != "prior"}
+    prior, criterion = given["prior"], given.get("optimize")
+    if criterion not in (None, "accuracy"):
+        rule = f"it says how frequent classes are, which counts for accuracy alone, and --optimize is {criterion}"
+        raise UserError(f"{rule}; leave one of the two out", setting="--prior", value=prior, given=f"--prior {prior!r}")
+    shares = parse_expression(f"{{{prior}}}", "--prior")
+    if not shares or "" in shares:
+        rule = "write CLASS=SHARE for each class, such as spam=0.1,ham=0.9"
+        raise UserError(rule, setting="--prior", value=prior)
+    return _with_prior({**given, "prior": None, "optimize": {"name": "accuracy", "prior": shares}})
+
+
 def settings_of(
     config_file: str | None, sets: tuple[str, ...], given: dict[str, Any], preset: str | None = None
 ) -> dict[str, Any]:
@@ -145,6 +161,7 @@ def settings_of(
     UserError
         The file or the preset can't be read, a setting is unknown, or no source is named.
     """
+    given = _with_prior(given)
     overrides = {RENAMED.get(name, name): value if value != () else None for name, value in given.items()}
     settings = layered(config_file, overrides, sets, preset)
     check_keys(Config, settings)

@@ -9,8 +9,9 @@ order of two ways by balanced accuracy is the same on noisy labels as on true on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,14 +22,8 @@ LEAST_SHARE = 1e-6  # of a class
 GIVEN_UP = 0.5  # of its predictions, or of its labels
 
 
-Criterion = Literal["balanced", "accuracy"]
-
-
 class Gain(NamedTuple):
-    """How much better one way is than another, and the standard error of that.
-
-    Of predictions it is how much more often they are right, in [−1, 1].
-    """
+    """How much better one way is than another by a criterion (`skedastic.core.criteria`), and its standard error."""
 
     mean: float
     error: float
@@ -42,13 +37,13 @@ class Trial(NamedTuple):
     name, other : str
         What they are, for the user.
     gain : Gain
-        How much more often it is right about examples that neither has seen, the mean over groups.
+        How much better it is on examples that neither has seen.
     gives_up : bool
         Whether it gives up a class that the other does not.
     chosen : bool
         Whether it was taken, and not the other.
-    criterion : {"balanced", "accuracy"}
-        Whether the gain is the mean over groups, or over all rows.
+    criterion : str
+        The name of the criterion.
     went_wrong : bool
         Whether it was trained on all rows, and is then right on them less often than on those not seen.
     """
@@ -58,7 +53,7 @@ class Trial(NamedTuple):
     gain: Gain
     gives_up: bool
     chosen: bool
-    criterion: Criterion = "balanced"
+    criterion: str = "balanced"
     went_wrong: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,11 +66,11 @@ class Trial(NamedTuple):
         return cls(**{**values, "gain": Gain(**values["gain"])})
 
 
-def made_up_for(probabilities: Tensor, share: Tensor, tau: float) -> Tensor:
-    """Return the classes [n] that are predicted once the shares of the classes are made up for: argmax of p / π^τ.
+def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor | None = None) -> Tensor:
+    """Return logits [n, C] that make up for the shares of the classes: log p − τ log (π / π').
 
-    With τ = 1 it is the prediction of least balanced error (Menon et al., "Long-tail Learning via Logit Adjustment",
-    ICLR 2021, equation 9).
+    With τ = 1 and all classes alike in π', the largest is the prediction of least balanced error (Menon et al.,
+    "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9).
 
     Parameters
     ----------
@@ -84,10 +79,15 @@ def made_up_for(probabilities: Tensor, share: Tensor, tau: float) -> Tensor:
     share : Tensor
         π, the share of each class, [C]. One without examples is predicted as if it had few.
     tau : float
-        At least 0; with 0 it is the most probable class.
+        At least 0; with 0 the largest is the most probable class.
+    target : Tensor, optional
+        π', the shares to predict at, [C]; by default all alike.
     """
     p = probabilities.double().clamp_min(torch.finfo(torch.float32).tiny)
-    return (p.log() - tau * share.double().clamp_min(LEAST_SHARE).log()).argmax(1)
+    ratio = share.double().clamp_min(LEAST_SHARE)
+    if target is not None:
+        ratio = ratio / target.double().clamp_min(LEAST_SHARE)
+    return p.log() - tau * ratio.log()
 
 
 def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None = None) -> Gain:
@@ -96,7 +96,8 @@ def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None
     Parameters
     ----------
     right, other : Tensor
-        Whether an example is predicted as it is labelled, by the one and by the other, [n] bool.
+        Whether an example is predicted as it is labelled, by the one and by the other, [n] bool; or what the
+        predictions are worth, real.
     group : Tensor
         The group of each example, [n] int64 ≥ 0. Groups without examples don't count.
     unit : Tensor, optional
@@ -113,12 +114,24 @@ def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None
     variance = (torch.bincount(group, rest**2) + COMMON * common) / (count - 1 + COMMON) / count
     groups = int(there.sum())
     error = float(variance[there].sum().sqrt()) / groups
-    if unit is not None:
-        share = rest / count[group]  # of each example in the mean
-        together = torch.bincount(torch.unique(unit, return_inverse=True)[1], share)
-        alone = float((share**2).sum())
-        error *= max(1.0, float((together**2).sum()) / alone) ** 0.5 if alone else 1.0
-    return Gain(float(mean[there].sum()) / groups, error)
+    return Gain(float(mean[there].sum()) / groups, error * together(rest / count[group], unit))
+
+
+def together(influence: Tensor, unit: Tensor | None) -> float:
+    """Return the factor, at least 1, by which a standard error is larger because examples of a unit err together.
+
+    Parameters
+    ----------
+    influence : Tensor
+        The influence of each example on the figure, [n].
+    unit : Tensor or None
+        The unit of each example, [n] int64; None where each is its own.
+    """
+    alone = float((influence**2).sum())
+    if unit is None or not alone:
+        return 1.0
+    of_unit = torch.bincount(torch.unique(unit, return_inverse=True)[1], influence)
+    return math.sqrt(max(1.0, float((of_unit**2).sum()) / alone))
 
 
 def gives_up_a_class(predicted: Tensor, other: Tensor, y: Tensor) -> bool:

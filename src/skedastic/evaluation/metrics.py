@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -18,6 +18,12 @@ from skedastic.errors import UserError, unknown
 from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.evaluation.metric import ACCURACY, ERROR, Metric
 
+ASKED = {
+    "macro_f1": "macro F1",
+    "auc": "area under the ROC curve",
+    "accuracy_at_prior": "accuracy at the prior",
+}  # what `--optimize` may ask for beside accuracies
+COST = "cost"
 MANY_ABOVE = 100  # training examples
 FEW_BELOW = 20
 
@@ -228,7 +234,7 @@ class Metrics(ABC, Generic[S]):
         -------
         dict of str to float
             `balanced_accuracy`, the mean over the classes of the test set, and `mean_of_groups`, the mean over its
-            groups, by which `auto` chooses.
+            groups, by which `auto` chooses; and what `--optimize` names, a key of `ASKED`.
         """
 
     @abstractmethod
@@ -281,6 +287,8 @@ class ClassificationMetrics(Metrics[Accuracy]):
         The mean of the accuracies of the classes in the test set.
     ece : float
         Expected calibration error, 15 equal bins of confidence.
+    asked : mapping of str to float
+        What `--optimize` names, where that is another figure: a key of `ASKED`, or "cost" for the mean cost of a row.
     """
 
     metric = ACCURACY
@@ -288,17 +296,20 @@ class ClassificationMetrics(Metrics[Accuracy]):
     correct: int
     balanced_accuracy: float
     ece: float
+    asked: Mapping[str, float] = field(default_factory=dict)
 
     def means(self, *, groups_are_classes: bool) -> dict[str, float]:
         """Return balanced accuracy, and the mean over groups where these are not the classes."""
         of_groups = {} if groups_are_classes else {"mean_of_groups": self.mean_of_groups(tuple(self.groups))}
-        return {"balanced_accuracy": self.balanced_accuracy, **of_groups}
+        asked = {part: value for part, value in self.asked.items() if part in ASKED}
+        return {"balanced_accuracy": self.balanced_accuracy, **of_groups, **asked}
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain values, as `metrics.json` holds them."""
         return {
             "overall": {**self.overall.to_dict(), "correct": self.correct},
             "balanced_accuracy": self.balanced_accuracy,
+            **({"asked": dict(self.asked)} if self.asked else {}),
             **self._by_group(),
             "ece": self.ece,
         }
@@ -312,6 +323,7 @@ class ClassificationMetrics(Metrics[Accuracy]):
             overall=Accuracy(**overall),
             correct=correct,
             balanced_accuracy=state["balanced_accuracy"],
+            asked=state.get("asked", {}),
             ece=state["ece"],
             **cls._read_by_group(state, Accuracy),
         )

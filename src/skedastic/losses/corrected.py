@@ -18,6 +18,7 @@ from skedastic.configurable import setting
 from skedastic.core.transitions import of_labels, shares_of_true_classes
 from skedastic.errors import UserError
 from skedastic.losses.base import PerExampleLoss
+from skedastic.losses.logit_adjusted import log_target
 
 
 def corrected(logits: Tensor, y: Tensor, transitions: Tensor) -> Tensor:
@@ -44,6 +45,10 @@ class Corrected(PerExampleLoss):
         0.0, "how much the shares of the true classes are made up for; 1 fits balanced error", "[0, inf)"
     )
 
+    target: tuple[float, ...] = setting(
+        (), "shares to fit, of the classes in their order; by default all alike", "(0, inf)"
+    )
+
     soft: ClassVar[bool] = True
     by_transitions: ClassVar[bool] = True
 
@@ -56,7 +61,7 @@ class Corrected(PerExampleLoss):
             )
             raise UserError(rule, setting="loss", value="corrected")
         share = shares_of_true_classes(count, transitions).clamp_min(1e-6)
-        adjustment = (self.tau * share.log()).to(transitions)
+        adjustment = (self.tau * (share.log() - log_target(self.target, len(share)))).to(transitions)
         return torch.cat([transitions, adjustment[:, None]], 1).to(torch.float32)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import Criterion, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.choice import LEAST_SHARE, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.criteria import Balanced, Criterion, Held
 from skedastic.core.heads import AutoHead
 from skedastic.core.samplers import Shuffle
 from skedastic.core.transitions import shares_of_true_classes
@@ -51,13 +52,11 @@ from skedastic.methods.trees import Trees, are_quick, can_read_trees
 PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
 LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
-BALANCED = {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}  # in names of stages
 BEST = "best"  # what is handed on of the choice
 NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
-SHOWN = {0.0: "", 0.5: "half-balanced ", 1.0: "balanced "}
 NONE_BETTER = (
     "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
     "error, or those that were gave a class up, or went wrong on all rows."
@@ -74,7 +73,13 @@ class Candidate(NamedTuple):
     @property
     def name(self) -> str:
         """The name of its stage."""
-        return self.way + BALANCED[self.tau]
+        return self.way + {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}[self.tau]
+
+    def shown(self, auto: Auto) -> str:
+        """Return its name for the user."""
+        corrected = ", loss=corrected" * (self.way == CORRECTED)
+        name = NAMES.get(self.way, f"HAR at {auto.strength:g}{corrected}")
+        return {0.0: "", 0.5: f"half-{auto.optimize.shifted} ", 1.0: f"{auto.optimize.shifted} "}[self.tau] + name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +89,9 @@ class Auto(OneNetwork[OneNetworkState]):
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
     trees: bool = setting(True, "whether boosted trees are tried beside networks, where rows are narrow")
     optimize: Criterion = setting(
-        "balanced",
-        "criterion of the choice: balanced, the mean of the groups' accuracies, or accuracy of all rows",
+        Balanced(),
+        "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
+        "accuracy of all rows; macro-f1; auc, the area under the ROC curve; or cost",
     )
 
     card: ClassVar[Card] = Card(
@@ -93,8 +99,8 @@ class Auto(OneNetwork[OneNetworkState]):
         title="Plain training, HAR, HAR on the corrected loss, or trees, balanced or not, by labels not seen",
         paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017, balanced as Menon et al., "
         "ICLR 2021",
-        equations="the largest mean over groups, or rows, of right held-out predictions, if a standard error above "
-        "that of plain training, half balanced",
+        equations="the largest criterion of held-out predictions, such as their mean accuracy over groups, if a "
+        "standard error above that of plain training, half balanced",
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
@@ -105,21 +111,24 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return it without trees."""
         return replace(self, trees=False)
 
-    def method(self, candidate: Candidate) -> Method:
+    def method(self, candidate: Candidate, task: Task) -> Method:
         """Return the method that trains a candidate.
 
         Parameters
         ----------
         candidate : Candidate
             One of `candidates`.
+        task : Task
+            The data, as far as a method may know them.
         """
         way, tau = candidate
+        target = self._target(candidate, task) if tau else ()
         if way in LEAVES:
-            return Trees(leaves=LEAVES[way], tau=tau)
+            return Trees(leaves=LEAVES[way], tau=tau, target=target)
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
         if way == CORRECTED:
-            return HAR(strength=self.strength, loss=Corrected(tau=tau), **axes)
-        loss = LogitAdjusted(tau=tau) if tau else self.loss
+            return HAR(strength=self.strength, loss=Corrected(tau=tau, target=target), **axes)
+        loss = LogitAdjusted(tau=tau, target=target) if tau else self.loss
         return HAR(strength=self.strength, loss=loss, **axes) if way == STRONG else ERM(loss=loss, **axes)
 
     def ways(self, task: Task) -> Mapping[str, Method]:
@@ -130,7 +139,12 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         known = task.transitions is not None and self.fits_cross_entropy
         names = [PLAIN, STRONG, *[CORRECTED] * known, *(LEAVES if self._tries_trees(task) else ())]
-        return {name: self.method(Candidate(name, 0.0)) for name in names}
+        return {name: self.method(Candidate(name, 0.0), task) for name in names}
+
+    def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
+        """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
+        target = self.optimize.target(_share(candidate, task), task.classes)
+        return () if bool((target == target[0]).all()) else tuple(target.clamp_min(LEAST_SHARE).tolist())
 
     def _tries_trees(self, task: Task) -> bool:
         """Return whether trees are tried: rows are narrow, classes few, and nothing is asked for that they lack."""
@@ -146,8 +160,8 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def base(self, task: Task) -> Candidate:
         """Return what all are held against: plain training, half balanced where the mean over classes counts."""
-        balanced = self.balances and self.optimize == "balanced" and task.groups == task.classes
-        return Candidate(PLAIN, 0.5 if balanced else 0.0)
+        by_classes = not self.optimize.of_groups or task.groups == task.classes
+        return Candidate(PLAIN, self.optimize.tau if self.balances and by_classes else 0.0)
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
         """Return the ways as they are, half balanced and balanced."""
@@ -163,24 +177,24 @@ class Auto(OneNetwork[OneNetworkState]):
         base = self.base(task)
         rows = int(task.class_count.sum())  # that of a run has no rows, and their count
         if rows < LEAST_ROWS:
-            note = NOT_TRIED.format(base=_shown(base, self.strength))
-            return (Stage(name=base.name, method=self.method(base), note=note),)
+            note = NOT_TRIED.format(base=base.shown(self))
+            return (Stage(name=base.name, method=self.method(base, task), note=note),)
         epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / rows))
         trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way, epochs)]
         trials[-1] = replace(trials[-1], after=self._decide)
         finals = [
             Stage(
                 name=candidate.name,
-                method=self.method(candidate),
-                passes=self.method(candidate).passes,
+                method=(method := self.method(candidate, task)),
+                passes=method.passes,
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
             )
             for candidate in self.candidates(task)
             if candidate != base
         ]
-        note = NONE_BETTER.format(base=_shown(base, self.strength))
-        last = Stage(name=base.name, method=self.method(base), chosen=self._is_base, note=note)
+        note = NONE_BETTER.format(base=base.shown(self))
+        last = Stage(name=base.name, method=self.method(base, task), chosen=self._is_base, note=note)
         return (*trials, *finals, last)
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
@@ -196,27 +210,34 @@ class Auto(OneNetwork[OneNetworkState]):
             gain, gives_up = held[candidate]
             went_wrong, gave_up = self._in_the_end(task, best) if candidate == best else (False, False)
             chosen = candidate == best and not went_wrong and not gave_up
-            name, other = (_shown(c, self.strength) for c in (candidate, self.base(task)))
-            found.append(Trial(name, other, gain, gives_up or gave_up, chosen, self.optimize, went_wrong))
+            name, other = (c.shown(self) for c in (candidate, self.base(task)))
+            criterion = self.optimize.shown_name()
+            found.append(Trial(name, other, gain, gives_up or gave_up, chosen, criterion, went_wrong))
         return tuple(found)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that of trees, where they were chosen."""
         taken = next((trial.name for trial in trials if trial.chosen), "")
-        candidates = (Candidate(way, tau) for way in LEAVES for tau in TAUS)
-        best = next((c for c in candidates if _shown(c, self.strength) == taken), None)
-        return "" if best is None else self.method(best).predictor(trials)
+        way = next((way for way in LEAVES for tau in TAUS if Candidate(way, tau).shown(self) == taken), None)
+        return "" if way is None else Trees(leaves=LEAVES[way]).predictor(trials)
 
     def _held_against_base(self, task: Task) -> dict[Candidate, tuple[Gain, bool]]:
         """Return of each candidate how much better it is than the base, and whether it gives up a class of its."""
-        group = task.group if self.optimize == "balanced" else torch.zeros_like(task.group)
-        base, found = _predicted(task, self.base(task)), {}
+        held = Held(task.y, task.group, task.classes, task.unit)
+        base, found = self._scores(task, self.base(task)), {}
         for candidate in self.candidates(task):
             if candidate != self.base(task):
-                own = _predicted(task, candidate)
-                gain = paired_gain(own == task.y, base == task.y, group, task.unit)
-                found[candidate] = (gain, gives_up_a_class(own, base, task.y))
+                own = self._scores(task, candidate)
+                gives_up = gives_up_a_class(own.argmax(1), base.argmax(1), task.y)
+                found[candidate] = (self.optimize.gain(own, base, held), gives_up)
         return found
+
+    def _scores(self, task: Task, candidate: Candidate) -> Tensor:
+        """Return the logits of each example by a candidate's networks that have not seen it, [n, C]."""
+        share = _share(candidate, task)
+        return made_up_for(
+            held_out(candidate.way, task), share, candidate.tau, self.optimize.target(share, task.classes)
+        )
 
     def _decide(self, state: State, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -239,9 +260,9 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         if candidate == self.base(task):
             return False, False
-        own, unseen = task.handed_on[candidate.name].argmax(1), _predicted(task, candidate)
+        own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate).argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_a_class(own, _predicted(task, self.base(task)), task.y)
+        gave_up = gives_up_a_class(own, self._scores(task, self.base(task)).argmax(1), task.y)
         return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
@@ -253,15 +274,10 @@ class Auto(OneNetwork[OneNetworkState]):
         return best == self.base(task) or any(self._in_the_end(task, best))
 
 
-def _shown(candidate: Candidate, strength: float) -> str:
-    corrected = ", loss=corrected" * (candidate.way == CORRECTED)
-    return SHOWN[candidate.tau] + NAMES.get(candidate.way, f"HAR at {strength:g}{corrected}")
-
-
-def _predicted(task: Task, candidate: Candidate) -> Tensor:
-    """Return the class of each example that a candidate predicts by a network that has not seen it, [n]."""
+def _share(candidate: Candidate, task: Task) -> Tensor:
+    """Return the shares of the classes that a candidate predicts: of the true ones where its loss is corrected, [C]."""
     share = task.class_count.double()
     if candidate.way == CORRECTED:
         assert task.transitions is not None, "else this is no candidate"
         share = shares_of_true_classes(share, task.transitions.matrix)
-    return made_up_for(held_out(candidate.way, task), share / share.sum(), candidate.tau)
+    return share / share.sum()

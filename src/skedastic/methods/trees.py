@@ -25,6 +25,7 @@ from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
 from skedastic.core.choice import Trial
 from skedastic.errors import UserError
+from skedastic.losses.logit_adjusted import log_target
 from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Method
@@ -56,6 +57,10 @@ class Trees(Method[TreesState]):
         3.0, "how strongly what leaves add is pulled to 0; without, rare classes of many make it diverge", "[0, inf)"
     )
     tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
+
+    target: tuple[float, ...] = setting(
+        (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
+    )
 
     passes: ClassVar[int | None] = 1
     card: ClassVar[Card] = Card(
@@ -136,7 +141,7 @@ class Trees(Method[TreesState]):
             boosted.fit(x.numpy(), y.numpy())
             own, nodes = read_trees(boosted, known)
             base[known] = own
-        base[known] -= self.tau * share[known].log()
+        base[known] -= self.tau * (share.log() - log_target(self.target, classes))[known]
         return base, nodes
 
 

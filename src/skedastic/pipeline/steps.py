@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from skedastic.evaluation.evaluate import evaluate
+from skedastic.evaluation.evaluate import asked_for, evaluate
+from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
@@ -20,7 +21,7 @@ from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
-from skedastic.settings.methods import method_table
+from skedastic.settings.methods import method_table, the_criterion
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
@@ -137,4 +138,6 @@ def train_and_evaluate(
             predicted = trained.predict(test.x)
             by_truth = config.noise is not None or data.has_clean_test
             metrics = replace(evaluate(predicted, test, data.train.group_counts()), by_truth=by_truth)
+            if isinstance(metrics, ClassificationMetrics):
+                metrics = replace(metrics, asked=asked_for(the_criterion(config), predicted, test))
         return make_result(config, data, method, task, trained, estimated, metrics, predicted)

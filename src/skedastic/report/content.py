@@ -40,6 +40,9 @@ class MethodRow:
     seconds: float
     balanced_accuracy: Interval | None = None  # the mean over classes; none of numbers
     mean_of_groups: Interval | None = None  # where the groups are not the classes
+    macro_f1: Interval | None = None  # these where `--optimize` asked for them
+    auc: Interval | None = None
+    accuracy_at_prior: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,9 @@ class Difference:
     overall: Interval
     balanced_accuracy: Interval | None = None
     mean_of_groups: Interval | None = None
+    macro_f1: Interval | None = None
+    auc: Interval | None = None
+    accuracy_at_prior: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from skedastic.evaluation.metrics import ASKED
 from skedastic.report import charts, marks, style, words
 from skedastic.report.content import LabelIssue, Report
 from skedastic.report.escaping import visible
@@ -70,7 +71,8 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
     metric = report.metric
     overall, worst = ("all test rows", "overall"), ("worst group", "worst_group")
     parts = (("focus groups", "focus"), ("other groups", "rest"))
-    means = (("balanced accuracy", "balanced_accuracy"), ("mean of groups", "mean_of_groups"))
+    means = [("balanced accuracy", "balanced_accuracy"), ("mean of groups", "mean_of_groups")]
+    means += [(name, part) for part, name in ASKED.items()]
     if report.differences:
         difference = report.differences[0]
         for where, part in (*parts, overall, *means):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import ABSENT
+from skedastic.evaluation.metrics import ASKED
 from skedastic.report.content import GroupRow, MethodRow, Report
 from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import fit_report
@@ -103,6 +104,7 @@ def _means(method: MethodRow, report: Report) -> str:
     means = (
         ("Balanced accuracy, the mean over the classes of the test rows", method.balanced_accuracy),
         ("Mean over groups", method.mean_of_groups),
+        *((name[0].upper() + name[1:], getattr(method, part)) for part, name in ASKED.items()),
     )
     return "".join(f" {name}: {_written(mean, report)}." for name, mean in means if mean is not None)
 

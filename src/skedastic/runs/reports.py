@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Gain, Trial
 from skedastic.evaluation.intervals import Interval, mean_interval
 from skedastic.evaluation.metric import Metric
 from skedastic.evaluation.metrics import Score
@@ -21,6 +21,7 @@ from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runs.sentences import (
+    CRITERIA_IN_WORDS,
     choice_sentence,
     comparison_notes,
     comparison_sentence,
@@ -29,6 +30,7 @@ from skedastic.runs.sentences import (
     group_notes,
     is_measured,
     metric_notes,
+    size_of_gain,
 )
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
@@ -201,10 +203,9 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
         for name in dict.fromkeys(trial.name for trial in tried):
             trials = [trial for trial in tried if trial.name == name]
             taken = sum(trial.chosen for trial in trials)
-            gain = np.mean([trial.gain.mean for trial in trials]) * 100
-            size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
-            words = f"{name} was {size} on labels that neither had seen"
-            words += ", the mean over groups" * (trials[0].criterion == "balanced")
+            mean = trials[0]._replace(gain=Gain(float(np.mean([trial.gain.mean for trial in trials])), 0.0))
+            words = f"{name} was {size_of_gain(mean)} than {mean.other} on labels that neither had seen"
+            words += CRITERIA_IN_WORDS.get(mean.criterion, "")
             rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
     return rows
 

@@ -10,7 +10,7 @@ import numpy as np
 from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
-from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
+from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
 from skedastic.noise.wrong_labels import MEANING, WIDEST
 from skedastic.report.content import GroupRow
@@ -23,6 +23,12 @@ LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
+CRITERIA_IN_WORDS = {
+    "balanced": ", the mean over groups",
+    "worst": ", in the worst group",
+    "macro-f1": ", in macro F1",
+    "auc": ", in the area under the ROC curve",
+}
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
     "many labels are wrong is not estimated.",
@@ -77,12 +83,18 @@ def fit_sentence(summary: RunSummary) -> str:
         )
         if isinstance(summary.metrics, ClassificationMetrics):
             parts.append(f"their balanced accuracy is {summary.metrics.balanced_accuracy:.1%}")
+            parts += [_asked_for(part, value) for part, value in summary.metrics.asked.items()]
         parts.append(_worst_group(summary.metrics))
     if summary.findings is not None:
         parts.append(_most_disagreement(summary, summary.findings))
     parts = [part for part in parts if part]
     sentence = "; ".join(parts) or f"trained on {sum(summary.train_count)} rows; there is no test set"
     return sentence[0].upper() + sentence[1:] + "."
+
+
+def _asked_for(part: str, value: float) -> str:
+    """Return the figure that `--optimize` names."""
+    return f"a row costs {value:.3g} in the mean" if part == COST else f"the {ASKED[part]} is {value:.1%}"
 
 
 def _worst_group(metrics: AnyMetrics) -> str:
@@ -136,15 +148,14 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
     where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
-    if trials[0].criterion == "balanced":
-        where += ", the mean over groups"
+    where += CRITERIA_IN_WORDS.get(trials[0].criterion, "")
     parts = [f"{taken} was taken"]
     for trial in trials:
-        gain, error = trial.gain.mean * 100, trial.gain.error * 100
-        size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f}"
+        gain, error = trial.gain
+        size = f"{size_of_gain(trial)}, ± {_of_criterion(2 * error, trial)}"
         remarks = ["95 %"] * (trial is trials[0])
         if trial.chosen and gain < error:
-            remarks.append(f"less than the standard error of {error:.1f} may be chance")
+            remarks.append(f"less than the standard error of {_of_criterion(error, trial)} may be chance")
         size += f" ({'; '.join(remarks)})" if remarks else ""
         if gain == error == 0:
             size = "no better"
@@ -154,6 +165,19 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         lost += ", and went wrong when it was trained on all rows" * trial.went_wrong
         parts.append(f"{trial.name} was {size}{lost}")
     return "; ".join(parts)
+
+
+def size_of_gain(trial: Trial) -> str:
+    """Return how much better or worse a way was, such as "1.2 points better"."""
+    mean = trial.gain.mean
+    size = _of_criterion(abs(mean), trial)
+    if trial.criterion == COST:
+        return f"{'less' if mean >= 0 else 'more'} costly by {size} a row"
+    return f"{size} points {'better' if mean >= 0 else 'worse'}"
+
+
+def _of_criterion(value: float, trial: Trial) -> str:
+    return f"{value:.3g}" if trial.criterion == COST else f"{100 * value:.1f}"
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:

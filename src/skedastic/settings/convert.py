@@ -15,9 +15,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from skedastic.configurable import Configurable, Written
 from skedastic.configurable.kinds import choices, expected, may_be_none
+from skedastic.core.criteria import Cost, Criterion
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
+from skedastic.settings.costs import COST_FILE, costs_of_file
 from skedastic.settings.expression import name_and_settings, parse_expression, split
 from skedastic.settings.layers import parse, unknown_setting
 from skedastic.settings.registry import Family, family_of
@@ -131,6 +133,8 @@ def _one_of(hint: Any, value: Any, place: str) -> Any:
 
 def _named(family: Family, value: Any, place: str) -> Any:
     """Return the loss, sampler or the like that a name, or a name with settings, stands for."""
+    if family.base is Criterion and isinstance(value, str) and value.startswith(COST_FILE):
+        value = {"name": Cost.shown_name(), "costs": costs_of_file(value.removeprefix(COST_FILE), place)}
     if isinstance(value, str) and "(" in value:
         value = parse_expression(value, place)
     settings = {"name": value} if isinstance(value, str) else dict(value)

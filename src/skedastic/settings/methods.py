@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from skedastic.core.criteria import Criterion
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
 from skedastic.settings.config import Config
-from skedastic.settings.convert import build_method
+from skedastic.settings.convert import build_method, convert
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
 
@@ -56,6 +57,14 @@ def the_method(config: Config) -> Method | None:
         return make_method("har", settings)
     make_method("auto", settings)  # refuses what does not fit
     return None
+
+
+def the_criterion(config: Config) -> Criterion | None:
+    """Return the criterion that the configuration names for auto, or None."""
+    if OPTIMIZE not in config.method:
+        return None
+    criterion: Criterion = convert(Criterion, config.method[OPTIMIZE], f"method.{OPTIMIZE}")
+    return criterion
 
 
 def _check_chooses(name: str, settings: Mapping[str, Any]) -> None:

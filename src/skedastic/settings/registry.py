@@ -1,4 +1,4 @@
-"""Families of classes that are chosen by name: losses, class weights, samplers, heads, methods."""
+"""Families of classes that are chosen by name: losses, class weights, samplers, heads, criteria, methods."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from skedastic import losses
 from skedastic.core.class_weights import CLASS_WEIGHTS, ClassWeights
+from skedastic.core.criteria import CRITERIA, Criterion
 from skedastic.core.heads import HEAD_NAMES, Head
 from skedastic.core.samplers import SAMPLERS, Sampler
 from skedastic.losses import PerExampleLoss
@@ -42,6 +43,7 @@ FAMILIES = (
     Family("class weights", "class weights", ClassWeights, lambda: CLASS_WEIGHTS),
     Family("sampler", "samplers", Sampler, lambda: SAMPLERS),
     Family("head", "heads", Head, lambda: HEAD_NAMES),
+    Family("criterion", "criteria", Criterion, lambda: CRITERIA),
     Family("method", "methods", Method, presets),
 )
 

@@ -1,0 +1,54 @@
+"""A file of costs: what it costs to predict one class where another is true."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from skedastic.errors import UserError, first_line
+
+COST_FILE = "cost:"  # before the name of a file, as a criterion
+FORM = "the first line names the predicted classes, and each other one begins with a true class"
+
+
+def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
+    """Return the costs by true and by predicted class; an empty cell costs nothing.
+
+    Parameters
+    ----------
+    file : str
+        A CSV file with a line for each true class and a column for each predicted one.
+    place : str
+        The setting that names it, for errors.
+
+    Raises
+    ------
+    UserError
+        It can't be read, or is no such table.
+    """
+    try:
+        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
+            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"can't read the costs: {why}", setting=place, value=file) from None
+    predicted = [cell.strip() for cell in rows[0][1:]] if rows else []
+    if not predicted or len(rows) < 2 or len(set(predicted)) < len(predicted):
+        raise UserError(f"it is no table of costs; {FORM}, each once", setting=place, value=file)
+    costs = dict[str, dict[str, float]]()
+    for line, (true, *cells) in enumerate(rows[1:], 2):
+        true = true.strip()
+        if len(cells) != len(predicted) or true in costs:
+            wrong = f"class {true!r} stands twice" if true in costs else f"it has {len(cells)} costs"
+            rule = f"line {line}: {wrong}, where there are {len(predicted)} classes; {FORM}"
+            raise UserError(rule, setting=place, value=file)
+        costs[true] = {name: _number(cell, line, file, place) for name, cell in zip(predicted, cells, strict=True)}
+    return costs
+
+
+def _number(cell: str, line: int, file: str, place: str) -> float:
+    try:
+        return float(cell) if cell.strip() else 0.0
+    except ValueError:
+        rule = f"line {line}: {cell.strip()!r} is no number; a cost is 0 or more"
+        raise UserError(rule, setting=place, value=file) from None
