@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 import skedastic as sk
 from skedastic.core.choice import Gain, Trial
 from skedastic.core.class_weights import EffectiveNumber
-from skedastic.core.criteria import Accuracy
+from skedastic.core.criteria import Accuracy, Cost
 from skedastic.core.heads import CosineHead
 from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
@@ -21,23 +21,27 @@ from skedastic.data import folds
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
-from skedastic.methods.auto import CORRECTED, PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.auto import CORRECTED, LINEAR, MIXTURES, PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
+from skedastic.methods.linear import Linear
+from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.reports import fit_report
 from skedastic.runs.sentences import choice_sentence
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
+from tests.support.refusals import refused
 from tests.support.tables import sharp_rules
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
-WAYS = (PLAIN, STRONG, CORRECTED)
-HALF = "plain, half balanced"  # what all are held against
+WAYS = (STRONG, PLAIN, CORRECTED)
+HALF = "har, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
-TRIALS = [f"{way}, half {k}" for way in (*WAYS, *TREES) for k in (1, 2)]
+FITTED = (LINEAR, *TREES)
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
 
@@ -55,18 +59,53 @@ def stages(history):
     return list(dict.fromkeys(row["stage"] for row in history))
 
 
-def test_every_way_is_tried_on_the_same_halves() -> None:
+def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -> None:
     auto = trained(Auto())
-    assert stages(auto.history)[:10] == TRIALS
-    assert len(stages(auto.history)) in (11, 12)
+    seen = stages(auto.history)
+    first = [f"{way}, half 1" for way in (*WAYS, MIXTURES)]
+    assert seen[:4] == first
+    fitted = [f"{way}, half {k}" for way in FITTED for k in (1, 2)]
+    at = seen.index(fitted[0])
+    assert set(seen[4:at]) < {f"{way}, half 2" for way in (PLAIN, CORRECTED, MIXTURES)}
+    assert seen[at : at + 7] == [*fitted, "har, half 2"]
+    assert len(seen[at + 7 :]) in (1, 2)
     names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
     assert names == [
-        "plain training",
         "HAR at 0.3",
+        "plain training",
         "HAR at 0.3, loss=corrected",
+        "mixup",
+        "linear model",
         "boosting",
         "boosting of small trees",
     ]
+    on_one = {trial.name for trial in auto.trials if trial.half}
+    assert len(on_one) == 3 - len(seen[4:at]) > 0
+    assert not {trial.name for trial in auto.trials if trial.chosen} & on_one
+    assert choice_sentence(auto.trials).count("on half of them, and was not tried on the others") == len(on_one)
+
+
+@pytest.mark.parametrize(("right", "ahead"), [(0.5, False), (0.6, False), (0.7, True), (1.0, True)])
+def test_a_way_is_tried_further_where_it_is_ahead_by_half_a_standard_error(right: float, ahead: bool) -> None:
+    """Of 150 labels the base tells 60 %, the other way the same ones and more, or fewer."""
+    t, method = known(dataset(300)), Auto(trees=False)
+    rank = torch.argsort(torch.from_numpy(np.random.default_rng(0).random(300))).argsort().double() / 300
+    ways = {way: torch.where(rank < share, t.y, (t.y + 1) % 3) for way, share in ((STRONG, 0.6), (PLAIN, right))}
+    found = {name: p for name, p in handed(t, ways).items() if name.endswith("half 1")}
+    now = replace(t, handed_on=found)
+    [second] = [stage for stage in method.stages(t) if stage.name == "plain, half 2"]
+    assert second.chosen is not None
+    assert second.chosen(now) == ahead
+
+
+def test_a_way_that_gives_a_class_up_on_the_first_half_is_not_tried_further() -> None:
+    t, method = known(dataset(300)), Auto(trees=False)
+    some = torch.where(torch.arange(300) % 4 == 0, (t.y + 1) % 3, t.y)
+    no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
+    now = replace(t, handed_on=handed(t, {STRONG: some, PLAIN: no_c}))
+    [second] = [stage for stage in method.stages(t) if stage.name == "plain, half 2"]
+    assert second.chosen is not None
+    assert not second.chosen(now)
 
 
 def handed(t, predicted):
@@ -83,7 +122,7 @@ def taken(t, method, predicted, in_the_end=None):
     """Return the names of the stages that follow the trials, and which trial is called chosen."""
     now, names = replace(t, handed_on=handed(t, predicted)), []
     for stage in method.stages(t):
-        if stage.chosen is not None and stage.chosen(now):
+        if stage.chosen is not None and not is_trial(stage.name) and stage.chosen(now):
             names.append(stage.name)
             if stage.predicts is not None:
                 end = t.y if in_the_end is None else in_the_end
@@ -105,11 +144,11 @@ def test_the_best_is_taken_if_it_is_better_and_gives_no_class_up() -> None:
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
     cases = [
         ((some, better, best), ["har, corrected"], [False, False, True]),
-        ((some, best, better), ["har"], [False, True, False]),
+        ((some, best, better), ["plain"], [False, True, False]),
         ((best, some, better), [HALF], [False, False, False]),
         ((some, some, some), [HALF], [False, False, False]),
         ((some, slightly, some), [HALF], [False, False, False]),  # by less than a standard error
-        ((some, better, no_c), ["har"], [False, True, False]),  # right more often, and c is given up
+        ((some, better, no_c), ["plain"], [False, True, False]),  # right more often, and c is given up
     ]
     for predicted, names, chosen in cases:
         assert taken(t, method, dict(zip(WAYS, predicted, strict=True)))[:2] == (names, chosen)
@@ -120,7 +159,7 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
-    given_up = (["har", HALF], [False, False, False], [False, True, False])
+    given_up = (["plain", HALF], [False, False, False], [False, True, False])
     assert taken(t, Auto(trees=False), ways, no_c) == given_up
 
 
@@ -131,8 +170,8 @@ def test_training_that_goes_wrong_on_all_rows_brings_plain_training_back() -> No
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
     diverged = torch.from_numpy(np.where(rng.random(120) < 0.4, t.y, (t.y + 1) % 3))
     method = Auto(trees=False)
-    assert taken(t, method, ways, diverged) == (["har", HALF], [False, False, False], [False, False, False])
-    now = replace(t, handed_on={**handed(t, ways), "har": one_hot(diverged, 3).float()})
+    assert taken(t, method, ways, diverged) == (["plain", HALF], [False, False, False], [False, False, False])
+    now = replace(t, handed_on={**handed(t, ways), "plain": one_hot(diverged, 3).float()})
     assert [trial.went_wrong for trial in method.trials(now)] == [False, True, False]
     assert "went wrong when it was trained on all rows" in choice_sentence(method.trials(now))
 
@@ -150,16 +189,16 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
     for way in WAYS:
         for k in (0, 1):
             found[f"{way}, half {k + 1}"] = unsure[folds(t.group, t.y, 2, t.seed) == 1 - k]
-    trials = method.trials(replace(t, handed_on={**found, "plain, half balanced": one_hot(y, 3).float()}))
-    assert {trial.other for trial in trials} == {"half-balanced plain training"}
+    trials = method.trials(replace(t, handed_on={**found, HALF: one_hot(y, 3).float()}))
+    assert {trial.other for trial in trials} == {"half-balanced HAR at 0.3"}
     assert [trial.chosen for trial in trials] == [False, False, False]
     as_they_are = Auto(optimize=Accuracy(), trees=False)
-    assert as_they_are.base(t) == Candidate(PLAIN, 0.0)
-    handed_on = {**found, "plain, half balanced": one_hot(y, 3).float()}
+    assert as_they_are.base(t) == Candidate(STRONG, 0.0)
+    handed_on = {**found, HALF: one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
     assert (balanced.name, balanced.other, balanced.chosen) == (
-        "half-balanced plain training",
-        "plain training",
+        "half-balanced HAR at 0.3",
+        "HAR at 0.3",
         True,
     )
     assert balanced.gain.mean == pytest.approx(0.1), "a tenth of the rows is right now"
@@ -176,6 +215,37 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
     assert made[Candidate(PLAIN, 0.5)] == ERM(loss=LogitAdjusted(tau=0.5))
     assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
+    assert made[Candidate(MIXTURES, 0.5)] == Mixup(base=ERM(loss=LogitAdjusted(tau=0.5)))
+    assert [made[c] for c in made if c.way == LINEAR] == [Linear(tau=1.0)]
+    as_they_are = Auto(optimize=Accuracy())
+    assert [as_they_are.method(c, t) for c in as_they_are.candidates(t) if c.way == LINEAR] == [Linear()]
+
+
+def test_costs_and_a_prior_are_targets_of_every_way() -> None:
+    t = known(dataset(120))
+    t = replace(t, class_count=torch.tensor([60, 30, 10]))
+    prior = Accuracy(prior={"a": 0.2, "b": 0.2, "c": 0.6})
+    auto = Auto(optimize=prior)
+    assert auto.base(t) == Candidate(STRONG, 1.0)
+    for candidate in auto.candidates(t):
+        method = auto.method(candidate, t)
+        inner = method.base if isinstance(method, Mixup) else method
+        holder = inner if candidate.way in FITTED else inner.loss
+        if candidate.tau:
+            assert (holder.tau, holder.target) == (candidate.tau, pytest.approx((0.2, 0.2, 0.6)))
+    assert Candidate(STRONG, 0.5).shown(auto) == "half-shifted HAR at 0.3"
+    costs = Auto(optimize=Cost(costs={"a": {"b": 1, "c": 1}, "b": {"a": 1, "c": 1}, "c": {"a": 9, "b": 9}}))
+    target = costs.method(Candidate(PLAIN, 1.0), t).loss.target
+    assert target == pytest.approx(tuple(share / 180 for share in (60, 30, 90)))
+    assert Candidate(PLAIN, 1.0).shown(costs) == "cost-weighted plain training"
+    with refused("method.optimize.prior", rule="nothing of class 'c'"):
+        Auto(optimize=Accuracy(prior={"a": 1, "b": 1})).stages(t)
+
+
+def test_images_are_held_against_plain_training() -> None:
+    t = replace(known(dataset(120)), columns=False)
+    assert Auto().base(t) == Candidate(PLAIN, 0.5)
+    assert list(Auto().ways(t)) == [PLAIN, STRONG, CORRECTED]
 
 
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
@@ -195,17 +265,22 @@ def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -
 
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
     data = dataset(120)
-    assert list(Auto().ways(known(data))) == [*WAYS, *TREES]
-    assert list(Auto(trees=False).ways(known(data))) == list(WAYS)
-    for other in ({"columns": False}, {"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
-        assert list(Auto().ways(replace(known(data), **other))) == list(WAYS), "trees are slow, or can't read them"
-    assert list(Auto().ways(task(data))) == [PLAIN, STRONG, *TREES], "nothing is known of how labels go wrong"
-    assert list(Auto(loss=GCE()).ways(known(data))) == [PLAIN, STRONG], "another loss was asked for"
+    networks = [*WAYS, MIXTURES]
+    assert list(Auto().ways(known(data))) == [*networks, *FITTED]
+    assert list(Auto(trees=False).ways(known(data))) == networks
+    for other in ({"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
+        assert list(Auto().ways(replace(known(data), **other))) == [*networks, LINEAR], "trees are slow"
+    many = replace(known(data), class_count=torch.tensor([20_000_000, 1, 1]))
+    assert list(Auto().ways(many)) == networks, "and so is a linear model"
+    assert list(Auto().ways(replace(known(data), ids=1))) == [*WAYS, *FITTED], "ids can't be mixed"
+    assert list(Auto().ways(task(data))) == [STRONG, PLAIN, MIXTURES, *FITTED], "how labels go wrong is not known"
+    assert list(Auto(loss=GCE()).ways(known(data))) == [STRONG, PLAIN], "another loss was asked for"
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
-    assert all(isinstance(way, OneNetwork) and way.class_weights == EffectiveNumber() for way in weighted)
-    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()] == [
-        "labels",
+    inner = [way.base if isinstance(way, Mixup) else way for way in weighted]
+    assert all(isinstance(way, OneNetwork) and way.class_weights == EffectiveNumber() for way in inner)
+    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()][:3] == [
         "neither",
+        "labels",
         "true classes",
     ]
 
@@ -245,7 +320,7 @@ def make_two():
 
 def test_with_few_rows_nothing_is_tried() -> None:
     auto = trained(Auto(), dataset(30))
-    assert stages(auto.history) == [HALF]
+    assert stages(auto.history) == ["plain, half balanced"]
     assert auto.trials == ()
     assert "fewer than 40 rows" in auto.notes[0]
 
@@ -278,7 +353,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 5
+    assert len(result.trials) == 7
     assert dict(fit_report(result, tmp_path / "run").asked)["Choice"] == choice_sentence(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

@@ -15,9 +15,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import skedastic as sk
 from skedastic.core.choice import made_up_for
 from skedastic.methods.auto import LEAVES, Auto
+from skedastic.methods.bases.fitted import NEVER
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import SAM
-from skedastic.methods.trees import NEVER, Trees, can_read_trees
+from skedastic.methods.trees import Trees, can_read_trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train

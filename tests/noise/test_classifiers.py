@@ -105,22 +105,22 @@ def of_categories(ids):
     label = torch.from_numpy(rng.permutation(np.arange(int(ids.max()) + 1) % 2))
     data = dataset(len(ids), 2)
     x = torch.stack([torch.from_numpy(rng.normal(size=len(ids))).float(), ids.float()], 1)
-    return replace(data, x=x, y=label[ids], group=label[ids], has_ids=True)
+    return replace(data, x=x, y=label[ids], group=label[ids], ids=1)
 
 
 @BOTH
 def test_ids_are_categories_and_no_numbers(by) -> None:
     data = of_categories(torch.arange(1800) % 30)
-    assert right(estimate(data, by, ids=1), data) > 0.95
+    assert right(estimate(data, by), data) > 0.95
     if by == "logistic":
-        assert right(estimate(data, by), data) < 0.65
+        assert right(estimate(replace(data, ids=0), by), data) < 0.65
 
 
 @BOTH
 def test_of_a_great_many_categories_the_frequent_ones_are_told_apart(by) -> None:
     frequent = torch.arange(1200) % 20
     data = of_categories(torch.cat([frequent, torch.arange(4 * MOST_BINS) // 2 + 20]))
-    found = estimate(data, by, ids=1)
+    found = estimate(data, by)
     assert float((found.held_out.argmax(1) == data.y)[:1200].double().mean()) > 0.95
 
 
@@ -128,12 +128,12 @@ def test_of_a_great_many_categories_the_frequent_ones_are_told_apart(by) -> None
 def test_a_class_that_training_rows_lack_has_probability_0(by) -> None:
     data = dataset(90, 3)
     rest = data.subset((data.y != 1).nonzero().flatten())
-    p = class_probabilities(Estimation(by=by), rest, data.x, 0, 0)
+    p = class_probabilities(Estimation(by=by), rest, data.x, 0)
     assert p.shape == (90, 3)
     assert float(p[:, 1].max()) == 0
     assert float((p.argmax(1) == data.y)[data.y != 1].double().mean()) > 0.9
     one = data.subset((data.y == 2).nonzero().flatten())
-    assert torch.equal(class_probabilities(Estimation(by=by), one, data.x, 0, 0), torch.eye(3)[[2] * 90])
+    assert torch.equal(class_probabilities(Estimation(by=by), one, data.x, 0), torch.eye(3)[[2] * 90])
 
 
 @BOTH

@@ -5,11 +5,13 @@ A tree is a table of nodes. Every example walks down all trees at once, a level 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from skedastic.core.resizable import Resizable
 
 CHUNK = 128  # rows that walk at once, so that their nodes stay in the cache
 
@@ -41,7 +43,7 @@ class Nodes(NamedTuple):
     levels: Tensor
 
 
-class BoostedTrees(nn.Module):
+class BoostedTrees(Resizable):
     """Rows [B, ...] to logits [B, C]: base_c + Σ_t value_t(x), over the trees t of class c.
 
     Parameters
@@ -79,8 +81,7 @@ class BoostedTrees(nn.Module):
         base, nodes
             As above.
         """
-        for name, values in {"base": base.float(), **nodes._asdict()}.items():
-            setattr(self, name, values.to(self.base.device))
+        self.take({"base": base.float(), **nodes._asdict()})
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows [B, ...] to logits [B, C]."""
@@ -96,13 +97,6 @@ class BoostedTrees(nn.Module):
             at = below[2 * at + goes_left]
         of_output = functional.one_hot(self.output, len(self.base)).float()  # [T, C]
         return self.base + self.value.flatten()[at] @ of_output
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Load trees of any number and size."""
-        for name in self._buffers:
-            if (found := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(found, device=self.base.device))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _none() -> Nodes:

@@ -46,6 +46,8 @@ class Trial(NamedTuple):
         The name of the criterion.
     went_wrong : bool
         Whether it was trained on all rows, and is then right on them less often than on those not seen.
+    half : bool
+        Whether it was trained on one half alone, since it was not ahead on the other.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Trial(NamedTuple):
     chosen: bool
     criterion: str = "balanced"
     went_wrong: bool = False
+    half: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -77,8 +77,8 @@ class Dataset:
         "table", "text" or "image".
     tokens : int
         The number of the last columns of x that are the ids of a text, 0 after its end.
-    has_ids : bool
-        Whether some columns of x are ids, which can't be mixed or moved.
+    ids : int
+        The number of the columns before these that are ids of categories.
     unit : Tensor or None
         The unit of each example, [n] int64; a split keeps a unit whole.
     soft : Tensor or None
@@ -95,7 +95,7 @@ class Dataset:
     grouping: Grouping
     kind: str
     tokens: int = 0
-    has_ids: bool = False
+    ids: int = 0
     unit: Tensor | None = None
     soft: Tensor | None = None
     disagreement: Tensor | None = None
@@ -119,6 +119,11 @@ class Dataset:
         x = self.x[rows] if isinstance(self.x, Tensor) else self.x.take(rows)
         parts = {name: part[rows] for name in OPTIONAL if (part := getattr(self, name)) is not None}
         return replace(self, x=x, y=self.y[rows], index=self.index[rows], group=self.group[rows], **parts)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether some columns of x are ids, which can't be mixed or moved."""
+        return bool(self.ids or self.tokens)
 
     @property
     def has_columns(self) -> bool:

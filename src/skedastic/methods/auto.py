@@ -1,17 +1,19 @@
-"""Auto: the way of training that does best on labels not seen, of networks and of trees, balanced or not.
+"""Auto: the way of training that does best on labels not seen, of networks and other models, balanced or not.
 
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
-way, example by example (`skedastic.core.choice`). The ways are plain training; HAR, which shrinks noisy and rare
-groups; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
-(`skedastic.losses.corrected`); and, of columns, boosted trees of 31 and of 8 leaves, which are better than networks
-where labels follow sharp rules, and cost little (`skedastic.methods.trees`). Each predicts thrice: as it is, and with
-the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR
-2021), which costs no training.
+way, example by example (`skedastic.core.criteria`). The ways are HAR, which shrinks noisy and rare groups; plain
+training; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
+(`skedastic.losses.corrected`); and, of columns, mixup, a linear model, and boosted trees of 31 and of 8 leaves, which
+cost little, and are better than networks where rows are few or labels follow sharp rules. Each predicts thrice: as it
+is, and with the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit
+Adjustment", ICLR 2021), which costs no training. The linear model is fitted to balanced rows at once.
 
-All are held against plain training, half balanced: that nearly always helps the rare classes and costs the frequent
-ones little. Another is taken if it is better by a standard error in the mean over groups, and gives no class up, by the
-halves or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either
-if it is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
+All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
+nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
+A way of networks that is not better by half a standard error on the first half is not tried on the second. Another way
+is taken if it is better by a standard error, and gives no class up, by the halves or by the network of all rows on its
+own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its own rows
+than its kind was on rows not seen: then its training went wrong.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ from skedastic.methods.bases.held_out import (
     LEAST_ROWS,
     every_row,
     held_out,
+    held_out_half,
     trial_stages,
+    was_begun,
     was_tried,
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
@@ -47,13 +51,23 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
+from skedastic.methods.linear import Linear, is_quick
+from skedastic.methods.mixup import Mixup
 from skedastic.methods.trees import Trees, are_quick, can_read_trees
 
-PLAIN, STRONG, CORRECTED = "plain", "har", "har, corrected"
+PLAIN, STRONG, CORRECTED, MIXTURES, LINEAR = "plain", "har", "har, corrected", "mixup", "linear"
 LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
+FITTED = (LINEAR, *LEAVES)  # no networks
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BEST = "best"  # what is handed on of the choice
-NAMES = {PLAIN: "plain training", "trees": "boosting", "small trees": "boosting of small trees"}
+NAMES = {
+    PLAIN: "plain training",
+    MIXTURES: "mixup",
+    LINEAR: "linear model",
+    "trees": "boosting",
+    "small trees": "boosting of small trees",
+}
+AHEAD = 0.5  # standard errors by which a way is to be better on the first half, to be tried on the second
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
@@ -82,12 +96,24 @@ class Candidate(NamedTuple):
         return {0.0: "", 0.5: f"half-{auto.optimize.shifted} ", 1.0: f"{auto.optimize.shifted} "}[self.tau] + name
 
 
+class Comparison(NamedTuple):
+    """How much better a candidate is than the base, and whether it gives up a class of its."""
+
+    gain: Gain
+    gives_up: bool
+
+    @property
+    def errors(self) -> float:
+        """The gain in standard errors."""
+        return self.gain.mean / self.gain.error if self.gain.error else math.copysign(math.inf, self.gain.mean or -1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Auto(OneNetwork[OneNetworkState]):
-    """Try plain training, HAR, HAR on the corrected loss and trees on halves, balanced or not; train the best."""
+    """Try HAR, plain training, HAR on the corrected loss, mixup and other models on halves; train the best."""
 
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
-    trees: bool = setting(True, "whether boosted trees are tried beside networks, where rows are narrow")
+    trees: bool = setting(True, "whether boosted trees and a linear model are tried beside networks, where rows suit")
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -96,19 +122,19 @@ class Auto(OneNetwork[OneNetworkState]):
 
     card: ClassVar[Card] = Card(
         name="auto",
-        title="Plain training, HAR, HAR on the corrected loss, or trees, balanced or not, by labels not seen",
+        title="HAR, plain training, HAR on the corrected loss, mixup, trees or a linear model, by labels not seen",
         paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017, balanced as Menon et al., "
         "ICLR 2021",
         equations="the largest criterion of held-out predictions, such as their mean accuracy over groups, if a "
-        "standard error above that of plain training, half balanced",
+        "standard error above that of HAR, half balanced",
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 8 × plain training: the estimate, three ways on halves, trees, and the best on everything",
+        cost="about 7 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
-        """Return it without trees."""
+        """Return it without trees and the linear model."""
         return replace(self, trees=False)
 
     def method(self, candidate: Candidate, task: Task) -> Method:
@@ -125,33 +151,47 @@ class Auto(OneNetwork[OneNetworkState]):
         target = self._target(candidate, task) if tau else ()
         if way in LEAVES:
             return Trees(leaves=LEAVES[way], tau=tau, target=target)
+        if way == LINEAR:
+            return Linear(tau=tau, target=target)
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
         if way == CORRECTED:
             return HAR(strength=self.strength, loss=Corrected(tau=tau, target=target), **axes)
         loss = LogitAdjusted(tau=tau, target=target) if tau else self.loss
+        if way == MIXTURES:
+            return Mixup(base=ERM(loss=loss, **axes))
         return HAR(strength=self.strength, loss=loss, **axes) if way == STRONG else ERM(loss=loss, **axes)
 
     def ways(self, task: Task) -> Mapping[str, Method]:
-        """Return the ways of training that are tried by name, plain training first.
+        """Return the ways of training that are tried by name, what all are held against first.
 
-        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for; and
-        trees where examples are no columns or very many, or something was asked for that trees have not.
+        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for;
+        mixup where there are ids of categories; and models that are no networks where examples are no columns or too
+        many, or something was asked for that they have not.
         """
         known = task.transitions is not None and self.fits_cross_entropy
-        names = [PLAIN, STRONG, *[CORRECTED] * known, *(LEAVES if self._tries_trees(task) else ())]
-        return {name: self.method(Candidate(name, 0.0), task) for name in names}
+        names = [STRONG, PLAIN] if task.columns else [PLAIN, STRONG]
+        names += [CORRECTED] * known + [MIXTURES] * (task.columns and not task.ids and self.fits_cross_entropy)
+        names += self._fitted(task)
+        return {name: self.method(self._tried(name, task)[0], task) for name in names}
+
+    def _fitted(self, task: Task) -> list[str]:
+        """Return the models that are no networks and are tried: rows and classes suit, nothing else is asked for."""
+        if not (self.trees and task.columns and self.balances and isinstance(self.head, AutoHead)):
+            return []
+        entries, rows, classes = math.prod(task.input_shape), int(task.class_count.sum()), len(task.classes)
+        trees = are_quick(entries, rows) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
+        return [LINEAR] * is_quick(entries, rows, classes) + [*LEAVES] * trees
+
+    def _tried(self, way: str, task: Task) -> tuple[Candidate, ...]:
+        """Return the candidates of a way: as it is, half balanced and balanced; the linear model only one of these."""
+        if way == LINEAR:
+            return (Candidate(way, 1.0 if self.optimize.tau else 0.0),)
+        return tuple(Candidate(way, tau) for tau in (TAUS if self.balances else (0.0,)))
 
     def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
         """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
         target = self.optimize.target(_share(candidate, task), task.classes)
         return () if bool((target == target[0]).all()) else tuple(target.clamp_min(LEAST_SHARE).tolist())
-
-    def _tries_trees(self, task: Task) -> bool:
-        """Return whether trees are tried: rows are narrow, classes few, and nothing is asked for that they lack."""
-        quick = are_quick(math.prod(task.input_shape), int(task.class_count.sum()))
-        quick = quick and len(task.classes) <= MOST_CLASSES
-        own = self.balances and isinstance(self.head, AutoHead)
-        return self.trees and task.columns and quick and own and (task.is_of_a_run or can_read_trees())
 
     @property
     def balances(self) -> bool:
@@ -159,13 +199,17 @@ class Auto(OneNetwork[OneNetworkState]):
         return self.fits_cross_entropy and self.class_weights is None and self.sampler == Shuffle()
 
     def base(self, task: Task) -> Candidate:
-        """Return what all are held against: plain training, half balanced where the mean over classes counts."""
+        """Return what all are held against: HAR, half balanced where the mean over classes counts.
+
+        It is plain training of images, and where rows are too few to try anything.
+        """
         by_classes = not self.optimize.of_groups or task.groups == task.classes
-        return Candidate(PLAIN, self.optimize.tau if self.balances and by_classes else 0.0)
+        way = STRONG if task.columns and _rows(task) >= LEAST_ROWS else PLAIN
+        return Candidate(way, self.optimize.tau if self.balances and by_classes else 0.0)
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
         """Return the ways as they are, half balanced and balanced."""
-        return tuple(Candidate(way, tau) for way in self.ways(task) for tau in (TAUS if self.balances else (0.0,)))
+        return tuple(candidate for way in self.ways(task) for candidate in self._tried(way, task))
 
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
@@ -175,13 +219,9 @@ class Auto(OneNetwork[OneNetworkState]):
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, and the training of the candidate that is best."""
         base = self.base(task)
-        rows = int(task.class_count.sum())  # that of a run has no rows, and their count
-        if rows < LEAST_ROWS:
+        if _rows(task) < LEAST_ROWS:
             note = NOT_TRIED.format(base=base.shown(self))
             return (Stage(name=base.name, method=self.method(base, task), note=note),)
-        epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / rows))
-        trials = [stage for name, way in self.ways(task).items() for stage in trial_stages(name, way, epochs)]
-        trials[-1] = replace(trials[-1], after=self._decide)
         finals = [
             Stage(
                 name=candidate.name,
@@ -195,49 +235,82 @@ class Auto(OneNetwork[OneNetworkState]):
         ]
         note = NONE_BETTER.format(base=base.shown(self))
         last = Stage(name=base.name, method=self.method(base, task), chosen=self._is_base, note=note)
-        return (*trials, *finals, last)
+        return (*self._trial_stages(task), *finals, last)
+
+    def _trial_stages(self, task: Task) -> list[Stage]:
+        """Return the trials: first halves, then second ones of the ways that are ahead, and that of the base last."""
+        epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
+        first, second, fitted = list[Stage](), list[Stage](), list[Stage]()
+        for way, method in self.ways(task).items():
+            one, two = trial_stages(way, method, epochs)
+            if way in FITTED:
+                fitted += (one, two)
+                continue
+            first.append(one)
+            second.append(two if way == self.base(task).way else replace(two, chosen=partial(self._is_ahead, way=way)))
+        return [*first, *second[1:], *fitted, replace(second[0], after=self._decide)]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against the base, balanced as was best for it."""
-        if not was_tried(PLAIN, task):
+        base = self.base(task)
+        if not was_tried(base.way, task):
             return ()
-        held, best, found = self._held_against_base(task), self._best(task), []
+        best, found = self._best(task), []
         for way in self.ways(task):
-            own = [candidate for candidate in held if candidate.way == way]
+            half = was_begun(way, task) and not was_tried(way, task)
+            own = self._compared(task, way, half=half)
             if not own:
                 continue
-            candidate = best if best in own else max(own, key=lambda c: (not held[c][1], held[c][0].mean))
-            gain, gives_up = held[candidate]
+            candidate = best if best in own else max(own, key=lambda c: (not own[c].gives_up, own[c].gain.mean))
             went_wrong, gave_up = self._in_the_end(task, best) if candidate == best else (False, False)
-            chosen = candidate == best and not went_wrong and not gave_up
-            name, other = (c.shown(self) for c in (candidate, self.base(task)))
-            criterion = self.optimize.shown_name()
-            found.append(Trial(name, other, gain, gives_up or gave_up, chosen, criterion, went_wrong))
+            found.append(
+                Trial(
+                    name=candidate.shown(self),
+                    other=base.shown(self),
+                    gain=own[candidate].gain,
+                    gives_up=own[candidate].gives_up or gave_up,
+                    chosen=candidate == best and not went_wrong and not gave_up,
+                    criterion=self.optimize.shown_name(),
+                    went_wrong=went_wrong,
+                    half=half,
+                )
+            )
         return tuple(found)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
-        """Return that of trees, where they were chosen."""
+        """Return that of trees or of the linear model, where they were chosen."""
         taken = next((trial.name for trial in trials if trial.chosen), "")
-        way = next((way for way in LEAVES for tau in TAUS if Candidate(way, tau).shown(self) == taken), None)
-        return "" if way is None else Trees(leaves=LEAVES[way]).predictor(trials)
+        way = next((way for way in FITTED for tau in TAUS if Candidate(way, tau).shown(self) == taken), "")
+        if not way:
+            return ""
+        return (Linear() if way == LINEAR else Trees(leaves=LEAVES[way])).predictor(trials)
 
-    def _held_against_base(self, task: Task) -> dict[Candidate, tuple[Gain, bool]]:
-        """Return of each candidate how much better it is than the base, and whether it gives up a class of its."""
-        held = Held(task.y, task.group, task.classes, task.unit)
-        base, found = self._scores(task, self.base(task)), {}
-        for candidate in self.candidates(task):
-            if candidate != self.base(task):
-                own = self._scores(task, candidate)
-                gives_up = gives_up_a_class(own.argmax(1), base.argmax(1), task.y)
-                found[candidate] = (self.optimize.gain(own, base, held), gives_up)
+    def _compared(self, task: Task, way: str, *, half: bool = False) -> dict[Candidate, Comparison]:
+        """Return how each candidate of a way compares with the base, on all rows or on those of the second half."""
+        if not (was_begun(way, task) if half else was_tried(way, task)):
+            return {}
+        base, found = self.base(task), {}
+        rows, others = self._scores(task, base, half=half)
+        unit = None if task.unit is None else task.unit[rows]
+        held = Held(task.y[rows], task.group[rows], task.classes, unit)
+        for candidate in self._tried(way, task):
+            if candidate != base:
+                own = self._scores(task, candidate, half=half)[1]
+                gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
+                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up)
         return found
 
-    def _scores(self, task: Task, candidate: Candidate) -> Tensor:
-        """Return the logits of each example by a candidate's networks that have not seen it, [n, C]."""
+    def _scores(self, task: Task, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
+        """Return rows [m], and their logits by a candidate's networks that have not seen them, [m, C]."""
+        way, tau = candidate
+        rows, p = held_out_half(way, task) if half else (every_row(task), held_out(way, task))
         share = _share(candidate, task)
-        return made_up_for(
-            held_out(candidate.way, task), share, candidate.tau, self.optimize.target(share, task.classes)
-        )
+        tau = 0.0 if way == LINEAR else tau  # it was fitted so
+        return rows, made_up_for(p, share, tau, self.optimize.target(share, task.classes))
+
+    def _is_ahead(self, task: Task, way: str) -> bool:
+        """Return whether a way is better than the base on the first half, by half a standard error."""
+        return any(c.errors > AHEAD and not c.gives_up for c in self._compared(task, way, half=True).values())
 
     def _decide(self, state: State, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -248,8 +321,8 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return the candidate that is best, if by a standard error, and gives no class up; else the base."""
         if BEST in task.handed_on:
             return self.candidates(task)[int(task.handed_on[BEST])]
-        held = self._held_against_base(task)
-        better = {c: gain.mean for c, (gain, gives_up) in held.items() if gain.mean > gain.error and not gives_up}
+        held = {c: found for way in self.ways(task) for c, found in self._compared(task, way).items()}
+        better = {c: found.gain.mean for c, found in held.items() if found.errors > 1 and not found.gives_up}
         return max(better, key=better.__getitem__) if better else self.base(task)
 
     def _in_the_end(self, task: Task, candidate: Candidate) -> tuple[bool, bool]:
@@ -260,9 +333,9 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         if candidate == self.base(task):
             return False, False
-        own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate).argmax(1)
+        own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_a_class(own, self._scores(task, self.base(task)).argmax(1), task.y)
+        gave_up = gives_up_a_class(own, self._scores(task, self.base(task))[1].argmax(1), task.y)
         return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
@@ -272,6 +345,11 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return whether no candidate is better, or the best gave a class up in the end."""
         best = self._best(task)
         return best == self.base(task) or any(self._in_the_end(task, best))
+
+
+def _rows(task: Task) -> int:
+    """Return how many rows there are; the task of a run has none any more, and their count."""
+    return int(task.class_count.sum())
 
 
 def _share(candidate: Candidate, task: Task) -> Tensor:

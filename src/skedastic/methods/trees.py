@@ -12,42 +12,30 @@ equation 9).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
 from skedastic.core.choice import Trial
 from skedastic.errors import UserError
 from skedastic.losses.logit_adjusted import log_target
-from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities, Card, ProbabilitiesOf
-from skedastic.methods.bases.engine import Engine
-from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step
+from skedastic.methods.bases.card import Card, ProbabilitiesOf
+from skedastic.methods.bases.fitted import NEVER, Fitted, FittedState, capabilities
+from skedastic.methods.bases.method import MakeNet
 from skedastic.methods.bases.task import Task
 
-NEVER = -30.0  # the logit of a class without examples
 MOST_ENTRIES, MOST_CELLS = 128, 2 * 10**7  # of a row and of all rows, up to which trees are quick
 
 
-class TreesState(State):
-    """The trees, and the names of the examples that the pass has met."""
-
-    net: BoostedTrees
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(BoostedTrees(torch.zeros(classes)))
-        self.met: list[Tensor] = []
-
-
 @dataclass(frozen=True, kw_only=True)
-class Trees(Method[TreesState]):
+class Trees(Fitted[BoostedTrees]):
     """Fit gradient-boosted trees to the rows."""
 
     iterations: int = setting(100, "trees of each class", "[1, inf)")
@@ -62,18 +50,13 @@ class Trees(Method[TreesState]):
         (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
     )
 
-    passes: ClassVar[int | None] = 1
     card: ClassVar[Card] = Card(
         name="trees",
         title="Gradient-boosted trees",
         paper="Friedman 2001; Ke et al., NeurIPS 2017; scikit-learn",
         equations="base_c + Σ_t value_t(x) − τ log π_c",
-        family="trees",
-        capabilities=Capabilities(
-            tasks=CLASSIFICATION,
-            takes=(COLUMNS,),
-            incompatible_with={PERTURBED: "it trains no network", MIXED: "it fits rows as they are"},
-        ),
+        family="without a network",
+        capabilities=capabilities(),
         never_erm="it trains no network",
         cost="0.1 to 2 × plain training of a small network; more with many classes",
     )
@@ -83,41 +66,24 @@ class Trees(Method[TreesState]):
         """Labels, where shares are not made up for."""
         return "neither" if self.tau else "labels"
 
-    def init(self, task: Task, make_net: MakeNet) -> TreesState:
+    def init(self, task: Task, make_net: MakeNet) -> FittedState[BoostedTrees]:
         """Return no trees yet. Raises UserError where examples are no rows of numbers, or trees can't be read."""
-        if not task.columns:
-            rule = "they read rows of numbers and categories, and these are images or tokens; take another method"
-            raise UserError(rule, setting="method", value="trees", given="trees")
-        if not task.is_of_a_run and not can_read_trees():
+        if task.columns and not task.is_of_a_run and not can_read_trees():
             rule = "the installed scikit-learn keeps its trees in another way; install one from 1.4 to 1.9"
             raise UserError(rule, setting="method", value="trees", given="trees")
-        return TreesState(len(task.classes))
+        return super().init(task, make_net)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return how many trees there are, and how large they are."""
         return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
 
-    def param_groups(self, state: TreesState) -> Mapping[str, list[nn.Parameter]]:
-        """Return none: no optimizer is stepped."""
-        return {}
+    def empty(self, task: Task) -> BoostedTrees:
+        """Return no trees yet."""
+        return BoostedTrees(torch.zeros(len(task.classes)))
 
-    def objective(self, step: Step[TreesState]) -> Objective:
-        """Refuse: there is no objective of a step."""
-        raise UserError("they are fitted to all rows at once", setting="method", value="trees", given="trees")
-
-    def step(self, state: TreesState, batch: Batch, clock: Clock, engine: Engine) -> Logs:
-        """Remember who was met."""
-        state.met.append(batch.index.cpu())
-        return {}
-
-    def end_epoch(self, state: TreesState, task: Task, clock: Clock, engine: Engine) -> None:
-        """Fit the trees to those who were met."""
-        index = torch.cat(state.met).sort().values
-        state.met.clear()
-        batches = ((b.x.flatten(1).cpu(), b.y.cpu()) for b in engine.examples(index))
-        x, y = map(torch.cat, zip(*batches, strict=True))
-        y = y.argmax(1) if y.dim() == 2 else y  # of votes the majority
-        state.net.set(*self._fitted(x, y, len(task.classes), task.seed))
+    def fit(self, model: BoostedTrees, x: Tensor, y: Tensor, task: Task) -> None:
+        """Fit trees to rows [n, d] with labels [n]."""
+        model.set(*self._fitted(x, y, len(task.classes), task.seed))
 
     def _fitted(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
         """Return the base and the trees of rows [n, d] with labels [n]."""

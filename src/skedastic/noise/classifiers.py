@@ -21,11 +21,11 @@ from torch import Tensor
 
 from skedastic.data import Dataset, Features
 from skedastic.errors import UserError
+from skedastic.methods.linear import logistic
 from skedastic.methods.trees import are_quick
 from skedastic.settings.config import Estimation
 
 MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
-STEPS = 200  # of logistic regression
 L2 = 3.0  # of trees, which may diverge without it where classes are rare
 MOST_CLASSES = 50  # above which trees are slow
 
@@ -65,7 +65,7 @@ def may_be_better(how: Estimation, dataset: Dataset) -> bool:
     return how.by is None and how.kind == "cross-fit" and dataset.has_columns and quick
 
 
-def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, seed: int) -> Tensor:
+def class_probabilities(how: Estimation, rest: Dataset, x: Features, seed: int) -> Tensor:
     """Return the probability of each class for examples [m] by a classifier of others, [m, C] float32.
 
     A class that none of the others has gets 0.
@@ -78,8 +78,6 @@ def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, s
         The examples that it is fitted to.
     x : Features
         The features of the examples to predict, [m, d].
-    ids : int
-        The number of the last columns that are ids of categories.
     seed : int
         Of the classifier.
     """
@@ -89,7 +87,7 @@ def class_probabilities(how: Estimation, rest: Dataset, x: Features, ids: int, s
     if len(known) == 1:
         found[:, known] = 1
         return torch.from_numpy(found)
-    classifier = _trees(ids, rest.x.shape[1], seed) if how.by == "hgb" else _logistic(ids, rest.x.shape[1], seed)
+    classifier = (_trees if how.by == "hgb" else logistic)(rest.ids, rest.x.shape[1], seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of categories that training never saw, and steps that end before the optimum
         classifier.fit(_rows(rest.x), y)
@@ -118,15 +116,3 @@ def _trees(ids: int, width: int, seed: int) -> Any:
     return make_pipeline(
         ColumnTransformer([("numbers", "passthrough", list(range(width - ids))), ("ids", codes, last)]), trees
     )
-
-
-def _logistic(ids: int, width: int, seed: int) -> Any:
-    from sklearn.compose import ColumnTransformer  # a second to import
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    first, last = list(range(width - ids)), list(range(width - ids, width))
-    columns = [("numbers", StandardScaler(), first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
-    rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
-    return make_pipeline(rows, LogisticRegression(max_iter=STEPS, random_state=seed))

@@ -135,7 +135,6 @@ def estimate_groups(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     clusters: int | None = None,
-    ids: int = 0,
 ) -> Estimate:
     """Estimate the noise and the density of each group of a training set, by training on parts of it.
 
@@ -159,8 +158,6 @@ def estimate_groups(
         Keep the estimating networks, so that an interrupted estimate goes on. Classifiers are fitted again.
     clusters : int or None, optional
         The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit" and networks.
-    ids : int, optional
-        The number of the last columns of the features that are ids of categories; classifiers need to know.
 
     Raises
     ------
@@ -180,7 +177,7 @@ def estimate_groups(
     seconds, networks = 0.0, list[Trained]()
     if not how.of_networks:
         start = time.perf_counter()
-        held_out = _by_classifier(how, dataset, fold, ids, seed, progress)
+        held_out = _by_classifier(how, dataset, fold, seed, progress)
         seconds = time.perf_counter() - start
     for k in range(models if how.of_networks else 0):
         rest = dataset.subset((fold != k).nonzero().flatten())
@@ -197,7 +194,7 @@ def estimate_groups(
     if clusters is None and may_be_better(how, dataset):
         start = time.perf_counter()
         trees = replace(how, by="hgb", epochs=None)
-        values = _by_classifier(trees, dataset, fold, ids, seed)
+        values = _by_classifier(trees, dataset, fold, seed)
         gain = _gain_in_accuracy(values, held_out, dataset)
         if gain.mean > SURE * gain.error:
             how, held_out, note = trees, values, BY_TREES
@@ -211,14 +208,14 @@ def estimate_groups(
 
 
 def _by_classifier(
-    how: Estimation, dataset: Dataset, fold: Tensor, ids: int, seed: int, progress: Progress | None = None
+    how: Estimation, dataset: Dataset, fold: Tensor, seed: int, progress: Progress | None = None
 ) -> Tensor:
     """Return the held-out predictions of a classifier, [n, C]."""
     values, models = dataset.target.no_predictions(len(dataset)), int(fold.max()) + 1
     for k in range(models):
         rows, rest = (fold == k).nonzero().flatten(), (fold != k).nonzero().flatten()
         x = dataset.subset(rows).x
-        values[rows] = class_probabilities(how, dataset.subset(rest), x, ids, seed + k + 1)
+        values[rows] = class_probabilities(how, dataset.subset(rest), x, seed + k + 1)
         if progress is not None:
             progress(f"estimate {k + 1}/{models}", 1, 1)
     return values

@@ -102,7 +102,6 @@ def estimate_noise(
             progress=progress,
             checkpoints=checkpoints,
             clusters=config.clusters,
-            ids=len(data.encoder.inputs.sizes),
         )
 
 

@@ -127,6 +127,7 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
         density=torch.tensor(summary.density, dtype=torch.float64),
         class_count=torch.tensor(summary.class_count),
         columns=encoder.inputs.kind != "image" and not encoder.inputs.tokens,
+        ids=len(encoder.inputs.sizes),
         stats=summary.group_stats,
         transitions=summary.transitions,
     )

@@ -163,6 +163,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
             size += f"{',' * (size != 'no better')} {where}"
         lost = ", and gave a class up" * trial.gives_up
         lost += ", and went wrong when it was trained on all rows" * trial.went_wrong
+        lost += ", on half of them, and was not tried on the others" * trial.half
         parts.append(f"{trial.name} was {size}{lost}")
     return "; ".join(parts)
 

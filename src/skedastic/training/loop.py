@@ -142,6 +142,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         density=dataset.density(),
         class_count=dataset.target.counts(dataset.y),
         columns=dataset.has_columns,
+        ids=dataset.ids,
         unit=dataset.unit,
         halved=lambda seed: half(dataset.group, dataset.strata, seed, dataset.unit),
         reference=None if reference is None else reference.targets,

@@ -110,9 +110,7 @@ def test_batches_are_cut_to_their_longest_text() -> None:
     assert without_padding(x[4:], 9).shape == (1, 2 + 1), "one column is left of an empty text"
     assert without_padding(x, 0) is x
     none = torch.zeros(5, dtype=torch.int64)
-    data = Dataset(
-        x, none, torch.arange(5), none, Classes(("a", "b")), Grouping(("a", "b")), "text", tokens=9, has_ids=True
-    )
+    data = Dataset(x, none, torch.arange(5), none, Classes(("a", "b")), Grouping(("a", "b")), "text", tokens=9)
     batches = Loader(data, batch_size=2).epoch(0, torch.tensor([1, 2, 3, 4, 0]))
     assert [batch.x.shape[1] for batch in batches] == [2 + 4, 2 + 7], "a single one joins the batch before"
 

@@ -114,6 +114,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "har-random": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-random(strength=1)"),  # an ablation is to lose
     "har-inverse": (NOISY_AND_RARE, 0.02, "har(strength=1)", "har-inverse(strength=1)"),
     "trees": (TAIL, 0.02, "trees(tau=1)"),
+    "linear": (TAIL, 0.02, "linear(tau=1)"),
     # noise cleaning
     "co-teaching": (NOISY, 0.15),
     "incv": (NOISY, 0.15),

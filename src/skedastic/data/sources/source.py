@@ -241,7 +241,7 @@ class Source:
             grouping=self.grouping,
             kind=self.kind,
             tokens=encoder.inputs.tokens,
-            has_ids=encoder.inputs.has_ids,
+            ids=len(encoder.inputs.sizes),
             soft=None if annotations is None or annotations.soft is None else annotations.soft[rows],
             disagreement=None if annotations is None else annotations.disagreement(self.y)[rows],
             unit=None if self.unit is None else self.unit[rows],

@@ -89,6 +89,11 @@ def was_tried(name: str, task: Task) -> bool:
     return all(stage in task.handed_on for stage in _names(name))
 
 
+def was_begun(name: str, task: Task) -> bool:
+    """Return whether the first of the `trial_stages` of a way was trained; arguments as in `held_against`."""
+    return _names(name)[0] in task.handed_on
+
+
 def _names(name: str) -> tuple[str, str]:
     return f"{name}, half 1", f"{name}, half 2"
 
@@ -107,6 +112,19 @@ def held_out(name: str, task: Task) -> Tensor:
     predicted = one.new_empty(len(first), one.shape[1])
     predicted[~first], predicted[first] = one, two
     return predicted
+
+
+def held_out_half(name: str, task: Task) -> tuple[Tensor, Tensor]:
+    """Return the rows of the second half, [m], and the probabilities by the network of the first one, [m, C].
+
+    Parameters
+    ----------
+    name : str
+        A way of which the first of the `trial_stages` was trained.
+    task : Task
+        The task that it handed on.
+    """
+    return _rows(task, 1), task.handed_on[_names(name)[0]]
 
 
 def _rows(task: Task, half: int) -> Tensor:

@@ -35,6 +35,8 @@ class Task:
         The training examples of each class, [C].
     columns : bool
         Whether an example is a row of numbers and ids of categories, and neither an image nor tokens.
+    ids : int
+        How many of a row's last columns are ids of categories, where it is columns.
     unit : Tensor, optional
         The unit of each example, [n], such as a person: examples of one may err together.
     halved : callable, optional
@@ -60,6 +62,7 @@ class Task:
     density: Tensor
     class_count: Tensor
     columns: bool = True
+    ids: int = 0
     unit: Tensor | None = None
     halved: Callable[[int], Tensor] | None = None
     seed: int = 0

@@ -1,0 +1,143 @@
+"""Linear: multinomial logistic regression, which is quick, and better than networks where rows are few or labels wrong.
+
+Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression, on standardized
+numbers and an indicator of each category. With `tau` the rows of a class count (π'_c / π_c)^τ, with 1 as in
+scikit-learn's class_weight="balanced" (King and Zeng, "Logistic Regression in Rare Events Data", 2001). Nothing is
+trained by steps: one pass gathers the rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skedastic.configurable import setting
+from skedastic.core.choice import Trial
+from skedastic.core.linear_model import LinearModel
+from skedastic.losses.logit_adjusted import log_target
+from skedastic.methods.bases.card import Card, ProbabilitiesOf
+from skedastic.methods.bases.fitted import NEVER, Fitted, capabilities
+from skedastic.methods.bases.task import Task
+
+STEPS = 200  # of its optimizer
+MOST_CELLS = 2 * 10**8  # entries of all rows times classes, up to which it is quick
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Fitted[LinearModel]):
+    """Fit a linear model to the rows."""
+
+    l2: float = setting(1.0, "how strongly weights are pulled to 0, in rows", "(0, inf)")
+    tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
+    target: tuple[float, ...] = setting(
+        (), "shares to fit, of the classes in their order; by default all alike", "(0, inf)"
+    )
+
+    card: ClassVar[Card] = Card(
+        name="linear",
+        title="Multinomial logistic regression",
+        paper="Cox 1958; King and Zeng 2001; scikit-learn",
+        equations="min_W Σ_i w_{y_i} (−log softmax(W x_i)_{y_i}) + l2/2 |W|², w_c ∝ (π'_c / π_c)^τ",
+        family="without a network",
+        capabilities=capabilities(),
+        never_erm="it trains no network",
+        cost="0.1 × plain training of a small network",
+    )
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """Labels, where shares are not made up for."""
+        return "neither" if self.tau else "labels"
+
+    def predictor(self, trials: Sequence[Trial]) -> str:
+        """Return that it is a linear model."""
+        return "a linear model (multinomial logistic regression)"
+
+    def empty(self, task: Task) -> LinearModel:
+        """Return no weights yet."""
+        return LinearModel(torch.zeros(len(task.classes)))
+
+    def fit(self, model: LinearModel, x: Tensor, y: Tensor, task: Task) -> None:
+        """Fit weights to rows [n, d] with labels [n]."""
+        classes, width = len(task.classes), x.shape[1]
+        share = torch.bincount(y, minlength=classes).double() / len(y)
+        known = torch.unique(y)
+        bias = torch.full((classes,), NEVER)
+        if len(known) == 1:
+            bias[known] = 0
+            model.take({"bias": bias})
+            return
+        weight = (self.tau * (log_target(self.target, classes) - share.log()))[y].exp()
+        numbers = width - task.ids
+        pipe = logistic(task.ids, width, task.seed, self.l2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of steps that end before the optimum
+            pipe.fit(x.numpy(), y.numpy(), logisticregression__sample_weight=(weight / weight.mean()).numpy())
+        rows, fitted = pipe[0].named_transformers_, pipe[-1]
+        coefficients, intercept = fitted.coef_, fitted.intercept_
+        if len(known) == 2:  # it has those of the second alone
+            coefficients, intercept = (np.stack([0 * part[0], part[0]]) for part in (coefficients, intercept))
+        bias[known] = torch.from_numpy(intercept).float()
+        of_class = torch.zeros(coefficients.shape[1], classes)
+        of_class[:, known] = torch.from_numpy(coefficients.T).float()
+        found = {"bias": bias, "weight": of_class[:numbers]}
+        if numbers:
+            found |= {"mean": _single(rows["numbers"].mean_), "scale": _single(rows["numbers"].scale_)}
+        if task.ids:
+            found |= _table(of_class[numbers:], rows["ids"].categories_)
+        model.take(found)
+
+
+def logistic(ids: int, width: int, seed: int, l2: float = 1.0) -> Any:
+    """Return logistic regression on standardized numbers and an indicator of each category, yet to be fitted.
+
+    Parameters
+    ----------
+    ids, width : int
+        Columns at the end of a row that are ids of categories, and all columns.
+    seed : int
+        Of its optimizer.
+    l2 : float
+        How strongly weights are pulled to 0.
+    """
+    from sklearn.compose import ColumnTransformer  # a second to import
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    first, last = list(range(width - ids)), list(range(width - ids, width))
+    columns = [("numbers", StandardScaler(), first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
+    rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
+    return make_pipeline(rows, LogisticRegression(C=1 / l2, max_iter=STEPS, random_state=seed))
+
+
+def is_quick(entries: int, rows: int, classes: int) -> bool:
+    """Return whether a linear model is fitted in seconds.
+
+    Parameters
+    ----------
+    entries, rows, classes : int
+        Entries of a row, rows, and classes.
+    """
+    return entries * rows * classes <= MOST_CELLS
+
+
+def _single(values: Any) -> Tensor:
+    return torch.from_numpy(values).float()
+
+
+def _table(weights: Tensor, categories: Sequence[Any]) -> dict[str, Tensor]:
+    """Return the table of ids of the weights [R', C] of the categories that were met, in their order."""
+    size = torch.tensor([int(own.max()) + 1 for own in categories])
+    start = torch.cat([torch.zeros(1, dtype=torch.int64), (size + 1).cumsum(0)])
+    table, at = torch.zeros(int(start[-1]), weights.shape[1]), 0
+    for own, first in zip(categories, start.tolist(), strict=False):
+        table[first + torch.from_numpy(own).long()] = weights[at : at + len(own)]
+        at += len(own)
+    return {"table": table, "start": start[:-1], "size": size}
