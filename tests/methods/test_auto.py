@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from skedastic.data import folds
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
-from skedastic.methods.auto import CORRECTED, LINEAR, MIXTURES, PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.auto import CORRECTED, FITTED, L2, MIXTURES, PLAIN, STRONG, Auto, Candidate
 from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.erm import ERM
@@ -41,7 +42,6 @@ TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
 WAYS = (STRONG, PLAIN, CORRECTED)
 HALF = "har, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
-FITTED = (LINEAR, *TREES)
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
 
@@ -67,8 +67,8 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     fitted = [f"{way}, half {k}" for way in FITTED for k in (1, 2)]
     at = seen.index(fitted[0])
     assert set(seen[4:at]) < {f"{way}, half 2" for way in (PLAIN, CORRECTED, MIXTURES)}
-    assert seen[at : at + 7] == [*fitted, "har, half 2"]
-    assert len(seen[at + 7 :]) in (1, 2)
+    assert seen[at : at + 9] == [*fitted, "har, half 2"]
+    assert len(seen[at + 9 :]) in (1, 2)
     names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
     assert names == [
         "HAR at 0.3",
@@ -76,6 +76,7 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
         "HAR at 0.3, loss=corrected",
         "mixup",
         "linear model",
+        "linear model, shrunk",
         "boosting",
         "boosting of small trees",
     ]
@@ -216,9 +217,7 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
     assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
     assert made[Candidate(MIXTURES, 0.5)] == Mixup(base=ERM(loss=LogitAdjusted(tau=0.5)))
-    assert [made[c] for c in made if c.way == LINEAR] == [Linear(tau=1.0)]
-    as_they_are = Auto(optimize=Accuracy())
-    assert [as_they_are.method(c, t) for c in as_they_are.candidates(t) if c.way == LINEAR] == [Linear()]
+    assert made[Candidate("shrunk linear", 1.0)] == Linear(l2=10.0, tau=1.0)
 
 
 def test_costs_and_a_prior_are_targets_of_every_way() -> None:
@@ -229,14 +228,16 @@ def test_costs_and_a_prior_are_targets_of_every_way() -> None:
     assert auto.base(t) == Candidate(STRONG, 1.0)
     for candidate in auto.candidates(t):
         method = auto.method(candidate, t)
-        inner = method.base if isinstance(method, Mixup) else method
+        inner: Any = method.base if isinstance(method, Mixup) else method
         holder = inner if candidate.way in FITTED else inner.loss
         if candidate.tau:
             assert (holder.tau, holder.target) == (candidate.tau, pytest.approx((0.2, 0.2, 0.6)))
     assert Candidate(STRONG, 0.5).shown(auto) == "half-shifted HAR at 0.3"
     costs = Auto(optimize=Cost(costs={"a": {"b": 1, "c": 1}, "b": {"a": 1, "c": 1}, "c": {"a": 9, "b": 9}}))
-    target = costs.method(Candidate(PLAIN, 1.0), t).loss.target
-    assert target == pytest.approx(tuple(share / 180 for share in (60, 30, 90)))
+    plain = costs.method(Candidate(PLAIN, 1.0), t)
+    assert isinstance(plain, ERM)
+    assert isinstance(plain.loss, LogitAdjusted)
+    assert plain.loss.target == pytest.approx(tuple(share / 180 for share in (60, 30, 90)))
     assert Candidate(PLAIN, 1.0).shown(costs) == "cost-weighted plain training"
     with refused("method.optimize.prior", rule="nothing of class 'c'"):
         Auto(optimize=Accuracy(prior={"a": 1, "b": 1})).stages(t)
@@ -269,7 +270,7 @@ def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> N
     assert list(Auto().ways(known(data))) == [*networks, *FITTED]
     assert list(Auto(trees=False).ways(known(data))) == networks
     for other in ({"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
-        assert list(Auto().ways(replace(known(data), **other))) == [*networks, LINEAR], "trees are slow"
+        assert list(Auto().ways(replace(known(data), **other))) == [*networks, *L2], "trees are slow"
     many = replace(known(data), class_count=torch.tensor([20_000_000, 1, 1]))
     assert list(Auto().ways(many)) == networks, "and so is a linear model"
     assert list(Auto().ways(replace(known(data), ids=1))) == [*WAYS, *FITTED], "ids can't be mixed"
@@ -353,7 +354,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 7
+    assert len(result.trials) == 8
     assert dict(fit_report(result, tmp_path / "run").asked)["Choice"] == choice_sentence(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

@@ -3,10 +3,10 @@
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
 way, example by example (`skedastic.core.criteria`). The ways are HAR, which shrinks noisy and rare groups; plain
 training; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
-(`skedastic.losses.corrected`); and, of columns, mixup, a linear model, and boosted trees of 31 and of 8 leaves, which
-cost little, and are better than networks where rows are few or labels follow sharp rules. Each predicts thrice: as it
-is, and with the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit
-Adjustment", ICLR 2021), which costs no training. The linear model is fitted to balanced rows at once.
+(`skedastic.losses.corrected`); and, of columns, mixup, two linear models, and boosted trees of 31 and of 8 leaves,
+which cost little, and are better than networks where rows are few or labels follow sharp rules. Each predicts thrice:
+as it is, and with the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit
+Adjustment", ICLR 2021), which costs no training.
 
 All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
@@ -55,15 +55,17 @@ from skedastic.methods.linear import Linear, is_quick
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.trees import Trees, are_quick, can_read_trees
 
-PLAIN, STRONG, CORRECTED, MIXTURES, LINEAR = "plain", "har", "har, corrected", "mixup", "linear"
-LEAVES = {"trees": 31, "small trees": 8}  # of the trees that are tried
-FITTED = (LINEAR, *LEAVES)  # no networks
+PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
+L2 = {"linear": 1.0, "shrunk linear": 10.0}  # of the linear models that are tried
+LEAVES = {"trees": 31, "small trees": 8}  # of the trees
+FITTED = (*L2, *LEAVES)  # no networks
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BEST = "best"  # what is handed on of the choice
 NAMES = {
     PLAIN: "plain training",
     MIXTURES: "mixup",
-    LINEAR: "linear model",
+    "linear": "linear model",
+    "shrunk linear": "linear model, shrunk",
     "trees": "boosting",
     "small trees": "boosting of small trees",
 }
@@ -113,7 +115,7 @@ class Auto(OneNetwork[OneNetworkState]):
     """Try HAR, plain training, HAR on the corrected loss, mixup and other models on halves; train the best."""
 
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
-    trees: bool = setting(True, "whether boosted trees and a linear model are tried beside networks, where rows suit")
+    trees: bool = setting(True, "whether boosted trees and linear models are tried beside networks, where rows suit")
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -134,7 +136,7 @@ class Auto(OneNetwork[OneNetworkState]):
     )
 
     def of_networks(self) -> Auto:
-        """Return it without trees and the linear model."""
+        """Return it without trees and linear models."""
         return replace(self, trees=False)
 
     def method(self, candidate: Candidate, task: Task) -> Method:
@@ -151,8 +153,8 @@ class Auto(OneNetwork[OneNetworkState]):
         target = self._target(candidate, task) if tau else ()
         if way in LEAVES:
             return Trees(leaves=LEAVES[way], tau=tau, target=target)
-        if way == LINEAR:
-            return Linear(tau=tau, target=target)
+        if way in L2:
+            return Linear(l2=L2[way], tau=tau, target=target)
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
         if way == CORRECTED:
             return HAR(strength=self.strength, loss=Corrected(tau=tau, target=target), **axes)
@@ -172,7 +174,7 @@ class Auto(OneNetwork[OneNetworkState]):
         names = [STRONG, PLAIN] if task.columns else [PLAIN, STRONG]
         names += [CORRECTED] * known + [MIXTURES] * (task.columns and not task.ids and self.fits_cross_entropy)
         names += self._fitted(task)
-        return {name: self.method(self._tried(name, task)[0], task) for name in names}
+        return {name: self.method(Candidate(name, 0.0), task) for name in names}
 
     def _fitted(self, task: Task) -> list[str]:
         """Return the models that are no networks and are tried: rows and classes suit, nothing else is asked for."""
@@ -180,13 +182,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return []
         entries, rows, classes = math.prod(task.input_shape), int(task.class_count.sum()), len(task.classes)
         trees = are_quick(entries, rows) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
-        return [LINEAR] * is_quick(entries, rows, classes) + [*LEAVES] * trees
-
-    def _tried(self, way: str, task: Task) -> tuple[Candidate, ...]:
-        """Return the candidates of a way: as it is, half balanced and balanced; the linear model only one of these."""
-        if way == LINEAR:
-            return (Candidate(way, 1.0 if self.optimize.tau else 0.0),)
-        return tuple(Candidate(way, tau) for tau in (TAUS if self.balances else (0.0,)))
+        return [*L2] * is_quick(entries, rows, classes) + [*LEAVES] * trees
 
     def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
         """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
@@ -209,7 +205,10 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
         """Return the ways as they are, half balanced and balanced."""
-        return tuple(candidate for way in self.ways(task) for candidate in self._tried(way, task))
+        return tuple(candidate for way in self.ways(task) for candidate in self._of_way(way))
+
+    def _of_way(self, way: str) -> tuple[Candidate, ...]:
+        return tuple(Candidate(way, tau) for tau in (TAUS if self.balances else (0.0,)))
 
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
@@ -278,12 +277,12 @@ class Auto(OneNetwork[OneNetworkState]):
         return tuple(found)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
-        """Return that of trees or of the linear model, where they were chosen."""
+        """Return that of trees or of a linear model, where they were chosen."""
         taken = next((trial.name for trial in trials if trial.chosen), "")
         way = next((way for way in FITTED for tau in TAUS if Candidate(way, tau).shown(self) == taken), "")
         if not way:
             return ""
-        return (Linear() if way == LINEAR else Trees(leaves=LEAVES[way])).predictor(trials)
+        return (Linear() if way in L2 else Trees(leaves=LEAVES[way])).predictor(trials)
 
     def _compared(self, task: Task, way: str, *, half: bool = False) -> dict[Candidate, Comparison]:
         """Return how each candidate of a way compares with the base, on all rows or on those of the second half."""
@@ -293,7 +292,7 @@ class Auto(OneNetwork[OneNetworkState]):
         rows, others = self._scores(task, base, half=half)
         unit = None if task.unit is None else task.unit[rows]
         held = Held(task.y[rows], task.group[rows], task.classes, unit)
-        for candidate in self._tried(way, task):
+        for candidate in self._of_way(way):
             if candidate != base:
                 own = self._scores(task, candidate, half=half)[1]
                 gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
@@ -305,7 +304,6 @@ class Auto(OneNetwork[OneNetworkState]):
         way, tau = candidate
         rows, p = held_out_half(way, task) if half else (every_row(task), held_out(way, task))
         share = _share(candidate, task)
-        tau = 0.0 if way == LINEAR else tau  # it was fitted so
         return rows, made_up_for(p, share, tau, self.optimize.target(share, task.classes))
 
     def _is_ahead(self, task: Task, way: str) -> bool:

@@ -1,9 +1,9 @@
 """Linear: multinomial logistic regression, which is quick, and better than networks where rows are few or labels wrong.
 
 Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression, on standardized
-numbers and an indicator of each category. With `tau` the rows of a class count (π'_c / π_c)^τ, with 1 as in
-scikit-learn's class_weight="balanced" (King and Zeng, "Logistic Regression in Rare Events Data", 2001). Nothing is
-trained by steps: one pass gathers the rows.
+numbers and an indicator of each category. `tau` takes the shares of the classes off the logits afterwards (Menon et
+al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9). Nothing is trained by steps: one pass gathers
+the rows.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Linear(Fitted[LinearModel]):
     l2: float = setting(1.0, "how strongly weights are pulled to 0, in rows", "(0, inf)")
     tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
     target: tuple[float, ...] = setting(
-        (), "shares to fit, of the classes in their order; by default all alike", "(0, inf)"
+        (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
     )
 
     card: ClassVar[Card] = Card(
         name="linear",
         title="Multinomial logistic regression",
-        paper="Cox 1958; King and Zeng 2001; scikit-learn",
-        equations="min_W Σ_i w_{y_i} (−log softmax(W x_i)_{y_i}) + l2/2 |W|², w_c ∝ (π'_c / π_c)^τ",
+        paper="Cox 1958; scikit-learn",
+        equations="min_W Σ_i −log softmax(W x_i)_{y_i} + l2/2 |W|²; then W x − τ log π",
         family="without a network",
         capabilities=capabilities(),
         never_erm="it trains no network",
@@ -73,17 +73,17 @@ class Linear(Fitted[LinearModel]):
             bias[known] = 0
             model.take({"bias": bias})
             return
-        weight = (self.tau * (log_target(self.target, classes) - share.log()))[y].exp()
         numbers = width - task.ids
         pipe = logistic(task.ids, width, task.seed, self.l2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of steps that end before the optimum
-            pipe.fit(x.numpy(), y.numpy(), logisticregression__sample_weight=(weight / weight.mean()).numpy())
+            pipe.fit(x.numpy(), y.numpy())
         rows, fitted = pipe[0].named_transformers_, pipe[-1]
         coefficients, intercept = fitted.coef_, fitted.intercept_
         if len(known) == 2:  # it has those of the second alone
             coefficients, intercept = (np.stack([0 * part[0], part[0]]) for part in (coefficients, intercept))
-        bias[known] = torch.from_numpy(intercept).float()
+        shift = self.tau * (share.log() - log_target(self.target, classes))
+        bias[known] = (torch.from_numpy(intercept) - shift[known]).float()
         of_class = torch.zeros(coefficients.shape[1], classes)
         of_class[:, known] = torch.from_numpy(coefficients.T).float()
         found = {"bias": bias, "weight": of_class[:numbers]}
