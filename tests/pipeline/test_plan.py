@@ -13,7 +13,7 @@ def parts(how, **settings):
     how(
         read(None, {"source": "good.csv", "target": "quality", "train.epochs": 4, "model.width": 4, **settings}),
         progress=lambda part, done, steps: seen.update({part: (done, steps)}),
-        tell=lambda data, plan: plans.append(plan),
+        tell=lambda data, plan, said: plans.append(plan),
     )
     [plan] = plans
     return plan, seen
@@ -45,4 +45,4 @@ def test_a_plan_draws_nothing(here) -> None:
         config = read(None, {"source": "good.csv", "target": "quality", "train.epochs": 1, "model.width": 4})
         return fit_config(config, **tell).predictions.iloc[:, 4:].to_numpy()
 
-    assert np.array_equal(probabilities(), probabilities(tell=lambda data, plan: None))
+    assert np.array_equal(probabilities(), probabilities(tell=lambda data, plan, said: None))

@@ -13,7 +13,7 @@ equation 9).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -91,6 +91,10 @@ class Trees(Method[TreesState]):
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return how many trees there are, and how large they are."""
         return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
+
+    def rounds(self, most: int) -> tuple[Trees, int]:
+        """Return fewer trees, and how many there are of each class."""
+        return replace(self, iterations=min(most, self.iterations)), self.iterations
 
     def param_groups(self, state: TreesState) -> Mapping[str, list[nn.Parameter]]:
         """Return none: no optimizer is stepped."""
