@@ -92,9 +92,9 @@ class Trees(Method[TreesState]):
         """Return how many trees there are, and how large they are."""
         return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
 
-    def rounds(self, most: int) -> tuple[Trees, int]:
+    def shorter_pass(self, rounds: int) -> tuple[Trees, int]:
         """Return fewer trees, and how many there are of each class."""
-        return replace(self, iterations=min(most, self.iterations)), self.iterations
+        return replace(self, iterations=min(rounds, self.iterations)), self.iterations
 
     def param_groups(self, state: TreesState) -> Mapping[str, list[nn.Parameter]]:
         """Return none: no optimizer is stepped."""

@@ -19,7 +19,7 @@ from skedastic.settings.wall_time import WallTime
 from skedastic.training.checkpoints import has_checkpoints
 from skedastic.training.plan import Plan, in_words
 
-KEPT = 0.9  # of a budget, that a plan may take: no time is known exactly beforehand
+KEPT = 0.95  # of a budget, that a plan may take: no time is known exactly beforehand
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _within(budget: WallTime, way: _Way, elapsed: float) -> Planned:
             total = in_words(elapsed + taken.seconds(epochs))
             config = replace(taken.config, train=replace(taken.config.train, epochs=epochs))
             if alone or (by_epochs and epochs < usual):
-                note = f"the budget of {budget} was enough for {length.removesuffix(', ')}"
+                note = f"the budget of {budget} was enough for {count}{', and for no trials' if alone else ''}"
                 config = replace(config, notes=(*config.notes, note))
             return Planned(config, taken.method, taken.plan(epochs), f"Budget {budget}: {length}{total}.")
     least = (elapsed + (tried or way).most_seconds(1)) / KEPT

@@ -18,6 +18,7 @@ from skedastic.training.engine import find_device, threads
 from skedastic.training.loop import only_trainable, placed, with_supported_labels
 from skedastic.training.speed import Speed, measured
 
+TINY_RATE = 1e-8  # by which no step leads anywhere, and none diverges
 Known = list[tuple[Stage, Speed]]
 
 
@@ -26,7 +27,7 @@ def measured_speeds(config: Config, data: Data, outline: Outline, method: Method
 
     Networks are thrown away, and the caller's random state is left alone.
     """
-    training = replace(config.training, compile=False)  # compiling takes longer than what is measured
+    training = replace(config.training, lr=TINY_RATE, compile=False)  # compiling takes longer than what is measured
     device = find_device(training.device)
     dataset, _ = with_supported_labels(data.train, method)
     task = replace(outline.task, seed=config.seed)

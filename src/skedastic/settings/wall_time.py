@@ -12,7 +12,9 @@ from skedastic.configurable import Written
 from skedastic.errors import UserError
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of a unit
-AMOUNT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?nan|[+-]?inf)\s*([^\W\d]*)", re.IGNORECASE)
+AMOUNT = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?nan|[+-]?inf)\s*([^\W\d]*)", re.IGNORECASE
+)
 RULE = "must be a time in seconds, minutes or hours, such as 90s, 10m or 1.5h"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -91,27 +91,27 @@ def measured(
     rows : Dataset
         The examples of the stage.
     """
-    if (short := stage.method.rounds(FEW)) is None:
+    few, more = (stage.method.shorter_pass(rounds) for rounds in (FEW, MORE))
+    if few is None or more is None:
         run = StageRun(stage, state, task, rows, training, task.seed, device, 1, whole, reference)
         order = run.sampler.order(run.rows, task.seed, 0, 1)
         step = _seconds_of_a_step(run, order)
         return Speed(step, len(order) / len(rows), _seconds_of_a_prediction(run))
     rows = rows.subset(torch.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).long())
-    few, rounds = short
     times = []
-    for method in (few, stage.method.rounds(MORE)[0]):
-        part = replace(stage, method=method)
-        run = StageRun(part, state, task, rows, training, task.seed, device, 1, whole)
+    for shorter, _ in (few, more):
+        run = StageRun(replace(stage, method=shorter), state, task, rows, training, task.seed, device, 1, whole)
         start = time.perf_counter()
         run.run_epoch()
         times.append(time.perf_counter() - start)
+    rounds = more[1]
     each = max(0.0, times[1] - times[0]) / (MORE - FEW)
     prediction = _seconds_of_a_prediction(run) * rounds / min(rounds, MORE)
     return Speed(0.0, 1.0, prediction, times[0] + max(0, rounds - FEW) * each, len(rows))
 
 
 def _seconds_of_a_step(run: StageRun, order: torch.Tensor) -> float:
-    """Return the mean of a few steps, the first of which warms up."""
+    """Return the mean of some steps; the first, which warms up, does not count."""
     size, logged = run.training.batch_size, RunningMeans()
     train_mode(run.stage, run.state)
     taken = list[float]()
@@ -128,7 +128,7 @@ def _seconds_of_a_step(run: StageRun, order: torch.Tensor) -> float:
     return fmean(taken[1:] or taken)
 
 
-def _batches(run: StageRun, order: torch.Tensor) -> Iterator[RawBatch]:
+def _batches(run: StageRun, order: torch.Tensor) -> Generator[RawBatch, None, None]:
     """Yield the first batches of an epoch again and again, so that one that is smaller counts as it does there."""
     while True:
         yield from run.loader.epoch(0, order)

@@ -254,15 +254,15 @@ class Method(Configurable, ABC, Generic[S]):
         """
         return 2
 
-    def rounds(self, most: int) -> tuple[Method, int] | None:
+    def shorter_pass(self, rounds: int) -> tuple[Method, int] | None:
         """Return the method with fewer rounds in its pass, and how many it has; their time is measured beforehand.
 
         None where the time of its steps tells of all.
 
         Parameters
         ----------
-        most : int
-            The rounds of the method that is returned, at most.
+        rounds : int
+            Those of the method that is returned, at most.
         """
         return None
 
