@@ -22,11 +22,11 @@ from tests.support.methods import METHODS, data_for, kind_of, net_of, reference
 FEW = TrainingConfig(epochs=2, batch_size=16, lr=0.05, device="cpu")
 
 
-def measured(method, config: Config | None = None):
+def measured(method, config: Config | None = None, kind: str = ""):
     """Return the stages of a method and their speeds, on data that suit it."""
-    kind = "classification" if "classification" in method.capabilities.tasks else "regression"
+    kind = kind or ("classification" if "classification" in method.capabilities.tasks else "regression")
     train = data_for(method, kind)
-    data: Any = SimpleNamespace(train=train, reference=reference(kind_of(train)), pred_probs=None)
+    data: Any = SimpleNamespace(train=train, test=None, reference=reference(kind_of(train)), pred_probs=None)
     outline = outline_of(data, method)
     config = config or Config(train=FEW, estimate=Estimation(kind=None))
     return outline.stages, measured_speeds(config, data, outline, method, net_of(kind))
@@ -77,3 +77,17 @@ def test_seconds(speed, seconds) -> None:
 def test_passes_over_many_rows_take_longer() -> None:
     speed = Speed(0.0, 1.0, 0.0, whole=2.0, rows=20_000)
     assert [speed.seconds(1, rows, 1) for rows in (5_000, 10_000, 40_000)] == [1, 1, 4]
+
+
+def test_groups_of_numbers_are_regularized_where_har_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    strengths = []
+
+    def kept(stage, state, *_):
+        strengths.append(state.strength.clone())
+        return Speed(1.0, 1.0, 0.0)
+
+    monkeypatch.setattr(speeds, "measured", kept)
+    for kind in ("classification", "regression"):
+        measured(HAR(), kind=kind)
+    assert all((strength > 0).all() for strength in strengths)
+    assert len(strengths) == 2

@@ -2,6 +2,7 @@
 
     open_data             sources, opened, split, encoded and, in experiments, corrupted      `prepare`
     check                 what would fail after minutes is refused now                        `checks`, `dry_run`
+    planned_fit           how long all takes, and the epochs of a budget                      `budget`, `speeds`
     estimate_noise        noise and density of each group, from held-out predictions          `steps`, `noise`
     train_and_evaluate    strengths from these, training, figures of the test set             `steps`, `gather`
 

@@ -19,7 +19,7 @@ from skedastic.settings.wall_time import WallTime
 from skedastic.training.checkpoints import has_checkpoints
 from skedastic.training.plan import Plan, in_words
 
-KEPT = 0.95  # of a budget, that a plan may take: no time is known exactly beforehand
+KEPT = 0.9  # of a budget, that a plan may take: no time is known exactly beforehand
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from skedastic.training.loop import epochs_of
 from skedastic.training.plan import Part, Plan
 from skedastic.training.speed import Speed
 
-STATISTICS, OF_A_ROW = 0.3, 7e-5  # seconds of the groups' statistics, figures and files: of any fit, and of each row
+OF_ANY, OF_A_ROW = 0.3, 2e-5  # seconds of figures and files: of any fit, and of each row
+OF_LIKELIHOODS, MOST_STEPS_OF = 1e-5, 10  # seconds of the true labels, for each row · classes · classes, these up to 10
 OfAlternatives = Callable[[Iterable[float]], float]  # from the seconds of last stages, of which one is trained
 
 
@@ -52,7 +53,7 @@ class Outline:
     stages : tuple of Stage
         The stages of the method.
     rows, predicted : tuple of int
-        How many examples each of them is trained on, and predicts at its end.
+        How many examples each of them is trained on, and predicts at its end; last ones also those of the test set.
     """
 
     task: Task
@@ -67,7 +68,12 @@ def outline_of(data: Data, method: Method) -> Outline:
         task = task_without_estimate(data.train, data.reference)
         stages = method.stages(task)
     rows = [len(data.train if stage.data is None else stage.data(task)) for stage in stages]
-    predicted = [0 if stage.predicts is None else len(stage.predicts(task)) for stage in stages]
+    tested = 0 if data.test is None else len(data.test)
+    predicted = [
+        (0 if stage.predicts is None else len(stage.predicts(task)))
+        + (tested if stage.chosen is not None or stage is stages[-1] else 0)
+        for stage in stages
+    ]
     return Outline(task, tuple(stages), tuple(rows), tuple(predicted))
 
 
@@ -121,8 +127,10 @@ def seconds_beside(config: Config, data: Data, speeds: Speeds) -> float:
     """Return the seconds of a fit beside the parts of its plan: trees of the estimate, statistics, figures, files."""
     n, folds = len(data.train), 1 if config.estimate.kind == "paper" else config.estimate.folds
     rows = n // 2 if config.estimate.kind == "paper" else n - n // folds
+    classes = len(data.train.classes) if config.estimate.kind in ("cross-fit", "paper") else 0
+    likelihoods = OF_LIKELIHOODS * n * classes * min(classes, MOST_STEPS_OF)
     trees = 0.0 if speeds.trees is None else folds * speeds.trees.seconds(1, rows, 1, n - rows)
-    return STATISTICS + OF_A_ROW * n + trees
+    return OF_ANY + OF_A_ROW * n + likelihoods + trees
 
 
 def trains_networks(config: Config, data: Data) -> bool:

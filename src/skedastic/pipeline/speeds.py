@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from skedastic.core.strengths import GroupStats
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.erm import ERM
@@ -19,6 +20,7 @@ from skedastic.training.loop import only_trainable, placed, with_supported_label
 from skedastic.training.speed import Speed, measured
 
 TINY_RATE = 1e-8  # by which no step leads anywhere, and none diverges
+LEAST_NOISE = 0.1  # of a group, so that HAR regularizes it
 Known = list[tuple[Stage, Speed]]
 
 
@@ -30,7 +32,7 @@ def measured_speeds(config: Config, data: Data, outline: Outline, method: Method
     training = replace(config.training, lr=TINY_RATE, compile=False)  # compiling takes longer than what is measured
     device = find_device(training.device)
     dataset, _ = with_supported_labels(data.train, method)
-    task = replace(outline.task, seed=config.seed)
+    task = replace(outline.task, seed=config.seed, stats=_noisy(outline.task.stats))
     known = Known()
 
     def speed_of(stage: Stage, state: State) -> Speed:
@@ -63,6 +65,14 @@ def measured_speeds(config: Config, data: Data, outline: Outline, method: Method
             alone(ERM()) if trains_networks(config, data) else None,
             alone(Trees()) if fits_trees(config, data) else None,
         )
+
+
+def _noisy(stats: GroupStats | None) -> GroupStats | None:
+    """Return statistics by which every group is noisy, as numbers are not before they are estimated."""
+    if stats is None:
+        return None
+    noise, high = (rate.clamp(min=LEAST_NOISE) for rate in (stats.uncertainty, stats.uncertainty_high))
+    return replace(stats, uncertainty=noise, uncertainty_high=high)
 
 
 def _known(stage: Stage, known: Sequence[tuple[Stage, Speed]]) -> Speed | None:

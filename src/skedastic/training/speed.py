@@ -24,7 +24,7 @@ from skedastic.training.config import Training
 from skedastic.training.running_means import RunningMeans
 from skedastic.training.stage import StageRun, train_mode
 
-ENOUGH, MOST_STEPS = 0.08, 60  # seconds of steps after the first, and steps, that are measured
+ENOUGH, MOST_STEPS = 0.1, 60  # seconds of steps after the first, and steps, that are measured
 LONG = 0.5  # seconds of a first step, after which no other is taken
 MOST_PREDICTED = 512  # examples of a prediction that is measured
 FEW, MORE = 2, 6  # rounds of a pass that are measured
