@@ -1,10 +1,12 @@
 """A budget shortens training to what it allows, before anything is trained; all speeds here are made up."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import skedastic as sk
 from skedastic.pipeline import budget, compare, estimate, fit_config
@@ -33,11 +35,11 @@ def slow(monkeypatch: pytest.MonkeyPatch, here):
     return calls
 
 
-def fitted(**settings):
+def fitted(began=None, **settings):
     """Return the result of a fit of the usual 30 epochs, of which those of the estimate have 15, and what it tells."""
     said = []
     settings = {"source": "good.csv", "target": "quality", "model.width": 8, "method.name": "erm", **settings}
-    result = fit_config(read(None, settings), tell=lambda data, plan, text: said.append((plan, text)))
+    result = fit_config(read(None, settings), tell=lambda data, plan, text: said.append((plan, text)), began=began)
     [told] = said
     return result, *told
 
@@ -58,6 +60,12 @@ def test_as_many_epochs_as_it_allows_and_never_more(given, epochs, said, slow) -
     assert [part.seconds for part in plan] == [STEP * min(15, epochs)] * 2 + [2 * STEP * epochs]
     assert result.config.budget is None
     assert any("the budget of" in note for note in result.notes) == (epochs < 30)
+
+
+def test_what_has_elapsed_counts(slow) -> None:
+    result, _, said = fitted(began=time.monotonic() - 1800, budget="1.5h")
+    assert result.config.train.epochs == 7  # 400 s each, of 90 % of 90 minutes but 30
+    assert said == "Budget 1.5h: 7 of 30 epochs, about 77 min."
 
 
 def test_the_run_is_that_of_as_many_epochs(slow, tmp_path: Path) -> None:
@@ -141,6 +149,12 @@ def test_nothing_is_measured_where_nobody_is_told(slow) -> None:
     train = TrainingConfig(epochs=1)
     sk.fit(pd.read_csv("good.csv"), target="quality", method="erm", train=train)
     assert slow == []
+
+
+def test_a_network_of_the_users_own_has_a_budget_too(here) -> None:
+    x, y = pd.read_csv("good.csv")[["width", "height"]].to_numpy(), np.arange(60) % 3
+    result = sk.fit(x, y, model=lambda: torch.nn.Sequential(torch.nn.Linear(2, 3)), method="erm", budget="100h")
+    assert result.config.train.epochs == 60
 
 
 @pytest.mark.parametrize("verb", [compare, estimate])

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from skedastic.pipeline import compare, estimate, fit_config
+from skedastic.pipeline.plan import outline_of
+from skedastic.pipeline.prepare import open_data
+from skedastic.settings.methods import make_method
 from skedastic.settings.reading import read
 
 
@@ -38,6 +41,14 @@ def test_a_comparison_is_told_by_seeds(here) -> None:
     plan, seen = parts(compare, methods="erm", seeds=2)
     assert plan == ()
     assert list(seen.values()) == [(2, 2)]
+
+
+def test_last_stages_predict_the_test_rows_too(here) -> None:
+    config = read(None, {"source": "good.csv", "target": "quality"})
+    data = open_data(config)
+    outline = outline_of(data, make_method("auto", {}))
+    predicted = {stage.name: rows for stage, rows in zip(outline.stages, outline.predicted, strict=True)}
+    assert (predicted["plain, half 1"], predicted["plain"], predicted["plain, half balanced"]) == (24, 48 + 12, 12)
 
 
 def test_a_plan_draws_nothing(here) -> None:

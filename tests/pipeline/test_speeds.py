@@ -62,6 +62,15 @@ def test_each_method_is_measured_once_and_alternatives_are_of_their_kind(monkeyp
     assert found.trees.step == by_name["trees, half 1"] == 4
 
 
+def test_an_alternative_that_was_tried_has_its_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speeds, "measured", lambda stage, *_: Speed(2.0 if stage.method.strength else 1.0, 1.0, 0.0))
+    stages, found = measured(HAR(strength="auto"))
+    assert [(stage.name, speed.step) for stage, speed in zip(stages, found.stages, strict=True)][-2:] == [
+        ("train", 2.0),
+        ("plain", 1.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("speed", "seconds"),
     [
