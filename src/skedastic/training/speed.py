@@ -26,7 +26,6 @@ from skedastic.training.stage import StageRun, train_mode
 
 ENOUGH, MOST_STEPS = 0.1, 60  # seconds of steps after the first, and steps, that are measured
 LONG = 0.5  # seconds of a first step, after which no other is taken
-MOST_PREDICTED = 512  # examples of a prediction that is measured
 FEW, MORE = 2, 6  # rounds of a pass that are measured
 MOST_ROWS, LEAST_ROWS = 20_000, 10_000  # of a pass that is measured, and from which on its time grows as they do
 
@@ -137,7 +136,7 @@ def _batches(run: StageRun, order: torch.Tensor) -> Generator[RawBatch, None, No
 def _seconds_of_a_prediction(run: StageRun) -> float:
     """Return the seconds of predicting an example, by the second of two batches."""
     data = run.loader.dataset
-    rows = torch.arange(min(len(data), max(1, MOST_PREDICTED // (8 if data.tokens else 1))))
+    rows = torch.arange(min(len(data), run.training.batch_size))
     x = without_padding(data.subset(rows).x[rows], data.tokens).to(run.device)
     run.state.eval()
     with torch.inference_mode():
