@@ -75,7 +75,7 @@ def make_result(
         history=trained.history,
         seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
         trials=trained.trials,
-        notes=(*config.notes, *data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
+        notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
         environment=environment(),
         trained=trained,
         encoder=data.encoder,

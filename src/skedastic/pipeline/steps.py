@@ -71,6 +71,7 @@ def fit_data(
         config, method = planned.config, planned.method
         if tell is not None:
             tell(data, planned.plan, planned.said)
+    data = replace(data, notes=(*config.notes, *data.notes))
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
     return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)
