@@ -8,7 +8,7 @@ run one estimate of the noise and one split serve all:
 
 - auto: as `fit` trains it, estimate and trials included in its seconds
 - each candidate of auto, trained on all rows: plain training, HAR, …, as it is, half balanced and balanced
-- without guard: the candidate whose held-out labels are right most often, if by ever so little, and whatever it gives up
+- without guard: the candidate that is right most often on held-out labels, be it by chance, and whatever it gives up
 - oracle: the candidate that is best on the test labels, which nobody has; it is lucky, too
 - lightgbm balanced; cleanlab: HistGradientBoosting on the rows that its CleanLearning keeps; where they are installed
 

@@ -54,3 +54,4 @@ def test_no_line_for_an_epoch_where_nobody_watches(here, capsys: pytest.CaptureF
         "train: 6 done",
     ]
     assert not re.search(r"epoch \d", out + err)
+    assert re.search(r"^Trains the estimate and the model: about \d+ s\.$", err, re.MULTILINE)

@@ -17,7 +17,7 @@ from skedastic.methods.bases.held_out import held_against, trial_stages
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import compare, train_and_evaluate
-from skedastic.pipeline.plan import plan_of_fit
+from skedastic.pipeline.plan import outline_of, plan_of_fit
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.pipeline.steps import estimate_noise
 from skedastic.runs.reports import comparison_report, fit_report
@@ -258,7 +258,7 @@ def test_the_command_line_tells_what_was_tried(capsys, tmp_path: Path) -> None:
 def test_the_plan_has_one_of_both_ends() -> None:
     config = build_config({"source": "sklearn:digits", "limit": 200, "test": "0.3"})
     data = open_data(config)
-    plan = plan_of_fit(config, data, HAR(strength="auto"))
+    plan = plan_of_fit(config, data, outline_of(data, HAR(strength="auto")))
     parts = {part.name: part.rows for part in plan if "estimate" not in part.name}
     assert list(parts) == [*TRIALS, "train"]
     assert parts["train"] == len(data.train) == parts[TRIALS[0]] + parts[TRIALS[1]]

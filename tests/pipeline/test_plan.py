@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from skedastic.pipeline import compare, estimate, fit_config
+from skedastic.pipeline.plan import outline_of
+from skedastic.pipeline.prepare import open_data
+from skedastic.settings.methods import make_method
 from skedastic.settings.reading import read
 
 
@@ -13,7 +16,7 @@ def parts(how, **settings):
     how(
         read(None, {"source": "good.csv", "target": "quality", "train.epochs": 4, "model.width": 4, **settings}),
         progress=lambda part, done, steps: seen.update({part: (done, steps)}),
-        tell=lambda data, plan: plans.append(plan),
+        tell=lambda data, plan, said: plans.append(plan),
     )
     [plan] = plans
     return plan, seen
@@ -40,9 +43,18 @@ def test_a_comparison_is_told_by_seeds(here) -> None:
     assert list(seen.values()) == [(2, 2)]
 
 
+def test_last_stages_predict_the_test_rows_too(here) -> None:
+    config = read(None, {"source": "good.csv", "target": "quality"})
+    data = open_data(config)
+    outline = outline_of(data, make_method("auto", {}))
+    predicted = {stage.name: rows for stage, rows in zip(outline.stages, outline.predicted, strict=True)}
+    names = ("har, half 1", "plain, half 2", "plain", "har, half balanced")
+    assert [predicted[name] for name in names] == [24, 24, 48 + 12, 12]
+
+
 def test_a_plan_draws_nothing(here) -> None:
     def probabilities(**tell):
         config = read(None, {"source": "good.csv", "target": "quality", "train.epochs": 1, "model.width": 4})
         return fit_config(config, **tell).predictions.iloc[:, 4:].to_numpy()
 
-    assert np.array_equal(probabilities(), probabilities(tell=lambda data, plan: None))
+    assert np.array_equal(probabilities(), probabilities(tell=lambda data, plan, said: None))

@@ -47,6 +47,13 @@ def test_a_part_that_is_not_planned_is_the_last() -> None:
     assert told(PLAN, (2, "again", 1, 4)) == [6]
 
 
+def test_where_the_plan_has_seconds_later_parts_are_as_much_slower_as_this_one() -> None:
+    plan = (Part("plain", 2, 50, seconds=2), Part("har", 2, 50, seconds=4), Part("trees", 1, 50, False, seconds=1))
+    assert told(plan, (1, "plain", 1, 2), (1, "plain", 2, 2), (4, "har", 1, 2)) == [1 + 5, 5, 4 + 2]
+    assert told(plan, (3, "plain", 1, 2)) == [3 + 15]
+    assert told((*plan[:1], Part("har", 2, 100)), (1, "plain", 1, 2)) == [1 + 4]  # of one nothing was measured
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "about 1 s"), (89, "about 89 s"), (170, "about 3 min"), (9000, "about 2.5 h")]
 )

@@ -182,11 +182,13 @@ class Shown:
         self.bars, self.left = bars, TimeLeft()
         self.tasks: dict[str, Any] = {}
 
-    def begin(self, data: Data, plan: Plan) -> None:
-        """Print the data and take over the plan of the job, before anything is trained."""
+    def begin(self, data: Data, plan: Plan, said: str = "") -> None:
+        """Print the data and how long all takes, and take over the plan, before anything is trained."""
         from skedastic.training.plan import TimeLeft
 
         show_data(data)
+        if said:
+            err().print(visible(said), markup=False, emoji=False, soft_wrap=True)
         self.left = TimeLeft(plan)
 
     def __call__(self, part: str, done: int, steps: int) -> None:

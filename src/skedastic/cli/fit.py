@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     type=number_or_word,
     help="Largest enforced regularization strength λτ_g of HAR (default 0.1), or auto. Alone it means --method har.",
 )
+@setting_option("budget", metavar="TIME")
 @setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
@@ -65,6 +67,7 @@ def fit(
     **given: Any,
 ) -> None:
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
+    began = time.monotonic()
     if resume is not None:
         if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
             rule = "a run goes on with its own settings; leave all others out"
@@ -80,7 +83,7 @@ def fit(
         config = build_config(settings)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
             with console.progress() as progress:
-                result = pipeline.fit_config(config, progress, kept, progress.begin)
+                result = pipeline.fit_config(config, progress, kept, progress.begin, began)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder)
 

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, field
 from functools import cache
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 from skedastic.configurable.kinds import Range, choices, culprit, expected, fits, may_be_none, plain, type_text
 from skedastic.errors import UserError, suggestion
@@ -174,9 +174,12 @@ def _read(given: Any, hint: Any, place: str) -> Any:
     """Return a value in its field's own form."""
     if hint is Any:
         return given
-    if isinstance(hint, type) and issubclass(hint, Written) and not isinstance(given, hint):
-        return hint.read(given, place)
-    return None if isinstance(given, str) and given == "none" and may_be_none(hint) else plain(given)
+    if may_be_none(hint) and (given is None or (isinstance(given, str) and given == "none")):
+        return None
+    for kind in get_args(hint) if may_be_none(hint) else (hint,):
+        if isinstance(kind, type) and issubclass(kind, Written) and not isinstance(given, kind):
+            return kind.read(given, place)
+    return plain(given)
 
 
 def _fits(value: Any, field_: Field[Any], hint: Any) -> bool:

@@ -13,7 +13,7 @@ equation 9).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -76,6 +76,10 @@ class Trees(Fitted[BoostedTrees]):
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return how many trees there are, and how large they are."""
         return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
+
+    def shorter_pass(self, rounds: int) -> tuple[Trees, int]:
+        """Return fewer trees, and how many there are of each class."""
+        return replace(self, iterations=min(rounds, self.iterations)), self.iterations
 
     def empty(self, task: Task) -> BoostedTrees:
         """Return no trees yet."""

@@ -2,6 +2,7 @@
 
     open_data             sources, opened, split, encoded and, in experiments, corrupted      `prepare`
     check                 what would fail after minutes is refused now                        `checks`, `dry_run`
+    planned_fit           how long all takes, and the epochs of a budget                      `budget`, `speeds`
     estimate_noise        noise and density of each group, from held-out predictions          `steps`, `noise`
     train_and_evaluate    strengths from these, training, figures of the test set             `steps`, `gather`
 
@@ -10,13 +11,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.noise.estimate import Estimate
-from skedastic.pipeline.checks import check_focus
+from skedastic.pipeline.checks import check_focus, check_no_budget
 from skedastic.pipeline.compared import compare_seed, with_all_methods
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
@@ -35,7 +37,11 @@ ALL = "all"  # instead of the names of methods
 
 
 def fit_config(
-    config: Config, progress: Progress | None = None, checkpoints: str | Path | None = None, tell: Tell | None = None
+    config: Config,
+    progress: Progress | None = None,
+    checkpoints: str | Path | None = None,
+    tell: Tell | None = None,
+    began: float | None = None,
 ) -> Result:
     """Train the method that `config` names on the source that it names; `sk.fit` is the same for what Python holds.
 
@@ -48,15 +54,18 @@ def fit_config(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data and what will be trained, before anything is.
+        Is shown the data, what will be trained and how long that takes, before anything is.
+    began : float, optional
+        The reading of `time.monotonic()` when the budget began; by default that of now.
 
     Raises
     ------
     UserError
         In one line, for whatever can't be used.
     """
+    began = time.monotonic() if began is None else began
     method = the_method(config)
-    return fit_data(with_exact_names(config), open_data(config), method, None, progress, checkpoints, tell)
+    return fit_data(with_exact_names(config), open_data(config), method, None, progress, checkpoints, tell, began)
 
 
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, tell: Tell | None = None) -> Comparison:
@@ -85,6 +94,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         In one line, for whatever can't be used, and where no method is left.
     """
     check_jobs(jobs)
+    check_no_budget(config)
     if config.methods != (ALL,):
         compared_methods(config)
     data = open_data(replace(config, seed=config.first_seed))
@@ -97,7 +107,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     check_focus(config, data.test)
     check(config, data, list(compared_methods(config).values()), network(config, data))
     if tell is not None:
-        tell(data, ())
+        tell(data, (), "")
     return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
 
 
@@ -123,6 +133,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     UserError
         In one line, for whatever can't be used, and for `estimate.kind=none`.
     """
+    check_no_budget(config)
     if config.estimate.kind is None:
         rule = "leaves nothing to do; use cross-fit or paper"
         raise UserError(rule, setting="estimate.kind", value="none")
@@ -131,6 +142,6 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     make_net = network(config, data)
     check(config, data, [ERM()], make_net)
     if tell is not None:
-        tell(data, plan_of_estimate(config, data))
+        tell(data, plan_of_estimate(config, data), "")
     estimated = estimate_noise(config, data, make_net, progress)
     return estimated, data.regrouped(estimated)

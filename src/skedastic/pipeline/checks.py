@@ -27,6 +27,12 @@ def check_estimate(config: Config, methods: Sequence[Method]) -> None:
             raise UserError(rule, setting="estimate.kind", value="annotators")
 
 
+def check_no_budget(config: Config) -> None:
+    """Raise UserError where a wall time is given for what is no fit."""
+    if config.budget is not None:
+        raise UserError("it is for fit; give train.epochs instead", setting="budget", value=config.budget.text)
+
+
 def check_annotators(config: Config, data: Data) -> None:
     """Raise UserError where the noise is to be estimated from annotators, and the data names none."""
     if config.estimate.kind == "annotators" and data.train.disagreement is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def fit(
     method: Method | str | None = None,
     model: str | Mapping[str, Any] | MakeNet = "auto",
     train: TrainingConfig | None = None,
+    budget: str | None = None,
     estimate: Estimation | None = None,
     tokens: TextSettings | None = None,
     test: Any = 0.2,
@@ -84,6 +86,9 @@ def fit(
         network for the encoded features.
     train : TrainingConfig, optional
         Epochs, batches, optimizer and learning rate.
+    budget : str, optional
+        Wall time that all may take, such as "90s", "10m" or "1.5h", in place of epochs. It shortens training where the
+        default epochs would take longer, and never lengthens it.
     estimate : Estimation, optional
         How the noise of the groups is estimated.
     tokens : TextSettings, optional
@@ -146,6 +151,7 @@ def fit(
     UserError
         In one line, for whatever can't be used.
     """
+    began = time.monotonic()
     if y is None and is_torch(source):
         source, y = from_torch(source)
     named = y is None and isinstance(source, (str, Path))
@@ -187,6 +193,7 @@ def fit(
             "imbalance": imbalance,
             "limit": limit,
             "seed": seed,
+            "budget": budget,
             "checkpoint_every": checkpoint_every,
             "method": {} if method is None else method_table(method, name),
             "model": model if own_net is None else OwnModel(),
@@ -207,7 +214,7 @@ def fit(
     of_test, trusted = (given if isinstance(given, tuple) else None for given in (test, reference))
     data = open_data(config, opened, of_test, trusted, None if isinstance(pred_probs, (str, Path)) else pred_probs)
     data = replace(data, notes=(*data.notes, *_pairing_note(source, y), *_held_out_note(config, data)))
-    result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints)
+    result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints, began=began)
     index = own_index(source, y)
     index_of_test = None if of_test is None else own_index(*of_test[:2])
     return _with_index(result, index, index if data.test_source is None else index_of_test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
+from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
-from skedastic.pipeline.plan import plan_of_fit
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
@@ -29,7 +30,7 @@ from skedastic.training.engine import threads
 from skedastic.training.loop import Progress, make_task
 from skedastic.training.plan import Plan
 
-Tell = Callable[[Data, Plan], None]
+Tell = Callable[[Data, Plan, str], None]  # the data, the parts, and how long all takes in a sentence
 
 
 def fit_data(
@@ -40,6 +41,7 @@ def fit_data(
     progress: Progress | None = None,
     checkpoints: str | Path | None = None,
     tell: Tell | None = None,
+    began: float | None = None,
 ) -> Result:
     """Train one method on data that is ready: check, estimate, train and evaluate.
 
@@ -52,8 +54,12 @@ def fit_data(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data and what will be trained, before anything is.
+        Is shown the data, what will be trained and how long that takes, before anything is.
+    began : float, optional
+        The reading of `time.monotonic()` when the budget began; by default that of now.
     """
+    began = time.monotonic() if began is None else began
+    budget, config = config.budget, replace(config, budget=None)
     named = config.model != NamedModel()
     config = settled(config, data)
     method = method or usual_method(config, data, named=named)
@@ -61,8 +67,12 @@ def fit_data(
     config = replace(config, method=method_table(method, config.method.get("name")))
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
-    if tell is not None:
-        tell(data, plan_of_fit(config, data, method))
+    if tell is not None or budget is not None:
+        planned = planned_fit(config, data, method, make_net, budget, began, checkpoints)
+        config, method = planned.config, planned.method
+        if tell is not None:
+            tell(data, planned.plan, planned.said)
+    data = replace(data, notes=(*config.notes, *data.notes))
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
     return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)

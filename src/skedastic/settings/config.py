@@ -12,6 +12,7 @@ from skedastic.data.settings import ColumnSettings, TextSettings, clusters_asked
 from skedastic.errors import UserError
 from skedastic.settings.data_apart import DataApart, HoldOut, Nothing
 from skedastic.settings.model_choice import ModelChoice, NamedModel
+from skedastic.settings.wall_time import WallTime
 from skedastic.training.config import Training, TrainingConfig
 
 EstimateKind = Literal["cross-fit", "paper", "annotators"]
@@ -126,6 +127,11 @@ class Config(ColumnSettings):
     )
     limit: int | None = setting(None, "training examples to use, drawn by seed; by default all", "[2, inf)")
     seed: int = setting(0, "seed of the split, the initial weights and the batches", SEEDS)
+    budget: WallTime | None = setting(
+        None,
+        "wall time that a fit may take in all, such as 90s, 10m or 1.5h, in place of epochs: it trains for fewer where "
+        "the default ones would take longer, and never for more, which would fit wrong labels",
+    )
     checkpoint_every: float = setting(
         60.0,
         "least seconds between two checkpoints of a fit, at the end of an epoch; inf is at the end of each stage only",
@@ -157,6 +163,9 @@ class Config(ColumnSettings):
         super().__post_init__()
         if self.train.is_settled:
             object.__setattr__(self, "train", self.train.settled())
+        if self.budget is not None and self.train.epochs is not None:
+            rule = f"it says how many epochs there are, and so does train.epochs={self.train.epochs}"
+            raise UserError(f"{rule}; leave one of them out", setting="budget", value=self.budget.text)
         self._check_clusters()
         self._check_pred_probs()
         if not isinstance(self.method.get("name", ""), str):

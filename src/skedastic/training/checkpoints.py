@@ -23,7 +23,18 @@ from torch import Tensor
 
 from skedastic.errors import UserError
 
-FOLDER = "checkpoints"
+FOLDER, SETTINGS = "checkpoints", "config.toml"
+
+
+def has_checkpoints(folder: str | Path) -> bool:
+    """Return whether a folder holds the checkpoints of a run that has begun.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As in `Checkpoints`.
+    """
+    return (Path(folder) / SETTINGS).exists()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +79,7 @@ class Checkpoints:
         self.settings = settings
         self._name = name
         self._last = time.monotonic()
-        config = self.folder / "config.toml"
+        config = self.folder / SETTINGS
         if config.exists() and config.read_text("utf-8") != settings:
             rule = "it holds the checkpoints of a run with other settings; name another folder"
             raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
@@ -114,7 +125,7 @@ class Checkpoints:
 
     def _write_settings(self) -> None:
         """Write the configuration, whole or not at all."""
-        path = self.folder / "config.toml"
+        path = self.folder / SETTINGS
         if not path.exists() or path.read_text("utf-8") != self.settings:
             part = path.with_suffix(".part")
             part.write_text(self.settings, "utf-8")

@@ -232,9 +232,9 @@ def train(
             trained.append(stage)
             if state is None or stage.reinit:
                 torch.manual_seed(seed)
-                state = _placed(stage.method.init(task, make_net), settled, device)
+                state = placed(stage.method.init(task, make_net), settled, device)
             elif stage.enter is not None:
-                state = _placed(stage.enter(state, task), settled, device)
+                state = placed(stage.enter(state, task), settled, device)
             rows = dataset if stage.data is None else dataset.subset(stage.data(task))
             with only_trainable(stage, state):
                 run = StageRun(stage, state, task, rows, settled, seed, device, epochs, dataset, reference)
@@ -334,8 +334,18 @@ def epochs_of(stages: Sequence[Stage], epochs: int) -> list[int]:
     return lengths
 
 
-def _placed(state: State, training: Training, device: torch.device) -> State:
-    """Return the state on its device, in the memory format and compiled as the training configuration has it."""
+def placed(state: State, training: Training, device: torch.device) -> State:
+    """Return the state on its device, in the memory format and compiled as the training configuration has it.
+
+    Parameters
+    ----------
+    state : State
+        The state.
+    training : Training
+        The training configuration.
+    device : torch.device
+        The device.
+    """
     if training.channels_last:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if training.compile:
@@ -346,7 +356,7 @@ def _placed(state: State, training: Training, device: torch.device) -> State:
 
 
 def _as_loaded(state: State, training: Training) -> State:
-    """Return the state as it is once loaded, without the layout of `_placed`: the last digits depend on it."""
+    """Return the state as it is once loaded, without the layout of `placed`: the last digits depend on it."""
     if training.compile:
         for network in state.children():
             network._compiled_call_impl = None

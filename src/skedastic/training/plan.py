@@ -21,12 +21,15 @@ class Part:
         The examples of an epoch, at least 1.
     trains : bool, optional
         Whether it trains by epochs; else it takes no time that tells of other parts, or that others tell of.
+    seconds : float or None, optional
+        The time that it is expected to take, where speeds were measured.
     """
 
     name: str
     steps: int
     rows: int
     trains: bool = True
+    seconds: float | None = None
 
 
 Plan = tuple[Part, ...]
@@ -35,7 +38,8 @@ Plan = tuple[Part, ...]
 class TimeLeft:
     """The time that is left of a whole job, from its plan and the time that the present part took so far.
 
-    A part that is still to come is taken to need as much for an example as the present one.
+    A part that is still to come is taken to need as much for an example as the present one; or, where the plan has
+    seconds, as much longer or shorter than planned as the present one.
 
     Parameters
     ----------
@@ -62,7 +66,14 @@ class TimeLeft:
         if not own.trains:
             return None
         each = (now - self.start) / (done - self.first)
-        return each * (steps - done + sum(p.steps * p.rows for p in self.later if p.trains) / own.rows)
+        return each * (steps - done) + self._of_later(own, each)
+
+    def _of_later(self, own: Part, each: float) -> float:
+        """Return the seconds of the later parts, where an epoch of the present one takes so many."""
+        planned = [part.seconds for part in self.later if part.seconds is not None]
+        if own.seconds and len(planned) == len(self.later):
+            return sum(planned) * each * own.steps / own.seconds
+        return each * sum(part.steps * part.rows for part in self.later if part.trains) / own.rows
 
     def _begin(self, part: str, done: int, now: float) -> None:
         """Begin a part: of one that was interrupted, the steps before are not this job's."""

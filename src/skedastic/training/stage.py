@@ -19,7 +19,7 @@ from skedastic.data.loader import Loader, RawBatch
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.method import Stage
-from skedastic.methods.bases.step import Batch, Clock, State
+from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import Training
 from skedastic.training.engine import PlainEngine
@@ -179,10 +179,7 @@ class StageRun:
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
-            with self.engine.computing():
-                logged.add(method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine))
-            self.engine.end_step()
-            self.step += 1
+            logged.add(self.take_step(batch))
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
         for schedule in self.schedules:
@@ -192,6 +189,20 @@ class StageRun:
         self.epoch += 1
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
+
+    def take_step(self, batch: RawBatch) -> Logs:
+        """Take a step and return the values to log.
+
+        Parameters
+        ----------
+        batch : RawBatch
+            A batch of the loader.
+        """
+        with self.engine.computing():
+            logs = self.stage.method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine)
+        self.engine.end_step()
+        self.step += 1
+        return logs
 
     @property
     def _clock(self) -> Clock:

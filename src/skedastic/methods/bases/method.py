@@ -254,6 +254,18 @@ class Method(Configurable, ABC, Generic[S]):
         """
         return 2
 
+    def shorter_pass(self, rounds: int) -> tuple[Method, int] | None:
+        """Return the method with fewer rounds in its pass, and how many it has; their time is measured beforehand.
+
+        None where the time of its steps tells of all.
+
+        Parameters
+        ----------
+        rounds : int
+            Those of the method that is returned, at most.
+        """
+        return None
+
     def notes(self, rows: Sequence[Mapping[str, Any]], batch_size: int) -> tuple[str, ...]:
         """Return sentences on how training went, for the user; they are the same for every seed.
 
