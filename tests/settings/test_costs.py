@@ -1,0 +1,59 @@
+"""Files of costs: what they hold, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skedastic as sk
+from skedastic.core.criteria import Cost
+from skedastic.runs.sentences import fit_sentence
+from skedastic.settings.costs import costs_of_file
+from skedastic.settings.methods import the_criterion
+from skedastic.settings.reading import build_config, read, to_toml
+from tests.support.refusals import refused
+
+TABLE = "true, a ,b\na,0,1\n\nb, 2.5 ,\n"
+COSTS = {"a": {"a": 0.0, "b": 1.0}, "b": {"a": 2.5, "b": 0.0}}
+
+
+def file(folder: Path, text: str | bytes) -> str:
+    (folder / "costs.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(folder / "costs.csv")
+
+
+def test_costs_are_read_by_true_and_predicted_class_and_kept_in_the_configuration(tmp_path: Path) -> None:
+    named = file(tmp_path, TABLE)
+    assert costs_of_file(named, "x") == COSTS
+    config = build_config({"source": "a.csv", "method": {"optimize": f"cost:{named}"}})
+    assert the_criterion(config) == Cost(costs=COSTS)
+    x, y = np.random.default_rng(0).normal(size=(90, 3)), np.array(["a", "a", "b"] * 30)
+    method = "auto(optimize=cost(costs={a={b=1}, b={a=2.5}}))"
+    result = sk.fit(x, y, method=method, train=sk.TrainingConfig(epochs=1), test=0.3)
+    assert list(result.metrics.asked) == ["cost"]
+    predicted, true = (result.predictions[name] for name in ("predicted", "label"))
+    costs = [COSTS[t][p] for t, p in zip(true, predicted, strict=True)]
+    assert result.metrics.asked["cost"] == pytest.approx(np.mean(costs))
+    assert "a row costs" in fit_sentence(result)
+    (tmp_path / "run.toml").write_text(to_toml(result.config), "utf-8")
+    (tmp_path / "costs.csv").unlink()
+    assert the_criterion(read(tmp_path / "run.toml", {})) == Cost(costs={"a": {"b": 1}, "b": {"a": 2.5}})
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("", "no table of costs"),
+        ("a,b\n", "no table of costs"),
+        (",a,a\na,0,1\n", "no table of costs"),
+        (",a,b\na,0\n", "line 2: it has 1 costs"),
+        (",a,b\na,0,1\na,0,1\n", "line 3: class 'a' stands twice"),
+        (",a,b\na,0,much\n", "line 2: 'much' is no number"),
+        (b"\xff\xfe,a\n", "can't read the costs"),
+    ],
+)
+def test_what_is_no_table_of_costs_is_refused(text, rule: str, tmp_path: Path) -> None:
+    with refused("x", rule=rule):
+        costs_of_file(file(tmp_path, text), "x")
