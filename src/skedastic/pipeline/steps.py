@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from skedastic.evaluation.evaluate import asked_for, evaluate
+from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
+from skedastic.pipeline.asked import asked_for
 from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
