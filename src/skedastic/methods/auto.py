@@ -73,9 +73,9 @@ AHEAD = 0.5  # standard errors by which a way is to be better on the first half,
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
-NONE_BETTER = (
-    "auto took {base}: on labels that the networks had not seen, no other way was better by a standard "
-    "error, or those that were gave a class up, or went wrong on all rows."
+NONE_BETTER = "auto took {base}: on labels not seen, no other way was safely better."
+MANY_CLASSES = (
+    f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
@@ -180,7 +180,7 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return the models that are no networks and are tried: rows and classes suit, nothing else is asked for."""
         if not (self.trees and task.columns and self.balances and isinstance(self.head, AutoHead)):
             return []
-        entries, rows, classes = math.prod(task.input_shape), int(task.class_count.sum()), len(task.classes)
+        entries, rows, classes = math.prod(task.input_shape), _rows(task), len(task.classes)
         trees = are_quick(entries, rows) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
         return [*L2] * is_quick(entries, rows, classes) + [*LEAVES] * trees
 
@@ -247,6 +247,8 @@ class Auto(OneNetwork[OneNetworkState]):
                 continue
             first.append(one)
             second.append(two if way == self.base(task).way else replace(two, chosen=partial(self._is_ahead, way=way)))
+        if fitted and len(task.classes) > MOST_CLASSES:
+            first[0] = replace(first[0], note=MANY_CLASSES)
         return [*first, *second[1:], *fitted, replace(second[0], after=self._decide)]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
