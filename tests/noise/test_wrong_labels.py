@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skedastic.core.strengths import GroupStats
-from skedastic.noise.wrong_labels import FEW, MOST_OWN, OWN_ERRORS, SLACK, UNCERTAIN, WIDEST, shown_rates
+from skedastic.noise.wrong_labels import FEW, MOST_OWN, OF_ALL, OWN_ERRORS, SLACK, UNCERTAIN, WIDEST, shown_rates
 
 COUNT = torch.tensor([100, 100])
 ALL_THERE = GroupStats(
@@ -51,3 +51,16 @@ def test_a_figure_that_nothing_stands_behind_is_withheld(changes, reason) -> Non
     assert reasons == [reason, ""]
     assert (first is None) == bool(reason)
     assert second is not None
+
+
+def test_nothing_is_shown_where_all_groups_together_are_mostly_the_models_own_errors() -> None:
+    """The second class is never predicted: it alone looks as if all of its labels were wrong."""
+    changes = {
+        "errors": torch.tensor([55, 100]),
+        "wrong": torch.tensor([0.1, 0.95]),
+        "wrong_low": torch.tensor([0.05, 0.9]),
+    }
+    stats = replace(ALL_THERE, **changes, wrong_high=torch.tensor([0.15, 1.0]))
+    assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, OF_ALL]
+    stats = replace(stats, errors=torch.tensor([45, 95]))
+    assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, ""]

@@ -87,7 +87,7 @@ def test_the_figures_given_appear() -> None:
         "9.2 s",
         "rare focus 39 60 37.7 % 27.7–47.7 40.0 % 0.0256",
         "1,234",
-        "disagrees with 1,112 training labels",
+        "1,112 training labels are wrong by estimate",
         "1 of the 1 shown are indeed wrong",
         "8 → 1",
         "score 0.03",

@@ -48,7 +48,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
     from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
-    from skedastic.runs.sentences import unlearned
+    from skedastic.runs.sentences import uncalled_sentence, unlearned
 
     estimate, data = estimated
     wrong = wrong_labels(data)
@@ -69,6 +69,8 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     _show_groups(estimate, data, truth, measured)
     if accuracy is not None:
         console.say(_accuracy_of_issues(accuracy, estimated=estimate.is_estimated))
+        if uncalled := uncalled_sentence(findings):
+            console.say(uncalled)
     warned = unlearned(findings.stats) if findings.learned and estimate.is_estimated else ()
     console.notes((*findings.notes, *warned))
 

@@ -81,7 +81,7 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.runs.sentences import choice_sentence, is_measured, judges
+    from skedastic.runs.sentences import choice_sentence, is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
@@ -95,6 +95,8 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
         )
         noun = summary.target.noun.removesuffix("s") if count == 1 else summary.target.noun
         console.say(f"{count} {noun} to check, which {why}: {folder / 'suspects.parquet'}")
+        if uncalled := uncalled_sentence(summary.findings):
+            console.say(uncalled)
     if summary.trials:
         console.say(f"Choice: {choice_sentence(summary.trials)}.")
     console.say(f"Report: {folder / 'report.html'}")

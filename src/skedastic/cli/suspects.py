@@ -29,6 +29,7 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
         check_new_table(Path(out), force)
     from skedastic.runs.label_issues import issues_with_rows
     from skedastic.runs.load import load_summary
+    from skedastic.runs.sentences import uncalled_sentence
     from skedastic.runs.tables import write_for_a_person
 
     summary = load_summary(run)
@@ -36,6 +37,8 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     if out is not None:
         write_for_a_person(frame, out, force)
     show_issues(frame.head(top or console.MOST_GROUPS), summary.issue_count)
+    if uncalled := uncalled_sentence(summary.findings):
+        console.say(f"{uncalled} --top N shows the first N of them.")
     if out is not None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"

@@ -66,8 +66,11 @@ def rank_label_issues(
     y: NDArray[np.int64],
     number: NDArray[np.int64],
     classes: Sequence[str],
+    may_be: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Return examples, the most suspect first, with the columns of `find_label_issues`.
+
+    All are ranked. Of those that may be called an issue as many are as are estimated to be wrong among them.
 
     Parameters
     ----------
@@ -77,20 +80,49 @@ def rank_label_issues(
         Held-out class probabilities [n, C], given labels [n] in 0..C-1, and stable numbers [n].
     classes : sequence of str
         The names of the C classes.
+    may_be : ndarray, optional
+        Whether an example may be called an issue, [n] bool, as `first_of_groups` tells; by default all may.
     """
     rows, n = np.arange(len(y)), len(y)
-    score = (n * posterior[rows, y] + 1) / (n + 2)
+    score = _scores(posterior, y)
     others = posterior.copy()
     others[rows, y] = -1  # below every probability
     suggested = others.argmax(1)
-    wrong = round(float((1 - posterior[rows, y]).sum()))
+    may_be = np.ones(n, dtype=bool) if may_be is None else may_be
+    wrong = round(float((1 - posterior[rows, y])[may_be].sum()))
     order = np.lexsort((number, score))
-    is_issue = np.zeros(len(y), dtype=bool)
-    is_issue[order[:wrong]] = True
+    is_issue = np.zeros(n, dtype=bool)
+    is_issue[order[may_be[order]][:wrong]] = True
     names = np.asarray(classes, dtype=object)
     columns = (rows + 1, number, names[y], names[suggested], score, is_issue, p[rows, y], p[rows, suggested])
     values = dict(zip(COLUMNS, columns, strict=True))
     return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
+
+
+def first_of_groups(
+    posterior: NDArray[np.float64],
+    y: NDArray[np.int64],
+    number: NDArray[np.int64],
+    group: NDArray[np.int64],
+    most: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return whether an example is among the most suspect of its group, [n] bool.
+
+    Parameters
+    ----------
+    posterior, y, number : ndarray
+        As in `rank_label_issues`.
+    group : ndarray
+        The group of each example, [n] in 0..G-1.
+    most : ndarray
+        The share of each group that is taken, [G] in [0, 1].
+    """
+    order = np.lexsort((number, _scores(posterior, y), group))
+    count = np.bincount(group, minlength=len(most))
+    before = np.repeat(np.cumsum(count) - count, count)
+    first = np.zeros(len(y), dtype=bool)
+    first[order] = np.arange(len(y)) - before < np.rint(most * count)[group[order]]
+    return first
 
 
 def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
@@ -117,6 +149,12 @@ def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, floa
         "recall": hits / max(m, 1),
         "first": float(is_wrong[:m].mean()) if m else 0.0,
     }
+
+
+def _scores(posterior: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the chance that each label is right, [n], no surer than n labels can make it."""
+    n = len(y)
+    return np.asarray((n * posterior[np.arange(n), y] + 1) / (n + 2), dtype=np.float64)
 
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ apart by how sure the model is. The more of the disagreement it takes for the mo
 sure that model is rightly, and the less on the labels. So nothing is shown
 
 - where more than 20 points of a group's disagreement are taken for the model's own errors,
+- where more than 20 points are in all groups together: then no part of the model of the noise is sure, and a class
+  that is never predicted looks as if all of its labels were wrong,
 - where the interval is wider than 30 points, or
 - of fewer than 30 rows.
 
@@ -24,9 +26,11 @@ WIDEST = 0.3  # of an interval: ±15 points
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
+OF_ALL = "own errors of all"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
+    OF_ALL: "in all groups together, too many are the model's own errors",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
@@ -47,9 +51,11 @@ def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None]
     rate, low, high = (getattr(stats, name) for name in (quantity, f"{quantity}_low", f"{quantity}_high"))
     low, high = (low - SLACK).clamp_min(0), (high + SLACK).clamp_max(1)
     own = stats.errors / stats.counted.clamp_min(1) - stats.wrong
+    of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
         (OWN_ERRORS, own > MOST_OWN),
+        (OF_ALL, (of_all > MOST_OWN).expand(len(own))),
         (UNCERTAIN, high - low > WIDEST),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]

@@ -29,6 +29,7 @@ from skedastic.runs.sentences import (
     group_notes,
     is_measured,
     metric_notes,
+    uncalled_sentence,
 )
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
@@ -86,6 +87,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         environment=summary.environment,
         metric=metric,
         measured=measured,
+        uncalled=uncalled_sentence(summary.findings),
     )
 
 
@@ -149,6 +151,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         environment=table["environment"],
         metric=metric,
         measured=is_measured(config),
+        uncalled=uncalled_sentence(found[0]) if found else "",
     )
 
 

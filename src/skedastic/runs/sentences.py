@@ -11,8 +11,8 @@ from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
-from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import MEANING, WIDEST
+from skedastic.noise.findings import NOT_LEARNED, Findings
+from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, UNCERTAIN, WIDEST
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -132,6 +132,32 @@ def _without(few: Sequence[str], rows: str) -> str:
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
+def uncalled_sentence(findings: Findings | None) -> str:
+    """Return of which groups few or no labels are called wrong, and why; nothing where there are none.
+
+    Parameters
+    ----------
+    findings : Findings or None
+        Of an estimate; None where nothing was estimated.
+    """
+    if findings is None or not findings.learned:
+        return ""
+    withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
+    wide = [name for name, why in withheld if why == UNCERTAIN]
+    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, NOT_LEARNED)]
+    parts = []
+    if wide:
+        interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")
+        verb, whose = ("is", "its") if len(wide) == 1 else ("are", "their")
+        parts.append(
+            f"The {interval} of {_some(wide)} {verb} wide, so only as many of {whose} labels are called wrong as the "
+            f"lower {end} of the {interval} {'says' if len(wide) == 1 else 'say'}."
+        )
+    if none:
+        parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
+    return " ".join([*parts, *["suspects.parquet ranks all labels."] * bool(parts)])
+
+
 def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
@@ -229,8 +255,8 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measur
             "model's own errors too. How many labels are wrong, and how uncertain labels are where these examples lie, "
             "is estimated from how sure the predictions are. The two differ where labels go wrong one way: if some of "
             "class a are labelled b, labels are uncertain where a lies, and it is b whose labels are wrong. Neither is "
-            "shown of few rows, where the model's own errors are most of the disagreement, and where the interval is "
-            f"wider than {100 * WIDEST:.0f} points."
+            "shown of few rows, where too much of the disagreement is the model's own errors, of a group or of all, "
+            f"and where the interval is wider than {100 * WIDEST:.0f} points."
         )
     return notes
 
