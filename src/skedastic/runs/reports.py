@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -118,7 +119,12 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     return Report(
         title=f"{', '.join(methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
-        asked=[*_asked(config, methods), *_taken(outcomes), ("Seeds", _seeds([o.seed for o in outcomes]))],
+        asked=[
+            *_asked(config, methods),
+            *_predictors(outcomes),
+            *_taken(outcomes),
+            ("Seeds", _seeds([o.seed for o in outcomes])),
+        ],
         command="skedastic compare --config config.toml --out NEW",
         methods=[
             MethodRow(
@@ -196,6 +202,18 @@ def _asked(
     return [(name, value) for name, value in rows if value]
 
 
+def _predictors(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
+    """Return what predicted over the seeds, of the methods whose predictor was no network on some."""
+    rows = []
+    for method in dict.fromkeys(name for outcome in outcomes for name in outcome.predictors):
+        count = Counter(outcome.predictors[method] for outcome in outcomes if method in outcome.predictors)
+        words = [f"{what} on {n} of {len(outcomes)} seeds" for what, n in count.most_common()]
+        networks = len(outcomes) - count.total()
+        words += [f"a network on {networks} of {len(outcomes)} seeds"] * (networks > 0)
+        rows.append((f"Model of {method}", "; ".join(words)))
+    return rows
+
+
 def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
     """Return what was taken over the seeds, of the methods that held two ways of training against each other."""
     rows = []
@@ -208,6 +226,9 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
             size = f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'} than {trials[0].other}"
             words = f"{name} was {size} on labels that neither had seen"
             words += ", the mean over groups" * (trials[0].criterion == "balanced")
+            for lost, count in (("gave a class up", "gives_up"), ("went wrong on all rows", "went_wrong")):
+                if seeds := sum(getattr(trial, count) for trial in trials):
+                    words += f"; it {lost} on {seeds} of {len(trials)} seeds"
             rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
     return rows
 

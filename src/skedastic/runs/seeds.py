@@ -55,6 +55,8 @@ class SeedOutcome:
         Notes on the data and on the training.
     trials : dict
         The ways of training that were held against each other; of the methods that chose between some.
+    predictors : dict
+        What predicts, in words, as of `Method.predictor`; of the methods whose predictor is no network.
     failed : dict
         The methods whose training failed, and why; they are in no other dictionary.
     """
@@ -74,6 +76,7 @@ class SeedOutcome:
     issue_count: int
     notes: tuple[str, ...]
     trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+    predictors: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -105,6 +108,7 @@ class SeedOutcome:
             issue_count=first.issue_count,
             notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
             trials={name: r.trials for name, r in runs.items() if r.trials},
+            predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
             failed=dict(failed or {}),
         )
 

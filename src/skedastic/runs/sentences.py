@@ -176,10 +176,20 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
             size = "no better"
         if trial is trials[0]:
             size += f"{',' * (size != 'no better')} {where}"
-        lost = ", and gave a class up" * trial.gives_up
-        lost += ", and went wrong when it was trained on all rows" * trial.went_wrong
-        parts.append(f"{trial.name} was {size}{lost}")
+        parts.append(f"{trial.name} was {size}{_why_not(trial, trials)}")
     return "; ".join(parts)
+
+
+def _why_not(trial: Trial, trials: Sequence[Trial]) -> str:
+    """Return why a way that was better was not taken, or what went wrong with it; nothing where figures tell it."""
+    words = ", and gave a class up" * trial.gives_up
+    words += ", and went wrong when it was trained on all rows" * trial.went_wrong
+    if words or trial.chosen or trial.gain.mean <= 0:
+        return words
+    if trial.gain.mean <= trial.gain.error:
+        return ", which may be chance"
+    taken = any(other.chosen for other in trials)
+    return "" if taken else ", and was not trained on all rows, since another was better before that went wrong"
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:
