@@ -77,6 +77,7 @@ def make_result(
         trials=trained.trials,
         notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
         environment=environment(),
+        own_test_rows=data.source.test_rows is not None,
         trained=trained,
         encoder=data.encoder,
         clusters=data.clusters,

@@ -36,6 +36,8 @@ from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
 
+OWN_TEST_ROWS = "the rows of the source's own folder for testing"
+
 
 def fit_report(summary: RunSummary, folder: Path) -> Report:
     """Return the report of one trained model."""
@@ -76,7 +78,13 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
         sentence=fit_sentence(summary),
-        asked=_asked(summary.config, [name], summary.trials, summary.method.predictor(summary.trials)),
+        asked=_asked(
+            summary.config,
+            [name],
+            summary.trials,
+            summary.method.predictor(summary.trials),
+            own_test_rows=summary.own_test_rows,
+        ),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
@@ -120,7 +128,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         title=f"{', '.join(methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
         asked=[
-            *_asked(config, methods),
+            *_asked(config, methods, own_test_rows=first.own_test_rows),
             *_predictors(outcomes),
             *_taken(outcomes),
             ("Seeds", _seeds([o.seed for o in outcomes])),
@@ -161,15 +169,22 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     )
 
 
-def _test_rows(config: Config) -> str:
-    """Return where the test rows come from."""
+def _test_rows(config: Config, *, own: bool) -> str:
+    """Return where the test rows come from; own: the source itself says which they are."""
     if config.split is not None:
         return f"by column {config.split}"
+    if own:
+        return OWN_TEST_ROWS
     return f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)
 
 
 def _asked(
-    config: Config, methods: Sequence[str], trials: Sequence[Trial] = (), predictor: str = ""
+    config: Config,
+    methods: Sequence[str],
+    trials: Sequence[Trial] = (),
+    predictor: str = "",
+    *,
+    own_test_rows: bool = False,
 ) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -178,7 +193,7 @@ def _asked(
         ("Bins of the target", None if config.bins is None else str(config.bins)),
         ("Truth", config.truth),
         ("Groups", config.groups),
-        ("Test", _test_rows(config)),
+        ("Test", _test_rows(config, own=own_test_rows)),
         ("Label noise added", config.noise),
         ("Imbalance added", config.imbalance),
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),

@@ -57,6 +57,8 @@ class SeedOutcome:
         The ways of training that were held against each other; of the methods that chose between some.
     predictors : dict
         What predicts, in words, as of `Method.predictor`; of the methods whose predictor is no network.
+    own_test_rows : bool
+        Whether the source itself says which rows are for testing.
     failed : dict
         The methods whose training failed, and why; they are in no other dictionary.
     """
@@ -77,6 +79,7 @@ class SeedOutcome:
     notes: tuple[str, ...]
     trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     predictors: dict[str, str] = field(default_factory=dict)
+    own_test_rows: bool = False
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -109,6 +112,7 @@ class SeedOutcome:
             notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
             trials={name: r.trials for name, r in runs.items() if r.trials},
             predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
+            own_test_rows=first.own_test_rows,
             failed=dict(failed or {}),
         )
 

@@ -289,10 +289,11 @@ def metric_notes(summary: RunSummary) -> list[str]:
     if summary.metrics is None:
         return [f"There was no test set: nothing is known of the {summary.metric.name}."]
     if not summary.metrics.by_truth and isinstance(summary.config.test, HoldOut):
+        where = "The test rows are" if summary.own_test_rows else "The test rows were held out"
         return [
-            "The test rows were held out of the same source: wrong labels among them make the accuracy wrong too."
+            f"{where} of the same source: wrong labels among them make the accuracy wrong too."
             if summary.metric.percent
-            else "The test rows were held out of the same source: the error counts the noise of their own targets too."
+            else f"{where} of the same source: the error counts the noise of their own targets too."
         ]
     return []
 

@@ -79,6 +79,8 @@ class RunSummary:
         Notes on the data and on the training.
     environment : mapping of str to str
         Versions and hardware that the figures were computed with.
+    own_test_rows : bool
+        Whether the source itself says which rows are for testing, by a column or by its folders.
     """
 
     config: Config
@@ -106,6 +108,7 @@ class RunSummary:
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]
     environment: Mapping[str, str]
+    own_test_rows: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name} on {self.config.source or 'data from Python'}>"
