@@ -56,9 +56,7 @@ def test_rows_that_were_trained_on_are_told(tmp_path: Path, monkeypatch: pytest.
     result = sk.fit("a.csv", ignore=["said", "id"], **settings)
     n = sum(result.train_count)
     assert n < len(rows)
-    told = (
-        f"this is the file that the run was trained on: {n} of its {len(rows)} rows were, so these figures"
-    )
+    told = f"this is the file that the run was trained on: {n} of its {len(rows)} rows were, so these figures"
     assert [note for note in said_of(result, "a.csv") if note.startswith(told)]
     assert said_of(result, tmp_path / "a.csv") == said_of(result, "./a.csv") == said_of(result, "a.csv")
     assert said_of(result, "copy.csv") == []
