@@ -82,7 +82,8 @@ def test_the_groups_of_which_no_label_is_called_wrong_are_named(rows, capsys) ->
     issues = summary.label_issues
     assert (issues["given"] == "rare").sum() == summary.train_count[2]
     assert not issues["is_issue"][issues["given"] == "rare"].any()
-    said = "How many labels of rare are wrong is not known, so none is called wrong. suspects.parquet ranks all labels."
+    said = "How many labels of rare are wrong is not known, so none is called wrong."
+    said += " suspects.parquet ranks these labels too."
     assert said in out
     assert said in Path("run/report.html").read_text("utf-8")
     assert f"{said} --top N" in run(capsys, "suspects", "run")[1]

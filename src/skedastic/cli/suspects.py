@@ -38,7 +38,7 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
         write_for_a_person(frame, out, force)
     show_issues(frame.head(top or console.MOST_GROUPS), summary.issue_count)
     if uncalled := uncalled_sentence(summary.findings):
-        console.say(f"{uncalled} --top N shows the first N of them.")
+        console.say(f"{uncalled} --top N shows the first N of the ranking.")
     if out is not None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"

@@ -11,7 +11,7 @@ from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
-from skedastic.noise.findings import NOT_LEARNED, Findings
+from skedastic.noise.findings import Findings
 from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, UNCERTAIN, WIDEST
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
@@ -135,6 +135,8 @@ def _without(few: Sequence[str], rows: str) -> str:
 def uncalled_sentence(findings: Findings | None) -> str:
     """Return of which groups few or no labels are called wrong, and why; nothing where there are none.
 
+    Groups of which nothing was learned are not among them: their labels are not ranked either.
+
     Parameters
     ----------
     findings : Findings or None
@@ -144,7 +146,7 @@ def uncalled_sentence(findings: Findings | None) -> str:
         return ""
     withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
     wide = [name for name, why in withheld if why == UNCERTAIN]
-    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, NOT_LEARNED)]
+    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL)]
     parts = []
     if wide:
         interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")
@@ -155,7 +157,7 @@ def uncalled_sentence(findings: Findings | None) -> str:
         )
     if none:
         parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
-    return " ".join([*parts, *["suspects.parquet ranks all labels."] * bool(parts)])
+    return " ".join([*parts, *["suspects.parquet ranks these labels too."] * bool(parts)])
 
 
 def choice_sentence(trials: Sequence[Trial]) -> str:
