@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -133,7 +134,11 @@ def test_of_what_is_withheld_few_or_no_labels_may_be_called_wrong() -> None:
     assert withheld.most_issues.tolist() == [low[0], 1.0, 0.0, 0.0]
     issues = replace(estimate, findings=withheld).label_issues
     assert len(issues) == len(estimate.label_issues), "all are ranked"
-    called = issues["given"][issues["is_issue"]].value_counts()
+    to_check = estimate.label_issues[["index", "is_issue"]]
+    pd.testing.assert_frame_equal(issues[["index", "is_issue"]], to_check)
+    assert (estimate.label_issues["by_estimate"] == to_check["is_issue"]).all()
+    assert issues["is_issue"][issues["by_estimate"]].all()
+    called = issues["given"][issues["by_estimate"]].value_counts()
     assert set(called.index) <= {"0", "1"}
     assert called.get("0", 0) <= round(low[0] * 100)
     said = uncalled_sentence(withheld)
@@ -152,4 +157,8 @@ def test_overlapping_classes_of_right_labels_are_hardly_ever_called_wrong(classe
     net = lambda: nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, classes))  # noqa: E731
     estimate = estimate_groups(data, net, replace(TRAINING, epochs=20), Estimation(epochs=1.0))
     assert estimate.findings.learned
-    assert estimate.label_issues["is_issue"].mean() < 0.02
+    assert estimate.label_issues["by_estimate"].mean() < 0.02
+    posterior = estimate.predictions.truth.posterior
+    doubtful = 1 - posterior[np.arange(len(y)), y].mean()
+    assert estimate.label_issues["is_issue"].mean() < doubtful / 2, "few are to be checked"
+    assert "only labels that have less than 10% of the probability" in uncalled_sentence(estimate.findings)

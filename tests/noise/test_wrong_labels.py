@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from skedastic.core.strengths import GroupStats
-from skedastic.noise.wrong_labels import FEW, MOST_OWN, OF_ALL, OWN_ERRORS, SLACK, UNCERTAIN, WIDEST, shown_rates
+from skedastic.noise.wrong_labels import (
+    FEW,
+    MOST_OWN,
+    OF_ALL,
+    OWN_ERRORS,
+    SLACK,
+    UNCERTAIN,
+    WIDEST,
+    mostly_wrong,
+    shown_rates,
+)
 
 COUNT = torch.tensor([100, 100])
 ALL_THERE = GroupStats(
@@ -53,8 +63,8 @@ def test_a_figure_that_nothing_stands_behind_is_withheld(changes, reason) -> Non
     assert second is not None
 
 
-def test_nothing_is_shown_where_all_groups_together_are_mostly_the_models_own_errors() -> None:
-    """The second class is never predicted: it alone looks as if all of its labels were wrong."""
+def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_models_own() -> None:
+    """The second class is never predicted: all of its labels look wrong."""
     changes = {
         "errors": torch.tensor([55, 100]),
         "wrong": torch.tensor([0.1, 0.95]),
@@ -62,5 +72,18 @@ def test_nothing_is_shown_where_all_groups_together_are_mostly_the_models_own_er
     }
     stats = replace(ALL_THERE, **changes, wrong_high=torch.tensor([0.15, 1.0]))
     assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, OF_ALL]
-    stats = replace(stats, errors=torch.tensor([45, 95]))
-    assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, ""]
+    assert shown_rates(replace(stats, errors=torch.tensor([45, 95])), "wrong")[1] == [OWN_ERRORS, ""]
+    less = {"wrong": torch.tensor([0.1, 0.45]), "wrong_low": torch.tensor([0.05, 0.4])}
+    few = replace(stats, **less, errors=torch.tensor([55, 60]), wrong_high=torch.tensor([0.15, 0.5]))
+    assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, ""], "it is not given up"
+
+
+@pytest.mark.parametrize(("errors", "expected"), [([0, 0], True), ([23, 40], True), ([24, 40], False)])
+def test_labels_are_mostly_wrong_where_more_than_half_of_the_disagreement_is_theirs(errors, expected) -> None:
+    assert mostly_wrong(replace(ALL_THERE, errors=torch.tensor(errors))) == expected, "35 labels are wrong by estimate"
+
+
+def test_labels_are_not_mostly_wrong_where_more_than_a_quarter_is_the_models_own_errors() -> None:
+    stats = replace(ALL_THERE, wrong=torch.tensor([0.6, 0.6]), wrong_high=torch.tensor([0.7, 0.7]))
+    assert mostly_wrong(replace(stats, errors=torch.tensor([85, 85])))
+    assert not mostly_wrong(replace(stats, errors=torch.tensor([85, 86])))

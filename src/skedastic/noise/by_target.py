@@ -22,6 +22,7 @@ from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
 from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
+from skedastic.noise.wrong_labels import mostly_wrong, ruled_out
 from skedastic.settings.config import Estimation
 
 
@@ -103,7 +104,8 @@ def label_issues(
     judged : Tensor
         Whether an example's target can be judged by its prediction, [n] bool.
     most : Tensor, optional
-        The largest share of each group's labels that may be called wrong, [G]; by default all. Numbers don't need it.
+        The largest share of each group's labels that may be called wrong by estimate, [G]; by default all. Numbers
+        don't need it.
     """
     most = torch.ones(len(dataset.groups)) if most is None else most
     return _label_issues(dataset.target, dataset, held_out, stats, judged, most)
@@ -220,8 +222,9 @@ def _(
     rows, posterior = held_out.rows[kept], _truth(held_out).posterior[kept.numpy()]
     columns = (held_out.values, dataset.y, dataset.index, dataset.group)
     p, y, index, group = (column[rows].numpy() for column in columns)
-    may_be = first_of_groups(posterior, y, index, group, most.numpy())
-    return rank_label_issues(posterior, p, y, index, target.classes, may_be)
+    stands = first_of_groups(posterior, y, index, group, most.numpy())
+    may_be = None if mostly_wrong(stats) else ruled_out(p, y)
+    return rank_label_issues(posterior, p, y, index, target.classes, may_be, stands)
 
 
 @_label_issues.register

@@ -90,10 +90,9 @@ class Estimate:
     def label_issues(self) -> pd.DataFrame:
         """The training examples, the most suspect label first (see `skedastic.noise.label_issues`).
 
-        Those whose label can't be judged are left out: all of them where nothing was learned. Of a group whose
-        estimate of wrong labels is withheld all are ranked, and few or none are called an issue
-        (`Findings.most_issues`). Where annotators measure the noise, their votes alone tell (see
-        `skedastic.noise.label_issues_votes`).
+        Those whose label can't be judged are left out: all of them where nothing was learned. The column
+        `by_estimate` tells the issues that an estimate stands behind (`Findings.most_issues`). Where annotators measure
+        the noise, their votes alone tell (see `skedastic.noise.label_issues_votes`).
         """
         d = self.dataset
         if not self.is_estimated and d.soft is not None:

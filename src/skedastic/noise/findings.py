@@ -95,7 +95,7 @@ class Findings:
 
     @property
     def most_issues(self) -> Tensor:
-        """The largest share of each group's labels that may be called wrong, [G] float64 in [0, 1].
+        """The largest share of each group's labels that may be called wrong by estimate, [G] float64 in [0, 1].
 
         All where the share of wrong labels is shown. Where its interval is too wide it is the lower end: so many are
         wrong at the least. None where nothing is known.

@@ -85,4 +85,5 @@ class Report:
     environment: Mapping[str, str]
     metric: Metric = ACCURACY
     measured: bool = False  # annotators measure the noise, and no model estimates it
-    uncalled: str = ""  # of which groups few or no labels are called an issue, and why
+    wrong_count: int | None = None  # of these, that are wrong by an estimate; None where none was made
+    uncalled: str = ""  # of which groups few or no labels are called wrong, and why

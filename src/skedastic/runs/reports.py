@@ -92,6 +92,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         history={name: _curves([summary.history])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
+        wrong_count=summary.wrong_count,
         notes=[*summary.notes, *group_notes(groups, summary.findings, measured=measured), *metric_notes(summary)],
         environment=summary.environment,
         metric=metric,
@@ -156,6 +157,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         history={m: _curves([o.history[m] for o in outcomes]) for m in methods},
         label_issues=first.shown_issues,
         label_issue_count=first.issue_count,
+        wrong_count=first.wrong_count,
         notes=[
             *config.notes,
             *comparison.notes,

@@ -51,6 +51,8 @@ class SeedOutcome:
         The label issues that the report shows.
     issue_count : int
         How many labels are called an issue.
+    wrong_count : int or None
+        How many of these are wrong by an estimate that is shown or bounded; None where none was made.
     notes : tuple of str
         Notes on the data and on the training.
     trials : dict
@@ -80,6 +82,7 @@ class SeedOutcome:
     trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     predictors: dict[str, str] = field(default_factory=dict)
     own_test_rows: bool = False
+    wrong_count: int | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -113,6 +116,7 @@ class SeedOutcome:
             trials={name: r.trials for name, r in runs.items() if r.trials},
             predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
             own_test_rows=first.own_test_rows,
+            wrong_count=first.wrong_count,
             failed=dict(failed or {}),
         )
 

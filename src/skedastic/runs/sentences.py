@@ -12,7 +12,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, UNCERTAIN, WIDEST
+from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, RULED_OUT, UNCERTAIN, WIDEST, mostly_wrong
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -133,7 +133,7 @@ def _without(few: Sequence[str], rows: str) -> str:
 
 
 def uncalled_sentence(findings: Findings | None) -> str:
-    """Return of which groups few or no labels are called wrong, and why; nothing where there are none.
+    """Return of which groups few or no labels are called wrong, and why few are to check; nothing where neither is so.
 
     Groups of which nothing was learned are not among them: their labels are not ranked either.
 
@@ -157,7 +157,14 @@ def uncalled_sentence(findings: Findings | None) -> str:
         )
     if none:
         parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
-    return " ".join([*parts, *["suspects.parquet ranks these labels too."] * bool(parts)])
+    parts += ["suspects.parquet ranks these labels too."] * bool(parts)
+    stats = findings.stats
+    if stats.errors is not None and stats.wrong is not None and not mostly_wrong(stats):
+        parts.append(
+            "Much of the disagreement is taken for the model's own errors, so only labels that have less than "
+            f"{RULED_OUT:.0%} of the probability of the class that is predicted are to check."
+        )
+    return " ".join(parts)
 
 
 def choice_sentence(trials: Sequence[Trial]) -> str:
@@ -267,8 +274,8 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measur
             "model's own errors too. How many labels are wrong, and how uncertain labels are where these examples lie, "
             "is estimated from how sure the predictions are. The two differ where labels go wrong one way: if some of "
             "class a are labelled b, labels are uncertain where a lies, and it is b whose labels are wrong. Neither is "
-            "shown of few rows, where too much of the disagreement is the model's own errors, of a group or of all, "
-            f"and where the interval is wider than {100 * WIDEST:.0f} points."
+            "shown of few rows, where too much of the disagreement is the model's own errors, and "
+            f"where the interval is wider than {100 * WIDEST:.0f} points."
         )
     return notes
 

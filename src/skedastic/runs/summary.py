@@ -147,3 +147,10 @@ class RunSummary:
     def issue_count(self) -> int:
         """The number of labels that are called an issue; 0 where there are no label issues."""
         return 0 if self.label_issues is None else int(self.label_issues["is_issue"].sum())
+
+    @property
+    def wrong_count(self) -> int | None:
+        """The number of these that are wrong by an estimate that is shown or bounded; None where none was made."""
+        if self.label_issues is None or "by_estimate" not in self.label_issues:
+            return None
+        return int(self.label_issues["by_estimate"].sum())
