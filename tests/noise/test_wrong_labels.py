@@ -16,8 +16,8 @@ from skedastic.noise.wrong_labels import (
     SLACK,
     UNCERTAIN,
     WIDEST,
-    mostly_wrong,
     shown_rates,
+    trusted,
 )
 
 COUNT = torch.tensor([100, 100])
@@ -78,12 +78,19 @@ def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_mode
     assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, ""], "it is not given up"
 
 
-@pytest.mark.parametrize(("errors", "expected"), [([0, 0], True), ([23, 40], True), ([24, 40], False)])
-def test_labels_are_mostly_wrong_where_more_than_half_of_the_disagreement_is_theirs(errors, expected) -> None:
-    assert mostly_wrong(replace(ALL_THERE, errors=torch.tensor(errors))) == expected, "35 labels are wrong by estimate"
-
-
-def test_labels_are_not_mostly_wrong_where_more_than_a_quarter_is_the_models_own_errors() -> None:
-    stats = replace(ALL_THERE, wrong=torch.tensor([0.6, 0.6]), wrong_high=torch.tensor([0.7, 0.7]))
-    assert mostly_wrong(replace(stats, errors=torch.tensor([85, 85])))
-    assert not mostly_wrong(replace(stats, errors=torch.tensor([85, 86])))
+@pytest.mark.parametrize(
+    ("wrong", "errors", "expected"),
+    [
+        ([0.0, 0.0], [0, 0], True),
+        ([0.01, 0.0], [14, 6], True),
+        ([0.01, 0.0], [16, 6], False),
+        ([0.3, 0.25], [60, 40], True),
+        ([0.3, 0.25], [61, 40], False),
+        ([0.7, 0.7], [94, 95], True),
+        ([0.7, 0.7], [96, 95], False),
+    ],
+)
+def test_an_estimate_is_trusted_where_few_errors_are_the_models_own(wrong, errors, expected) -> None:
+    """Up to 10 points are few, and up to 45 % of the disagreement; 25 points are too many."""
+    rates = {"wrong": torch.tensor(wrong), "wrong_low": torch.zeros(2), "wrong_high": torch.ones(2)}
+    assert trusted(replace(ALL_THERE, **rates, errors=torch.tensor(errors))) == expected

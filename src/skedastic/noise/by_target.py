@@ -22,7 +22,7 @@ from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
 from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
-from skedastic.noise.wrong_labels import mostly_wrong, ruled_out
+from skedastic.noise.wrong_labels import ruled_out, trusted
 from skedastic.settings.config import Estimation
 
 
@@ -223,7 +223,7 @@ def _(
     columns = (held_out.values, dataset.y, dataset.index, dataset.group)
     p, y, index, group = (column[rows].numpy() for column in columns)
     stands = first_of_groups(posterior, y, index, group, most.numpy())
-    may_be = None if mostly_wrong(stats) else ruled_out(p, y)
+    may_be = None if trusted(stats) else ruled_out(p, y)
     return rank_label_issues(posterior, p, y, index, target.classes, may_be, stands)
 
 

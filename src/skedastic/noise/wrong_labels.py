@@ -11,10 +11,10 @@ sure that model is rightly, and the less on the labels. So nothing is shown
 - of fewer than 30 rows.
 
 Held-out likelihood hardly tells classes that overlap from labels that are wrong: a model without wrong labels, only
-less sure of its predictions, explains labels about as well. Labels to check are wanted all the same. Where less than
-55 % of the disagreement of all groups is taken for wrong labels, or more than 25 points for own errors
-(`mostly_wrong`), only those are to be checked that predictions all but rule out (`ruled_out`). The limits are chosen on
-data with known truth: what they find and accuse is in docs/guide/label_issues.md.
+less sure of its predictions, explains labels about as well. Labels to check are wanted all the same. Where more
+than 10 points of the disagreement of all groups are taken for the model's own errors, and these are more than 45 % of
+it or more than 25 points (`trusted`), only those are to be checked that predictions all but rule out (`ruled_out`). The
+limits are chosen on data with known truth: what they find and accuse is in docs/guide/label_issues.md.
 
 What no held-out prediction can tell is noise that follows from the features: a model learns it and agrees with it. The
 interval is then too low. How many intervals hold, on data with known truth: benchmarks/noise_estimate.py.
@@ -32,7 +32,8 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 MOST_OWN = 0.2  # of the disagreement, taken for the model's own errors
 WIDEST = 0.3  # of an interval: ±15 points
 MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
-LEAST_WRONG, MOST_OWN_OF_ALL = 0.55, 0.25  # of the disagreement of all groups, and of all labels
+LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
+LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
 RULED_OUT = 0.1  # of the probability of the class that is predicted
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
@@ -74,8 +75,8 @@ def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None]
     return [None if why else Interval(mean=m, low=a, high=b) for why, m, a, b in ends], reasons
 
 
-def mostly_wrong(stats: GroupStats) -> bool:
-    """Return whether most of the disagreement of all groups is taken for wrong labels, and little for own errors.
+def trusted(stats: GroupStats) -> bool:
+    """Return whether little of the disagreement of all groups is taken for the model's own errors.
 
     Parameters
     ----------
@@ -85,7 +86,8 @@ def mostly_wrong(stats: GroupStats) -> bool:
     assert stats.errors is not None, "targets are labels"
     assert stats.wrong is not None
     wrong, errors = float((stats.wrong * stats.counted).sum()), float(stats.errors.sum())
-    return wrong >= LEAST_WRONG * errors and errors - wrong <= MOST_OWN_OF_ALL * float(stats.counted.sum())
+    own = (errors - wrong) / max(1, int(stats.counted.sum()))
+    return own <= LITTLE_OWN or (own <= MUCH_OWN and wrong >= LEAST_WRONG * errors)
 
 
 def ruled_out(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, RULED_OUT, UNCERTAIN, WIDEST, mostly_wrong
+from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, RULED_OUT, UNCERTAIN, WIDEST, trusted
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -159,7 +159,7 @@ def uncalled_sentence(findings: Findings | None) -> str:
         parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
     parts += ["suspects.parquet ranks these labels too."] * bool(parts)
     stats = findings.stats
-    if stats.errors is not None and stats.wrong is not None and not mostly_wrong(stats):
+    if stats.errors is not None and stats.wrong is not None and not trusted(stats):
         parts.append(
             "Much of the disagreement is taken for the model's own errors, so only labels that have less than "
             f"{RULED_OUT:.0%} of the probability of the class that is predicted are to check."
