@@ -17,11 +17,13 @@ from PIL import Image
 
 from skedastic.cli import early
 from skedastic.data import open_source
+from skedastic.runs.load import load_summary
 from skedastic.settings.layers import layered
 from skedastic.settings.methods import compared_methods, the_method
 from skedastic.settings.reading import build_config
+from tests.support.command_line import TINY, refusal, run
 from tests.support.paths import SOURCE
-from tests.support.refusals import refused
+from tests.support.refusals import check_refusal, refused
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "rich", "transformers", "PIL")
 AT_ONCE = [  # a command line, the setting and the value that it is refused for, and a few words of the rule
@@ -127,12 +129,12 @@ def files(here, numbers):
 def test_slips_are_refused_without_anything_heavy(files) -> None:
     done = python(RUN_ALL, input=json.dumps([line for line, *_ in AT_ONCE]), check=True)
     stops = [json.loads(line) for line in done.stdout.splitlines()]
-    for (line, setting, value, words), (status, refusal, err, heavy) in zip(AT_ONCE, stops, strict=True):
+    for (line, setting, value, words), (status, refused_as, err, heavy) in zip(AT_ONCE, stops, strict=True):
         assert (status, heavy) == (2, []), f"{line}: {err}"
         assert err.startswith("error: "), line
         assert err.count("\n") == 1, line
-        assert refusal[:2] == [setting, value], f"{line}: {err}"
-        assert words in refusal[2], f"{line}: {err}"
+        assert refused_as[:2] == [setting, value], f"{line}: {err}"
+        assert words in refused_as[2], f"{line}: {err}"
 
 
 def test_columns_of_parquet_are_known_without_pandas_or_torch(files) -> None:
@@ -267,3 +269,36 @@ def test_all_stands_for_every_method() -> None:
     early.check_methods({})
     with refused("method", "all"):
         early.check_methods({"methods": "erm,all"})
+
+
+def test_an_option_that_may_be_repeated_names_several_columns_by_comma(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text('a,b,"a,b",c\n1,2,3,4\n', "utf-8")
+    for given, expected in (
+        (("a,c",), ("a", "c")),
+        (("a, c", "b"), ("a", "c", "b")),
+        (("a,b",), ("a,b",)),
+        (("a,b,c",), ("a", "b", "c")),
+        (("workers:a,b", "c"), ("workers:a,b", "c")),
+        (("c,workers:a",), ("c", "workers:a")),
+        (("answers:one,two.csv",), ("answers:one,two.csv",)),
+        (("a,d",), ("a", "d")),
+    ):
+        assert early.several("annotators", given, "t.csv") == expected
+    assert early.several("ignore", ("a,c",), "nowhere.csv") == ("a,c",), "it is refused when the source is checked"
+
+
+def test_the_command_line_splits_columns_at_commas(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"x": np.arange(60), "z": np.arange(60) % 7})
+    for name in ("anna", "ben", "carl"):
+        frame[name] = np.where(frame["x"] > 30, "yes", "no")
+    frame.to_csv("t.csv", index=False)
+    line = ("--set", "estimate.kind=annotators", "--method", "erm", *TINY, "--out", "run")
+    assert run(capsys, "fit", "t.csv", "--annotators", "anna,ben", "--ignore", "carl,z", *line)[0] == 0
+    config = load_summary("run").config
+    assert (config.annotators, config.ignore) == (("anna", "ben"), ("carl", "z"))
+    assert run(capsys, "predict", "run", "t.csv", "--keep", "z,carl", "--out", "p.csv")[0] == 0
+    assert list(pd.read_csv("p.csv").columns)[:3] == ["row", "z", "carl"]
+    refused_line = ("fit", "t.csv", "--annotators", "anna,bn", *line[:-1], "other")
+    check_refusal(refusal(capsys, *refused_line), "t.csv, annotators column", "bn")

@@ -71,3 +71,25 @@ def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> N
     assert figures["disagreement"] == [None, None]
     assert figures["suspects"] is None
     assert "nothing was learned" in figures["notes"][0]
+
+
+def test_the_groups_of_which_no_label_is_called_wrong_are_named(rows, capsys) -> None:
+    rows.loc[rows["x"] > 1.4, "label"] = "rare"
+    rows.to_csv("rows.csv", index=False)
+    _, out, _ = run(capsys, "fit", "rows.csv", "--target", "label", "--split", "part", *LEARNT, "--out", "run")
+    summary = load_summary("run")
+    assert summary.findings.wrong_withheld == ("", "", "few rows")
+    issues = summary.label_issues
+    assert (issues["given"] == "rare").sum() == summary.train_count[2]
+    assert not issues["by_estimate"][issues["given"] == "rare"].any()
+    assert 0 <= summary.wrong_count <= summary.issue_count
+    said = "How many labels of rare are wrong is not known, so none is called wrong."
+    said += " suspects.parquet ranks these labels too."
+    assert said in out
+    assert said in Path("run/report.html").read_text("utf-8")
+    listed = run(capsys, "suspects", "run")[1]
+    assert said in listed
+    assert "--top N shows the first N of the ranking." in listed
+    rows.drop(columns="part").to_csv("rows.csv", index=False)
+    noisy = ("--noise", "uniform:0.1", "--seed", "1")
+    assert said in run(capsys, "estimate", "rows.csv", "--target", "label", *noisy, *LEARNT)[1]

@@ -374,8 +374,8 @@ def test_the_sentence_names_what_was_taken_and_every_way_that_was_tried() -> Non
     )
     assert choice_sentence(trials) == (
         "plain training was taken; HAR at 1 was 1.2 points better, ± 0.8 (95 %), than plain training on labels that "
-        "none had seen, the mean over groups; HAR at 1, loss=corrected was 3.4 points better, ± 2.0, and gave a "
-        "class up"
+        "none had seen, the mean over groups, and was not trained on all rows, since another was better before that "
+        "went wrong; HAR at 1, loss=corrected was 3.4 points better, ± 2.0, and gave a class up"
     )
     chosen = (trials[0]._replace(chosen=True), trials[1])
     assert choice_sentence(chosen).startswith("HAR at 1 was taken; HAR at 1 was 1.2 points better, ± 0.8 (95 %), than")

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,8 @@ from skedastic.data import Grouping, Numbers
 from skedastic.noise.by_target import held_out_predictions
 from skedastic.noise.estimate import estimate_groups
 from skedastic.noise.findings import NO_ROWS, NOT_LEARNED, Findings, examine, with_strengths
+from skedastic.noise.wrong_labels import FEW, OWN_ERRORS, UNCERTAIN
+from skedastic.runs.sentences import uncalled_sentence
 from skedastic.settings.config import Estimation
 from skedastic.training import TrainingConfig
 from tests.noise.test_estimate import dataset, net_for
@@ -117,3 +121,44 @@ def test_numbers_have_no_wrong_labels() -> None:
     assert estimate.findings.withheld == ("",)
     assert "wrong" not in estimate.findings.to_dict()
     assert back(estimate).to_dict() == estimate.findings.to_dict()
+
+
+def test_of_what_is_withheld_few_or_no_labels_may_be_called_wrong() -> None:
+    estimate = estimate_groups(dataset(400, noise=(0.3,)), net_for(4), TRAINING, Estimation())
+    found = estimate.findings
+    assert found.most_issues.tolist() == [1.0] * 4
+    low = found.stats.wrong_low.tolist()
+    reasons = (UNCERTAIN, "", OWN_ERRORS, FEW)
+    wrong = tuple(None if why else figure for why, figure in zip(reasons, found.wrong, strict=True))
+    withheld = replace(found, wrong=wrong, wrong_withheld=reasons)
+    assert withheld.most_issues.tolist() == [low[0], 1.0, 0.0, 0.0]
+    issues = replace(estimate, findings=withheld).label_issues
+    assert len(issues) == len(estimate.label_issues), "all are ranked"
+    to_check = estimate.label_issues[["index", "is_issue"]]
+    pd.testing.assert_frame_equal(issues[["index", "is_issue"]], to_check)
+    assert (estimate.label_issues["by_estimate"] == to_check["is_issue"]).all()
+    assert issues["is_issue"][issues["by_estimate"]].all()
+    called = issues["given"][issues["by_estimate"]].value_counts()
+    assert set(called.index) <= {"0", "1"}
+    assert called.get("0", 0) <= round(low[0] * 100)
+    said = uncalled_sentence(withheld)
+    assert "The interval of 0 is wide" in said
+    assert "How many labels of 2, 3 are wrong is not known" in said
+    assert uncalled_sentence(found) == ""
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(5, 0.5), (20, 0.5)])
+def test_overlapping_classes_of_right_labels_are_hardly_ever_called_wrong(classes, apart) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(40 * classes if classes > 5 else 800) % classes
+    x = apart * rng.normal(size=(classes, 5))[y] + rng.normal(size=(len(y), 5))
+    data = dataset(len(y), classes)
+    data = replace(data, x=torch.tensor(x, dtype=torch.float32))
+    net = lambda: nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, classes))  # noqa: E731
+    estimate = estimate_groups(data, net, replace(TRAINING, epochs=20), Estimation(epochs=1.0))
+    assert estimate.findings.learned
+    assert estimate.label_issues["by_estimate"].mean() < 0.02
+    posterior = estimate.predictions.truth.posterior
+    doubtful = 1 - posterior[np.arange(len(y)), y].mean()
+    assert estimate.label_issues["is_issue"].mean() < doubtful / 2, "few are to be checked"
+    assert "only labels that have less than 10% of the probability" in uncalled_sentence(estimate.findings)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skedastic.noise.label_issues import COLUMNS, find_label_issues
+from skedastic.noise.label_issues import COLUMNS, find_label_issues, first_of_groups, rank_label_issues
 from skedastic.noise.true_labels import true_labels
+from skedastic.noise.wrong_labels import ruled_out
 from tests.support.refusals import refused
 
 
@@ -139,3 +140,31 @@ def test_impossible_arguments_are_refused(
 ) -> None:
     with refused(f"find_label_issues{argument}", value):
         find_label_issues(p, y, np.arange(len(y)), classes)
+
+
+def test_of_a_group_no_more_are_called_than_its_share() -> None:
+    p, given, _ = flipped(300)
+    posterior = true_labels(p, given, np.zeros(300, dtype=np.int64)).posterior
+    number, group = np.arange(300), np.arange(300) % 3
+    first = first_of_groups(posterior, given, number, group, np.array([1.0, 0.05, 0.0]))
+    assert [int(first[group == g].sum()) for g in range(3)] == [100, 5, 0]
+    score = posterior[number, given]
+    assert score[(group == 1) & first].max() <= score[(group == 1) & ~first].min()
+    names = [f"class {c}" for c in range(5)]
+    ranked = rank_label_issues(posterior, p, given, number, names, stands=first)
+    before = search(p, given)
+    assert (ranked["index"] + 1000).tolist() == before["index"].tolist(), "all are ranked as before"
+    assert ranked["is_issue"].tolist() == before["is_issue"].tolist(), "and to be checked"
+    called = ranked["index"][ranked["by_estimate"]].to_numpy()
+    assert len(called) == round(float((1 - score)[first].sum())) < before["is_issue"].sum()
+    assert first[called].all()
+    may_be = ruled_out(p, given)
+    fewer = rank_label_issues(posterior, p, given, number, names, may_be, first)
+    assert (fewer["is_issue"] == ranked["is_issue"] & may_be[fewer["index"]]).all()
+    assert (fewer["by_estimate"] == ranked["by_estimate"] & may_be[fewer["index"]]).all()
+
+
+def test_a_label_is_ruled_out_below_a_tenth_of_the_predicted_class() -> None:
+    p = np.array([[0.1, 0.89, 0.01], [0.091, 0.9, 0.009], [0.05, 0.4, 0.55], [0.06, 0.39, 0.55]])
+    assert ruled_out(p, np.zeros(4, dtype=np.int64)).tolist() == [False, False, True, False]
+    assert ruled_out(p, np.full(4, 2)).tolist() == [True, True, False, False]

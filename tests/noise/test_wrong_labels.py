@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from skedastic.core.strengths import GroupStats
-from skedastic.noise.wrong_labels import FEW, MOST_OWN, OWN_ERRORS, SLACK, UNCERTAIN, WIDEST, shown_rates
+from skedastic.noise.wrong_labels import (
+    FEW,
+    MOST_OWN,
+    OF_ALL,
+    OWN_ERRORS,
+    SLACK,
+    UNCERTAIN,
+    WIDEST,
+    shown_rates,
+    trusted,
+)
 
 COUNT = torch.tensor([100, 100])
 ALL_THERE = GroupStats(
@@ -51,3 +61,36 @@ def test_a_figure_that_nothing_stands_behind_is_withheld(changes, reason) -> Non
     assert reasons == [reason, ""]
     assert (first is None) == bool(reason)
     assert second is not None
+
+
+def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_models_own() -> None:
+    """The second class is never predicted: all of its labels look wrong."""
+    changes = {
+        "errors": torch.tensor([55, 100]),
+        "wrong": torch.tensor([0.1, 0.95]),
+        "wrong_low": torch.tensor([0.05, 0.9]),
+    }
+    stats = replace(ALL_THERE, **changes, wrong_high=torch.tensor([0.15, 1.0]))
+    assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, OF_ALL]
+    assert shown_rates(replace(stats, errors=torch.tensor([45, 95])), "wrong")[1] == [OWN_ERRORS, ""]
+    less = {"wrong": torch.tensor([0.1, 0.45]), "wrong_low": torch.tensor([0.05, 0.4])}
+    few = replace(stats, **less, errors=torch.tensor([55, 60]), wrong_high=torch.tensor([0.15, 0.5]))
+    assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, ""], "it is not given up"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "errors", "expected"),
+    [
+        ([0.0, 0.0], [0, 0], True),
+        ([0.01, 0.0], [14, 6], True),
+        ([0.01, 0.0], [16, 6], False),
+        ([0.3, 0.25], [60, 40], True),
+        ([0.3, 0.25], [61, 40], False),
+        ([0.7, 0.7], [94, 95], True),
+        ([0.7, 0.7], [96, 95], False),
+    ],
+)
+def test_an_estimate_is_trusted_where_few_errors_are_the_models_own(wrong, errors, expected) -> None:
+    """Up to 10 points are few, and up to 45 % of the disagreement; 25 points are too many."""
+    rates = {"wrong": torch.tensor(wrong), "wrong_low": torch.zeros(2), "wrong_high": torch.ones(2)}
+    assert trusted(replace(ALL_THERE, **rates, errors=torch.tensor(errors))) == expected

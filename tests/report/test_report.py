@@ -16,7 +16,7 @@ from skedastic.report.content import Report
 from skedastic.report.escaping import visible
 from skedastic.report.html import render
 from skedastic.report.style import series_styles
-from skedastic.report.words import duration, shortened, strength
+from skedastic.report.words import duration, shortened, strength, to_check
 from skedastic.runs.reports import _asked
 from skedastic.settings.config import Config
 from tests.support.reports import EMPTY, EVIL, EVIL_REPORT, FULL, MANY, NUMBERS, group, interval, method
@@ -87,7 +87,8 @@ def test_the_figures_given_appear() -> None:
         "9.2 s",
         "rare focus 39 60 37.7 % 27.7–47.7 40.0 % 0.0256",
         "1,234",
-        "disagrees with 1,112 training labels",
+        "1,112 training labels to check, of which 407 are wrong by estimate",
+        "training rows to check, 407 wrong by estimate",
         "1 of the 1 shown are indeed wrong",
         "8 → 1",
         "score 0.03",
@@ -221,3 +222,18 @@ def test_methods_have_different_styles() -> None:
 def test_test_rows_that_a_column_names_are_not_called_held_out() -> None:
     assert dict(_asked(Config(source="a.csv", split="part"), ["erm"]))["Test"] == "by column part"
     assert dict(_asked(Config(source="a.csv"), ["erm"]))["Test"] == "20% held out"
+
+
+@pytest.mark.parametrize(
+    ("count", "wrong", "said"),
+    [
+        (1, 1, "1 label to check, which is wrong by estimate"),
+        (1200, 1200, "1,200 labels to check, which are wrong by estimate"),
+        (12, 1, "12 labels to check, of which 1 is wrong by estimate"),
+        (12, 0, "12 labels to check; how many of these are wrong is not known"),
+        (12, None, "12 labels to check"),
+        (0, 0, "0 labels to check"),
+    ],
+)
+def test_labels_to_check_and_those_wrong_by_estimate_are_two_counts(count, wrong, said) -> None:
+    assert to_check(count, wrong) == said

@@ -17,8 +17,8 @@ from skedastic.core.choice import Gain, Trial
 from skedastic.pipeline import fit_config
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.folder import COMPARISON_FILES
-from skedastic.runs.reports import _taken
-from skedastic.runs.sentences import unlearned
+from skedastic.runs.reports import _taken, comparison_report
+from skedastic.runs.sentences import choice_sentence, unlearned
 from tests.support.refusals import refused
 
 CONFIG = sk.Config(
@@ -165,6 +165,50 @@ def test_the_criterion_of_a_choice_is_the_one_that_was_asked_for(comparison, cri
     [(name, words)] = _taken([replace(o, trials={"auto": (trial,)}) for o in comparison.outcomes])
     assert name == "Choice of auto"
     assert f"{end} was taken on 2 of 2 seeds" in words
+
+
+def test_the_choice_tells_of_how_many_seeds_a_way_gave_a_class_up_or_went_wrong(comparison) -> None:
+    trial = Trial("HAR", "plain training", Gain(0.02, 0.01), gives_up=True, chosen=False, went_wrong=True)
+    trials = (trial, trial._replace(gives_up=False, went_wrong=False, chosen=True))
+    outcomes = [replace(o, trials={"auto": (t,)}) for o, t in zip(comparison.outcomes, trials, strict=True)]
+    [(_, words)] = _taken(outcomes)
+    lost = (
+        "; it gave a class up on 1 of 2 seeds; it went wrong on all rows on 1 of 2 seeds; it was taken on 1 of 2 seeds"
+    )
+    assert words.endswith(lost)
+
+
+def test_why_a_way_was_not_taken_is_told() -> None:
+    better = Trial("boosting", "plain training", Gain(0.02, 0.01), gives_up=False, chosen=False)
+    chance = better._replace(name="HAR", gain=Gain(0.01, 0.02))
+    worse = better._replace(name="small trees", gain=Gain(-0.01, 0.02))
+    wrong = better._replace(name="balanced HAR", gain=Gain(0.03, 0.01), went_wrong=True)
+    _, of_better, of_chance, of_worse, of_wrong = choice_sentence([better, chance, worse, wrong]).split("; ")
+    assert of_better.endswith(", and was not trained on all rows, since another was better before that went wrong")
+    assert of_chance.endswith("± 4.0, which may be chance")
+    assert of_worse.endswith("worse, ± 4.0")
+    assert of_wrong.endswith("and went wrong when it was trained on all rows")
+    _, of_better, _ = choice_sentence([better, wrong._replace(went_wrong=False, chosen=True)]).split("; ")
+    assert of_better.endswith("seen, the mean over groups")
+
+
+def test_the_report_names_what_predicted_where_that_is_no_network(comparison) -> None:
+    trees = [replace(comparison.outcomes[0], predictors={"auto": "boosted trees"}), comparison.outcomes[1]]
+    said = dict(comparison_report(replace(comparison, outcomes=trees)).asked)
+    assert said["Model"] == "mlp"
+    assert said["Model of auto"] == "boosted trees on 1 of 2 seeds; a network on 1 of 2 seeds"
+    assert "Model of auto" not in dict(comparison_report(comparison).asked)
+
+
+def test_a_comparison_knows_what_its_methods_predicted_by(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    table.assign(label=np.where(table["a"] > 0, "yes", "no")).to_csv(tmp_path / "table.csv", index=False)
+    given = {"source": str(tmp_path / "table.csv"), "target": "label", "limit": None, "noise": None}
+    found = sk.compare(replace(CONFIG, **given, methods=("erm", "trees"), seeds=1))
+    assert set(found.outcomes[0].predictors) == {"trees"}
+    found.save(tmp_path / "run")
+    assert "Model of trees" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow

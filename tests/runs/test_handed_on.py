@@ -208,3 +208,28 @@ def test_bytes_are_decoded_where_the_file_is_text(result: Result, tmp_path: Path
         predict_source(result, str(tmp_path / "bad.parquet"), tmp_path / "q.jsonl", keep=["k"])
     predict_source(result, str(tmp_path / "bad.parquet"), tmp_path / "q.parquet", keep=["k"])
     assert pq.read_table(tmp_path / "q.parquet")["k"].to_pylist() == [b"\xff"] * N
+
+
+def test_columns_without_any_value_are_told_in_one_line(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skedastic.data.sources.unlabelled.ROWS", 13)
+    frame = pd.DataFrame({"x": X, "city": "", "label": [str(v > 0) for v in X]})
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    note = "column city holds no value in any of 60 rows, and did in training; every cell is taken as missing"
+    predicted, evaluated = list[str](), list[str]()
+    predict_source(result, str(tmp_path / "new.csv"), tmp_path / "p.csv", say=predicted.append)
+    evaluate_source(result, str(tmp_path / "new.csv"), say=evaluated.append)
+    assert predicted == evaluated == [note]
+    frame["x"] = ""
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    said = list[str]()
+    predict_source(result, str(tmp_path / "new.csv"), tmp_path / "p.csv", force=True, say=said.append)
+    assert [s.split(",")[0] for s in said] == ["columns x"]
+    with pytest.warns(UserWarning, match="columns x, city hold no value in any of 60 rows"):
+        result.predict(frame.assign(x=np.nan))
+    frame.loc[40, ["x", "city"]] = ["0.5", CITY[0]]  # a later part
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    said.clear()
+    predict_source(result, str(tmp_path / "new.csv"), tmp_path / "p.csv", force=True, say=said.append)
+    assert not any("holds no value" in s or "hold no value" in s for s in said)

@@ -88,6 +88,7 @@ FULL = Report(
     history={name: {"loss": [2.0, 1.0, 0.5], "accuracy": [0.2, 0.6, 0.9]} for name in ("erm", "har")},
     label_issues=[suspect(7, image=PIXEL), suspect(1077, row={"age": "39", "work": "private"}, truth=None)],
     label_issue_count=1112,
+    wrong_count=407,
     notes=["Strength 1 was fixed beforehand."],
     environment={"torch": "2.13.0"},
 )
@@ -108,6 +109,7 @@ EVIL_REPORT = replace(
 NUMBERS = replace(
     FULL,
     metric=ERROR,
+    wrong_count=None,
     sentence="The error of har is 36.7 lower.",
     methods=[
         replace(method(name), overall=interval(693.3, 31), worst_group=interval(1704.8, 120), balanced_accuracy=None)

@@ -110,6 +110,33 @@ def check_data(settings: Mapping[str, Any], beside: Sequence[str] = ("test", "re
     return columns
 
 
+def several(setting: str, given: Sequence[str], source: str) -> tuple[str, ...]:
+    """Return the columns that a repeated option names: one with commas is several, unless a column is named so.
+
+    Parameters
+    ----------
+    setting : str
+        The name of the setting.
+    given : sequence of str
+        The values of the option.
+    source : str
+        The source. Where its columns are known only when it is opened, the values stay as they are.
+    """
+    if not any("," in value for value in given):
+        return tuple(given)
+    try:
+        columns = check_columns(source, ())
+    except UserError:  # which is told when the source is checked
+        columns = None
+    if columns is None:
+        return tuple(given)
+    names = list[str]()
+    for value in given:
+        whole = value.startswith(ANSWERS) or value.strip() in columns or _columns(setting, [value])[0] in columns
+        names += [value] if whole else [part for part in split(value) if part]
+    return tuple(names)
+
+
 def check_source(source: str) -> list[Path]:
     """Return the files of a source, none where it is of another form. Raises UserError for an absent or empty file."""
     paths = [Path(source)] if is_idx(Path(source)) else named_files(source) or []

@@ -13,6 +13,8 @@ from skedastic.cli.options import DATA_OPTIONS, TRAINING_OPTIONS, options, setti
 from skedastic.evaluation.metric import metric_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skedastic.noise.estimate import Estimate
     from skedastic.pipeline.prepare import Data
 
@@ -48,7 +50,7 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
     """Print noise, density and relative strength of each group."""
     from skedastic.noise.label_issues import score_label_issues
     from skedastic.pipeline.gather import true_noise, wrong_labels
-    from skedastic.runs.sentences import unlearned
+    from skedastic.runs.sentences import uncalled_sentence, unlearned
 
     estimate, data = estimated
     wrong = wrong_labels(data)
@@ -68,7 +70,9 @@ def show_estimate(estimated: tuple[Estimate, Data], as_json: bool) -> None:
         return
     _show_groups(estimate, data, truth, measured)
     if accuracy is not None:
-        console.say(_accuracy_of_issues(accuracy, estimated=estimate.is_estimated))
+        console.say(_accuracy_of_issues(accuracy, estimate.label_issues))
+        if uncalled := uncalled_sentence(findings):
+            console.say(uncalled)
     warned = unlearned(findings.stats) if findings.learned and estimate.is_estimated else ()
     console.notes((*findings.notes, *warned))
 
@@ -117,11 +121,15 @@ def _show_groups(
     rank_correlation(findings, measured_noise, "annotators' disagreement")
 
 
-def _accuracy_of_issues(figures: dict[str, Any], *, estimated: bool) -> str:
+def _accuracy_of_issues(figures: dict[str, Any], found: pd.DataFrame) -> str:
     """Return the agreement of the label issues with the labels that are known to be wrong."""
+    from skedastic.report.words import to_check
+
     wrong, issues = f"{figures['wrong']:,}", figures["issues"]
-    right = f", and {figures['precision']:.0%} of these are wrong: {figures['recall']:.0%} of all {wrong} that are"
-    told = (
-        f"{issues:,} labels are wrong by estimate" if estimated else f"Most annotators disagree with {issues:,} labels"
-    )
-    return f"{told}{right if issues else ''}. Of the {wrong} most suspect, {figures['first']:.0%} are."
+    told = f"Most annotators disagree with {issues:,} labels"
+    if "by_estimate" in found:
+        told = to_check(issues, int(found["by_estimate"].sum()))
+    if issues:
+        told += f". {figures['precision']:.0%} of the {issues:,} are wrong: "
+        told += f"{figures['recall']:.0%} of all {wrong} that are"
+    return f"{told}. Of the {wrong} most suspect, {figures['first']:.0%} are."

@@ -90,20 +90,19 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.runs.sentences import choice_sentence, is_measured, judges
+    from skedastic.report.words import to_check
+    from skedastic.runs.sentences import choice_sentence, is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
-        count = summary.issue_count
-        why = (
-            f"{'is' if count == 1 else 'are'} wrong by estimate"
-            if summary.classes and not measured
-            else f"{judges(measured=measured)} disagree with"
-        )
-        noun = summary.target.noun.removesuffix("s") if count == 1 else summary.target.noun
-        console.say(f"{count} {noun} to check, which {why}: {folder / 'suspects.parquet'}")
+        said = to_check(summary.issue_count, summary.wrong_count, summary.target.noun)
+        if measured or not summary.classes:
+            said += f", which {judges(measured=measured)} disagree with"
+        console.say(f"{said}: {folder / 'suspects.parquet'}")
+        if uncalled := uncalled_sentence(summary.findings):
+            console.say(uncalled)
     if summary.trials:
         console.say(f"Choice: {choice_sentence(summary.trials)}.")
     console.say(f"Report: {folder / 'report.html'}")

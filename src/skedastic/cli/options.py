@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from skedastic.cli import early
 from skedastic.configurable import described
 from skedastic.errors import UserError
 from skedastic.settings.config import Config, Estimation
@@ -39,7 +40,7 @@ def setting_option(name: str, place: str = "", *, multiple: bool = False, **more
     field, said = SETTINGS[place or name.replace("-", "_")]
     shown = isinstance(field.default, (int, float, str, DataApart)) and str(field.default) != NOTHING
     words = [f"{said.meaning[:1].upper()}{said.meaning[1:]}"]
-    words += [str(said.range)] * (said.range is not None) + ["may be repeated"] * multiple
+    words += [str(said.range)] * (said.range is not None) + ["several by comma, or repeated"] * multiple
     text = f"{'; '.join(words)}{f' (default {field.default})' if shown else ''}."
     return click.option(f"--{name}", help=text, multiple=multiple, **more)
 
@@ -168,4 +169,5 @@ def settings_of(
     if not settings.get("source"):
         rule = "name a table, an image file or a built-in set, for example: skedastic fit digits"
         raise UserError(rule, setting="source", given="no SOURCE")
-    return settings
+    named = {name: value for name in early.SEVERAL if (value := given.get(name))}
+    return settings | {name: early.several(name, value, str(settings["source"])) for name, value in named.items()}

@@ -25,12 +25,15 @@ FILE_OPTIONS = [
 @options([RUN, click.argument("source")], FILE_OPTIONS)
 @CALIBRATED
 @LABELS
-@click.option("--keep", metavar="COL", multiple=True, help="Column of SOURCE to hand on; may be repeated.")
+@click.option(
+    "--keep", metavar="COL", multiple=True, help="Columns of SOURCE to hand on; several by comma, or repeated."
+)
 def predict(
     run: str, source: str, out: str, force: bool, calibrated: bool, labels: Labels, keep: tuple[str, ...]
 ) -> None:
     """Predict the rows of SOURCE with the model of the folder RUN: label, group and probabilities into a file."""
     check_run(run, STATE, MODEL)
+    keep = early.several("keep", keep, source)
     early.check_columns(source, [("column to keep", keep)])
     check_new_table(Path(out), force)
     from skedastic.runs.load import load

@@ -27,26 +27,30 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     check_run(run, STATE)
     if out is not None:
         check_new_table(Path(out), force)
+    from skedastic.report.words import to_check
     from skedastic.runs.label_issues import issues_with_rows
     from skedastic.runs.load import load_summary
+    from skedastic.runs.sentences import uncalled_sentence
     from skedastic.runs.tables import write_for_a_person
 
     summary = load_summary(run)
     frame = issues_with_rows(summary, top)
     if out is not None:
         write_for_a_person(frame, out, force)
-    show_issues(frame.head(top or console.MOST_GROUPS), summary.issue_count)
+    show_issues(frame.head(top or console.MOST_GROUPS))
+    console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")
+    if uncalled := uncalled_sentence(summary.findings):
+        console.say(f"{uncalled} --top N shows the first N of the ranking.")
     if out is not None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"
         )
 
 
-def show_issues(frame: pd.DataFrame, total: int) -> None:
+def show_issues(frame: pd.DataFrame) -> None:
     """Print label issues, a row each."""
     shown = [c for c in ("rank", "row", "given", "suggested", "score") if c in frame.columns]
     table = console.table(*shown)
     for values in frame[shown].itertuples(index=False):
         table.add_row(*(f"{v:.3g}" if isinstance(v, float) else console.name(str(v)) for v in values))
     console.show(table)
-    console.say(f"{total:,} are called an issue.")

@@ -16,12 +16,13 @@ from skedastic.data import Classes, Dataset, Numbers, Target
 from skedastic.noise.group_noise import expected_rates, group_noise, towards_errors
 from skedastic.noise.group_variance import group_variance
 from skedastic.noise.held_out import HeldOut, judged_rows
-from skedastic.noise.label_issues import rank_label_issues
+from skedastic.noise.label_issues import first_of_groups, rank_label_issues
 from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
 from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
+from skedastic.noise.wrong_labels import ruled_out, trusted
 from skedastic.settings.config import Estimation
 
 
@@ -87,7 +88,9 @@ def unknown_noise(dataset: Dataset) -> GroupStats:
     return noise_stats(dataset, nothing, Estimation(kind="paper"))
 
 
-def label_issues(dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+def label_issues(
+    dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor, most: Tensor | None = None
+) -> pd.DataFrame:
     """Return the examples that can be judged, the most suspect target first.
 
     Parameters
@@ -100,8 +103,12 @@ def label_issues(dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged:
         Of each group, as `noise_stats` returns them.
     judged : Tensor
         Whether an example's target can be judged by its prediction, [n] bool.
+    most : Tensor, optional
+        The largest share of each group's labels that may be called wrong by estimate, [G]; by default all. Numbers
+        don't need it.
     """
-    return _label_issues(dataset.target, dataset, held_out, stats, judged)
+    most = torch.ones(len(dataset.groups)) if most is None else most
+    return _label_issues(dataset.target, dataset, held_out, stats, judged, most)
 
 
 def learned(dataset: Dataset, held_out: HeldOut) -> Learned:
@@ -202,21 +209,28 @@ def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> None:
 
 @singledispatch
 def _label_issues(
-    target: Target, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor
+    target: Target, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor, most: Tensor
 ) -> pd.DataFrame:
     raise TypeError(f"no label issues are known of a target of {type(target).__name__}")
 
 
 @_label_issues.register
-def _(target: Classes, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+def _(
+    target: Classes, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor, most: Tensor
+) -> pd.DataFrame:
     kept = judged[held_out.rows]
     rows, posterior = held_out.rows[kept], _truth(held_out).posterior[kept.numpy()]
-    p, y, index = (column[rows].numpy() for column in (held_out.values, dataset.y, dataset.index))
-    return rank_label_issues(posterior, p, y, index, target.classes)
+    columns = (held_out.values, dataset.y, dataset.index, dataset.group)
+    p, y, index, group = (column[rows].numpy() for column in columns)
+    stands = first_of_groups(posterior, y, index, group, most.numpy())
+    may_be = None if trusted(stats) else ruled_out(p, y)
+    return rank_label_issues(posterior, p, y, index, target.classes, may_be, stands)
 
 
 @_label_issues.register
-def _(target: Numbers, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor) -> pd.DataFrame:
+def _(
+    target: Numbers, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor, most: Tensor
+) -> pd.DataFrame:
     values = held_out.values.masked_fill(~judged, torch.nan)
     return find_label_issues_regression(values, dataset.y, dataset.index, stats.uncertainty[dataset.group])
 

@@ -90,13 +90,15 @@ class Estimate:
     def label_issues(self) -> pd.DataFrame:
         """The training examples, the most suspect label first (see `skedastic.noise.label_issues`).
 
-        Those whose label can't be judged are left out: all of them where nothing was learned. Where annotators
-        measure the noise, their votes alone tell (see `skedastic.noise.label_issues_votes`).
+        Those whose label can't be judged are left out: all of them where nothing was learned. The column
+        `by_estimate` tells the issues that an estimate stands behind (`Findings.most_issues`). Where annotators measure
+        the noise, their votes alone tell (see `skedastic.noise.label_issues_votes`).
         """
         d = self.dataset
         if not self.is_estimated and d.soft is not None:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
-        return label_issues(d, self.predictions, self.findings.stats, self.judged)
+        found = self.findings
+        return label_issues(d, self.predictions, found.stats, self.judged, found.most_issues)
 
     @cached_property
     def transitions(self) -> Transitions | None:

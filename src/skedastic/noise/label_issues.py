@@ -66,8 +66,12 @@ def rank_label_issues(
     y: NDArray[np.int64],
     number: NDArray[np.int64],
     classes: Sequence[str],
+    may_be: NDArray[np.bool_] | None = None,
+    stands: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Return examples, the most suspect first, with the columns of `find_label_issues`.
+
+    All are ranked. An issue is one of the first so many as are estimated to be wrong, if it may be one.
 
     Parameters
     ----------
@@ -77,20 +81,52 @@ def rank_label_issues(
         Held-out class probabilities [n, C], given labels [n] in 0..C-1, and stable numbers [n].
     classes : sequence of str
         The names of the C classes.
+    may_be : ndarray, optional
+        Whether an example may be an issue, [n] bool; by default all may.
+    stands : ndarray, optional
+        Whether an estimate stands behind it where an example is called wrong, [n] bool, as `first_of_groups` tells.
+        Given, there is a column `by_estimate`: whether an issue is one of the first so many as are estimated to be
+        wrong among these.
     """
-    rows, n = np.arange(len(y)), len(y)
-    score = (n * posterior[rows, y] + 1) / (n + 2)
+    rows = np.arange(len(y))
+    score = _scores(posterior, y)
     others = posterior.copy()
     others[rows, y] = -1  # below every probability
     suggested = others.argmax(1)
-    wrong = round(float((1 - posterior[rows, y]).sum()))
-    order = np.lexsort((number, score))
-    is_issue = np.zeros(len(y), dtype=bool)
-    is_issue[order[:wrong]] = True
+    order, every = np.lexsort((number, score)), np.ones(len(y), dtype=bool)
+    is_issue = _as_many_as_wrong(posterior, y, order, every) & (every if may_be is None else may_be)
     names = np.asarray(classes, dtype=object)
     columns = (rows + 1, number, names[y], names[suggested], score, is_issue, p[rows, y], p[rows, suggested])
     values = dict(zip(COLUMNS, columns, strict=True))
+    if stands is not None:
+        values["by_estimate"] = is_issue & _as_many_as_wrong(posterior, y, order, stands)
     return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
+
+
+def first_of_groups(
+    posterior: NDArray[np.float64],
+    y: NDArray[np.int64],
+    number: NDArray[np.int64],
+    group: NDArray[np.int64],
+    most: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return whether an example is among the most suspect of its group, [n] bool.
+
+    Parameters
+    ----------
+    posterior, y, number : ndarray
+        As in `rank_label_issues`.
+    group : ndarray
+        The group of each example, [n] in 0..G-1.
+    most : ndarray
+        The share of each group that is taken, [G] in [0, 1].
+    """
+    order = np.lexsort((number, _scores(posterior, y), group))
+    count = np.bincount(group, minlength=len(most))
+    before = np.repeat(np.cumsum(count) - count, count)
+    first = np.zeros(len(y), dtype=bool)
+    first[order] = np.arange(len(y)) - before < np.rint(most * count)[group[order]]
+    return first
 
 
 def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
@@ -117,6 +153,22 @@ def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, floa
         "recall": hits / max(m, 1),
         "first": float(is_wrong[:m].mean()) if m else 0.0,
     }
+
+
+def _as_many_as_wrong(
+    posterior: NDArray[np.float64], y: NDArray[np.int64], order: NDArray[np.int64], among: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the first of an order among some, [n] bool: so many as are estimated to be wrong of these."""
+    wrong = round(float((1 - posterior[np.arange(len(y)), y])[among].sum()))
+    first = np.zeros(len(y), dtype=bool)
+    first[order[among[order]][:wrong]] = True
+    return first
+
+
+def _scores(posterior: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the chance that each label is right, [n], no surer than n labels can make it."""
+    n = len(y)
+    return np.asarray((n * posterior[np.arange(n), y] + 1) / (n + 2), dtype=np.float64)
 
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:

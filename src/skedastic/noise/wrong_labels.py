@@ -5,8 +5,16 @@ apart by how sure the model is. The more of the disagreement it takes for the mo
 sure that model is rightly, and the less on the labels. So nothing is shown
 
 - where more than 20 points of a group's disagreement are taken for the model's own errors,
+- where more than half of a group's labels look wrong, and more than 20 points of the disagreement of all groups
+  together are the model's own errors: it may have given up the class, whose labels all look wrong then,
 - where the interval is wider than 30 points, or
 - of fewer than 30 rows.
+
+Held-out likelihood hardly tells classes that overlap from labels that are wrong: a model without wrong labels, only
+less sure of its predictions, explains labels about as well. Labels to check are wanted all the same. Where more
+than 10 points of the disagreement of all groups are taken for the model's own errors, and these are more than 45 % of
+it or more than 25 points (`trusted`), only those are to be checked that predictions all but rule out (`ruled_out`). The
+limits are chosen on data with known truth: what they find and accuse is in docs/guide/label_issues.md.
 
 What no held-out prediction can tell is noise that follows from the features: a model learns it and agrees with it. The
 interval is then too low. How many intervals hold, on data with known truth: benchmarks/noise_estimate.py.
@@ -14,6 +22,8 @@ interval is then too low. How many intervals hold, on data with known truth: ben
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
@@ -21,12 +31,18 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 
 MOST_OWN = 0.2  # of the disagreement, taken for the model's own errors
 WIDEST = 0.3  # of an interval: ±15 points
+MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
+LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
+LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
+RULED_OUT = 0.1  # of the probability of the class that is predicted
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
+OF_ALL = "own errors of all"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
+    OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
@@ -47,11 +63,42 @@ def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None]
     rate, low, high = (getattr(stats, name) for name in (quantity, f"{quantity}_low", f"{quantity}_high"))
     low, high = (low - SLACK).clamp_min(0), (high + SLACK).clamp_max(1)
     own = stats.errors / stats.counted.clamp_min(1) - stats.wrong
+    of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
         (OWN_ERRORS, own > MOST_OWN),
+        (OF_ALL, (stats.wrong > MOST_LABELS) & (of_all > MOST_OWN)),
         (UNCERTAIN, high - low > WIDEST),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]
     ends = zip(reasons, rate.tolist(), low.tolist(), high.tolist(), strict=True)
     return [None if why else Interval(mean=m, low=a, high=b) for why, m, a, b in ends], reasons
+
+
+def trusted(stats: GroupStats) -> bool:
+    """Return whether little of the disagreement of all groups is taken for the model's own errors.
+
+    Parameters
+    ----------
+    stats : GroupStats
+        Of labels, by held-out predictions.
+    """
+    assert stats.errors is not None, "targets are labels"
+    assert stats.wrong is not None
+    wrong, errors = float((stats.wrong * stats.counted).sum()), float(stats.errors.sum())
+    own = (errors - wrong) / max(1, int(stats.counted.sum()))
+    return own <= LITTLE_OWN or (own <= MUCH_OWN and wrong >= LEAST_WRONG * errors)
+
+
+def ruled_out(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether a prediction all but rules its label out, [n] bool.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        Held-out class probabilities, [n, C].
+    y : ndarray
+        The given labels, [n] in 0..C-1.
+    """
+    found: NDArray[np.bool_] = probabilities[np.arange(len(y)), y] < RULED_OUT * probabilities.max(1)
+    return found

@@ -77,6 +77,7 @@ def make_result(
         trials=trained.trials,
         notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
         environment=environment(),
+        own_test_rows=data.source.test_rows is not None,
         trained=trained,
         encoder=data.encoder,
         clusters=data.clusters,
@@ -128,8 +129,8 @@ def wrong_labels(data: Data) -> Tensor | None:
 
 
 def _shown(data: Data, issues: pd.DataFrame) -> list[LabelIssue]:
-    """Return the first label issues as the report shows them."""
-    rows = issues.head(SHOWN_ISSUES)
+    """Return the first label issues as the report shows them; those that are called an issue come first."""
+    rows = issues.sort_values("is_issue", ascending=False, kind="stable").head(SHOWN_ISSUES)
     clean = None
     if data.truth is not None:
         clean = list(data.train.target.names(data.truth.of(torch.tensor(rows["index"].to_numpy()))))

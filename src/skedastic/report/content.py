@@ -86,8 +86,10 @@ class Report:
     groups: Sequence[GroupRow]
     history: Mapping[str, Mapping[str, Sequence[float]]]  # by method: "loss", "accuracy" per epoch
     label_issues: Sequence[LabelIssue]
-    label_issue_count: int
+    label_issue_count: int  # of those that are called an issue
     notes: Sequence[str]
     environment: Mapping[str, str]
     metric: Metric = ACCURACY
     measured: bool = False  # annotators measure the noise, and no model estimates it
+    wrong_count: int | None = None  # of these, that are wrong by an estimate; None where none was made
+    uncalled: str = ""  # of which groups few or no labels are called wrong, and why

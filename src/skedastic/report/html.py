@@ -40,6 +40,7 @@ def render(report: Report) -> str:
             series_styles=charts.method_styles(report),
             pictured=[issue for issue in report.label_issues if issue.image],
             tabled=tabled,
+            to_check=words.to_check(report.label_issue_count, report.wrong_count, "training labels"),
             columns=_columns(tabled),
         )
     )
@@ -85,11 +86,12 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
             if (interval := getattr(method, part)) is not None:
                 yield f"{method.name}, {where}", metric.text(interval.mean), "", metric.span(interval)
     if report.label_issue_count:
+        wrong = report.wrong_count
         yield (
             f"{'Label' if metric.percent else 'Target'} issues",
             words.thousands(report.label_issue_count),
             "",
-            "training rows to check",
+            "training rows to check" + (f", {wrong:,} wrong by estimate" if wrong else ""),
         )
 
 

@@ -23,6 +23,28 @@ def thousands(value: int) -> str:
     return f"{value:,}"
 
 
+def to_check(count: int, wrong: int | None, noun: str = "labels") -> str:
+    """Return how many labels are to check, and how many of these are wrong by estimate.
+
+    Parameters
+    ----------
+    count : int
+        How many are called an issue.
+    wrong : int or None
+        How many of these are wrong by an estimate that is shown or bounded; None where none was made.
+    noun : str, optional
+        What they are, in the plural.
+    """
+    words = f"{count:,} {noun.removesuffix('s') if count == 1 else noun} to check"
+    if wrong is None or not count:
+        return words
+    if wrong == count:
+        return f"{words}, which {'is' if count == 1 else 'are'} wrong by estimate"
+    if not wrong:
+        return f"{words}; how many of these are wrong is not known"
+    return f"{words}, of which {wrong:,} {'is' if wrong == 1 else 'are'} wrong by estimate"
+
+
 def shortened(name: str, most: int) -> str:
     """Return a name in one line of at most `most` characters; long names often differ at the end alone, so it stays."""
     name = visible(name)

@@ -55,6 +55,7 @@ def _figures(outcome: SeedOutcome) -> dict[str, Any]:
         "group_stats": outcome.findings,
         "strengths": outcome.strengths,
         "trials": {name: [trial.to_dict() for trial in trials] for name, trials in outcome.trials.items()},
+        "predictors": outcome.predictors,
         "seconds": outcome.seconds,
         "failed": outcome.failed,
     }

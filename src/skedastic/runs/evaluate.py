@@ -9,12 +9,13 @@ import torch
 
 from skedastic.data import open_later
 from skedastic.data.dataset import with_clean_labels
-from skedastic.data.encoders.unseen import UnseenCategories
+from skedastic.data.encoders.odd_cells import OddCells
 from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import AnyMetrics
-from skedastic.runs.predict import count_unseen, unheard
+from skedastic.runs.predict import count_odd, unheard
 from skedastic.runs.result import Result
+from skedastic.runs.trained_on import trained_on_note
 from skedastic.runs.true_classes import Labels
 
 
@@ -37,7 +38,8 @@ def evaluate_source(
     labels : str, optional
         "given", "true" or "auto", as in `Result.calibration`.
     say : callable, optional
-        Is told, a sentence each, what is odd: the categories that training never saw, by column.
+        Is told, a sentence each, what is odd: that rows were trained on, the columns without any value, and the
+        categories that training never saw.
 
     Raises
     ------
@@ -51,9 +53,9 @@ def evaluate_source(
         rule = "it has no groups, and the training data has groups of its own; name them in the source"
         raise UserError(rule, setting=source)
     dataset = opened.dataset(torch.arange(len(opened)), result.encoder, result.target)
-    unseen = UnseenCategories()
-    count_unseen(result, opened.features, unseen)
-    for note in (*opened.notes, *unseen.notes):
+    odd = OddCells()
+    count_odd(result, opened.features, odd)
+    for note in (*trained_on_note(result, source, len(opened)), *opened.notes, *odd.notes):
         say(note)
     truth = opened.truth_of(dataset.index)
     test = with_clean_labels(dataset, truth)

@@ -14,7 +14,7 @@ from skedastic.evaluation.metric import ABSENT
 from skedastic.evaluation.metrics import ASKED
 from skedastic.report.content import GroupRow, MethodRow, Report
 from skedastic.report.escaping import code, markdown, visible
-from skedastic.runs.reports import fit_report
+from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
 
@@ -80,6 +80,8 @@ def _tested_on(summary: RunSummary) -> str:
     where = f"{test.share:.0%} of the source, held out" if isinstance(test, HoldOut) else markdown(str(test))
     if config.split is not None:
         where = f"the rows that column {code(config.split)} says"
+    elif summary.own_test_rows:
+        where = OWN_TEST_ROWS
     return f"{where}, with the clean labels of {code(config.truth)}" if config.truth else where
 
 

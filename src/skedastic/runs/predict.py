@@ -14,8 +14,8 @@ import pyarrow as pa
 from torch import Tensor
 
 from skedastic.data.dataset import Features
+from skedastic.data.encoders.odd_cells import OddCells
 from skedastic.data.encoders.rows import RowEncoder
-from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.sources.names import named_files
 from skedastic.data.sources.unlabelled import Chunk, Unlabelled, open_unlabelled
 from skedastic.data.tables.table import Columns
@@ -70,7 +70,8 @@ def predict_source(
     progress : callable, optional
         Is told the word "predict", the number of rows done, and of all rows.
     say : callable, optional
-        Is told, a sentence each, what is odd: the categories that training never saw, by column.
+        Is told, a sentence each, what is odd: the columns without any value, and the categories that training never
+        saw.
 
     Returns
     -------
@@ -89,23 +90,23 @@ def predict_source(
     calibrate = result.calibration(labels, calibrated=calibrated, say=say)
     rows = open_unlabelled(source, result.schema, result.roles, keep)
     schema, names = _columns(result, rows, Path(out).suffix.lower())
-    done, unseen = 0, UnseenCategories()
+    done, odd = 0, OddCells()
     with writing(out, force, schema) as writer:
         for chunk in rows.parts():
-            count_unseen(result, chunk.features, unseen)
+            count_odd(result, chunk.features, odd)
             writer.write_table(_predicted(result, rows, chunk, done, calibrate, names, schema))
             done += len(chunk)
             if progress is not None:
                 progress("predict", done, len(rows))
-    for note in (*rows.notes, *unseen.notes):
+    for note in (*rows.notes, *odd.notes):
         say(note)
     return done
 
 
-def count_unseen(result: Result, features: Columns | Tensor | Features, unseen: UnseenCategories) -> None:
-    """Add the categories of some rows that training never saw to `unseen`; images have none."""
+def count_odd(result: Result, features: Columns | Tensor | Features, odd: OddCells) -> None:
+    """Add what is odd in some rows to `odd`, as the encoder of tables counts it; images have nothing odd."""
     if isinstance(features, Columns) and isinstance(result.encoder, RowEncoder):
-        result.encoder.count_unseen(features, unseen)
+        result.encoder.count_odd(features, odd)
 
 
 def encoded(result: Result, chunk: Chunk) -> Features:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -31,10 +32,13 @@ from skedastic.runs.sentences import (
     is_measured,
     metric_notes,
     size_of_gain,
+    uncalled_sentence,
 )
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
+
+OWN_TEST_ROWS = "the rows of the source's own folder for testing"
 
 
 def fit_report(summary: RunSummary, folder: Path) -> Report:
@@ -76,7 +80,13 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
         sentence=fit_sentence(summary),
-        asked=_asked(summary.config, [name], summary.trials, summary.method.predictor(summary.trials)),
+        asked=_asked(
+            summary.config,
+            [name],
+            summary.trials,
+            summary.method.predictor(summary.trials),
+            own_test_rows=summary.own_test_rows,
+        ),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
         differences=[],
@@ -84,10 +94,12 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         history={name: _curves([summary.history])},
         label_issues=summary.shown_issues,
         label_issue_count=summary.issue_count,
+        wrong_count=summary.wrong_count,
         notes=[*summary.notes, *group_notes(groups, summary.findings, measured=measured), *metric_notes(summary)],
         environment=summary.environment,
         metric=metric,
         measured=measured,
+        uncalled=uncalled_sentence(summary.findings),
     )
 
 
@@ -118,7 +130,12 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
     return Report(
         title=f"{', '.join(methods)} on {config.source}",
         sentence=comparison_sentence(comparison),
-        asked=[*_asked(config, methods), *_taken(outcomes), ("Seeds", _seeds([o.seed for o in outcomes]))],
+        asked=[
+            *_asked(config, methods, own_test_rows=first.own_test_rows),
+            *_predictors(outcomes),
+            *_taken(outcomes),
+            ("Seeds", _seeds([o.seed for o in outcomes])),
+        ],
         command="skedastic compare --config config.toml --out NEW",
         methods=[
             MethodRow(
@@ -142,6 +159,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         history={m: _curves([o.history[m] for o in outcomes]) for m in methods},
         label_issues=first.shown_issues,
         label_issue_count=first.issue_count,
+        wrong_count=first.wrong_count,
         notes=[
             *config.notes,
             *comparison.notes,
@@ -151,18 +169,26 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         environment=table["environment"],
         metric=metric,
         measured=is_measured(config),
+        uncalled=uncalled_sentence(found[0]) if found else "",
     )
 
 
-def _test_rows(config: Config) -> str:
-    """Return where the test rows come from."""
+def _test_rows(config: Config, *, own: bool) -> str:
+    """Return where the test rows come from; own: the source itself says which they are."""
     if config.split is not None:
         return f"by column {config.split}"
+    if own:
+        return OWN_TEST_ROWS
     return f"{config.test.share:.0%} held out" if isinstance(config.test, HoldOut) else str(config.test)
 
 
 def _asked(
-    config: Config, methods: Sequence[str], trials: Sequence[Trial] = (), predictor: str = ""
+    config: Config,
+    methods: Sequence[str],
+    trials: Sequence[Trial] = (),
+    predictor: str = "",
+    *,
+    own_test_rows: bool = False,
 ) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -171,7 +197,7 @@ def _asked(
         ("Bins of the target", None if config.bins is None else str(config.bins)),
         ("Truth", config.truth),
         ("Groups", config.groups),
-        ("Test", _test_rows(config)),
+        ("Test", _test_rows(config, own=own_test_rows)),
         ("Label noise added", config.noise),
         ("Imbalance added", config.imbalance),
         ("Training rows", None if config.limit is None else f"at most {config.limit}"),
@@ -195,6 +221,18 @@ def _asked(
     return [(name, value) for name, value in rows if value]
 
 
+def _predictors(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
+    """Return what predicted over the seeds, of the methods whose predictor was no network on some."""
+    rows = []
+    for method in dict.fromkeys(name for outcome in outcomes for name in outcome.predictors):
+        count = Counter(outcome.predictors[method] for outcome in outcomes if method in outcome.predictors)
+        words = [f"{what} on {n} of {len(outcomes)} seeds" for what, n in count.most_common()]
+        networks = len(outcomes) - count.total()
+        words += [f"a network on {networks} of {len(outcomes)} seeds"] * (networks > 0)
+        rows.append((f"Model of {method}", "; ".join(words)))
+    return rows
+
+
 def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
     """Return what was taken over the seeds, of the methods that held two ways of training against each other."""
     rows = []
@@ -206,6 +244,9 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
             mean = trials[0]._replace(gain=Gain(float(np.mean([trial.gain.mean for trial in trials])), 0.0))
             words = f"{name} was {size_of_gain(mean)} than {mean.other} on labels that neither had seen"
             words += CRITERIA_IN_WORDS.get(mean.criterion, "")
+            for lost, count in (("gave a class up", "gives_up"), ("went wrong on all rows", "went_wrong")):
+                if seeds := sum(getattr(trial, count) for trial in trials):
+                    words += f"; it {lost} on {seeds} of {len(trials)} seeds"
             rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))
     return rows
 

@@ -67,6 +67,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "trials": [trial.to_dict() for trial in summary.trials],
         "notes": list(summary.notes),
         "environment": dict(summary.environment),
+        "own_test_rows": summary.own_test_rows,
     }
 
 
@@ -130,6 +131,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         trials=tuple(map(Trial.from_dict, state.get("trials", ()))),
         notes=tuple(state["notes"]),
         environment=state["environment"],
+        own_test_rows=state.get("own_test_rows", False),  # older runs don't say
     )
 
 

@@ -51,10 +51,16 @@ class SeedOutcome:
         The label issues that the report shows.
     issue_count : int
         How many labels are called an issue.
+    wrong_count : int or None
+        How many of these are wrong by an estimate that is shown or bounded; None where none was made.
     notes : tuple of str
         Notes on the data and on the training.
     trials : dict
         The ways of training that were held against each other; of the methods that chose between some.
+    predictors : dict
+        What predicts, in words, as of `Method.predictor`; of the methods whose predictor is no network.
+    own_test_rows : bool
+        Whether the source itself says which rows are for testing.
     failed : dict
         The methods whose training failed, and why; they are in no other dictionary.
     """
@@ -74,6 +80,9 @@ class SeedOutcome:
     issue_count: int
     notes: tuple[str, ...]
     trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+    predictors: dict[str, str] = field(default_factory=dict)
+    own_test_rows: bool = False
+    wrong_count: int | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -105,6 +114,9 @@ class SeedOutcome:
             issue_count=first.issue_count,
             notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
             trials={name: r.trials for name, r in runs.items() if r.trials},
+            predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
+            own_test_rows=first.own_test_rows,
+            wrong_count=first.wrong_count,
             failed=dict(failed or {}),
         )
 

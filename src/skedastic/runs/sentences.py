@@ -12,7 +12,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import MEANING, WIDEST
+from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, RULED_OUT, UNCERTAIN, WIDEST, trusted
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -144,6 +144,41 @@ def _without(few: Sequence[str], rows: str) -> str:
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
+def uncalled_sentence(findings: Findings | None) -> str:
+    """Return of which groups few or no labels are called wrong, and why few are to check; nothing where neither is so.
+
+    Groups of which nothing was learned are not among them: their labels are not ranked either.
+
+    Parameters
+    ----------
+    findings : Findings or None
+        Of an estimate; None where nothing was estimated.
+    """
+    if findings is None or not findings.learned:
+        return ""
+    withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
+    wide = [name for name, why in withheld if why == UNCERTAIN]
+    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL)]
+    parts = []
+    if wide:
+        interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")
+        verb, whose = ("is", "its") if len(wide) == 1 else ("are", "their")
+        parts.append(
+            f"The {interval} of {_some(wide)} {verb} wide, so only as many of {whose} labels are called wrong as the "
+            f"lower {end} of the {interval} {'says' if len(wide) == 1 else 'say'}."
+        )
+    if none:
+        parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
+    parts += ["suspects.parquet ranks these labels too."] * bool(parts)
+    stats = findings.stats
+    if stats.errors is not None and stats.wrong is not None and not trusted(stats):
+        parts.append(
+            "Much of the disagreement is taken for the model's own errors, so only labels that have less than "
+            f"{RULED_OUT:.0%} of the probability of the class that is predicted are to check."
+        )
+    return " ".join(parts)
+
+
 def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
@@ -161,11 +196,21 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
             size = "no better"
         if trial is trials[0]:
             size += f"{',' * (size != 'no better')} {where}"
-        lost = ", and gave a class up" * trial.gives_up
-        lost += ", and went wrong when it was trained on all rows" * trial.went_wrong
-        lost += ", on half of them, and was not tried on the others" * trial.half
-        parts.append(f"{trial.name} was {size}{lost}")
+        parts.append(f"{trial.name} was {size}{_why_not(trial, trials)}")
     return "; ".join(parts)
+
+
+def _why_not(trial: Trial, trials: Sequence[Trial]) -> str:
+    """Return why a way that was better was not taken, or what went wrong with it; nothing where figures tell it."""
+    words = ", on half of them, and was not tried on the others" * trial.half
+    words += ", and gave a class up" * trial.gives_up
+    words += ", and went wrong when it was trained on all rows" * trial.went_wrong
+    if words or trial.chosen or trial.gain.mean <= 0:
+        return words
+    if trial.gain.mean <= trial.gain.error:
+        return ", which may be chance"
+    taken = any(other.chosen for other in trials)
+    return "" if taken else ", and was not trained on all rows, since another was better before that went wrong"
 
 
 def size_of_gain(trial: Trial) -> str:
@@ -254,8 +299,8 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measur
             "model's own errors too. How many labels are wrong, and how uncertain labels are where these examples lie, "
             "is estimated from how sure the predictions are. The two differ where labels go wrong one way: if some of "
             "class a are labelled b, labels are uncertain where a lies, and it is b whose labels are wrong. Neither is "
-            "shown of few rows, where the model's own errors are most of the disagreement, and where the interval is "
-            f"wider than {100 * WIDEST:.0f} points."
+            "shown of few rows, where too much of the disagreement is the model's own errors, and "
+            f"where the interval is wider than {100 * WIDEST:.0f} points."
         )
     return notes
 
@@ -278,10 +323,11 @@ def metric_notes(summary: RunSummary) -> list[str]:
     if summary.metrics is None:
         return [f"There was no test set: nothing is known of the {summary.metric.name}."]
     if not summary.metrics.by_truth and isinstance(summary.config.test, HoldOut):
+        where = "The test rows are" if summary.own_test_rows else "The test rows were held out"
         return [
-            "The test rows were held out of the same source: wrong labels among them make the accuracy wrong too."
+            f"{where} of the same source: wrong labels among them make the accuracy wrong too."
             if summary.metric.percent
-            else "The test rows were held out of the same source: the error counts the noise of their own targets too."
+            else f"{where} of the same source: the error counts the noise of their own targets too."
         ]
     return []
 

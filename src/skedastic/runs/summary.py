@@ -79,6 +79,8 @@ class RunSummary:
         Notes on the data and on the training.
     environment : mapping of str to str
         Versions and hardware that the figures were computed with.
+    own_test_rows : bool
+        Whether the source itself says which rows are for testing, by a column or by its folders.
     """
 
     config: Config
@@ -106,6 +108,7 @@ class RunSummary:
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]
     environment: Mapping[str, str]
+    own_test_rows: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name} on {self.config.source or 'data from Python'}>"
@@ -144,3 +147,10 @@ class RunSummary:
     def issue_count(self) -> int:
         """The number of labels that are called an issue; 0 where there are no label issues."""
         return 0 if self.label_issues is None else int(self.label_issues["is_issue"].sum())
+
+    @property
+    def wrong_count(self) -> int | None:
+        """The number of label issues that are wrong by an estimate that is shown or bounded; None without one."""
+        if self.label_issues is None or "by_estimate" not in self.label_issues:
+            return None
+        return int(self.label_issues["by_estimate"].sum())

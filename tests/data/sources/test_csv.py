@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import weakref
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -248,3 +250,31 @@ def test_the_limit_of_python_stays_as_it_was(tmp_path: Path) -> None:
     buffer = io.StringIO()
     csv.writer(buffer).writerow(["a" * 10, "b\nc"])
     assert cells(open_table(write(tmp_path, f"x,y\n{buffer.getvalue()}"))) == [["a" * 10, "b\nc"]]
+
+
+@pytest.mark.parametrize("last", ["1,2", "", "1,2,3"], ids=["plain", "blank", "refused"])
+def test_no_thread_of_pyarrow_holds_a_function_of_pythons_after_the_read(tmp_path: Path, monkeypatch, last) -> None:
+    """It would let go of it when the interpreter has ended, and abort the process."""
+    made, waits, make = [], [], csv_tables._row_handler
+
+    def remembered(dialect):
+        made.append(weakref.ref(handler := make(dialect)))
+        return handler
+
+    class Watched(Event):
+        def wait(self, timeout=None) -> bool:
+            waits.append(super().wait(timeout))
+            return waits[-1]
+
+    monkeypatch.setattr(csv_tables, "_row_handler", remembered)
+    monkeypatch.setattr(csv_tables, "Event", Watched)
+    file = tmp_path / "t.csv"
+    file.write_text("a,b\n" + "1,2\n" * 400_000 + f"{last}\n" + "1,2\n" * 10)
+    if last.count(",") == 2:
+        with pytest.raises(UserError):
+            csv_tables.read_csv([file], "t.csv")
+    else:
+        csv_tables.read_csv([file], "t.csv")
+    assert waits
+    assert all(waits)
+    assert [ref() for ref in made] == [None] * len(waits)

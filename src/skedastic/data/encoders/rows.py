@@ -18,8 +18,8 @@ from torch import Tensor
 from skedastic.data.dataset import Features
 from skedastic.data.encoders.encoder import Encoder
 from skedastic.data.encoders.numbers import NumberColumn, date_parts, fitted_numbers, rows_of
+from skedastic.data.encoders.odd_cells import OddCells
 from skedastic.data.encoders.text import TextEncoder
-from skedastic.data.encoders.unseen import UnseenCategories
 from skedastic.data.encoders.vectors import VectorColumn
 from skedastic.data.encoders.words import WordEncoder
 from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
@@ -36,6 +36,7 @@ from skedastic.models.inputs import Inputs
 
 MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most frequent ones
 ROWS = 262_144  # that are encoded at a time at most, of a table whose encoded rows are stored
+FIRST_ROWS = 8192  # in which a value is looked for first
 BYTES = 256 * 2**20  # of them, encoded
 
 
@@ -233,20 +234,23 @@ class RowEncoder(Encoder):
                     else:
                         yield ids + 1
 
-    def count_unseen(self, columns: Columns, unseen: UnseenCategories) -> None:
-        """Add the cells of parsed columns that hold a category which training never saw to `unseen`.
+    def count_odd(self, columns: Columns, odd: OddCells) -> None:
+        """Add the categories of parsed columns that training never saw, and which columns hold a value, to `odd`.
 
         Parameters
         ----------
         columns : Columns
             The feature columns of some rows.
-        unseen : UnseenCategories
+        odd : OddCells
             What was counted so far.
         """
-        unseen.rows += len(columns)
+        odd.rows += len(columns)
+        for name, kind in self.columns.items():
+            if not odd.is_filled(name):
+                odd.add_filled(name, filled=_holds_a_value(columns, name, kind))
         for name, known in self.categories.items():
             if len(known) < MOST_CATEGORIES:  # else rare ones that training saw are missing too
-                unseen.add(name, columns[name], known)
+                odd.add(name, columns[name], known)
 
     def _texts(self, columns: Columns, rows: Tensor | None) -> list[str]:
         parts = [rows_of(columns, name, rows).tolist() for name in self.texts]
@@ -257,13 +261,13 @@ class RowEncoder(Encoder):
 
         A frame has the columns of training; others are ignored. A list of strings is taken as texts, where the model
         reads nothing else. Missing cells of a frame are imputed; NaN in an array is refused, as in training. A warning
-        says how many cells of a column hold a category that training never saw.
+        says how many cells of a column hold a category that training never saw, and which columns hold no value.
         """
         table = frame_table(X, "X") if is_frame(X) else self._table(X)
         check_columns(table, self.columns)
-        columns, unseen = Columns(table, self.columns, copied(self.reading)), UnseenCategories()
-        self.count_unseen(columns, unseen)
-        for note in unseen.notes:
+        columns, odd = Columns(table, self.columns, copied(self.reading)), OddCells()
+        self.count_odd(columns, odd)
+        for note in odd.notes:
             warnings.warn(note, stacklevel=3)
         return self.in_memory(columns)
 
@@ -274,6 +278,19 @@ class RowEncoder(Encoder):
         if one_text and all(isinstance(t, str) for t in X):
             return frame_table(pd.DataFrame({names[0]: pd.Series(list(X), dtype=object)}), "X")
         return array_table(as_tensor(X, "X"), "X", self.columns, self.reading)
+
+
+def _holds_a_value(columns: Columns, name: str, kind: ColumnKind) -> bool:
+    """Whether a cell of a column is not missing; rows are read a part at a time, up to the first one."""
+    if kind == "vector":
+        return any(not np.isnan(part[:, 0]).all() for part in columns.vector_parts(name))
+    if len(columns) <= FIRST_ROWS:
+        return _any_value(columns[name])
+    return any(_any_value(part[name]) for part in columns.parts(FIRST_ROWS))
+
+
+def _any_value(cells: pd.Series) -> bool:
+    return bool((cells.notna() & (cells != "")).any())
 
 
 def _ascends(order: Tensor) -> bool:

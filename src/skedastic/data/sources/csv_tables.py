@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from threading import Event
+from typing import Any
+from weakref import finalize
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +30,8 @@ from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
 
 AT_A_TIME = 20_000  # rows, where Python reads them
+LONGEST_WAIT = 1.0  # seconds, until pyarrow lets go of a function
+RowHandler = Callable[[Any], str]  # of what pyarrow tells of a row of another length
 PART = 2**18  # bytes whose quotes are looked at together
 
 
@@ -155,7 +161,7 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
     columns = [str(i) for i in range(len(dialect.names))]
     encoding = "utf8" if dialect.encoding == UTF_8 else dialect.encoding
     try:
-        with readable(path, pa.ArrowException):
+        with readable(path, pa.ArrowException), _let_go(_row_handler(dialect)) as handlers:
             reader = arrow_csv.open_csv(
                 path,
                 read_options=arrow_csv.ReadOptions(
@@ -164,18 +170,42 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=dialect.separator,
                     newlines_in_values=True,
-                    invalid_row_handler=lambda row: (
-                        "skip" if dialect.is_blank(row.text, row.actual_columns) else "error"
-                    ),
+                    invalid_row_handler=handlers.pop(),
                 ),
                 convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
             )
-            yield from (pa.Table.from_batches([batch]) for batch in reader)
+            try:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch])
+            finally:
+                del reader  # which an error would keep
     except UnicodeDecodeError:
         raise UserError(NOT_TEXT, setting=str(path)) from None
     except UserError:
         check_rows(path, dialect)  # says where, and what is the way out
         raise
+
+
+def _row_handler(dialect: Dialect) -> RowHandler:
+    return lambda row: "skip" if dialect.is_blank(row.text, row.actual_columns) else "error"
+
+
+@contextmanager
+def _let_go(handler: RowHandler) -> Iterator[list[RowHandler]]:
+    """Lend a function of Python's, in a list to take it from, and wait at the end until pyarrow has let go of it.
+
+    A thread of pyarrow does so a little after the last row was read. If the interpreter ended before, that thread could
+    not reach it any more, and would abort the process.
+    """
+    gone = Event()
+    finalize(handler, gone.set).atexit = False
+    handlers = [handler]
+    del handler
+    try:
+        yield handlers
+    finally:
+        handlers.clear()
+        gone.wait(LONGEST_WAIT)
 
 
 def _by_python(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
