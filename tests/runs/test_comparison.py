@@ -179,10 +179,10 @@ def test_the_choice_tells_of_how_many_seeds_a_way_gave_a_class_up_or_went_wrong(
 
 
 def test_why_a_way_was_not_taken_is_told() -> None:
-    better = Trial("boosting", "plain training", Gain(0.02, 0.01), gives_up=False, chosen=False)
+    better = Trial("boosting", "plain training", Gain(0.03, 0.01), gives_up=False, chosen=False)
     chance = better._replace(name="HAR", gain=Gain(0.01, 0.02))
     worse = better._replace(name="small trees", gain=Gain(-0.01, 0.02))
-    wrong = better._replace(name="balanced HAR", gain=Gain(0.03, 0.01), went_wrong=True)
+    wrong = better._replace(name="balanced HAR", gain=Gain(0.04, 0.01), went_wrong=True)
     _, of_better, of_chance, of_worse, of_wrong = choice_sentence([better, chance, worse, wrong]).split("; ")
     assert of_better.endswith(", and was not trained on all rows, since another was better before that went wrong")
     assert of_chance.endswith("± 4.0, which may be chance")

@@ -11,9 +11,10 @@ Adjustment", ICLR 2021), which costs no training.
 All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
 A way of networks that is not better by half a standard error on the first half is not tried on the second. Another way
-is taken if it is better by a standard error, and gives no class up, by the halves or by the network of all rows on its
-own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its own rows
-than its kind was on rows not seen: then its training went wrong.
+is taken if it is better by a standard error, on the corrected loss by two, since these labels have told how they go
+wrong; and if it gives no class up, by the halves or by the network of all rows on its own rows. That network learns by
+the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was on rows not seen:
+then its training went wrong.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ NAMES = {
     "trees": "boosting",
     "small trees": "boosting of small trees",
 }
+SURE, SURER = (
+    1.0,
+    2.0,
+)  # standard errors by which a way must be better, and one that goes by what the labels told before
 AHEAD = 0.5  # standard errors by which a way is to be better on the first half, to be tried on the second
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
@@ -318,11 +323,11 @@ class Auto(OneNetwork[OneNetworkState]):
         return replace(task, handed_on={**task.handed_on, BEST: best})
 
     def _best(self, task: Task) -> Candidate:
-        """Return the candidate that is best, if by a standard error, and gives no class up; else the base."""
+        """Return the candidate that is best, if it is safely better, and gives no class up; else the base."""
         if BEST in task.handed_on:
             return self.candidates(task)[int(task.handed_on[BEST])]
         held = {c: found for way in self.ways(task) for c, found in self._compared(task, way).items()}
-        better = {c: found.gain.mean for c, found in held.items() if found.errors > 1 and not found.gives_up}
+        better = {c: found.gain.mean for c, found in held.items() if _is_safe(c, found)}
         return max(better, key=better.__getitem__) if better else self.base(task)
 
     def _in_the_end(self, task: Task, candidate: Candidate) -> tuple[bool, bool]:
@@ -345,6 +350,12 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return whether no candidate is better, or the best gave a class up in the end."""
         best = self._best(task)
         return best == self.base(task) or any(self._in_the_end(task, best))
+
+
+def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
+    """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
+    least = SURER if candidate.way == CORRECTED else SURE
+    return compared.errors > least and not compared.gives_up
 
 
 def _rows(task: Task) -> int:

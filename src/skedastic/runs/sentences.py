@@ -207,7 +207,7 @@ def _why_not(trial: Trial, trials: Sequence[Trial]) -> str:
     words += ", and went wrong when it was trained on all rows" * trial.went_wrong
     if words or trial.chosen or trial.gain.mean <= 0:
         return words
-    if trial.gain.mean <= trial.gain.error:
+    if trial.gain.mean <= 2 * trial.gain.error:
         return ", which may be chance"
     taken = any(other.chosen for other in trials)
     return "" if taken else ", and was not trained on all rows, since another was better before that went wrong"
