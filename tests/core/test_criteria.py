@@ -54,7 +54,7 @@ def test_a_criterion_is_its_literal_version(criterion) -> None:
         if scores is rounded and not isinstance(criterion, AUC):
             continue
         score = criterion.score(scores, held(y))
-        assert score.value == pytest.approx(literally(criterion, scores, y))
+        assert score.value == pytest.approx(literally(criterion, scores, y), rel=1e-3 if scores is rounded else 1e-6)
         assert float(score.influence.sum()) == pytest.approx(0, abs=1e-9)
     gain = criterion.gain(own, other, held(y))
     assert gain.mean == pytest.approx(literally(criterion, own, y) - literally(criterion, other, y))
@@ -67,6 +67,37 @@ def test_the_error_of_a_gain_is_the_spread_over_data_drawn_anew(criterion) -> No
     error = np.mean([gain.error for gain in gains])
     assert error == pytest.approx(spread, rel=0.5 if criterion == Worst() else 0.3)
     assert criterion.gain(own := predicted()[1], own, held(predicted()[0])) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("criterion", [c for c in EACH if not isinstance(c, (AUC, Worst))], ids=str)
+def test_influence_is_how_the_criterion_changes_with_the_weight_of_an_example(criterion) -> None:
+    """With 200 of each example, 60 more of one move it by its influence · 60 / 200, but for the square of that."""
+    y, own, _ = predicted(60)
+    score, many = criterion.score(own, held(y)), 200
+    for i in range(0, 60, 7):
+        rows = torch.cat([torch.arange(60).repeat(many), torch.tensor([i] * 60)])
+        moved = criterion.score(own[rows], held(y[rows])).value - score.value
+        scale = 60 / many
+        assert moved == pytest.approx(float(score.influence[i]) * scale, abs=0.1 * scale / 60 + 1e-4)
+
+
+def test_a_prior_counts_the_classes_that_are_there() -> None:
+    y = torch.tensor([0] * 6 + [1] * 4)
+    scores = torch.eye(3)[y].double()
+    prior = Accuracy(prior={"a": 0.3, "b": 0.3, "c": 0.4})
+    assert prior.score(scores, held(y)).value == pytest.approx(1.0)
+    scores[0] = scores[0].flip(0)
+    assert prior.score(scores, held(y)).value == pytest.approx(0.5 * 5 / 6 + 0.5)
+    assert prior.gain(torch.eye(3)[y].double(), scores, held(y)).mean == pytest.approx(0.5 / 6)
+
+
+def test_shifting_two_classes_does_not_change_the_area_under_the_curve_however_sure_they_are() -> None:
+    rng = np.random.default_rng(0)
+    y = torch.from_numpy(rng.integers(0, 2, 300))
+    logits = 30 * torch.eye(2)[y].double() + torch.from_numpy(rng.normal(0, 25, (300, 2)))
+    shifted = logits + torch.tensor([0.0, 4.0])
+    of_two = Held(y, y, ("a", "b"))
+    assert AUC().gain(logits, shifted, of_two) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("criterion", EACH, ids=str)

@@ -155,7 +155,7 @@ def test_the_best_is_taken_if_it_is_better_and_gives_no_class_up() -> None:
         assert taken(t, method, dict(zip(WAYS, predicted, strict=True)))[:2] == (names, chosen)
 
 
-def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_back() -> None:
+def test_a_class_that_the_network_of_all_rows_gives_up_brings_the_base_back() -> None:
     t, rng = known(dataset(120)), np.random.default_rng(0)
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
     ways = dict(zip(WAYS, (some, t.y, some), strict=True))
@@ -164,7 +164,7 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_plain_training_bac
     assert taken(t, Auto(trees=False), ways, no_c) == given_up
 
 
-def test_training_that_goes_wrong_on_all_rows_brings_plain_training_back() -> None:
+def test_training_that_goes_wrong_on_all_rows_brings_the_base_back() -> None:
     """As trees that diverge: no class is given up, and most of its own rows are wrong."""
     t, rng = known(dataset(120)), np.random.default_rng(0)
     some = torch.from_numpy(np.where(rng.random(120) < 0.6, t.y, (t.y + 1) % 3))
@@ -239,8 +239,14 @@ def test_costs_and_a_prior_are_targets_of_every_way() -> None:
     assert isinstance(plain.loss, LogitAdjusted)
     assert plain.loss.target == pytest.approx(tuple(share / 180 for share in (60, 30, 90)))
     assert Candidate(PLAIN, 1.0).shown(costs) == "cost-weighted plain training"
-    with refused("method.optimize.prior", rule="nothing of class 'c'"):
-        Auto(optimize=Accuracy(prior={"a": 1, "b": 1})).stages(t)
+    wrong = Accuracy(prior={"a": 1, "b": 1})
+    for method in (
+        Auto(optimize=wrong),
+        Auto(optimize=wrong, loss=GCE()),
+        Auto(optimize=wrong, sampler=ClassBalanced()),
+    ):
+        with refused("method.optimize.prior", rule="nothing of class 'c'"):
+            method.stages(t)
 
 
 def test_images_are_held_against_plain_training() -> None:

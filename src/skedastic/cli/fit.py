@@ -101,7 +101,7 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
         if measured or not summary.classes:
             said += f", which {judges(measured=measured)} disagree with"
         console.say(f"{said}: {folder / 'suspects.parquet'}")
-        if uncalled := uncalled_sentence(summary.findings):
+        if uncalled := uncalled_sentence(summary.findings, summary.wrong_count):
             console.say(uncalled)
     if summary.trials:
         console.say(f"Choice: {choice_sentence(summary.trials)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,6 @@ from skedastic.configurable import described
 from skedastic.errors import UserError
 from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import NOTHING, DataApart
-from skedastic.settings.expression import parse_expression
 from skedastic.settings.layers import check_keys, layered
 from skedastic.training.config import TrainingConfig
 
@@ -134,10 +134,14 @@ def _with_prior(given: dict[str, Any]) -> dict[str, Any]:
     if criterion not in (None, "accuracy"):
         rule = f"it says how frequent classes are, which counts for accuracy alone, and --optimize is {criterion}"
         raise UserError(f"{rule}; leave one of the two out", setting="--prior", value=prior, given=f"--prior {prior!r}")
-    shares = parse_expression(f"{{{prior}}}", "--prior")
-    if not shares or "" in shares:
-        rule = "write CLASS=SHARE for each class, such as spam=0.1,ham=0.9"
-        raise UserError(rule, setting="--prior", value=prior)
+    shares = dict[str, Any]()
+    for part in next(csv.reader([prior], skipinitialspace=True), []):
+        name, equals, share = part.rpartition("=")
+        value = number_or_word(share.strip())
+        if not equals or not name.strip() or isinstance(value, str):
+            rule = 'write CLASS=SHARE for each class, such as spam=0.1,ham=0.9, and a class with a comma in "quotes"'
+            raise UserError(rule, setting="--prior", value=prior)
+        shares[name.strip()] = value
     return _with_prior({**given, "prior": None, "optimize": {"name": "accuracy", "prior": shares}})
 
 
@@ -169,5 +173,6 @@ def settings_of(
     if not settings.get("source"):
         rule = "name a table, an image file or a built-in set, for example: skedastic fit digits"
         raise UserError(rule, setting="source", given="no SOURCE")
-    named = {name: value for name in early.SEVERAL if (value := given.get(name))}
+    set_apart = {text.partition("=")[0].strip() for text in sets}  # which go on top
+    named = {name: value for name in early.SEVERAL if name not in set_apart and (value := given.get(name))}
     return settings | {name: early.several(name, value, str(settings["source"])) for name, value in named.items()}

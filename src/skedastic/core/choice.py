@@ -48,6 +48,8 @@ class Trial(NamedTuple):
         Whether it was trained on all rows, and is then right on them less often than on those not seen.
     half : bool
         Whether it was trained on one half alone, since it was not ahead on the other.
+    stage : str
+        The name of the stage that trains it on all rows; empty in older runs.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Trial(NamedTuple):
     criterion: str = "balanced"
     went_wrong: bool = False
     half: bool = False
+    stage: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -93,7 +96,9 @@ def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor
     return p.log() - tau * ratio.log()
 
 
-def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None = None) -> Gain:
+def paired_gain(
+    right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None = None, weight: Tensor | None = None
+) -> Gain:
     """Return by how much a way of training is right more often than another, the mean over groups.
 
     Parameters
@@ -106,6 +111,8 @@ def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None
     unit : Tensor, optional
         The unit of each example, [n] int64. Examples of one unit, such as a person, may err together: the standard
         error is then that of as many units.
+    weight : Tensor, optional
+        How much each group counts, [G] ≥ 0; by default all alike. Those without examples don't.
     """
     difference = right.double() - other.double()
     count = torch.bincount(group)
@@ -115,9 +122,23 @@ def paired_gain(right: Tensor, other: Tensor, group: Tensor, unit: Tensor | None
     # Of a few examples the spread is not known: of one it would be none.
     common = difference.var() if len(difference) > 1 else torch.tensor(1.0)
     variance = (torch.bincount(group, rest**2) + COMMON * common) / (count - 1 + COMMON) / count
-    groups = int(there.sum())
-    error = float(variance[there].sum().sqrt()) / groups
-    return Gain(float(mean[there].sum()) / groups, error * together(rest / count[group], unit))
+    share = shares_of_groups(there, weight)
+    error = float((share**2 * variance).sum().sqrt())
+    return Gain(float((share * mean).sum()), error * together((share / count)[group] * rest, unit))
+
+
+def shares_of_groups(there: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return how much each group counts in a mean over groups, [G] float64; their sum is 1.
+
+    Parameters
+    ----------
+    there : Tensor
+        Whether a group has examples, [G] bool.
+    weight : Tensor, optional
+        As in `paired_gain`.
+    """
+    own = there.double() if weight is None else weight[: len(there)].double() * there
+    return own / own.sum()
 
 
 def together(influence: Tensor, unit: Tensor | None) -> float:

@@ -3,7 +3,8 @@
 Each criterion is a number of the predictions, the larger the better, and the influence of each example on it: by how
 much the number would change if the example counted a little more. The standard error of a difference is that of the
 differences of the influences, which are paired (Hampel, "The Influence Curve and its Role in Robust Estimation", 1974;
-for the area under the curve that is DeLong, DeLong, Clarke-Pearson, Biometrics 1988).
+for the area under the curve that is DeLong, DeLong, Clarke-Pearson, Biometrics 1988). Of means it is that of
+`paired_gain`, which allows for groups of few rows besides.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import Configurable, setting
-from skedastic.core.choice import LEAST_LABELS, Gain, paired_gain, together
+from skedastic.core.choice import LEAST_LABELS, Gain, paired_gain, shares_of_groups, together
 from skedastic.errors import UserError, suggestion
 
 PLACE = "method.optimize"  # of the criterion, in messages
@@ -138,18 +139,22 @@ class OfRows(Criterion):
         """Return the part of each row, [n] int64, over which the mean is taken first; by default all are one."""
         return torch.zeros_like(held.y)
 
+    def weight(self, held: Held) -> Tensor | None:
+        """Return how much each part counts, [P]; None where all do alike. Parts without rows don't."""
+        return None
+
     def score(self, scores: Tensor, held: Held) -> Score:
         """Return the mean over the parts."""
         worth, part = self.worth(scores.argmax(1), held), self.parts(held)
         count = torch.bincount(part)
         mean = torch.bincount(part, worth) / count.clamp_min(1)
-        parts = int((count > 0).sum())
-        return Score(float(mean.sum()) / parts, (worth - mean[part]) / count[part] / parts)
+        share = shares_of_groups(count > 0, self.weight(held))
+        return Score(float((share * mean).sum()), (share / count.clamp_min(1))[part] * (worth - mean[part]))
 
     def gain(self, scores: Tensor, others: Tensor, held: Held) -> Gain:
         """Return the mean over the parts of the differences."""
         own, other = (self.worth(s.argmax(1), held) for s in (scores, others))
-        return paired_gain(own, other, self.parts(held), held.unit)
+        return paired_gain(own, other, self.parts(held), held.unit, self.weight(held))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +200,16 @@ class Accuracy(OfRows):
         return _of_classes(self.prior, classes, "prior").to(share)
 
     def worth(self, predicted: Tensor, held: Held) -> Tensor:
-        """Return 1 where a prediction is right, times how much more frequent its class will be."""
-        right = (predicted == held.y).double()
-        if self.prior is None:
-            return right
-        there = torch.bincount(held.y, minlength=len(held.classes)).double() / len(held.y)
-        prior = _of_classes(self.prior, held.classes, "prior")
-        return right * (prior / there.clamp_min(1 / len(held.y)))[held.y]
+        """Return 1 where a prediction is right."""
+        return (predicted == held.y).double()
+
+    def parts(self, held: Held) -> Tensor:
+        """Return the classes, where they will be as frequent as the prior says."""
+        return super().parts(held) if self.prior is None else held.y
+
+    def weight(self, held: Held) -> Tensor | None:
+        """Return the prior."""
+        return None if self.prior is None else _of_classes(self.prior, held.classes, "prior")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,12 +258,14 @@ class AUC(Criterion):
 
     def score(self, scores: Tensor, held: Held) -> Score:
         """Return the mean of the areas; a tie counts half."""
-        p, areas, influence = scores.double().softmax(1), [], torch.zeros(len(held.y), dtype=torch.float64)
+        scores, areas, influence = scores.double(), [], torch.zeros(len(held.y), dtype=torch.float64)
         for c in torch.unique(held.y).tolist():
             own = held.y == c
             if own.all():
                 continue
-            inside, outside = p[own, c].contiguous(), p[~own, c].contiguous()
+            others = torch.cat([scores[:, :c], scores[:, c + 1 :]], 1).logsumexp(1)
+            odds = scores[:, c] - others  # as its probability ranks, without being rounded to 1
+            inside, outside = odds[own], odds[~own]
             above, below = _share_below(inside, outside), 1 - _share_below(outside, inside)
             areas.append(area := float(above.mean()))
             influence[own] += (above - area) / len(above)

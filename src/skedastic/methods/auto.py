@@ -75,10 +75,11 @@ SURE, SURER = (
     2.0,
 )  # standard errors by which a way must be better, and one that goes by what the labels told before
 AHEAD = 0.5  # standard errors by which a way is to be better on the first half, to be tried on the second
+CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
-NONE_BETTER = "auto took {base}: on labels not seen, no other way was safely better."
+NONE_BETTER = "auto took {base}: on labels not seen no other way was safely better, or one was and failed on all rows."
 MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
@@ -187,7 +188,8 @@ class Auto(OneNetwork[OneNetworkState]):
             return []
         entries, rows, classes = math.prod(task.input_shape), _rows(task), len(task.classes)
         trees = are_quick(entries, rows) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
-        return [*L2] * is_quick(entries, rows, classes) + [*LEAVES] * trees
+        linear = is_quick(entries + CATEGORIES * task.ids, rows, classes)
+        return [*L2] * linear + [*LEAVES] * trees
 
     def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
         """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
@@ -222,6 +224,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, and the training of the candidate that is best."""
+        self.optimize.target(task.class_count.double(), task.classes)  # refuses classes that it does not know
         base = self.base(task)
         if _rows(task) < LEAST_ROWS:
             note = NOT_TRIED.format(base=base.shown(self))
@@ -252,7 +255,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 continue
             first.append(one)
             second.append(two if way == self.base(task).way else replace(two, chosen=partial(self._is_ahead, way=way)))
-        if fitted and len(task.classes) > MOST_CLASSES:
+        if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
             first[0] = replace(first[0], note=MANY_CLASSES)
         return [*first, *second[1:], *fitted, replace(second[0], after=self._decide)]
 
@@ -279,14 +282,16 @@ class Auto(OneNetwork[OneNetworkState]):
                     criterion=self.optimize.shown_name(),
                     went_wrong=went_wrong,
                     half=half,
+                    stage=candidate.name,
                 )
             )
         return tuple(found)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that of trees or of a linear model, where they were chosen."""
-        taken = next((trial.name for trial in trials if trial.chosen), "")
-        way = next((way for way in FITTED for tau in TAUS if Candidate(way, tau).shown(self) == taken), "")
+        taken = next((trial for trial in trials if trial.chosen), None)
+        candidates = [Candidate(way, tau) for way in FITTED for tau in TAUS]
+        way = "" if taken is None else next((c.way for c in candidates if _is_named(c, taken, self)), "")
         if not way:
             return ""
         return (Linear() if way in L2 else Trees(leaves=LEAVES[way])).predictor(trials)
@@ -356,6 +361,11 @@ def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
     """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
     least = SURER if candidate.way == CORRECTED else SURE
     return compared.errors > least and not compared.gives_up
+
+
+def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
+    """Return whether a trial is of this candidate; those of older runs have no stage."""
+    return candidate.name == trial.stage if trial.stage else candidate.shown(auto) == trial.name
 
 
 def _rows(task: Task) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ MOST_CELLS = 2 * 10**8  # entries of all rows times classes, up to which it is q
 class Linear(Fitted[LinearModel]):
     """Fit a linear model to the rows."""
 
+    steps: int = setting(STEPS, "steps of its optimizer at most", "[1, inf)")
     l2: float = setting(1.0, "how strongly weights are pulled to 0, in rows", "(0, inf)")
     tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
     target: tuple[float, ...] = setting(
@@ -59,6 +60,10 @@ class Linear(Fitted[LinearModel]):
         """Return that it is a linear model."""
         return "a linear model (multinomial logistic regression)"
 
+    def shorter_pass(self, rounds: int) -> tuple[Linear, int]:
+        """Return fewer steps, and how many there are at most."""
+        return replace(self, steps=min(rounds, self.steps)), self.steps
+
     def empty(self, task: Task) -> LinearModel:
         """Return no weights yet."""
         return LinearModel(torch.zeros(len(task.classes)))
@@ -74,7 +79,7 @@ class Linear(Fitted[LinearModel]):
             model.take({"bias": bias})
             return
         numbers = width - task.ids
-        pipe = logistic(task.ids, width, task.seed, self.l2)
+        pipe = logistic(task.ids, width, task.seed, self.l2, self.steps)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of steps that end before the optimum
             pipe.fit(x.numpy(), y.numpy())
@@ -94,7 +99,7 @@ class Linear(Fitted[LinearModel]):
         model.take(found)
 
 
-def logistic(ids: int, width: int, seed: int, l2: float = 1.0) -> Any:
+def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEPS) -> Any:
     """Return logistic regression on standardized numbers and an indicator of each category, yet to be fitted.
 
     Parameters
@@ -105,6 +110,8 @@ def logistic(ids: int, width: int, seed: int, l2: float = 1.0) -> Any:
         Of its optimizer.
     l2 : float
         How strongly weights are pulled to 0.
+    steps : int
+        Of its optimizer at most.
     """
     from sklearn.compose import ColumnTransformer  # a second to import
     from sklearn.linear_model import LogisticRegression
@@ -114,7 +121,7 @@ def logistic(ids: int, width: int, seed: int, l2: float = 1.0) -> Any:
     first, last = list(range(width - ids)), list(range(width - ids, width))
     columns = [("numbers", StandardScaler(), first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
     rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
-    return make_pipeline(rows, LogisticRegression(C=1 / l2, max_iter=STEPS, random_state=seed))
+    return make_pipeline(rows, LogisticRegression(C=1 / l2, max_iter=steps, random_state=seed))
 
 
 def is_quick(entries: int, rows: int, classes: int) -> bool:

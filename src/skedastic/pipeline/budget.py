@@ -136,7 +136,7 @@ def planned_fit(
 def _within(budget: WallTime, way: _Way, elapsed: float) -> Planned:
     """Return the longest fit that a budget allows, of which some seconds have elapsed already."""
     usual, left = way.config.training.epochs, KEPT * budget.seconds - elapsed
-    tried = way.without_trials()
+    tried = None if way.config.clusters is not None else way.without_trials()  # of clusters the base is not known yet
     for taken in (way,) if tried is None else (way, tried):
         least = math.ceil(TRIED * usual) if taken is way and tried is not None else 1
         if (epochs := taken.epochs_within(left)) >= least:

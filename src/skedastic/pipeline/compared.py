@@ -14,7 +14,7 @@ from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
-from skedastic.settings.methods import compared_methods
+from skedastic.settings.methods import compared_methods, the_criterion
 from skedastic.training.loop import make_task
 
 
@@ -32,7 +32,9 @@ def compare_seed(config: Config) -> SeedOutcome:
     results, failed = dict[str, Result](), dict[str, str]()
     for name, method in methods.items():
         try:
-            results[name] = train_and_evaluate(config, data, method, make_net, estimated)
+            results[name] = train_and_evaluate(
+                config, data, method, make_net, estimated, criterion=the_criterion(config)
+            )
         except UserError as error:
             if len(failed) + 1 == len(methods):
                 raise

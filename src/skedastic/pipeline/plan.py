@@ -12,6 +12,7 @@ from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.task import Task
 from skedastic.noise.classifiers import may_be_better
+from skedastic.noise.true_labels import LEAST_ROWS, MOST_CELLS
 from skedastic.pipeline.dry_run import task_without_estimate
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
@@ -20,7 +21,7 @@ from skedastic.training.plan import Part, Plan
 from skedastic.training.speed import Speed
 
 OF_ANY, OF_A_ROW = 0.3, 2e-5  # seconds of figures and files: of any fit, and of each row
-OF_LIKELIHOODS, MOST_STEPS_OF = 1e-5, 10  # seconds of the true labels, for each row · classes · classes, these up to 10
+OF_LIKELIHOODS, MOST_STEPS_OF = 1e-5, 10  # seconds of the true labels, for each cell · classes, these up to 10
 OfAlternatives = Callable[[Iterable[float]], float]  # from the seconds of last stages, of which one is trained
 
 
@@ -136,7 +137,8 @@ def seconds_beside(config: Config, data: Data, speeds: Speeds) -> float:
     n, folds = len(data.train), 1 if config.estimate.kind == "paper" else config.estimate.folds
     rows = n // 2 if config.estimate.kind == "paper" else n - n // folds
     classes = len(data.train.classes) if config.estimate.kind in ("cross-fit", "paper") else 0
-    likelihoods = OF_LIKELIHOODS * n * classes * min(classes, MOST_STEPS_OF)
+    cells = min(n * classes, max(MOST_CELLS, LEAST_ROWS * classes))  # that the true labels are fitted to
+    likelihoods = OF_LIKELIHOODS * cells * min(classes, MOST_STEPS_OF)
     trees = 0.0 if speeds.trees is None else folds * speeds.trees.seconds(1, rows, 1, n - rows)
     return OF_ANY + OF_A_ROW * n + likelihoods + trees
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from skedastic.core.criteria import Criterion
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
@@ -66,6 +67,7 @@ def fit_data(
     method = method or usual_method(config, data, named=named)
     method = method if own_net is None else method.of_networks()
     config = replace(config, method=method_table(method, config.method.get("name")))
+    criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
     if tell is not None or budget is not None:
@@ -76,7 +78,8 @@ def fit_data(
     data = replace(data, notes=(*config.notes, *data.notes))
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
-    return train_and_evaluate(config, data.regrouped(estimated), method, make_net, estimated, progress, kept)
+    regrouped = data.regrouped(estimated)
+    return train_and_evaluate(config, regrouped, method, make_net, estimated, progress, kept, criterion)
 
 
 def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet) -> None:
@@ -124,8 +127,9 @@ def train_and_evaluate(
     estimated: Estimate | None,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    criterion: Criterion | None = None,
 ) -> Result:
-    """Train one method with the groups' statistics known, and evaluate it on the test set."""
+    """Train one method with the groups' statistics known, and evaluate it on the test set, by the criterion too."""
     with threads(config.training.threads):
         task = replace(make_task(data.train, data.reference), seed=config.seed)
         if estimated is not None:
@@ -149,5 +153,5 @@ def train_and_evaluate(
             by_truth = config.noise is not None or data.has_clean_test
             metrics = replace(evaluate(predicted, test, data.train.group_counts()), by_truth=by_truth)
             if isinstance(metrics, ClassificationMetrics):
-                metrics = replace(metrics, asked=asked_for(the_criterion(config), predicted, test))
+                metrics = replace(metrics, asked=asked_for(criterion, predicted, test))
         return make_result(config, data, method, task, trained, estimated, metrics, predicted)

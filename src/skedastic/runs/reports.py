@@ -99,7 +99,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         environment=summary.environment,
         metric=metric,
         measured=measured,
-        uncalled=uncalled_sentence(summary.findings),
+        uncalled=uncalled_sentence(summary.findings, summary.wrong_count),
     )
 
 
@@ -169,7 +169,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         environment=table["environment"],
         metric=metric,
         measured=is_measured(config),
-        uncalled=uncalled_sentence(found[0]) if found else "",
+        uncalled=uncalled_sentence(found[0], first.wrong_count) if found else "",
     )
 
 
@@ -241,10 +241,12 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
         for name in dict.fromkeys(trial.name for trial in tried):
             trials = [trial for trial in tried if trial.name == name]
             taken = sum(trial.chosen for trial in trials)
-            mean = trials[0]._replace(gain=Gain(float(np.mean([trial.gain.mean for trial in trials])), 0.0))
+            whole = [trial for trial in trials if not trial.half] or trials
+            mean = trials[0]._replace(gain=Gain(float(np.mean([trial.gain.mean for trial in whole])), 0.0))
             words = f"{name} was {size_of_gain(mean)} than {mean.other} on labels that neither had seen"
             words += CRITERIA_IN_WORDS.get(mean.criterion, "")
-            for lost, count in (("gave a class up", "gives_up"), ("went wrong on all rows", "went_wrong")):
+            found = (("was tried on half the rows", "half"), ("gave a class up", "gives_up"))
+            for lost, count in (*found, ("went wrong on all rows", "went_wrong")):
                 if seeds := sum(getattr(trial, count) for trial in trials):
                     words += f"; it {lost} on {seeds} of {len(trials)} seeds"
             rows.append((f"Choice of {method}", f"{words}; it was taken on {taken} of {len(trials)} seeds"))

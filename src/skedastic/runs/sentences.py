@@ -144,7 +144,7 @@ def _without(few: Sequence[str], rows: str) -> str:
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
-def uncalled_sentence(findings: Findings | None) -> str:
+def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
     """Return of which groups few or no labels are called wrong, and why few are to check; nothing where neither is so.
 
     Groups of which nothing was learned are not among them: their labels are not ranked either.
@@ -153,8 +153,10 @@ def uncalled_sentence(findings: Findings | None) -> str:
     ----------
     findings : Findings or None
         Of an estimate; None where nothing was estimated.
+    wrong : int or None, optional
+        How many labels are wrong by the estimate; None of older runs, whose labels were called by other rules.
     """
-    if findings is None or not findings.learned:
+    if findings is None or not findings.learned or wrong is None:
         return ""
     withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
     wide = [name for name, why in withheld if why == UNCERTAIN]
