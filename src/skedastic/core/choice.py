@@ -50,6 +50,8 @@ class Trial(NamedTuple):
         Whether it was trained on one half alone, since it was not ahead on the other.
     stage : str
         The name of the stage that trains it on all rows; empty in older runs.
+    accuracy : float
+        How much more often it is right over all rows, in [−1, 1].
     """
 
     name: str
@@ -61,6 +63,7 @@ class Trial(NamedTuple):
     went_wrong: bool = False
     half: bool = False
     stage: str = ""
+    accuracy: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -22,6 +22,7 @@ from skedastic.core.choice import LEAST_LABELS, Gain, paired_gain, shares_of_gro
 from skedastic.errors import UserError, suggestion
 
 PLACE = "method.optimize"  # of the criterion, in messages
+MOST_COST = 1e9
 
 
 class Score(NamedTuple):
@@ -312,10 +313,14 @@ class Cost(OfRows):
         for i, true in enumerate(classes):
             row = self.costs[true]
             _check_known(row, classes, "costs")
+            missing = next((c for c in classes if c != true and c not in row), None)
+            if missing is not None:
+                rule = f"they do not say what it costs to predict {missing!r} where {true!r} is true; give 0 if nothing"
+                raise UserError(rule, setting=f"{PLACE}.costs", value=true)
             for j, predicted in enumerate(classes):
                 cost = row.get(predicted, 0.0)
-                if not 0 <= cost < float("inf") or (i == j and cost != 0):
-                    wanted = "0, for it is right" if i == j else "at least 0, and finite"
+                if not 0 <= cost <= MOST_COST or (i == j and cost != 0):
+                    wanted = "0, for it is right" if i == j else f"between 0 and {MOST_COST:.0e}"
                     rule = f"to predict {predicted!r} where {true!r} is true must cost {wanted}"
                     raise UserError(rule, setting=f"{PLACE}.costs", value=cost)
                 found[i, j] = cost

@@ -109,6 +109,7 @@ class Comparison(NamedTuple):
 
     gain: Gain
     gives_up: bool
+    accuracy: float  # gained over all rows
 
     @property
     def errors(self) -> float:
@@ -138,7 +139,7 @@ class Auto(OneNetwork[OneNetworkState]):
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 7 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 10 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
@@ -283,6 +284,7 @@ class Auto(OneNetwork[OneNetworkState]):
                     went_wrong=went_wrong,
                     half=half,
                     stage=candidate.name,
+                    accuracy=own[candidate].accuracy,
                 )
             )
         return tuple(found)
@@ -308,7 +310,8 @@ class Auto(OneNetwork[OneNetworkState]):
             if candidate != base:
                 own = self._scores(task, candidate, half=half)[1]
                 gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
-                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up)
+                right, other = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
+                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - other)
         return found
 
     def _scores(self, task: Task, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,9 @@
 """Linear: multinomial logistic regression, which is quick, and better than networks where rows are few or labels wrong.
 
-Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression, on standardized
-numbers and an indicator of each category. `tau` takes the shares of the classes off the logits afterwards (Menon et
-al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9). Nothing is trained by steps: one pass gathers
-the rows.
+Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression, on
+standardized numbers and an indicator of each category; numbers of texts and embeddings are centred alone. `tau` takes
+the shares of the classes off the logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR
+2021, equation 9). Nothing is trained by steps: one pass gathers the rows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from skedastic.methods.bases.fitted import NEVER, Fitted, capabilities
 from skedastic.methods.bases.task import Task
 
 STEPS = 200  # of its optimizer
+WIDE = 128  # numbers of a row, above which they are those of a text or an embedding, and stay in their common scale
 MOST_CELLS = 2 * 10**8  # entries of all rows times classes, up to which it is quick
 
 
@@ -93,7 +94,8 @@ class Linear(Fitted[LinearModel]):
         of_class[:, known] = torch.from_numpy(coefficients.T).float()
         found = {"bias": bias, "weight": of_class[:numbers]}
         if numbers:
-            found |= {"mean": _single(rows["numbers"].mean_), "scale": _single(rows["numbers"].scale_)}
+            mean, scale = rows["numbers"].mean_, rows["numbers"].scale_
+            found |= {"mean": _single(mean), "scale": _single(np.ones_like(mean) if scale is None else scale)}
         if task.ids:
             found |= _table(of_class[numbers:], rows["ids"].categories_)
         model.take(found)
@@ -101,6 +103,8 @@ class Linear(Fitted[LinearModel]):
 
 def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEPS) -> Any:
     """Return logistic regression on standardized numbers and an indicator of each category, yet to be fitted.
+
+    More than 128 numbers are those of a text or an embedding: they are centred, and stay in their common scale.
 
     Parameters
     ----------
@@ -119,7 +123,8 @@ def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEP
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     first, last = list(range(width - ids)), list(range(width - ids, width))
-    columns = [("numbers", StandardScaler(), first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
+    scaled = StandardScaler(with_std=len(first) <= WIDE)
+    columns = [("numbers", scaled, first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
     rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
     return make_pipeline(rows, LogisticRegression(C=1 / l2, max_iter=steps, random_state=seed))
 

@@ -35,7 +35,7 @@ from skedastic.runs.sentences import source_of_estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.methods import with_settings_alone
+from skedastic.settings.methods import OPTIMIZE, with_settings_alone
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -261,7 +261,10 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
 
     Settings that were given alone go to it. Where the model was named, it tries no other, unless a setting says so.
     """
-    model = config.model
+    model, criterion = config.model, config.method.get(OPTIMIZE)
+    if criterion is not None and data.train.target.task != "classification":
+        rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
+        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     name = "auto" if small and data.train.target.task == "classification" else "har"
     method = with_settings_alone(name, config)

@@ -23,6 +23,7 @@ LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
+MUCH_ACCURACY = 0.03  # lost by a choice, which is said
 CRITERIA_IN_WORDS = {
     "balanced": ", the mean over groups",
     "worst": ", in the worst group",
@@ -199,6 +200,10 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         if trial is trials[0]:
             size += f"{',' * (size != 'no better')} {where}"
         parts.append(f"{trial.name} was {size}{_why_not(trial, trials)}")
+    lost = next((-trial.accuracy for trial in trials if trial.chosen), 0.0)
+    if lost > MUCH_ACCURACY:
+        way = "--optimize accuracy counts all rows alike"
+        parts.append(f"what was taken is right on {lost:.0%} fewer of all rows, which costs frequent classes; {way}")
     return "; ".join(parts)
 
 

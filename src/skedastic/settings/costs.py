@@ -12,7 +12,7 @@ FORM = "the first line names the predicted classes, and each other one begins wi
 
 
 def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
-    """Return the costs by true and by predicted class; an empty cell costs nothing.
+    """Return the costs by true and by predicted class; an empty cell says nothing.
 
     Parameters
     ----------
@@ -42,13 +42,14 @@ def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
             wrong = f"class {true!r} stands twice" if true in costs else f"it has {len(cells)} costs"
             rule = f"line {line}: {wrong}, where there are {len(predicted)} classes; {FORM}"
             raise UserError(rule, setting=place, value=file)
-        costs[true] = {name: _number(cell, line, file, place) for name, cell in zip(predicted, cells, strict=True)}
+        given = [(name, cell) for name, cell in zip(predicted, cells, strict=True) if cell.strip()]
+        costs[true] = {name: _number(cell, line, file, place) for name, cell in given}
     return costs
 
 
 def _number(cell: str, line: int, file: str, place: str) -> float:
     try:
-        return float(cell) if cell.strip() else 0.0
+        return float(cell)
     except ValueError:
         rule = f"line {line}: {cell.strip()!r} is no number; a cost is 0 or more"
         raise UserError(rule, setting=place, value=file) from None
