@@ -20,8 +20,7 @@ from torch import Tensor
 from skedastic.configurable import setting
 from skedastic.core.choice import Trial
 from skedastic.core.linear_model import LinearModel
-from skedastic.losses.logit_adjusted import log_target
-from skedastic.methods.bases.card import Card, ProbabilitiesOf
+from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.fitted import NEVER, Fitted, capabilities
 from skedastic.methods.bases.task import Task
 
@@ -36,10 +35,6 @@ class Linear(Fitted[LinearModel]):
 
     steps: int = setting(STEPS, "steps of its optimizer at most", "[1, inf)")
     l2: float = setting(1.0, "how strongly weights are pulled to 0, in rows", "(0, inf)")
-    tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
-    target: tuple[float, ...] = setting(
-        (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
-    )
 
     card: ClassVar[Card] = Card(
         name="linear",
@@ -51,11 +46,6 @@ class Linear(Fitted[LinearModel]):
         never_erm="it trains no network",
         cost="0.1 × plain training of a small network",
     )
-
-    @property
-    def probabilities_of(self) -> ProbabilitiesOf:
-        """Labels, where shares are not made up for."""
-        return "neither" if self.tau else "labels"
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that it is a linear model."""
@@ -72,7 +62,6 @@ class Linear(Fitted[LinearModel]):
     def fit(self, model: LinearModel, x: Tensor, y: Tensor, task: Task) -> None:
         """Fit weights to rows [n, d] with labels [n]."""
         classes, width = len(task.classes), x.shape[1]
-        share = torch.bincount(y, minlength=classes).double() / len(y)
         known = torch.unique(y)
         bias = torch.full((classes,), NEVER)
         if len(known) == 1:
@@ -88,8 +77,7 @@ class Linear(Fitted[LinearModel]):
         coefficients, intercept = fitted.coef_, fitted.intercept_
         if len(known) == 2:  # it has those of the second alone
             coefficients, intercept = (np.stack([0 * part[0], part[0]]) for part in (coefficients, intercept))
-        shift = self.tau * (share.log() - log_target(self.target, classes))
-        bias[known] = (torch.from_numpy(intercept) - shift[known]).float()
+        bias[known] = (torch.from_numpy(intercept) - self.shift(y, classes)[known]).float()
         of_class = torch.zeros(coefficients.shape[1], classes)
         of_class[:, known] = torch.from_numpy(coefficients.T).float()
         found = {"bias": bias, "weight": of_class[:numbers]}

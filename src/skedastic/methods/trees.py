@@ -25,8 +25,7 @@ from skedastic.configurable import setting
 from skedastic.core.boosted_trees import BoostedTrees, Nodes
 from skedastic.core.choice import Trial
 from skedastic.errors import UserError
-from skedastic.losses.logit_adjusted import log_target
-from skedastic.methods.bases.card import Card, ProbabilitiesOf
+from skedastic.methods.bases.card import Card
 from skedastic.methods.bases.fitted import NEVER, Fitted, FittedState, capabilities
 from skedastic.methods.bases.method import MakeNet
 from skedastic.methods.bases.task import Task
@@ -44,11 +43,6 @@ class Trees(Fitted[BoostedTrees]):
     l2: float = setting(
         3.0, "how strongly what leaves add is pulled to 0; without, rare classes of many make it diverge", "[0, inf)"
     )
-    tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
-
-    target: tuple[float, ...] = setting(
-        (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
-    )
 
     card: ClassVar[Card] = Card(
         name="trees",
@@ -60,11 +54,6 @@ class Trees(Fitted[BoostedTrees]):
         never_erm="it trains no network",
         cost="0.1 to 2 × plain training of a small network; more with many classes",
     )
-
-    @property
-    def probabilities_of(self) -> ProbabilitiesOf:
-        """Labels, where shares are not made up for."""
-        return "neither" if self.tau else "labels"
 
     def init(self, task: Task, make_net: MakeNet) -> FittedState[BoostedTrees]:
         """Return no trees yet. Raises UserError where examples are no rows of numbers, or trees can't be read."""
@@ -93,7 +82,6 @@ class Trees(Fitted[BoostedTrees]):
         """Return the base and the trees of rows [n, d] with labels [n]."""
         from sklearn.ensemble import HistGradientBoostingClassifier  # a second to import
 
-        share = torch.bincount(y, minlength=classes).double() / len(y)
         base = torch.full((classes,), NEVER, dtype=torch.float64)
         known = torch.unique(y)
         nodes = BoostedTrees(base).nodes
@@ -111,7 +99,7 @@ class Trees(Fitted[BoostedTrees]):
             boosted.fit(x.numpy(), y.numpy())
             own, nodes = read_trees(boosted, known)
             base[known] = own
-        base[known] -= self.tau * (share.log() - log_target(self.target, classes))[known]
+        base[known] -= self.shift(y, classes)[known]
         return base, nodes
 
 

@@ -202,8 +202,8 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         parts.append(f"{trial.name} was {size}{_why_not(trial, trials)}")
     lost = next((-trial.accuracy for trial in trials if trial.chosen), 0.0)
     if lost > MUCH_ACCURACY:
-        way = "--optimize accuracy counts all rows alike"
-        parts.append(f"what was taken is right on {lost:.0%} fewer of all rows, which costs frequent classes; {way}")
+        what = f"over all rows its accuracy is {100 * lost:.0f} points less than that of {trials[0].other}"
+        parts.append(f"{what}, and --optimize accuracy would count that")
     return "; ".join(parts)
 
 

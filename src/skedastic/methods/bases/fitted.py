@@ -10,9 +10,11 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from skedastic.configurable import setting
 from skedastic.core.resizable import Resizable
 from skedastic.errors import UserError
-from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities
+from skedastic.losses.logit_adjusted import log_target
+from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, State, Step
@@ -34,9 +36,34 @@ class FittedState(State, Generic[M]):
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted(Method[FittedState[M]], Generic[M]):
-    """Fit a model to all rows at once."""
+    """Fit a model to all rows at once, and make up for the shares of the classes afterwards."""
+
+    tau: float = setting(0.0, "how much the shares of the classes are made up for, wholly with 1", "[0, inf)")
+    target: tuple[float, ...] = setting(
+        (), "shares to predict at, of the classes in their order; by default all alike", "(0, inf)"
+    )
 
     passes: ClassVar[int | None] = 1
+
+    @property
+    def probabilities_of(self) -> ProbabilitiesOf:
+        """Labels, where shares are not made up for."""
+        return "neither" if self.tau else "labels"
+
+    def shift(self, y: Tensor, classes: int) -> Tensor:
+        """Return what is taken off the logits of each class, τ log (π / π'), [C] float64; −inf for an absent one.
+
+        Source: Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9.
+
+        Parameters
+        ----------
+        y : Tensor
+            Labels, [n] int64, of which π are the shares.
+        classes : int
+            C.
+        """
+        share = torch.bincount(y, minlength=classes).double() / len(y)
+        return self.tau * (share.log() - log_target(self.target, classes))
 
     @abstractmethod
     def empty(self, task: Task) -> M:
