@@ -305,7 +305,7 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
     back = sk.load(tmp_path / "run")
     np.testing.assert_array_equal(back.predict_proba(x), result.predict_proba(x))
     said = dict(fit_report(back, tmp_path / "run").asked)
-    assert said["Model"].startswith("boosted trees, 100 of each class")
+    assert said["Model"].startswith("boosted trees, 100 of each output")
     assert said["Networks that were tried"] == "tabular"
 
 

@@ -12,6 +12,7 @@ from skedastic.noise.wrong_labels import (
     FEW,
     MOST_OWN,
     OF_ALL,
+    OF_BOTH,
     OWN_ERRORS,
     SLACK,
     UNCERTAIN,
@@ -76,6 +77,17 @@ def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_mode
     less = {"wrong": torch.tensor([0.1, 0.45]), "wrong_low": torch.tensor([0.05, 0.4])}
     few = replace(stats, **less, errors=torch.tensor([55, 60]), wrong_high=torch.tensor([0.15, 0.5]))
     assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, ""], "it is not given up"
+
+
+def test_of_two_classes_nothing_is_shown_where_the_other_ones_errors_are_the_models_own() -> None:
+    """What is wrong in one of two classes comes from the other, so neither is known; groups that are no classes are."""
+    own = replace(ALL_THERE, errors=torch.tensor([round(100 * (0.1 + MOST_OWN)) + 1, 30]))
+    assert shown_rates(own, "wrong", of_classes=True)[1] == [OWN_ERRORS, OF_BOTH]
+    assert shown_rates(ALL_THERE, "wrong", of_classes=True)[1] == ["", ""]
+    untrusted = replace(ALL_THERE, errors=torch.tensor([25, 35]), wrong=torch.tensor([0.06, 0.24]))
+    assert not trusted(untrusted)
+    assert shown_rates(untrusted, "wrong", of_classes=True)[1] == [OF_BOTH, OF_BOTH]
+    assert shown_rates(untrusted, "wrong")[1] == ["", ""]
 
 
 @pytest.mark.parametrize(

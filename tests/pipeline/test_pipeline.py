@@ -252,7 +252,8 @@ def test_an_estimate_is_of_the_whole_source() -> None:
     [
         ("auto", {}, "classes", "auto"),
         ("mlp", {"threads": 2}, "classes", "auto"),
-        ("auto", {"threads": 1}, "numbers", "har"),
+        ("auto", {"threads": 1}, "numbers", "blend"),
+        ("own", {"threads": 1}, "numbers", "har"),
         ("own", {"threads": 1}, "classes", "har"),
     ],
 )

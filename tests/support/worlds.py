@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skedastic.data import Classes, Dataset, Grouping, corrupt
+from skedastic.data import Classes, Dataset, Grouping, Numbers, corrupt
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.intervals import paired
 from skedastic.evaluation.metrics import AnyMetrics
@@ -76,6 +76,28 @@ class Blobs:
         return Dataset(x, y, torch.arange(n) + first, y, Classes(names), Grouping(names), "table")
 
 
+@dataclass(frozen=True)
+class Noisy:
+    """Numbers of ten features, a wave and a step of them, with noise in the training set alone.
+
+    n: training examples.
+    """
+
+    n: int = 600
+
+    def __call__(self, seed: int) -> World:
+        """Return the data of a seed."""
+        g = torch.Generator().manual_seed(seed)
+        return World(self.drawn(self.n, 0, g, 0.5), self.drawn(2000, 10**6, g), self.drawn(40, 2 * 10**6, g))
+
+    def drawn(self, n: int, first: int, g: torch.Generator, noise: float = 0.0) -> Dataset:
+        """Return n examples, named from `first` on, in one group."""
+        x = torch.randn(n, FEATURES, generator=g)
+        y = torch.sin(2 * x[:, 0]) + (x[:, 1] > 0) * (x[:, 2] > 0) + noise * torch.randn(n, generator=g)
+        group = torch.zeros(n, dtype=torch.int64)
+        return Dataset(x, y.double(), torch.arange(n) + first, group, Numbers(), Grouping(("all",)), "table")
+
+
 def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return the network of the worlds: two hidden layers of 64 with BatchNorm."""
     return make("mlp", shape, classes, {"width": 64, "depth": 2})
@@ -95,7 +117,7 @@ def outcome(
 ) -> AnyMetrics:
     """Train a method on a seed's data, and return the metrics of its test set."""
     data = world(seed)
-    shape, classes = tuple(data.train.x.shape[1:]), len(data.train.classes)
+    shape, classes = tuple(data.train.x.shape[1:]), data.train.target.outputs
 
     def make_net() -> nn.Module:
         return net(shape, classes)

@@ -1,9 +1,10 @@
-"""Linear: multinomial logistic regression, which is quick, and better than networks where rows are few or labels wrong.
+"""Linear: logistic or ridge regression, which is quick, and better than networks where rows are few or labels wrong.
 
-Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression, on
-standardized numbers and an indicator of each category; numbers of texts and embeddings are centred alone. `tau` takes
-the shares of the classes off the logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR
-2021, equation 9). Nothing is trained by steps: one pass gathers the rows.
+Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression; for targets that
+are numbers Hoerl and Kennard, "Ridge Regression", 1970, by its Ridge. Both read standardized numbers and an indicator
+of each category; numbers of texts and embeddings are centred alone. `tau` takes the shares of the classes off the
+logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9). Nothing is trained
+by steps: one pass gathers the rows.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class Linear(Fitted[LinearModel]):
 
     card: ClassVar[Card] = Card(
         name="linear",
-        title="Multinomial logistic regression",
-        paper="Cox 1958; scikit-learn",
-        equations="min_W Σ_i −log softmax(W x_i)_{y_i} + l2/2 |W|²; then W x − τ log π",
+        title="Multinomial logistic regression, or ridge regression of numbers",
+        paper="Cox 1958; Hoerl and Kennard 1970; scikit-learn",
+        equations="min_W Σ_i −log softmax(W x_i)_{y_i} + l2/2 |W|²; then W x − τ log π; or Σ_i (W x_i − y_i)² + …",
         family="without a network",
         capabilities=capabilities(),
         never_erm="it trains no network",
@@ -49,7 +50,7 @@ class Linear(Fitted[LinearModel]):
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that it is a linear model."""
-        return "a linear model (multinomial logistic regression)"
+        return "a linear model (logistic or ridge regression)"
 
     def shorter_pass(self, rounds: int) -> tuple[Linear, int]:
         """Return fewer steps, and how many there are at most."""
@@ -57,10 +58,15 @@ class Linear(Fitted[LinearModel]):
 
     def empty(self, task: Task) -> LinearModel:
         """Return no weights yet."""
-        return LinearModel(torch.zeros(len(task.classes)))
+        return LinearModel(torch.zeros(len(task.classes) or 1))
 
     def fit(self, model: LinearModel, x: Tensor, y: Tensor, task: Task) -> None:
-        """Fit weights to rows [n, d] with labels [n]."""
+        """Fit weights to rows [n, d] with labels or numbers [n]."""
+        if not task.classes:
+            pipe = ridge(task.ids, x.shape[1], self.l2).fit(x.numpy(), y.numpy())
+            bias, weights = torch.tensor([float(pipe[-1].intercept_)]), torch.from_numpy(pipe[-1].coef_)[:, None]
+            model.take(_taken(pipe, bias, weights.float(), x.shape[1] - task.ids))
+            return
         classes, width = len(task.classes), x.shape[1]
         known = torch.unique(y)
         bias = torch.full((classes,), NEVER)
@@ -68,25 +74,17 @@ class Linear(Fitted[LinearModel]):
             bias[known] = 0
             model.take({"bias": bias})
             return
-        numbers = width - task.ids
         pipe = logistic(task.ids, width, task.seed, self.l2, self.steps)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of steps that end before the optimum
             pipe.fit(x.numpy(), y.numpy())
-        rows, fitted = pipe[0].named_transformers_, pipe[-1]
-        coefficients, intercept = fitted.coef_, fitted.intercept_
+        coefficients, intercept = pipe[-1].coef_, pipe[-1].intercept_
         if len(known) == 2:  # it has those of the second alone
             coefficients, intercept = (np.stack([0 * part[0], part[0]]) for part in (coefficients, intercept))
         bias[known] = (torch.from_numpy(intercept) - self.shift(y, classes)[known]).float()
         of_class = torch.zeros(coefficients.shape[1], classes)
         of_class[:, known] = torch.from_numpy(coefficients.T).float()
-        found = {"bias": bias, "weight": of_class[:numbers]}
-        if numbers:
-            mean, scale = rows["numbers"].mean_, rows["numbers"].scale_
-            found |= {"mean": _single(mean), "scale": _single(np.ones_like(mean) if scale is None else scale)}
-        if task.ids:
-            found |= _table(of_class[numbers:], rows["ids"].categories_)
-        model.take(found)
+        model.take(_taken(pipe, bias, of_class, width - task.ids))
 
 
 def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEPS) -> Any:
@@ -105,8 +103,21 @@ def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEP
     steps : int
         Of its optimizer at most.
     """
-    from sklearn.compose import ColumnTransformer  # a second to import
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # a second to import
+
+    return _on_rows(LogisticRegression(C=1 / l2, max_iter=steps, random_state=seed), ids, width)
+
+
+def ridge(ids: int, width: int, l2: float = 1.0) -> Any:
+    """Return ridge regression on what `logistic` reads, yet to be fitted; arguments as there."""
+    from sklearn.linear_model import Ridge
+
+    return _on_rows(Ridge(l2), ids, width)
+
+
+def _on_rows(model: Any, ids: int, width: int) -> Any:
+    """Return a model of scikit-learn on standardized numbers and an indicator of each category."""
+    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -114,7 +125,7 @@ def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEP
     scaled = StandardScaler(with_std=len(first) <= WIDE)
     columns = [("numbers", scaled, first), ("ids", OneHotEncoder(handle_unknown="ignore"), last)]
     rows = ColumnTransformer([(name, encoder, places) for name, encoder, places in columns if places])
-    return make_pipeline(rows, LogisticRegression(C=1 / l2, max_iter=steps, random_state=seed))
+    return make_pipeline(rows, model)
 
 
 def is_quick(entries: int, rows: int, classes: int) -> bool:
@@ -126,6 +137,18 @@ def is_quick(entries: int, rows: int, classes: int) -> bool:
         Entries of a row, rows, and classes.
     """
     return entries * rows * classes <= MOST_CELLS
+
+
+def _taken(pipe: Any, bias: Tensor, weights: Tensor, numbers: int) -> dict[str, Tensor]:
+    """Return what a `LinearModel` takes of a fitted pipeline, of its bias [C] and its weights [R', C]."""
+    rows = pipe[0].named_transformers_
+    found = {"bias": bias.float(), "weight": weights[:numbers]}
+    if numbers:
+        mean, scale = rows["numbers"].mean_, rows["numbers"].scale_
+        found |= {"mean": _single(mean), "scale": _single(np.ones_like(mean) if scale is None else scale)}
+    if len(weights) > numbers:
+        found |= _table(weights[numbers:], rows["ids"].categories_)
+    return found
 
 
 def _single(values: Any) -> Tensor:

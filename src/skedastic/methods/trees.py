@@ -1,7 +1,8 @@
 """Trees: gradient-boosted trees of scikit-learn, which are quick, and better than networks where labels follow rules.
 
 Source: Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", 2001; by histograms (Ke et al.,
-"LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, with its own settings but for `l2`.
+"LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, of numbers its
+HistGradientBoostingRegressor by squared error, with their own settings but for `l2`.
 They read what a network would read, an id of a category as a number. Nothing is trained by steps: one pass gathers the
 rows.
 
@@ -64,7 +65,7 @@ class Trees(Fitted[BoostedTrees]):
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return how many trees there are, and how large they are."""
-        return f"boosted trees, {self.iterations} of each class with at most {self.leaves} leaves"
+        return f"boosted trees, {self.iterations} of each output with at most {self.leaves} leaves"
 
     def shorter_pass(self, rounds: int) -> tuple[Trees, int]:
         """Return fewer trees, and how many there are of each class."""
@@ -72,15 +73,25 @@ class Trees(Fitted[BoostedTrees]):
 
     def empty(self, task: Task) -> BoostedTrees:
         """Return no trees yet."""
-        return BoostedTrees(torch.zeros(len(task.classes)))
+        return BoostedTrees(torch.zeros(len(task.classes) or 1))
 
     def fit(self, model: BoostedTrees, x: Tensor, y: Tensor, task: Task) -> None:
-        """Fit trees to rows [n, d] with labels [n]."""
-        model.set(*self._fitted(x, y, len(task.classes), task.seed))
+        """Fit trees to rows [n, d] with labels or numbers [n]."""
+        if task.classes:
+            model.set(*self._of_labels(x, y, len(task.classes), task.seed))
+        else:
+            model.set(*self._of_numbers(x, y, task.seed))
 
-    def _fitted(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
+    def _of_numbers(self, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Nodes]:
+        """Return the base and the trees of rows [n, d] with numbers [n]."""
+        from sklearn.ensemble import HistGradientBoostingRegressor  # a second to import
+
+        boosted = HistGradientBoostingRegressor(**self._settings(seed)).fit(x.numpy(), y.numpy())
+        return read_trees(boosted, torch.zeros(1, dtype=torch.int64))
+
+    def _of_labels(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
         """Return the base and the trees of rows [n, d] with labels [n]."""
-        from sklearn.ensemble import HistGradientBoostingClassifier  # a second to import
+        from sklearn.ensemble import HistGradientBoostingClassifier
 
         base = torch.full((classes,), NEVER, dtype=torch.float64)
         known = torch.unique(y)
@@ -88,19 +99,22 @@ class Trees(Fitted[BoostedTrees]):
         if len(known) == 1:
             base[known] = 0
         else:
-            boosted = HistGradientBoostingClassifier(
-                max_iter=self.iterations,
-                learning_rate=self.lr,
-                max_leaf_nodes=self.leaves,
-                l2_regularization=self.l2,
-                early_stopping=False,  # else rows are set apart without regard to units
-                random_state=seed,
-            )
-            boosted.fit(x.numpy(), y.numpy())
+            boosted = HistGradientBoostingClassifier(**self._settings(seed)).fit(x.numpy(), y.numpy())
             own, nodes = read_trees(boosted, known)
             base[known] = own
         base[known] -= self.shift(y, classes)[known]
         return base, nodes
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        """Return the settings of scikit-learn's boosting."""
+        return {
+            "max_iter": self.iterations,
+            "learning_rate": self.lr,
+            "max_leaf_nodes": self.leaves,
+            "l2_regularization": self.l2,
+            "early_stopping": False,  # else rows are set apart without regard to units
+            "random_state": seed,
+        }
 
 
 def are_quick(entries: int, rows: int) -> bool:
@@ -129,14 +143,14 @@ def can_read_trees() -> bool:
 
 
 def read_trees(boosted: Any, known: Tensor) -> tuple[Tensor, Nodes]:
-    """Return the base [k] and the trees of a fitted HistGradientBoostingClassifier that knows no categories.
+    """Return the base [k] and the trees of fitted histogram boosting that knows no categories.
 
     Parameters
     ----------
-    boosted : HistGradientBoostingClassifier
+    boosted : HistGradientBoostingClassifier or HistGradientBoostingRegressor
         Of scikit-learn, which has no public way to its trees.
     known : Tensor
-        The classes that it knows, [k] int64, in its order; with two its trees are of the second.
+        The classes that it knows, [k] int64, in its order; with two its trees are of the second. Of numbers one, 0.
     """
     own = torch.from_numpy(np.asarray(boosted._baseline_prediction, dtype=np.float64).ravel())
     base = torch.zeros(len(known), dtype=torch.float64)

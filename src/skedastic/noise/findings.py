@@ -231,19 +231,20 @@ def examine(
     withheld = tuple(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
-    found = replace(_found(stats, withheld, how), notes=tuple(_folds_left_out(known, how)))
+    of_classes = dataset.groups == dataset.classes
+    found = replace(_found(stats, withheld, of_classes=of_classes), notes=tuple(_folds_left_out(known, how)))
     return found, usable & _told(dataset, known), held_out
 
 
-def _found(stats: GroupStats, withheld: tuple[str, ...], how: Estimation) -> Findings:
+def _found(stats: GroupStats, withheld: tuple[str, ...], *, of_classes: bool) -> Findings:
     """Return the figures that held-out predictions found, but for the groups in which nothing is known."""
     if stats.errors is None:
         return _of_no_labels(stats, _where(_intervals(stats, "uncertainty"), withheld), withheld, "")
     rates = group_noise(stats.errors.numpy(), stats.counted.numpy(), shrink=False)
     ends = zip(*(end.tolist() for end in rates), strict=True)
     disagreement = _where([Interval(mean=m, low=a, high=b) for m, a, b in ends], withheld)
-    wrong, why_wrong = shown_rates(stats, "wrong")
-    uncertain, why_uncertain = shown_rates(stats, "uncertainty")
+    wrong, why_wrong = shown_rates(stats, "wrong", of_classes=of_classes)
+    uncertain, why_uncertain = shown_rates(stats, "uncertainty", of_classes=of_classes)
     return Findings(
         stats=stats,
         disagreement=disagreement,

@@ -7,6 +7,8 @@ sure that model is rightly, and the less on the labels. So nothing is shown
 - where more than 20 points of a group's disagreement are taken for the model's own errors,
 - where more than half of a group's labels look wrong, and more than 20 points of the disagreement of all groups
   together are the model's own errors: it may have given up the class, whose labels all look wrong then,
+- of two classes, whose wrong labels are each other's, where that holds of the other one, or where much of both is the
+  model's own errors (see `trusted`),
 - where the interval is wider than 30 points, or
 - of fewer than 30 rows.
 
@@ -23,6 +25,7 @@ interval is then too low. How many intervals hold, on data with known truth: ben
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -35,20 +38,25 @@ MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
 LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
 LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
 RULED_OUT = 0.1  # of the probability of the class that is predicted
+PAIR = 2
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
 OF_ALL = "own errors of all"
+OF_BOTH = "own errors of both"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
     OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
+    OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
 
 
-def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None], list[str]]:
+def shown_rates(
+    stats: GroupStats, quantity: str, *, of_classes: bool = False
+) -> tuple[list[Interval | None], list[str]]:
     """Return a quantity of the labels of each group with its interval, [G], or None, and why there is none, [G].
 
     Parameters
@@ -57,6 +65,8 @@ def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None]
         Of labels, by held-out predictions.
     quantity : str
         "wrong" or "uncertainty".
+    of_classes : bool
+        Whether the groups are the classes.
     """
     assert stats.errors is not None, "targets are labels"
     assert stats.wrong is not None
@@ -64,10 +74,13 @@ def shown_rates(stats: GroupStats, quantity: str) -> tuple[list[Interval | None]
     low, high = (low - SLACK).clamp_min(0), (high + SLACK).clamp_max(1)
     own = stats.errors / stats.counted.clamp_min(1) - stats.wrong
     of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
+    too_many = own > MOST_OWN
+    of_two = of_classes and len(stats.names) == PAIR
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
-        (OWN_ERRORS, own > MOST_OWN),
+        (OWN_ERRORS, too_many),
         (OF_ALL, (stats.wrong > MOST_LABELS) & (of_all > MOST_OWN)),
+        (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
         (UNCERTAIN, high - low > WIDEST),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]

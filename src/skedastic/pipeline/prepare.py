@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,11 +30,14 @@ from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.blend import Blend
+from skedastic.methods.trees import are_quick, can_read_trees
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runs.sentences import source_of_estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
+from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
 from skedastic.settings.methods import OPTIMIZE, with_settings_alone
 from skedastic.settings.model_choice import NamedModel
@@ -257,18 +261,23 @@ def settled(config: Config, data: Data) -> Config:
 
 
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
-    """Return the method where none is named: auto for classes and a small network of ours, and else har.
+    """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
 
-    Settings that were given alone go to it. Where the model was named, it tries no other, unless a setting says so.
+    Settings that were given alone go to it. Where the model was named, it takes no other, unless a setting says so.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
         rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
         raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
-    name = "auto" if small and data.train.target.task == "classification" else "har"
-    method = with_settings_alone(name, config)
-    return method.of_networks() if named and "trees" not in config.method else method
+    if small and data.train.target.task == "classification":
+        method = with_settings_alone("auto", config)
+        return method.of_networks() if named and "trees" not in config.method else method
+    trees = convert(bool, config.method.get("trees", not named), "method.trees")
+    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
+    rows, of_numbers = data.train, data.train.target.task == "regression"
+    quick = rows.has_columns and are_quick(math.prod(rows.x.shape[1:]), len(rows))
+    return Blend(base=har) if small and of_numbers and trees and quick and can_read_trees() else har
 
 
 def network(config: Config, data: Data) -> MakeNet:

@@ -71,8 +71,8 @@ class Result(RunSummary):
 
     @property
     def net(self) -> nn.Module:
-        """The trained network, in evaluation mode."""
-        return self.trained.state.net.eval()
+        """The trained network, in evaluation mode; where trees predict beside it, with them."""
+        return self.trained.method.net(self.trained.state).eval()
 
     def calibration(
         self, labels: Labels = "given", *, calibrated: bool = False, say: Callable[[str], None] | None = None

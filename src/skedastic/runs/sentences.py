@@ -12,7 +12,17 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import Findings
-from skedastic.noise.wrong_labels import FEW, MEANING, OF_ALL, OWN_ERRORS, RULED_OUT, UNCERTAIN, WIDEST, trusted
+from skedastic.noise.wrong_labels import (
+    FEW,
+    MEANING,
+    OF_ALL,
+    OF_BOTH,
+    OWN_ERRORS,
+    RULED_OUT,
+    UNCERTAIN,
+    WIDEST,
+    trusted,
+)
 from skedastic.report.content import GroupRow
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
@@ -161,7 +171,7 @@ def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
         return ""
     withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
     wide = [name for name, why in withheld if why == UNCERTAIN]
-    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL)]
+    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH)]
     parts = []
     if wide:
         interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")

@@ -13,7 +13,7 @@ import pytest
 from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
 from skedastic.methods.presets import presets
 from skedastic.settings.methods import make_method
-from tests.support.worlds import TRAINING, Blobs, Occluded, gain, rare
+from tests.support.worlds import TRAINING, Blobs, Noisy, Occluded, gain, rare
 
 
 def accuracy(metrics: AnyMetrics) -> float:
@@ -24,6 +24,11 @@ def accuracy(metrics: AnyMetrics) -> float:
 def calibration(metrics: ClassificationMetrics) -> float:
     """Return how well probabilities are calibrated: minus the expected calibration error."""
     return -metrics.ece
+
+
+def nearness(metrics: AnyMetrics) -> float:
+    """Return how near predicted numbers are: minus the root mean squared error."""
+    return -metrics.value
 
 
 def of_the_corrupted(metrics: AnyMetrics) -> float:
@@ -55,6 +60,7 @@ OVERLAPPING = Trouble(
     Blobs(apart=2.0), calibration
 )  # few examples of classes that can't be told apart: plain training is too sure
 HASTY = Trouble(Blobs(n=4000, apart=2.0, classes=8), training=replace(TRAINING, epochs=2, batch_size=128, lr=0.01))
+NUMBERS = Trouble(Noisy(), nearness, replace(TRAINING, batch_size=128))
 HIDDEN = Trouble(Occluded(plain=0.5, faint=0.3, square=9, n=200))
 
 ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Trouble, float, str, str]] = {
@@ -138,6 +144,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "amp": (NOISY, 0.12),
     "vat": (NOISY, 0.08),
     "mixup": (NOISY, 0.04),
+    "blend": (NUMBERS, 0.15),
     "cutout": (HIDDEN, 0.01, "cutout(length=0.75)"),
 }
 

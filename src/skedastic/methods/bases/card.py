@@ -9,6 +9,7 @@ from typing import Any, Literal
 from skedastic.errors import UserError
 
 CLASSIFICATION = frozenset({"classification"})
+REGRESSION = frozenset({"regression"})
 ANY_TASK = frozenset({"classification", "regression"})
 
 GROUP_STATS = "group_stats"  # a need: an estimate of noise and density per group

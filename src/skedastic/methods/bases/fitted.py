@@ -46,6 +46,12 @@ class Fitted(Method[FittedState[M]], Generic[M]):
     passes: ClassVar[int | None] = 1
 
     @property
+    def capabilities(self) -> Capabilities:
+        """Shares that are made up for are those of classes."""
+        own = super().capabilities
+        return own & Capabilities(tasks=CLASSIFICATION) if self.tau or self.target else own
+
+    @property
     def probabilities_of(self) -> ProbabilitiesOf:
         """Labels, where shares are not made up for."""
         return "neither" if self.tau else "labels"
@@ -80,7 +86,7 @@ class Fitted(Method[FittedState[M]], Generic[M]):
         x : Tensor
             Rows of numbers, then of ids of categories, [n, d] float32.
         y : Tensor
-            Labels, [n] int64.
+            Labels, [n] int64, or standardized numbers, [n].
         task : Task
             The data, as far as a method may know them.
         """
@@ -119,4 +125,4 @@ class Fitted(Method[FittedState[M]], Generic[M]):
 def capabilities() -> Capabilities:
     """Return those of a method that trains no network."""
     apart = {PERTURBED: "it trains no network", MIXED: "it fits rows as they are"}
-    return Capabilities(tasks=CLASSIFICATION, takes=(COLUMNS,), incompatible_with=apart)
+    return Capabilities(takes=(COLUMNS,), incompatible_with=apart)

@@ -298,6 +298,16 @@ class Method(Configurable, ABC, Generic[S]):
         """
         return ""
 
+    def net(self, state: S) -> nn.Module:
+        """Return the module that predicts, as it is exported.
+
+        Parameters
+        ----------
+        state : State
+            The method's state.
+        """
+        return state.net
+
     def predict(self, state: S, x: Tensor) -> Tensor:
         """Return logits [B, C], or standardized numbers [B]; the state is in evaluation mode.
 

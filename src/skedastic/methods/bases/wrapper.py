@@ -113,6 +113,10 @@ class Wrapper(Method):
         """As `base` does."""
         return self.base.notes(rows, batch_size)
 
+    def net(self, state: State) -> nn.Module:
+        """As `base` does."""
+        return self.base.net(state)
+
     def predict(self, state: State, x: Tensor) -> Tensor:
         """As `base` does."""
         return self.base.predict(state, x)

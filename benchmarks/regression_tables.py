@@ -1,0 +1,155 @@
+"""Numbers as targets: what `fit` takes by default, against plain training, HAR alone, boosting and ridge regression.
+
+    python benchmarks/regression_tables.py --data FOLDER [--out LINES] [--seeds 3] [--first-seed 0] [--rows 4000]
+                                           [--json]
+
+Columns of numbers as targets: the price of diamonds, the score of white wines, hours and age of adult, and, of
+scikit-learn's, diabetes and Friedman's three functions (2,000 rows, with noise on the half of them where the first
+feature is large; tested without). A third of the rows are for testing. The ways:
+
+- fit: as `skedastic fit` trains it with no method named, which is blend: the mean of HAR's network and of trees
+- erm, har: the network alone, by plain training and by HAR
+- trees, linear: our boosted trees and ridge regression, on what the network reads
+- boosting: scikit-learn's HistGradientBoostingRegressor with its own settings, on the same
+
+Prints the root mean squared error of each as a ratio to boosting's, by set and on average (geometric) with its largest,
+the same of the worst tenth of the targets that has 20 test rows, and seconds on one thread. With --out each finished
+run is a line of a file, and the same command goes on after them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_diabetes, make_friedman1, make_friedman2, make_friedman3
+from sklearn.ensemble import HistGradientBoostingRegressor
+from torch import Tensor
+
+from common import hardware, show
+from resumable import Lines
+from skedastic.pipeline import fit_config
+from skedastic.pipeline.prepare import open_data
+from skedastic.settings.reading import read
+
+BASE = "boosting"
+WAYS = ("fit", "erm", "har", "trees", "linear", BASE)
+FRIEDMAN: dict[str, Callable[..., Any]] = {"friedman1": make_friedman1, "friedman2": make_friedman2}
+FRIEDMAN["friedman3"] = make_friedman3
+SETS = ("diamonds", "wine_white", "hours", "age", "diabetes", *FRIEDMAN)
+COLUMNS = {
+    "diamonds": ("diamonds", "price"),
+    "wine_white": ("wine_white", "label"),
+    "hours": ("adult", "hours_per_week"),
+}
+COLUMNS["age"] = ("adult", "age")
+LEAST = 20  # test rows of a tenth
+
+
+def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
+    """Return a frame with `target` and `part`."""
+    rng = np.random.default_rng(seed)
+    if name in FRIEDMAN:
+        x, y = FRIEDMAN[name](2000, random_state=seed)
+        frame = pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])])
+        noise = 0.3 * y.std() * rng.normal(size=len(y)) * (x[:, 0] > np.median(x[:, 0]))
+    else:
+        file, column = COLUMNS.get(name, ("", "target"))
+        whole = pd.read_parquet(data / f"{file}.parquet") if file else load_diabetes(as_frame=True).frame
+        whole = whole.rename(columns={column: "target"}).drop(columns="split", errors="ignore")
+        frame = whole.sample(min(rows * 3 // 2, len(whole)), random_state=seed).reset_index(drop=True)
+        y, noise = frame.pop("target").astype(float).to_numpy(), np.zeros(len(frame))
+    test = rng.random(len(frame)) < 1 / 3
+    return frame.assign(target=np.where(test, y, y + noise), part=np.where(test, "test", "train"))
+
+
+def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
+    """Return errors and seconds of a way on a file."""
+    source = {"source": str(file), "target": "target", "split": "part", "task": "regression", "seed": seed}
+    config = read(None, source | ({} if way in ("fit", BASE) else {"method": {"name": way}}))
+    data = open_data(config)
+    assert data.test is not None
+    start = time.perf_counter()
+    if way == BASE:
+        x, rows = (_rows(part.x) for part in (data.train, data.test))
+        predicted = HistGradientBoostingRegressor(random_state=seed).fit(x, data.train.y.numpy()).predict(rows)
+    else:
+        predicted = fit_config(config).trained.predict(data.test.x).numpy()
+    seconds = time.perf_counter() - start
+    off = (predicted - data.test.y.numpy()) ** 2
+    tenths = [off[data.test.group.numpy() == g] for g in range(len(data.test.groups))]
+    worst = max(float(tenth.mean()) for tenth in tenths if len(tenth) >= LEAST)
+    return {"error": float(off.mean()) ** 0.5, "worst": worst**0.5, "seconds": seconds}
+
+
+def _rows(x: Any) -> NDArray[np.float32]:
+    assert isinstance(x, Tensor)
+    rows: NDArray[np.float32] = x.numpy()
+    return rows
+
+
+def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Run what is not in the lines yet; return all lines."""
+    lines = Lines(arguments.out)
+    done = {line["run"] for line in lines}
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for name in SETS:
+            if (run := f"{name}/{seed}") not in done:
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(folder) / "set.parquet"
+                    frame_of(name, arguments.data, arguments.rows, seed).to_parquet(file)
+                    lines.add({"run": run, "ways": {way: of_run(file, seed, way) for way in WAYS}})
+    return list(lines)
+
+
+def tables(lines: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of the table: the ratios by set and on average, the worst tenth, and seconds."""
+    for way in WAYS:
+        ratio = {
+            key: np.array([line["ways"][way][key] / line["ways"][BASE][key] for line in lines])
+            for key in ("error", "worst")
+        }
+        sets = np.array([line["run"].split("/")[0] for line in lines])
+        row = {name: f"{_mean(ratio['error'][sets == name]):.3f}" for name in SETS if (sets == name).any()}
+        row |= {"all": f"{_mean(ratio['error']):.3f}", "largest": f"{ratio['error'].max():.3f}"}
+        row |= {"worst tenth": f"{_mean(ratio['worst']):.3f}"}
+        yield way, row | {"seconds": f"{np.mean([line['ways'][way]['seconds'] for line in lines]):.1f}"}
+
+
+def _mean(ratios: NDArray[np.float64]) -> float:
+    return float(np.exp(np.log(ratios).mean()))
+
+
+def main() -> None:
+    """Parse the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
+        lines = measure(arguments)
+    if arguments.json:
+        show({"runs": lines} | hardware(), as_json=True)
+        return
+    show({way: "  ".join(f"{k} {v}" for k, v in row.items()) for way, row in tables(lines)}, as_json=False)
+    show({"runs": len(lines)} | hardware(), as_json=False)
+
+
+if __name__ == "__main__":
+    main()
