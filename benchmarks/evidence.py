@@ -1,7 +1,7 @@
 """What auto chooses, against every fixed way that it tries, an oracle, a choice without guard, LightGBM and cleanlab.
 
     python benchmarks/evidence.py --data FOLDER [--out LINES] [--seeds 5] [--first-seed 0] [--rows 1500] [--json]
-                                  [--sets ecoli,…] [--quick] [--page FILE.md]
+                                  [--sets ecoli,…] [--quick] [--page FILE.md] [--advice FILE.md]
 
 The sets and the kinds of wrong labels are those of `tables.py`; so are the test rows, a third with true labels. In each
 run one estimate of the noise and one split serve all:
@@ -10,6 +10,7 @@ run one estimate of the noise and one split serve all:
 - each candidate of auto, trained on all rows: plain training, HAR, …, as it is, half balanced and balanced
 - largest gain: of each way the best in its trial; of these the one that gained most, be it by chance
 - oracle: the candidate that is best on the test labels, which nobody has; it is lucky, too
+- oracle without luck: on each half of the test rows the candidate that is best on the other half
 - lightgbm balanced; cleanlab: HistGradientBoosting, in rows of over 128 entries logistic regression, on the rows that
   its CleanLearning keeps; where they are installed
 
@@ -17,7 +18,8 @@ Prints for each of them balanced accuracy, worst class and accuracy in %, the me
 standard error, the gain over plain training with its 95 % interval over runs, the worst gain, in how many runs it is
 more than half a point above and below, in how many it gives a class up that plain training does not, what it lacks to
 the oracle, and its time over plain training. Then gains by kind of labels, and by set. With --out each finished run is
-a line, and the same command goes on after them; --page writes the tables as Markdown. --quick is one small run.
+a line, and the same command goes on after them; --page writes the tables as Markdown, and --advice the one by kind of
+labels into a page that has a place for it, between `<!-- evidence -->` and `<!-- end -->`. --quick is one small run.
 """
 
 from __future__ import annotations
@@ -52,9 +54,18 @@ from skedastic.training import train
 from skedastic.training.loop import make_task
 from tables import KINDS, LEFT_OUT, OWN, figures, labelled
 
-AUTO, UNGUARDED, ORACLE = "auto", "largest gain", "oracle"
+AUTO, UNGUARDED, ORACLE, UNLUCKY = "auto", "largest gain", "oracle", "oracle without luck"
+CHOICES = (AUTO, UNGUARDED, ORACLE, UNLUCKY)  # not fixed beforehand
+BEGIN, END = "<!-- evidence -->", "<!-- end -->"
 PLAIN_SHOWN = "plain training"
 PEERS = ("lightgbm balanced", "cleanlab")
+IN_WORDS = {
+    "none": "as they came",
+    "uniform 20": "20 % wrong, in all classes alike",
+    "one way": "wrong from one class to another",
+    "rare noisy": "wrong in rare classes",
+    OWN: "wrong on their own: rules, crowds",
+}
 HALF_POINT = 0.5
 WIDTH = 118  # of a line of the page
 QUICK = {"sets": "ecoli", "seeds": 1, "rows": 150, "kinds": ("rare noisy",)}
@@ -62,12 +73,13 @@ TITLE = "# The evidence: what `auto` chooses, against every way that it tries"
 TEXT = """`{command}` prints these figures and writes this page. {runs} runs of {sets}: labels as they came, three
 kinds of wrong ones that are put in, and wrong ones of their own; a third of the rows for testing by true labels, at
 most {rows} to train on. `auto` counts with its estimate and its trials. The oracle is the candidate that is best on
-the test labels, of {candidates}: nobody has it, and much of its lead is luck where a class has few test rows. Gains
-are of balanced accuracy over plain training of the same network, in points, paired by run, with 95 % intervals over
-runs; "up, down" are runs that are more than half a point above and below it; "gives up" are runs in which a class is
-predicted less than half as often as it is there and as plain training predicts it. "Largest gain" takes the way that
-gained most in its trial, be it by chance. A way that some runs lack counts over its own. Other tools read the rows as
-the network does. {hardware}"""
+the test labels, of {candidates}: nobody has it, and much of its lead is luck where a class has few test rows. Without
+that luck it is, on each half of the test rows, the candidate that is best on the other half. Gains are of balanced
+accuracy over plain training of the same network, in points, paired by run, with 95 % intervals over runs; "up, down"
+are runs that are more than half a point above and below it; "gives up" are runs in which a class is predicted less
+than half as often as it is there and as plain training predicts it. "Largest gain" takes the way that gained most in
+its trial, be it by chance. A way that some runs lack counts over its own. Other tools read the rows as the network
+does. {hardware}"""
 
 
 def of_run(file: Path, seed: int) -> dict[str, Any]:
@@ -101,12 +113,24 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
         start = time.perf_counter()
         if (labels := of_peer(name, data)) is not None:
             predicted[name], spent[name] = labels, time.perf_counter() - start
+    names = [candidate.shown(auto) for candidate in auto.candidates(task)]
     y, plain = data.test.y, predicted[Candidate(PLAIN, 0.0).shown(auto)]
+    predicted[UNLUCKY], spent[UNLUCKY] = without_luck({name: predicted[name] for name in names}, y, seed), 0.0
     found = {
         name: figures(labels, y, spent[name])._asdict() | {"gives_up": gives_up_a_class(labels, plain, y)}
         for name, labels in predicted.items()
     }
     return {"ways": found, "took": took}
+
+
+def without_luck(predicted: Mapping[str, Tensor], y: Tensor, seed: int) -> Tensor:
+    """Return the classes of an oracle that chooses by half of the test rows for the other half."""
+    first = torch.from_numpy(np.random.default_rng(seed).permutation(len(y)) % 2 == 0)
+    found = torch.empty_like(y)
+    for own, other in ((first, ~first), (~first, first)):
+        best = max(predicted, key=lambda name: figures(predicted[name][other], y[other], 0.0).balanced)
+        found[own] = predicted[best][own]
+    return found
 
 
 def of_peer(name: str, data: Data) -> Tensor | None:
@@ -155,7 +179,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def with_choices(line: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the ways of a run, the choice without guard and the oracle among them."""
     ways = dict(line["ways"])
-    candidates = {name: found for name, found in ways.items() if name not in (AUTO, *PEERS)}
+    candidates = {name: found for name, found in ways.items() if name not in (*CHOICES, *PEERS)}
     ways[UNGUARDED] = candidates[line["took"][UNGUARDED]]
     ways[ORACLE] = max(candidates.values(), key=lambda found: found["balanced"])
     return ways
@@ -165,7 +189,7 @@ def rows_of(runs: list[dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[s
     """Yield each way that all runs have, with its figures as text."""
     all_runs, names = runs, list(dict.fromkeys(name for run in runs for name in run))
     common = [name for name in names if all(name in run for run in runs)]
-    fixed = [name for name in common if name not in (UNGUARDED, ORACLE)]
+    fixed = [name for name in common if name == AUTO or name not in CHOICES]
     balanced = np.array([[run[name]["balanced"] for name in fixed] for run in runs])
     ranks = rankdata(-balanced, axis=1)
     for name in sorted(names, key=lambda name: -np.mean([run[name]["balanced"] for run in all_runs if name in run])):
@@ -190,7 +214,7 @@ def rows_of(runs: list[dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[s
                 "up, down": f"{(gain > HALF_POINT).sum()}, {(gain < -HALF_POINT).sum()}",
                 "gives up": str(sum(run[name]["gives_up"] for run in runs)),
                 "to the oracle": f"{(own - best).mean():.1f}",
-                "time": "" if name in (UNGUARDED, ORACLE) else f"{seconds / cost:.1f} ×",
+                "time": "" if name != AUTO and name in CHOICES else f"{seconds / cost:.1f} ×",
             },
         )
 
@@ -206,9 +230,9 @@ def tables(lines: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, str]]]:
         found[title] = {}
         for name, some in parts.items():
             own = dict(rows_of(some))
-            best = next(way for way in own if way.partition(" (")[0] not in (ORACLE, UNGUARDED, AUTO, *PEERS))
+            best = next(way for way in own if way.partition(" (")[0] not in (*CHOICES, *PEERS))
             found[title][f"{name} ({len(some)})"] = {
-                **{way: own[way]["balanced"] for way in (PLAIN_SHOWN, AUTO, *PEERS, ORACLE) if way in own},
+                **{way: own[way]["balanced"] for way in (PLAIN_SHOWN, AUTO, *PEERS, UNLUCKY, ORACLE) if way in own},
                 "auto over plain": own[AUTO]["over plain"],
                 "best fixed way": f"{best} {own[best]['balanced']}",
             }
@@ -233,11 +257,24 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
         runs=len(lines),
         sets=", ".join(sorted(sets)),
         rows=f"{arguments.rows:,}",
-        candidates=f"{max(len(set(line['ways']) - {AUTO, *PEERS}) for line in lines)}",
+        candidates=f"{max(len(set(line['ways']) - {*CHOICES, *PEERS}) for line in lines)}",
         hardware=f"torch {machine['torch']}, one thread of an {machine['cpu']}, shared with other work.",
     )
     parts = [f"## {title[0].upper()}{title[1:]}\n\n{markdown(table, 'way')}" for title, table in found.items()]
     return "\n\n".join([TITLE, fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), *parts]) + "\n"
+
+
+def advised(text: str, lines: list[dict[str, Any]]) -> str:
+    """Return a page with the table by kind of labels in its place."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"the page has no place for it, between {BEGIN} and {END}")
+    rows = tables(lines)["by kind of labels"]
+    table = {
+        f"{IN_WORDS[kind]} ({count}": row for (kind, _, count), row in ((n.partition(" ("), r) for n, r in rows.items())
+    }
+    return f"{before}{BEGIN}\n\n{markdown(table, 'labels (runs)')}\n\n{END}{after}"
 
 
 def main(given: list[str] | None = None) -> None:
@@ -250,6 +287,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--sets", default=",".join(LEFT_OUT))
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--advice", type=Path)
     parser.set_defaults(kinds=(*KINDS, OWN))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
@@ -264,6 +302,8 @@ def main(given: list[str] | None = None) -> None:
     machine = hardware()
     if arguments.page is not None:
         arguments.page.write_text(page(lines, arguments, machine), "utf-8")
+    if arguments.advice is not None:
+        arguments.advice.write_text(advised(arguments.advice.read_text("utf-8"), lines), "utf-8")
     if arguments.json:
         show({"runs": lines} | machine, as_json=True)
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from skedastic.methods.auto import PLAIN, STRONG, Auto, Candidate
 from tests.support.paths import ROOT, SHARED
@@ -44,6 +45,31 @@ def test_gains_ranks_and_what_lacks_to_the_oracle_are_paired_by_run(evidence) ->
     assert found["lucky"]["rank"].startswith("2.5")
 
 
+def test_the_table_by_kind_of_labels_goes_into_its_place_on_a_page(evidence) -> None:
+    lines = [line("a/none/0", 72.0, 70.0, 72.0, 60.0), line("b/own/0", 50.0, 51.0, 50.0, 55.0)]
+    page = "before\n<!-- evidence -->\nold\n<!-- end -->\nafter"
+    text = evidence.advised(page, lines)
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter")
+    assert "old" not in text
+    assert "| as they came (1) | 70.0 | 72.0 |" in text
+    assert evidence.advised(text, lines) == text
+    with pytest.raises(SystemExit):
+        evidence.advised("no place", lines)
+
+
+def test_an_oracle_without_luck_chooses_by_the_other_half(evidence) -> None:
+    y = torch.arange(400) % 2
+    right, wrong = {"a": y.clone(), "b": 1 - y}, {"b": 1 - y, "a": y.clone()}
+    assert torch.equal(evidence.without_luck(right, y, 0), y)
+    assert torch.equal(evidence.without_luck(wrong, y, 0), y)
+    guesses = torch.rand(200, 400, generator=torch.Generator().manual_seed(0)) < 0.5
+    lucky = {str(k): guess.long() for k, guess in enumerate(guesses)}
+    best = max(float((guess == y).double().mean()) for guess in lucky.values())
+    assert best > 0.55
+    assert abs(float((evidence.without_luck(lucky, y, 0) == y).double().mean()) - 0.5) < 0.05
+
+
 @pytest.mark.slow
 def test_a_run_has_every_way_and_writes_the_page(evidence, tmp_path: Path) -> None:
     if not (SHARED / "ecoli.parquet").exists():
@@ -57,4 +83,5 @@ def test_a_run_has_every_way_and_writes_the_page(evidence, tmp_path: Path) -> No
     assert all(0 <= found["balanced"] <= 100 for found in run["ways"].values())
     text = page.read_text("utf-8")
     assert "| oracle |" in text
+    assert "| oracle without luck |" in text
     assert "ecoli (1)" in text
