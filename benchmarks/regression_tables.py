@@ -67,7 +67,8 @@ def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
         whole = pd.read_parquet(data / f"{file}.parquet") if file else load_diabetes(as_frame=True).frame
         whole = whole.rename(columns={column: "target"}).drop(columns="split", errors="ignore")
         frame = whole.sample(min(rows * 3 // 2, len(whole)), random_state=seed).reset_index(drop=True)
-        y, noise = frame.pop("target").astype(float).to_numpy(), np.zeros(len(frame))
+        y = frame.pop("target").astype(str).str.extract(r"([-\d.]+)")[0].astype(float).to_numpy()  # of ">=8" the 8
+        noise = np.zeros(len(frame))
     test = rng.random(len(frame)) < 1 / 3
     return frame.assign(target=np.where(test, y, y + noise), part=np.where(test, "test", "train"))
 
