@@ -57,6 +57,22 @@ def show_groups(summary: RunSummary) -> None:
     console.say(fit_sentence(summary))
 
 
+def show_choice(summary: RunSummary) -> None:
+    """Print which way of training was taken, and a row for each that was tried."""
+    from skedastic.runs.choice import choice_of
+
+    choice = choice_of(summary.trials)
+    if choice is None:
+        return
+    console.say(f"Choice: {choice.sentence}.")
+    table = console.table(*choice.head)
+    table.columns[-1].justify = "left"
+    for row in choice.rows:
+        table.add_row(*map(console.plain, row))
+    console.show(table)
+    console.say(choice.legend)
+
+
 def left_out(groups: int) -> None:
     """Print the number of groups that have no row."""
     if groups > console.MOST_GROUPS:

@@ -32,6 +32,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
         *_data(summary),
         "## How it was trained",
         "\n".join(f"- {name}: {markdown(value)}" for name, value in report.asked),
+        *_choice(report),
         f"To do it again: {code(report.command)}",
         "## Figures",
         _figures(report),
@@ -83,6 +84,15 @@ def _tested_on(summary: RunSummary) -> str:
     elif summary.own_test_rows:
         where = OWN_TEST_ROWS
     return f"{where}, with the clean labels of {code(config.truth)}" if config.truth else where
+
+
+def _choice(report: Report) -> list[str]:
+    """Return which way of training was taken, and a table of those that were tried; nothing where none was."""
+    if report.choice is None:
+        return []
+    head = f"| {' | '.join(report.choice.head)} |\n" + "| --- " * len(report.choice.head) + "|"
+    rows = ["| " + " | ".join(map(markdown, row)) + " |" for row in report.choice.rows]
+    return [f"Choice: {markdown(report.choice.sentence)}.", "\n".join([head, *rows]), markdown(report.choice.legend)]
 
 
 def _figures(report: Report) -> str:
