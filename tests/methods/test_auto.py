@@ -369,3 +369,13 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     assert (back.trials, back.notes, back.trained.method) == (result.trials, result.notes, result.trained.method)
     new, _, _ = one_way(seed=1)
     np.testing.assert_array_equal(back.predict_proba(new), result.predict_proba(new))
+
+
+def test_a_strength_is_shown_where_one_is_enforced_alone(tmp_path: Path) -> None:
+    x, y, _ = one_way(30)
+    training, model = sk.TrainingConfig(epochs=1), {"name": "mlp", "width": 8}
+    plain, strong = (sk.fit(x, y, method=m, test=None, train=training, model=model) for m in ("auto", "har"))
+    assert plain.trials == ()
+    assert plain.strengths is None
+    assert "Strength" not in dict(fit_report(plain, tmp_path).asked)
+    assert dict(fit_report(strong, tmp_path).asked)["Strength"] == "0.1"

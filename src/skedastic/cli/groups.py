@@ -28,7 +28,7 @@ def show_groups(summary: RunSummary) -> None:
         "train",
         *found_columns(metric),
         *[f"true {metric.noise}"] * bool(summary.true_noise),
-        "strength",
+        *["strength"] * (summary.strengths is not None),
         "test",
         f"{metric.name} (95 %)",
     )
@@ -44,7 +44,7 @@ def show_groups(summary: RunSummary) -> None:
             str(summary.train_count[g]),
             *found(summary.findings, g, metric),
             *([noise(summary.true_noise[g], metric)] if summary.true_noise else []),
-            "" if summary.strengths is None else f"{float(summary.strengths[g]):.3f}",
+            *([] if summary.strengths is None else [f"{float(summary.strengths[g]):.3f}"]),
             str(row.n) if row else "",
             interval(row.value, row.low, row.high, metric) if row and row.value is not None else "",
         )

@@ -99,7 +99,7 @@ def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
     names = ["group", "trained on", "tested on", report.metric.disagreement]
     names += ["wrong labels, estimated", "uncertainty where they lie"] * report.metric.percent
-    names += ["strength", report.metric.name]
+    names += ["strength"] * _has_strength(report) + [report.metric.name]
     head = f"| {' | '.join(names)} |\n" + "| --- " * len(names) + "|"
     rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
     left = len(report.groups) - MOST_GROUPS
@@ -129,10 +129,14 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
         f"{group.test:,}",
         _found(group.noise, group.withheld, report),
         *_estimated(group, report),
-        "" if group.strength is None else f"{group.strength:.3g}",
+        *["" if group.strength is None else f"{group.strength:.3g}"] * _has_strength(report),
         "" if score is None else _written(score, report),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _has_strength(report: Report) -> bool:
+    return any(group.strength is not None for group in report.groups)
 
 
 def _estimated(group: GroupRow, report: Report) -> list[str]:
