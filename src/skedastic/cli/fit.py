@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--prior",
     metavar="CLASS=SHARE,…",
-    help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9; every "
-    "class, together 1.",
+    help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9, "
+    "shares of all classes, whose sum is 1.",
 )
 @click.option(
     "--strength",
