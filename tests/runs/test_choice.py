@@ -50,6 +50,8 @@ def test_the_sentence_says_what_was_taken_against_what_and_how_sure_that_is() ->
         "over groups. That is 1.9 standard errors and may be chance. Over all rows its accuracy is 7 points less than "
         f"that of {BASE}; --optimize accuracy would count that"
     )
+    at_a_prior = choice_sentence([taken._replace(criterion="accuracy")])
+    assert at_a_prior.endswith(f"Over all rows its accuracy is 7 points less than that of {BASE}")
     for error, sure in ((0.03, "2.5 standard errors and is probably more than chance"), (0.02, "is hardly chance")):
         said = choice_sentence([taken._replace(gain=Gain(0.076, error), accuracy=-0.02)])
         assert said.endswith(sure)

@@ -55,7 +55,8 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         sentence = f"{taken.name} was taken: {where}, it was {by}{_how_sure(taken.gain)}"
         if taken.accuracy is not None and -taken.accuracy > MUCH_ACCURACY:
             lost = f"{100 * -taken.accuracy:.0f} points less than that of {other}"
-            sentence += f". Over all rows its accuracy is {lost}; --optimize accuracy would count that"
+            sentence += f". Over all rows its accuracy is {lost}"
+            sentence += "; --optimize accuracy would count that" * (taken.criterion != "accuracy")  # but at a prior
         return sentence
     if len(trials) == 1:
         (trial,) = trials
