@@ -104,7 +104,7 @@ def test_groups_that_were_not_learned_are_named_and_evaluate_prints_what_was_opt
     asked = ("--groups", "place", "--split", "part", "--optimize", "macro-f1")
     status, out, _ = run(capsys, "fit", "rows.csv", "--target", "label", *asked, *LEARNT, "--out", "run")
     said = "right was not learned, so none of its labels is ranked."
-    step = f"Next: collect more rows, or other features, of right (not learned from {at_random[:140].sum()} rows)."
+    step = f"Next: collect more rows, or other features: right (not learned from {at_random[:140].sum()} rows)."
     assert status == 0
     assert said in out
     assert step in out.splitlines()

@@ -39,10 +39,12 @@ def summary(**changes):
 
 def test_of_the_classes_with_wrong_labels_by_estimate_the_one_with_most_to_check_is_first() -> None:
     assert next_steps(summary()) == (
-        "review the labels of b first: 12 of its 40 are to check, 3 of them wrong by estimate.",
+        "review the labels of b first: 12 of its 40 are to check, of which 3 are wrong by estimate.",
     )
     one = summary(label_issues=issues(a=(90, 5, 5), c=(50, 20, 0)))
-    assert next_steps(one) == ("review the labels of a first: 5 of its 90 are to check, all wrong by estimate.",)
+    assert next_steps(one) == ("review the labels of a first: 5 of its 90 are to check, which are wrong by estimate.",)
+    single = summary(label_issues=issues(a=(90, 1, 1)))
+    assert next_steps(single) == ("review the labels of a first: 1 of its 90 is to check, which is wrong by estimate.",)
 
 
 @pytest.mark.parametrize("found", [None, issues(a=(90, 30, 0)), issues(a=(90, 30, 9)).drop(columns="by_estimate")])
@@ -66,7 +68,7 @@ def test_groups_of_enough_rows_that_were_not_learned_are_named() -> None:
     metrics = SimpleNamespace(groups={"a": none_right, "b": few, "c": some})
     found = SimpleNamespace(learned=True, unranked=("c",))
     assert next_steps(summary(label_issues=None, metrics=metrics, findings=found)) == (
-        "collect more rows, or other features, of a (none of its 31 test rows is right), c (not learned from 50 rows).",
+        "collect more rows, or other features: a (none of its 31 test rows is right), c (not learned from 50 rows).",
     )
     found.learned = False  # as a whole: a note says what to do
     [one] = next_steps(summary(label_issues=None, metrics=metrics, findings=found))

@@ -130,7 +130,7 @@ def _tells_accuracy(trials: Sequence[Trial]) -> bool:
 
 def _legend(trials: Sequence[Trial], told: bool) -> str:
     """Return what the figures of the table mean, and the rule of the choice."""
-    unit = "cost of a row" if trials[0].criterion == COST else "points"
+    unit = "cost a row" if trials[0].criterion == COST else "points"
     words = (
         f"Gains are over the base, {trials[0].other}, in {unit}, on rows not trained on; their labels are as given, "
     )

@@ -31,9 +31,10 @@ def _review(summary: RunSummary) -> str:
     to_check, wrong = (issues.loc[issues[which], "given"].value_counts() for which in ("is_issue", "by_estimate"))
     place = {name: i for i, name in enumerate(summary.classes)}
     most = max(wrong.index, key=lambda name: (to_check[name], wrong[name], -place[name]))
-    called = "all" if to_check[most] == wrong[most] else f"{wrong[most]:,} of them"
-    rows = f"{to_check[most]:,} of its {summary.class_count[place[most]]:,}"
-    return f"review the labels of {most} first: {rows} are to check, {called} wrong by estimate."
+    check, called = int(to_check[most]), int(wrong[most])
+    said = "which" if called == check else f"of which {called:,}"
+    rows = f"{check:,} of its {summary.class_count[place[most]]:,} {_are(check)} to check"
+    return f"review the labels of {most} first: {rows}, {said} {_are(called)} wrong by estimate."
 
 
 def _collect(summary: RunSummary) -> str:
@@ -59,7 +60,11 @@ def _not_learned(summary: RunSummary) -> str:
             parts.append(f"{name} (not learned from {n:,} rows)")
         elif score is not None and summary.metric.percent and score.n >= LEAST_ROWS and score.value == 0:
             parts.append(f"{name} (none of its {score.n:,} test rows is right)")
-    return f"collect more rows, or other features, of {_named(parts)}." if parts else ""
+    return f"collect more rows, or other features: {_named(parts)}." if parts else ""
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _named(names: Sequence[str]) -> str:
