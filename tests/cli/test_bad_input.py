@@ -10,6 +10,7 @@ from tests.support.command_line import CSV, everything, refusal, usage_error
 from tests.support.refusals import check_refusal
 
 NAN = pytest.approx(math.nan, nan_ok=True)
+PART = {"a": 0.3, "b": 0.3, "c": 0.3}
 
 
 class Bad(NamedTuple):
@@ -174,8 +175,12 @@ BAD = [
     Bad(f"fit {CSV} --optimize cost:none.csv", "method.optimize", "none.csv", "can't read the costs: No such file"),
     Bad(f"fit {CSV} --optimize cost:good.csv", "method.optimize", "good.csv", "is no number; a cost is 0 or more"),
     Bad(f"fit {CSV} --optimize macro-f1 --method erm", "method.optimize", "macro-f1", "by which auto chooses"),
-    Bad(f"fit {CSV} --prior a=1,b=1", "method.optimize.prior", ["a", "b"], "nothing of class 'c'"),
-    Bad(f"fit {CSV} --prior a=1,b=1,d=1", "method.optimize.prior", "d", "'d' is no class"),
+    Bad(f"fit {CSV} --prior a=0.5,b=0.5", "method.optimize.prior", ["a", "b"], "nothing of class 'c'"),
+    Bad(f"fit {CSV} --prior a=0.3,b=0.3,d=0.4", "method.optimize.prior", "d", "'d' is no class"),
+    Bad(f"fit {CSV} --prior a=1,b=1,c=1", "--prior", "a=1,b=1,c=1", "the shares sum to 3, and"),
+    Bad(f"fit {CSV} --prior a=0.3,b=0.3,c=0.3", "method.optimize.prior", PART, "divide each by 0.9"),
+    Bad(f"fit {CSV} --prior a=0.5,a=0.5", "--prior", "a=0.5,a=0.5", "'a' stands twice"),
+    Bad(f"fit {CSV} --prior 1=0.5,1.0=0.5", "method.optimize.prior", "1.0", "'1' stands twice"),
     Bad(f"fit {CSV} --prior a", "--prior", "a", "CLASS=SHARE"),
     Bad(f"fit {CSV} --prior a=1,b=1,c=1 --optimize worst", "--prior", "a=1,b=1,c=1", "--optimize is worst"),
     Bad(f"fit {CSV} --epochs 0", "train.epochs", 0, "at least 1"),

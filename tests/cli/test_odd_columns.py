@@ -31,3 +31,17 @@ def test_the_decimal_sign_is_said(decimal, read, items, capsys: pytest.CaptureFi
     status, _, err = run(capsys, *line)
     assert status == 0, err
     assert f'price: numbers, "1,234" read as {read}' in err
+
+
+def test_the_suspects_of_a_table_of_many_columns_are_listed_without_a_warning(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    label = ["a", "b"] * 40
+    columns = {f"x{j}": [(i % 2) * 3 + (i * j % 7) / 7 for i in range(80)] for j in range(120)}
+    pd.DataFrame({**columns, "label": label}).to_parquet("wide.parquet")
+    settings = ("--method", "erm", "--epochs", "10", "--set", "train.lr=0.01", "--set", "estimate.by=logistic")
+    assert run(capsys, "fit", "wide.parquet", "--target", "label", *settings, "--out", "run")[0] == 0
+    status, _, err = run(capsys, "suspects", "run", "--top", "5", "--out", "check.csv")
+    assert (status, err) == (0, "")
+    assert list(pd.read_csv("check.csv").columns[-120:]) == list(columns)

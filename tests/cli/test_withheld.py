@@ -93,3 +93,33 @@ def test_the_groups_of_which_no_label_is_called_wrong_are_named(rows, capsys) ->
     rows.drop(columns="part").to_csv("rows.csv", index=False)
     noisy = ("--noise", "uniform:0.1", "--seed", "1")
     assert said in run(capsys, "estimate", "rows.csv", "--target", "label", *noisy, *LEARNT)[1]
+
+
+def test_groups_that_were_not_learned_are_named_and_evaluate_prints_what_was_optimized(rows, capsys) -> None:
+    rng = np.random.default_rng(1)
+    rows["place"] = np.where(rng.random(200) < 0.5, "left", "right")
+    at_random = (rows["place"] == "right").to_numpy()
+    rows.loc[at_random, "label"] = rng.choice(["a", "b"], at_random.sum())
+    rows.to_csv("rows.csv", index=False)
+    asked = ("--groups", "place", "--split", "part", "--optimize", "macro-f1")
+    status, out, _ = run(capsys, "fit", "rows.csv", "--target", "label", *asked, *LEARNT, "--out", "run")
+    said = "right was not learned, so none of its labels is ranked."
+    step = f"Next: collect more rows, or other features: right (not learned from {at_random[:140].sum()} rows)."
+    assert status == 0
+    assert said in out
+    assert step in out.splitlines()
+    assert said in run(capsys, "suspects", "run")[1]
+    assert said in run(capsys, "show", "run")[1]
+    page, card = (Path(f"run/{name}").read_text("utf-8") for name in ("report.html", "README.md"))
+    assert said in page
+    assert step[6:].capitalize() in page
+    figure = json.loads(Path("run/metrics.json").read_text("utf-8"))["asked"]["macro_f1"]
+    rows[rows["part"] == "test"].to_csv("new.csv", index=False)
+    assert f"the macro F1 is {figure:.1%}" in run(capsys, "evaluate", "run", "new.csv")[1]
+    told = json.loads(run(capsys, "evaluate", "run", "new.csv", "--json")[1])
+    assert told["asked"]["macro_f1"] == pytest.approx(figure)
+    choice = [line for line in out.splitlines() if line.startswith("Choice: ")]
+    assert [line.removesuffix(".") + "." for line in choice] == choice
+    assert choice[0] in card
+    assert "| way | gain in F1 ± s.e. | accuracy gained | note |" in card
+    assert "- Choice" not in card

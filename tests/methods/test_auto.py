@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import one_hot
 
 import skedastic as sk
-from skedastic.core.choice import Gain, Trial
+from skedastic.core.choice import Gain
 from skedastic.core.class_weights import EffectiveNumber
 from skedastic.core.criteria import Accuracy, Cost
 from skedastic.core.heads import CosineHead
@@ -31,8 +31,8 @@ from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
 from skedastic.methods.two_stage import TwoStage
+from skedastic.runs.choice import choice_of
 from skedastic.runs.reports import fit_report
-from skedastic.runs.sentences import choice_sentence
 from skedastic.training import Checkpoints, TrainingConfig, train
 from tests.support.methods import dataset, make_net, same, task, weights
 from tests.support.refusals import refused
@@ -83,7 +83,7 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     on_one = {trial.name for trial in auto.trials if trial.half}
     assert len(on_one) == 3 - len(seen[4:at]) > 0
     assert not {trial.name for trial in auto.trials if trial.chosen} & on_one
-    assert choice_sentence(auto.trials).count("on half of them, and was not tried on the others") == len(on_one)
+    assert {row[0] for row in choice_of(auto.trials).rows if "tried on half of the rows" in row[-1]} == on_one
 
 
 @pytest.mark.parametrize(("right", "ahead"), [(0.5, False), (0.6, False), (0.7, True), (1.0, True)])
@@ -174,7 +174,9 @@ def test_training_that_goes_wrong_on_all_rows_brings_the_base_back() -> None:
     assert taken(t, method, ways, diverged) == (["plain", HALF], [False, False, False], [False, False, False])
     now = replace(t, handed_on={**handed(t, ways), "plain": one_hot(diverged, 3).float()})
     assert [trial.went_wrong for trial in method.trials(now)] == [False, True, False]
-    assert "went wrong when it was trained on all rows" in choice_sentence(method.trials(now))
+    assert [row[0] for row in choice_of(method.trials(now)).rows if row[-1] == "went wrong on all rows"] == [
+        method.trials(now)[1].name
+    ]
 
 
 def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_those_of_the_true_classes() -> None:
@@ -361,7 +363,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
     assert len(result.trials) == 8
-    assert dict(fit_report(result, tmp_path / "run").asked)["Choice"] == choice_sentence(result.trials)
+    assert fit_report(result, tmp_path / "run").choice == choice_of(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")
     assert (back.trials, back.notes, back.trained.method) == (result.trials, result.notes, result.trained.method)
@@ -369,23 +371,11 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.predict_proba(new), result.predict_proba(new))
 
 
-def test_the_sentence_names_what_was_taken_and_every_way_that_was_tried() -> None:
-    by_accuracy = Trial("HAR at 1", "plain training", Gain(0.012, 0.004), True, True, "accuracy")
-    assert choice_sentence([by_accuracy]).endswith(
-        "than plain training on labels that neither had seen, and gave a class up"
-    )
-    trials = (
-        Trial("HAR at 1", "plain training", Gain(0.012, 0.004), False, False),
-        Trial("HAR at 1, loss=corrected", "plain training", Gain(0.034, 0.01), True, False),
-    )
-    assert choice_sentence(trials) == (
-        "plain training was taken; HAR at 1 was 1.2 points better, ± 0.8 (95 %), than plain training on labels that "
-        "none had seen, the mean over groups, and was not trained on all rows, since another was better before that "
-        "went wrong; HAR at 1, loss=corrected was 3.4 points better, ± 2.0, and gave a class up"
-    )
-    chosen = (trials[0]._replace(chosen=True), trials[1])
-    assert choice_sentence(chosen).startswith("HAR at 1 was taken; HAR at 1 was 1.2 points better, ± 0.8 (95 %), than")
-    little = (chosen[0]._replace(gain=Gain(0.003, 0.004)), trials[1])
-    assert "0.3 points better, ± 0.8 (95 %; less than the standard error of 0.4 may be chance)" in choice_sentence(
-        little
-    )
+def test_a_strength_is_shown_where_one_is_enforced_alone(tmp_path: Path) -> None:
+    x, y, _ = one_way(30)
+    training, model = sk.TrainingConfig(epochs=1), {"name": "mlp", "width": 8}
+    plain, strong = (sk.fit(x, y, method=m, test=None, train=training, model=model) for m in ("auto", "har"))
+    assert plain.trials == ()
+    assert plain.strengths is None
+    assert "Strength" not in dict(fit_report(plain, tmp_path).asked)
+    assert dict(fit_report(strong, tmp_path).asked)["Strength"] == "0.1"

@@ -20,8 +20,8 @@ from skedastic.pipeline import compare, train_and_evaluate
 from skedastic.pipeline.plan import outline_of, plan_of_fit
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.pipeline.steps import estimate_noise
+from skedastic.runs.choice import choice_sentence
 from skedastic.runs.reports import comparison_report, fit_report
-from skedastic.runs.sentences import choice_sentence
 from skedastic.settings.methods import make_method, method_table, the_method
 from skedastic.settings.reading import build_config, read, to_toml
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -194,16 +194,14 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path, start) -> No
     result = fitted(method=sk.HAR(strength="auto", candidate=start))
     (trial,) = result.trials
     assert trial.chosen == (start == HARDLY)
-    said = dict(fit_report(result, Path("somewhere")).asked)["Choice"]
-    assert said.startswith(f"{'none' if start == TOO_MUCH else f'strength {start:g}'} was taken; ")
-    gain, error = 100 * trial.gain.mean, 100 * trial.gain.error
-    size = (
-        f"{abs(gain):.1f} points {'better' if gain >= 0 else 'worse'}, ± {2 * error:.1f} (95 %), "
-        if error
-        else "no better "
-    )
-    assert f"strength {start:g} was {size}than none on labels that neither had seen" in said
-    assert said.endswith("gave a class up") == trial.gives_up
+    choice = fit_report(result, Path("somewhere")).choice
+    assert choice.sentence == choice_sentence(result.trials)
+    assert choice.sentence.startswith(f"{'none' if start == TOO_MUCH else f'strength {start:g}'} was taken: ")
+    assert choice.head == ("way", "gain ± s.e.", "note")
+    notes = {row[0]: row[-1] for row in choice.rows}
+    assert ("gives up a class" in notes[f"strength {start:g}"]) == trial.gives_up
+    assert notes["none"] == ("base; taken" if start == TOO_MUCH else "base")
+    assert "standard error (2 on" not in choice.legend, "that is the rule of auto"
     assert len(fit_report(result, Path("somewhere")).history["har"]["loss"]) == TRAINING.epochs
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")
@@ -228,7 +226,7 @@ def test_a_comparison_says_of_how_many_seeds_it_took_none(tmp_path: Path) -> Non
     two = replace(comparison, outcomes=[outcome, replace(outcome, notes=(), trials=taken)])
     assert f"{none} (1 of 2 seeds)" in two.notes
     said = dict(comparison_report(two).asked)[f"Choice of {AUTO}"]
-    assert said.startswith(f"strength 1000 was {-100 * trial.gain.mean:.1f} points worse than none on labels that")
+    assert said.startswith(f"strength 1000 was {-100 * trial.gain.mean:.1f} points worse than none in the mean")
     assert said.endswith("it was taken on 1 of 2 seeds")
     two.save(tmp_path / "two")
     lines = [json.loads(line) for line in (tmp_path / "two" / "seeds.jsonl").read_text("utf-8").splitlines()]
@@ -237,9 +235,8 @@ def test_a_comparison_says_of_how_many_seeds_it_took_none(tmp_path: Path) -> Non
 
 def test_what_was_tried_is_told_inside_other_methods_too() -> None:
     result = fitted(method=make_method("sam(base=har-auto)", {}))
-    assert dict(fit_report(result, Path("somewhere")).asked)["Choice"].startswith(
-        ("none was taken", "strength 1 was taken")
-    )
+    choice = fit_report(result, Path("somewhere")).choice
+    assert choice.sentence.startswith(("none was taken", "strength 1 was taken"))
 
 
 def test_the_command_line_tells_what_was_tried(capsys, tmp_path: Path) -> None:

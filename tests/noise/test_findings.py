@@ -100,6 +100,16 @@ def test_a_group_of_random_labels_has_neither_figure_nor_suspects() -> None:
     first = set(data.index[data.group == 0].tolist())
     assert set(estimate.label_issues["index"]) == first
     assert torch.equal(estimate.stats.count, torch.tensor([400, 400]))
+    found = estimate.findings
+    assert found.unranked == ("group 1",)
+    said = "group 1 was not learned, so none of its labels is ranked."
+    assert uncalled_sentence(found).endswith(said)
+    assert uncalled_sentence(found, None) == said, "of an older run too"
+    assert uncalled_sentence(found, unranked=("b", "group 1")).endswith("is ranked. No label of class b is ranked.")
+    nine = {name: torch.tensor([400, 9]) for name in ("count", "counted")} | {"errors": torch.tensor([4, 4])}
+    few = replace(found, stats=replace(found.stats, **nine))
+    assert few.unranked == (), "of few rows that tells nothing, and their labels are ranked"
+    assert "How many labels of group 1 are wrong is not known" in uncalled_sentence(few)
 
 
 def test_few_rows_are_no_headline() -> None:

@@ -43,6 +43,24 @@ def test_costs_are_read_by_true_and_predicted_class_and_kept_in_the_configuratio
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "true; a ;b\na;0;1\n\nb; 2,5 ;\n",
+        "true;a;b\na;0.0;1,0\nb;2.5;\n",
+        "true\ta\tb\na\t0\t1\nb\t2,5\t\n",
+        "\ufefftrue;a;b\r\na;0;1\r\nb;2,5;\r\n",
+    ],
+)
+def test_semicolons_and_tabs_separate_costs_too_and_then_a_comma_is_decimal(text: str, tmp_path: Path) -> None:
+    assert costs_of_file(file(tmp_path, text), "x") == COSTS
+
+
+def test_a_number_names_the_class_however_the_file_writes_it(tmp_path: Path) -> None:
+    costs = costs_of_file(file(tmp_path, ",1.0,2\n1,0,3\n2.0,4,0\n"), "x")
+    assert costs == {"1": {"1": 0, "2": 3}, "2": {"1": 4, "2": 0}}
+
+
+@pytest.mark.parametrize(
     ("text", "rule"),
     [
         ("", "no table of costs"),
@@ -51,6 +69,11 @@ def test_costs_are_read_by_true_and_predicted_class_and_kept_in_the_configuratio
         (",a,b\na,0\n", "line 2: it has 1 costs"),
         (",a,b\na,0,1\na,0,1\n", "line 3: class 'a' stands twice"),
         (",a,b\na,0,much\n", "line 2: 'much' is no number"),
+        (",1,1.0\n1,0,1\n", "no table of costs"),
+        (",1,2\n1,0,1\n1.0,0,1\n", "line 3: class '1' stands twice"),
+        (";a;b\na,0,1\n", "line 2: it has 0 costs, where there are 2 classes; read as separated by semicolons"),
+        (";a;b\na;0;1,000\nb;1;0\n", "line 2: '1,000' is no number"),
+        ("a\nb\n", "read as separated by commas"),
         (b"\xff\xfe,a\n", "can't read the costs"),
     ],
 )

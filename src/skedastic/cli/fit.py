@@ -12,7 +12,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.folders import folder_for
-from skedastic.cli.groups import show_groups
+from skedastic.cli.groups import show_choice, show_groups
 from skedastic.cli.options import (
     DATA_OPTIONS,
     OUT_OPTIONS,
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--prior",
     metavar="CLASS=SHARE,…",
-    help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9.",
+    help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9, "
+    "shares of all classes, whose sum is 1.",
 )
 @click.option(
     "--strength",
@@ -91,7 +92,8 @@ def fit(
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
     from skedastic.report.words import to_check
-    from skedastic.runs.sentences import choice_sentence, is_measured, judges, uncalled_sentence
+    from skedastic.runs.next_steps import next_steps
+    from skedastic.runs.sentences import is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
@@ -101,10 +103,11 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
         if measured or not summary.classes:
             said += f", which {judges(measured=measured)} disagree with"
         console.say(f"{said}: {folder / 'suspects.parquet'}")
-        if uncalled := uncalled_sentence(summary.findings, summary.wrong_count):
+        if uncalled := uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes):
             console.say(uncalled)
-    if summary.trials:
-        console.say(f"Choice: {choice_sentence(summary.trials)}.")
+    show_choice(summary)
+    for step in next_steps(summary):
+        console.say(f"Next: {step}")
     console.say(f"Report: {folder / 'report.html'}")
 
 

@@ -28,7 +28,7 @@ def show_groups(summary: RunSummary) -> None:
         "train",
         *found_columns(metric),
         *[f"true {metric.noise}"] * bool(summary.true_noise),
-        "strength",
+        *["strength"] * (summary.strengths is not None),
         "test",
         f"{metric.name} (95 %)",
     )
@@ -44,7 +44,7 @@ def show_groups(summary: RunSummary) -> None:
             str(summary.train_count[g]),
             *found(summary.findings, g, metric),
             *([noise(summary.true_noise[g], metric)] if summary.true_noise else []),
-            "" if summary.strengths is None else f"{float(summary.strengths[g]):.3f}",
+            *([] if summary.strengths is None else [f"{float(summary.strengths[g]):.3f}"]),
             str(row.n) if row else "",
             interval(row.value, row.low, row.high, metric) if row and row.value is not None else "",
         )
@@ -55,6 +55,22 @@ def show_groups(summary: RunSummary) -> None:
     is_told = findings is not None and findings.learned and not is_measured(summary.config)
     console.notes(tuple(unlearned(findings.stats)) if findings and is_told else ())
     console.say(fit_sentence(summary))
+
+
+def show_choice(summary: RunSummary) -> None:
+    """Print which way of training was taken, and a row for each that was tried."""
+    from skedastic.runs.choice import choice_of
+
+    choice = choice_of(summary.trials)
+    if choice is None:
+        return
+    console.say(f"Choice: {choice.sentence}.")
+    table = console.table(*choice.head)
+    table.columns[-1].justify = "left"
+    for row in choice.rows:
+        table.add_row(*map(console.plain, row))
+    console.show(table)
+    console.say(choice.legend)
 
 
 def left_out(groups: int) -> None:

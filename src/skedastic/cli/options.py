@@ -14,6 +14,7 @@ from skedastic.errors import UserError
 from skedastic.settings.config import Config, Estimation
 from skedastic.settings.data_apart import NOTHING, DataApart
 from skedastic.settings.layers import check_keys, layered
+from skedastic.settings.shares import check_shares
 from skedastic.training.config import TrainingConfig
 
 SETTINGS = {
@@ -141,7 +142,11 @@ def _with_prior(given: dict[str, Any]) -> dict[str, Any]:
         if not equals or not name.strip() or isinstance(value, str):
             rule = 'write CLASS=SHARE for each class, such as spam=0.1,ham=0.9, and a class with a comma in "quotes"'
             raise UserError(rule, setting="--prior", value=prior)
+        if name.strip() in shares:
+            raise UserError(f"class {name.strip()!r} stands twice; give it once", setting="--prior", value=prior)
         shares[name.strip()] = value
+    if all(share > 0 for share in shares.values()):  # others are refused by the setting
+        check_shares(shares, False, "--prior", prior)
     return _with_prior({**given, "prior": None, "optimize": {"name": "accuracy", "prior": shares}})
 
 

@@ -39,7 +39,7 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
         write_for_a_person(frame, out, force)
     show_issues(frame.head(top or console.MOST_GROUPS))
     console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")
-    if uncalled := uncalled_sentence(summary.findings, summary.wrong_count):
+    if uncalled := uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes):
         console.say(f"{uncalled} --top N shows the first N of the ranking.")
     if out is not None:
         console.say(

@@ -50,8 +50,8 @@ class Trial(NamedTuple):
         Whether it was trained on one half alone, since it was not ahead on the other.
     stage : str
         The name of the stage that trains it on all rows; empty in older runs.
-    accuracy : float
-        How much more often it is right over all rows, in [−1, 1].
+    accuracy : float or None
+        How much more often it is right over all rows, in [−1, 1]; None where that was not measured.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Trial(NamedTuple):
     went_wrong: bool = False
     half: bool = False
     stage: str = ""
-    accuracy: float = 0.0
+    accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -71,8 +71,9 @@ class Trial(NamedTuple):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
-        """Return what `to_dict` described."""
-        return cls(**{**values, "gain": Gain(**values["gain"])})
+        """Return what `to_dict` described; one without a stage has no accuracy, and 0 in its place in older runs."""
+        measured = {} if values.get("stage") else {"accuracy": None}
+        return cls(**{**values, **measured, "gain": Gain(**values["gain"])})
 
 
 def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor | None = None) -> Tensor:

@@ -179,8 +179,8 @@ class Accuracy(OfRows):
 
     prior: Mapping[str, float] | None = setting(
         None,
-        "the shares of the classes where the model will be used, of every class one above 0; by default those of "
-        "training",
+        "the shares of the classes where the model will be used, of every class one above 0, whose sum is 1; by "
+        "default those of training",
         "(0, inf)",
     )
 

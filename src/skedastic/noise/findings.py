@@ -135,6 +135,12 @@ class Findings:
             if not reason and n < LEAST_ROWS
         )
 
+    @property
+    def unranked(self) -> tuple[str, ...]:
+        """The groups that were not learned, of enough rows for that to tell: their labels are not ranked."""
+        rows = zip(self.names, self.withheld, self.stats.count.tolist(), strict=True)
+        return tuple(name for name, why, n in rows if why == NOT_LEARNED and n >= LEAST_TOLD)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `group_stats.json` holds them: null for all that is withheld, and why."""
         values = {name: column for name, column in self.stats.to_dict().items() if column is not None}

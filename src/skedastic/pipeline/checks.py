@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from skedastic.core.criteria import Accuracy
 from skedastic.data import Dataset
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.card import GROUP_STATS, REFERENCE, TRANSITIONS, without_reference
 from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.wrapper import wrapped
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
+from skedastic.settings.shares import check_shares
 
 
 def check_estimate(config: Config, methods: Sequence[Method]) -> None:
@@ -46,6 +49,15 @@ def check_votes(data: Data, methods: Sequence[Method]) -> None:
         if data.train.soft is not None and TRANSITIONS in method.capabilities.needs:
             rule = "it is for labels that go wrong, and here they are annotators' votes; take another loss"
             raise UserError(rule, setting="method.loss", value="corrected")
+
+
+def check_prior(data: Data, methods: Sequence[Method]) -> None:
+    """Raise UserError where the shares of all classes, where the model will be used, do not sum to 1."""
+    for method in methods:
+        for inner in wrapped(method):
+            criterion = getattr(inner, "optimize", None)
+            if isinstance(criterion, Accuracy) and criterion.prior is not None:
+                check_shares(criterion.prior, set(criterion.prior) >= set(data.train.classes), "method.optimize.prior")
 
 
 def check_reference(data: Data, methods: Sequence[Method]) -> None:

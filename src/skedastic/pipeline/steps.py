@@ -16,12 +16,12 @@ from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
-from skedastic.pipeline.asked import asked_for
 from skedastic.pipeline.budget import planned_fit
-from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
+from skedastic.pipeline.checks import check_annotators, check_estimate, check_prior, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
+from skedastic.runs.asked import asked_for
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
 from skedastic.settings.methods import method_table, the_criterion
@@ -89,6 +89,7 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_estimate(config, methods)
     check_classifier(config.estimate, data.train)
     check_votes(data, methods)
+    check_prior(data, methods)
     dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 

@@ -61,6 +61,16 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which of several ways of training was taken, and how each did."""
+
+    sentence: str
+    head: Sequence[str]  # the names of the columns; the last one is of notes
+    rows: Sequence[Sequence[str]]  # the cells of each way, the best first
+    legend: str  # what the figures mean
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelIssue:
     """A training example whose label is probably wrong."""
 
@@ -93,3 +103,5 @@ class Report:
     measured: bool = False  # annotators measure the noise, and no model estimates it
     wrong_count: int | None = None  # of these, that are wrong by an estimate; None where none was made
     uncalled: str = ""  # of which groups few or no labels are called wrong, and why
+    choice: Choice | None = None  # where ways of training were tried
+    next_steps: Sequence[str] = ()  # what a person could do to gain most

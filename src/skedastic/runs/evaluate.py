@@ -12,11 +12,13 @@ from skedastic.data.dataset import with_clean_labels
 from skedastic.data.encoders.odd_cells import OddCells
 from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
-from skedastic.evaluation.metrics import AnyMetrics
+from skedastic.evaluation.metrics import AnyMetrics, ClassificationMetrics
+from skedastic.runs.asked import asked_for
 from skedastic.runs.predict import count_odd, unheard
 from skedastic.runs.result import Result
 from skedastic.runs.trained_on import trained_on_note
 from skedastic.runs.true_classes import Labels
+from skedastic.settings.methods import the_criterion
 
 
 def evaluate_source(
@@ -60,5 +62,8 @@ def evaluate_source(
     truth = opened.truth_of(dataset.index)
     test = with_clean_labels(dataset, truth)
     test = test if result.clusters is None else result.clusters.regrouped(test)
-    metrics = evaluate(calibrate(result.trained.predict(test.x)), test, result.train_count)
-    return replace(metrics, by_truth=truth is not None)
+    predicted = calibrate(result.trained.predict(test.x))
+    metrics = replace(evaluate(predicted, test, result.train_count), by_truth=truth is not None)
+    if isinstance(metrics, ClassificationMetrics):
+        return replace(metrics, asked=asked_for(the_criterion(result.config), predicted, test))
+    return metrics

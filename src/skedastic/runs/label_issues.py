@@ -55,9 +55,9 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     rows = chosen["row"].to_numpy()
     features = [name for name, kind in summary.schema.kinds.items() if kind != "vector"]
     names = [name for name in (*table.apart, *features) if name in table.names]
-    for name, new in names_beside(names, chosen.columns).items():
-        chosen[new] = table.read(name).take(rows).to_numpy()
-    return chosen
+    beside = names_beside(names, chosen.columns)
+    cells = {new: table.read(name).take(rows).to_numpy() for name, new in beside.items()}
+    return pd.concat([chosen, pd.DataFrame(cells, index=chosen.index)], axis=1)
 
 
 def _nothing_learned(config: Config) -> UserError:

@@ -32,6 +32,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
         *_data(summary),
         "## How it was trained",
         "\n".join(f"- {name}: {markdown(value)}" for name, value in report.asked),
+        *_choice(report),
         f"To do it again: {code(report.command)}",
         "## Figures",
         _figures(report),
@@ -85,11 +86,20 @@ def _tested_on(summary: RunSummary) -> str:
     return f"{where}, with the clean labels of {code(config.truth)}" if config.truth else where
 
 
+def _choice(report: Report) -> list[str]:
+    """Return which way of training was taken, and a table of those that were tried; nothing where none was."""
+    if report.choice is None:
+        return []
+    head = f"| {' | '.join(report.choice.head)} |\n" + "| --- " * len(report.choice.head) + "|"
+    rows = ["| " + " | ".join(map(markdown, row)) + " |" for row in report.choice.rows]
+    return [f"Choice: {markdown(report.choice.sentence)}.", "\n".join([head, *rows]), markdown(report.choice.legend)]
+
+
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
     names = ["group", "trained on", "tested on", report.metric.disagreement]
     names += ["wrong labels, estimated", "uncertainty where they lie"] * report.metric.percent
-    names += ["strength", report.metric.name]
+    names += ["strength"] * _has_strength(report) + [report.metric.name]
     head = f"| {' | '.join(names)} |\n" + "| --- " * len(names) + "|"
     rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
     left = len(report.groups) - MOST_GROUPS
@@ -119,10 +129,14 @@ def _row(group: GroupRow, name: str, report: Report) -> str:
         f"{group.test:,}",
         _found(group.noise, group.withheld, report),
         *_estimated(group, report),
-        "" if group.strength is None else f"{group.strength:.3g}",
+        *["" if group.strength is None else f"{group.strength:.3g}"] * _has_strength(report),
         "" if score is None else _written(score, report),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _has_strength(report: Report) -> bool:
+    return any(group.strength is not None for group in report.groups)
 
 
 def _estimated(group: GroupRow, report: Report) -> list[str]:

@@ -19,11 +19,11 @@ from skedastic.evaluation.metrics import Score
 from skedastic.methods.bases.held_out import is_trial
 from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
+from skedastic.runs.choice import choice_of, criterion_in_words, size_of_gain
 from skedastic.runs.comparison_summary import ComparisonSummary
+from skedastic.runs.next_steps import next_steps
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runs.sentences import (
-    CRITERIA_IN_WORDS,
-    choice_sentence,
     comparison_notes,
     comparison_sentence,
     estimate_in_words,
@@ -31,7 +31,6 @@ from skedastic.runs.sentences import (
     group_notes,
     is_measured,
     metric_notes,
-    size_of_gain,
     uncalled_sentence,
 )
 from skedastic.runs.summary import RunSummary
@@ -86,6 +85,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
             summary.trials,
             summary.method.predictor(summary.trials),
             own_test_rows=summary.own_test_rows,
+            strengths=summary.strengths is not None,
         ),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
@@ -99,7 +99,9 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         environment=summary.environment,
         metric=metric,
         measured=measured,
-        uncalled=uncalled_sentence(summary.findings, summary.wrong_count),
+        uncalled=uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes),
+        choice=choice_of(summary.trials),
+        next_steps=next_steps(summary),
     )
 
 
@@ -189,6 +191,7 @@ def _asked(
     predictor: str = "",
     *,
     own_test_rows: bool = False,
+    strengths: bool = True,
 ) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -204,8 +207,7 @@ def _asked(
         ("Model", predictor or config.model.name),
         ("Networks that were tried", config.model.name if predictor and trials else None),
         ("Methods" if len(methods) > 1 else "Method", ", ".join(methods)),
-        ("Strength", str(config.method["strength"]) if "strength" in config.method and not trials else None),
-        ("Choice", choice_sentence(trials) if trials else None),
+        ("Strength", _strength(config) if strengths and not trials else None),
         (
             "Training of networks" if predictor else "Training",
             None
@@ -219,6 +221,10 @@ def _asked(
         ),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _strength(config: Config) -> str | None:
+    return str(config.method["strength"]) if "strength" in config.method else None
 
 
 def _predictors(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
@@ -243,8 +249,8 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
             taken = sum(trial.chosen for trial in trials)
             whole = [trial for trial in trials if not trial.half] or trials
             mean = trials[0]._replace(gain=Gain(float(np.mean([trial.gain.mean for trial in whole])), 0.0))
-            words = f"{name} was {size_of_gain(mean)} than {mean.other} on labels that neither had seen"
-            words += CRITERIA_IN_WORDS.get(mean.criterion, "")
+            words = f"{name} was {size_of_gain(mean)} than {mean.other}{criterion_in_words(mean)}"
+            words += " on labels that neither had seen"
             found = (("was tried on half the rows", "half"), ("gave a class up", "gives_up"))
             for lost, count in (*found, ("went wrong on all rows", "went_wrong")):
                 if seeds := sum(getattr(trial, count) for trial in trials):

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from skedastic.core.choice import Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
-from skedastic.noise.findings import Findings
+from skedastic.noise.findings import NOT_LEARNED, Findings
 from skedastic.noise.wrong_labels import (
     FEW,
     MEANING,
@@ -33,13 +32,6 @@ LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
-MUCH_ACCURACY = 0.03  # lost by a choice, which is said
-CRITERIA_IN_WORDS = {
-    "balanced": ", the mean over groups",
-    "worst": ", in the worst group",
-    "macro-f1": ", in macro F1",
-    "auc": ", in the area under the ROC curve",
-}
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
     "many labels are wrong is not estimated.",
@@ -155,10 +147,8 @@ def _without(few: Sequence[str], rows: str) -> str:
     return f" (left out, with fewer than {LEAST_ROWS} {rows}: {_some(few, FEW_NAMES)})" if few else ""
 
 
-def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
-    """Return of which groups few or no labels are called wrong, and why few are to check; nothing where neither is so.
-
-    Groups of which nothing was learned are not among them: their labels are not ranked either.
+def uncalled_sentence(findings: Findings | None, wrong: int | None = 0, unranked: Sequence[str] = ()) -> str:
+    """Return of which groups few or no labels are called wrong, or ranked, and why few are to check; nothing elsewhere.
 
     Parameters
     ----------
@@ -166,12 +156,30 @@ def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
         Of an estimate; None where nothing was estimated.
     wrong : int or None, optional
         How many labels are wrong by the estimate; None of older runs, whose labels were called by other rules.
+    unranked : sequence of str, optional
+        The classes of which no label is ranked (`RunSummary.unranked_classes`).
     """
-    if findings is None or not findings.learned or wrong is None:
+    if findings is None or not findings.learned:
         return ""
+    parts = [] if wrong is None else _uncalled(findings)
+    groups, what = findings.unranked, "labels" if findings.stats.measure == "rate" else "targets"
+    if groups:
+        one = len(groups) == 1
+        verb, whose = ("was", "its") if one else ("were", "their")
+        parts.append(f"{_some(groups)} {verb} not learned, so none of {whose} {what} is ranked.")
+    if classes := [name for name in unranked if name not in groups]:
+        parts.append(f"No label of class {_some(classes)} is ranked.")
+    return " ".join(parts)
+
+
+def _uncalled(findings: Findings) -> list[str]:
+    """Return of which groups few or no labels are called wrong, and why few are to check."""
     withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
     wide = [name for name, why in withheld if why == UNCERTAIN]
-    none = [name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH)]
+    told = {*findings.unranked}
+    none = [
+        name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH, NOT_LEARNED) and name not in told
+    ]
     parts = []
     if wide:
         interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")
@@ -189,58 +197,7 @@ def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
             "Much of the disagreement is taken for the model's own errors, so only labels that have less than "
             f"{RULED_OUT:.0%} of the probability of the class that is predicted are to check."
         )
-    return " ".join(parts)
-
-
-def choice_sentence(trials: Sequence[Trial]) -> str:
-    """Return which way of training was taken, and how each did against the one that all are held against."""
-    taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
-    where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
-    where += CRITERIA_IN_WORDS.get(trials[0].criterion, "")
-    parts = [f"{taken} was taken"]
-    for trial in trials:
-        gain, error = trial.gain
-        size = f"{size_of_gain(trial)}, ± {_of_criterion(2 * error, trial)}"
-        remarks = ["95 %"] * (trial is trials[0])
-        if trial.chosen and gain < error:
-            remarks.append(f"less than the standard error of {_of_criterion(error, trial)} may be chance")
-        size += f" ({'; '.join(remarks)})" if remarks else ""
-        if gain == error == 0:
-            size = "no better"
-        if trial is trials[0]:
-            size += f"{',' * (size != 'no better')} {where}"
-        parts.append(f"{trial.name} was {size}{_why_not(trial, trials)}")
-    lost = next((-trial.accuracy for trial in trials if trial.chosen), 0.0)
-    if lost > MUCH_ACCURACY:
-        what = f"over all rows its accuracy is {100 * lost:.0f} points less than that of {trials[0].other}"
-        parts.append(f"{what}, and --optimize accuracy would count that")
-    return "; ".join(parts)
-
-
-def _why_not(trial: Trial, trials: Sequence[Trial]) -> str:
-    """Return why a way that was better was not taken, or what went wrong with it; nothing where figures tell it."""
-    words = ", on half of them, and was not tried on the others" * trial.half
-    words += ", and gave a class up" * trial.gives_up
-    words += ", and went wrong when it was trained on all rows" * trial.went_wrong
-    if words or trial.chosen or trial.gain.mean <= 0:
-        return words
-    if trial.gain.mean <= 2 * trial.gain.error:
-        return ", which may be chance"
-    taken = any(other.chosen for other in trials)
-    return "" if taken else ", and was not trained on all rows, since another was better before that went wrong"
-
-
-def size_of_gain(trial: Trial) -> str:
-    """Return how much better or worse a way was, such as "1.2 points better"."""
-    mean = trial.gain.mean
-    size = _of_criterion(abs(mean), trial)
-    if trial.criterion == COST:
-        return f"{'less' if mean >= 0 else 'more'} costly by {size} a row"
-    return f"{size} points {'better' if mean >= 0 else 'worse'}"
-
-
-def _of_criterion(value: float, trial: Trial) -> str:
-    return f"{value:.3g}" if trial.criterion == COST else f"{100 * value:.1f}"
+    return parts
 
 
 def comparison_sentence(comparison: ComparisonSummary) -> str:

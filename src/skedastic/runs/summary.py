@@ -154,3 +154,12 @@ class RunSummary:
         if self.label_issues is None or "by_estimate" not in self.label_issues:
             return None
         return int(self.label_issues["by_estimate"].sum())
+
+    @property
+    def unranked_classes(self) -> tuple[str, ...]:
+        """The classes that held-out predictions were to judge, and of which no label is ranked."""
+        judged = self.findings is not None and self.findings.learned and self.config.estimate.kind != "annotators"
+        if not judged or self.label_issues is None or "given" not in self.label_issues:
+            return ()
+        ranked = set(self.label_issues["given"])
+        return tuple(name for name, n in zip(self.classes, self.class_count, strict=False) if n and name not in ranked)

@@ -19,6 +19,7 @@ from skedastic.core.criteria import Cost, Criterion
 from skedastic.errors import UserError, unknown
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
+from skedastic.settings.class_names import by_class
 from skedastic.settings.costs import COST_FILE, costs_of_file
 from skedastic.settings.expression import name_and_settings, parse_expression, split
 from skedastic.settings.layers import parse, unknown_setting
@@ -149,6 +150,8 @@ def _named(family: Family, value: Any, place: str) -> Any:
         raise unknown(family.kind, str(name), family.names())
     if family.base is Method:
         return build_method(str(name), settings, place)
+    if family.base is Criterion:
+        settings = {k: by_class(v, f"{place}.{k}") if isinstance(v, Mapping) else v for k, v in settings.items()}
     cls = family.names()[name]
     if "" in settings:
         fields = [f.name for f in dataclasses.fields(cls)]

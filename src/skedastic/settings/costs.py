@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from pathlib import Path
 
+from skedastic.data.tables.values import canonical
 from skedastic.errors import UserError, first_line
 
 COST_FILE = "cost:"  # before the name of a file, as a criterion
 FORM = "the first line names the predicted classes, and each other one begins with a true class"
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # the first of them that the first line has
+DECIMAL_COMMA = re.compile(r"[0-9]+,([0-9]{1,2}|[0-9]{4,})")  # with three digits it may be a thousand
 
 
 def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
@@ -17,7 +22,8 @@ def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
     Parameters
     ----------
     file : str
-        A CSV file with a line for each true class and a column for each predicted one.
+        A CSV file with a line for each true class and a column for each predicted one, separated by commas, semicolons
+        or tabs. Where they are no commas, a number may have a decimal comma.
     place : str
         The setting that names it, for errors.
 
@@ -27,29 +33,37 @@ def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
         It can't be read, or is no such table.
     """
     try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+        text = Path(file).read_text(encoding="utf-8-sig")
+        between = _separator(text)
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=between) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or first_line(error)
         raise UserError(f"can't read the costs: {why}", setting=place, value=file) from None
-    predicted = [cell.strip() for cell in rows[0][1:]] if rows else []
+    predicted = [canonical(cell.strip()) for cell in rows[0][1:]] if rows else []
     if not predicted or len(rows) < 2 or len(set(predicted)) < len(predicted):
-        raise UserError(f"it is no table of costs; {FORM}, each once", setting=place, value=file)
+        rule = f"it is no table of costs, read as separated by {SEPARATORS[between]}; {FORM}, each once"
+        raise UserError(rule, setting=place, value=file)
     costs = dict[str, dict[str, float]]()
     for line, (true, *cells) in enumerate(rows[1:], 2):
-        true = true.strip()
+        true = canonical(true.strip())
         if len(cells) != len(predicted) or true in costs:
             wrong = f"class {true!r} stands twice" if true in costs else f"it has {len(cells)} costs"
-            rule = f"line {line}: {wrong}, where there are {len(predicted)} classes; {FORM}"
+            rule = f"line {line}: {wrong}, where there are {len(predicted)} classes; "
+            rule += f"read as separated by {SEPARATORS[between]}; {FORM}"
             raise UserError(rule, setting=place, value=file)
         given = [(name, cell) for name, cell in zip(predicted, cells, strict=True) if cell.strip()]
-        costs[true] = {name: _number(cell, line, file, place) for name, cell in given}
+        costs[true] = {name: _number(cell.strip(), line, between, file, place) for name, cell in given}
     return costs
 
 
-def _number(cell: str, line: int, file: str, place: str) -> float:
+def _separator(text: str) -> str:
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return next((separator for separator in SEPARATORS if separator in first), ",")
+
+
+def _number(cell: str, line: int, between: str, file: str, place: str) -> float:
     try:
-        return float(cell)
+        return float(cell.replace(",", ".") if between != "," and DECIMAL_COMMA.fullmatch(cell) else cell)
     except ValueError:
-        rule = f"line {line}: {cell.strip()!r} is no number; a cost is 0 or more"
+        rule = f"line {line}: {cell!r} is no number; a cost is 0 or more"
         raise UserError(rule, setting=place, value=file) from None

@@ -1,0 +1,71 @@
+"""What a person could do next to gain most: a line each, and none without a figure that stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skedastic.evaluation.intervals import LEAST_ROWS
+from skedastic.runs.summary import RunSummary
+
+MOST_NAMED = 5  # groups in a line
+
+
+def next_steps(summary: RunSummary) -> tuple[str, ...]:
+    """Return at most three lines, the first step first.
+
+    They name the class whose labels are to be reviewed first, where an estimate calls some wrong; the groups of too few
+    rows to judge; and those of more rows that were not learned all the same.
+
+    Parameters
+    ----------
+    summary : RunSummary
+    """
+    return tuple(step for step in (_review(summary), _collect(summary), _not_learned(summary)) if step)
+
+
+def _review(summary: RunSummary) -> str:
+    """Return the class with the most labels to check, of those of which an estimate calls some wrong."""
+    issues = summary.label_issues
+    if not summary.wrong_count or issues is None:
+        return ""
+    to_check, wrong = (issues.loc[issues[which], "given"].value_counts() for which in ("is_issue", "by_estimate"))
+    place = {name: i for i, name in enumerate(summary.classes)}
+    most = max(wrong.index, key=lambda name: (to_check[name], wrong[name], -place[name]))
+    check, called = int(to_check[most]), int(wrong[most])
+    said = "which" if called == check else f"of which {called:,}"
+    rows = f"{check:,} of its {summary.class_count[place[most]]:,} {_are(check)} to check"
+    return f"review the labels of {most} first: {rows}, {said} {_are(called)} wrong by estimate."
+
+
+def _collect(summary: RunSummary) -> str:
+    """Return the groups with fewer training rows than it takes to judge their labels."""
+    few = [(n, name) for name, n in zip(summary.groups, summary.train_count, strict=True) if n < LEAST_ROWS]
+    if not few:
+        return ""
+    verb = "has" if len(few) == 1 else "have"
+    said = f"{_named([f'{name} ({n})' for n, name in sorted(few)])} {verb} fewer than {LEAST_ROWS} to train on"
+    return f"collect more rows: {said}, too few to judge."
+
+
+def _not_learned(summary: RunSummary) -> str:
+    """Return the groups of enough rows that were not learned, or of which no test row is right."""
+    found, tested = summary.findings, summary.metrics
+    unranked = found.unranked if found is not None and found.learned else ()
+    parts = []
+    for name, n in zip(summary.groups, summary.train_count, strict=True):
+        score = None if tested is None else tested.groups.get(name)
+        if n < LEAST_ROWS:
+            continue
+        if name in unranked:
+            parts.append(f"{name} (not learned from {n:,} rows)")
+        elif score is not None and summary.metric.percent and score.n >= LEAST_ROWS and score.value == 0:
+            parts.append(f"{name} (none of its {score.n:,} test rows is right)")
+    return f"collect more rows, or other features: {_named(parts)}." if parts else ""
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
