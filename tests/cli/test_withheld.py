@@ -123,3 +123,25 @@ def test_groups_that_were_not_learned_are_named_and_evaluate_prints_what_was_opt
     assert choice[0] in card
     assert "| way | gain in F1 ± s.e. | accuracy gained | note |" in card
     assert "- Choice" not in card
+
+
+@pytest.mark.parametrize("by_rule", [True, False])
+def test_labels_that_a_rule_made_wrong_are_not_called_right_where_test_labels_tell(rows, capsys, by_rule) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(900, 2)), columns=["x", "z"])
+    true = np.where(frame["x"] > 0, "a", "b")
+    wrong = frame["z"] > 0.3 if by_rule else rng.random(900) < 0.3
+    test = np.arange(900) >= 600
+    frame["label"] = np.where(~test & wrong, "a", true)
+    frame["part"] = np.where(test, "test", "train")
+    frame.to_csv("rows.csv", index=False)
+    line = ("fit", "rows.csv", "--target", "label", "--split", "part", "--method", "erm", *LEARNT, "--out", "run")
+    status, out, err = run(capsys, *line, "--set", "estimate.kind=cross-fit")
+    assert status == 0
+    assert ("training labels are easier to predict than test labels" in err) == by_rule
+    assert out.count("– unlike the test") == 2 * by_rule
+    assert load_summary("run").findings.wrong_withheld[1] == ("unlike the test" if by_rule else "")
+    assert (load_summary("run").wrong_count == 0) == by_rule
+    if by_rule:
+        assert "by estimate" not in out
+        assert "How many labels of a, b are wrong is not known" in out

@@ -18,6 +18,7 @@ from skedastic.noise.wrong_labels import (
     UNCERTAIN,
     WIDEST,
     shown_rates,
+    told_by_test,
     trusted,
 )
 
@@ -88,6 +89,15 @@ def test_of_two_classes_nothing_is_shown_where_the_other_ones_errors_are_the_mod
     assert not trusted(untrusted)
     assert shown_rates(untrusted, "wrong", of_classes=True)[1] == [OF_BOTH, OF_BOTH]
     assert shown_rates(untrusted, "wrong")[1] == ["", ""]
+
+
+def test_test_labels_tell_only_by_two_groups_ten_points_and_three_errors() -> None:
+    assert told_by_test([(0.9, 400, 0.6, 400), (0.8, 400, 0.6, 400)]).mean == pytest.approx(0.25)
+    assert told_by_test([(0.9, 400, 0.6, 400), (0.6, 400, 0.9, 400)]) is None, "one is easier, the other harder"
+    assert told_by_test([(0.9, 400, 0.81, 400), (0.9, 400, 0.81, 400)]) is None, "9 points"
+    assert told_by_test([(0.9, 30, 0.7, 30), (0.7, 30, 0.6, 30)]) is None, "too few rows"
+    assert told_by_test([(0.9, 400, 0.2, 29), (0.9, 400, 0.6, 400)]) is None, "one group alone"
+    assert told_by_test([]) is None
 
 
 @pytest.mark.parametrize(

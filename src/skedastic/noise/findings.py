@@ -20,11 +20,12 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import Metric
+from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.noise.by_target import learned, noise_stats, only
 from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
-from skedastic.noise.wrong_labels import UNCERTAIN, shown_rates
+from skedastic.noise.wrong_labels import UNCERTAIN, UNLIKE_TEST, shown_rates, told_by_test
 from skedastic.settings.config import Estimation
 from skedastic.training.config import Training
 
@@ -341,6 +342,40 @@ def _folds_left_out(known: Learned, how: Estimation) -> list[str]:
     which = f"fold{'s' * (len(left) > 1)} {', '.join(left)} of {len(known.folds)}"
     way = "train longer" if how.of_networks else f"take another estimate.by than {how.by}"
     return [f"the estimating model of {which} learned nothing: its rows get no figure and no suspects; {way}"]
+
+
+def held_against_test(findings: Findings, metrics: AnyMetrics) -> Findings:
+    """Return the findings; without shares of wrong labels where test labels speak against them, and a note says so.
+
+    Parameters
+    ----------
+    findings : Findings
+        Of an estimate by held-out predictions.
+    metrics : metrics
+        Of test rows whose labels were not made as those of the training rows.
+    """
+    told = [
+        (1 - shown.mean, int(n), score.value, score.n)
+        for name, shown, n in zip(findings.names, findings.disagreement, findings.stats.counted.tolist(), strict=True)
+        if shown is not None and (score := metrics.groups.get(name)) is not None and score.value is not None
+    ]
+    if findings.stats.measure != "rate" or (easier := told_by_test(told)) is None:
+        return findings
+    note = (
+        f"training labels are easier to predict than test labels, by {100 * easier.mean:.0f} points (the mean over "
+        "groups): they are wrong by a rule that models learn, or the test rows are of another kind; how many are wrong "
+        "is not known"
+    )
+    withheld = tuple(why or UNLIKE_TEST for why in findings.withheld)
+    nothing: tuple[Interval | None, ...] = (None,) * len(withheld)
+    return replace(
+        findings,
+        wrong=nothing,
+        wrong_withheld=withheld,
+        uncertain=nothing,
+        uncertain_withheld=withheld,
+        notes=(*findings.notes, note),
+    )
 
 
 def with_strengths(findings: Findings, method: str) -> Findings:

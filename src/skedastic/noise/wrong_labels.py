@@ -19,10 +19,13 @@ it or more than 25 points (`trusted`), only those are to be checked that predict
 limits are chosen on data with known truth: what they find and accuse is in docs/guide/label_issues.md.
 
 What no held-out prediction can tell is noise that follows from the features: a model learns it and agrees with it. The
-interval is then too low. How many intervals hold, on data with known truth: benchmarks/noise_estimate.py.
+interval is then too low. Test labels that are made in another way tell it (`told_by_test`). How many intervals hold, on
+data with known truth: benchmarks/noise_estimate.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -39,16 +42,19 @@ LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, t
 LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
 RULED_OUT = 0.1  # of the probability of the class that is predicted
 PAIR = 2
+MUCH_EASIER = 0.1  # are training labels to predict than test labels
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
 OF_ALL = "own errors of all"
 OF_BOTH = "own errors of both"
+UNLIKE_TEST = "unlike the test"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
     OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
+    UNLIKE_TEST: "the test labels are predicted far less well than the training labels",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
@@ -86,6 +92,28 @@ def shown_rates(
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]
     ends = zip(reasons, rate.tolist(), low.tolist(), high.tolist(), strict=True)
     return [None if why else Interval(mean=m, low=a, high=b) for why, m, a, b in ends], reasons
+
+
+def told_by_test(told: Sequence[tuple[float, int, float, int]]) -> Interval | None:
+    """Return by how much less well test labels are predicted than training labels, the mean over groups, if it is much.
+
+    Noise that the features have no part in makes held-out training labels harder to predict than right test labels.
+    Where they are easier by more than 10 points, and by three standard errors, labels are wrong by a rule that models
+    learn, or the test rows are of another kind.
+
+    Parameters
+    ----------
+    told : sequence of tuple
+        Of each group the share of the training labels that held-out predictions give, their number, the accuracy on
+        the test rows, and their number. Two groups with 30 rows of both are needed.
+    """
+    groups = [(a, n, b, m) for a, n, b, m in told if min(n, m) >= LEAST_ROWS]
+    if len(groups) < PAIR:
+        return None
+    mean = sum(a - b for a, _, b, _ in groups) / len(groups)
+    error = sum(a * (1 - a) / n + b * (1 - b) / m for a, n, b, m in groups) ** 0.5 / len(groups)
+    much = mean > max(MUCH_EASIER, 3 * error)
+    return Interval(mean=mean, low=mean - 2 * error, high=mean + 2 * error) if much else None
 
 
 def trusted(stats: GroupStats) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,7 +19,7 @@ from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import Estimate
-from skedastic.noise.findings import with_strengths
+from skedastic.noise.findings import held_against_test, with_strengths
 from skedastic.report.content import LabelIssue
 from skedastic.runs.result import Result
 from skedastic.runtime.environment import environment
@@ -46,6 +47,8 @@ def make_result(
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
     strengths = enforced_strengths(trained.method, trained.state, task)
+    if estimated is not None and estimated.is_estimated and metrics is not None and data.has_test_of_its_own:
+        estimated = replace(estimated, findings=held_against_test(estimated.findings, metrics))
     issues = None if estimated is None else estimated.label_issues
     needed = GROUP_STATS in method.capabilities.needs
     findings = None if estimated is None else estimated.findings

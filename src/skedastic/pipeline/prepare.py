@@ -92,6 +92,11 @@ class Data:
         """Whether the test rows have clean targets of their own, as a column with the truth holds them."""
         return (self.test_source or self.source).truth is not None
 
+    @property
+    def has_test_of_its_own(self) -> bool:
+        """Whether the labels of the test rows may be made in another way than those of the training rows."""
+        return self.test_source is not None or self.source.test_rows is not None or self.has_clean_test
+
 
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
 

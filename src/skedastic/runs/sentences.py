@@ -19,6 +19,7 @@ from skedastic.noise.wrong_labels import (
     OWN_ERRORS,
     RULED_OUT,
     UNCERTAIN,
+    UNLIKE_TEST,
     WIDEST,
     trusted,
 )
@@ -178,7 +179,9 @@ def _uncalled(findings: Findings) -> list[str]:
     wide = [name for name, why in withheld if why == UNCERTAIN]
     told = {*findings.unranked}
     none = [
-        name for name, why in withheld if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH, NOT_LEARNED) and name not in told
+        name
+        for name, why in withheld
+        if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH, UNLIKE_TEST, NOT_LEARNED) and name not in told
     ]
     parts = []
     if wide:
