@@ -87,6 +87,11 @@ def notes(texts: Sequence[str]) -> None:
         err().print(f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal)
 
 
+def found(text: str) -> None:
+    """Print what was found on the way."""
+    err().print(visible(text), markup=False, emoji=False, soft_wrap=not err().is_terminal)
+
+
 def table(*columns: str, title: str | None = None) -> Table:
     """Return a table without rows, whose first column is text and whose others are numbers."""
     from rich.table import Table

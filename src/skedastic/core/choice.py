@@ -52,6 +52,8 @@ class Trial(NamedTuple):
         The name of the stage that trains it on all rows; empty in older runs.
     accuracy : float
         How much more often it is right over all rows, in [−1, 1].
+    left_out : str
+        Why it was not held against the other, such as an error of its training; empty where it was.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Trial(NamedTuple):
     half: bool = False
     stage: str = ""
     accuracy: float = 0.0
+    left_out: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -73,6 +76,27 @@ class Trial(NamedTuple):
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
         """Return what `to_dict` described."""
         return cls(**{**values, "gain": Gain(**values["gain"])})
+
+
+class Best(NamedTuple):
+    """The way of training that is best of those that were tried so far.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for the user.
+    value : float
+        The criterion of its predictions of labels not seen.
+    criterion : str
+        The name of the criterion.
+    trial : Trial or None
+        How it did against what all are held against; None where it is that itself.
+    """
+
+    name: str
+    value: float
+    criterion: str
+    trial: Trial | None
 
 
 def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor | None = None) -> Tensor:

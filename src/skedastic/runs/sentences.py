@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Best, Trial
 from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
@@ -29,6 +29,14 @@ CRITERIA_IN_WORDS = {
     "worst": ", in the worst group",
     "macro-f1": ", in macro F1",
     "auc": ", in the area under the ROC curve",
+}
+SCORES = {
+    "balanced": "mean accuracy over groups",
+    "worst": "accuracy in the worst group",
+    "accuracy": "accuracy",
+    "macro-f1": "macro F1",
+    "auc": "area under the ROC curve",
+    COST: "cost",
 }
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
@@ -185,6 +193,10 @@ def uncalled_sentence(findings: Findings | None, wrong: int | None = 0) -> str:
 def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, and how each did against the one that all are held against."""
     taken = next((trial.name for trial in trials if trial.chosen), trials[0].other)
+    left_out = _left_out(trials)
+    trials = [trial for trial in trials if not trial.left_out]
+    if not trials:
+        return "; ".join([f"{taken} was taken, and held against nothing", *left_out])
     where = f"than {trials[0].other} on labels that {'neither' if len(trials) == 1 else 'none'} had seen"
     where += CRITERIA_IN_WORDS.get(trials[0].criterion, "")
     parts = [f"{taken} was taken"]
@@ -204,7 +216,21 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     if lost > MUCH_ACCURACY:
         what = f"over all rows its accuracy is {100 * lost:.0f} points less than that of {trials[0].other}"
         parts.append(f"{what}, and --optimize accuracy would count that")
-    return "; ".join(parts)
+    return "; ".join([*parts, *left_out])
+
+
+def _left_out(trials: Sequence[Trial]) -> list[str]:
+    """Return which ways were left out, a text for each reason."""
+    reasons = dict.fromkeys(trial.left_out for trial in trials if trial.left_out)
+    names = {reason: _some([trial.name for trial in trials if trial.left_out == reason]) for reason in reasons}
+    return [f"left out: {names[reason]} ({reason})" for reason in reasons]
+
+
+def best_sentence(best: Best) -> str:
+    """Return the best way of training so far, how well it does on labels not seen, and how much better that is."""
+    value = f"{best.value:.1%}" if best.criterion != COST else f"{-best.value:.3g} a row"
+    than = "" if best.trial is None else f", {size_of_gain(best.trial)} than {best.trial.other}"
+    return f"{best.name}, {SCORES[best.criterion]} {value} on labels not seen{than}"
 
 
 def _why_not(trial: Trial, trials: Sequence[Trial]) -> str:
