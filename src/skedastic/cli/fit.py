@@ -91,7 +91,7 @@ def fit(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        found = Found(began, quiet=finish)
+        found = None if finish else Found(began)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder, found):
             with console.progress() as progress:
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
@@ -126,19 +126,15 @@ class Found:
     ----------
     began : float
         The reading of `time.monotonic()` at the start.
-    quiet : bool
-        Whether nothing is printed.
     """
 
-    def __init__(self, began: float, *, quiet: bool = False) -> None:
-        self.began, self.quiet = began, quiet
+    def __init__(self, began: float) -> None:
+        self.began = began
         self.best: Best | None = None
 
     def __call__(self, best: Best) -> None:
         """Take over the best way."""
         last, self.best = self.best, best
-        if self.quiet:
-            return
         if last is None:
             console.found(f"first model after {self._seconds}: {self.said}; Ctrl-C, then --finish, takes it")
         elif last.name != best.name:
@@ -157,15 +153,20 @@ class Found:
 
 
 @contextmanager
-def _way_on(kept: Path, folder: Path, found: Found) -> Iterator[None]:
-    """Say how to resume, or take the best so far, where the block ends too early and checkpoints were kept."""
+def _way_on(kept: Path, folder: Path, found: Found | None) -> Iterator[None]:
+    """Say how to resume, or take the best so far, where the block ends too early and checkpoints were kept.
+
+    With `found` None it is being taken.
+    """
     way = f"skedastic fit --resume {folder}"
     try:
         yield
     except KeyboardInterrupt:
         if not kept.exists():
             raise
-        finish = f"; or take the best so far ({found.said}) with: {way} --finish" if found.best else ""
+        finish = f" --finish; or try more ways with: {way}" if found is None else ""
+        if found is not None and found.best is not None:
+            finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
         if not kept.exists():

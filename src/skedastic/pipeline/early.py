@@ -8,8 +8,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import networks_are_kept
-from skedastic.pipeline.dry_run import task_without_estimate
-from skedastic.pipeline.plan import early_stages, trains_networks
+from skedastic.pipeline.plan import Outline, early_stages, trains_networks
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
 from skedastic.training import Checkpoints
@@ -18,9 +17,9 @@ from skedastic.training.loop import Course, Found, Progress
 NO_ESTIMATE = "the noise was not estimated, since training was cut short before"
 
 
-def check_can_finish(data: Data, method: Method) -> None:
+def check_can_finish(method: Method, outline: Outline) -> None:
     """Raise UserError where training is to be cut short, and the method has no trials to leave out."""
-    if not any(stage.optional for stage in method.stages(task_without_estimate(data.train, data.reference))):
+    if not any(stage.optional for stage in outline.stages):
         name = method.card.name
         rule = f"it ends the trials of auto, and {name} has none with these data; go on without --finish"
         raise UserError(rule, setting="--finish", value=name, given="--finish")
@@ -30,6 +29,7 @@ def try_early(
     config: Config,
     data: Data,
     method: Method,
+    outline: Outline,
     make_net: MakeNet,
     checkpoints: Checkpoints,
     progress: Progress | None = None,
@@ -39,13 +39,17 @@ def try_early(
 ) -> Task:
     """Train the stages that need no estimate, and return the task with what they hand on; the checkpoints have more.
 
-    Parameters as of `skedastic.training.train`.
+    Parameters
+    ----------
+    outline : Outline
+        Of the fit.
+    make_net, checkpoints, progress, found, finish
+        As of `skedastic.training.train`.
     """
-    task = replace(task_without_estimate(data.train, data.reference), seed=config.seed)
+    task = replace(outline.task, seed=config.seed)
     how = (make_net, config.train, config.seed, task, data.reference, progress, checkpoints, found, finish)
     course = Course(method, data.train, *how)
-    count = len(early_stages(method.stages(task), config))
-    course.run(count)
+    course.run(len(early_stages(outline.stages, config)))
     return course.task
 
 

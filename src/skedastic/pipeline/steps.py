@@ -23,6 +23,7 @@ from skedastic.pipeline.checks import check_annotators, check_estimate, check_re
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.early import NO_ESTIMATE, check_can_finish, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
+from skedastic.pipeline.plan import outline_of
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
@@ -78,8 +79,6 @@ def fit_data(
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
-    if finish:
-        check_can_finish(data, method)
     if tell is not None or budget is not None:
         planned = planned_fit(config, data, method, make_net, budget, began, checkpoints)
         config, method = planned.config, planned.method
@@ -89,7 +88,10 @@ def fit_data(
     kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
     early, skipped = None, config.estimate.kind is None
     if kept is not None:
-        early = try_early(config, data, method, make_net, kept, progress, found, finish=finish)
+        outline = outline_of(data, method)
+        if finish:
+            check_can_finish(method, outline)
+        early = try_early(config, data, method, outline, make_net, kept, progress, found, finish=finish)
         if finish and does_without_estimate(config, data, method, early, kept):
             data, skipped = replace(data, notes=(*data.notes, NO_ESTIMATE)), True
     estimated = None if skipped else estimate_noise(config, data, make_net, progress, kept)
@@ -105,7 +107,8 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_estimate(config, methods)
     check_classifier(config.estimate, data.train)
     check_votes(data, methods)
-    dry_run(methods, data.train, make_net, config.training, data.reference)
+    with threads(config.training.threads):
+        dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 
 

@@ -19,7 +19,7 @@ def failure_of(error: Exception) -> str:
         What the training raised.
     """
     if isinstance(error, Diverged):
-        return error.rule
+        return str(error)
     if isinstance(error, UserError) or not isinstance(error, OF_NUMBERS):
         return ""
     line = first_line(error)

@@ -16,7 +16,7 @@ from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.stratified import half
 from skedastic.data.targets.target import Target
-from skedastic.errors import UserError
+from skedastic.errors import Diverged
 from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
@@ -87,7 +87,7 @@ class Trained:
         predicted = self._in_batches(self._predict, x, batch_size)
         if not predicted.isfinite().all():
             rule = "they are not finite; lower the learning rate (train.lr), or look for values far beyond training's"
-            raise UserError(rule, setting="train.lr", given=f"predictions of {self.method.card.name}")
+            raise Diverged(rule, setting="train.lr", given=f"predictions of {self.method.card.name}")
         return predicted
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
