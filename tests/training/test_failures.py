@@ -14,7 +14,7 @@ from skedastic.training.failures import failure_of
         (Diverged("the loss is nan", setting="train.lr"), "train.lr: the loss is nan"),
         (FloatingPointError("overflow\nmore"), "overflow"),
         (np.linalg.LinAlgError("Singular matrix"), "Singular matrix"),
-        (torch.linalg.LinAlgError("not positive-definite"), "not positive-definite"),
+        (torch.linalg.LinAlgError("not positive-definite"), "not positive-definite"),  # type: ignore[attr-defined]
         (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
         (MemoryError(), "MemoryError"),
         (ValueError("Input X contains infinity"), "Input X contains infinity"),

@@ -186,12 +186,15 @@ class Shown:
 
         self.bars, self.left = bars, TimeLeft()
         self.tasks: dict[str, Any] = {}
+        self._has_begun = False
 
     def begin(self, data: Data, plan: Plan, said: str = "") -> None:
-        """Print the data and how long all takes, and take over the plan, before anything is trained."""
+        """Print the data, once, and how long all takes, and take over the plan."""
         from skedastic.training.plan import TimeLeft
 
-        show_data(data)
+        if not self._has_begun:
+            show_data(data)
+        self._has_begun = True
         if said:
             err().print(visible(said), markup=False, emoji=False, soft_wrap=True)
         self.left = TimeLeft(plan)

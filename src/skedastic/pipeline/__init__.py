@@ -57,7 +57,7 @@ def fit_config(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data, what will be trained and how long that takes, before anything is.
+        As of `steps.fit_data`.
     began : float, optional
         The reading of `time.monotonic()` when the budget began; by default that of now.
     found, finish

@@ -8,7 +8,7 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.bases.task import Task
 from skedastic.noise.estimate import networks_are_kept
-from skedastic.pipeline.plan import Outline, early_stages, trains_networks
+from skedastic.pipeline.plan import Outline, early_stages, outline_of, trains_networks
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
 from skedastic.training import Checkpoints
@@ -17,8 +17,8 @@ from skedastic.training.loop import Course, Found, Progress
 NO_ESTIMATE = "the noise was not estimated, since training was cut short before"
 
 
-def check_can_finish(method: Method, outline: Outline) -> None:
-    """Raise UserError where training is to be cut short, and the method has no trials to leave out."""
+def _check_can_finish(method: Method, outline: Outline) -> None:
+    """Raise UserError where the method has no trials to leave out."""
     if not any(stage.optional for stage in outline.stages):
         name = method.card.name
         rule = f"it ends the trials of auto, and {name} has none with these data; go on without --finish"
@@ -29,23 +29,27 @@ def try_early(
     config: Config,
     data: Data,
     method: Method,
-    outline: Outline,
     make_net: MakeNet,
     checkpoints: Checkpoints,
     progress: Progress | None = None,
     found: Found | None = None,
-    *,
     finish: bool = False,
 ) -> Task:
     """Train the stages that need no estimate, and return the task with what they hand on; the checkpoints have more.
 
     Parameters
     ----------
-    outline : Outline
-        Of the fit.
     make_net, checkpoints, progress, found, finish
         As of `skedastic.training.train`.
+
+    Raises
+    ------
+    UserError
+        Training is to be cut short, and the method has no trials to leave out.
     """
+    outline = outline_of(data, method)
+    if finish:
+        _check_can_finish(method, outline)
     task = replace(outline.task, seed=config.seed)
     how = (make_net, config.train, config.seed, task, data.reference, progress, checkpoints, found, finish)
     course = Course(method, data.train, *how)

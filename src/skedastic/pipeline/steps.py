@@ -21,9 +21,8 @@ from skedastic.pipeline.asked import asked_for
 from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
-from skedastic.pipeline.early import NO_ESTIMATE, check_can_finish, does_without_estimate, try_early
+from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
-from skedastic.pipeline.plan import outline_of
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
@@ -31,6 +30,7 @@ from skedastic.settings.methods import method_table, the_criterion
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
+from skedastic.training.checkpoints import has_checkpoints
 from skedastic.training.engine import threads
 from skedastic.training.loop import Found, Progress, make_task
 from skedastic.training.plan import Plan
@@ -61,7 +61,8 @@ def fit_data(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data, what will be trained and how long that takes, before anything is.
+        Is shown the data, what will be trained and how long that takes, before all but what is quick; before that
+        the data alone, where there are checkpoints and no budget.
     began : float, optional
         The reading of `time.monotonic()` when the budget began; by default that of now.
     found : callable, optional
@@ -79,25 +80,33 @@ def fit_data(
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
+    begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
+    early, ends = None, (progress, found, finish)
+    if budget is None and checkpoints is not None:  # a plan takes seconds, and would change nothing of these
+        if tell is not None:
+            tell(data, (), "")
+        early = try_early(config, data, method, make_net, _kept(config, checkpoints), *ends)
     if tell is not None or budget is not None:
-        planned = planned_fit(config, data, method, make_net, budget, began, checkpoints)
+        planned = planned_fit(config, data, method, make_net, budget, began, begun)
         config, method = planned.config, planned.method
         if tell is not None:
             tell(data, planned.plan, planned.said)
-    data = replace(data, notes=(*config.notes, *data.notes))
-    kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
-    early, skipped = None, config.estimate.kind is None
-    if kept is not None:
-        outline = outline_of(data, method)
-        if finish:
-            check_can_finish(method, outline)
-        early = try_early(config, data, method, outline, make_net, kept, progress, found, finish=finish)
-        if finish and does_without_estimate(config, data, method, early, kept):
-            data, skipped = replace(data, notes=(*data.notes, NO_ESTIMATE)), True
+    kept = None if checkpoints is None else _kept(config, checkpoints)
+    if early is None and kept is not None:
+        early = try_early(config, data, method, make_net, kept, *ends)
+    data, skipped = replace(data, notes=(*config.notes, *data.notes)), config.estimate.kind is None
+    if finish and early is not None and kept is not None and does_without_estimate(config, data, method, early, kept):
+        data, skipped = replace(data, notes=(*data.notes, NO_ESTIMATE)), True
     estimated = None if skipped else estimate_noise(config, data, make_net, progress, kept)
     regrouped = data.regrouped(estimated)
-    ends = (progress, kept, criterion, early, found, finish)
-    return train_and_evaluate(config, regrouped, method, make_net, estimated, *ends)
+    return train_and_evaluate(
+        config, regrouped, method, make_net, estimated, progress, kept, criterion, early, found, finish
+    )
+
+
+def _kept(config: Config, folder: str | Path) -> Checkpoints:
+    """Return the checkpoints of a fit."""
+    return Checkpoints(folder, config.checkpoint_every, to_toml(config))
 
 
 def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet) -> None:
