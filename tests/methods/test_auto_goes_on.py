@@ -149,6 +149,22 @@ def test_cut_short_before_anything_was_tried_the_base_is_trained(tmp_path: Path)
     assert choice_sentence(auto.trials).startswith("half-balanced HAR at 0.3 was taken, and held against nothing; left")
 
 
+def test_cut_short_a_last_training_that_fails_is_an_error_and_the_run_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Checkpoints(tmp_path, 0.0)
+    with pytest.raises(PowerCut):
+        trained(checkpoints=kept, progress=cut_after("har, half 1", 3))
+    with monkeypatch.context() as patch:
+        for cls in (Linear, Trees):
+            failing(patch, cls, MemoryError("bad allocation"))
+        with pytest.raises(MemoryError):
+            trained(checkpoints=kept, finish=True)
+    whole = trained()
+    again = trained(checkpoints=kept)
+    assert (again.trials, again.notes) == (whole.trials, whole.notes)
+
+
 def test_cut_short_in_the_last_training_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """Ways of networks alone, so that the last training has epochs."""
     method = Auto(trees=False)

@@ -15,6 +15,9 @@ is taken if it is better by a standard error, on the corrected loss by two, sinc
 wrong; and if it gives no class up, by the halves or by the network of all rows on its own rows. That network learns by
 the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was on rows not seen:
 then its training went wrong.
+
+What is quick is tried first. A way whose training fails is left out. Where training is cut short, the best of the ways
+that were tried is taken; they are held against the first of them where the base was not reached.
 """
 
 from __future__ import annotations

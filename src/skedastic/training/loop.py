@@ -297,8 +297,11 @@ class Course:
         return self.checkpoints is not None and self.checkpoints.has_ended(key, epochs)
 
     def _run_or_spare(self, stage: Stage, key: str, epochs: int) -> None:
-        """Train a stage; one that fails, or is known to, is noted and left out where training can do without it."""
-        if not stage.spared:
+        """Train a stage; one that fails, or is known to, is noted and left out where training can do without it.
+
+        Where training is cut short, what would take the place of a last stage may not have what it needs.
+        """
+        if not stage.spared or (self.finish and not stage.optional):
             return self._run(stage, key, epochs)
         failure = "" if self.checkpoints is None else self.checkpoints.failure(key)
         if not failure:
