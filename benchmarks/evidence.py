@@ -101,7 +101,8 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     predicted = {AUTO: chosen.predict(data.test.x).argmax(1)}
     took = {AUTO: next((trial.name for trial in chosen.trials if trial.chosen), auto.base(task).shown(auto))}
-    best = max(chosen.trials, key=lambda trial: trial.gain.mean, default=None)
+    tried = [trial for trial in chosen.trials if not trial.left_out]
+    best = max(tried, key=lambda trial: trial.gain.mean, default=None)
     took[UNGUARDED] = best.name if best is not None and best.gain.mean > 0 else auto.base(task).shown(auto)
     spent = {AUTO: seconds}
     for candidate in auto.candidates(task):

@@ -51,6 +51,10 @@ class UserError(ValueError):
         return UserError(f"{self.rule}{way}", setting=self.setting, value=self.value, given=self.given)
 
 
+class Diverged(UserError):
+    """Training went wrong: the loss, a weight or a prediction is no longer finite."""
+
+
 def _plain(value: Any) -> Any:
     """Return NumPy's numbers as Python's own, which are shown without their type."""
     return value.item() if isinstance(value, Number) and hasattr(value, "item") else value

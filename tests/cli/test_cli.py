@@ -110,8 +110,8 @@ def test_compare_writes_its_figures_and_a_report(here, capsys: pytest.CaptureFix
 
 def test_an_error_while_training_leaves_nothing(here, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(here)
-    line = (*CSV.replace("good", "fit good").split(), "--set", "train.lr=1e30", "--epochs", 3, "--out", "a/run")
-    check_refusal(refusal(capsys, *line), "train.lr", 1e30, rule="lower the learning rate")
+    line = (*CSV.replace("good", "fit good").split(), "--method", "erm", "--set", "train.lr=1e30", "--epochs", 3)
+    check_refusal(refusal(capsys, *line, "--out", "a/run"), "train.lr", 1e30, rule="lower the learning rate")
     assert everything(here) == before
 
 
@@ -125,7 +125,9 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(
     monkeypatch.setattr("skedastic.runs.result.render", interrupted)  # half of the folder is written by then
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
     assert status == 130
-    assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume a/run"
+    last, way = err.splitlines()[-1], "skedastic fit --resume a/run"
+    assert last.startswith(f"error: interrupted; go on with: {way}; or take the best so far (half-balanced HAR at 0.3,")
+    assert last.endswith(f" with: {way} --finish")
     assert {name for name in everything(here) if "run.unfinished" not in name} == set(before) | {"a"}
     monkeypatch.undo()
     monkeypatch.chdir(here)

@@ -67,7 +67,7 @@ def compare(
     """Compare methods on SOURCE: equal training, same splits, paired differences with 95 % intervals."""
     settings = settings_of(config_file, sets, given, preset)
     early.check_methods(settings)
-    with early.settings_first(settings), folder_for("compare", settings["source"], out, force) as folder:
+    with early.settings_first(settings, several=True), folder_for("compare", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
         from skedastic import pipeline
         from skedastic.settings.reading import build_config

@@ -87,6 +87,11 @@ def notes(texts: Sequence[str]) -> None:
         err().print(f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal)
 
 
+def found(text: str) -> None:
+    """Print what was found on the way."""
+    err().print(visible(text), markup=False, emoji=False, soft_wrap=not err().is_terminal)
+
+
 def table(*columns: str, title: str | None = None) -> Table:
     """Return a table without rows, whose first column is text and whose others are numbers."""
     from rich.table import Table
@@ -181,12 +186,15 @@ class Shown:
 
         self.bars, self.left = bars, TimeLeft()
         self.tasks: dict[str, Any] = {}
+        self._has_begun = False
 
     def begin(self, data: Data, plan: Plan, said: str = "") -> None:
-        """Print the data and how long all takes, and take over the plan, before anything is trained."""
+        """Print the data, once, and how long all takes, and take over the plan."""
         from skedastic.training.plan import TimeLeft
 
-        show_data(data)
+        if not self._has_begun:
+            show_data(data)
+        self._has_begun = True
         if said:
             err().print(visible(said), markup=False, emoji=False, soft_wrap=True)
         self.left = TimeLeft(plan)

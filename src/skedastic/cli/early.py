@@ -44,20 +44,21 @@ ANSWERS = "answers:"  # before a file
 
 
 @contextmanager
-def settings_first(settings: Mapping[str, Any]) -> Iterator[None]:
+def settings_first(settings: Mapping[str, Any], *, several: bool = False) -> Iterator[None]:
     """Within this context, a setting that can't be used is refused before a file, a column or a folder is.
 
-    Where nothing is refused, or no setting has a value that torch is needed to check, this costs nothing.
+    Where nothing is refused, or no setting has a value that torch is needed to check, this costs nothing. The settings
+    of a method are those of several methods where these are compared: a file of settings may name both.
     """
     try:
         yield
     except UserError:
         if not settings.keys() <= NAMES:
-            _check_values(settings)
+            _check_values(settings, several)
         raise
 
 
-def _check_values(settings: Mapping[str, Any]) -> None:
+def _check_values(settings: Mapping[str, Any], several: bool) -> None:
     """Raise UserError for the first setting whose value can't be used, whatever the data are."""
     from skedastic.models import check_model
     from skedastic.settings.methods import compared_methods, the_method
@@ -66,10 +67,10 @@ def _check_values(settings: Mapping[str, Any]) -> None:
     from skedastic.training.engine import find_device
 
     config = build_config(settings)
-    if "methods" in settings and list(config.methods) != ["all"]:
-        compared_methods(config)
-    elif "methods" not in settings and "method" in settings:
+    if not several and "method" in settings:
         the_method(config)
+    elif several and list(config.methods) != ["all"]:
+        compared_methods(config)
     if isinstance(config.model, NamedModel):
         check_model(config.model.name, config.model.options)
     find_device(config.train.device)

@@ -27,6 +27,7 @@ from skedastic.errors import Interrupted, UserError
 from skedastic.runs.folder import kept_until_whole, resumable
 
 if TYPE_CHECKING:
+    from skedastic.core.choice import Best
     from skedastic.runs.summary import RunSummary
 
 
@@ -59,10 +60,16 @@ if TYPE_CHECKING:
 @setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="With --resume: auto tries no more ways, and trains the best of those that it has tried.",
+)
 def fit(
     out: str | None,
     force: bool,
     resume: str | None,
+    finish: bool,
     config_file: str | None,
     sets: tuple[str, ...],
     **given: Any,
@@ -74,6 +81,9 @@ def fit(
             rule = "a run goes on with its own settings; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))
+    elif finish:
+        rule = "it ends a run that was interrupted; name that with --resume DIR"
+        raise UserError(rule, setting="--finish", given="--finish")
     settings = settings_of(config_file, sets, given)
     early.check_method(settings)
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
@@ -82,9 +92,10 @@ def fit(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder):
+        found = None if finish else Found(began)
+        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder, found):
             with console.progress() as progress:
-                result = pipeline.fit_config(config, progress, kept, progress.begin, began)
+                result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder)
 
@@ -111,16 +122,55 @@ def show_fit(summary: RunSummary, folder: Path) -> None:
     console.say(f"Report: {folder / 'report.html'}")
 
 
+class Found:
+    """The best way of training so far, which is printed when it is another one.
+
+    Parameters
+    ----------
+    began : float
+        The reading of `time.monotonic()` at the start.
+    """
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.best: Best | None = None
+
+    def __call__(self, best: Best) -> None:
+        """Take over the best way."""
+        last, self.best = self.best, best
+        if last is None:
+            console.found(f"first model after {self._seconds}: {self.said}; Ctrl-C, then --finish, takes it")
+        elif last.name != best.name:
+            console.found(f"best model after {self._seconds}: {self.said}")
+
+    @property
+    def said(self) -> str:
+        """The best way in words; empty where there is none."""
+        from skedastic.runs.choice import best_sentence
+
+        return "" if self.best is None else best_sentence(self.best)
+
+    @property
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self.began:.0f} s"
+
+
 @contextmanager
-def _way_on(kept: Path, folder: Path) -> Iterator[None]:
-    """Say how to resume where the block ends too early and checkpoints were kept."""
+def _way_on(kept: Path, folder: Path, found: Found | None) -> Iterator[None]:
+    """Say how to resume, or take the best so far, where the block ends too early and checkpoints were kept.
+
+    With `found` None it is being taken.
+    """
     way = f"skedastic fit --resume {folder}"
     try:
         yield
     except KeyboardInterrupt:
         if not kept.exists():
             raise
-        raise Interrupted(f"interrupted; go on with: {way}") from None
+        finish = f" --finish; or try more ways with: {way}" if found is None else ""
+        if found is not None and found.best is not None:
+            finish = f"; or take the best so far ({found.said}) with: {way} --finish"
+        raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
         if not kept.exists():
             raise

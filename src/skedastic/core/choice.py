@@ -52,6 +52,8 @@ class Trial(NamedTuple):
         The name of the stage that trains it on all rows; empty in older runs.
     accuracy : float or None
         How much more often it is right over all rows, in [−1, 1]; None where that was not measured.
+    left_out : str
+        Why it was not held against the other, such as an error of its training; empty where it was.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Trial(NamedTuple):
     half: bool = False
     stage: str = ""
     accuracy: float | None = None
+    left_out: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -74,6 +77,27 @@ class Trial(NamedTuple):
         """Return what `to_dict` described; one without a stage has no accuracy, and 0 in its place in older runs."""
         measured = {} if values.get("stage") else {"accuracy": None}
         return cls(**{**values, **measured, "gain": Gain(**values["gain"])})
+
+
+class Best(NamedTuple):
+    """The way of training that is best of those that were tried so far.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for the user.
+    value : float
+        The criterion of its predictions of labels not seen.
+    criterion : str
+        The name of the criterion.
+    trial : Trial or None
+        How it did against what all are held against; None where it is that itself.
+    """
+
+    name: str
+    value: float
+    criterion: str
+    trial: Trial | None
 
 
 def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor | None = None) -> Tensor:

@@ -51,7 +51,7 @@ from skedastic.core.selection import SelectedRows, Selection, Share, select
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
 from skedastic.core.trace import Trace, record
 from skedastic.core.unwrap import is_compiled, uncompiled
-from skedastic.errors import UserError
+from skedastic.errors import Diverged, UserError
 
 Gradient = Literal["implicit", "exact", "finite"]
 Norm = Literal["joint", "layers"]
@@ -301,7 +301,7 @@ def _check_finite(values: Tensor, trace: Trace) -> None:
     tap = trace.first_not_finite()
     where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
     rule = "not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
-    raise UserError(rule, setting=f"tap {tap!r}" if tap else "loss", given=where)
+    raise Diverged(rule, setting=f"tap {tap!r}" if tap else "loss", given=where)
 
 
 def refuse_fused(per_example: Tensor) -> None:

@@ -15,6 +15,9 @@ is taken if it is better by a standard error, on the corrected loss by two, sinc
 wrong; and if it gives no class up, by the halves or by the network of all rows on its own rows. That network learns by
 the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was on rows not seen:
 then its training went wrong.
+
+What is quick is tried first. A way whose training fails is left out. Where training is cut short, the best of the ways
+that were tried is taken; they are held against the first of them where the base was not reached.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import LEAST_SHARE, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
 from skedastic.core.criteria import Balanced, Criterion, Held
 from skedastic.core.heads import AutoHead
 from skedastic.core.samplers import Shuffle
@@ -45,6 +48,7 @@ from skedastic.methods.bases.held_out import (
     trial_stages,
     was_begun,
     was_tried,
+    why_failed,
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
@@ -79,10 +83,14 @@ CATEGORIES = 500  # that a column of ids is taken to have; their number is not k
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
-NONE_BETTER = "auto took {base}: on labels not seen no other way was safely better, or one was and failed on all rows."
+NONE_BETTER = (
+    "auto took {base}: on labels not seen no other way that was tried was safely better, or one was and failed on all "
+    "rows."
+)
 MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
+CUT_SHORT = "training was cut short before"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
 
@@ -237,6 +245,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 passes=method.passes,
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
+                spared=candidate.shown(self),
             )
             for candidate in self.candidates(task)
             if candidate != base
@@ -246,37 +255,43 @@ class Auto(OneNetwork[OneNetworkState]):
         return (*self._trial_stages(task), *finals, last)
 
     def _trial_stages(self, task: Task) -> list[Stage]:
-        """Return the trials: first halves, then second ones of the ways that are ahead, and that of the base last."""
+        """Return the trials: what is quick, first halves, second ones of the ways that are ahead, and the base's last.
+
+        What is quick comes first, so that there is a first model soon.
+        """
         epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
         first, second, fitted = list[Stage](), list[Stage](), list[Stage]()
         for way, method in self.ways(task).items():
-            one, two = trial_stages(way, method, epochs)
+            is_base = way == self.base(task).way
+            spared = "" if is_base else Candidate(way, 0.0).shown(self)
+            one, two = (replace(s, optional=True, spared=spared) for s in trial_stages(way, method, epochs))
             if way in FITTED:
-                fitted += (one, two)
+                fitted += (one, replace(two, chosen=partial(was_begun, way)))
                 continue
             first.append(one)
-            second.append(two if way == self.base(task).way else replace(two, chosen=partial(self._is_ahead, way=way)))
+            second.append(two if is_base else replace(two, chosen=partial(self._is_ahead, way=way)))
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
             first[0] = replace(first[0], note=MANY_CLASSES)
-        return [*first, *second[1:], *fitted, replace(second[0], after=self._decide)]
+        last = replace(second[0], after=self._decide, without=partial(self._decide, None))
+        return [*fitted, *first, *second[1:], last]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
-        """Return how each way did against the base, balanced as was best for it."""
-        base = self.base(task)
-        if not was_tried(base.way, task):
+        """Return how each way did against what all are held against, balanced as was best for it."""
+        if _rows(task) < LEAST_ROWS:
             return ()
-        best, found = self._best(task), []
+        other, best, found = self._held_against(task), self._best(task), []
         for way in self.ways(task):
             half = was_begun(way, task) and not was_tried(way, task)
-            own = self._compared(task, way, half=half)
-            if not own:
+            own = self._compared(task, way, other, half=half)
+            if not own or why_failed(way, task):
+                found += self._left_out(task, way, other)
                 continue
             candidate = best if best in own else max(own, key=lambda c: (not own[c].gives_up, own[c].gain.mean))
             went_wrong, gave_up = self._in_the_end(task, best) if candidate == best else (False, False)
             found.append(
                 Trial(
                     name=candidate.shown(self),
-                    other=base.shown(self),
+                    other=other.shown(self),
                     gain=own[candidate].gain,
                     gives_up=own[candidate].gives_up or gave_up,
                     chosen=candidate == best and not went_wrong and not gave_up,
@@ -289,25 +304,58 @@ class Auto(OneNetwork[OneNetworkState]):
             )
         return tuple(found)
 
+    def _left_out(self, task: Task, way: str, other: Candidate) -> list[Trial]:
+        """Return the trial of a way that failed or was not tried, since training was cut short; none of others."""
+        reason = why_failed(way, task) or CUT_SHORT * (not was_tried(way, task))
+        name, criterion = Candidate(way, 0.0).shown(self), self.optimize.shown_name()
+        trial = Trial(name, other.shown(self), Gain(0.0, 0.0), False, False, criterion, stage=way, left_out=reason)
+        return [trial] * bool(reason)
+
+    def so_far(self, task: Task) -> Best | None:
+        """Return the best way so far; None before one was tried on all rows."""
+        best, other = self._best(task), self._held_against(task)
+        if not was_tried(best.way, task):
+            return None
+        held = self._held(task, every_row(task))
+        value = self.optimize.score(self._scores(task, best)[1], held).value
+        name, criterion = best.shown(self), self.optimize.shown_name()
+        if best == other:
+            return Best(name, value, criterion, None)
+        found = self._compared(task, best.way, other)[best]
+        return Best(name, value, criterion, Trial(name, other.shown(self), found.gain, False, True, criterion))
+
     def predictor(self, trials: Sequence[Trial]) -> str:
-        """Return that of trees or of a linear model, where they were chosen."""
+        """Return that of trees or of a linear model, where they were chosen, or all that was tried was held to them."""
         taken = next((trial for trial in trials if trial.chosen), None)
         candidates = [Candidate(way, tau) for way in FITTED for tau in TAUS]
-        way = "" if taken is None else next((c.way for c in candidates if _is_named(c, taken, self)), "")
+        others = {trial.other for trial in trials} if taken is None else ()
+        named = (c.way for c in candidates if c.shown(self) in others or (taken and _is_named(c, taken, self)))
+        way = next(named, "")
         if not way:
             return ""
         return (Linear() if way in L2 else Trees(leaves=LEAVES[way])).predictor(trials)
 
-    def _compared(self, task: Task, way: str, *, half: bool = False) -> dict[Candidate, Comparison]:
-        """Return how each candidate of a way compares with the base, on all rows or on those of the second half."""
-        if not (was_begun(way, task) if half else was_tried(way, task)):
-            return {}
-        base, found = self.base(task), {}
-        rows, others = self._scores(task, base, half=half)
+    def _held_against(self, task: Task) -> Candidate:
+        """Return what all are held against: the base, or the first way that was tried if training ends before it is."""
+        base = self.base(task)
+        if was_tried(base.way, task):
+            return base
+        return base._replace(way=next((way for way in self.ways(task) if was_tried(way, task)), base.way))
+
+    def _held(self, task: Task, rows: Tensor) -> Held:
+        """Return the examples of rows [m] that predictions are held against."""
         unit = None if task.unit is None else task.unit[rows]
-        held = Held(task.y[rows], task.group[rows], task.classes, unit)
+        return Held(task.y[rows], task.group[rows], task.classes, unit)
+
+    def _compared(self, task: Task, way: str, against: Candidate, *, half: bool = False) -> dict[Candidate, Comparison]:
+        """Return how each candidate of a way compares with another, on all rows or on those of the second half."""
+        if not all(was_begun(w, task) if half else was_tried(w, task) for w in (way, against.way)):
+            return {}
+        found = {}
+        rows, others = self._scores(task, against, half=half)
+        held = self._held(task, rows)
         for candidate in self._of_way(way):
-            if candidate != base:
+            if candidate != against:
                 own = self._scores(task, candidate, half=half)[1]
                 gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
                 right, other = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
@@ -323,28 +371,33 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def _is_ahead(self, task: Task, way: str) -> bool:
         """Return whether a way is better than the base on the first half, by half a standard error."""
-        return any(c.errors > AHEAD and not c.gives_up for c in self._compared(task, way, half=True).values())
+        return any(
+            c.errors > AHEAD and not c.gives_up for c in self._compared(task, way, self.base(task), half=True).values()
+        )
 
-    def _decide(self, state: State, task: Task) -> Task:
+    def _decide(self, state: State | None, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
         best = torch.tensor(self.candidates(task).index(self._best(task)))
         return replace(task, handed_on={**task.handed_on, BEST: best})
 
     def _best(self, task: Task) -> Candidate:
-        """Return the candidate that is best, if it is safely better, and gives no class up; else the base."""
+        """Return the candidate that is best, if it is safely better, and gives no class up; else what it is held to."""
         if BEST in task.handed_on:
             return self.candidates(task)[int(task.handed_on[BEST])]
-        held = {c: found for way in self.ways(task) for c, found in self._compared(task, way).items()}
+        other = self._held_against(task)
+        held = {c: found for way in self.ways(task) for c, found in self._compared(task, way, other).items()}
         better = {c: found.gain.mean for c, found in held.items() if _is_safe(c, found)}
-        return max(better, key=better.__getitem__) if better else self.base(task)
+        return max(better, key=better.__getitem__) if better else other
 
     def _in_the_end(self, task: Task, candidate: Candidate) -> tuple[bool, bool]:
         """Return whether the training of all rows went wrong, and whether a class is given up that the base held on to.
 
-        It went wrong if it is right on its own rows less often, by two standard errors, than its kind was on rows not
-        seen.
+        It went wrong if it failed, or is right on its own rows less often, by two standard errors, than its kind was on
+        rows not seen. Where the base was not tried, there is nothing to fall back on.
         """
-        if candidate == self.base(task):
+        if candidate.name in task.failed:
+            return True, False
+        if candidate == self.base(task) or self._held_against(task) != self.base(task):
             return False, False
         own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
@@ -352,7 +405,7 @@ class Auto(OneNetwork[OneNetworkState]):
         return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
-        return self._best(task) == candidate
+        return was_tried(candidate.way, task) and self._best(task) == candidate
 
     def _is_base(self, task: Task) -> bool:
         """Return whether no candidate is better, or the best gave a class up in the end."""

@@ -209,6 +209,13 @@ def estimate_groups(
     return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups, note=note)
 
 
+def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoints) -> bool:
+    """Return whether checkpoints have all networks of an estimate; parameters as of `estimate_groups`."""
+    models = 1 if how.kind == "paper" else how.folds
+    kept = (checkpoints.of(f"estimate-{k}") for k in range(1, models + 1))
+    return all(network.has_ended("1-train", how.epochs_of(training)) for network in kept)
+
+
 def _by_classifier(
     how: Estimation, dataset: Dataset, fold: Tensor, seed: int, progress: Progress | None = None
 ) -> Tensor:

@@ -3,6 +3,7 @@
     open_data             sources, opened, split, encoded and, in experiments, corrupted      `prepare`
     check                 what would fail after minutes is refused now                        `checks`, `dry_run`
     planned_fit           how long all takes, and the epochs of a budget                      `budget`, `speeds`
+    try_early             ways of training that are quick and need no estimate                `early`
     estimate_noise        noise and density of each group, from held-out predictions          `steps`, `noise`
     train_and_evaluate    strengths from these, training, figures of the test set             `steps`, `gather`
 
@@ -31,7 +32,7 @@ from skedastic.runs.seeds import check_jobs, run_seeds
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import Nothing
 from skedastic.settings.methods import compared_methods, the_method
-from skedastic.training.loop import Progress
+from skedastic.training.loop import Found, Progress
 
 ALL = "all"  # instead of the names of methods
 
@@ -42,6 +43,8 @@ def fit_config(
     checkpoints: str | Path | None = None,
     tell: Tell | None = None,
     began: float | None = None,
+    found: Found | None = None,
+    finish: bool = False,
 ) -> Result:
     """Train the method that `config` names on the source that it names; `sk.fit` is the same for what Python holds.
 
@@ -54,9 +57,11 @@ def fit_config(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data, what will be trained and how long that takes, before anything is.
+        As of `steps.fit_data`.
     began : float, optional
         The reading of `time.monotonic()` when the budget began; by default that of now.
+    found, finish
+        As of `steps.fit_data`.
 
     Raises
     ------
@@ -64,8 +69,8 @@ def fit_config(
         In one line, for whatever can't be used.
     """
     began = time.monotonic() if began is None else began
-    method = the_method(config)
-    return fit_data(with_exact_names(config), open_data(config), method, None, progress, checkpoints, tell, began)
+    config, data, method = with_exact_names(config), open_data(config), the_method(config)
+    return fit_data(config, data, method, None, progress, checkpoints, tell, began, found, finish)
 
 
 def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, tell: Tell | None = None) -> Comparison:

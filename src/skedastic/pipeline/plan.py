@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from statistics import fmean
 
 import torch
@@ -97,7 +98,7 @@ def plan_of_fit(
     speeds: Speeds | None = None,
     of_alternatives: OfAlternatives = fmean,
 ) -> Plan:
-    """Return the parts of a fit: those of the estimate, and the method's stages, of alternatives the first.
+    """Return the parts of a fit: early stages, those of the estimate, and other stages, of alternatives the first.
 
     Parameters
     ----------
@@ -124,7 +125,18 @@ def plan_of_fit(
         parts.append(Part(stage.name, epochs, rows, trains=not stage.passes, seconds=seconds))
     if first is not None and alternatives:
         parts[first] = replace(parts[first], seconds=of_alternatives(alternatives))
-    return (*plan_of_estimate(config, data, None if speeds is None else speeds.network), *parts)
+    early = len(early_stages(outline.stages, config))
+    of_estimate = plan_of_estimate(config, data, None if speeds is None else speeds.network)
+    return (*parts[:early], *of_estimate, *parts[early:])
+
+
+def early_stages(stages: Iterable[Stage], config: Config) -> list[Stage]:
+    """Return the first stages, as far as they are trials that take no epochs: they are trained before the estimate.
+
+    There are none where the estimate finds the groups.
+    """
+    quick = takewhile(lambda stage: stage.optional and stage.passes is not None, stages)
+    return [] if config.clusters is not None else list(quick)
 
 
 def _is_alternative(stage: Stage) -> bool:

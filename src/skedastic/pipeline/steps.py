@@ -13,12 +13,14 @@ from skedastic.core.criteria import Criterion
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.bases.task import Task
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
 from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_prior, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
+from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.runs.asked import asked_for
@@ -28,8 +30,9 @@ from skedastic.settings.methods import method_table, the_criterion
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
+from skedastic.training.checkpoints import has_checkpoints
 from skedastic.training.engine import threads
-from skedastic.training.loop import Progress, make_task
+from skedastic.training.loop import Found, Progress, make_task
 from skedastic.training.plan import Plan
 
 Tell = Callable[[Data, Plan, str], None]  # the data, the parts, and how long all takes in a sentence
@@ -44,6 +47,8 @@ def fit_data(
     checkpoints: str | Path | None = None,
     tell: Tell | None = None,
     began: float | None = None,
+    found: Found | None = None,
+    finish: bool = False,
 ) -> Result:
     """Train one method on data that is ready: check, estimate, train and evaluate.
 
@@ -56,9 +61,14 @@ def fit_data(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data, what will be trained and how long that takes, before anything is.
+        Is shown the data, what will be trained and how long that takes, before all but what is quick; before that
+        the data alone, where there are checkpoints and no budget.
     began : float, optional
         The reading of `time.monotonic()` when the budget began; by default that of now.
+    found : callable, optional
+        Is told the best way of training so far, where the method tries several.
+    finish : bool, optional
+        Whether no more ways are tried than the checkpoints have, and the best of these is trained.
     """
     began = time.monotonic() if began is None else began
     budget, config = config.budget, replace(config, budget=None)
@@ -70,16 +80,33 @@ def fit_data(
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
+    begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
+    early, ends = None, (progress, found, finish)
+    if budget is None and checkpoints is not None:  # a plan takes seconds, and would change nothing of these
+        if tell is not None:
+            tell(data, (), "")
+        early = try_early(config, data, method, make_net, _kept(config, checkpoints), *ends)
     if tell is not None or budget is not None:
-        planned = planned_fit(config, data, method, make_net, budget, began, checkpoints)
+        planned = planned_fit(config, data, method, make_net, budget, began, begun)
         config, method = planned.config, planned.method
         if tell is not None:
             tell(data, planned.plan, planned.said)
-    data = replace(data, notes=(*config.notes, *data.notes))
-    kept = None if checkpoints is None else Checkpoints(checkpoints, config.checkpoint_every, to_toml(config))
-    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, progress, kept)
+    kept = None if checkpoints is None else _kept(config, checkpoints)
+    if early is None and kept is not None:
+        early = try_early(config, data, method, make_net, kept, *ends)
+    data, skipped = replace(data, notes=(*config.notes, *data.notes)), config.estimate.kind is None
+    if finish and early is not None and kept is not None and does_without_estimate(config, data, method, early, kept):
+        data, skipped = replace(data, notes=(*data.notes, NO_ESTIMATE)), True
+    estimated = None if skipped else estimate_noise(config, data, make_net, progress, kept)
     regrouped = data.regrouped(estimated)
-    return train_and_evaluate(config, regrouped, method, make_net, estimated, progress, kept, criterion)
+    return train_and_evaluate(
+        config, regrouped, method, make_net, estimated, progress, kept, criterion, early, found, finish
+    )
+
+
+def _kept(config: Config, folder: str | Path) -> Checkpoints:
+    """Return the checkpoints of a fit."""
+    return Checkpoints(folder, config.checkpoint_every, to_toml(config))
 
 
 def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet) -> None:
@@ -90,7 +117,8 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_classifier(config.estimate, data.train)
     check_votes(data, methods)
     check_prior(data, methods)
-    dry_run(methods, data.train, make_net, config.training, data.reference)
+    with threads(config.training.threads):
+        dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 
 
@@ -129,10 +157,23 @@ def train_and_evaluate(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     criterion: Criterion | None = None,
+    early: Task | None = None,
+    found: Found | None = None,
+    finish: bool = False,
 ) -> Result:
-    """Train one method with the groups' statistics known, and evaluate it on the test set, by the criterion too."""
+    """Train one method with the groups' statistics known, and evaluate it on the test set, by the criterion too.
+
+    Parameters
+    ----------
+    early : Task, optional
+        What was tried before the estimate, as `try_early` returns it.
+    found, finish
+        As of `fit_data`.
+    """
     with threads(config.training.threads):
         task = replace(make_task(data.train, data.reference), seed=config.seed)
+        if early is not None:
+            task = replace(task, handed_on=early.handed_on, failed=early.failed)
         if estimated is not None:
             task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
         trained = train(
@@ -145,6 +186,8 @@ def train_and_evaluate(
             reference=data.reference,
             progress=progress,
             checkpoints=checkpoints,
+            found=found,
+            finish=finish,
         )
         predicted = metrics = None
         if (test := data.test) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skedastic.core.choice import Gain, Trial
+from skedastic.core.choice import Best, Gain, Trial
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.evaluation.metrics import COST
 from skedastic.methods.auto import CORRECTED, SURE, SURER
@@ -18,6 +18,14 @@ CRITERIA = {
     "auc": ("gain in AUC", " in the area under the ROC curve"),
     COST: ("cost saved", ""),
 }  # the head of the column of gains, and the words in a sentence
+SCORES = {
+    "balanced": "mean accuracy over groups",
+    "worst": "accuracy in the worst group",
+    "accuracy": "accuracy",
+    "macro-f1": "macro F1",
+    "auc": "area under the ROC curve",
+    COST: "cost",
+}  # of one way
 LIKELY, HARDLY_CHANCE = 2.0, 3.0  # standard errors
 SAME = 1e-9  # of two figures
 
@@ -33,15 +41,20 @@ def choice_of(trials: Sequence[Trial]) -> Choice | None:
     if not trials:
         return None
     head = ("way", f"{CRITERIA.get(trials[0].criterion, ('gain',))[0]} ± s.e.")
+    sentence, left_out = choice_sentence(trials), [trial for trial in trials if trial.left_out]
+    other, trials = trials[0].other, [trial for trial in trials if not trial.left_out]
     told = _tells_accuracy(trials)
     rows = [(trial.name, _gain(trial), *[_points(trial.accuracy)] * told, _note(trial, trials)) for trial in trials]
-    rows.append((trials[0].other, "0", *["0"] * told, "; ".join(["base", *["taken"] * (not _taken(trials))])))
+    rows.append((other, "0", *["0"] * told, "; ".join(["base", *["taken"] * (not _taken(trials))])))
     gains = [*(trial.gain.mean for trial in trials), 0.0]
     best_first = sorted(range(len(rows)), key=gains.__getitem__, reverse=True)
     return Choice(
-        sentence=choice_sentence(trials),
+        sentence=sentence,
         head=(*head, *["accuracy gained"] * told, "note"),
-        rows=tuple(rows[i] for i in best_first),
+        rows=(
+            *(rows[i] for i in best_first),
+            *((t.name, "", *[""] * told, f"left out: {t.left_out}") for t in left_out),
+        ),
         legend=_legend(trials, told),
     )
 
@@ -49,6 +62,9 @@ def choice_of(trials: Sequence[Trial]) -> Choice | None:
 def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, against which, by how much, and how sure that is."""
     taken, other = _taken(trials), trials[0].other
+    trials = [trial for trial in trials if not trial.left_out]
+    if not trials:
+        return f"{other if taken is None else taken.name} was taken, and held against nothing"
     where = f"on labels that {'neither' if taken or len(trials) == 1 else 'none'} had seen"
     if taken is not None:
         by = f"{size_of_gain(taken)} than {other}{criterion_in_words(taken)}"
@@ -128,8 +144,17 @@ def _tells_accuracy(trials: Sequence[Trial]) -> bool:
     return len(known) == len(trials) and any(abs(accuracy - gain) > SAME for accuracy, gain in known)
 
 
+def best_sentence(best: Best) -> str:
+    """Return the best way of training so far, how well it does on labels not seen, and how much better that is."""
+    value = f"{best.value:.1%}" if best.criterion != COST else f"{-best.value:.3g} a row"
+    than = "" if best.trial is None else f", {size_of_gain(best.trial)} than {best.trial.other}"
+    return f"{best.name}, {SCORES[best.criterion]} {value} on labels not seen{than}"
+
+
 def _legend(trials: Sequence[Trial], told: bool) -> str:
     """Return what the figures of the table mean, and the rule of the choice."""
+    if not trials:
+        return "No way was held against another."
     unit = "cost a row" if trials[0].criterion == COST else "points"
     words = (
         f"Gains are over the base, {trials[0].other}, in {unit}, on rows not trained on; their labels are as given, "

@@ -212,6 +212,8 @@ def resumable(folder: str | Path) -> Path:
     config = unfinished(folder) / "config.toml"
     if not config.is_file():
         rule = f"no interrupted run is there (no {str(config)!r}); fit it instead"
+        if (Path(folder) / STATE).is_file():
+            rule = f"this run is whole already; show its figures with: skedastic show {folder}"
         raise UserError(rule, setting="--resume", value=str(folder), given=f"--resume {str(folder)!r}")
     return config
 

@@ -86,6 +86,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
             summary.method.predictor(summary.trials),
             own_test_rows=summary.own_test_rows,
             strengths=summary.strengths is not None,
+            was_estimated=summary.findings is not None,
         ),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
@@ -192,6 +193,7 @@ def _asked(
     *,
     own_test_rows: bool = False,
     strengths: bool = True,
+    was_estimated: bool = True,
 ) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -217,7 +219,7 @@ def _asked(
         ),
         (
             "Noise estimate",
-            estimate_in_words(config),
+            estimate_in_words(config) if was_estimated else "none",
         ),
     ]
     return [(name, value) for name, value in rows if value]
@@ -243,7 +245,7 @@ def _taken(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:
     """Return what was taken over the seeds, of the methods that held two ways of training against each other."""
     rows = []
     for method in dict.fromkeys(name for outcome in outcomes for name in outcome.trials):
-        tried = [trial for outcome in outcomes for trial in outcome.trials.get(method, ())]
+        tried = [trial for outcome in outcomes for trial in outcome.trials.get(method, ()) if not trial.left_out]
         for name in dict.fromkeys(trial.name for trial in tried):
             trials = [trial for trial in tried if trial.name == name]
             taken = sum(trial.chosen for trial in trials)

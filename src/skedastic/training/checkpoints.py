@@ -24,6 +24,7 @@ from torch import Tensor
 from skedastic.errors import UserError
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
+FAILED = "failed"  # the fact that says why a stage failed
 
 
 def has_checkpoints(folder: str | Path) -> bool:
@@ -153,6 +154,30 @@ class Checkpoints:
                 return Snapshot({name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["facts"]))
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise self.unusable(stage, str(error)) from None
+
+    def failure(self, stage: str) -> str:
+        """Return why a stage failed, where its checkpoint says that it did; empty where it does not.
+
+        Parameters
+        ----------
+        stage : str
+            The stage's key.
+        """
+        snapshot = self.read(stage)
+        return "" if snapshot is None else str(snapshot.facts.get(FAILED, ""))
+
+    def has_ended(self, stage: str, epochs: int) -> bool:
+        """Return whether a stage was trained to its end, or failed.
+
+        Parameters
+        ----------
+        stage : str
+            The stage's key.
+        epochs : int
+            Its epochs.
+        """
+        snapshot = self.read(stage)
+        return snapshot is not None and (FAILED in snapshot.facts or snapshot.facts.get("epoch") == epochs)
 
     def unusable(self, stage: str, reason: str) -> UserError:
         """Return the error that says why a checkpoint can't be resumed from.

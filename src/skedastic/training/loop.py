@@ -10,24 +10,26 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Best, Trial
 from skedastic.core.heads import run_with_features
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.stratified import half
 from skedastic.data.targets.target import Target
-from skedastic.errors import UserError
+from skedastic.errors import Diverged
 from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
-from skedastic.training.checkpoints import Checkpoints
+from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.engine import find_device, threads
+from skedastic.training.failures import failure_of
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
 Progress = Callable[[str, int, int], None]  # (stage, epochs done, epochs)
+Found = Callable[[Best], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class Trained:
         predicted = self._in_batches(self._predict, x, batch_size)
         if not predicted.isfinite().all():
             rule = "they are not finite; lower the learning rate (train.lr), or look for values far beyond training's"
-            raise UserError(rule, setting="train.lr", given=f"predictions of {self.method.card.name}")
+            raise Diverged(rule, setting="train.lr", given=f"predictions of {self.method.card.name}")
         return predicted
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
@@ -178,6 +180,8 @@ def train(
     reference: Dataset | None = None,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    found: Found | None = None,
+    finish: bool = False,
 ) -> Trained:
     """Train `method` on `dataset` through all of its stages.
 
@@ -204,6 +208,10 @@ def train(
         Told the stage, the epochs done and the epochs of the stage, after each epoch.
     checkpoints : Checkpoints, optional
         Written while training; training resumes from those that are there.
+    found : callable, optional
+        Told the best way of training so far, where the method tries several.
+    finish : bool
+        Whether training is cut short: optional stages are left out, but for those that the checkpoints have whole.
 
     Returns
     -------
@@ -215,51 +223,137 @@ def train(
     UserError
         The loss is no longer finite, or a checkpoint is of something else.
     """
-    settled = training.settled()
-    device = find_device(settled.device)
-    dataset, hardened = with_supported_labels(dataset, method)
     task = task or make_task(dataset, reference)
-    state: State | None = None
-    trained: list[Stage] = []
-    history: list[Values] = []
-    seconds = 0.0
-    devices = [] if device.type == "cpu" else [device]
-    with threads(settled.threads), torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
-        stages = method.stages(task)
-        for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, settled.epochs), strict=True), 1):
-            if stage.chosen is not None and not stage.chosen(task):
-                continue
-            trained.append(stage)
-            if state is None or stage.reinit:
-                torch.manual_seed(seed)
-                state = placed(stage.method.init(task, make_net), settled, device)
-            elif stage.enter is not None:
-                state = placed(stage.enter(state, task), settled, device)
-            rows = dataset if stage.data is None else dataset.subset(stage.data(task))
-            with only_trainable(stage, state):
-                run = StageRun(stage, state, task, rows, settled, seed, device, epochs, dataset, reference)
-                _finish(run, f"{number}-{stage.name}", progress, checkpoints)
-            history, seconds = history + run.history, seconds + run.seconds
-            if stage.predicts is not None:
-                task = _with_predictions(stage, state, task, dataset)
-            if stage.after is not None:
-                task = stage.after(state, task)
-    assert state is not None
-    notes = [*hardened, *(stage.note for stage in trained if stage.note)]
-    for stage in trained:
-        course = [row for row in history if row["stage"] == stage.name]
-        notes += [r for r in stage.method.notes(course, settled.batch_size) if r not in notes]
-    return Trained(
-        trained[-1].method,
-        tuple(s.name for s in trained),
-        _as_loaded(state, settled),
-        history,
-        seconds,
-        dataset.target,
-        tuple(notes),
-        dataset.tokens,
-        method.trials(task),
-    )
+    course = Course(method, dataset, make_net, training, seed, task, reference, progress, checkpoints, found, finish)
+    course.run()
+    return course.trained()
+
+
+class Course:
+    """The training of a method, stage by stage; parameters as of `train`.
+
+    Attributes
+    ----------
+    task : Task
+        The task, with what the stages so far handed on.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        dataset: Dataset,
+        make_net: Callable[[], nn.Module],
+        training: TrainingConfig,
+        seed: int,
+        task: Task,
+        reference: Dataset | None = None,
+        progress: Progress | None = None,
+        checkpoints: Checkpoints | None = None,
+        found: Found | None = None,
+        finish: bool = False,
+    ) -> None:
+        self.method, self.make_net, self.training, self.seed = method, make_net, training.settled(), seed
+        self.dataset, self._notes = with_supported_labels(dataset, method)
+        self.task, self.reference = task, reference
+        self.progress, self.checkpoints, self.found, self.finish = progress, checkpoints, found, finish
+        self.device = find_device(self.training.device)
+        self.state: State | None = None
+        self.stages, self.history, self.seconds = list[Stage](), list[Values](), 0.0
+
+    def run(self, first: int | None = None) -> None:
+        """Train all stages, or the first few."""
+        device, devices = self.device, [] if self.device.type == "cpu" else [self.device]
+        kind = device.type if devices else "cuda"
+        with threads(self.training.threads), torch.random.fork_rng(devices, device_type=kind):
+            stages = self.method.stages(self.task)
+            lengths = epochs_of(stages, self.training.epochs)
+            for number, (stage, epochs) in enumerate(zip(stages[:first], lengths, strict=False), 1):
+                key = f"{number}-{stage.name}"
+                if self.finish and stage.optional and not self._has_ended(key, epochs):
+                    self.task = self.task if stage.without is None else stage.without(self.task)
+                elif stage.chosen is None or stage.chosen(self.task):
+                    self._run_or_spare(stage, key, epochs)
+
+    def trained(self) -> Trained:
+        """Return the result."""
+        assert self.state is not None
+        notes = [*self._notes, *(stage.note for stage in self.stages if stage.note)]
+        for stage in self.stages:
+            course = [row for row in self.history if row["stage"] == stage.name]
+            notes += [r for r in stage.method.notes(course, self.training.batch_size) if r not in notes]
+        return Trained(
+            self.stages[-1].method,
+            tuple(s.name for s in self.stages),
+            _as_loaded(self.state, self.training),
+            self.history,
+            self.seconds,
+            self.dataset.target,
+            tuple(notes),
+            self.dataset.tokens,
+            self.method.trials(self.task),
+        )
+
+    def _has_ended(self, key: str, epochs: int) -> bool:
+        return self.checkpoints is not None and self.checkpoints.has_ended(key, epochs)
+
+    def _run_or_spare(self, stage: Stage, key: str, epochs: int) -> None:
+        """Train a stage; one that fails, or is known to, is noted and left out where training can do without it.
+
+        Where training is cut short, what would take the place of a last stage may not have what it needs.
+        """
+        if not stage.spared or (self.finish and not stage.optional):
+            return self._run(stage, key, epochs)
+        failure = "" if self.checkpoints is None else self.checkpoints.failure(key)
+        if not failure:
+            try:
+                return self._run(stage, key, epochs)
+            except Exception as error:
+                failure = failure_of(error)
+                if not failure:
+                    raise
+            if self.checkpoints is not None:
+                self.checkpoints.write(key, Snapshot({}, {FAILED: failure}))
+        self.state = None
+        self.task = replace(self.task, failed={**self.task.failed, stage.name: failure})
+        self._notes += (f"{self.method.card.name} left out {stage.spared}: {failure}",)
+
+    def _run(self, stage: Stage, key: str, epochs: int) -> None:
+        """Train a stage to its end."""
+        state = self._entered(stage)
+        rows = self.dataset if stage.data is None else self.dataset.subset(stage.data(self.task))
+        with only_trainable(stage, state):
+            run = StageRun(
+                stage,
+                state,
+                self.task,
+                rows,
+                self.training,
+                self.seed,
+                self.device,
+                epochs,
+                self.dataset,
+                self.reference,
+            )
+            _finish(run, key, self.progress, self.checkpoints)
+        task, is_new = self.task, stage.name not in self.task.handed_on
+        if stage.predicts is not None and is_new:
+            task = _with_predictions(stage, state, task, self.dataset)
+        if stage.after is not None:
+            task = stage.after(state, task)
+        self.state, self.task = state, task
+        self.stages.append(stage)
+        self.history, self.seconds = self.history + run.history, self.seconds + run.seconds
+        if self.found is not None and is_new and stage.optional and (best := self.method.so_far(task)) is not None:
+            self.found(best)
+
+    def _entered(self, stage: Stage) -> State:
+        """Return the state that a stage starts from."""
+        if self.state is None or stage.reinit:
+            torch.manual_seed(self.seed)
+            return placed(stage.method.init(self.task, self.make_net), self.training, self.device)
+        if stage.enter is not None:
+            return placed(stage.enter(self.state, self.task), self.training, self.device)
+        return self.state
 
 
 def _with_predictions(stage: Stage, state: State, task: Task, dataset: Dataset) -> Task:

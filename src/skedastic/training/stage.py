@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from skedastic.core.samplers import RowLabels, Sampler
 from skedastic.data.dataset import Dataset
 from skedastic.data.loader import Loader, RawBatch
-from skedastic.errors import UserError
+from skedastic.errors import Diverged, UserError
 from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State
@@ -173,7 +173,7 @@ class StageRun:
         }
 
     def run_epoch(self) -> None:
-        """Train for an epoch. Raises UserError when the loss, or a weight at the end, is no longer finite."""
+        """Train for an epoch. Raises Diverged when the loss, or a weight at the end, is no longer finite."""
         start, method = time.perf_counter(), self.stage.method
         logged = RunningMeans()
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
@@ -217,11 +217,11 @@ class StageRun:
                 f"the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; lower the learning rate (now "
                 f"train.lr={lr}) or the strength"
             )
-            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
+            raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
         if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
             # the last step may diverge after the last loss
             rule = f"a weight is not finite after the last step; lower the learning rate (now train.lr={lr})"
-            raise UserError(rule, setting="train.lr", value=lr, given=f"training {name}")
+            raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
 
 
 class CyclingLoader:

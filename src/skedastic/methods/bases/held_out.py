@@ -94,6 +94,11 @@ def was_begun(name: str, task: Task) -> bool:
     return _names(name)[0] in task.handed_on
 
 
+def why_failed(name: str, task: Task) -> str:
+    """Return why one of the `trial_stages` of a way failed, empty where none did; arguments as in `held_against`."""
+    return next((task.failed[stage] for stage in _names(name) if stage in task.failed), "")
+
+
 def _names(name: str) -> tuple[str, str]:
     return f"{name}, half 1", f"{name}, half 2"
 

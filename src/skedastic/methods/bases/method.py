@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import Configurable
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Best, Trial
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.methods.bases.card import Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
@@ -65,6 +65,12 @@ class Stage:
         Asked of the task before; the stage is left out where it is false.
     note : str
         A sentence on this stage for the user.
+    optional : bool
+        Whether it is left out where training is cut short, if it was not trained before.
+    without : callable, optional
+        From the task to the task of the next stage, where it is left out so.
+    spared : str
+        Its name for the user, where training goes on without it if it fails; empty where it does not.
     """
 
     name: str
@@ -82,6 +88,9 @@ class Stage:
     predicts: Callable[[Task], Tensor] | None = None
     chosen: Callable[[Task], bool] | None = None
     note: str = ""
+    optional: bool = False
+    without: Callable[[Task], Task] | None = None
+    spared: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +296,16 @@ class Method(Configurable, ABC, Generic[S]):
             The task that the last stage handed on.
         """
         return ()
+
+    def so_far(self, task: Task) -> Best | None:
+        """Return the way of training that is best so far, where the method chooses and has tried some; else None.
+
+        Parameters
+        ----------
+        task : Task
+            The task that the last stage handed on.
+        """
+        return None
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return what predicts, in words, where that is no network; else nothing.

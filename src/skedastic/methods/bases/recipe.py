@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Best, Trial
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import Capabilities
 from skedastic.methods.bases.method import MakeNet, Method, Stage
@@ -87,6 +87,10 @@ class Recipe(Method):
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return those of the first method."""
         return self.first.trials(task)
+
+    def so_far(self, task: Task) -> Best | None:
+        """Return that of the first method."""
+        return self.first.so_far(task)
 
     def least_batch(self, task: Task) -> int:
         """Return the size of the smallest batch that all stages take."""

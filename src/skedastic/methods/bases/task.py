@@ -51,6 +51,8 @@ class Task:
         The labels of the trusted examples, [m], where there are some.
     handed_on : Mapping of str to Tensor
         The tensors that earlier stages handed on, by names of the method's own.
+    failed : Mapping of str to str
+        Why earlier stages failed that training went on without, by their names.
     """
 
     input_shape: tuple[int, ...]
@@ -70,6 +72,7 @@ class Task:
     transitions: Transitions | None = None
     reference: Tensor | None = None
     handed_on: Mapping[str, Tensor] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_of_a_run(self) -> bool:

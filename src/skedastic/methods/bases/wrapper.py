@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.choice import Trial
+from skedastic.core.choice import Best, Trial
 from skedastic.core.samplers import Sampler
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import Capabilities, ProbabilitiesOf
@@ -56,6 +56,10 @@ class Wrapper(Method):
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """As `base` does."""
         return self.base.trials(task)
+
+    def so_far(self, task: Task) -> Best | None:
+        """As `base` does."""
+        return self.base.so_far(task)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -1,0 +1,45 @@
+"""What is tried before the estimate, and on how many threads everything is tried out first."""
+
+import torch
+
+from skedastic.methods.auto import FITTED
+from skedastic.pipeline import fit_config, steps
+from skedastic.settings.reading import read
+
+GOOD = {"source": "good.csv", "target": "quality", "train.epochs": 1}
+EARLY = [f"{way}, half {k}" for way in FITTED for k in (1, 2)]
+
+
+def told(checkpoints=None, **settings):
+    """Return the parts of a fit in the order in which progress tells of them, and in that of its plan; and the fit."""
+    seen, plans = dict[str, None](), []
+    result = fit_config(
+        read(None, {**GOOD, **settings}),
+        lambda part, done, steps: seen.setdefault(part),
+        checkpoints,
+        lambda data, plan, said: plans.append([part.name for part in plan]),
+    )
+    return list(seen), plans, result
+
+
+def test_with_checkpoints_what_is_quick_is_tried_before_the_estimate_and_not_again(here) -> None:
+    seen, (nothing, plan), result = told(here / "kept")
+    assert seen[: len(EARLY) + 1] == [*EARLY, "estimate 1/2"]
+    assert (nothing, plan[: len(EARLY) + 1]) == ([], [*EARLY, "estimate 1/2"])
+    again, plans, alone = told()
+    assert again[:2] == ["estimate 1/2", "estimate 2/2"], "without checkpoints they would be tried twice"
+    assert len(plans) == 1
+    assert (result.trials, result.trained.stages) == (alone.trials, alone.trained.stages)
+    assert result.predictions.equals(alone.predictions)
+
+
+def test_with_a_budget_the_plan_comes_first(here) -> None:
+    seen, [plan], _ = told(here / "kept", **{"budget": "1h", "train.epochs": None})
+    assert seen[: len(EARLY)] == plan[: len(EARLY)] == EARLY
+
+
+def test_everything_is_tried_out_on_the_threads_of_training(here, monkeypatch) -> None:
+    counts = []
+    monkeypatch.setattr(steps, "dry_run", lambda *_: counts.append(torch.get_num_threads()))
+    told(**{"train.threads": 2, "method.name": "erm", "estimate.kind": "none"})
+    assert counts == [2]
