@@ -74,7 +74,11 @@ SURE, SURER = (
     1.0,
     2.0,
 )  # standard errors by which a way must be better, and one that goes by what the labels told before
-AHEAD = 0.5  # standard errors by which a way is to be better on the first half, to be tried on the second
+AHEAD = 0.5  # of these, by which a way is to be better on the first half, to be tried on the second
+BEHIND = 1.0  # standard errors by which it may be worse there than the best
+HOPELESS = 1.0  # standard errors by which large trees are worse there than the base, where small ones are not tried
+LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
+OUTDONE = 2.0  # and a network than a model that is fitted at once, where no other network is tried
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
@@ -246,19 +250,21 @@ class Auto(OneNetwork[OneNetworkState]):
         return (*self._trial_stages(task), *finals, last)
 
     def _trial_stages(self, task: Task) -> list[Stage]:
-        """Return the trials: first halves, then second ones of the ways that are ahead, and that of the base last."""
+        """Return the trials: first halves, cheap ways early; second ones of those ahead; that of the base last."""
         epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
-        first, second, fitted = list[Stage](), list[Stage](), list[Stage]()
-        for way, method in self.ways(task).items():
-            one, two = trial_stages(way, method, epochs)
-            if way in FITTED:
-                fitted += (one, two)
+        first, second, ways = list[Stage](), list[Stage](), self.ways(task)
+        base, *others = ways
+        for way in (base, *sorted(others, key=lambda way: way not in FITTED)):
+            one, two = trial_stages(way, ways[way], epochs)
+            if way == base:
+                first, last = [one], replace(two, after=self._decide)
                 continue
-            first.append(one)
-            second.append(two if way == self.base(task).way else replace(two, chosen=partial(self._is_ahead, way=way)))
+            first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
+            second.append(replace(two, chosen=partial(self._is_ahead, way=way)))
+        fitted = any(way in FITTED for way in others)
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
             first[0] = replace(first[0], note=MANY_CLASSES)
-        return [*first, *second[1:], *fitted, replace(second[0], after=self._decide)]
+        return [*first, *second, last]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against the base, balanced as was best for it."""
@@ -298,20 +304,25 @@ class Auto(OneNetwork[OneNetworkState]):
             return ""
         return (Linear() if way in L2 else Trees(leaves=LEAVES[way])).predictor(trials)
 
-    def _compared(self, task: Task, way: str, *, half: bool = False) -> dict[Candidate, Comparison]:
-        """Return how each candidate of a way compares with the base, on all rows or on those of the second half."""
+    def _compared(
+        self, task: Task, way: str, *, half: bool = False, other: Candidate | None = None
+    ) -> dict[Candidate, Comparison]:
+        """Return how each candidate of a way compares with another, the base by default.
+
+        It is on all rows, or on those of the second half.
+        """
         if not (was_begun(way, task) if half else was_tried(way, task)):
             return {}
-        base, found = self.base(task), {}
-        rows, others = self._scores(task, base, half=half)
+        other, found = other or self.base(task), {}
+        rows, others = self._scores(task, other, half=half)
         unit = None if task.unit is None else task.unit[rows]
         held = Held(task.y[rows], task.group[rows], task.classes, unit)
         for candidate in self._of_way(way):
-            if candidate != base:
+            if candidate != other:
                 own = self._scores(task, candidate, half=half)[1]
                 gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
-                right, other = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
-                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - other)
+                right, known = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
+                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - known)
         return found
 
     def _scores(self, task: Task, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
@@ -321,9 +332,40 @@ class Auto(OneNetwork[OneNetworkState]):
         share = _share(candidate, task)
         return rows, made_up_for(p, share, tau, self.optimize.target(share, task.classes))
 
+    def _is_hopeful(self, task: Task, way: str) -> bool:
+        """Return whether a way is to be tried at all, by the first halves of others.
+
+        Small trees are not where large ones are worse than the base; no network is where a model that is fitted at once
+        is far better than the base's network; and the corrected loss is not where it would correct next to nothing.
+        """
+        if way == CORRECTED and _wrong(task) < LEAST_WRONG:
+            return False
+        errors = {other: self._errors(task, other) for other in FITTED}
+        if way in LEAVES:
+            return way == "trees" or errors["trees"] > -HOPELESS
+        return way in FITTED or max(errors.values()) < OUTDONE
+
+    def _errors(self, task: Task, way: str) -> float:
+        """Return by how many standard errors the best of a way is better than the base on the first half."""
+        return max((c.errors for c in self._compared(task, way, half=True).values()), default=-math.inf)
+
     def _is_ahead(self, task: Task, way: str) -> bool:
-        """Return whether a way is better than the base on the first half, by half a standard error."""
-        return any(c.errors > AHEAD and not c.gives_up for c in self._compared(task, way, half=True).values())
+        """Return whether a way is ahead on the first half: of the base by half of what is asked of it, and not behind.
+
+        It is behind if all of its candidates are worse by a standard error than the best of all.
+        """
+        own = self._ahead(task, way)
+        if not own:
+            return False
+        ahead = {c: gain for other in self.ways(task) for c, gain in self._ahead(task, other).items()}
+        best = max(ahead, key=ahead.__getitem__)
+        to_best = {} if best in own else self._compared(task, way, half=True, other=best)
+        return best in own or any(to_best[c].errors > -BEHIND for c in own)
+
+    def _ahead(self, task: Task, way: str) -> dict[Candidate, float]:
+        """Return the gains over the base, on the first half, of the candidates of a way that are ahead of it."""
+        tried = self._compared(task, way, half=True).items()
+        return {c: f.gain.mean for c, f in tried if f.errors > AHEAD * _asked(c) and not f.gives_up}
 
     def _decide(self, state: State, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -362,8 +404,20 @@ class Auto(OneNetwork[OneNetworkState]):
 
 def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
     """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
-    least = SURER if candidate.way == CORRECTED else SURE
-    return compared.errors > least and not compared.gives_up
+    return compared.errors > _asked(candidate) and not compared.gives_up
+
+
+def _asked(candidate: Candidate) -> float:
+    """Return by how many standard errors a candidate must be better than the base."""
+    return SURER if candidate.way == CORRECTED else SURE
+
+
+def _wrong(task: Task) -> float:
+    """Return the share of labels that T takes for wrong."""
+    assert task.transitions is not None, "else the corrected loss is no way"
+    count = task.class_count.double()
+    true = shares_of_true_classes(count, task.transitions.matrix)
+    return 1 - float(true @ task.transitions.matrix.diagonal())
 
 
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:

@@ -25,6 +25,7 @@ follows from the features: a network learns it and agrees with it. Against the t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,6 +43,7 @@ from skedastic.noise.label_density import NEVER, TINY, Floats, Integers, LabelDe
 STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
 STEPS = 200
 SETTLED = 1e-7  # of the loss, by which a step must lower it
+MANY_CLASSES, FIRST_STEPS = 30, 30  # above so many classes one start is left after so many steps: steps are slow
 MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
 LEAST_ROWS = 2_000
 LEAST_UNITS = 20  # that tell a gain in likelihood
@@ -235,10 +237,18 @@ def _fit(
     density = LabelDensity(probabilities, y, fold, folds, absent, noisy=noisy)
     lean = _lean(probabilities, y, fold, folds, classes)
     starts = [_start(lean, _alike(classes, share)) for share in (STARTS if noisy else STARTS[:1])]
-    limits = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": SETTLED}
-    found = [minimize(density.loss, start, jac=True, method="L-BFGS-B", options=limits) for start in starts]
-    parts = density.parts(min(found, key=lambda f: f.fun).x)
+    if classes > MANY_CLASSES:
+        starts = [_lowest(density, starts, FIRST_STEPS)]
+    parts = density.parts(_lowest(density, starts, STEPS))
     return _Fit(parts.log_a.exp().numpy(), parts.b.numpy(), parts.log_t.exp().numpy(), absent)
+
+
+def _lowest(density: LabelDensity, starts: Sequence[Floats], steps: int) -> Floats:
+    """Return the values of the largest density that so many steps lead to, from the best of the starts."""
+    limits: Any = {"maxiter": steps, "maxfun": 2 * steps, "ftol": SETTLED}
+    found = [minimize(density.loss, start, jac=True, method="L-BFGS-B", options=limits) for start in starts]
+    values: Floats = min(found, key=lambda f: f.fun).x
+    return values
 
 
 def _alike(classes: int, share: float) -> Floats:

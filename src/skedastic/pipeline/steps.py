@@ -13,9 +13,11 @@ from skedastic.core.criteria import Criterion
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
+from skedastic.methods.bases.task import Task
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
+from skedastic.noise.tried import foretold
 from skedastic.pipeline.asked import asked_for
 from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_reference, check_votes
@@ -119,6 +121,24 @@ def estimate_noise(
         )
 
 
+def with_estimate(task: Task, estimated: Estimate, method: Method, epochs: int) -> Task:
+    """Return the task of a method with what the estimate knows, and with what its models predict in the method's place.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    estimated : Estimate
+        The estimate, of the same training set.
+    method : Method
+        The method.
+    epochs : int
+        The epochs of the training configuration.
+    """
+    task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
+    return replace(task, handed_on=foretold(method, task, estimated.tried, epochs))
+
+
 def train_and_evaluate(
     config: Config,
     data: Data,
@@ -133,7 +153,7 @@ def train_and_evaluate(
     with threads(config.training.threads):
         task = replace(make_task(data.train, data.reference), seed=config.seed)
         if estimated is not None:
-            task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
+            task = with_estimate(task, estimated, method, config.training.epochs)
         trained = train(
             method,
             data.train,

@@ -197,7 +197,8 @@ def train(
     seed : int
         Of the initial weights, the order of the examples, their augmentation and dropout.
     task : Task, optional
-        The data, as far as the method may know them, and more, such as the groups' statistics.
+        The data, as far as the method may know them, and more, such as the groups' statistics. A stage whose
+        predictions it has already is left out.
     reference : Dataset, optional
         Trusted examples, for methods that need them.
     progress : callable, optional
@@ -227,7 +228,7 @@ def train(
     with threads(settled.threads), torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
         for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, settled.epochs), strict=True), 1):
-            if stage.chosen is not None and not stage.chosen(task):
+            if stage.name in task.handed_on or (stage.chosen is not None and not stage.chosen(task)):
                 continue
             trained.append(stage)
             if state is None or stage.reinit:
