@@ -260,7 +260,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 first, last = [one], replace(two, after=self._decide)
                 continue
             first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
-            second.append(replace(two, chosen=partial(self._is_ahead, way=way)))
+            second.append(two if way in L2 else replace(two, chosen=partial(self._is_ahead, way=way)))
         fitted = any(way in FITTED for way in others)
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
             first[0] = replace(first[0], note=MANY_CLASSES)

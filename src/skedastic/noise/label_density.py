@@ -72,11 +72,11 @@ class LabelDensity:
     ) -> None:
         order = np.argsort(y, kind="stable")
         self.n, self.classes, self.folds, self.noisy = max(len(y), 1), probabilities.shape[1], folds, noisy
-        self.p = as_tensor(probabilities[order])
-        self.y, self.fold = torch.from_numpy(y[order]), torch.from_numpy(fold[order])
-        self.count = torch.bincount(self.y, minlength=self.classes)
-        self.of_fold = functional.one_hot(self.fold, folds).double().T.contiguous()
-        self.absent = torch.from_numpy(absent) if absent.any() else None
+        self.p = as_tensor(probabilities[order]).T.contiguous()  # [C, n]: sums over classes are fast
+        self.y = torch.from_numpy(y[order])
+        self.given, self.first = np.unique(y[order], return_index=True)
+        self.of_fold = functional.one_hot(torch.from_numpy(fold[order]), folds).double().T.contiguous()  # [K, n]
+        self.absent = torch.from_numpy(absent)[:, None] if absent.any() else None
         self.bent = (BEND * self.p) ** 2
         self.itself = torch.eye(self.classes, dtype=torch.bool)
         self.ridge = RIDGE * self.itself.double()
@@ -99,30 +99,30 @@ class LabelDensity:
         parts = self.parts(values)
         t, a = parts.log_t.exp(), parts.log_a.exp()
         w = torch.linalg.inv(t + self.ridge)
-        straight = self.p @ w
+        straight = w.T @ self.p
         root = straight.square().add_(self.bent).sqrt_()
         u = straight.add_(root).mul_(0.5)
-        size = u.sum(1, keepdim=True)
+        size = u.sum(0)
         log_u = (u / size).log_()
-        of_example = a[self.fold, None]
-        log_q = self._never((of_example * log_u).add_(parts.b[self.fold]), NEVER).log_softmax(1)
+        of_example = a @ self.of_fold
+        log_q = self._never((of_example * log_u).add_(parts.b.T @ self.of_fold), NEVER).log_softmax(0)
         q = log_q.exp()
-        joint = t.T.repeat_interleave(self.count, 0).mul_(q)  # of the labels in their order
-        chance = joint.sum(1, keepdim=True).clamp_min_(torch.finfo(q.dtype).tiny)
+        joint = t.index_select(1, self.y).mul_(q)
+        chance = joint.sum(0).clamp_min_(torch.finfo(q.dtype).tiny)
         posterior = joint.div_(chance)
         density, by_score = chance.log().sum(), posterior - q
         if self.noisy:
             cost = log_q.mul_(q)
-            entropy = cost.sum(1, keepdim=True)
+            entropy = cost.sum(0)
             density = density + UNCLEAR * entropy.sum()
             by_score.add_(cost.sub_(q.mul_(entropy)), alpha=UNCLEAR)
         by_score = self._never(by_score, 0.0)
-        by_b = self.of_fold @ by_score
-        by_log_a = self.of_fold @ log_u.mul_(by_score).sum(1) * a
+        by_b = self.of_fold @ by_score.T
+        by_log_a = self.of_fold @ log_u.mul_(by_score).sum(0) * a
         by_below = torch.zeros_like(t)
         if self.noisy:
-            by_straight = by_score.sub_(u.mul_(by_score.sum(1, keepdim=True) / size)).mul_(of_example).div_(root)
-            by_t = -(w.T @ (self.p.T @ by_straight) @ w.T)
+            by_straight = by_score.sub_(u.mul_(by_score.sum(0) / size)).mul_(of_example).div_(root)
+            by_t = -(w.T @ (self.p @ by_straight.T) @ w.T)
             by_below = self._by_below(by_t * t + self._by_label(posterior) + self.prior, t, parts.below)
         spread = (parts.log_a / SHARPNESS_SD) ** 2, (parts.b / BIAS_SD) ** 2
         density = density + (self.prior * parts.log_t).sum() - (spread[0].sum() + spread[1].sum()) / 2
@@ -131,12 +131,15 @@ class LabelDensity:
         return -density.item() / self.n, slope
 
     def _never(self, values: Tensor, value: float) -> Tensor:
-        """Return values [n, C] with one in place of those of absent classes."""
+        """Return values [C, n] with one in place of those of absent classes."""
         return values if self.absent is None else values.masked_fill_(self.absent, value)
 
     def _by_label(self, posterior: Tensor) -> Tensor:
         """Return Σ π_i over the examples of each label, [true, given]."""
-        return torch.zeros_like(self.prior).index_add_(0, self.y, posterior).T
+        sums = torch.zeros_like(self.prior)
+        if len(self.given):
+            sums[:, self.given] = torch.from_numpy(np.add.reduceat(posterior.numpy(), self.first, axis=1))
+        return sums
 
     def _by_below(self, by_log_t: Tensor, t: Tensor, below: Tensor) -> Tensor:
         """Return the gradient by the values that log T is made of, from that by log T."""
