@@ -76,7 +76,7 @@ SURE, SURER = (
 )  # standard errors by which a way must be better, and one that goes by what the labels told before
 AHEAD = 0.5  # of these, by which a way is to be better on the first half, to be tried on the second
 BEHIND = 1.0  # standard errors by which it may be worse there than the best
-HOPELESS = 1.0  # standard errors by which large trees are worse there than the base, where small ones are not tried
+HOPELESS = 1.0  # standard errors by which trees are worse there than the base, where no more are tried
 LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
 OUTDONE = 2.0  # and a network than a model that is fitted at once, where no other network is tried
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
@@ -260,7 +260,8 @@ class Auto(OneNetwork[OneNetworkState]):
                 first, last = [one], replace(two, after=self._decide)
                 continue
             first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
-            second.append(two if way in L2 else replace(two, chosen=partial(self._is_ahead, way=way)))
+            further = self._is_close if way in LEAVES else self._is_ahead
+            second.append(two if way in L2 else replace(two, chosen=partial(further, way=way)))
         fitted = any(way in FITTED for way in others)
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
             first[0] = replace(first[0], note=MANY_CLASSES)
@@ -340,10 +341,13 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         if way == CORRECTED and _wrong(task) < LEAST_WRONG:
             return False
-        errors = {other: self._errors(task, other) for other in FITTED}
-        if way in LEAVES:
-            return way == "trees" or errors["trees"] > -HOPELESS
-        return way in FITTED or max(errors.values()) < OUTDONE
+        if way in FITTED:
+            return way != "small trees" or self._is_close(task, "trees")
+        return max(self._errors(task, other) for other in FITTED) < OUTDONE
+
+    def _is_close(self, task: Task, way: str) -> bool:
+        """Return whether a way is not worse than the base by a standard error on the first half."""
+        return self._errors(task, way) > -HOPELESS
 
     def _errors(self, task: Task, way: str) -> float:
         """Return by how many standard errors the best of a way is better than the base on the first half."""
