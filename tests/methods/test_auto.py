@@ -147,15 +147,12 @@ def test_the_corrected_loss_is_not_tried_where_labels_are_right() -> None:
     assert not asked(replace(t, transitions=right), Auto(), CORRECTED, 1, base)
 
 
-def test_a_way_behind_the_best_is_not_tried_further_and_the_corrected_loss_has_to_be_more_ahead() -> None:
+def test_a_way_behind_the_best_is_not_tried_further() -> None:
     t = known(dataset(300))
     ways = {STRONG: some_right(t, 0.6), PLAIN: some_right(t, 0.7)}
     assert asked(t, Auto(), PLAIN, 2, ways)
     assert asked(t, Auto(), PLAIN, 2, ways | {MIXTURES: some_right(t, 0.75, seed=1)})
     assert not asked(t, Auto(), PLAIN, 2, ways | {"linear": some_right(t, 0.9)})
-    slightly = some_right(t, 0.66, seed=4)  # by 0.7 standard errors
-    assert asked(t, Auto(), PLAIN, 2, {STRONG: ways[STRONG], PLAIN: slightly})
-    assert not asked(t, Auto(), CORRECTED, 2, {STRONG: ways[STRONG], CORRECTED: slightly})
 
 
 def handed(t, predicted):

@@ -10,11 +10,13 @@ Adjustment", ICLR 2021), which costs no training.
 
 All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
-A way of networks that is not better by half a standard error on the first half is not tried on the second. Another way
-is taken if it is better by a standard error, on the corrected loss by two, since these labels have told how they go
-wrong; and if it gives no class up, by the halves or by the network of all rows on its own rows. That network learns by
-the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was on rows not seen:
-then its training went wrong.
+What is fitted at once is tried first, and where it is far better than HAR's network on the first half no other network
+is tried; small trees are not where large ones are worse, nor the corrected loss where labels are right by the estimate.
+A way of networks that is not better by half a standard error on the first half, or worse by one than the best there, is
+not tried on the second. Another way is taken if it is better by a standard error, on the corrected loss by two, since
+these labels have told how they go wrong; and if it gives no class up, by the halves or by the network of all rows on
+its own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its own
+rows than its kind was on rows not seen: then its training went wrong.
 """
 
 from __future__ import annotations
@@ -74,11 +76,13 @@ SURE, SURER = (
     1.0,
     2.0,
 )  # standard errors by which a way must be better, and one that goes by what the labels told before
-AHEAD = 0.5  # of these, by which a way is to be better on the first half, to be tried on the second
-BEHIND = 1.0  # standard errors by which it may be worse there than the best
-HOPELESS = 1.0  # standard errors by which trees are worse there than the base, where no more are tried
+AHEAD, BEHIND = (
+    0.5,
+    1.0,
+)  # by which a network must be better on the first half, and may be worse than the best, to go on
+HOPELESS = 1.0  # by which trees are worse than the base on the first half, where no more are tried
+OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
-OUTDONE = 2.0  # and a network than a model that is fitted at once, where no other network is tried
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
@@ -143,7 +147,7 @@ class Auto(OneNetwork[OneNetworkState]):
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 11 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
@@ -354,9 +358,9 @@ class Auto(OneNetwork[OneNetworkState]):
         return max((c.errors for c in self._compared(task, way, half=True).values()), default=-math.inf)
 
     def _is_ahead(self, task: Task, way: str) -> bool:
-        """Return whether a way is ahead on the first half: of the base by half of what is asked of it, and not behind.
+        """Return whether a way is better than the base on the first half, by half a standard error, and not outdone.
 
-        It is behind if all of its candidates are worse by a standard error than the best of all.
+        It is outdone if all of its candidates are worse by a standard error than the best of all.
         """
         own = self._ahead(task, way)
         if not own:
@@ -369,7 +373,7 @@ class Auto(OneNetwork[OneNetworkState]):
     def _ahead(self, task: Task, way: str) -> dict[Candidate, float]:
         """Return the gains over the base, on the first half, of the candidates of a way that are ahead of it."""
         tried = self._compared(task, way, half=True).items()
-        return {c: f.gain.mean for c, f in tried if f.errors > AHEAD * _asked(c) and not f.gives_up}
+        return {c: f.gain.mean for c, f in tried if f.errors > AHEAD and not f.gives_up}
 
     def _decide(self, state: State, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -408,12 +412,8 @@ class Auto(OneNetwork[OneNetworkState]):
 
 def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
     """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
-    return compared.errors > _asked(candidate) and not compared.gives_up
-
-
-def _asked(candidate: Candidate) -> float:
-    """Return by how many standard errors a candidate must be better than the base."""
-    return SURER if candidate.way == CORRECTED else SURE
+    least = SURER if candidate.way == CORRECTED else SURE
+    return compared.errors > least and not compared.gives_up
 
 
 def _wrong(task: Task) -> float:

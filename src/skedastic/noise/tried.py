@@ -46,7 +46,9 @@ class Tried(NamedTuple):
         task : Task
             Its task.
         """
-        if stage.method != self.method or epochs != self.epochs or stage.data is None or stage.predicts is None:
+        if stage.method != self.method or epochs != self.epochs or stage.after is not None:
+            return False
+        if stage.data is None or stage.predicts is None:
             return False
         return torch.equal(stage.data(task), self.rows) and torch.equal(stage.predicts(task), self.predicted)
 
