@@ -149,6 +149,14 @@ def test_only_so_many_rows_are_fitted_and_all_are_judged(monkeypatch: pytest.Mon
     np.testing.assert_allclose(by_class(part.wrong, y), by_class(whole.wrong, y), atol=0.04)
 
 
+def test_of_many_classes_one_start_is_left_after_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, y, _, fold = simulated(TWO_WAY, 3000)
+    both = true_labels(p, y, fold)
+    monkeypatch.setattr(module, "MANY_CLASSES", 2)
+    one = true_labels(p, y, fold)
+    np.testing.assert_allclose(by_class(one.wrong, y), by_class(both.wrong, y), atol=0.01)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n", [0, 1, 2, 7])
 def test_few_rows_absent_classes_and_sure_models_give_finite_numbers(n) -> None:

@@ -72,14 +72,10 @@ NAMES = {
     "trees": "boosting",
     "small trees": "boosting of small trees",
 }
-SURE, SURER = (
-    1.0,
-    2.0,
-)  # standard errors by which a way must be better, and one that goes by what the labels told before
-AHEAD, BEHIND = (
-    0.5,
-    1.0,
-)  # by which a network must be better on the first half, and may be worse than the best, to go on
+# standard errors
+SURE, SURER = 1.0, 2.0  # by which a way must be better, and one that goes by what the labels told before
+AHEAD = 0.5  # by which a way must be better on the first half, to be tried on the second
+BEHIND = 1.0  # by which it may be worse there than the best
 HOPELESS = 1.0  # by which trees are worse than the base on the first half, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
@@ -264,7 +260,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 first, last = [one], replace(two, after=self._decide)
                 continue
             first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
-            further = self._is_close if way in LEAVES else self._is_ahead
+            further = self._is_close if way == "trees" else self._is_ahead
             second.append(two if way in L2 else replace(two, chosen=partial(further, way=way)))
         fitted = any(way in FITTED for way in others)
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
