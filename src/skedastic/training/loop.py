@@ -228,7 +228,9 @@ def train(
     with threads(settled.threads), torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
         stages = method.stages(task)
         for number, (stage, epochs) in enumerate(zip(stages, epochs_of(stages, settled.epochs), strict=True), 1):
-            if stage.name in task.handed_on or (stage.chosen is not None and not stage.chosen(task)):
+            if stage.chosen is not None and not stage.chosen(task):
+                continue
+            if stage.predicts is not None and stage.name in task.handed_on:
                 continue
             trained.append(stage)
             if state is None or stage.reinit:
