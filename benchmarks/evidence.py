@@ -49,6 +49,7 @@ from skedastic.methods.linear import logistic
 from skedastic.methods.trees import MOST_ENTRIES
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.prepare import Data, network, open_data, settled
+from skedastic.pipeline.steps import with_estimate
 from skedastic.settings.reading import read
 from skedastic.training import train
 from skedastic.training.loop import make_task
@@ -92,7 +93,7 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
     make_net, auto = network(config, data), Auto()
     start = time.perf_counter()
     estimate = estimate_noise(config, data, make_net)
-    task = replace(make_task(data.train), seed=seed, stats=estimate.stats, transitions=estimate.transitions)
+    task = with_estimate(replace(make_task(data.train), seed=seed), estimate, auto, config.training.epochs)
 
     def trained(method: Any) -> Any:
         return train(method, data.train, make_net, config.train, seed=seed, task=task)

@@ -62,11 +62,15 @@ def stages(history):
 def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -> None:
     auto = trained(Auto())
     seen = stages(auto.history)
-    first = [f"{way}, half 1" for way in (*WAYS, MIXTURES)]
-    fitted = [f"{way}, half {k}" for way in FITTED for k in (1, 2)]
-    begun, at = len(fitted) + len(first), seen.index("har, half 2")
-    assert seen[:begun] == [*fitted, *first], "what is quick is tried first"
-    assert set(seen[begun:at]) < {f"{way}, half 2" for way in (PLAIN, CORRECTED, MIXTURES)}
+    early = [f"{way}, half {k}" for way in L2 for k in (1, 2)] + ["trees, half 1"]
+    early += ["trees, half 2"] * ("trees, half 2" in seen)
+    first = [f"{way}, half 1" for way in (STRONG, PLAIN, CORRECTED, MIXTURES)]  # of small trees where large are close
+    assert seen[: len(early)] == early, "what is quick is tried first"
+    assert [name for name in seen[len(early) :] if name.endswith("half 1") and "trees" not in name] == first
+    at, begun = seen.index("har, half 2"), len(early) + len(first)
+    second = {name for name in seen[:at] if name.endswith("half 2")}
+    assert {f"{way}, half 2" for way in L2} <= second
+    assert begun <= at
     assert len(seen[at + 1 :]) in (1, 2)
     names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
     assert names == [
@@ -79,8 +83,13 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
         "boosting",
         "boosting of small trees",
     ]
+    [left_out] = [trial for trial in auto.trials if trial.left_out]
+    assert (left_out.name, left_out.left_out) == (
+        "boosting of small trees",
+        "large trees are worse on half of the rows",
+    )
     on_one = {trial.name for trial in auto.trials if trial.half}
-    assert len(on_one) == 3 - len(seen[begun:at]) > 0
+    assert len(on_one) == 6 - len(second) > 0
     assert not {trial.name for trial in auto.trials if trial.chosen} & on_one
     assert {row[0] for row in choice_of(auto.trials).rows if "tried on half of the rows" in row[-1]} == on_one
 
@@ -106,6 +115,59 @@ def test_a_way_that_gives_a_class_up_on_the_first_half_is_not_tried_further() ->
     [second] = [stage for stage in method.stages(t) if stage.name == "plain, half 2"]
     assert second.chosen is not None
     assert not second.chosen(now)
+
+
+def asked(t, method, way, half, predicted):
+    """Return whether a half of a way is tried, where the first halves of others predict these labels."""
+    found = {name: p for name, p in handed(t, predicted).items() if name.endswith("half 1")}
+    [stage] = [stage for stage in method.stages(t) if stage.name == f"{way}, half {half}"]
+    assert stage.chosen is not None
+    return stage.chosen(replace(t, handed_on=found))
+
+
+def some_right(t, share, seed=0):
+    """Return labels of which so many are right; by the same seed the same ones, and more for a larger share."""
+    n = len(t.y)
+    rank = torch.argsort(torch.from_numpy(np.random.default_rng(seed).random(n))).argsort().double() / n
+    return torch.where(rank < share, t.y, (t.y + 1) % 3)
+
+
+@pytest.mark.parametrize(("linear", "hopeful"), [(0.6, True), (0.62, True), (0.9, False)])
+def test_networks_are_not_tried_where_a_model_fitted_at_once_is_far_better(linear: float, hopeful: bool) -> None:
+    t = known(dataset(300))
+    ways = {STRONG: some_right(t, 0.6), "linear": some_right(t, linear)}
+    for way in (PLAIN, CORRECTED, MIXTURES):
+        assert asked(t, Auto(), way, 1, ways) == hopeful
+
+
+@pytest.mark.parametrize(("large", "further"), [(0.3, False), (0.6, True), (0.8, True)])
+def test_large_trees_are_not_tried_further_where_linear_models_are_better(large: float, further: bool) -> None:
+    t = known(dataset(300))
+    ways = {"linear": some_right(t, 0.6), "trees": some_right(t, large, seed=1)}
+    assert asked(t, Auto(), "trees", 2, ways) == further
+
+
+@pytest.mark.parametrize(("large", "hopeful"), [(0.3, False), (0.6, True), (0.8, True)])
+def test_small_trees_are_not_tried_where_large_ones_are_worse(large: float, hopeful: bool) -> None:
+    t = known(dataset(300))
+    ways = {STRONG: some_right(t, 0.6), "trees": some_right(t, large, seed=1)}
+    assert asked(t, Auto(), "small trees", 1, ways) == hopeful
+
+
+def test_the_corrected_loss_is_not_tried_where_labels_are_right() -> None:
+    t = known(dataset(300))
+    right = Transitions(matrix=torch.eye(3).double(), gain=Gain(0.1, 0.01), gives_up=False)
+    base = {STRONG: some_right(t, 0.6)}
+    assert asked(t, Auto(), CORRECTED, 1, base)
+    assert not asked(replace(t, transitions=right), Auto(), CORRECTED, 1, base)
+
+
+def test_a_way_behind_the_best_is_not_tried_further() -> None:
+    t = known(dataset(300))
+    ways = {STRONG: some_right(t, 0.6), PLAIN: some_right(t, 0.7)}
+    assert asked(t, Auto(), PLAIN, 2, ways)
+    assert asked(t, Auto(), PLAIN, 2, ways | {MIXTURES: some_right(t, 0.75, seed=1)})
+    assert not asked(t, Auto(), PLAIN, 2, ways | {"linear": some_right(t, 0.9)})
 
 
 def handed(t, predicted):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from skedastic.errors import Diverged, UserError
-from skedastic.methods.auto import FITTED, Auto, Candidate
+from skedastic.methods.auto import FITTED, L2, LARGE, Auto, Candidate
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.trees import Trees
@@ -21,7 +21,7 @@ from tests.support.methods import dataset, make_net, same, weights
 from tests.support.power_cut import PowerCut, cut_after
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
-QUICK = [f"{way}, half {k}" for way in FITTED for k in (1, 2)]
+QUICK = [f"{way}, half {k}" for way in (*L2, LARGE) for k in (1, 2)]
 
 
 def trained(method=None, t=None, **settings):
@@ -63,16 +63,16 @@ def test_a_way_whose_loss_overflows_is_named_and_left_out(tmp_path: Path) -> Non
 def test_a_failure_is_remembered_and_the_rest_is_as_if_the_way_were_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = failing(monkeypatch, Trees, MemoryError("bad allocation"), lambda trees: trees.leaves == 8)
+    begun = failing(monkeypatch, Trees, MemoryError("bad allocation"), lambda trees: trees.leaves == 31)
     whole = trained()
-    assert "auto left out boosting of small trees: bad allocation" in whole.notes
+    assert "auto left out boosting: bad allocation" in whole.notes
     begun.clear()
     kept = Checkpoints(tmp_path, 0.0)
     with pytest.raises(PowerCut):
         trained(checkpoints=kept, progress=cut_after("har, half 1", 2))
-    assert [trees.leaves for trees in begun] == [31, 31, 8], "its second half is not tried"
+    assert [trees.leaves for trees in begun] == [31], "its second half is not tried, nor are small trees"
     resumed = trained(checkpoints=kept)
-    assert [trees.leaves for trees in begun[:3]] == [31, 31, 8], "it is not tried again"
+    assert [trees.leaves for trees in begun] == [31], "it is not tried again"
     assert (resumed.notes, resumed.trials, resumed.history) == (whole.notes, whole.trials, whole.history)
     assert same(weights(resumed.state.net), weights(whole.state.net))
 
@@ -81,8 +81,8 @@ def test_the_second_half_may_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None
     turn = itertools.count(1)
     failing(monkeypatch, Linear, ValueError("Input X contains NaN."), lambda method: next(turn) == 2)
     auto = trained()
-    [trial] = [trial for trial in auto.trials if trial.left_out]
-    assert (trial.name, trial.left_out) == ("linear model", "Input X contains NaN.")
+    left_out = {trial.name: trial.left_out for trial in auto.trials if trial.left_out}
+    assert left_out["linear model"] == "Input X contains NaN."
     assert "linear, half 2" not in auto.stages
 
 
@@ -127,7 +127,6 @@ def test_cut_short_the_best_of_those_that_were_tried_is_trained(tmp_path: Path) 
         "linear model",
         "linear model, shrunk",
         "boosting",
-        "boosting of small trees",
     ]
     assert {trial.other for trial in auto.trials} == {"half-balanced linear model"}, "the first that was tried"
     assert auto.stages[:-1] == tuple(QUICK)
@@ -137,7 +136,7 @@ def test_cut_short_the_best_of_those_that_were_tried_is_trained(tmp_path: Path) 
     assert Auto().predictor(auto.trials), "no network predicts"
     choice = choice_of(auto.trials)
     assert choice.sentence.startswith(f"{best.name} was taken: ")
-    others = ["HAR at 0.3", "plain training", "HAR at 0.3, loss=corrected", "mixup"]
+    others = ["HAR at 0.3", "plain training", "HAR at 0.3, loss=corrected", "mixup", "boosting of small trees"]
     assert [row[0] for row in choice.rows if row[-1] == "left out: training was cut short before"] == others
     assert best_sentence(best).startswith(f"{best.name}, mean accuracy over groups ")
 
@@ -194,4 +193,4 @@ def test_a_way_that_was_dropped_is_no_less_tried_where_it_failed_later(monkeypat
 
     monkeypatch.setattr(Mixup, "step", step)
     auto = trained()
-    assert [(t.name, t.left_out, t.half) for t in auto.trials if t.left_out] == [("mixup", "underflow", False)]
+    assert ("mixup", "underflow", False) in [(t.name, t.left_out, t.half) for t in auto.trials]

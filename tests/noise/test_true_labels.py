@@ -8,17 +8,8 @@ import pytest
 from skedastic.core.transitions import BEND, RIDGE
 from skedastic.noise import true_labels as module
 from skedastic.noise.group_noise import OF_OWN, Rates, expected_rates, group_noise
-from skedastic.noise.true_labels import (
-    BIAS_SD,
-    OTHERS,
-    OWN,
-    SHARPNESS_SD,
-    UNCLEAR,
-    TrueLabels,
-    how_labels_go_wrong,
-    true_labels,
-    wrong_in_groups,
-)
+from skedastic.noise.label_density import BIAS_SD, OTHERS, OWN, SHARPNESS_SD, UNCLEAR, LabelDensity
+from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
 
 ONE_WAY = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 TWO_WAY = np.array([[0.7, 0.3, 0.0], [0.3, 0.7, 0.0], [0.0, 0.0, 1.0]])
@@ -85,6 +76,22 @@ def test_it_is_the_largest_of_the_density_written_out() -> None:
         assert written_out(p, y, fold, other) < best
 
 
+@pytest.mark.parametrize("noisy", [True, False])
+@pytest.mark.parametrize("classes", [3, 4])
+def test_the_gradient_is_that_of_the_density(noisy, classes) -> None:
+    """Against differences; of four classes the last has no label."""
+    p, y, _, fold = simulated(ONE_WAY, 40)
+    p = np.c_[p, np.full((40, classes - 3), 0.01)]
+    absent = np.bincount(y, minlength=classes) == 0
+    density = LabelDensity(p, y, fold, 2, absent, noisy=noisy)
+    values = np.random.default_rng(0).normal(size=2 + 2 * classes + classes**2)
+    slope = density.loss(values)[1]
+    for i in range(len(values)):
+        step = 1e-5 * (np.arange(len(values)) == i)
+        difference = density.loss(values + step)[0] - density.loss(values - step)[0]
+        assert slope[i] == pytest.approx(difference / 2e-5, rel=1e-4, abs=1e-8)
+
+
 def test_the_posterior_is_bayes_rule() -> None:
     p, y, _, fold = simulated(TWO_WAY, 50)
     found = true_labels(p, y, fold)
@@ -140,6 +147,14 @@ def test_only_so_many_rows_are_fitted_and_all_are_judged(monkeypatch: pytest.Mon
     assert part.posterior.shape == whole.posterior.shape
     assert not np.array_equal(part.transitions, whole.transitions)
     np.testing.assert_allclose(by_class(part.wrong, y), by_class(whole.wrong, y), atol=0.04)
+
+
+def test_of_many_classes_one_start_is_left_after_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, y, _, fold = simulated(TWO_WAY, 3000)
+    both = true_labels(p, y, fold)
+    monkeypatch.setattr(module, "MANY_CLASSES", 2)
+    one = true_labels(p, y, fold)
+    np.testing.assert_allclose(by_class(one.wrong, y), by_class(both.wrong, y), atol=0.01)
 
 
 @pytest.mark.filterwarnings("error")

@@ -224,6 +224,15 @@ def test_what_a_stage_predicts_of_rows_it_has_not_seen_may_choose_the_next(secon
         assert torch.equal(predicted, some.predict(data.x[30:]))
 
 
+def test_a_stage_whose_predictions_are_known_is_left_out() -> None:
+    SEEN["held out"] = []
+    data = dataset()
+    known = torch.rand(len(data) - 30, 3)
+    task = replace(make_task(data), handed_on={"some": known})
+    assert train(Choosing(), data, make_net, QUICK, task=task).stages == ("second",)
+    assert all(predicted is known for predicted in SEEN["held out"])
+
+
 def test_other_streams_go_round_and_are_shuffled_again() -> None:
     SEEN.update(classes=[], drawn=[], enriched=[], stats=[], rates=[])
     train(TwoStages(), dataset(), make_net, QUICK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,14 +135,16 @@ class Found:
     def __init__(self, began: float) -> None:
         self.began = began
         self.best: Best | None = None
+        self._told = -math.inf
 
     def __call__(self, best: Best) -> None:
         """Take over the best way."""
         last, self.best = self.best, best
         if last is None:
             console.found(f"first model after {self._seconds}: {self.said}; Ctrl-C, then --finish, takes it")
-        elif last.name != best.name:
+        elif last.name != best.name and best.value > self._told:
             console.found(f"best model after {self._seconds}: {self.said}")
+        self._told = max(self._told, best.value)
 
     @property
     def said(self) -> str:

@@ -129,12 +129,13 @@ class JacobianPenalty(Configurable):
         on_host : Tensor, optional
             The same up to a factor, on the CPU, so that an accelerator need not be waited for.
         """
-        whole, chosen = is_compiled(net) or normalizes_by_batch(net), None
+        compiled, chosen = is_compiled(net), None
+        whole = compiled or normalizes_by_batch(net)
         if self.gradient == "implicit" and self.select != 1.0 and not (whole and self.selection == "drawn"):
             chosen = select(strength if on_host is None else on_host, self.select, self.selection).to(strength.device)
         if chosen is not None and len(chosen.rows) and (whole or self._costs_more(chosen, len(strength))):
             strength, chosen = _only(strength, chosen.rows), None
-        if is_compiled(net) and chosen is None:
+        if compiled and chosen is None:
             from skedastic.core.compiled import record_compiled  # torch._dynamo takes a second to import
 
             self._check_compiled()

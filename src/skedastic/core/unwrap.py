@@ -15,7 +15,7 @@ def is_compiled(net: nn.Module) -> bool:
     net : nn.Module
         Any network.
     """
-    return any(getattr(m, "_compiled_call_impl", None) is not None or hasattr(m, "_orig_mod") for m in net.modules())
+    return any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in net.modules())
 
 
 def uncompiled(net: nn.Module) -> nn.Module:

@@ -10,14 +10,16 @@ Adjustment", ICLR 2021), which costs no training.
 
 All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
-A way of networks that is not better by half a standard error on the first half is not tried on the second. Another way
-is taken if it is better by a standard error, on the corrected loss by two, since these labels have told how they go
-wrong; and if it gives no class up, by the halves or by the network of all rows on its own rows. That network learns by
-the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was on rows not seen:
-then its training went wrong.
+What is fitted at once is tried first, so that a first model is there soon. Where it is far better than HAR's network on
+the first half no other network is tried; small trees are not where large ones are worse, nor the corrected loss where
+labels are right by the estimate. A way of networks that is not better by half a standard error on the first half, or
+worse by one than the best there, is not tried on the second. Another way is taken if it is better by a standard error,
+on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, by the halves
+or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either if it
+is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
 
-What is quick is tried first. A way whose training fails is left out. Where training is cut short, the best of the ways
-that were tried is taken; they are held against the first of them where the base was not reached.
+A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
+are held against the first of them where the base was not reached.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ from skedastic.methods.trees import Trees, are_quick, can_read_trees
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
 L2 = {"linear": 1.0, "shrunk linear": 10.0}  # of the linear models that are tried
 LEAVES = {"trees": 31, "small trees": 8}  # of the trees
+LARGE = "trees"  # those that tell whether small ones are worth trying
 FITTED = (*L2, *LEAVES)  # no networks
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BEST = "best"  # what is handed on of the choice
@@ -74,11 +77,13 @@ NAMES = {
     "trees": "boosting",
     "small trees": "boosting of small trees",
 }
-SURE, SURER = (
-    1.0,
-    2.0,
-)  # standard errors by which a way must be better, and one that goes by what the labels told before
-AHEAD = 0.5  # standard errors by which a way is to be better on the first half, to be tried on the second
+# standard errors
+SURE, SURER = 1.0, 2.0  # by which a way must be better, and one that goes by what the labels told before
+AHEAD = 0.5  # by which a way must be better on the first half, to be tried on the second
+BEHIND = 1.0  # by which it may be worse there than the best
+HOPELESS = 1.0  # by which trees are worse than the base on the first half, where no more are tried
+OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
+LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
@@ -91,6 +96,9 @@ MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
 CUT_SHORT = "training was cut short before"
+LARGE_WORSE = "large trees are worse on half of the rows"
+FEW_WRONG = "fewer than 2 % of the labels are wrong by estimate"
+OUTDONE_BY = "a linear model or trees are far better on half of the rows"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
 
@@ -147,7 +155,7 @@ class Auto(OneNetwork[OneNetworkState]):
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 11 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
@@ -255,25 +263,29 @@ class Auto(OneNetwork[OneNetworkState]):
         return (*self._trial_stages(task), *finals, last)
 
     def _trial_stages(self, task: Task) -> list[Stage]:
-        """Return the trials: what is quick, first halves, second ones of the ways that are ahead, and the base's last.
+        """Return the trials: what is quick, first halves, second ones of the ways that are ahead, the base's last.
 
-        What is quick comes first, so that there is a first model soon.
+        Linear models and large trees come first, so that there is a first model soon.
         """
         epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
-        first, second, fitted = list[Stage](), list[Stage](), list[Stage]()
-        for way, method in self.ways(task).items():
-            is_base = way == self.base(task).way
-            spared = "" if is_base else Candidate(way, 0.0).shown(self)
-            one, two = (replace(s, optional=True, spared=spared) for s in trial_stages(way, method, epochs))
-            if way in FITTED:
-                fitted += (one, replace(two, chosen=partial(was_begun, way)))
-                continue
-            first.append(one)
-            second.append(two if is_base else replace(two, chosen=partial(self._is_ahead, way=way)))
+        early, first, second, ways = list[Stage](), list[Stage](), list[Stage](), self.ways(task)
+        base, *others = ways
+        begins, ends = (replace(s, optional=True) for s in trial_stages(base, ways[base], epochs))
+        for way in sorted(others, key=lambda way: way not in FITTED):
+            spared = Candidate(way, 0.0).shown(self)
+            one, two = (replace(s, optional=True, spared=spared) for s in trial_stages(way, ways[way], epochs))
+            if way in L2:
+                early += (one, replace(two, chosen=partial(was_begun, way)))
+            elif way == LARGE:
+                early += (one, replace(two, chosen=self._are_close_to_linear))
+            else:
+                first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
+                second.append(replace(two, chosen=partial(self._is_ahead, way=way)))
+        fitted = any(way in FITTED for way in others)
         if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
-            first[0] = replace(first[0], note=MANY_CLASSES)
-        last = replace(second[0], after=self._decide, without=partial(self._decide, None))
-        return [*fitted, *first, *second[1:], last]
+            begins = replace(begins, note=MANY_CLASSES)
+        last = replace(ends, after=self._decide, without=partial(self._decide, None))
+        return [*early, begins, *first, *second, last]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against what all are held against, balanced as was best for it."""
@@ -305,11 +317,21 @@ class Auto(OneNetwork[OneNetworkState]):
         return tuple(found)
 
     def _left_out(self, task: Task, way: str, other: Candidate) -> list[Trial]:
-        """Return the trial of a way that failed or was not tried, since training was cut short; none of others."""
-        reason = why_failed(way, task) or CUT_SHORT * (not was_tried(way, task))
+        """Return the trial of a way that failed or was not tried, with the reason; none of others."""
+        reason = why_failed(way, task) or self._why_not_tried(task, way)
         name, criterion = Candidate(way, 0.0).shown(self), self.optimize.shown_name()
         trial = Trial(name, other.shown(self), Gain(0.0, 0.0), False, False, criterion, stage=way, left_out=reason)
         return [trial] * bool(reason)
+
+    def _why_not_tried(self, task: Task, way: str) -> str:
+        """Return why a way was not tried; nothing of one that was."""
+        if was_tried(way, task):
+            return ""
+        if not was_begun(self.base(task).way, task) or self._is_hopeful(task, way):
+            return CUT_SHORT
+        if way in FITTED:
+            return LARGE_WORSE
+        return FEW_WRONG if way == CORRECTED and _wrong(task) < LEAST_WRONG else OUTDONE_BY
 
     def so_far(self, task: Task) -> Best | None:
         """Return the best way so far; None before one was tried on all rows."""
@@ -358,8 +380,8 @@ class Auto(OneNetwork[OneNetworkState]):
             if candidate != against:
                 own = self._scores(task, candidate, half=half)[1]
                 gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
-                right, other = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
-                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - other)
+                right, known = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
+                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - known)
         return found
 
     def _scores(self, task: Task, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
@@ -369,11 +391,48 @@ class Auto(OneNetwork[OneNetworkState]):
         share = _share(candidate, task)
         return rows, made_up_for(p, share, tau, self.optimize.target(share, task.classes))
 
+    def _is_hopeful(self, task: Task, way: str) -> bool:
+        """Return whether a way is to be tried at all, by the first halves of others.
+
+        Small trees are not where large ones are worse than the base; no network is where a model that is fitted at once
+        is far better than the base's network; and the corrected loss is not where it would correct next to nothing.
+        """
+        if way in L2:
+            return True
+        if way == CORRECTED and _wrong(task) < LEAST_WRONG:
+            return False
+        if way in FITTED:
+            return self._errors(task, LARGE) > -HOPELESS
+        return max(self._errors(task, other) for other in FITTED) < OUTDONE
+
+    def _are_close_to_linear(self, task: Task) -> bool:
+        """Return whether large trees are not worse than linear models by a standard error on the first half."""
+        tau = self.base(task).tau
+        begun = [Candidate(way, tau) for way in L2 if was_begun(way, task)]
+        return was_begun(LARGE, task) and all(self._errors(task, LARGE, linear) > -HOPELESS for linear in begun)
+
+    def _errors(self, task: Task, way: str, against: Candidate | None = None) -> float:
+        """Return by how many standard errors the best of a way beats another on the first half, or the base."""
+        compared = self._compared(task, way, against or self.base(task), half=True)
+        return max((c.errors for c in compared.values()), default=-math.inf)
+
     def _is_ahead(self, task: Task, way: str) -> bool:
-        """Return whether a way is better than the base on the first half, by half a standard error."""
-        return any(
-            c.errors > AHEAD and not c.gives_up for c in self._compared(task, way, self.base(task), half=True).values()
-        )
+        """Return whether a way is better than the base on the first half, by half a standard error, and not outdone.
+
+        It is outdone if all of its candidates are worse by a standard error than the best of all.
+        """
+        own = self._ahead(task, way)
+        if not own:
+            return False
+        ahead = {c: gain for other in self.ways(task) for c, gain in self._ahead(task, other).items()}
+        best = max(ahead, key=ahead.__getitem__)
+        to_best = {} if best in own else self._compared(task, way, best, half=True)
+        return best in own or any(to_best[c].errors > -BEHIND for c in own)
+
+    def _ahead(self, task: Task, way: str) -> dict[Candidate, float]:
+        """Return the gains over the base, on the first half, of the candidates of a way that are ahead of it."""
+        tried = self._compared(task, way, self.base(task), half=True).items()
+        return {c: f.gain.mean for c, f in tried if f.errors > AHEAD and not f.gives_up}
 
     def _decide(self, state: State | None, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -417,6 +476,14 @@ def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
     """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
     least = SURER if candidate.way == CORRECTED else SURE
     return compared.errors > least and not compared.gives_up
+
+
+def _wrong(task: Task) -> float:
+    """Return the share of labels that T takes for wrong."""
+    assert task.transitions is not None, "else the corrected loss is no way"
+    count = task.class_count.double()
+    true = shares_of_true_classes(count, task.transitions.matrix)
+    return 1 - float(true @ task.transitions.matrix.diagonal())
 
 
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:

@@ -23,6 +23,7 @@ everyone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -169,9 +170,9 @@ class HAR(OneNetwork[HARState]):
         """As of plain training where the strength is 0; else neither."""
         return "labels" if self.strength == 0 and self.fits_labels else super().probabilities_of
 
-    @property
+    @cached_property
     def penalty(self) -> JacobianPenalty:
-        """How R and its gradient are computed."""
+        """How R and its gradient are computed: asked for at every step, and checked once."""
         return JacobianPenalty(
             gradient=self.gradient,
             norm=self.norm,

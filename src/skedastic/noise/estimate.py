@@ -17,7 +17,7 @@ For numbers it is the variance of the held-out residuals (`group_variance`), and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +30,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Grouping, folds, half
 from skedastic.methods.erm import ERM
+from skedastic.methods.trees import Trees
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
 from skedastic.noise.classifiers import class_probabilities, may_be_better
 from skedastic.noise.clusters import Clusters, find_clusters
@@ -37,12 +38,14 @@ from skedastic.noise.findings import Findings, examine
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
+from skedastic.noise.tried import Tried
 from skedastic.settings.config import Estimation
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.config import Training
 from skedastic.training.loop import Progress, Trained
 
 SURE = 2.0  # standard errors, by which trees must be better than networks
+AHEAD = 1.0  # standard errors, by which they must be on one fold, for the others to be tried
 BY_TREES = "the noise was estimated by boosted trees, which predicted labels not seen better than networks of the model"
 
 
@@ -73,6 +76,8 @@ class Estimate:
         The groups, where they are clusters.
     note : str
         What the user is to know of it, or nothing.
+    tried : tuple of Tried
+        The models that made predictions, which a method may be spared to train again.
     """
 
     dataset: Dataset
@@ -85,6 +90,7 @@ class Estimate:
     by: str
     clusters: Clusters | None = None
     note: str = ""
+    tried: tuple[Tried, ...] = ()
 
     @cached_property
     def label_issues(self) -> pd.DataFrame:
@@ -137,6 +143,7 @@ def estimate_groups(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     clusters: int | None = None,
+    tried: Sequence[Tried] = (),
 ) -> Estimate:
     """Estimate the noise and the density of each group of a training set, by training on parts of it.
 
@@ -160,6 +167,8 @@ def estimate_groups(
         Keep the estimating networks, so that an interrupted estimate goes on. Classifiers are fitted again.
     clusters : int or None, optional
         The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit" and networks.
+    tried : sequence of Tried, optional
+        Models that were trained on parts of it before, and are not trained again.
 
     Raises
     ------
@@ -176,37 +185,42 @@ def estimate_groups(
     training = training.settled()
     short = replace(training, epochs=how.epochs_of(training))
     held_out = dataset.target.no_predictions(len(dataset))
-    seconds, networks = 0.0, list[Trained]()
+    seconds, networks, known = 0.0, list[Trained](), list(tried)
     if not how.of_networks:
         start = time.perf_counter()
-        held_out = _by_classifier(how, dataset, fold, seed, progress)
+        for k in range(models):
+            held_out[fold == k] = _by_classifier(how, dataset, fold, k, seed)
+            if progress is not None:
+                progress(f"estimate {k + 1}/{models}", 1, 1)
         seconds = time.perf_counter() - start
     for k in range(models if how.of_networks else 0):
-        rest = dataset.subset((fold != k).nonzero().flatten())
-        name, rows = f"estimate {k + 1}/{models}", (fold == k).nonzero().flatten()
+        name, others, rows = f"estimate {k + 1}/{models}", *_parted(fold, k)
+        rest = dataset.subset(others)
         report = None if progress is None else _named(progress, name)
         kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
         seconds += trained.seconds + time.perf_counter() - start
+        known.append(Tried(ERM(), short.epochs, others, rows, held_out[rows]))
         if clusters is not None:
             networks.append(trained)
     groups, note = None, ""
     if clusters is None and may_be_better(how, dataset):
         start = time.perf_counter()
-        trees = replace(how, by="hgb", epochs=None)
-        values = _by_classifier(trees, dataset, fold, seed)
-        gain = _gain_in_accuracy(values, held_out, dataset)
-        if gain.mean > SURE * gain.error:
-            how, held_out, note = trees, values, BY_TREES
+        values, own = _by_better_trees(how, dataset, fold, seed, held_out, tried)
+        known += own
+        if values is not None:
+            how, held_out, note = replace(how, by="hgb", epochs=None), values, BY_TREES
         seconds += time.perf_counter() - start
     if clusters is not None:
         start = time.perf_counter()
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
-    return replace(_estimate(dataset, held_out, fold, how, training), seconds=seconds, clusters=groups, note=note)
+    found = _estimate(dataset, held_out, fold, how, training)
+    stand_in = tuple(known) if dataset.soft is None else ()  # else a method may learn other targets
+    return replace(found, seconds=seconds, clusters=groups, note=note, tried=stand_in)
 
 
 def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoints) -> bool:
@@ -216,18 +230,39 @@ def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoi
     return all(network.has_ended("1-train", how.epochs_of(training)) for network in kept)
 
 
-def _by_classifier(
-    how: Estimation, dataset: Dataset, fold: Tensor, seed: int, progress: Progress | None = None
-) -> Tensor:
-    """Return the held-out predictions of a classifier, [n, C]."""
-    values, models = dataset.target.no_predictions(len(dataset)), int(fold.max()) + 1
-    for k in range(models):
-        rows, rest = (fold == k).nonzero().flatten(), (fold != k).nonzero().flatten()
-        x = dataset.subset(rows).x
-        values[rows] = class_probabilities(how, dataset.subset(rest), x, seed + k + 1)
-        if progress is not None:
-            progress(f"estimate {k + 1}/{models}", 1, 1)
-    return values
+def _parted(fold: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the examples outside a fold, and those in it."""
+    return (fold != k).nonzero().flatten(), (fold == k).nonzero().flatten()
+
+
+def _by_classifier(how: Estimation, dataset: Dataset, fold: Tensor, k: int, seed: int) -> Tensor:
+    """Return the predictions of a fold, [m, C], by a classifier of the others."""
+    others, rows = _parted(fold, k)
+    return class_probabilities(how, dataset.subset(others), dataset.subset(rows).x, seed + k + 1)
+
+
+def _by_better_trees(
+    how: Estimation, dataset: Dataset, fold: Tensor, seed: int, held_out: Tensor, tried: Sequence[Tried]
+) -> tuple[Tensor | None, list[Tried]]:
+    """Return held-out predictions by trees, [n, C], or None where networks are as good; and the trees that are new.
+
+    The trees of the first half are the first, which the trials of a method begin with as well.
+    """
+    trees, values, own = replace(how, by="hgb", epochs=None), torch.full_like(held_out, torch.nan), list[Tried]()
+    alike = not dataset.ids and dataset.soft is None  # the method takes ids for numbers, and may learn other targets
+    for k in reversed(range(how.folds)):
+        others, rows = _parted(fold, k)
+        same = (model.values for model in tried if alike and model.is_like(Trees(), 1, others, rows))
+        there = next(same, None)
+        values[rows] = _by_classifier(trees, dataset, fold, k, seed) if there is None else there
+        if alike and there is None:
+            own.append(Tried(Trees(), 1, others, rows, values[rows]))
+        sure = SURE if k == 0 else AHEAD
+        known = (fold >= k).nonzero().flatten()
+        gain = _gain_in_accuracy(values[known], held_out[known], dataset.subset(known))
+        if gain.mean <= sure * gain.error:
+            return None, own
+    return values, own
 
 
 def _gain_in_accuracy(values: Tensor, others: Tensor, dataset: Dataset) -> Gain:

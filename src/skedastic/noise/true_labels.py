@@ -25,6 +25,7 @@ follows from the features: a network learns it and agrees with it. Against the t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,27 +35,20 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from torch import Tensor
-from torch.nn import functional
 
 from skedastic.core.choice import Gain, gives_up_a_class
 from skedastic.core.transitions import Transitions, of_true_classes
+from skedastic.noise.label_density import NEVER, TINY, Floats, Integers, LabelDensity, as_tensor
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-OWN, OTHERS = 2.0, 0.1  # Dirichlet of a row of T: of the class itself, and spread over all others
-SHARPNESS_SD, BIAS_SD = 0.5, 1.0
 STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
-UNCLEAR = 0.02  # the cost of q's entropy, in units of the log likelihood
 STEPS = 200
+SETTLED = 1e-7  # of the loss, by which a step must lower it
+MANY_CLASSES, FIRST_STEPS = 30, 30  # above so many classes one start is left after so many steps: steps are slow
 MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
 LEAST_ROWS = 2_000
 LEAST_UNITS = 20  # that tell a gain in likelihood
-LEAST = 1e-6  # probabilities below are rounded up, so that their logarithm is finite
 LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
 GROUP_STEPS = 30
-TINY = 1e-9
-NEVER = -50.0  # the score of a class that no label names
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -150,7 +144,7 @@ def how_labels_go_wrong(
     gain = Gain(float(mean), float(np.sqrt(spread)) / max(len(gains), 1))
     if len(names) < LEAST_UNITS:
         gain = Gain(0.0, 0.0)
-    p, t = _tensor(probabilities), torch.from_numpy(truth.transitions)
+    p, t = as_tensor(probabilities), torch.from_numpy(truth.transitions)
     gives_up = gives_up_a_class(of_true_classes(p, t).argmax(1), p.argmax(1), torch.from_numpy(y))
     return Transitions(matrix=t, gain=gain, gives_up=gives_up)
 
@@ -208,7 +202,7 @@ class _Fit(NamedTuple):
         """Return log q_i(z) T[z, y_i], [n, C]."""
         parts = (torch.from_numpy(part) for part in (self.sharpness, self.bias, self.transitions, self.absent))
         a, b, t, absent = parts
-        log_q = _before(_tensor(probabilities), t, a, b, torch.from_numpy(fold), absent)
+        log_q = _before(as_tensor(probabilities), t, a, b, torch.from_numpy(fold), absent)
         return log_q + t.T[torch.from_numpy(y)].log()
 
 
@@ -240,40 +234,21 @@ def _fit(
     if len(y) > most:
         drawn = np.random.default_rng(0).choice(len(y), most, replace=False)
         probabilities, y, fold = probabilities[drawn], y[drawn], fold[drawn]
-    n, p, never = max(len(y), 1), _tensor(probabilities), torch.from_numpy(absent)
-    given, of_fold = torch.from_numpy(y), torch.from_numpy(fold)
-    itself = torch.eye(classes, dtype=torch.bool)
-    prior = torch.where(itself, OWN, OTHERS / max(classes - 1, 1)).double()
-    none = torch.where(itself, 1.0, TINY).double().log()
-
-    def parts(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        log_a, b, below = torch.split(v, [folds, folds * classes, classes**2])
-        if not noisy:
-            return log_a, b.view(folds, classes), none
-        below = -functional.softplus(below.view(classes, classes))  # log T[z, j] less log T[z, z]
-        return log_a, b.view(folds, classes), below.masked_fill(itself, 0.0).log_softmax(1)
-
-    def loss(values: Floats) -> tuple[float, Floats]:
-        v = torch.from_numpy(values).requires_grad_()
-        log_a, b, log_t = parts(v)
-        log_q = _before(p, log_t.exp(), log_a.exp(), b, of_fold, never)
-        likelihood = (log_q + log_t.T[given]).logsumexp(1).sum()
-        if noisy:
-            likelihood = likelihood + UNCLEAR * (log_q.exp() * log_q).sum()
-        priors = (prior * log_t).sum() - (log_a**2).sum() / (2 * SHARPNESS_SD**2) - (b**2).sum() / (2 * BIAS_SD**2)
-        total = -(likelihood + priors) / n
-        (gradient,) = torch.autograd.grad(total, v)
-        slope: Floats = gradient.numpy()
-        return total.item(), slope
-
+    density = LabelDensity(probabilities, y, fold, folds, absent, noisy=noisy)
     lean = _lean(probabilities, y, fold, folds, classes)
     starts = [_start(lean, _alike(classes, share)) for share in (STARTS if noisy else STARTS[:1])]
-    found = [
-        minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxfun": 2 * STEPS})
-        for start in starts
-    ]
-    log_a, b, log_t = parts(torch.from_numpy(min(found, key=lambda f: f.fun).x))
-    return _Fit(log_a.exp().numpy(), b.numpy(), log_t.exp().numpy(), absent)
+    if classes > MANY_CLASSES:
+        starts = [_lowest(density, starts, FIRST_STEPS)]
+    parts = density.parts(_lowest(density, starts, STEPS))
+    return _Fit(parts.log_a.exp().numpy(), parts.b.numpy(), parts.log_t.exp().numpy(), absent)
+
+
+def _lowest(density: LabelDensity, starts: Sequence[Floats], steps: int) -> Floats:
+    """Return the values of the largest density that so many steps lead to, from the best of the starts."""
+    limits: Any = {"maxiter": steps, "maxfun": 2 * steps, "ftol": SETTLED}
+    found = [minimize(density.loss, start, jac=True, method="L-BFGS-B", options=limits) for start in starts]
+    values: Floats = min(found, key=lambda f: f.fun).x
+    return values
 
 
 def _alike(classes: int, share: float) -> Floats:
@@ -296,10 +271,6 @@ def _lean(probabilities: NDArray[Any], y: Integers, fold: Integers, folds: int, 
     predicted = np.stack([probabilities[r].sum(0) + 1.0 for r in rows])
     lean: Floats = np.log(labelled / predicted)
     return lean
-
-
-def _tensor(probabilities: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(probabilities.astype(np.float64).clip(min=LEAST))
 
 
 def _before(p: Tensor, t: Tensor, a: Tensor, b: Tensor, fold: Tensor, absent: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from skedastic.training.plan import Part, Plan
 from skedastic.training.speed import Speed
 
 OF_ANY, OF_A_ROW = 0.3, 2e-5  # seconds of figures and files: of any fit, and of each row
-OF_LIKELIHOODS, MOST_STEPS_OF = 1e-5, 10  # seconds of the true labels, for each cell · classes, these up to 10
+OF_LIKELIHOODS, MOST_STEPS_OF = 5e-6, 10  # seconds of the true labels, for each cell · classes, these up to 10
 OfAlternatives = Callable[[Iterable[float]], float]  # from the seconds of last stages, of which one is trained
 
 

@@ -17,6 +17,7 @@ from skedastic.methods.bases.task import Task
 from skedastic.noise.classifiers import check_classifier
 from skedastic.noise.clusters import check_clusters
 from skedastic.noise.estimate import Estimate, estimate_groups, given_estimate
+from skedastic.noise.tried import Tried, foretold, tried_of
 from skedastic.pipeline.budget import planned_fit
 from skedastic.pipeline.checks import check_annotators, check_estimate, check_prior, check_reference, check_votes
 from skedastic.pipeline.dry_run import dry_run
@@ -97,7 +98,8 @@ def fit_data(
     data, skipped = replace(data, notes=(*config.notes, *data.notes)), config.estimate.kind is None
     if finish and early is not None and kept is not None and does_without_estimate(config, data, method, early, kept):
         data, skipped = replace(data, notes=(*data.notes, NO_ESTIMATE)), True
-    estimated = None if skipped else estimate_noise(config, data, make_net, progress, kept)
+    tried = () if early is None else tried_of(method, early, config.training.epochs)
+    estimated = None if skipped else estimate_noise(config, data, make_net, progress, kept, tried)
     regrouped = data.regrouped(estimated)
     return train_and_evaluate(
         config, regrouped, method, make_net, estimated, progress, kept, criterion, early, found, finish
@@ -128,10 +130,12 @@ def estimate_noise(
     make_net: MakeNet,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    tried: Sequence[Tried] = (),
 ) -> Estimate:
     """Estimate noise and density per group, and find the groups where they are clusters.
 
-    Nothing is trained where the user has probabilities of their own. `Data.regrouped` takes the clusters over.
+    Nothing is trained where the user has probabilities of their own. `Data.regrouped` takes the clusters over. `tried`
+    is of `estimate_groups`.
     """
     with threads(config.training.threads):
         if data.pred_probs is not None:
@@ -145,7 +149,26 @@ def estimate_noise(
             progress=progress,
             checkpoints=checkpoints,
             clusters=config.clusters,
+            tried=tried,
         )
+
+
+def with_estimate(task: Task, estimated: Estimate, method: Method, epochs: int) -> Task:
+    """Return the task of a method with what the estimate knows, and with what its models predict in the method's place.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    estimated : Estimate
+        The estimate, of the same training set.
+    method : Method
+        The method.
+    epochs : int
+        The epochs of the training configuration.
+    """
+    task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
+    return replace(task, handed_on={**foretold(method, task, estimated.tried, epochs), **task.handed_on})
 
 
 def train_and_evaluate(
@@ -175,7 +198,7 @@ def train_and_evaluate(
         if early is not None:
             task = replace(task, handed_on=early.handed_on, failed=early.failed)
         if estimated is not None:
-            task = replace(task, stats=estimated.stats, transitions=estimated.transitions)
+            task = with_estimate(task, estimated, method, config.training.epochs)
         trained = train(
             method,
             data.train,

@@ -201,7 +201,8 @@ def train(
     seed : int
         Of the initial weights, the order of the examples, their augmentation and dropout.
     task : Task, optional
-        The data, as far as the method may know them, and more, such as the groups' statistics.
+        The data, as far as the method may know them, and more, such as the groups' statistics. A stage whose
+        predictions it has already is left out.
     reference : Dataset, optional
         Trusted examples, for methods that need them.
     progress : callable, optional
@@ -269,6 +270,12 @@ class Course:
             lengths = epochs_of(stages, self.training.epochs)
             for number, (stage, epochs) in enumerate(zip(stages[:first], lengths, strict=False), 1):
                 key = f"{number}-{stage.name}"
+                if (
+                    stage.predicts is not None
+                    and stage.name in self.task.handed_on
+                    and not self._has_ended(key, epochs)
+                ):
+                    continue
                 if self.finish and stage.optional and not self._has_ended(key, epochs):
                     self.task = self.task if stage.without is None else stage.without(self.task)
                 elif stage.chosen is None or stage.chosen(self.task):
