@@ -8,7 +8,7 @@ scikit-learn's, diabetes and Friedman's three functions (2,000 rows, with noise 
 feature is large; tested without). A third of the rows are for testing. The ways:
 
 - fit: as `skedastic fit` trains it with no method named, which is blend: the mean of HAR's network and of trees
-- erm, har: the network alone, by plain training and by HAR
+- erm, har: the network alone, by plain training and by HAR; har with its estimate of the noise, as fit
 - trees, linear: our boosted trees and ridge regression, on what the network reads
 - boosting: scikit-learn's HistGradientBoostingRegressor with its own settings, on the same
 
@@ -76,7 +76,8 @@ def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
 def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
     """Return errors and seconds of a way on a file."""
     source = {"source": str(file), "target": "target", "split": "part", "task": "regression", "seed": seed}
-    config = read(None, source | ({} if way in ("fit", BASE) else {"method": {"name": way}}))
+    named = {} if way in ("fit", BASE) else {"method": {"name": way}}
+    config = read(None, source | named | ({"estimate.kind": "none"} if way in ("erm", "trees", "linear") else {}))
     data = open_data(config)
     assert data.test is not None
     start = time.perf_counter()

@@ -145,3 +145,22 @@ def test_labels_that_a_rule_made_wrong_are_not_called_right_where_test_labels_te
     if by_rule:
         assert "by estimate" not in out
         assert "How many labels of a, b are wrong is not known" in out
+
+
+@pytest.mark.parametrize(
+    "method", [("--method", "linear"), ("--prior", "a=0.02,b=0.98"), ("--method", "har", "--set", "train.epochs=1")]
+)
+def test_a_method_that_does_badly_says_nothing_of_the_labels(rows, capsys, method) -> None:
+    """A checkerboard with right labels: the estimate is by trees, and compared with trees on the test rows."""
+    x = np.random.default_rng(0).uniform(size=(1200, 2))
+    frame = pd.DataFrame(x, columns=["x", "z"])
+    frame["label"] = np.where((np.floor(4 * x) % 2).sum(1) % 2 == 0, "a", "b")
+    frame["part"] = np.where(np.arange(1200) < 800, "train", "test")
+    frame.to_csv("rows.csv", index=False)
+    line = ("fit", "rows.csv", "--target", "label", "--split", "part", "--out", "run")
+    status, out, err = run(capsys, *line, *method, *(("--epochs", "5") if "train.epochs=1" not in method else ()))
+    assert status == 0, err
+    accuracy = json.loads(Path("run/metrics.json").read_text("utf-8"))["balanced_accuracy"]
+    assert accuracy < 0.8, "or there is nothing to be seen"
+    assert "training labels are easier" not in err
+    assert "unlike the test" not in out

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from skedastic.errors import Diverged, UserError
@@ -63,7 +64,7 @@ def test_a_way_whose_loss_overflows_is_named_and_left_out(tmp_path: Path) -> Non
 def test_a_failure_is_remembered_and_the_rest_is_as_if_the_way_were_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = failing(monkeypatch, Trees, MemoryError("bad allocation"), lambda trees: trees.leaves == 31)
+    begun = failing(monkeypatch, Trees, np.linalg.LinAlgError("bad allocation"), lambda trees: trees.leaves == 31)
     whole = trained()
     assert "auto left out boosting: bad allocation" in whole.notes
     begun.clear()
@@ -88,7 +89,7 @@ def test_the_second_half_may_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_fails_on_all_rows_gives_way_to_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Auto, "_best", lambda self, task: Candidate("linear", 1.0))
-    failing(monkeypatch, Linear, RuntimeError("no convergence"), lambda method: method.tau == 1.0)
+    failing(monkeypatch, Linear, np.linalg.LinAlgError("no convergence"), lambda method: method.tau == 1.0)
     auto = trained()
     assert auto.stages[-1] == "har, half balanced"
     assert "auto left out balanced linear model: no convergence" in auto.notes
@@ -194,3 +195,33 @@ def test_a_way_that_was_dropped_is_no_less_tried_where_it_failed_later(monkeypat
     monkeypatch.setattr(Mixup, "step", step)
     auto = trained()
     assert ("mixup", "underflow", False) in [(t.name, t.left_out, t.half) for t in auto.trials]
+
+
+def test_what_the_caller_is_told_fails_for_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancelled(stage: str, *_: int) -> None:
+        if stage == "mixup, half 1":
+            raise FloatingPointError("cancelled by the user")
+
+    with pytest.raises(FloatingPointError, match="cancelled"):
+        trained(progress=cancelled)
+
+
+def test_cut_short_after_a_last_training_that_failed_the_base_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Checkpoints(tmp_path, 0.0)
+    monkeypatch.setattr(Auto, "_best", lambda self, task: Candidate("linear", 1.0))
+    with monkeypatch.context() as patch:
+        failing(patch, Linear, np.linalg.LinAlgError("no convergence"), lambda method: method.tau == 1.0)
+        with pytest.raises(PowerCut):
+            trained(checkpoints=kept, progress=cut_after("har, half balanced", 2))
+    auto = trained(checkpoints=kept, finish=True)
+    assert auto.stages[-1] == "har, half balanced"
+    assert "auto left out balanced linear model: no convergence" in auto.notes
+
+
+def test_small_trees_are_left_out_where_large_ones_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, Trees, MemoryError("bad allocation"), lambda trees: trees.leaves == 31)
+    left_out = {trial.name: trial.left_out for trial in trained().trials if trial.left_out}
+    assert left_out["boosting"] == "bad allocation"
+    assert left_out["boosting of small trees"] == "large trees failed"

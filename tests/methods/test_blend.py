@@ -121,7 +121,7 @@ def test_classes_images_and_wrappings_are_refused() -> None:
     with refused("method", "blend"):
         sk.fit(x, (y > y.mean()).astype(int), method=Blend(), train=QUICK)
     images = np.random.default_rng(0).integers(0, 255, (60, 1, 8, 8), dtype=np.uint8)
-    with refused("method", "trees", rule="rows of numbers"):
+    with refused("method", "blend", rule="rows of numbers"):
         sk.fit(images, np.linspace(0, 1, 60), method=Blend(), train=QUICK)
     with refused("mixup.base", "blend", rule="turn them round"):
         Mixup(base=Blend())

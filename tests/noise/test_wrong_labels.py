@@ -92,7 +92,7 @@ def test_of_two_classes_nothing_is_shown_where_the_other_ones_errors_are_the_mod
 
 
 def test_test_labels_tell_only_by_two_groups_ten_points_and_three_errors() -> None:
-    assert told_by_test([(0.9, 400, 0.6, 400), (0.8, 400, 0.6, 400)]).mean == pytest.approx(0.25)
+    assert told_by_test([(0.9, 400, 0.6, 400), (0.8, 400, 0.6, 400)]) == pytest.approx(0.25)
     assert told_by_test([(0.9, 400, 0.6, 400), (0.6, 400, 0.9, 400)]) is None, "one is easier, the other harder"
     assert told_by_test([(0.9, 400, 0.81, 400), (0.9, 400, 0.81, 400)]) is None, "9 points"
     assert told_by_test([(0.9, 30, 0.7, 30), (0.7, 30, 0.6, 30)]) is None, "too few rows"

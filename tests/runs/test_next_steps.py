@@ -31,15 +31,17 @@ def summary(**changes):
         "findings": SimpleNamespace(learned=True, unranked=()),
         "metrics": SimpleNamespace(groups={}),
         "metric": ACCURACY,
+        "grouping": SimpleNamespace(target_bins=None),
+        "config": SimpleNamespace(clusters=None),
     } | changes
     given = values["label_issues"]
     wrong = None if given is None or "by_estimate" not in given else int(given["by_estimate"].sum())
     return SimpleNamespace(wrong_count=wrong, **values)
 
 
-def test_of_the_classes_with_wrong_labels_by_estimate_the_one_with_most_to_check_is_first() -> None:
+def test_the_class_with_most_labels_wrong_by_estimate_is_first() -> None:
     assert next_steps(summary()) == (
-        "review the labels of b first: 12 of its 40 are to check, of which 3 are wrong by estimate.",
+        "review the labels of a first: 9 of its 90 are to check, of which 8 are wrong by estimate.",
     )
     one = summary(label_issues=issues(a=(90, 5, 5), c=(50, 20, 0)))
     assert next_steps(one) == ("review the labels of a first: 5 of its 90 are to check, which are wrong by estimate.",)
@@ -82,3 +84,11 @@ def test_at_most_three_lines() -> None:
     counts = rng.integers(1, 90, 40).tolist()
     many = summary(groups=groups, train_count=counts, metrics=SimpleNamespace(groups=scores))
     assert [step.split()[0] for step in next_steps(many)] == ["review", "collect", "collect"]
+
+
+@pytest.mark.parametrize(
+    "ours", [{"grouping": SimpleNamespace(target_bins=object())}, {"config": SimpleNamespace(clusters=3)}]
+)
+def test_nobody_is_to_collect_rows_of_groups_that_we_have_made(ours) -> None:
+    assert next_steps(summary(label_issues=None, train_count=[9, 3, 29])) != ()
+    assert next_steps(summary(label_issues=None, train_count=[9, 3, 29], **ours)) == ()

@@ -23,6 +23,7 @@ from skedastic.errors import UserError, suggestion
 
 PLACE = "method.optimize"  # of the criterion, in messages
 MOST_COST = 1e9
+AT_PRIOR = " at the prior"  # is what the accuracy then is
 
 
 class Score(NamedTuple):
@@ -72,6 +73,11 @@ class Criterion(Configurable, ABC):
     """
 
     of_groups: ClassVar[bool] = False
+
+    @property
+    def told(self) -> str:
+        """The name of the figure, for the user."""
+        return self.shown_name()
 
     @property
     def shifted(self) -> str:
@@ -183,6 +189,11 @@ class Accuracy(OfRows):
         "default those of training",
         "(0, inf)",
     )
+
+    @property
+    def told(self) -> str:
+        """Accuracy, or that at the prior."""
+        return self.shown_name() + AT_PRIOR * (self.prior is not None)
 
     @property
     def shifted(self) -> str:

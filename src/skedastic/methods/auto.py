@@ -96,9 +96,9 @@ MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
 CUT_SHORT = "training was cut short before"
-LARGE_WORSE = "large trees are worse on half of the rows"
+LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
 FEW_WRONG = "fewer than 2 % of the labels are wrong by estimate"
-OUTDONE_BY = "a linear model or trees are far better on half of the rows"
+OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
 
@@ -295,7 +295,7 @@ class Auto(OneNetwork[OneNetworkState]):
         for way in self.ways(task):
             half = was_begun(way, task) and not was_tried(way, task)
             own = self._compared(task, way, other, half=half)
-            if not own or why_failed(way, task):
+            if not own or why_failed(way, task) or (half and self._goes_on(task, way)):
                 found += self._left_out(task, way, other)
                 continue
             candidate = best if best in own else max(own, key=lambda c: (not own[c].gives_up, own[c].gain.mean))
@@ -307,7 +307,7 @@ class Auto(OneNetwork[OneNetworkState]):
                     gain=own[candidate].gain,
                     gives_up=own[candidate].gives_up or gave_up,
                     chosen=candidate == best and not went_wrong and not gave_up,
-                    criterion=self.optimize.shown_name(),
+                    criterion=self.optimize.told,
                     went_wrong=went_wrong,
                     half=half,
                     stage=candidate.name,
@@ -319,7 +319,7 @@ class Auto(OneNetwork[OneNetworkState]):
     def _left_out(self, task: Task, way: str, other: Candidate) -> list[Trial]:
         """Return the trial of a way that failed or was not tried, with the reason; none of others."""
         reason = why_failed(way, task) or self._why_not_tried(task, way)
-        name, criterion = Candidate(way, 0.0).shown(self), self.optimize.shown_name()
+        name, criterion = Candidate(way, 0.0).shown(self), self.optimize.told
         trial = Trial(name, other.shown(self), Gain(0.0, 0.0), False, False, criterion, stage=way, left_out=reason)
         return [trial] * bool(reason)
 
@@ -327,10 +327,10 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return why a way was not tried; nothing of one that was."""
         if was_tried(way, task):
             return ""
-        if not was_begun(self.base(task).way, task) or self._is_hopeful(task, way):
+        if was_begun(way, task) or not was_begun(self.base(task).way, task) or self._is_hopeful(task, way):
             return CUT_SHORT
         if way in FITTED:
-            return LARGE_WORSE
+            return LARGE_WORSE if was_begun(LARGE, task) else LARGE_FAILED
         return FEW_WRONG if way == CORRECTED and _wrong(task) < LEAST_WRONG else OUTDONE_BY
 
     def so_far(self, task: Task) -> Best | None:
@@ -340,7 +340,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return None
         held = self._held(task, every_row(task))
         value = self.optimize.score(self._scores(task, best)[1], held).value
-        name, criterion = best.shown(self), self.optimize.shown_name()
+        name, criterion = best.shown(self), self.optimize.told
         if best == other:
             return Best(name, value, criterion, None)
         found = self._compared(task, best.way, other)[best]
@@ -404,6 +404,12 @@ class Auto(OneNetwork[OneNetworkState]):
         if way in FITTED:
             return self._errors(task, LARGE) > -HOPELESS
         return max(self._errors(task, other) for other in FITTED) < OUTDONE
+
+    def _goes_on(self, task: Task, way: str) -> bool:
+        """Return whether a way that was tried on the first half is to be tried on the second."""
+        if way == LARGE:
+            return self._are_close_to_linear(task)
+        return way in L2 or not was_begun(self.base(task).way, task) or self._is_ahead(task, way)
 
     def _are_close_to_linear(self, task: Task) -> bool:
         """Return whether large trees are not worse than linear models by a standard error on the first half."""

@@ -8,16 +8,20 @@ to the examples of the last epoch at its end. Neither knows of the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
+from skedastic.core.choice import Trial
 from skedastic.core.mean_of_two import MeanOfTwo
+from skedastic.errors import UserError
 from skedastic.methods.bases.card import COLUMNS, MIXED, PERTURBED, REGRESSION, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
-from skedastic.methods.bases.method import MakeNet
+from skedastic.methods.bases.method import MakeNet, Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State, outputs
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import Wrapper
@@ -50,11 +54,29 @@ class Blend(Wrapper):
         cost="that of `base`, and 0.1 to 0.5 × plain training of a small network",
     )
 
+    def stages(self, task: Task) -> tuple[Stage, ...]:
+        """Return the stages of `base`; those on all rows have trees, also where they go on from another state."""
+        stages = zip(self.base.stages(task), super().stages(task), strict=True)
+        return tuple(
+            own if own.data is not None else replace(blended, enter=partial(self._entered, enter=own.enter))
+            for own, blended in stages
+        )
+
     def init(self, task: Task, make_net: MakeNet) -> State:
         """Return the state of `base`, and no trees yet in it. Raises UserError where examples are no rows."""
-        state = super().init(task, make_net)
+        if not task.columns:
+            name = self.card.name
+            rule = "its trees read rows of numbers and categories, and these are images or tokens; take another method"
+            raise UserError(rule, setting="method", value=name, given=name)
+        return self._with_trees(super().init(task, make_net), task)
+
+    def _entered(self, state: State, task: Task, enter: Callable[[Any, Task], State] | None) -> State:
+        """Return the state that a stage goes on from, with no trees yet in it."""
+        return self._with_trees(state if enter is None else enter(state, task), task)
+
+    def _with_trees(self, state: State, task: Task) -> State:
         if self.share:
-            state.add_module(BESIDE, Trees().init(task, make_net))
+            state.add_module(BESIDE, Trees().init(task, nn.Module))
         return state
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
@@ -73,6 +95,11 @@ class Blend(Wrapper):
         """Return the network and the trees as one module."""
         own = self.base.net(state)
         return MeanOfTwo(own, _beside(state).net, self.share) if self.share else own
+
+    def predictor(self, trials: Sequence[Trial]) -> str:
+        """Return that both predict."""
+        trees = Trees().predictor(trials)
+        return f"the mean of a network and {trees}" if self.share else self.base.predictor(trials)
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return the mean of both, [B]."""

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from skedastic.core.choice import Gain, paired_gain
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
-from skedastic.data import Dataset, Grouping, folds, half
+from skedastic.data import Dataset, Features, Grouping, folds, half
 from skedastic.methods.erm import ERM
 from skedastic.methods.trees import Trees
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
@@ -78,6 +78,8 @@ class Estimate:
         What the user is to know of it, or nothing.
     tried : tuple of Tried
         The models that made predictions, which a method may be spared to train again.
+    elsewhere : tuple of Tensor
+        What each estimating model, or the first, predicts of other examples, as `estimate_groups` was asked to; [m, …].
     """
 
     dataset: Dataset
@@ -91,6 +93,7 @@ class Estimate:
     clusters: Clusters | None = None
     note: str = ""
     tried: tuple[Tried, ...] = ()
+    elsewhere: tuple[Tensor, ...] = ()
 
     @cached_property
     def label_issues(self) -> pd.DataFrame:
@@ -144,6 +147,7 @@ def estimate_groups(
     checkpoints: Checkpoints | None = None,
     clusters: int | None = None,
     tried: Sequence[Tried] = (),
+    elsewhere: Features | None = None,
 ) -> Estimate:
     """Estimate the noise and the density of each group of a training set, by training on parts of it.
 
@@ -169,6 +173,8 @@ def estimate_groups(
         The number of clusters of each class, which become the groups; needs `how.kind` "cross-fit" and networks.
     tried : sequence of Tried, optional
         Models that were trained on parts of it before, and are not trained again.
+    elsewhere : Features, optional
+        Other examples that the models are to predict, such as those of a test set.
 
     Raises
     ------
@@ -185,7 +191,7 @@ def estimate_groups(
     training = training.settled()
     short = replace(training, epochs=how.epochs_of(training))
     held_out = dataset.target.no_predictions(len(dataset))
-    seconds, networks, known = 0.0, list[Trained](), list(tried)
+    seconds, networks, known, of_others = 0.0, list[Trained](), list(tried), list[Tensor]()
     if not how.of_networks:
         start = time.perf_counter()
         for k in range(models):
@@ -201,6 +207,7 @@ def estimate_groups(
         trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         start = time.perf_counter()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
+        of_others += [] if elsewhere is None else [trained.predict(elsewhere)]
         seconds += trained.seconds + time.perf_counter() - start
         known.append(Tried(ERM(), short.epochs, others, rows, held_out[rows]))
         if clusters is not None:
@@ -218,9 +225,11 @@ def estimate_groups(
         groups, group = find_clusters(dataset, fold, networks, clusters, seed)
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
+    if elsewhere is not None and not how.of_networks:
+        of_others = [class_probabilities(how, dataset.subset(_parted(fold, 0)[0]), elsewhere, seed + 1)]
     found = _estimate(dataset, held_out, fold, how, training)
     stand_in = tuple(known) if dataset.soft is None else ()  # else a method may learn other targets
-    return replace(found, seconds=seconds, clusters=groups, note=note, tried=stand_in)
+    return replace(found, seconds=seconds, clusters=groups, note=note, tried=stand_in, elsewhere=tuple(of_others))
 
 
 def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoints) -> bool:

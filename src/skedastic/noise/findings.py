@@ -20,7 +20,6 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import Metric
-from skedastic.evaluation.metrics import AnyMetrics
 from skedastic.noise.by_target import learned, noise_stats, only
 from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
@@ -238,7 +237,7 @@ def examine(
     withheld = tuple(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
-    of_classes = dataset.groups == dataset.classes
+    of_classes = dataset.groups == dataset.classes and torch.equal(dataset.group, dataset.y)
     found = replace(_found(stats, withheld, of_classes=of_classes), notes=tuple(_folds_left_out(known, how)))
     return found, usable & _told(dataset, known), held_out
 
@@ -344,27 +343,33 @@ def _folds_left_out(known: Learned, how: Estimation) -> list[str]:
     return [f"the estimating model of {which} learned nothing: its rows get no figure and no suspects; {way}"]
 
 
-def held_against_test(findings: Findings, metrics: AnyMetrics) -> Findings:
+def held_against_test(findings: Findings, train: Dataset, test: Dataset, predicted: Sequence[Tensor]) -> Findings:
     """Return the findings; without shares of wrong labels where test labels speak against them, and a note says so.
 
     Parameters
     ----------
     findings : Findings
         Of an estimate by held-out predictions.
-    metrics : metrics
-        Of test rows whose labels were not made as those of the training rows.
+    train, test : Dataset
+        The examples; test labels were not made as those of the training rows.
+    predicted : sequence of Tensor
+        What estimating models predict of the test rows, class probabilities [m, C] each; of none nothing is told.
     """
+    if not predicted or findings.stats.measure != "rate":
+        return findings
+    right = torch.stack([(p.argmax(1) == test.y).double() for p in predicted]).mean(0)
+    units = [_units(part) for part in (train, test)]
     told = [
-        (1 - shown.mean, int(n), score.value, score.n)
-        for name, shown, n in zip(findings.names, findings.disagreement, findings.stats.counted.tolist(), strict=True)
-        if shown is not None and (score := metrics.groups.get(name)) is not None and score.value is not None
+        (1 - shown.mean, units[0][g], float(right[test.group == g].mean()), units[1][g])
+        for g, shown in enumerate(findings.disagreement)
+        if shown is not None and units[1][g]
     ]
-    if findings.stats.measure != "rate" or (easier := told_by_test(told)) is None:
+    if (easier := told_by_test(told)) is None:
         return findings
     note = (
-        f"training labels are easier to predict than test labels, by {100 * easier.mean:.0f} points (the mean over "
-        "groups): they are wrong by a rule that models learn, or the test rows are of another kind; how many are wrong "
-        "is not known"
+        f"training labels are easier to predict than test labels, by {100 * easier:.0f} points (the mean over groups): "
+        "they are wrong by a rule that models learn, training rows repeat one another, or the test rows are of another "
+        "kind; how many labels are wrong is not known"
     )
     withheld = tuple(why or UNLIKE_TEST for why in findings.withheld)
     nothing: tuple[Interval | None, ...] = (None,) * len(withheld)
@@ -376,6 +381,13 @@ def held_against_test(findings: Findings, metrics: AnyMetrics) -> Findings:
         uncertain_withheld=withheld,
         notes=(*findings.notes, note),
     )
+
+
+def _units(dataset: Dataset) -> list[int]:
+    """Return how many units, or rows where each is its own, a group has, [G]."""
+    if dataset.unit is None:
+        return dataset.group_counts().tolist()
+    return [len(torch.unique(dataset.unit[dataset.group == g])) for g in range(len(dataset.groups))]
 
 
 def with_strengths(findings: Findings, method: str) -> Findings:

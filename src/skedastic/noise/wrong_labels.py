@@ -54,7 +54,7 @@ MEANING = {
     OWN_ERRORS: "too many of these are the model's own errors",
     OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
-    UNLIKE_TEST: "the test labels are predicted far less well than the training labels",
+    UNLIKE_TEST: "in the mean over groups, test labels are predicted far less well than training labels",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
@@ -94,7 +94,7 @@ def shown_rates(
     return [None if why else Interval(mean=m, low=a, high=b) for why, m, a, b in ends], reasons
 
 
-def told_by_test(told: Sequence[tuple[float, int, float, int]]) -> Interval | None:
+def told_by_test(told: Sequence[tuple[float, int, float, int]]) -> float | None:
     """Return by how much less well test labels are predicted than training labels, the mean over groups, if it is much.
 
     Noise that the features have no part in makes held-out training labels harder to predict than right test labels.
@@ -104,16 +104,22 @@ def told_by_test(told: Sequence[tuple[float, int, float, int]]) -> Interval | No
     Parameters
     ----------
     told : sequence of tuple
-        Of each group the share of the training labels that held-out predictions give, their number, the accuracy on
-        the test rows, and their number. Two groups with 30 rows of both are needed.
+        Of each group the share of held-out training labels that the estimating models give, the number of their units,
+        the share of test labels that the same models give, and the number of their units. Two groups with 30 of both
+        are needed.
     """
     groups = [(a, n, b, m) for a, n, b, m in told if min(n, m) >= LEAST_ROWS]
     if len(groups) < PAIR:
         return None
-    mean = sum(a - b for a, _, b, _ in groups) / len(groups)
-    error = sum(a * (1 - a) / n + b * (1 - b) / m for a, n, b, m in groups) ** 0.5 / len(groups)
-    much = mean > max(MUCH_EASIER, 3 * error)
-    return Interval(mean=mean, low=mean - 2 * error, high=mean + 2 * error) if much else None
+    easier = sum(a - b for a, _, b, _ in groups) / len(groups)
+    error = sum(_variance(a, n) + _variance(b, m) for a, n, b, m in groups) ** 0.5 / len(groups)
+    return easier if easier > max(MUCH_EASIER, 3 * error) else None
+
+
+def _variance(share: float, count: int) -> float:
+    """Return the variance of a share, as if there were one more of both (Laplace)."""
+    share = (share * count + 1) / (count + 2)
+    return share * (1 - share) / count
 
 
 def trusted(stats: GroupStats) -> bool:

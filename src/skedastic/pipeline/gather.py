@@ -47,8 +47,9 @@ def make_result(
 ) -> Result:
     """Gather the result of a fit from what each part of the pipeline gave."""
     strengths = enforced_strengths(trained.method, trained.state, task)
-    if estimated is not None and estimated.is_estimated and metrics is not None and data.has_test_of_its_own:
-        estimated = replace(estimated, findings=held_against_test(estimated.findings, metrics))
+    if estimated is not None and data.test is not None:
+        told = held_against_test(estimated.findings, data.train, data.test, estimated.elsewhere)
+        estimated = replace(estimated, findings=told)
     issues = None if estimated is None else estimated.label_issues
     needed = GROUP_STATS in method.capabilities.needs
     findings = None if estimated is None else estimated.findings

@@ -268,7 +268,8 @@ def settled(config: Config, data: Data) -> Config:
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
 
-    Settings that were given alone go to it. Where the model was named, it takes no other, unless a setting says so.
+    Settings that were given alone go to auto or har. Where the model was named, it takes no other, unless a setting
+    says so.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
@@ -278,11 +279,15 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     if small and data.train.target.task == "classification":
         method = with_settings_alone("auto", config)
         return method.of_networks() if named and "trees" not in config.method else method
-    trees = convert(bool, config.method.get("trees", not named), "method.trees")
     har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
-    rows, of_numbers = data.train, data.train.target.task == "regression"
-    quick = rows.has_columns and are_quick(math.prod(rows.x.shape[1:]), len(rows))
-    return Blend(base=har) if small and of_numbers and trees and quick and can_read_trees() else har
+    rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
+    quick = rows.has_columns and are_quick(math.prod(rows.x.shape[1:]), len(rows)) and can_read_trees()
+    can_blend = small and not rows.classes and quick
+    if "trees" in config.method and wanted and not can_blend:
+        rule = "trees read rows of at most 128 numbers and categories, beside a small network; leave it out"
+        raise UserError(rule, setting="method.trees", value=config.method["trees"])
+    alone = config.method.keys() <= {"trees"} and not (named and "trees" not in config.method)
+    return Blend(base=har) if can_blend and wanted and alone else har
 
 
 def network(config: Config, data: Data) -> MakeNet:

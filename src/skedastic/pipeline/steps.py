@@ -150,6 +150,9 @@ def estimate_noise(
             checkpoints=checkpoints,
             clusters=config.clusters,
             tried=tried,
+            elsewhere=data.test.x
+            if data.train.classes and data.test is not None and data.has_test_of_its_own
+            else None,
         )
 
 

@@ -13,6 +13,7 @@ from skedastic.report.content import Choice
 MUCH_ACCURACY = 0.03  # lost by a choice, which is said
 CRITERIA = {
     "balanced": ("gain", " in the mean over groups"),
+    "accuracy at the prior": ("gain at the prior", " in accuracy at the prior"),
     "worst": ("gain", " in the worst group"),
     "macro-f1": ("gain in F1", " in macro F1"),
     "auc": ("gain in AUC", " in the area under the ROC curve"),
@@ -22,6 +23,7 @@ SCORES = {
     "balanced": "mean accuracy over groups",
     "worst": "accuracy in the worst group",
     "accuracy": "accuracy",
+    "accuracy at the prior": "accuracy at the prior",
     "macro-f1": "macro F1",
     "auc": "area under the ROC curve",
     COST: "cost",
@@ -72,7 +74,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         if taken.accuracy is not None and -taken.accuracy > MUCH_ACCURACY:
             lost = f"{100 * -taken.accuracy:.0f} points less than that of {other}"
             sentence += f". Over all rows its accuracy is {lost}"
-            sentence += "; --optimize accuracy would count that" * (taken.criterion != "accuracy")  # but at a prior
+            sentence += "; --optimize accuracy would count that" * (not taken.criterion.startswith("accuracy"))
         return sentence
     if len(trials) == 1:
         (trial,) = trials

@@ -39,6 +39,9 @@ def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFram
     issues = summary.label_issues
     if summary.findings is not None and not summary.findings.learned:
         raise _nothing_learned(summary.config)
+    if issues is None and summary.config.estimate.kind is not None:
+        rule = "this run has no label issues: training was cut short before the noise was estimated; fit again"
+        raise UserError(rule, setting="--finish", given="suspects")
     if issues is None:
         rule = "this run has no label issues, since nothing was held out; fit again with estimate.kind=cross-fit"
         raise UserError(rule, setting="estimate.kind", value=summary.config.estimate.kind or "none")

@@ -13,7 +13,7 @@ MOST_NAMED = 5  # groups in a line
 def next_steps(summary: RunSummary) -> tuple[str, ...]:
     """Return at most three lines, the first step first.
 
-    They name the class whose labels are to be reviewed first, where an estimate calls some wrong; the groups of too few
+    They name the class whose labels are to be reviewed first, where an estimate calls most wrong; the groups of too few
     rows to judge; and those of more rows that were not learned all the same.
 
     Parameters
@@ -24,13 +24,13 @@ def next_steps(summary: RunSummary) -> tuple[str, ...]:
 
 
 def _review(summary: RunSummary) -> str:
-    """Return the class with the most labels to check, of those of which an estimate calls some wrong."""
+    """Return the class of which an estimate calls the most labels wrong."""
     issues = summary.label_issues
     if not summary.wrong_count or issues is None:
         return ""
     to_check, wrong = (issues.loc[issues[which], "given"].value_counts() for which in ("is_issue", "by_estimate"))
     place = {name: i for i, name in enumerate(summary.classes)}
-    most = max(wrong.index, key=lambda name: (to_check[name], wrong[name], -place[name]))
+    most = max(wrong.index, key=lambda name: (wrong[name], to_check[name], -place[name]))
     check, called = int(to_check[most]), int(wrong[most])
     said = "which" if called == check else f"of which {called:,}"
     rows = f"{check:,} of its {summary.class_count[place[most]]:,} {_are(check)} to check"
@@ -38,7 +38,9 @@ def _review(summary: RunSummary) -> str:
 
 
 def _collect(summary: RunSummary) -> str:
-    """Return the groups with fewer training rows than it takes to judge their labels."""
+    """Return the groups with fewer training rows than it takes to judge their labels; not groups that we have made."""
+    if summary.grouping.target_bins is not None or summary.config.clusters is not None:
+        return ""
     few = [(n, name) for name, n in zip(summary.groups, summary.train_count, strict=True) if n < LEAST_ROWS]
     if not few:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
             own_test_rows=summary.own_test_rows,
             strengths=summary.strengths is not None,
             was_estimated=summary.findings is not None,
+            trains_network=bool(summary.trials) or summary.method.passes is None,
         ),
         command=rerun if summary.config.source else "sk.fit(X, y, …) with the settings in config.toml",
         methods=methods,
@@ -194,6 +195,7 @@ def _asked(
     own_test_rows: bool = False,
     strengths: bool = True,
     was_estimated: bool = True,
+    trains_network: bool = True,
 ) -> list[tuple[str, str]]:
     rows = [
         ("Data", config.source or "from Python"),
@@ -213,7 +215,7 @@ def _asked(
         (
             "Training of networks" if predictor else "Training",
             None
-            if predictor and not trials
+            if not trains_network
             else f"{config.train.epochs} epochs, batches of {config.train.batch_size}, "
             f"{config.train.optimizer} at {config.train.lr}",
         ),
@@ -226,7 +228,10 @@ def _asked(
 
 
 def _strength(config: Config) -> str | None:
-    return str(config.method["strength"]) if "strength" in config.method else None
+    table = config.method
+    while isinstance(table.get("base"), Mapping):
+        table = table["base"]
+    return str(table["strength"]) if "strength" in table else None
 
 
 def _predictors(outcomes: Sequence[SeedOutcome]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from skedastic.core.transitions import Transitions, of_true_classes
 from skedastic.errors import UserError, check_choice
 from skedastic.methods.bases.card import ProbabilitiesOf
+from skedastic.noise.wrong_labels import UNLIKE_TEST
 from skedastic.runs.calibration import Calibrate
 from skedastic.runs.summary import RunSummary
 
@@ -52,7 +53,7 @@ def true_classes(
         say("the network predicts the true classes by itself: its loss was corrected")
         return calibrate
     known, impossible = summary.transitions, _impossible(summary)
-    doubt = "" if known is None else _doubt(known, of)
+    doubt = "" if known is None else _doubt(known, of) or _of_test(summary)
     if labels == "auto" and (against := impossible or doubt):
         say(f"the labels are predicted, and not the true classes: {against}")
         return calibrate
@@ -80,6 +81,13 @@ def _doubt(known: Transitions, of: ProbabilitiesOf) -> str:
     if known.gives_up:
         return "a class would lose more than half of its predictions"
     return "" if known.sound else f"the estimate of how labels go wrong is not sure enough: {_gain(known)}"
+
+
+def _of_test(summary: RunSummary) -> str:
+    """Return that test labels speak against the estimate, or nothing."""
+    found = summary.findings
+    unlike = found is not None and UNLIKE_TEST in found.wrong_withheld
+    return "test labels are predicted far less well than training labels, so how labels go wrong is not known" * unlike
 
 
 def _gain(known: Transitions) -> str:

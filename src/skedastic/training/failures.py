@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
 from skedastic.errors import Diverged, UserError, first_line
 
-OF_NUMBERS = (Diverged, ArithmeticError, MemoryError, RuntimeError, ValueError)  # linear algebra raises the last two
+OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+OF_NUMBERS = (
+    Diverged,
+    FloatingPointError,
+    OverflowError,
+    np.linalg.LinAlgError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+)
+ALLOCATION = "alloc"  # in what torch says where the memory of the CPU is not enough
 
 
-def failure_of(error: Exception) -> str:
+class StageFailed(Exception):
+    """A stage failed for a reason that others can go on without.
+
+    Parameters
+    ----------
+    reason : str
+        Why, in one line.
+    lasting : bool
+        Whether it would fail again; memory may be enough another time.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.lasting = reason, lasting
+
+
+@contextmanager
+def telling(*, at_once: bool) -> Iterator[None]:
+    """Raise StageFailed in place of an error of the block that training can go on without.
+
+    Parameters
+    ----------
+    at_once : bool
+        As of `failure_of`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if reason := failure_of(error, at_once=at_once):
+            raise StageFailed(reason, lasting=not _is_of_memory(error)) from error
+        raise
+
+
+def failure_of(error: Exception, *, at_once: bool = False) -> str:
     """Return why training failed, in one line; empty where the error is none of its numbers or memory.
 
     A loss that is not finite, an error of linear algebra and memory that is not enough are. A setting or data that
@@ -17,10 +64,16 @@ def failure_of(error: Exception) -> str:
     ----------
     error : Exception
         What the training raised.
+    at_once : bool, optional
+        Whether a model is fitted at once, by a library that raises ValueError for numbers that it can't fit.
     """
     if isinstance(error, Diverged):
         return str(error)
-    if isinstance(error, UserError) or not isinstance(error, OF_NUMBERS):
+    if isinstance(error, UserError):
         return ""
-    line = first_line(error)
-    return "" if line.startswith("DataLoader worker") else line
+    fails = isinstance(error, OF_NUMBERS) or _is_of_memory(error) or (at_once and isinstance(error, ValueError))
+    return first_line(error) if fails else ""
+
+
+def _is_of_memory(error: Exception) -> bool:
+    return isinstance(error, OF_MEMORY) or (type(error) is RuntimeError and ALLOCATION in str(error).lower())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import torch
@@ -16,7 +17,7 @@ from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.stratified import half
 from skedastic.data.targets.target import Target
-from skedastic.errors import Diverged
+from skedastic.errors import Diverged, UserError
 from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
@@ -24,7 +25,7 @@ from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.engine import find_device, threads
-from skedastic.training.failures import failure_of
+from skedastic.training.failures import StageFailed, telling
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
@@ -308,25 +309,31 @@ class Course:
 
         Where training is cut short, what would take the place of a last stage may not have what it needs.
         """
-        if not stage.spared or (self.finish and not stage.optional):
+        if not stage.spared:
             return self._run(stage, key, epochs)
-        failure = "" if self.checkpoints is None else self.checkpoints.failure(key)
+        failure, is_last = "" if self.checkpoints is None else self.checkpoints.failure(key), not stage.optional
+        if failure and self.finish and is_last and self.task.stats is None:
+            rule = f"{stage.spared} failed ({failure}), and there is no estimate for what would take its place"
+            raise UserError(f"{rule}; go on without --finish", setting="--finish", given="--finish")
         if not failure:
-            try:
+            if self.finish and is_last:
                 return self._run(stage, key, epochs)
-            except Exception as error:
-                failure = failure_of(error)
-                if not failure:
-                    raise
-            if self.checkpoints is not None:
-                self.checkpoints.write(key, Snapshot({}, {FAILED: failure}))
+            try:
+                return self._run(stage, key, epochs, partial(telling, at_once=stage.passes is not None))
+            except StageFailed as failed:
+                failure = failed.reason
+                if self.checkpoints is not None and failed.lasting:
+                    self.checkpoints.write(key, Snapshot({}, {FAILED: failure}))
         self.state = None
         self.task = replace(self.task, failed={**self.task.failed, stage.name: failure})
         self._notes += (f"{self.method.card.name} left out {stage.spared}: {failure}",)
 
-    def _run(self, stage: Stage, key: str, epochs: int) -> None:
-        """Train a stage to its end."""
-        state = self._entered(stage)
+    def _run(
+        self, stage: Stage, key: str, epochs: int, computing: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Train a stage to its end; what is computed is within a context, what the caller is told is not."""
+        with computing():
+            state = self._entered(stage)
         rows = self.dataset if stage.data is None else self.dataset.subset(stage.data(self.task))
         with only_trainable(stage, state):
             run = StageRun(
@@ -341,10 +348,11 @@ class Course:
                 self.dataset,
                 self.reference,
             )
-            _finish(run, key, self.progress, self.checkpoints)
+            _finish(run, key, self.progress, self.checkpoints, computing)
         task, is_new = self.task, stage.name not in self.task.handed_on
         if stage.predicts is not None and is_new:
-            task = _with_predictions(stage, state, task, self.dataset)
+            with computing():
+                task = _with_predictions(stage, state, task, self.dataset)
         if stage.after is not None:
             task = stage.after(state, task)
         self.state, self.task = state, task
@@ -466,12 +474,19 @@ def _as_loaded(state: State, training: Training) -> State:
     return state
 
 
-def _finish(run: StageRun, key: str, progress: Progress | None, checkpoints: Checkpoints | None) -> None:
+def _finish(
+    run: StageRun,
+    key: str,
+    progress: Progress | None,
+    checkpoints: Checkpoints | None,
+    computing: Callable[[], AbstractContextManager[None]],
+) -> None:
     """Train a stage to its end, from its checkpoint where there is one."""
     if checkpoints is not None:
         _restore(run, key, checkpoints)
     while not run.done:
-        run.run_epoch()
+        with computing():
+            run.run_epoch()
         if checkpoints is not None and (run.done or checkpoints.due):
             checkpoints.write(key, snapshot_of(run))
         if progress is not None:
