@@ -147,3 +147,17 @@ def test_without_a_method_numbers_take_it_where_trees_are_quick() -> None:
     assert isinstance(result.method.base, HAR)
     assert isinstance(fitted(None, model="mlp").method, HAR), "a network was asked for"
     assert isinstance(replace(result.method, share=0.0), Blend)
+
+
+@pytest.mark.parametrize("method", [Blend(base=HAR()), ERM()])
+def test_an_exported_run_gives_numbers_in_the_units_of_the_target(tmp_path: Path, method) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    frame = load_diabetes(as_frame=True).frame
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    result = sk.fit(str(tmp_path / "rows.csv"), target="target", method=method, train=QUICK, test=None)
+    said = export_run(result, "onnx", tmp_path / "net.onnx")
+    assert "in the units of the target" in said
+    x = result.encoder.transform(frame.drop(columns="target")).numpy()
+    session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
+    [found] = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found.ravel(), result.predict(frame), rtol=1e-4)

@@ -11,6 +11,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.noise.wrong_labels import (
     FEW,
     MOST_OWN,
+    MOSTLY,
     OF_ALL,
     OF_BOTH,
     OWN_ERRORS,
@@ -74,10 +75,20 @@ def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_mode
     }
     stats = replace(ALL_THERE, **changes, wrong_high=torch.tensor([0.15, 1.0]))
     assert shown_rates(stats, "wrong")[1] == [OWN_ERRORS, OF_ALL]
-    assert shown_rates(replace(stats, errors=torch.tensor([45, 95])), "wrong")[1] == [OWN_ERRORS, ""]
+    assert shown_rates(replace(stats, errors=torch.tensor([45, 95])), "wrong")[1] == [OWN_ERRORS, OF_ALL]
     less = {"wrong": torch.tensor([0.1, 0.45]), "wrong_low": torch.tensor([0.05, 0.4])}
     few = replace(stats, **less, errors=torch.tensor([55, 60]), wrong_high=torch.tensor([0.15, 0.5]))
-    assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, ""], "it is not given up"
+    assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, MOSTLY], "it is not given up"
+
+
+def test_nothing_is_shown_where_most_labels_are_disagreed_with() -> None:
+    top = {"wrong_high": torch.tensor([0.15, 0.7])}
+    most = replace(ALL_THERE, errors=torch.tensor([29, 74]), wrong=torch.tensor([0.1, 0.6]), **top)
+    assert shown_rates(most, "wrong")[1] == [MOSTLY, OF_ALL]
+    many = replace(ALL_THERE, errors=torch.tensor([11, 61]), wrong=torch.tensor([0.1, 0.6]), **top)
+    assert shown_rates(many, "wrong")[1][1] == OF_ALL, "36 % of all, and more than half of it"
+    fewer = replace(ALL_THERE, errors=torch.tensor([8, 61]), wrong=torch.tensor([0.08, 0.6]), **top)
+    assert shown_rates(fewer, "wrong")[1][1] == UNCERTAIN
 
 
 def test_of_two_classes_nothing_is_shown_where_the_other_ones_errors_are_the_models_own() -> None:

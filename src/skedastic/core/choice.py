@@ -111,7 +111,7 @@ def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor
     probabilities : Tensor
         Of each class, [n, C].
     share : Tensor
-        π, the share of each class, [C]. One without examples is predicted as if it had few.
+        π, the share of each class, [C]. One without examples is never predicted.
     tau : float
         At least 0; with 0 the largest is the most probable class.
     target : Tensor, optional
@@ -121,7 +121,7 @@ def made_up_for(probabilities: Tensor, share: Tensor, tau: float, target: Tensor
     ratio = share.double().clamp_min(LEAST_SHARE)
     if target is not None:
         ratio = ratio / target.double().clamp_min(LEAST_SHARE)
-    return p.log() - tau * ratio.log()
+    return torch.where(share > 0, p.log() - tau * ratio.log(), -math.inf)
 
 
 def paired_gain(

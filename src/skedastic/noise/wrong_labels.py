@@ -5,8 +5,10 @@ apart by how sure the model is. The more of the disagreement it takes for the mo
 sure that model is rightly, and the less on the labels. So nothing is shown
 
 - where more than 20 points of a group's disagreement are taken for the model's own errors,
+- where held-out predictions disagree with more than half of all labels: they know too little,
 - where more than half of a group's labels look wrong, and more than 20 points of the disagreement of all groups
-  together are the model's own errors: it may have given up the class, whose labels all look wrong then,
+  together are the model's own errors, or more than 35 % of all labels are disagreed with: it may have given up the
+  class, whose labels all look wrong then,
 - of two classes, whose wrong labels are each other's, where that holds of the other one, or where much of both is the
   model's own errors (see `trusted`),
 - where the interval is wider than 30 points, or
@@ -38,6 +40,7 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 MOST_OWN = 0.2  # of the disagreement, taken for the model's own errors
 WIDEST = 0.3  # of an interval: ±15 points
 MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
+MOST, MANY = 0.5, 0.35  # of all labels are disagreed with, where little is known, and where a class may be given up
 LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
 LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
 RULED_OUT = 0.1  # of the probability of the class that is predicted
@@ -48,11 +51,13 @@ SLACK = 0.005  # of both ends: no interval is taken more exactly than it is show
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
 OF_ALL = "own errors of all"
 OF_BOTH = "own errors of both"
+MOSTLY = "most disagree"
 UNLIKE_TEST = "unlike the test"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
     OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
+    MOSTLY: "held-out predictions disagree with more than half of all labels",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
     UNLIKE_TEST: "in the mean over groups, test labels are predicted far less well than training labels",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
@@ -81,11 +86,13 @@ def shown_rates(
     own = stats.errors / stats.counted.clamp_min(1) - stats.wrong
     of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
     too_many = own > MOST_OWN
+    disagreed = float(stats.errors.sum() / stats.counted.sum().clamp_min(1))
     of_two = of_classes and len(stats.names) == PAIR
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
         (OWN_ERRORS, too_many),
-        (OF_ALL, (stats.wrong > MOST_LABELS) & (of_all > MOST_OWN)),
+        (OF_ALL, (stats.wrong > MOST_LABELS) & ((of_all > MOST_OWN) | (disagreed > MANY))),
+        (MOSTLY, torch.full_like(too_many, disagreed > MOST)),
         (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
         (UNCERTAIN, high - low > WIDEST),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skedastic.evaluation.calibration import fit_temperature
 from skedastic.evaluation.metric import to_digits
-from skedastic.evaluation.metrics import AnyMetrics
+from skedastic.evaluation.metrics import AnyMetrics, RegressionMetrics
 from skedastic.methods.bases.card import GROUP_STATS
 from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.bases.method import Method
@@ -79,13 +79,31 @@ def make_result(
         history=trained.history,
         seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
         trials=trained.trials,
-        notes=(*data.source.notes, *data.notes, *(findings.notes if findings else ()), *trained.notes),
+        notes=(
+            *data.source.notes,
+            *data.notes,
+            *(findings.notes if findings else ()),
+            *trained.notes,
+            *_far_off(metrics),
+        ),
         environment=environment(),
         own_test_rows=data.source.test_rows is not None,
         trained=trained,
         encoder=data.encoder,
         clusters=data.clusters,
     )
+
+
+def _far_off(metrics: AnyMetrics | None) -> tuple[str, ...]:
+    """Return a note where numbers are predicted worse than by the mean of the test rows."""
+    if not isinstance(metrics, RegressionMetrics) or metrics.r2 is None or metrics.r2 >= 0:
+        return ()
+    said = (
+        f"predictions are farther from the test rows than their mean is (R² {metrics.r2:.2f}): a few targets that are "
+        "far from all others, such as of a wrong decimal point, may pull them; mend these, or take --method har --set "
+        "method.loss=absolute"
+    )
+    return (said,)
 
 
 def _temperature(data: Data, predicted: Tensor | None) -> float | None:

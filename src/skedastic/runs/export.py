@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from skedastic.core.in_units import InUnits
+from skedastic.data import Numbers
 from skedastic.data.sources.unlabelled import open_unlabelled
 from skedastic.errors import UserError, check_choice
 from skedastic.runs.network_file import FORMATS, export_network
@@ -16,7 +18,7 @@ CHECKED = 512  # rows that an exported network is checked on
 
 
 def export_run(result: Result, form: str, out: str | Path, rows: str | None = None, force: bool = False) -> str:
-    """Write the network of a run as a file that others can run.
+    """Write the network of a run as a file that others can run; numbers come out in the target's units.
 
     Parameters
     ----------
@@ -47,5 +49,9 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
         raise UserError(rule, setting="--rows")
     x = encoded(result, next(open_unlabelled(source, result.schema, result.roles).parts()))
     assert isinstance(x, Tensor)
-    parity = export_network(result.net, x[:CHECKED], Path(out), form, force=force)
-    return f"{out}: {form}, equal to the network on {parity.rows:,} rows but for {parity.difference:.2g}"
+    net, target, gives = result.net, result.target, ""
+    if isinstance(target, Numbers):
+        net = InUnits(net, target.scale.mean, target.scale.deviation)
+        gives = ", in the units of the target"
+    parity = export_network(net, x[:CHECKED], Path(out), form, force=force)
+    return f"{out}: {form}{gives}, equal to the network on {parity.rows:,} rows but for {parity.difference:.2g}"

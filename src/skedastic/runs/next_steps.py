@@ -14,13 +14,16 @@ def next_steps(summary: RunSummary) -> tuple[str, ...]:
     """Return at most three lines, the first step first.
 
     They name the class whose labels are to be reviewed first, where an estimate calls most wrong; the groups of too few
-    rows to judge; and those of more rows that were not learned all the same.
+    rows to judge; and those of more rows that were not learned all the same. Nobody can collect rows of groups that we
+    have made, bins and clusters.
 
     Parameters
     ----------
     summary : RunSummary
     """
-    return tuple(step for step in (_review(summary), _collect(summary), _not_learned(summary)) if step)
+    ours = summary.grouping.target_bins is not None or summary.config.clusters is not None
+    steps = (_review(summary), *([] if ours else [_collect(summary), _not_learned(summary)]))
+    return tuple(step for step in steps if step)
 
 
 def _review(summary: RunSummary) -> str:
@@ -38,9 +41,7 @@ def _review(summary: RunSummary) -> str:
 
 
 def _collect(summary: RunSummary) -> str:
-    """Return the groups with fewer training rows than it takes to judge their labels; not groups that we have made."""
-    if summary.grouping.target_bins is not None or summary.config.clusters is not None:
-        return ""
+    """Return the groups with fewer training rows than it takes to judge their labels."""
     few = [(n, name) for name, n in zip(summary.groups, summary.train_count, strict=True) if n < LEAST_ROWS]
     if not few:
         return ""

@@ -14,6 +14,7 @@ from skedastic.noise.findings import NOT_LEARNED, Findings
 from skedastic.noise.wrong_labels import (
     FEW,
     MEANING,
+    MOSTLY,
     OF_ALL,
     OF_BOTH,
     OWN_ERRORS,
@@ -181,7 +182,7 @@ def _uncalled(findings: Findings) -> list[str]:
     none = [
         name
         for name, why in withheld
-        if why in (FEW, OWN_ERRORS, OF_ALL, OF_BOTH, UNLIKE_TEST, NOT_LEARNED) and name not in told
+        if why in (FEW, MOSTLY, OWN_ERRORS, OF_ALL, OF_BOTH, UNLIKE_TEST, NOT_LEARNED) and name not in told
     ]
     parts = []
     if wide:

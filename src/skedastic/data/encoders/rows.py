@@ -38,6 +38,7 @@ MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most f
 ROWS = 262_144  # that are encoded at a time at most, of a table whose encoded rows are stored
 FIRST_ROWS = 8192  # in which a value is looked for first
 BYTES = 256 * 2**20  # of them, encoded
+BESIDE_OTHERS = 0.25  # the scale of a text's numbers beside other columns
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class RowEncoder(Encoder):
             return encoder
         read = encoder._texts(columns, rows)
         if not as_tokens:
-            return replace(encoder, words=WordEncoder.fit(read, text or TextSettings()))
+            words, alone = WordEncoder.fit(read, text or TextSettings()), not (numbers or categories or vectors)
+            return replace(encoder, words=words if alone else replace(words, scale=BESIDE_OTHERS))
         return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
 
     @classmethod

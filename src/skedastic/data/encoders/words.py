@@ -58,11 +58,14 @@ class WordEncoder:
         The leading directions, [k, all terms], in the order of `terms`.
     lowercase : bool
         Whether upper case makes no difference.
+    scale : float
+        What the numbers are multiplied by; a quarter beside other columns, which some hundred numbers would drown.
     """
 
     terms: tuple[Terms, ...]
     directions: Halves
     lowercase: bool
+    scale: float = 1.0
 
     @classmethod
     def fit(cls, texts: Sequence[str], settings: TextSettings) -> WordEncoder:
@@ -109,20 +112,20 @@ class WordEncoder:
         return ready
 
     def numbers(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the numbers [n, k] of texts: rows of length √k, and of a text without a known term 0."""
+        """Return the numbers [n, k] of texts: rows of length √k times `scale`, and of a text without a known term 0."""
         out = np.zeros((len(texts), self.width), dtype=np.float32)
         directions = self.directions.T.astype(np.float32)
         for start in range(0, len(texts) if self._vectorizers else 0, CHUNK):
             part = [encodable(text) for text in texts[start : start + CHUNK]]
             x = sparse.hstack([v.transform(part) for v in self._vectorizers]).tocsr() @ directions
             length = np.linalg.norm(x, axis=1, keepdims=True)
-            out[start : start + len(part)] = x * (np.sqrt(self.width) / np.where(length > 0, length, 1))
+            out[start : start + len(part)] = x * (self.scale * np.sqrt(self.width) / np.where(length > 0, length, 1))
         return out
 
     def to_json(self) -> dict[str, Any]:
         """Return what is no array, as plain JSON values."""
         terms = {kind: list(names) for kind, names, _ in self.terms}
-        return {"terms": terms, "lowercase": self.lowercase, "fingerprint": self._fingerprint()}
+        return {"terms": terms, "lowercase": self.lowercase, "scale": self.scale, "fingerprint": self._fingerprint()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
@@ -132,7 +135,8 @@ class WordEncoder:
     def restore(cls, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> WordEncoder:
         """Return the encoder that `to_json` and `arrays` gave. Raises UserError where the arrays are of another."""
         terms = tuple(Terms(k, tuple(names), arrays[f"weights of {k}"]) for k, names in values["terms"].items())
-        encoder = cls(terms, arrays["directions"], bool(values["lowercase"]))
+        scale = float(values.get("scale", 1.0))  # of older runs without
+        encoder = cls(terms, arrays["directions"], bool(values["lowercase"]), scale)
         if encoder._fingerprint() != values["fingerprint"]:
             raise UserError("it is of another run; restore the run's own, or fit again", setting="the encoder's arrays")
         return encoder
