@@ -17,6 +17,7 @@ import skedastic as sk
 from skedastic.data import TextSettings
 from skedastic.data.encoders import words as module
 from skedastic.data.encoders.rows import RowEncoder
+from skedastic.data.encoders.saved import restored
 from skedastic.data.encoders.words import WordEncoder
 from skedastic.models import reads_tokens
 from skedastic.runs.load import load
@@ -213,3 +214,17 @@ def test_mixtures_of_texts_can_be_trained_on(reviews: Path) -> None:
         str(reviews / "r.csv"), target="label", method="mixup", test=0.25, train=sk.TrainingConfig(epochs=4)
     )
     assert result.metrics.overall.value > 0.9
+
+
+def test_a_text_beside_other_columns_counts_a_quarter_and_in_older_runs_wholly() -> None:
+    frame = pd.DataFrame({"text": TEXTS * 3, "n": np.arange(3.0 * len(TEXTS))})
+    alone, beside = (RowEncoder.fit(frame[names], as_tokens=False) for names in (["text"], ["text", "n"]))
+    assert (alone.words.scale, beside.words.scale) == (1.0, 0.25)
+    np.testing.assert_allclose(beside.transform(frame)[:, 1:], 0.25 * alone.transform(frame[["text"]]), atol=1e-6)
+    again = restored(json.loads(json.dumps(beside.to_json())), beside.arrays())
+    np.testing.assert_array_equal(again.transform(frame), beside.transform(frame))
+    older = beside.to_json()
+    del older["words"]["scale"]
+    np.testing.assert_allclose(
+        restored(older, beside.arrays()).transform(frame)[:, 1:], alone.transform(frame[["text"]]), atol=1e-6
+    )
