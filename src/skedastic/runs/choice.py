@@ -81,10 +81,11 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
         by = f"{size_of_gain(trial)}{criterion_in_words(trial)}{_how_sure(trial.gain)}"
         why = ", ".join(_why_not(trial, trials))
         return f"{other} was taken: {where}, {trial.name} was {by}{f' ({why})' if why else ''}"
-    better = sum(_errors(trial.gain) > SURE for trial in trials)
+    ahead = [trial for trial in trials if _errors(trial.gain) > SURE]
+    better = len(ahead)
     ways = f"{better or 'none'} of {len(trials)} other ways {'were' if better > 1 else 'was'}"
     notes = "its note says why it was" if better == 1 else "their notes say why they were"
-    why = f"; {notes} not taken" if better else ""
+    why = f"; {notes} not taken" if better and all(_why_not(trial, trials) for trial in ahead) else ""
     by = f"better by more than a standard error{criterion_in_words(trials[0])}"
     return f"{other} was taken: {where}, {ways} {by}{why}"
 
