@@ -97,7 +97,7 @@ MANY_CLASSES = (
 )
 CUT_SHORT = "training was cut short before"
 LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
-FEW_WRONG = "fewer than 2 % of the labels are wrong by estimate"
+FEW_WRONG = "it would correct fewer than 2 % of the labels"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
