@@ -20,7 +20,9 @@ from skedastic.data.encoders.rows import RowEncoder
 from skedastic.data.encoders.saved import restored
 from skedastic.data.encoders.words import WordEncoder
 from skedastic.models import reads_tokens
+from skedastic.pipeline.prepare import open_data
 from skedastic.runs.load import load
+from skedastic.settings.reading import read
 from tests.support.refusals import refused
 
 TEXTS = ["the cat sat", "the dog sat", "a cat and a dog", "the cat and the cat", "Cat sat", "dog and dog"]
@@ -228,3 +230,18 @@ def test_a_text_beside_other_columns_counts_a_quarter_and_in_older_runs_wholly()
     np.testing.assert_allclose(
         restored(older, beside.arrays()).transform(frame)[:, 1:], alone.transform(frame[["text"]]), atol=1e-6
     )
+
+
+def test_a_long_list_beside_other_columns_counts_a_quarter_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lists = {"long": list(rng.normal(size=(40, 33))), "short": list(rng.normal(size=(40, 32)))}
+
+    def encoded(*names: str) -> np.ndarray:
+        frame = pd.DataFrame({name: lists[name] for name in names}).assign(y=np.arange(40) % 2)
+        frame.to_parquet(tmp_path / "rows.parquet")
+        train = open_data(read(None, {"source": str(tmp_path / "rows.parquet"), "target": "y", "test": "none"})).train
+        return train.x[train.index.argsort()].numpy()
+
+    both = encoded("long", "short")
+    np.testing.assert_allclose(both[:, :33], 0.25 * encoded("long"), atol=1e-6)
+    np.testing.assert_allclose(both[:, 33:], encoded("short"), atol=1e-6)

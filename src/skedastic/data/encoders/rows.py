@@ -38,7 +38,8 @@ MOST_CATEGORIES = 10_000  # of a column that have an id of their own, the most f
 ROWS = 262_144  # that are encoded at a time at most, of a table whose encoded rows are stored
 FIRST_ROWS = 8192  # in which a value is looked for first
 BYTES = 256 * 2**20  # of them, encoded
-BESIDE_OTHERS = 0.25  # the scale of a text's numbers beside other columns
+BESIDE_OTHERS = 0.25  # the scale of a text's numbers beside other columns, and of a long list's
+LONG = 32  # numbers of a list, above which they would drown the other columns
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class RowEncoder(Encoder):
             elif kind == "vector":
                 vectors.append(VectorColumn.fit(columns, name, rows))
         texts = tuple(name for name, kind in columns.kinds.items() if kind == "text")
+        if len(columns.kinds) > 1:
+            vectors = [v.scaled_by(BESIDE_OTHERS) if len(v.mean) > LONG else v for v in vectors]
         encoder = cls(fitted_numbers(columns, numbers, rows), categories, texts, None, tuple(vectors), columns.reading)
         if not texts:
             return encoder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,10 @@ class VectorColumn:
     def width(self) -> int:
         """Return how many columns stand for a list."""
         return len(self.mean) + self.marked
+
+    def scaled_by(self, factor: float) -> VectorColumn:
+        """Return the column with its numbers multiplied by a factor above 0."""
+        return replace(self, scale=tuple(scale / factor for scale in self.scale))
 
     def scaled(self, values: Values) -> NDArray[np.float32]:
         """Return lists [n, d] standardized in double precision, as columns of numbers are, NaN where missing."""
