@@ -71,16 +71,16 @@ HALF_POINT = 0.5
 WIDTH = 118  # of a line of the page
 QUICK = {"sets": "ecoli", "seeds": 1, "rows": 150, "kinds": ("rare noisy",)}
 TITLE = "# The evidence: what `auto` chooses, against every way that it tries"
-TEXT = """`{command}` prints these figures and writes this page. {runs} runs of {sets}: labels as they came, three
-kinds of wrong ones that are put in, and wrong ones of their own; a third of the rows for testing by true labels, at
-most {rows} to train on. `auto` counts with its estimate and its trials. The oracle is the candidate that is best on
-the test labels, of {candidates}: nobody has it, and much of its lead is luck where a class has few test rows. Without
-that luck it is, on each half of the test rows, the candidate that is best on the other half. Gains are of balanced
-accuracy over plain training of the same network, in points, paired by run, with 95 % intervals over runs; "up, down"
-are runs that are more than half a point above and below it; "gives up" are runs in which a class is predicted less
-than half as often as it is there and as plain training predicts it. "Largest gain" takes the way that gained most in
-its trial, be it by chance. A way that some runs lack counts over its own. Other tools read the rows as the network
-does. {hardware}"""
+TEXT = """The command below prints these figures and writes this page. {runs} runs of {sets}: labels as they came,
+three kinds of wrong ones that are put in, and wrong ones of their own; a third of the rows for testing by true
+labels, at most {rows} to train on. `auto` counts with its estimate and its trials. The oracle is the candidate that
+is best on the test labels, of {candidates}: nobody has it, and much of its lead is luck where a class has few test
+rows. Without that luck it is, on each half of the test rows, the candidate that is best on the other half. Gains are
+of balanced accuracy over plain training of the same network, in points, paired by run, with 95 % intervals over runs;
+"up, down" are runs that are more than half a point above and below it; "gives up" are runs in which a class is
+predicted less than half as often as it is there and as plain training predicts it. "Largest gain" takes the way that
+gained most in its trial, be it by chance. A way that some runs lack counts over its own. Other tools read the rows as
+the network does. {hardware}"""
 
 
 def of_run(file: Path, seed: int) -> dict[str, Any]:
@@ -254,8 +254,6 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
     found = tables(lines)
     sets = {line["run"].split("/")[0] for line in lines}
     text = TEXT.format(
-        command=f"python benchmarks/evidence.py --data FOLDER --rows {arguments.rows} --seeds {arguments.seeds} "
-        f"--first-seed {arguments.first_seed} --sets {arguments.sets} --page docs/results/evidence.md",
         runs=len(lines),
         sets=", ".join(sorted(sets)),
         rows=f"{arguments.rows:,}",
@@ -263,7 +261,13 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
         hardware=f"torch {machine['torch']}, one thread of an {machine['cpu']}, shared with other work.",
     )
     parts = [f"## {title[0].upper()}{title[1:]}\n\n{markdown(table, 'way')}" for title, table in found.items()]
-    return "\n\n".join([TITLE, fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), *parts]) + "\n"
+    command = (
+        f"    python benchmarks/evidence.py --data FOLDER --rows {arguments.rows} --seeds {arguments.seeds} "
+        f"--first-seed {arguments.first_seed} --page docs/results/evidence.md --sets {arguments.sets}"
+    )
+    return (
+        "\n\n".join([TITLE, fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), command, *parts]) + "\n"
+    )
 
 
 def advised(text: str, lines: list[dict[str, Any]]) -> str:
