@@ -262,8 +262,8 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
     )
     parts = [f"## {title[0].upper()}{title[1:]}\n\n{markdown(table, 'way')}" for title, table in found.items()]
     command = (
-        f"    python benchmarks/evidence.py --data FOLDER --rows {arguments.rows} --seeds {arguments.seeds} "
-        f"--first-seed {arguments.first_seed} --page docs/results/evidence.md --sets {arguments.sets}"
+        f"```\npython benchmarks/evidence.py --data FOLDER --rows {arguments.rows} --seeds {arguments.seeds} "
+        f"--first-seed {arguments.first_seed} \\\n    --page docs/results/evidence.md --sets {arguments.sets}\n```"
     )
     return (
         "\n\n".join([TITLE, fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), command, *parts]) + "\n"
