@@ -10,13 +10,14 @@ Adjustment", ICLR 2021), which costs no training.
 
 All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
-What is fitted at once is tried first, so that a first model is there soon. Where it is far better than HAR's network on
-the first half no other network is tried; small trees are not where large ones are worse, nor the corrected loss where
-labels are right by the estimate. A way of networks that is not better by half a standard error on the first half, or
-worse by one than the best there, is not tried on the second. Another way is taken if it is better by a standard error,
-on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, by the halves
-or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either if it
-is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
+What is fitted at once is tried first, so that a first model is there soon. Where it is better than HAR's network on the
+first half by two standard errors no other network is tried; large trees are not tried further where linear models are
+better, nor small trees where large ones are worse than HAR, nor the corrected loss where it would correct next to
+nothing. A way of networks that is not better by half a standard error on the first half, or worse by one than the best
+there, is not tried on the second. Another way is taken if it is better by a standard error, on the corrected loss by
+two, since these labels have told how they go wrong; and if it gives no class up, by the halves or by the network of all
+rows on its own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its
+own rows than its kind was on rows not seen: then its training went wrong.
 
 A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
 are held against the first of them where the base was not reached.
@@ -81,7 +82,7 @@ NAMES = {
 SURE, SURER = 1.0, 2.0  # by which a way must be better, and one that goes by what the labels told before
 AHEAD = 0.5  # by which a way must be better on the first half, to be tried on the second
 BEHIND = 1.0  # by which it may be worse there than the best
-HOPELESS = 1.0  # by which trees are worse than the base on the first half, where no more are tried
+HOPELESS = 1.0  # by which trees are worse there than linear models, or than the base, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
@@ -395,7 +396,7 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return whether a way is to be tried at all, by the first halves of others.
 
         Small trees are not where large ones are worse than the base; no network is where a model that is fitted at once
-        is far better than the base's network; and the corrected loss is not where it would correct next to nothing.
+        is surely better than the base's network; and the corrected loss is not where it would correct next to nothing.
         """
         if way in L2:
             return True

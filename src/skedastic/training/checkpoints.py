@@ -145,12 +145,16 @@ class Checkpoints:
         UserError
             The file is damaged.
         """
+        return self._read(stage, tensors=True)
+
+    def _read(self, stage: str, *, tensors: bool) -> Snapshot | None:
+        """Return the state of a stage, with its tensors or, which is quick, its facts alone."""
         path = self._path(stage)
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                names = file.keys()
+                names = file.keys() if tensors else ()
                 return Snapshot({name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["facts"]))
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise self.unusable(stage, str(error)) from None
@@ -163,7 +167,7 @@ class Checkpoints:
         stage : str
             The stage's key.
         """
-        snapshot = self.read(stage)
+        snapshot = self._read(stage, tensors=False)
         return "" if snapshot is None else str(snapshot.facts.get(FAILED, ""))
 
     def has_ended(self, stage: str, epochs: int) -> bool:
@@ -176,7 +180,7 @@ class Checkpoints:
         epochs : int
             Its epochs.
         """
-        snapshot = self.read(stage)
+        snapshot = self._read(stage, tensors=False)
         return snapshot is not None and (FAILED in snapshot.facts or snapshot.facts.get("epoch") == epochs)
 
     def unusable(self, stage: str, reason: str) -> UserError:
