@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -41,7 +40,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from common import hardware, show
-from resumable import Lines
+from resumable import Lines, lines_of, options
 from skedastic.core.choice import gives_up_a_class
 from skedastic.evaluation.intervals import mean_interval
 from skedastic.methods.auto import PLAIN, Auto, Candidate
@@ -285,26 +284,16 @@ def advised(text: str, lines: list[dict[str, Any]]) -> str:
 
 def main(given: list[str] | None = None) -> None:
     """Parse the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=1500)
+    parser = options(__doc__, seeds=5, rows=1500)
     parser.add_argument("--sets", default=",".join(LEFT_OUT))
     parser.add_argument("--page", type=Path)
     parser.add_argument("--advice", type=Path)
     parser.set_defaults(kinds=(*KINDS, OWN))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(given)
     if arguments.quick:
         vars(arguments).update(QUICK)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
-        lines = measure(arguments)
+    lines = lines_of(measure, arguments)
     machine = hardware()
     if arguments.page is not None:
         arguments.page.write_text(page(lines, arguments, machine), "utf-8")

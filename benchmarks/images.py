@@ -22,9 +22,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +36,7 @@ from PIL import Image
 import skedastic as sk
 from common import hardware, show
 from noise_estimate import with_noise
-from resumable import Lines
+from resumable import Lines, lines_of, options
 from tables import KINDS, OWN, Figures, figures, table
 
 WAYS = "convnet,convnet still,auto,svm balanced,logistic balanced,boosting balanced"
@@ -170,22 +168,12 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parse the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = options(__doc__, seeds=2, rows=2000)
     parser.add_argument("--garments", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--ways", default=WAYS)
     parser.add_argument("--sets", default="cifar,garments,digits")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
-        lines = measure(arguments)
+    lines = lines_of(measure, arguments)
     show({"runs": lines} | hardware() if arguments.json else table(lines) | hardware(), arguments.json)
 
 

@@ -22,21 +22,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, make_friedman1, make_friedman2, make_friedman3
 from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import Tensor
 
 from common import hardware, show
-from resumable import Lines
+from resumable import Lines, lines_of, options
 from skedastic.pipeline import fit_config
 from skedastic.pipeline.prepare import open_data
 from skedastic.settings.reading import read
@@ -133,19 +131,9 @@ def _mean(ratios: NDArray[np.float64]) -> float:
 
 def main() -> None:
     """Parse the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--json", action="store_true")
+    parser = options(__doc__, seeds=3, rows=4000)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
-        lines = measure(arguments)
+    lines = lines_of(measure, arguments)
     if arguments.json:
         show({"runs": lines} | hardware(), as_json=True)
         return

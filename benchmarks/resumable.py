@@ -6,15 +6,20 @@ A process that is killed loses what it did since its last checkpoint; of the lin
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
@@ -99,3 +104,24 @@ def run_of(preset: str, config: Config) -> str:
     """Return a name for a run that has the same settings each time, and no other run has."""
     digest = hashlib.blake2b(to_toml(config).encode(), digest_size=6).hexdigest()
     return re.sub(r"[^\w.-]+", "-", f"{preset}-{config.seed}-{config.methods[0]}")[:60] + f"-{digest}"
+
+
+def options(doc: str | None, seeds: int, rows: int) -> argparse.ArgumentParser:
+    """Return the options that benchmarks of many short runs share, with their defaults."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, default=rows)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def lines_of(measure: Callable[[argparse.Namespace], list[Line]], arguments: argparse.Namespace) -> list[Line]:
+    """Return the lines that a measurement gives on one thread, in a file that is kept where --out names one."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
+        return measure(arguments)

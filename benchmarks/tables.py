@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ from torch import Tensor
 
 from common import hardware, show
 from noise_estimate import with_noise
-from resumable import Lines
+from resumable import Lines, lines_of, options
 from skedastic.pipeline import fit_config
 from skedastic.pipeline.prepare import open_data
 from skedastic.settings.config import Config
@@ -229,21 +228,11 @@ def table(lines: list[dict[str, Any]]) -> dict[str, str]:
 
 def main() -> None:
     """Parse the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=6000)
+    parser = options(__doc__, seeds=3, rows=6000)
     parser.add_argument("--ways", default=WAYS)
     parser.add_argument("--sets", default=",".join(LEFT_OUT))
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments.out = arguments.out or Path(folder) / "lines.jsonl"
-        lines = measure(arguments)
+    lines = lines_of(measure, arguments)
     show({"runs": lines} | hardware() if arguments.json else table(lines) | hardware(), arguments.json)
 
 
