@@ -29,6 +29,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
+from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.sam import SAM
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.choice import choice_of
@@ -39,8 +40,8 @@ from tests.support.refusals import refused
 from tests.support.tables import sharp_rules
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
-WAYS = (STRONG, PLAIN, CORRECTED)
-HALF = "har, half balanced"  # what all are held against
+WAYS = (MIXTURES, PLAIN, CORRECTED)
+HALF = "mixup, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
@@ -64,32 +65,28 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     seen = stages(auto.history)
     early = [f"{way}, half {k}" for way in L2 for k in (1, 2)] + ["trees, half 1"]
     early += ["trees, half 2"] * ("trees, half 2" in seen)
-    first = [f"{way}, half 1" for way in (STRONG, PLAIN, CORRECTED, MIXTURES)]  # of small trees where large are close
+    first = [f"{way}, half 1" for way in WAYS]  # of small trees where large are close
     assert seen[: len(early)] == early, "what is quick is tried first"
     assert [name for name in seen[len(early) :] if name.endswith("half 1") and "trees" not in name] == first
-    at, begun = seen.index("har, half 2"), len(early) + len(first)
+    at, begun = seen.index("mixup, half 2"), len(early) + len(first)
     second = {name for name in seen[:at] if name.endswith("half 2")}
     assert {f"{way}, half 2" for way in L2} <= second
     assert begun <= at
     assert len(seen[at + 1 :]) in (1, 2)
     names = [trial.name.removeprefix("half-").removeprefix("balanced ") for trial in auto.trials]
     assert names == [
-        "HAR at 0.3",
+        "mixup",
         "plain training",
         "HAR at 0.3, loss=corrected",
-        "mixup",
         "linear model",
         "linear model, shrunk",
         "boosting",
         "boosting of small trees",
     ]
-    [left_out] = [trial for trial in auto.trials if trial.left_out]
-    assert (left_out.name, left_out.left_out) == (
-        "boosting of small trees",
-        "large trees are worse on half of the rows",
-    )
     on_one = {trial.name for trial in auto.trials if trial.half}
-    assert len(on_one) == 6 - len(second) > 0
+    halves = [name.rpartition(", half ")[::2] for name in seen[: at + 1]]
+    begun_ways, done = ({way for way, half in halves if half == k} for k in "12")
+    assert len(on_one) == len(begun_ways - done) > 0
     assert not {trial.name for trial in auto.trials if trial.chosen} & on_one
     assert {row[0] for row in choice_of(auto.trials).rows if "tried on half of the rows" in row[-1]} == on_one
 
@@ -99,7 +96,7 @@ def test_a_way_is_tried_further_where_it_is_ahead_by_half_a_standard_error(right
     """Of 150 labels the base tells 60 %, the other way the same ones and more, or fewer."""
     t, method = known(dataset(300)), Auto(trees=False)
     rank = torch.argsort(torch.from_numpy(np.random.default_rng(0).random(300))).argsort().double() / 300
-    ways = {way: torch.where(rank < share, t.y, (t.y + 1) % 3) for way, share in ((STRONG, 0.6), (PLAIN, right))}
+    ways = {way: torch.where(rank < share, t.y, (t.y + 1) % 3) for way, share in ((MIXTURES, 0.6), (PLAIN, right))}
     found = {name: p for name, p in handed(t, ways).items() if name.endswith("half 1")}
     now = replace(t, handed_on=found)
     [second] = [stage for stage in method.stages(t) if stage.name == "plain, half 2"]
@@ -111,7 +108,7 @@ def test_a_way_that_gives_a_class_up_on_the_first_half_is_not_tried_further() ->
     t, method = known(dataset(300)), Auto(trees=False)
     some = torch.where(torch.arange(300) % 4 == 0, (t.y + 1) % 3, t.y)
     no_c = torch.where(t.y == 2, torch.tensor(0), t.y)
-    now = replace(t, handed_on=handed(t, {STRONG: some, PLAIN: no_c}))
+    now = replace(t, handed_on=handed(t, {MIXTURES: some, PLAIN: no_c}))
     [second] = [stage for stage in method.stages(t) if stage.name == "plain, half 2"]
     assert second.chosen is not None
     assert not second.chosen(now)
@@ -135,8 +132,8 @@ def some_right(t, share, seed=0):
 @pytest.mark.parametrize(("linear", "hopeful"), [(0.6, True), (0.62, True), (0.9, False)])
 def test_networks_are_not_tried_where_a_model_fitted_at_once_is_far_better(linear: float, hopeful: bool) -> None:
     t = known(dataset(300))
-    ways = {STRONG: some_right(t, 0.6), "linear": some_right(t, linear)}
-    for way in (PLAIN, CORRECTED, MIXTURES):
+    ways = {MIXTURES: some_right(t, 0.6), "linear": some_right(t, linear)}
+    for way in (PLAIN, CORRECTED):
         assert asked(t, Auto(), way, 1, ways) == hopeful
 
 
@@ -150,23 +147,23 @@ def test_large_trees_are_not_tried_further_where_linear_models_are_better(large:
 @pytest.mark.parametrize(("large", "hopeful"), [(0.3, False), (0.6, True), (0.8, True)])
 def test_small_trees_are_not_tried_where_large_ones_are_worse(large: float, hopeful: bool) -> None:
     t = known(dataset(300))
-    ways = {STRONG: some_right(t, 0.6), "trees": some_right(t, large, seed=1)}
+    ways = {MIXTURES: some_right(t, 0.6), "trees": some_right(t, large, seed=1)}
     assert asked(t, Auto(), "small trees", 1, ways) == hopeful
 
 
 def test_the_corrected_loss_is_not_tried_where_labels_are_right() -> None:
     t = known(dataset(300))
     right = Transitions(matrix=torch.eye(3).double(), gain=Gain(0.1, 0.01), gives_up=False)
-    base = {STRONG: some_right(t, 0.6)}
+    base = {MIXTURES: some_right(t, 0.6)}
     assert asked(t, Auto(), CORRECTED, 1, base)
     assert not asked(replace(t, transitions=right), Auto(), CORRECTED, 1, base)
 
 
 def test_a_way_behind_the_best_is_not_tried_further() -> None:
     t = known(dataset(300))
-    ways = {STRONG: some_right(t, 0.6), PLAIN: some_right(t, 0.7)}
+    ways = {MIXTURES: some_right(t, 0.6), PLAIN: some_right(t, 0.7)}
     assert asked(t, Auto(), PLAIN, 2, ways)
-    assert asked(t, Auto(), PLAIN, 2, ways | {MIXTURES: some_right(t, 0.75, seed=1)})
+    assert asked(t, Auto(), PLAIN, 2, ways | {CORRECTED: some_right(t, 0.75, seed=1)})
     assert not asked(t, Auto(), PLAIN, 2, ways | {"linear": some_right(t, 0.9)})
 
 
@@ -256,15 +253,15 @@ def test_shares_that_are_made_up_for_are_a_way_too_and_of_the_corrected_loss_tho
             found[f"{way}, half {k + 1}"] = unsure[folds(t.group, t.y, 2, t.seed) == 1 - k]
     now = replace(t, handed_on={**found, HALF: one_hot(y, 3).float()})
     trials = [trial for trial in method.trials(now) if not trial.left_out]
-    assert {trial.other for trial in trials} == {"half-balanced HAR at 0.3"}
+    assert {trial.other for trial in trials} == {"half-balanced mixup"}
     assert [trial.chosen for trial in trials] == [False, False, False]
     as_they_are = Auto(optimize=Accuracy(), trees=False)
-    assert as_they_are.base(t) == Candidate(STRONG, 0.0)
+    assert as_they_are.base(t) == Candidate(MIXTURES, 0.0)
     handed_on = {**found, HALF: one_hot(y, 3).float()}
     balanced = as_they_are.trials(replace(t, handed_on=handed_on))[0]
     assert (balanced.name, balanced.other, balanced.chosen) == (
-        "half-balanced HAR at 0.3",
-        "HAR at 0.3",
+        "half-balanced mixup",
+        "mixup",
         True,
     )
     assert balanced.gain.mean == pytest.approx(0.1), "a tenth of the rows is right now"
@@ -279,9 +276,10 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
         assert {c.tau for c in method.candidates(t)} == {0.0}
     made = {c: Auto().method(c, t) for c in Auto().candidates(t)}
     assert made[Candidate(PLAIN, 0.5)] == ERM(loss=LogitAdjusted(tau=0.5))
-    assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
+    unknown = Auto().method(Candidate(STRONG, 1.0), task(dataset(120)))
+    assert unknown == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
-    assert made[Candidate(MIXTURES, 0.5)] == Mixup(base=ERM(loss=LogitAdjusted(tau=0.5)))
+    assert made[Candidate(MIXTURES, 0.5)] == PostHoc(base=Mixup(), tau=0.5)
     assert made[Candidate("shrunk linear", 1.0)] == Linear(l2=10.0, tau=1.0)
 
 
@@ -290,11 +288,10 @@ def test_costs_and_a_prior_are_targets_of_every_way() -> None:
     t = replace(t, class_count=torch.tensor([60, 30, 10]))
     prior = Accuracy(prior={"a": 0.2, "b": 0.2, "c": 0.6})
     auto = Auto(optimize=prior)
-    assert auto.base(t) == Candidate(STRONG, 1.0)
+    assert auto.base(t) == Candidate(MIXTURES, 1.0)
     for candidate in auto.candidates(t):
-        method = auto.method(candidate, t)
-        inner: Any = method.base if isinstance(method, Mixup) else method
-        holder = inner if candidate.way in FITTED else inner.loss
+        method: Any = auto.method(candidate, t)
+        holder: Any = method if candidate.way in (*FITTED, MIXTURES) else method.loss
         if candidate.tau:
             assert (holder.tau, holder.target) == (candidate.tau, pytest.approx((0.2, 0.2, 0.6)))
     assert Candidate(STRONG, 0.5).shown(auto) == "half-shifted HAR at 0.3"
@@ -320,6 +317,12 @@ def test_images_are_held_against_plain_training() -> None:
     assert list(Auto().ways(t)) == [PLAIN, STRONG, CORRECTED]
 
 
+def test_ids_cannot_be_mixed_and_all_are_held_against_har() -> None:
+    t = replace(known(dataset(120)), ids=1)
+    assert Auto().base(t) == Candidate(STRONG, 0.5)
+    assert list(Auto().ways(t)) == [STRONG, PLAIN, CORRECTED, *FITTED]
+
+
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
     auto = trained(Auto(strength=1e-6))
     t = known(dataset(120))
@@ -337,15 +340,15 @@ def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -
 
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
     data = dataset(120)
-    networks = [*WAYS, MIXTURES]
+    networks = [*WAYS]
     assert list(Auto().ways(known(data))) == [*networks, *FITTED]
     assert list(Auto(trees=False).ways(known(data))) == networks
     for other in ({"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
         assert list(Auto().ways(replace(known(data), **other))) == [*networks, *L2], "trees are slow"
     many = replace(known(data), class_count=torch.tensor([20_000_000, 1, 1]))
     assert list(Auto().ways(many)) == networks, "and so is a linear model"
-    assert list(Auto().ways(replace(known(data), ids=1))) == [*WAYS, *FITTED], "ids can't be mixed"
-    assert list(Auto().ways(task(data))) == [STRONG, PLAIN, MIXTURES, *FITTED], "how labels go wrong is not known"
+    assert list(Auto(mixup=False).ways(known(data))) == [STRONG, PLAIN, CORRECTED, *FITTED]
+    assert list(Auto().ways(task(data))) == [MIXTURES, PLAIN, STRONG, *FITTED], "how labels go wrong is not known"
     assert list(Auto(loss=GCE()).ways(known(data))) == [STRONG, PLAIN], "another loss was asked for"
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
     inner = [way.base if isinstance(way, Mixup) else way for way in weighted]
@@ -375,8 +378,8 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
 
 
 def test_trees_are_left_out_where_a_network_was_asked_for(tmp_path: Path) -> None:
-    assert SAM(base=Auto()).base == Auto(trees=False)
-    assert TwoStage(first=Auto()).first == Auto(trees=False)
+    assert SAM(base=Auto()).base == Auto(trees=False, mixup=False)
+    assert TwoStage(first=Auto()).first == Auto(trees=False, mixup=False)
     assert not set(TREES) & set(Auto(head=CosineHead()).ways(known(dataset(120))))
     x, y = sharp_rules(200)
     for model in ({"model": "mlp"}, {"model": make_two}, {"model": make_two, "method": "auto"}):
@@ -425,7 +428,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 8
+    assert len(result.trials) == 7
     assert fit_report(result, tmp_path / "run").choice == choice_of(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

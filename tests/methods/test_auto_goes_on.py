@@ -12,8 +12,8 @@ import pytest
 
 from skedastic.errors import Diverged, UserError
 from skedastic.methods.auto import FITTED, L2, LARGE, Auto, Candidate
+from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
-from skedastic.methods.mixup import Mixup
 from skedastic.methods.trees import Trees
 from skedastic.runs.choice import best_sentence, choice_of, choice_sentence
 from skedastic.training import Checkpoints, TrainingConfig, train
@@ -70,7 +70,7 @@ def test_a_failure_is_remembered_and_the_rest_is_as_if_the_way_were_not_there(
     begun.clear()
     kept = Checkpoints(tmp_path, 0.0)
     with pytest.raises(PowerCut):
-        trained(checkpoints=kept, progress=cut_after("har, half 1", 2))
+        trained(checkpoints=kept, progress=cut_after("mixup, half 1", 2))
     assert [trees.leaves for trees in begun] == [31], "its second half is not tried, nor are small trees"
     resumed = trained(checkpoints=kept)
     assert [trees.leaves for trees in begun] == [31], "it is not tried again"
@@ -91,7 +91,7 @@ def test_what_fails_on_all_rows_gives_way_to_the_base(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Auto, "_best", lambda self, task: Candidate("linear", 1.0))
     failing(monkeypatch, Linear, np.linalg.LinAlgError("no convergence"), lambda method: method.tau == 1.0)
     auto = trained()
-    assert auto.stages[-1] == "har, half balanced"
+    assert auto.stages[-1] == "mixup, half balanced"
     assert "auto left out balanced linear model: no convergence" in auto.notes
     [trial] = [trial for trial in auto.trials if trial.went_wrong]
     assert (trial.name, trial.chosen) == ("balanced linear model", False)
@@ -110,7 +110,7 @@ def test_errors_of_settings_and_code_and_interrupts_end_the_training(
 
 def test_the_base_fails_as_any_training_does() -> None:
     with pytest.raises(Diverged, match="not finite"):
-        trained(Auto(strength=1e30))
+        trained(Auto(strength=1e30, mixup=False))
 
 
 def cut_short(folder: Path, at: tuple[str, int], **settings):
@@ -122,7 +122,7 @@ def cut_short(folder: Path, at: tuple[str, int], **settings):
 
 
 def test_cut_short_the_best_of_those_that_were_tried_is_trained(tmp_path: Path) -> None:
-    auto, found = cut_short(tmp_path, ("har, half 1", 3))
+    auto, found = cut_short(tmp_path, ("mixup, half 1", 3))
     tried = [trial for trial in auto.trials if not trial.left_out]
     assert [trial.name.split("balanced ")[-1] for trial in tried] == [
         "linear model",
@@ -137,17 +137,17 @@ def test_cut_short_the_best_of_those_that_were_tried_is_trained(tmp_path: Path) 
     assert Auto().predictor(auto.trials), "no network predicts"
     choice = choice_of(auto.trials)
     assert choice.sentence.startswith(f"{best.name} was taken: ")
-    others = ["HAR at 0.3", "plain training", "HAR at 0.3, loss=corrected", "mixup", "boosting of small trees"]
+    others = ["mixup", "plain training", "HAR at 0.3, loss=corrected", "boosting of small trees"]
     assert [row[0] for row in choice.rows if row[-1] == "left out: training was cut short before"] == others
     assert best_sentence(best).startswith(f"{best.name}, mean accuracy over groups ")
 
 
 def test_cut_short_before_anything_was_tried_the_base_is_trained(tmp_path: Path) -> None:
     auto, found = cut_short(tmp_path, ("linear, half 1", 1))
-    assert (auto.stages, found) == (("linear, half 1", "har, half balanced"), [])
+    assert (auto.stages, found) == (("linear, half 1", "mixup, half balanced"), [])
     assert all(trial.left_out for trial in auto.trials)
-    assert len(auto.trials) == 8
-    assert choice_sentence(auto.trials) == "half-balanced HAR at 0.3 was taken, and held against nothing"
+    assert len(auto.trials) == 7
+    assert choice_sentence(auto.trials) == "half-balanced mixup was taken, and held against nothing"
     assert choice_of(auto.trials).legend == "No way was held against another."
 
 
@@ -156,7 +156,7 @@ def test_cut_short_a_last_training_that_fails_is_an_error_and_the_run_can_go_on(
 ) -> None:
     kept = Checkpoints(tmp_path, 0.0)
     with pytest.raises(PowerCut):
-        trained(checkpoints=kept, progress=cut_after("har, half 1", 3))
+        trained(checkpoints=kept, progress=cut_after("mixup, half 1", 3))
     with monkeypatch.context() as patch:
         for cls in (Linear, Trees):
             failing(patch, cls, MemoryError("bad allocation"))
@@ -175,31 +175,31 @@ def test_cut_short_in_the_last_training_it_goes_on_to_the_same_end(tmp_path: Pat
     auto, found = cut_short(tmp_path, (last, 2), method=method)
     assert (auto.trials, auto.history) == (whole.trials, whole.history)
     assert same(weights(auto.state.net), weights(whole.state.net))
-    assert found[-1].name == next((t.name for t in auto.trials if t.chosen), "half-balanced HAR at 0.3")
+    assert found[-1].name == next((t.name for t in auto.trials if t.chosen), "half-balanced mixup")
 
 
 def test_without_being_cut_short_again_it_goes_on_to_the_whole_choice(tmp_path: Path) -> None:
     whole = trained()
-    cut_short(tmp_path, ("har, half 1", 3))
+    cut_short(tmp_path, ("mixup, half 1", 3))
     again = trained(checkpoints=Checkpoints(tmp_path, 0.0))
     assert again.trials == whole.trials
     assert same(weights(again.state.net), weights(whole.state.net))
 
 
 def test_a_way_that_was_dropped_is_no_less_tried_where_it_failed_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mixup fails in its first half: it is left out by its reason, and not as one that was behind."""
+    """HAR fails in its first half: it is left out by its reason, and not as one that was behind."""
 
-    def step(self, *rest):
+    def objective(self, step):
         raise FloatingPointError("underflow")
 
-    monkeypatch.setattr(Mixup, "step", step)
+    monkeypatch.setattr(HAR, "objective", objective)
     auto = trained()
-    assert ("mixup", "underflow", False) in [(t.name, t.left_out, t.half) for t in auto.trials]
+    assert ("HAR at 0.3, loss=corrected", "underflow", False) in [(t.name, t.left_out, t.half) for t in auto.trials]
 
 
 def test_what_the_caller_is_told_fails_for_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     def cancelled(stage: str, *_: int) -> None:
-        if stage == "mixup, half 1":
+        if stage == "har, corrected, half 1":
             raise FloatingPointError("cancelled by the user")
 
     with pytest.raises(FloatingPointError, match="cancelled"):
@@ -214,9 +214,9 @@ def test_cut_short_after_a_last_training_that_failed_the_base_is_trained(
     with monkeypatch.context() as patch:
         failing(patch, Linear, np.linalg.LinAlgError("no convergence"), lambda method: method.tau == 1.0)
         with pytest.raises(PowerCut):
-            trained(checkpoints=kept, progress=cut_after("har, half balanced", 2))
+            trained(checkpoints=kept, progress=cut_after("mixup, half balanced", 2))
     auto = trained(checkpoints=kept, finish=True)
-    assert auto.stages[-1] == "har, half balanced"
+    assert auto.stages[-1] == "mixup, half balanced"
     assert "auto left out balanced linear model: no convergence" in auto.notes
 
 

@@ -63,6 +63,20 @@ def log_target(target: tuple[float, ...], classes: int) -> Tensor:
     return (share / share.mean()).log()
 
 
+def shares_over_target(count: Tensor, target: tuple[float, ...]) -> Tensor:
+    """Return log (π_c / π'_c), [C] float64; −inf for a class without examples.
+
+    Parameters
+    ----------
+    count : Tensor
+        The examples of each class, [C], of which π are the shares.
+    target : tuple of float
+        As in `log_target`; so is what is raised.
+    """
+    share = count.double() / count.sum().clamp_min(1)
+    return share.log() - log_target(target, len(count))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LogitAdjusted(PerExampleLoss):
     """Logit adjustment."""
@@ -81,9 +95,8 @@ class LogitAdjusted(PerExampleLoss):
 
     def of_classes(self, count: Tensor, transitions: Tensor | None = None) -> Tensor:
         """Return τ log (π_c / π'_c), [C]; −inf for a class without examples, which is then never a rival."""
-        share = count.double() / count.sum().clamp_min(1)
-        ratio = share.log() - log_target(self.target, len(count))
-        return (self.tau * ratio).float() if self.tau else share.float() * 0
+        ratio = shares_over_target(count, self.target)
+        return (self.tau * ratio).float() if self.tau else torch.zeros(len(count), device=count.device)
 
     def losses(self, outputs: Tensor, y: Tensor, of_classes: Tensor | None) -> Tensor:
         """Return the losses [B], each ≥ 0."""

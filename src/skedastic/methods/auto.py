@@ -1,19 +1,20 @@
 """Auto: the way of training that does best on labels not seen, of networks and other models, balanced or not.
 
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
-way, example by example (`skedastic.core.criteria`). The ways are HAR, which shrinks noisy and rare groups; plain
-training; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
-(`skedastic.losses.corrected`); and, of columns, mixup, two linear models, and boosted trees of 31 and of 8 leaves,
-which cost little, and are better than networks where rows are few or labels follow sharp rules. Each predicts thrice:
-as it is, and with the shares of the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit
-Adjustment", ICLR 2021), which costs no training.
+way, example by example (`skedastic.core.criteria`). The ways are mixup; plain training; HAR, which shrinks noisy and
+rare groups, on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
+(`skedastic.losses.corrected`), or where that is not known on the usual one; and two linear models, and boosted trees of
+31 and of 8 leaves, which cost little, and are better than networks where rows are few or labels follow sharp rules.
+Images, whose trials take long, have plain training and HAR. Each way predicts thrice: as it is, and with the shares of
+the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which
+costs no training.
 
-All are held against HAR, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
-nothing, more safely than any other fixed way; of images, whose trials take long, against plain training, half balanced.
-What is fitted at once is tried first, so that a first model is there soon. Where it is better than HAR's network on the
-first half by two standard errors no other network is tried; large trees are not tried further where linear models are
-better, nor small trees where large ones are worse than HAR, nor the corrected loss where it would correct next to
-nothing. A way of networks that is not better by half a standard error on the first half, or worse by one than the best
+All are held against mixup, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
+nothing, more safely than any other fixed way; where there are ids of categories, which can't be mixed, against HAR; of
+images against plain training. What is fitted at once is tried first, so that a first model is there soon. Where it is
+better than the base on the first half by two standard errors no other network is tried; large trees are not tried
+further where linear models are better, nor small trees where large ones are worse than the base, nor the corrected loss
+where it would correct next to nothing. A way of networks that is not better by half a standard error on the first half, or worse by one than the best
 there, is not tried on the second. Another way is taken if it is better by a standard error, on the corrected loss by
 two, since these labels have told how they go wrong; and if it gives no class up, by the halves or by the network of all
 rows on its own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its
@@ -61,6 +62,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear, is_quick
 from skedastic.methods.mixup import Mixup
+from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.trees import Trees, are_quick, can_read_trees
 
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
@@ -136,10 +138,11 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(OneNetwork[OneNetworkState]):
-    """Try HAR, plain training, HAR on the corrected loss, mixup and other models on halves; train the best."""
+    """Try mixup, plain training, HAR, linear models and trees on halves of the rows; train the best on all."""
 
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
     trees: bool = setting(True, "whether boosted trees and linear models are tried beside networks, where rows suit")
+    mixup: bool = setting(True, "whether mixup is tried, where rows suit")
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -148,20 +151,20 @@ class Auto(OneNetwork[OneNetworkState]):
 
     card: ClassVar[Card] = Card(
         name="auto",
-        title="HAR, plain training, HAR on the corrected loss, mixup, trees or a linear model, by labels not seen",
-        paper="ours; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR 2017, balanced as Menon et al., "
-        "ICLR 2021",
+        title="Mixup, plain training, HAR, trees or a linear model, by labels not seen",
+        paper="ours; mixup of Zhang et al., ICLR 2018; HAR of Cao et al., ICLR 2021, corrected as Patrini et al., CVPR "
+        "2017; balanced as Menon et al., ICLR 2021",
         equations="the largest criterion of held-out predictions, such as their mean accuracy over groups, if a "
-        "standard error above that of HAR, half balanced",
+        "standard error above that of mixup, half balanced",
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 7 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
-        """Return it without trees and linear models."""
-        return replace(self, trees=False)
+        """Return it without trees and linear models, and without mixup, which few methods can go around."""
+        return replace(self, trees=False, mixup=False)
 
     def method(self, candidate: Candidate, task: Task) -> Method:
         """Return the method that trains a candidate.
@@ -182,21 +185,28 @@ class Auto(OneNetwork[OneNetworkState]):
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
         if way == CORRECTED:
             return HAR(strength=self.strength, loss=Corrected(tau=tau, target=target), **axes)
+        if way == MIXTURES:  # its labels are soft
+            mixup = Mixup(base=ERM(loss=self.loss, **axes))
+            return PostHoc(base=mixup, tau=tau, target=target) if tau else mixup
         loss = LogitAdjusted(tau=tau, target=target) if tau else self.loss
-        if way == MIXTURES:
-            return Mixup(base=ERM(loss=loss, **axes))
         return HAR(strength=self.strength, loss=loss, **axes) if way == STRONG else ERM(loss=loss, **axes)
 
     def ways(self, task: Task) -> Mapping[str, Method]:
         """Return the ways of training that are tried by name, what all are held against first.
 
-        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for;
-        mixup where there are ids of categories; and models that are no networks where examples are no columns or too
-        many, or something was asked for that they have not.
+        HAR on the corrected loss takes the place of HAR, if all are not held against that, where it is known how labels
+        go wrong, unless another loss was asked for. Mixup is left out where examples are no columns of numbers; and
+        models that are no networks where examples are no columns or too many, or something was asked for that they have
+        not.
         """
         known = task.transitions is not None and self.fits_cross_entropy
-        names = [STRONG, PLAIN] if task.columns else [PLAIN, STRONG]
-        names += [CORRECTED] * known + [MIXTURES] * (task.columns and not task.ids and self.fits_cross_entropy)
+        mixes = self.mixup and task.columns and not task.ids and self.fits_cross_entropy
+        if not task.columns:
+            names = [PLAIN, STRONG] + [CORRECTED] * known
+        elif mixes:
+            names = [MIXTURES, PLAIN, CORRECTED if known else STRONG]
+        else:
+            names = [STRONG, PLAIN] + [CORRECTED] * known
         names += self._fitted(task)
         return {name: self.method(Candidate(name, 0.0), task) for name in names}
 
@@ -220,12 +230,12 @@ class Auto(OneNetwork[OneNetworkState]):
         return self.fits_cross_entropy and self.class_weights is None and self.sampler == Shuffle()
 
     def base(self, task: Task) -> Candidate:
-        """Return what all are held against: HAR, half balanced where the mean over classes counts.
+        """Return what all are held against: the first of the ways, half balanced where the mean over classes counts.
 
-        It is plain training of images, and where rows are too few to try anything.
+        It is plain training where rows are too few to try anything.
         """
         by_classes = not self.optimize.of_groups or task.groups == task.classes
-        way = STRONG if task.columns and _rows(task) >= LEAST_ROWS else PLAIN
+        way = next(iter(self.ways(task))) if _rows(task) >= LEAST_ROWS else PLAIN
         return Candidate(way, self.optimize.tau if self.balances and by_classes else 0.0)
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
@@ -237,7 +247,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
-        state: OneNetworkState = self.ways(task)[STRONG].init(task, make_net)
+        state: OneNetworkState = self.method(Candidate(STRONG, 0.0), task).init(task, make_net)
         return state
 
     def stages(self, task: Task) -> tuple[Stage, ...]:

@@ -144,6 +144,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "amp": (NOISY, 0.12),
     "vat": (NOISY, 0.08),
     "mixup": (NOISY, 0.04),
+    "post-hoc": (TAIL, 0.15),
     "blend": (NUMBERS, 0.15),
     "cutout": (HIDDEN, 0.01, "cutout(length=0.75)"),
 }

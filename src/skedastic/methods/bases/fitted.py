@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skedastic.configurable import setting
 from skedastic.core.resizable import Resizable
 from skedastic.errors import UserError
-from skedastic.losses.logit_adjusted import log_target
+from skedastic.losses.logit_adjusted import shares_over_target
 from skedastic.methods.bases.card import CLASSIFICATION, COLUMNS, MIXED, PERTURBED, Capabilities, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.method import MakeNet, Method
@@ -68,8 +68,7 @@ class Fitted(Method[FittedState[M]], Generic[M]):
         classes : int
             C.
         """
-        share = torch.bincount(y, minlength=classes).double() / len(y)
-        return self.tau * (share.log() - log_target(self.target, classes))
+        return self.tau * shares_over_target(torch.bincount(y, minlength=classes), self.target)
 
     @abstractmethod
     def empty(self, task: Task) -> M:
