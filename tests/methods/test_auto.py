@@ -31,6 +31,7 @@ from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.sam import SAM
+from skedastic.methods.trees import Trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.choice import choice_of
 from skedastic.runs.reports import fit_report
@@ -43,6 +44,7 @@ TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
 WAYS = (MIXTURES, PLAIN, CORRECTED)
 HALF = "mixup, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
+WITHOUT_WORDS = (*L2, *TREES)  # what is tried beside networks where there are no texts
 T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
 
@@ -280,7 +282,7 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
     assert unknown == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
     assert made[Candidate(MIXTURES, 0.5)] == PostHoc(base=Mixup(), tau=0.5)
-    assert made[Candidate("shrunk linear", 1.0)] == Linear(l2=10.0, tau=1.0)
+    assert made[Candidate("shrunk linear", 1.0)] == Linear(l2=100.0, tau=1.0)
 
 
 def test_costs_and_a_prior_are_targets_of_every_way() -> None:
@@ -317,10 +319,19 @@ def test_images_are_held_against_plain_training() -> None:
     assert list(Auto().ways(t)) == [PLAIN, STRONG, CORRECTED]
 
 
+def test_texts_beside_other_columns_are_read_by_some_trees_and_not_by_others() -> None:
+    t = replace(known(dataset(120)), input_shape=(256 + 6,), words=(4, 260))
+    ways = Auto().ways(t)
+    assert list(ways) == [*WAYS, *FITTED], "trees are quick, for they read few of the numbers of texts"
+    assert ways["trees without texts"] == Trees(words=0)
+    alone = replace(t, input_shape=(256,), words=(0, 0))
+    assert list(Auto().ways(alone)) == [*WAYS, *L2]
+
+
 def test_ids_cannot_be_mixed_and_all_are_held_against_har() -> None:
     t = replace(known(dataset(120)), ids=1)
     assert Auto().base(t) == Candidate(STRONG, 0.5)
-    assert list(Auto().ways(t)) == [STRONG, PLAIN, CORRECTED, *FITTED]
+    assert list(Auto().ways(t)) == [STRONG, PLAIN, CORRECTED, *WITHOUT_WORDS]
 
 
 def test_what_is_taken_is_trained_to_the_bit_as_if_it_had_been_asked_for() -> None:
@@ -341,14 +352,16 @@ def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
     data = dataset(120)
     networks = [*WAYS]
-    assert list(Auto().ways(known(data))) == [*networks, *FITTED]
+    assert list(Auto().ways(known(data))) == [*networks, *WITHOUT_WORDS]
     assert list(Auto(trees=False).ways(known(data))) == networks
     for other in ({"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
         assert list(Auto().ways(replace(known(data), **other))) == [*networks, *L2], "trees are slow"
     many = replace(known(data), class_count=torch.tensor([20_000_000, 1, 1]))
     assert list(Auto().ways(many)) == networks, "and so is a linear model"
-    assert list(Auto(mixup=False).ways(known(data))) == [STRONG, PLAIN, CORRECTED, *FITTED]
-    assert list(Auto().ways(task(data))) == [MIXTURES, PLAIN, STRONG, *FITTED], "how labels go wrong is not known"
+    assert list(Auto(mixup=False).ways(known(data))) == [STRONG, PLAIN, CORRECTED, *WITHOUT_WORDS]
+    assert list(Auto().ways(task(data))) == [MIXTURES, PLAIN, STRONG, *WITHOUT_WORDS], (
+        "how labels go wrong is not known"
+    )
     assert list(Auto(loss=GCE()).ways(known(data))) == [STRONG, PLAIN], "another loss was asked for"
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
     inner = [way.base if isinstance(way, Mixup) else way for way in weighted]

@@ -65,6 +65,15 @@ def test_ids_are_categories_and_those_not_met_add_nothing() -> None:
     np.testing.assert_allclose(trained.predict(rows), theirs.predict_proba(given), atol=2e-3)
 
 
+def test_numbers_of_texts_beside_other_columns_count_less() -> None:
+    data = dataset(120)
+    x = torch.cat([data.x, torch.randn(120, 200, generator=torch.Generator().manual_seed(0))], 1)
+    mixed = replace(data, x=x, words=(6, 206))
+    centred = (x - x.mean(0)) * torch.tensor([1.0] * 6 + [0.4] * 200)
+    theirs = LogisticRegression(max_iter=STEPS).fit(centred.numpy(), data.y.numpy())
+    np.testing.assert_allclose(fitted(Linear(), mixed).predict(x), theirs.predict_proba(centred.numpy()), atol=2e-3)
+
+
 def test_a_class_without_rows_is_never_predicted_and_of_one_class_all_are() -> None:
     data = dataset(120)
     two = torch.where(data.y == 1, 2, data.y)

@@ -14,11 +14,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import skedastic as sk
 from skedastic.core.choice import made_up_for
-from skedastic.methods.auto import LEAVES, Auto
+from skedastic.methods.auto import TREES, Auto
 from skedastic.methods.bases.fitted import NEVER
 from skedastic.methods.erm import ERM
 from skedastic.methods.sam import SAM
-from skedastic.methods.trees import Trees, can_read_trees
+from skedastic.methods.trees import Trees, can_read_trees, places_read
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train
@@ -64,6 +64,18 @@ def test_a_class_without_rows_is_never_predicted_and_of_one_class_all_are() -> N
     assert not (balanced == 1).any()
     one = torch.full_like(data.y, 2)
     assert (fitted(OURS, replace(data, y=one, group=one)).predict(data.x).argmax(1) == 2).all()
+
+
+def test_of_texts_beside_other_columns_they_read_the_leading_numbers() -> None:
+    data = dataset(120)
+    x = torch.cat([data.x[:, :2], torch.randn(120, 30, generator=torch.Generator().manual_seed(0)), data.x[:, 2:]], 1)
+    mixed = replace(data, x=x, words=(2, 32))
+    for words, read in ((16, [*range(18), *range(32, 36)]), (0, [0, 1, *range(32, 36)]), (99, range(36))):
+        assert places_read(36, (2, 32), words).tolist() == list(read)
+        ours = fitted(replace(OURS, words=words), mixed).predict(x)
+        alone = fitted(OURS, replace(data, x=x[:, list(read)])).predict(x[:, list(read)])
+        torch.testing.assert_close(ours, alone)
+    assert places_read(5, (0, 0)).tolist() == [*range(5)], "without such a text they read all"
 
 
 def test_of_votes_they_fit_the_majority() -> None:
@@ -122,7 +134,7 @@ def test_a_run_is_loaded_beside_a_scikit_learn_that_keeps_trees_in_another_way(
             np.testing.assert_array_equal(sk.load(tmp_path / folder).predict_proba(x), result.predict_proba(x))
         with refused("method", "trees", rule="scikit-learn"):
             sk.fit(x, y, method=OURS)
-        assert not set(LEAVES) & set(Auto().ways(task(dataset(120))))
+        assert not set(TREES) & set(Auto().ways(task(dataset(120))))
     finally:
         can_read_trees.cache_clear()
 

@@ -46,7 +46,7 @@ def test_the_networks_and_the_trees_of_the_estimate_are_trials_of_plain_training
     trained = train(Auto(), data, small_net, TRAINING, seed=3, task=task)
     stages = {row["stage"] for row in trained.history}
     assert not stages & set(values), "they are not trained again"
-    assert {"har, half 1", "har, half 2"} < stages
+    assert {"mixup, half 1", "mixup, half 2"} < stages
     trial = next(t for t in trained.trials if t.name.endswith("boosting"))
     assert not trial.half
 

@@ -48,7 +48,7 @@ def test_last_stages_predict_the_test_rows_too(here) -> None:
     data = open_data(config)
     outline = outline_of(data, make_method("auto", {}))
     predicted = {stage.name: rows for stage, rows in zip(outline.stages, outline.predicted, strict=True)}
-    names = ("har, half 1", "plain, half 2", "plain", "har, half balanced")
+    names = ("mixup, half 1", "plain, half 2", "plain", "mixup, half balanced")
     assert [predicted[name] for name in names] == [24, 24, 48 + 12, 12]
 
 

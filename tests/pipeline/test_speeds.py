@@ -10,6 +10,7 @@ from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
+from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.presets import presets
 from skedastic.methods.trees import Trees
 from skedastic.pipeline import speeds
@@ -54,10 +55,11 @@ def test_each_method_is_measured_once_and_alternatives_are_of_their_kind(monkeyp
     monkeypatch.setattr(speeds, "measured", counted)
     auto = make_method("auto", {})
     stages, found = measured(auto, Config(train=FEW))
-    assert [type(method) for method in seen] == [Linear, Linear, Trees, HAR, ERM, Mixup]
+    assert [type(method) for method in seen] == [Linear, Linear, Trees, Mixup, ERM, HAR, PostHoc]
     assert len({id(method) for method in seen}) == len(seen)
     by_name = {stage.name: speed.step for stage, speed in zip(stages, found.stages, strict=True)}
-    assert by_name["har, half 1"] == by_name["har, half 2"] == by_name["har, half balanced"] == 4
+    assert by_name["mixup, half 1"] == by_name["mixup, half 2"] == by_name["mixup"] == 4
+    assert by_name["mixup, half balanced"] == by_name["mixup, balanced"] == 7
     assert by_name["plain, half 1"] == by_name["plain, half 2"] == by_name["plain, balanced"] == 5
     assert found.network is not None
     assert found.network.step == 5

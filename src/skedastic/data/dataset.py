@@ -79,6 +79,8 @@ class Dataset:
         The number of the last columns of x that are the ids of a text, 0 after its end.
     ids : int
         The number of the columns before these that are ids of categories.
+    words : tuple of int
+        Where the numbers of a text stand in x beside other columns, as in `Inputs`.
     unit : Tensor or None
         The unit of each example, [n] int64; a split keeps a unit whole.
     soft : Tensor or None
@@ -96,6 +98,7 @@ class Dataset:
     kind: str
     tokens: int = 0
     ids: int = 0
+    words: tuple[int, int] = (0, 0)
     unit: Tensor | None = None
     soft: Tensor | None = None
     disagreement: Tensor | None = None

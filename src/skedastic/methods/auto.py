@@ -14,11 +14,11 @@ nothing, more safely than any other fixed way; where there are ids of categories
 images against plain training. What is fitted at once is tried first, so that a first model is there soon. Where it is
 better than the base on the first half by two standard errors no other network is tried; large trees are not tried
 further where linear models are better, nor small trees where large ones are worse than the base, nor the corrected loss
-where it would correct next to nothing. A way of networks that is not better by half a standard error on the first half, or worse by one than the best
-there, is not tried on the second. Another way is taken if it is better by a standard error, on the corrected loss by
-two, since these labels have told how they go wrong; and if it gives no class up, by the halves or by the network of all
-rows on its own rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its
-own rows than its kind was on rows not seen: then its training went wrong.
+where it would correct next to nothing. A way of networks that is not better by half a standard error on the first half,
+or worse by one than the best there, is not tried on the second. Another way is taken if it is better by a standard
+error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, by the
+halves or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either
+if it is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
 
 A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
 are held against the first of them where the base was not reached.
@@ -63,13 +63,14 @@ from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear, is_quick
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.post_hoc import PostHoc
-from skedastic.methods.trees import Trees, are_quick, can_read_trees
+from skedastic.methods.trees import Trees, are_quick, can_read_trees, places_read
 
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
-L2 = {"linear": 1.0, "shrunk linear": 10.0}  # of the linear models that are tried
-LEAVES = {"trees": 31, "small trees": 8}  # of the trees
+L2 = {"linear": 1.0, "shrunk linear": 100.0}  # of the linear models that are tried
+TREES = {"trees": Trees(), "small trees": Trees(leaves=8), "trees without texts": Trees(words=0)}
 LARGE = "trees"  # those that tell whether small ones are worth trying
-FITTED = (*L2, *LEAVES)  # no networks
+WITHOUT_TEXTS = "trees without texts"  # where there are other columns
+FITTED = (*L2, *TREES)  # no networks
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BEST = "best"  # what is handed on of the choice
 NAMES = {
@@ -79,6 +80,7 @@ NAMES = {
     "shrunk linear": "linear model, shrunk",
     "trees": "boosting",
     "small trees": "boosting of small trees",
+    "trees without texts": "boosting without texts",
 }
 # standard errors
 SURE, SURER = 1.0, 2.0  # by which a way must be better, and one that goes by what the labels told before
@@ -91,10 +93,6 @@ CATEGORIES = 500  # that a column of ids is taken to have; their number is not k
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
-NONE_BETTER = (
-    "auto took {base}: on labels not seen no other way that was tried was safely better, or one was and failed on all "
-    "rows."
-)
 MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
@@ -178,8 +176,8 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         way, tau = candidate
         target = self._target(candidate, task) if tau else ()
-        if way in LEAVES:
-            return Trees(leaves=LEAVES[way], tau=tau, target=target)
+        if way in TREES:
+            return replace(TREES[way], tau=tau, target=target)
         if way in L2:
             return Linear(l2=L2[way], tau=tau, target=target)
         axes = {name: getattr(self, name) for name in ("class_weights", "sampler", "head")}
@@ -215,9 +213,9 @@ class Auto(OneNetwork[OneNetworkState]):
         if not (self.trees and task.columns and self.balances and isinstance(self.head, AutoHead)):
             return []
         entries, rows, classes = math.prod(task.input_shape), _rows(task), len(task.classes)
-        trees = are_quick(entries, rows) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
+        trees = _trees_are_quick(task) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
         linear = is_quick(entries + CATEGORIES * task.ids, rows, classes)
-        return [*L2] * linear + [*LEAVES] * trees
+        return [*L2] * linear + [way for way in TREES if way != WITHOUT_TEXTS or any(task.words)] * trees
 
     def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
         """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
@@ -269,8 +267,7 @@ class Auto(OneNetwork[OneNetworkState]):
             for candidate in self.candidates(task)
             if candidate != base
         ]
-        note = NONE_BETTER.format(base=base.shown(self))
-        last = Stage(name=base.name, method=self.method(base, task), chosen=self._is_base, note=note)
+        last = Stage(name=base.name, method=self.method(base, task), chosen=self._is_base)
         return (*self._trial_stages(task), *finals, last)
 
     def _trial_stages(self, task: Task) -> list[Stage]:
@@ -293,7 +290,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
                 second.append(replace(two, chosen=partial(self._is_ahead, way=way)))
         fitted = any(way in FITTED for way in others)
-        if fitted and len(task.classes) > MOST_CLASSES and are_quick(math.prod(task.input_shape), _rows(task)):
+        if fitted and len(task.classes) > MOST_CLASSES and _trees_are_quick(task):
             begins = replace(begins, note=MANY_CLASSES)
         last = replace(ends, after=self._decide, without=partial(self._decide, None))
         return [*early, begins, *first, *second, last]
@@ -366,7 +363,7 @@ class Auto(OneNetwork[OneNetworkState]):
         way = next(named, "")
         if not way:
             return ""
-        return (Linear() if way in L2 else Trees(leaves=LEAVES[way])).predictor(trials)
+        return (Linear() if way in L2 else TREES[way]).predictor(trials)
 
     def _held_against(self, task: Task) -> Candidate:
         """Return what all are held against: the base, or the first way that was tried if training ends before it is."""
@@ -408,7 +405,7 @@ class Auto(OneNetwork[OneNetworkState]):
         Small trees are not where large ones are worse than the base; no network is where a model that is fitted at once
         is surely better than the base's network; and the corrected loss is not where it would correct next to nothing.
         """
-        if way in L2:
+        if way in (*L2, WITHOUT_TEXTS):
             return True
         if way == CORRECTED and _wrong(task) < LEAST_WRONG:
             return False
@@ -506,6 +503,11 @@ def _wrong(task: Task) -> float:
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
     """Return whether a trial is of this candidate; those of older runs have no stage."""
     return candidate.name == trial.stage if trial.stage else candidate.shown(auto) == trial.name
+
+
+def _trees_are_quick(task: Task) -> bool:
+    """Return whether trees of what they read are fitted in seconds."""
+    return are_quick(len(places_read(math.prod(task.input_shape), task.words)), _rows(task))
 
 
 def _rows(task: Task) -> int:

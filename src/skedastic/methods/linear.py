@@ -2,7 +2,8 @@
 
 Source: Cox, "The Regression Analysis of Binary Sequences", 1958, by scikit-learn's LogisticRegression; for targets that
 are numbers Hoerl and Kennard, "Ridge Regression", 1970, by its Ridge. Both read standardized numbers and an indicator
-of each category; numbers of texts and embeddings are centred alone. `tau` takes the shares of the classes off the
+of each category; numbers of texts and embeddings are centred alone, and those of texts beside other columns count
+less. `tau` takes the shares of the classes off the
 logits afterwards (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9). Nothing is trained
 by steps: one pass gathers the rows.
 """
@@ -27,6 +28,7 @@ from skedastic.methods.bases.task import Task
 
 STEPS = 200  # of its optimizer
 WIDE = 128  # numbers of a row, above which they are those of a text or an embedding, and stay in their common scale
+BESIDE_OTHERS = 0.4  # the scale of a text's numbers beside other columns
 MOST_CELLS = 2 * 10**8  # entries of all rows times classes, up to which it is quick
 
 
@@ -62,10 +64,12 @@ class Linear(Fitted[LinearModel]):
 
     def fit(self, model: LinearModel, x: Tensor, y: Tensor, task: Task) -> None:
         """Fit weights to rows [n, d] with labels or numbers [n]."""
+        scale = word_scale(x.shape[1], task.words)
+        x = x * scale
         if not task.classes:
             pipe = ridge(task.ids, x.shape[1], self.l2).fit(x.numpy(), y.numpy())
             bias, weights = torch.tensor([float(pipe[-1].intercept_)]), torch.from_numpy(pipe[-1].coef_)[:, None]
-            model.take(_taken(pipe, bias, weights.float(), x.shape[1] - task.ids))
+            model.take(_taken(pipe, bias, weights.float(), scale[: x.shape[1] - task.ids]))
             return
         classes, width = len(task.classes), x.shape[1]
         known = torch.unique(y)
@@ -84,7 +88,22 @@ class Linear(Fitted[LinearModel]):
         bias[known] = (torch.from_numpy(intercept) - self.shift(y, classes)[known]).float()
         of_class = torch.zeros(coefficients.shape[1], classes)
         of_class[:, known] = torch.from_numpy(coefficients.T).float()
-        model.take(_taken(pipe, bias, of_class, width - task.ids))
+        model.take(_taken(pipe, bias, of_class, scale[: width - task.ids]))
+
+
+def word_scale(width: int, words: tuple[int, int]) -> Tensor:
+    """Return what the entries of a row are multiplied by, [d] float32: those of a text beside other columns by 0.4.
+
+    Parameters
+    ----------
+    width : int
+        d, entries of a row.
+    words : tuple of int
+        Where the numbers of texts stand, as in `Task`.
+    """
+    scale = torch.ones(width)
+    scale[slice(*words)] = BESIDE_OTHERS
+    return scale
 
 
 def logistic(ids: int, width: int, seed: int, l2: float = 1.0, steps: int = STEPS) -> Any:
@@ -139,13 +158,17 @@ def is_quick(entries: int, rows: int, classes: int) -> bool:
     return entries * rows * classes <= MOST_CELLS
 
 
-def _taken(pipe: Any, bias: Tensor, weights: Tensor, numbers: int) -> dict[str, Tensor]:
-    """Return what a `LinearModel` takes of a fitted pipeline, of its bias [C] and its weights [R', C]."""
-    rows = pipe[0].named_transformers_
+def _taken(pipe: Any, bias: Tensor, weights: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    """Return what a `LinearModel` takes of a fitted pipeline, of its bias [C] and its weights [R', C].
+
+    scale: what the numbers were multiplied by before, [r].
+    """
+    rows, numbers = pipe[0].named_transformers_, len(scale)
     found = {"bias": bias.float(), "weight": weights[:numbers]}
     if numbers:
-        mean, scale = rows["numbers"].mean_, rows["numbers"].scale_
-        found |= {"mean": _single(mean), "scale": _single(np.ones_like(mean) if scale is None else scale)}
+        mean, spread = rows["numbers"].mean_, rows["numbers"].scale_
+        spread = np.ones_like(mean) if spread is None else spread
+        found |= {"mean": _single(mean) / scale, "scale": _single(spread) / scale}
     if len(weights) > numbers:
         found |= _table(weights[numbers:], rows["ids"].categories_)
     return found

@@ -28,6 +28,8 @@ class Inputs:
         The positions of those that are numbers of a column, and neither indicators nor words.
     sizes : tuple of int
         Of each categorical column, the number of its categories.
+    words : tuple of int
+        The first and the end of the positions of a text's numbers, the leading ones first, beside other columns.
     tokens : int
         Token ids of a text, 0 after its end.
     vocabulary : int
@@ -41,6 +43,7 @@ class Inputs:
     real: int = 0
     numbers: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
+    words: tuple[int, int] = (0, 0)
     tokens: int = 0
     vocabulary: int = 0
     mean: tuple[float, ...] = ()

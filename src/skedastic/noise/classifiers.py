@@ -21,8 +21,8 @@ from torch import Tensor
 
 from skedastic.data import Dataset, Features
 from skedastic.errors import UserError
-from skedastic.methods.linear import logistic
-from skedastic.methods.trees import are_quick
+from skedastic.methods.linear import logistic, word_scale
+from skedastic.methods.trees import are_quick, places_read
 from skedastic.settings.config import Estimation
 
 MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
@@ -61,7 +61,8 @@ def may_be_better(how: Estimation, dataset: Dataset) -> bool:
     how, dataset
         As above.
     """
-    quick = are_quick(math.prod(dataset.x.shape[1:]), len(dataset)) and 0 < len(dataset.classes) <= MOST_CLASSES
+    entries = len(places_read(math.prod(dataset.x.shape[1:]), dataset.words))
+    quick = are_quick(entries, len(dataset)) and 0 < len(dataset.classes) <= MOST_CLASSES
     return how.by is None and how.kind == "cross-fit" and dataset.has_columns and quick
 
 
@@ -87,11 +88,14 @@ def class_probabilities(how: Estimation, rest: Dataset, x: Features, seed: int) 
     if len(known) == 1:
         found[:, known] = 1
         return torch.from_numpy(found)
-    classifier = (_trees if how.by == "hgb" else logistic)(rest.ids, rest.x.shape[1], seed)
+    width, of_trees = rest.x.shape[1], how.by == "hgb"
+    read = places_read(width, rest.words).numpy() if of_trees else np.arange(width)
+    scale = np.ones(width, np.float32) if of_trees else word_scale(width, rest.words).numpy()
+    classifier = (_trees if of_trees else logistic)(rest.ids, len(read), seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of categories that training never saw, and steps that end before the optimum
-        classifier.fit(_rows(rest.x), y)
-        found[:, known] = classifier.predict_proba(_rows(x))
+        classifier.fit((_rows(rest.x) * scale)[:, read], y)
+        found[:, known] = classifier.predict_proba((_rows(x) * scale)[:, read])
     return torch.from_numpy(found)
 
 

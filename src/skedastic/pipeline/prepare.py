@@ -31,7 +31,7 @@ from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.blend import Blend
-from skedastic.methods.trees import are_quick, can_read_trees
+from skedastic.methods.trees import are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.runs.sentences import source_of_estimate
@@ -277,11 +277,12 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     if small and data.train.target.task == "classification":
-        method = with_settings_alone("auto", config)
-        return method.of_networks() if named and "trees" not in config.method else method
+        trees = {"trees": False} if named else {}
+        return with_settings_alone("auto", replace(config, method=trees | dict(config.method)))
     har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
     rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
-    quick = rows.has_columns and are_quick(math.prod(rows.x.shape[1:]), len(rows)) and can_read_trees()
+    entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
+    quick = rows.has_columns and are_quick(entries, len(rows)) and can_read_trees()
     can_blend = small and not rows.classes and quick
     if "trees" in config.method and wanted and not can_blend:
         rule = "trees read rows of at most 128 numbers and categories, beside a small network; leave it out"

@@ -128,6 +128,7 @@ def _task(summary: RunSummary, encoder: Encoder) -> Task:
         class_count=torch.tensor(summary.class_count),
         columns=encoder.inputs.kind != "image" and not encoder.inputs.tokens,
         ids=len(encoder.inputs.sizes),
+        words=encoder.inputs.words,
         stats=summary.group_stats,
         transitions=summary.transitions,
     )

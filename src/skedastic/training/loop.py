@@ -146,6 +146,7 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         class_count=dataset.target.counts(dataset.y),
         columns=dataset.has_columns,
         ids=dataset.ids,
+        words=dataset.words,
         unit=dataset.unit,
         halved=lambda seed: half(dataset.group, dataset.strata, seed, dataset.unit),
         reference=None if reference is None else reference.targets,

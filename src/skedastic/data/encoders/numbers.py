@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skedastic.data.encoders.common_scale import common_scale
 from skedastic.data.tables.table import Columns
 
 BOUND = 3.0  # of the numbers that a network reads; what lies within 1 stays nearly as it is
@@ -22,7 +23,8 @@ class NumberColumn:
 
     Numbers are centred at the median and divided by the distance of the quartiles; where these are one number, by half
     of the range; a column of two values is standardized. Then z becomes z / √(1 + (z/3)²), which no single number leads
-    far away (RealMLP: Holzmüller, Grinsztajn, Steinwart, "Better by Default", NeurIPS 2024, section 3).
+    far away (RealMLP: Holzmüller, Grinsztajn, Steinwart, "Better by Default", NeurIPS 2024, section 3). Many
+    columns of one kind then get their own proportions back (`skedastic.data.encoders.common_scale`).
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ class NumberColumn:
         The median, and what is subtracted and divided by, of the training rows.
     marked : bool
         Whether some training cells are missing; another column then says which cells are.
+    weight : float
+        What the result is multiplied by: 1, or among many columns of one kind its spread over theirs.
     """
 
     name: str
@@ -43,6 +47,7 @@ class NumberColumn:
     center: float
     scale: float
     marked: bool
+    weight: float = 1.0
 
     def cells(self, columns: Columns, rows: Tensor | None) -> Values:
         """Return the numbers [m] of rows, NaN where missing."""
@@ -52,7 +57,7 @@ class NumberColumn:
         """Yield the columns that stand for the cells [n]."""
         missing = np.isnan(values)
         scaled = (np.where(missing, self.median, values) - self.center) / self.scale
-        yield scaled / np.hypot(1, scaled / BOUND)
+        yield self.weight * scaled / np.hypot(1, scaled / BOUND)
         if self.marked:
             yield missing.astype(np.float64)
 
@@ -72,7 +77,11 @@ def fitted_numbers(
     columns: Columns, numbers: Sequence[tuple[str, str]], rows: Tensor | None
 ) -> tuple[NumberColumn, ...]:
     """Fit on training rows, one column at a time: each by its name and part."""
-    return tuple(_fitted(name, part, _numbers(columns, name, part, rows)) for name, part in numbers)
+    fitted = [_fitted(name, part, _numbers(columns, name, part, rows)) for name, part in numbers]
+    common = common_scale([number.scale for number in fitted if not number.part])
+    if common is None:
+        return tuple(fitted)
+    return tuple(n if n.part else replace(n, weight=n.scale / common) for n in fitted)
 
 
 def _fitted(name: str, part: str, values: Values) -> NumberColumn:

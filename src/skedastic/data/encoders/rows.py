@@ -159,6 +159,7 @@ class RowEncoder(Encoder):
         real = len(self.numbers) + sum(n.marked for n in self.numbers) + sum(v.width for v in self.vectors)
         real += sum(len(v) for v in self.categories.values() if len(v) <= FEW_CATEGORIES)
         sizes = tuple(len(v) + 1 for v in self.categories.values() if len(v) > FEW_CATEGORIES)
+        words = self._place_of_words()
         real += 0 if self.words is None else self.words.width
         tokens = 0 if self.text is None else self.text.length
         return Inputs(
@@ -167,9 +168,17 @@ class RowEncoder(Encoder):
             real=real,
             numbers=tuple(self._places_of_numbers()),
             sizes=sizes,
+            words=words,
             tokens=tokens,
             vocabulary=0 if self.text is None else self.text.vocabulary,
         )
+
+    def _place_of_words(self) -> tuple[int, int]:
+        """Return the first and the end of the positions of a text's numbers, where there are other columns."""
+        if self.words is None or not (self.numbers or self.vectors or self.categories):
+            return 0, 0
+        first = len(self.numbers) + sum(n.marked for n in self.numbers) + sum(v.width for v in self.vectors)
+        return first, first + self.words.width
 
     def _places_of_numbers(self) -> Iterator[int]:
         """Yield where the columns of numbers, and those of lists of numbers, stand in an encoded row."""

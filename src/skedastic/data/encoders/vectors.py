@@ -1,4 +1,4 @@
-"""Lists of numbers as a network reads them: each place in the list standardized."""
+"""Lists of numbers as a network reads them: centred, and scaled place by place or, where long, all alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skedastic.data.encoders.common_scale import common_scale
 from skedastic.data.tables.table import Columns
 from skedastic.data.tables.vectors import Values
 
@@ -17,12 +18,14 @@ from skedastic.data.tables.vectors import Values
 class VectorColumn:
     """A column of lists of d numbers: standardized by scikit-learn's StandardScaler; a missing list is the mean.
 
+    Long lists of numbers of one kind share a scale (`skedastic.data.encoders.common_scale`).
+
     Parameters
     ----------
     name : str
         The column.
     mean, scale : tuple of float
-        The mean and the deviation of each place in the list, of the training rows, [d].
+        The mean of each place in the list, of the training rows, and what it is divided by, [d].
     marked : bool
         Whether some training lists are missing; another column then says which are.
     """
@@ -59,7 +62,8 @@ class VectorColumn:
                 scaler.partial_fit(some.astype(np.float64))
                 marked |= bool(np.isnan(some[:, 0]).any())
         mean, scale = (np.nan_to_num(a, nan=fill).tolist() for a, fill in ((scaler.mean_, 0.0), (scaler.scale_, 1.0)))
-        return cls(name, tuple(mean), tuple(scale), marked)
+        common = common_scale(scale)
+        return cls(name, tuple(mean), tuple(scale if common is None else [common] * len(scale)), marked)
 
     @property
     def width(self) -> int:

@@ -242,6 +242,7 @@ class Source:
             kind=self.kind,
             tokens=encoder.inputs.tokens,
             ids=len(encoder.inputs.sizes),
+            words=encoder.inputs.words,
             soft=None if annotations is None or annotations.soft is None else annotations.soft[rows],
             disagreement=None if annotations is None else annotations.disagreement(self.y)[rows],
             unit=None if self.unit is None else self.unit[rows],

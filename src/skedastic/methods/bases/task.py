@@ -37,6 +37,9 @@ class Task:
         Whether an example is a row of numbers and ids of categories, and neither an image nor tokens.
     ids : int
         How many of a row's last columns are ids of categories, where it is columns.
+    words : tuple of int
+        The first and the end of a row's columns that are the numbers of a text, the leading ones first, where it has
+        other columns; 0 and 0 where it has no such.
     unit : Tensor, optional
         The unit of each example, [n], such as a person: examples of one may err together.
     halved : callable, optional
@@ -65,6 +68,7 @@ class Task:
     class_count: Tensor
     columns: bool = True
     ids: int = 0
+    words: tuple[int, int] = (0, 0)
     unit: Tensor | None = None
     halved: Callable[[int], Tensor] | None = None
     seed: int = 0
