@@ -19,6 +19,7 @@ from skedastic.core.heads import CosineHead
 from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
 from skedastic.data import folds
+from skedastic.evaluation.calibration import fit_temperature
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
@@ -435,6 +436,32 @@ def one_way(n=600, seed=0):
     z = rng.integers(0, 3, n)
     x = np.array([[0, 0], [2, 0], [0, 2]])[z] + rng.normal(0, 0.8, (n, 2))
     return x, np.where((z == 0) & (rng.random(n) < 0.45), 1, z), z
+
+
+def test_the_temperature_is_that_of_held_out_rows_and_tests_are_not_needed(tmp_path: Path) -> None:
+    x, y, _ = one_way()
+    training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
+    settings = {"method": "auto", "train": training, "model": {"name": "mlp", "width": 32}}
+    result = sk.fit(x, y, test=None, **settings)
+    held_out, labels = result.trained.held_out, result.trained.target
+    assert held_out.shape == (len(y), 3)
+    assert result.temperature == pytest.approx(fit_temperature(held_out, torch.from_numpy(y)))
+    assert (labels.has_probabilities, result.temperature_by) == (True, "held-out rows")
+    tested = sk.fit(x, y, test=0.3, **settings | {"method": "har"})
+    assert tested.temperature_by == "test rows"
+    result.save(tmp_path / "run")
+    back = sk.load(tmp_path / "run")
+    assert (back.temperature, back.temperature_by) == (result.temperature, "held-out rows")
+
+
+def test_held_out_rows_are_those_of_the_way_that_was_taken() -> None:
+    t, method = known(dataset(120)), Auto(trees=False)
+    right, some = t.y, some_right(t, 0.6)
+    now = replace(t, handed_on=handed(t, dict(zip(WAYS, (some, right, some), strict=True))))
+    for wrong_in_the_end, expected in ((right, right), (torch.zeros_like(t.y), some)):
+        ended = replace(now, handed_on={**now.handed_on, "plain": one_hot(wrong_in_the_end, 3).float()})
+        assert torch.equal(method.held_out(ended).argmax(1), expected)
+    assert method.held_out(replace(t, handed_on={})) is None
 
 
 def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:

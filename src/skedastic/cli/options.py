@@ -88,7 +88,8 @@ RUN = click.argument("run")
 CALIBRATED = click.option(
     "--calibrated",
     is_flag=True,
-    help="Probabilities at the temperature that was fitted on the run's test rows, noisy as their labels are.",
+    help="Probabilities at the temperature that was fitted on rows that the models had not seen, noisy as their labels "
+    "are.",
 )
 LABELS = click.option(
     "--labels",

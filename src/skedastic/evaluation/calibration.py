@@ -1,7 +1,7 @@
 """One temperature for a model's probabilities, so that they say how often it is right (Guo et al., ICML 2017).
 
-p_c ∝ p_c^{1/T}. At T the labels of the test rows, noisy as they are, are most probable. T is not taken from the
-estimate of the noise, whose held-out predictions are those of models that are trained for less long.
+p_c ∝ p_c^{1/T}. At T the labels of rows that the models had not seen, noisy as they are, are most probable. T is not
+taken from the estimate of the noise, whose held-out predictions are those of models that are trained for less long.
 """
 
 from __future__ import annotations

@@ -354,6 +354,14 @@ class Auto(OneNetwork[OneNetworkState]):
         found = self._compared(task, best.way, other)[best]
         return Best(name, value, criterion, Trial(name, other.shown(self), found.gain, False, True, criterion))
 
+    def held_out(self, task: Task) -> Tensor | None:
+        """Return those of the way that was taken, where it was tried on all rows."""
+        if _rows(task) < LEAST_ROWS:
+            return None
+        best = self._best(task)
+        taken = self.base(task) if any(self._in_the_end(task, best)) else best
+        return self._scores(task, taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
+
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that of trees or of a linear model, where they were chosen, or all that was tried was held to them."""
         taken = next((trial for trial in trials if trial.chosen), None)

@@ -22,6 +22,7 @@ from skedastic.noise.estimate import Estimate
 from skedastic.noise.findings import held_against_test, with_strengths
 from skedastic.report.content import LabelIssue
 from skedastic.runs.result import Result
+from skedastic.runs.summary import HELD_OUT, TEST
 from skedastic.runtime.environment import environment
 from skedastic.settings.config import Config
 from skedastic.training.loop import Trained
@@ -75,7 +76,8 @@ def make_result(
         shown_issues=() if issues is None else tuple(_shown(data, issues)),
         metrics=metrics,
         predictions=_predictions(data.test, predicted),
-        temperature=_temperature(data, predicted),
+        temperature=_temperature(data, predicted, trained.held_out),
+        temperature_by=HELD_OUT if trained.held_out is not None else TEST,
         history=trained.history,
         seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
         trials=trained.trials,
@@ -106,8 +108,13 @@ def _far_off(metrics: AnyMetrics | None) -> tuple[str, ...]:
     return (said,)
 
 
-def _temperature(data: Data, predicted: Tensor | None) -> float | None:
-    """Return the temperature of test rows at their labels as given: clean ones are for evaluation only."""
+def _temperature(data: Data, predicted: Tensor | None, held_out: Tensor | None) -> float | None:
+    """Return the temperature of held-out training rows, or else of test rows, at their labels as given.
+
+    Clean ones are for evaluation only.
+    """
+    if held_out is not None:
+        return fit_temperature(held_out, data.train.y)
     if predicted is None or data.test_labels is None or not data.train.target.has_probabilities:
         return None
     return fit_temperature(predicted, data.test_labels)

@@ -34,6 +34,6 @@ def calibration(summary: RunSummary, calibrated: bool) -> Calibrate:
         rule = "this model predicts numbers, and only probabilities can be calibrated; leave it out"
         raise UserError(rule, setting="calibrated", value=calibrated)
     if (temperature := summary.temperature) is None:
-        rule = "this run has no temperature, since there was no test set to fit it on; fit again with --test"
+        rule = "this run has no temperature, since there were no rows to fit it on; fit again with --test"
         raise UserError(rule, setting="calibrated", value=calibrated)
     return lambda probabilities: with_temperature(probabilities, temperature)

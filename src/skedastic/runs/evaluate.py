@@ -36,7 +36,7 @@ def evaluate_source(
     source : str
         A file, or the name of a built-in set; its columns or images are like those of training, with the target.
     calibrated : bool, optional
-        Whether probabilities are at the temperature of the run's test rows.
+        Whether probabilities are at the run's temperature.
     labels : str, optional
         "given", "true" or "auto", as in `Result.calibration`.
     say : callable, optional

@@ -186,6 +186,6 @@ def _limits(summary: RunSummary) -> list[str]:
     if summary.temperature is not None:
         limits.append(
             "- Its probabilities are not calibrated; `--calibrated` divides their logarithms by "
-            f"{summary.temperature:.3g}, fitted on the labels of the test rows as they were given."
+            f"{summary.temperature:.3g}, fitted on the labels of the {summary.temperature_by} as they were given."
         )
     return ["\n".join(limits)]

@@ -60,7 +60,7 @@ def predict_source(
     out : str or Path
         The file to write: .csv, .parquet or .jsonl.
     calibrated : bool, optional
-        Whether probabilities are at the temperature of the run's test rows.
+        Whether probabilities are at the run's temperature.
     labels : str, optional
         "given", "true" or "auto", as in `Result.calibration`.
     keep : sequence of str, optional

@@ -87,7 +87,7 @@ class Result(RunSummary):
             where the network was trained plainly, the estimate explains held-out labels better by two standard errors,
             and every class keeps its predictions.
         calibrated : bool, optional
-            Whether probabilities are at the temperature of the test rows first.
+            Whether probabilities are at the run's temperature first.
         say : callable, optional
             Is told what auto chose and why, or what speaks against the true classes that were asked for; by default a
             warning is given.

@@ -21,7 +21,7 @@ from skedastic.evaluation.metrics import metrics_from_dict
 from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.runs.own_index import own_index, storable
-from skedastic.runs.summary import RunSummary
+from skedastic.runs.summary import TEST, RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.methods import make_method, the_method
 from skedastic.settings.reading import read, to_toml
@@ -63,6 +63,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "true_noise": summary.true_noise,
         "strengths": None if summary.strengths is None else summary.strengths.tolist(),
         "temperature": summary.temperature,
+        "temperature_by": summary.temperature_by,
         "seconds": summary.seconds,
         "trials": [trial.to_dict() for trial in summary.trials],
         "notes": list(summary.notes),
@@ -126,6 +127,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         metrics=None if metrics is None else metrics_from_dict(metrics),
         predictions=predictions,
         temperature=state["temperature"],
+        temperature_by=state.get("temperature_by", TEST),  # of older runs
         history=_read_lines(folder / "history.jsonl"),
         seconds=state["seconds"],
         trials=tuple(map(Trial.from_dict, state.get("trials", ()))),

@@ -20,6 +20,8 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.settings.config import Config
 
+HELD_OUT, TEST = "held-out rows", "test rows"  # that a temperature is fitted by
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RunSummary:
@@ -68,7 +70,9 @@ class RunSummary:
     predictions : DataFrame
         Predictions on the test set, a row each; no rows without one.
     temperature : float or None
-        Temperature at which the probabilities are calibrated on the test rows, above 0; None without test rows.
+        Temperature at which the probabilities are calibrated, above 0; None where there were no rows to fit it on.
+    temperature_by : str
+        By which rows: "held-out rows" of the training set, predicted by models that had not seen them, or "test rows".
     history : list of dict
         Loss, accuracy on the labels as given, and learning rate: a row for each epoch.
     seconds : float
@@ -103,6 +107,7 @@ class RunSummary:
     metrics: AnyMetrics | None
     predictions: pd.DataFrame
     temperature: float | None
+    temperature_by: str
     history: list[dict[str, Any]]
     seconds: float
     trials: tuple[Trial, ...]

@@ -57,6 +57,8 @@ class Trained:
         How many of the last columns of x are the ids of a text.
     trials : tuple of Trial
         The ways of training that were held against each other, where the method chose.
+    held_out : Tensor or None
+        Of the way that it chose, probabilities of the training rows by models that had not seen them, [n, C].
     """
 
     method: Method
@@ -68,6 +70,7 @@ class Trained:
     notes: tuple[str, ...] = ()
     tokens: int = 0
     trials: tuple[Trial, ...] = ()
+    held_out: Tensor | None = None
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return class probabilities [n, C], or numbers [n] in the target's units, on the CPU.
@@ -300,6 +303,7 @@ class Course:
             tuple(notes),
             self.dataset.tokens,
             self.method.trials(self.task),
+            self.method.held_out(self.task),
         )
 
     def _has_ended(self, key: str, epochs: int) -> bool:

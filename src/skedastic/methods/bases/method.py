@@ -307,6 +307,18 @@ class Method(Configurable, ABC, Generic[S]):
         """
         return None
 
+    def held_out(self, task: Task) -> Tensor | None:
+        """Return probabilities of the training rows, [n, C], by models that had not seen them, of the way that it took.
+
+        None where there are no such.
+
+        Parameters
+        ----------
+        task : Task
+            The task that the last stage handed on.
+        """
+        return None
+
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return what predicts, in words, where that is no network; else nothing.
 
