@@ -24,7 +24,7 @@ from skedastic.noise.by_target import learned, noise_stats, only
 from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
-from skedastic.noise.wrong_labels import UNCERTAIN, UNLIKE_TEST, shown_rates, told_by_test
+from skedastic.noise.wrong_labels import SLACK, UNCERTAIN, UNLIKE_TEST, shown_rates, told_by_test
 from skedastic.settings.config import Estimation
 from skedastic.training.config import Training
 
@@ -97,13 +97,13 @@ class Findings:
     def most_issues(self) -> Tensor:
         """The largest share of each group's labels that may be called wrong by estimate, [G] float64 in [0, 1].
 
-        All where the share of wrong labels is shown. Where its interval is too wide it is the lower end: so many are
-        wrong at the least. None where nothing is known.
+        The lower end of its interval, also where that is too wide to be shown: so many are wrong at the least. None
+        where nothing is known.
         """
         low = torch.zeros(len(self.names)) if self.stats.wrong_low is None else self.stats.wrong_low
         ends = zip(self.wrong, self.wrong_withheld, low.tolist(), strict=True)
-        shares = [1.0 if shown else end * (why == UNCERTAIN) for shown, why, end in ends]
-        return torch.tensor(shares, dtype=torch.float64)
+        shares = [end if shown or why == UNCERTAIN else 0.0 for shown, why, end in ends]
+        return (torch.tensor(shares, dtype=torch.float64) - SLACK).clamp_min(0)
 
     def shown(self, g: int, metric: Metric) -> Interval | None:
         """Return `disagreement` as it is shown: a rate as it is, the deviation of a variance."""
