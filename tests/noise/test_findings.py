@@ -138,12 +138,17 @@ def test_of_what_is_withheld_few_or_no_labels_may_be_called_wrong() -> None:
     found = estimate.findings
     assert [why in ("", UNCERTAIN) for why in found.wrong_withheld] == [True] * 4
     low = [end - SLACK for end in found.stats.wrong_low.tolist()]
-    assert found.most_issues.tolist() == pytest.approx(low)
+    assert found.most_issues(clear=True).tolist() == pytest.approx(low)
+    shown = [not why and end > 0.1 for why, end in zip(found.wrong_withheld, low, strict=True)]
+    assert sum(shown) == 2
+    only = [end * is_shown for end, is_shown in zip(low, shown, strict=True)]
+    assert found.most_issues(clear=False).tolist() == pytest.approx(only)
+    assert estimate.transitions.clear
     assert min(low) > 0.03, "or there is nothing to be seen"
     reasons = (UNCERTAIN, OWN_ERRORS, "", FEW)
     wrong = tuple(None if why else figure for why, figure in zip(reasons, found.wrong, strict=True))
     withheld = replace(found, wrong=wrong, wrong_withheld=reasons)
-    assert withheld.most_issues.tolist() == pytest.approx([low[0], 0.0, low[2], 0.0])
+    assert withheld.most_issues(clear=True).tolist() == pytest.approx([low[0], 0.0, low[2], 0.0])
     issues = replace(estimate, findings=withheld).label_issues
     assert len(issues) == len(estimate.label_issues), "all are ranked"
     to_check = estimate.label_issues[["index", "is_issue"]]
