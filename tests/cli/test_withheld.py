@@ -141,8 +141,8 @@ def test_labels_that_a_rule_made_wrong_are_not_called_right_where_test_labels_te
     assert ("training labels are easier to predict than test labels" in err) == by_rule
     assert out.count("– unlike the test") == 2 * by_rule
     assert load_summary("run").findings.wrong_withheld[1] == ("unlike the test" if by_rule else "")
-    assert (load_summary("run").wrong_count == 0) == by_rule
     if by_rule:
+        assert load_summary("run").wrong_count == 0
         assert "by estimate" not in out
         assert "How many labels of a, b are wrong is not known" in out
 

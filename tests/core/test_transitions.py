@@ -59,6 +59,7 @@ def test_it_is_sound_where_the_gain_is_clear_and_no_class_is_given_up() -> None:
     for mean, error, gives_up, sound in ((0.1, 0.04, False, True), (0.1, 0.06, False, False), (0.1, 0.01, True, False)):
         found = Transitions(matrix=ONE_WAY, gain=Gain(mean, error), gives_up=gives_up)
         assert found.sound == sound
+        assert found.clear == (mean > 2 * error)
         back = Transitions.from_dict(found.to_dict())
         assert torch.equal(back.matrix, found.matrix)
         assert (back.gain, back.gives_up) == (found.gain, found.gives_up)

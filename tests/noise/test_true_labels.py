@@ -98,10 +98,27 @@ def test_the_posterior_is_bayes_rule() -> None:
     for i in range(50):
         q = before(p[i], found.sharpness[fold[i]], found.bias[fold[i]], found.transitions)
         odds = [q[z] * found.transitions[z, y[i]] for z in range(3)]
-        np.testing.assert_allclose(found.posterior[i], np.array(odds) / sum(odds), atol=1e-9)
-        assert found.wrong[i] == pytest.approx(1 - found.posterior[i, y[i]])
-        uncertain = sum(found.posterior[i, z] * (1 - found.transitions[z].max()) for z in range(3))
+        posterior = np.array(odds) / sum(odds)
+        assert found.wrong[i] == pytest.approx(1 - posterior[y[i]])
+        uncertain = sum(posterior[z] * (1 - found.transitions[z].max()) for z in range(3))
         assert found.uncertain[i] == pytest.approx(uncertain)
+
+
+def test_the_posterior_is_averaged_over_maxima_by_how_high_they_are() -> None:
+    p, y, _, fold = simulated(TWO_WAY, 50)
+    maxima = module._maxima(p, y, fold, beside=True)
+    assert len(maxima) == 3
+    assert maxima[0].loss <= maxima[1].loss, "the third comes last, however high it is"
+    assert max(m.loss for m in maxima) - min(m.loss for m in maxima) > 0.1, "or there is nothing to be seen"
+    weight = [np.exp(-m.loss / 5) for m in maxima]
+    mean = sum(w * m.fit.posterior(p, y, fold) for w, m in zip(weight, maxima, strict=True)) / sum(weight)
+    np.testing.assert_allclose(true_labels(p, y, fold).posterior, mean, atol=1e-9)
+
+
+def test_where_one_maximum_is_far_higher_it_stands_alone() -> None:
+    p, y, _, fold = simulated(ONE_WAY, 3000)
+    found = true_labels(p, y, fold)
+    assert np.abs(1 - found.posterior[np.arange(3000), y] - found.wrong).mean() < 0.002
 
 
 @pytest.mark.parametrize("transitions", [CLEAN, SYMMETRIC, TWO_WAY, ONE_WAY], ids=["clean", "all", "two", "one"])

@@ -41,7 +41,7 @@ def summary(**changes):
 
 def test_the_class_with_most_labels_wrong_by_estimate_is_first() -> None:
     assert next_steps(summary()) == (
-        "review the labels of a first: 9 of its 90 are to check, of which 8 are wrong by estimate.",
+        "review the labels of a first: 9 of its 90 are to check, of which at least 8 are wrong by estimate.",
     )
     one = summary(label_issues=issues(a=(90, 5, 5), c=(50, 20, 0)))
     assert next_steps(one) == ("review the labels of a first: 5 of its 90 are to check, which are wrong by estimate.",)

@@ -9,10 +9,15 @@ import click
 
 from skedastic.cli import console
 from skedastic.cli.options import RUN, options
+from skedastic.evaluation.metric import ABSENT
 from skedastic.runs.folder import STATE, check_new_table, check_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+
+    from skedastic.runs.label_issues import OfClass
 
 
 @click.command()
@@ -28,7 +33,7 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     if out is not None:
         check_new_table(Path(out), force)
     from skedastic.report.words import to_check
-    from skedastic.runs.label_issues import issues_with_rows
+    from skedastic.runs.label_issues import issues_of_classes, issues_with_rows
     from skedastic.runs.load import load_summary
     from skedastic.runs.sentences import uncalled_sentence
     from skedastic.runs.tables import write_for_a_person
@@ -38,6 +43,7 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     if out is not None:
         write_for_a_person(frame, out, force)
     show_issues(frame.head(top or console.MOST_GROUPS))
+    show_classes(issues_of_classes(summary))
     console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")
     if uncalled := uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes):
         console.say(f"{uncalled} --top N shows the first N of the ranking.")
@@ -45,6 +51,16 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"
         )
+
+
+def show_classes(classes: Sequence[OfClass]) -> None:
+    """Print how many labels of each class are to check, where there are several."""
+    if len(classes) < 2:
+        return
+    table = console.table("given", "rows", "to check", "wrong by estimate, at least")
+    for of in classes[: console.MOST_GROUPS]:
+        table.add_row(console.name(of.name), f"{of.rows:,}", f"{of.check:,}", f"{of.wrong:,}" if of.wrong else ABSENT)
+    console.show(table)
 
 
 def show_issues(frame: pd.DataFrame) -> None:

@@ -43,9 +43,14 @@ class Transitions:
     gives_up: bool
 
     @property
+    def clear(self) -> bool:
+        """Whether T explains labels better by two standard errors."""
+        return self.gain.mean > CLEAR * self.gain.error
+
+    @property
     def sound(self) -> bool:
         """Whether T explains labels better by two standard errors, and every class keeps its predictions."""
-        return self.gain.mean > CLEAR * self.gain.error and not self.gives_up
+        return self.clear and not self.gives_up
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -22,7 +22,7 @@ from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
 from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
-from skedastic.noise.wrong_labels import ruled_out, trusted
+from skedastic.noise.wrong_labels import DOUBTED, trusted
 from skedastic.settings.config import Estimation
 
 
@@ -220,11 +220,11 @@ def _(
 ) -> pd.DataFrame:
     kept = judged[held_out.rows]
     rows, posterior = held_out.rows[kept], _truth(held_out).posterior[kept.numpy()]
-    columns = (held_out.values, dataset.y, dataset.index, dataset.group)
-    p, y, index, group = (column[rows].numpy() for column in columns)
+    columns = (held_out.values, dataset.y, held_out.fold, dataset.index, dataset.group)
+    p, y, fold, index, group = (column[rows].numpy() for column in columns)
     stands = first_of_groups(posterior, y, index, group, most.numpy())
-    may_be = None if trusted(stats) else ruled_out(p, y)
-    return rank_label_issues(posterior, p, y, index, target.classes, may_be, stands)
+    share = 1.0 if trusted(stats) else DOUBTED
+    return rank_label_issues(posterior, p, y, fold, index, target.classes, share, stands)
 
 
 @_label_issues.register

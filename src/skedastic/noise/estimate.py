@@ -107,7 +107,8 @@ class Estimate:
         if not self.is_estimated and d.soft is not None:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
         found = self.findings
-        return label_issues(d, self.predictions, found.stats, self.judged, found.most_issues)
+        clear = self.transitions is not None and self.transitions.clear
+        return label_issues(d, self.predictions, found.stats, self.judged, found.most_issues(clear=clear))
 
     @cached_property
     def transitions(self) -> Transitions | None:

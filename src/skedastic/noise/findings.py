@@ -24,7 +24,7 @@ from skedastic.noise.by_target import learned, noise_stats, only
 from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
-from skedastic.noise.wrong_labels import UNCERTAIN, UNLIKE_TEST, shown_rates, told_by_test
+from skedastic.noise.wrong_labels import SLACK, UNCERTAIN, UNLIKE_TEST, shown_rates, told_by_test
 from skedastic.settings.config import Estimation
 from skedastic.training.config import Training
 
@@ -34,6 +34,7 @@ NONE_COUNTED = "no prediction counts"
 NOT_ESTIMATED = "not estimated"
 LEAST_TOLD = 10  # rows of a group or class, below which that it was not learned tells nothing of its labels
 FEW_ROWS = 300
+MANY_WRONG = 0.1  # of a group's labels at the least, which may be called wrong though T explains labels no better
 COUNTED = ("count", "density", "errors", "counted")
 ENDS = {"": "mean", "_low": "low", "_high": "high"}  # of the keys of an interval, and its fields
 
@@ -93,16 +94,23 @@ class Findings:
         """The names of the G groups."""
         return self.stats.names
 
-    @property
-    def most_issues(self) -> Tensor:
-        """The largest share of each group's labels that may be called wrong by estimate, [G] float64 in [0, 1].
+    def most_issues(self, *, clear: bool) -> Tensor:
+        """Return the largest share of each group's labels that may be called wrong by estimate, [G] float64 in [0, 1].
 
-        All where the share of wrong labels is shown. Where its interval is too wide it is the lower end: so many are
-        wrong at the least. None where nothing is known.
+        The lower end of its interval, also where that is too wide to be shown: so many are wrong at the least. None
+        where nothing is known. Where it is not clear that labels go wrong, only a lower end above 10 % that is shown.
+
+        Parameters
+        ----------
+        clear : bool
+            Whether it explains labels not fitted to that some go wrong (`Transitions.clear`).
         """
         low = torch.zeros(len(self.names)) if self.stats.wrong_low is None else self.stats.wrong_low
-        ends = zip(self.wrong, self.wrong_withheld, low.tolist(), strict=True)
-        shares = [1.0 if shown else end * (why == UNCERTAIN) for shown, why, end in ends]
+        ends = zip(self.wrong, self.wrong_withheld, (low - SLACK).clamp_min(0).tolist(), strict=True)
+        shares = [
+            end if (clear and why == UNCERTAIN) or (shown and (clear or end > MANY_WRONG)) else 0.0
+            for shown, why, end in ends
+        ]
         return torch.tensor(shares, dtype=torch.float64)
 
     def shown(self, g: int, metric: Metric) -> Interval | None:

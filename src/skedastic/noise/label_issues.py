@@ -1,9 +1,16 @@
-"""The examples whose labels are most likely wrong, by the likely true classes that held-out predictions point to.
+"""The examples whose labels are to be checked, by the likely true classes that held-out predictions point to.
 
-The score is the posterior chance that the label is right (`true_labels`): it knows which class is taken for which, and
-so does not accuse a whole class of being rare, nor the labels of a class that is never given wrongly. No chance is
-surer than n labels can make it, so it is as if of n equal labels one more were right, and one more wrong (Laplace).
-Against cleanlab's own orders: benchmarks/suspects.py.
+The score is the posterior chance that the label is right (`true_labels`). No chance is surer than n labels can make it,
+so it is as if of n equal labels one more were right, and one more wrong (Laplace).
+
+Held-out predictions tell well which labels of one class are wrong, and badly which class it is whose labels are: that
+labels of a frequent class go wrong, and that a rare class is hard, look alike. So labels are ranked within the class
+that they name, and classes take turns: the k-th of class c has the place (k − ½) / m_c, with
+
+    m_c = Σ (1 − π_i(y_i)) over the labels c  +  a tenth of those that are confidently of another class
+
+(`confident_joint`). m_c are also so many as are to be checked of the class. Against cleanlab's orders, and an order by
+the score alone: benchmarks/suspects.py.
 """
 
 from __future__ import annotations
@@ -16,21 +23,25 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skedastic.errors import UserError
+from skedastic.noise.confident_joint import confident_joint
 from skedastic.noise.true_labels import true_labels
 
 COLUMNS = ("rank", "index", "given", "suggested", "score", "is_issue", "p_given", "p_suggested")
+CONFIDENT = 0.1  # of the labels that are confidently of another class; 0 to 0.5 were tried
+LIKELY = 0.5  # chance to be wrong of a label that is called so
+NONE = 1e-9  # labels to check of a class, for a place to be finite
 TOLERANCE = 1e-3  # how far beyond [0, 1] rounding, in half precision too, may carry a probability
 
 
 def find_label_issues(
     probabilities: ArrayLike, labels: ArrayLike, index: ArrayLike, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the held-out examples, the most suspect first.
+    """Return the held-out examples, the most suspect of each class first, and classes in turns (see above).
 
     Columns: `rank` from 1; `index`; `given`, the label's class; `suggested`, the class that it is most likely in
     place of; `score`, the probability that the label is right, as far as model and estimated noise can tell (0: surely
-    wrong; a model that is unsure of everything accuses too many); `is_issue`, whether it is among the labels estimated
-    to be wrong, which are the first so many; `p_given` and `p_suggested`, the model's probabilities of the two classes.
+    wrong; a model that is unsure of everything accuses too many); `is_issue`, whether it is to be checked, as the first
+    so many are; `p_given` and `p_suggested`, the model's probabilities of the two classes.
 
     Classes may be absent from the labels. Where all labels are of one class nothing can be compared, and none
     is called an issue.
@@ -56,50 +67,49 @@ def find_label_issues(
     _check(p, y, number, classes)
     held_out = ~np.isnan(p).any(axis=1)
     p, y, number = p[held_out].clip(0, 1), y[held_out].astype(np.int64), number[held_out]
-    posterior = true_labels(p, y, np.zeros(len(y), dtype=np.int64)).posterior
-    return rank_label_issues(posterior, p, y, number, classes)
+    fold = np.zeros(len(y), dtype=np.int64)
+    return rank_label_issues(true_labels(p, y, fold).posterior, p, y, fold, number, classes)
 
 
 def rank_label_issues(
     posterior: NDArray[np.float64],
     p: NDArray[Any],
     y: NDArray[np.int64],
+    fold: NDArray[np.int64],
     number: NDArray[np.int64],
     classes: Sequence[str],
-    may_be: NDArray[np.bool_] | None = None,
+    share: float = 1.0,
     stands: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
-    """Return examples, the most suspect first, with the columns of `find_label_issues`.
-
-    All are ranked. An issue is one of the first so many as are estimated to be wrong, if it may be one.
+    """Return examples, the most suspect of each class first, with the columns of `find_label_issues`.
 
     Parameters
     ----------
     posterior : ndarray
         The chance of each class to be the true one, with the label known, [n, C].
-    p, y, number : ndarray
-        Held-out class probabilities [n, C], given labels [n] in 0..C-1, and stable numbers [n].
+    p, y, fold, number : ndarray
+        Held-out class probabilities [n, C], given labels [n] in 0..C-1, the model that each prediction is of, [n] in
+        0..K-1, and stable numbers [n].
     classes : sequence of str
         The names of the C classes.
-    may_be : ndarray, optional
-        Whether an example may be an issue, [n] bool; by default all may.
+    share : float, optional
+        The share of m_c that is to be checked, in (0, 1].
     stands : ndarray, optional
         Whether an estimate stands behind it where an example is called wrong, [n] bool, as `first_of_groups` tells.
-        Given, there is a column `by_estimate`: whether an issue is one of the first so many as are estimated to be
-        wrong among these.
+        Given, there is a column `by_estimate`: whether this holds of an issue that is more likely wrong than right.
     """
     rows = np.arange(len(y))
     score = _scores(posterior, y)
     others = posterior.copy()
     others[rows, y] = -1  # below every probability
     suggested = others.argmax(1)
-    order, every = np.lexsort((number, score)), np.ones(len(y), dtype=bool)
-    is_issue = _as_many_as_wrong(posterior, y, order, every) & (every if may_be is None else may_be)
+    place = (_places(score, y, number, len(classes)) + 0.5) / _to_check(posterior, p, y, fold)[y].clip(NONE)
+    order, is_issue = np.lexsort((number, score, place)), place <= share
     names = np.asarray(classes, dtype=object)
     columns = (rows + 1, number, names[y], names[suggested], score, is_issue, p[rows, y], p[rows, suggested])
     values = dict(zip(COLUMNS, columns, strict=True))
     if stands is not None:
-        values["by_estimate"] = is_issue & _as_many_as_wrong(posterior, y, order, stands)
+        values["by_estimate"] = is_issue & stands & (1 - posterior[rows, y] > LIKELY)
     return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
 
 
@@ -121,12 +131,8 @@ def first_of_groups(
     most : ndarray
         The share of each group that is taken, [G] in [0, 1].
     """
-    order = np.lexsort((number, _scores(posterior, y), group))
     count = np.bincount(group, minlength=len(most))
-    before = np.repeat(np.cumsum(count) - count, count)
-    first = np.zeros(len(y), dtype=bool)
-    first[order] = np.arange(len(y)) - before < np.rint(most * count)[group[order]]
-    return first
+    return np.asarray(_places(_scores(posterior, y), group, number, len(most)) < np.rint(most * count)[group])
 
 
 def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
@@ -155,14 +161,24 @@ def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, floa
     }
 
 
-def _as_many_as_wrong(
-    posterior: NDArray[np.float64], y: NDArray[np.int64], order: NDArray[np.int64], among: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return the first of an order among some, [n] bool: so many as are estimated to be wrong of these."""
-    wrong = round(float((1 - posterior[np.arange(len(y)), y])[among].sum()))
-    first = np.zeros(len(y), dtype=bool)
-    first[order[among[order]][:wrong]] = True
-    return first
+def _places(
+    score: NDArray[np.float64], group: NDArray[np.int64], number: NDArray[np.int64], groups: int
+) -> NDArray[np.int64]:
+    """Return how many of its group [n] in 0..G-1 each example comes after by score, equal ones by number, [n]."""
+    order = np.lexsort((number, score, group))
+    count = np.bincount(group, minlength=groups)
+    places = np.empty(len(score), dtype=np.int64)
+    places[order] = np.arange(len(score)) - np.repeat(np.cumsum(count) - count, count)
+    return places
+
+
+def _to_check(
+    posterior: NDArray[np.float64], p: NDArray[Any], y: NDArray[np.int64], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return m [C] ≥ 0, how many labels of each class are to be checked."""
+    wrong, joint = 1 - posterior[np.arange(len(y)), y], confident_joint(p, y, fold)
+    others: NDArray[np.int64] = joint.sum(0) - joint.diagonal()
+    return np.asarray(np.bincount(y, wrong, minlength=p.shape[1]).clip(0) + CONFIDENT * others)
 
 
 def _scores(posterior: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -14,6 +14,10 @@ b_f ~ N(0, 1), and a Dirichlet on each row of T, with 2 on the diagonal and 0.1 
 the labels say so. Probabilities that are right to the last digit can be explained by noise and by classes that overlap
 alike; so a fiftieth of the entropy of q is a cost, and features are taken to tell the class where they can.
 
+The density has several maxima: that labels of one class go wrong, or that the other class is hard, explains them about
+as well. Labels to check are ranked by π averaged over maxima from three starts, each with weight exp(−Δ/5), Δ by how
+many nats its density is lower. Both quantities are of the highest maximum from the first two.
+
 The posterior π_i(z) ∝ q_i(z) T[z, y_i] has both quantities of each example: 1 − π_i(y_i), the chance that its label is
 wrong, and Σ_z π_i(z) (1 − max_j T[z, j]), how uncertain labels are where it lies. The first is of the label, the second
 of the place. They agree where classes are exchanged alike, and part where labels go wrong one way.
@@ -38,9 +42,12 @@ from torch import Tensor
 
 from skedastic.core.choice import Gain, gives_up_a_class
 from skedastic.core.transitions import Transitions, of_true_classes
+from skedastic.noise.confident_joint import confident_joint
 from skedastic.noise.label_density import NEVER, TINY, Floats, Integers, LabelDensity, as_tensor
 
 STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
+FEW_LABELS = 0.01  # beside the counts of the confident joint, the third start
+ABOUT_AS_HIGH = 5.0  # nats, by which a maximum of e times the weight of another is higher; chosen among 1, 3, 5, 10, 20
 STEPS = 200
 SETTLED = 1e-7  # of the loss, by which a step must lower it
 MANY_CLASSES, FIRST_STEPS = 30, 30  # above so many classes one start is left after so many steps: steps are slow
@@ -62,7 +69,7 @@ class TrueLabels:
     sharpness, bias : ndarray
         a, [K] > 0, and b, [K, C].
     posterior : ndarray
-        π, the chance of each true class with the label given, [n, C].
+        π, the chance of each true class with the label given, averaged over maxima of the density, [n, C].
     wrong, uncertain : ndarray
         The chance that the label is wrong, and how uncertain labels are at the example, [n] in [0, 1].
     wrong_apart, uncertain_apart : ndarray
@@ -91,9 +98,10 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
     fold : ndarray
         The model that each prediction is of, [n] in 0..K-1.
     """
-    whole = _fit(probabilities, y, fold)
-    posterior = whole.posterior(probabilities, y, fold)
+    maxima = _maxima(probabilities, y, fold, beside=True)
+    whole, posterior = maxima[0].fit, maxima[0].fit.posterior(probabilities, y, fold)
     wrong, uncertain = _both(posterior, whole.transitions, y)
+    averaged = _averaged(posterior, maxima, probabilities, y, fold)
     wrong_apart, uncertain_apart = wrong.copy(), uncertain.copy()
     for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
         rows = fold == k
@@ -104,7 +112,7 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
         transitions=whole.transitions,
         sharpness=whole.sharpness,
         bias=whole.bias,
-        posterior=posterior,
+        posterior=averaged,
         wrong=wrong,
         uncertain=uncertain,
         wrong_apart=wrong_apart,
@@ -206,7 +214,32 @@ class _Fit(NamedTuple):
         return log_q + t.T[torch.from_numpy(y)].log()
 
 
-def _fit(
+class _Maximum(NamedTuple):
+    """A maximum of the density: its negative logarithm, in nats, and what it is of."""
+
+    loss: float
+    fit: _Fit
+
+
+def _averaged(
+    highest: Floats, maxima: Sequence[_Maximum], probabilities: NDArray[Any], y: Integers, fold: Integers
+) -> Floats:
+    """Return π averaged over maxima, [n, C]; highest: π by the first of them."""
+    loss = np.array([maximum.loss for maximum in maxima])
+    weight = np.exp((loss.min() - loss) / ABOUT_AS_HIGH)
+    weight /= weight.sum()
+    mean: Floats = weight[0] * highest
+    for share, maximum in zip(weight[1:], maxima[1:], strict=True):
+        mean += share * maximum.fit.posterior(probabilities, y, fold)
+    return mean
+
+
+def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers, **how: Any) -> _Fit:
+    """Return a, b and T of the largest posterior density; arguments as in `_maxima`."""
+    return _maxima(probabilities, y, fold, **how)[0].fit
+
+
+def _maxima(
     probabilities: NDArray[Any],
     y: Integers,
     fold: Integers,
@@ -215,8 +248,9 @@ def _fit(
     folds: int | None = None,
     noisy: bool = True,
     part: int = 1,
-) -> _Fit:
-    """Return a, b and T of the largest posterior density.
+    beside: bool = False,
+) -> list[_Maximum]:
+    """Return the maxima of the posterior density that the starts lead to, the highest first.
 
     Parameters
     ----------
@@ -226,6 +260,9 @@ def _fit(
         Whether labels may go wrong; else T is the identity, and the entropy of q costs nothing.
     part : int, optional
         Of the rows that are fitted to at most, one in so many.
+    beside : bool, optional
+        Whether the start of the confident joint is taken too; its maximum comes last. Of many classes none is: each
+        step is slow.
     """
     classes = probabilities.shape[1]
     folds = int(fold.max(initial=0)) + 1 if folds is None else folds
@@ -238,17 +275,31 @@ def _fit(
     lean = _lean(probabilities, y, fold, folds, classes)
     starts = [_start(lean, _alike(classes, share)) for share in (STARTS if noisy else STARTS[:1])]
     if classes > MANY_CLASSES:
-        starts = [_lowest(density, starts, FIRST_STEPS)]
-    parts = density.parts(_lowest(density, starts, STEPS))
-    return _Fit(parts.log_a.exp().numpy(), parts.b.numpy(), parts.log_t.exp().numpy(), absent)
+        starts = [_ends(density, starts, FIRST_STEPS)[0].x]
+    ends = _ends(density, starts, STEPS)
+    if beside and classes <= MANY_CLASSES:
+        ends += _ends(density, [_start(lean, _confident(probabilities, y, fold))], STEPS)
+    found = []
+    for end in ends:
+        parts = density.parts(end.x)
+        fit = _Fit(parts.log_a.exp().numpy(), parts.b.numpy(), parts.log_t.exp().numpy(), absent)
+        found.append(_Maximum(density.n * float(end.fun), fit))
+    return found
 
 
-def _lowest(density: LabelDensity, starts: Sequence[Floats], steps: int) -> Floats:
-    """Return the values of the largest density that so many steps lead to, from the best of the starts."""
+def _ends(density: LabelDensity, starts: Sequence[Floats], steps: int) -> list[Any]:
+    """Return what so many steps lead to from each start, with the values `x` and the loss `fun`, the lowest first."""
     limits: Any = {"maxiter": steps, "maxfun": 2 * steps, "ftol": SETTLED}
     found = [minimize(density.loss, start, jac=True, method="L-BFGS-B", options=limits) for start in starts]
-    values: Floats = min(found, key=lambda f: f.fun).x
-    return values
+    return sorted(found, key=lambda end: float(end.fun))
+
+
+def _confident(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+    """Return the T [C, C] of the confident joint."""
+    classes = probabilities.shape[1]
+    joint = confident_joint(probabilities, y, fold) + FEW_LABELS * (np.eye(classes) + 1 / classes)
+    shares: Floats = joint / joint.sum(1, keepdims=True)
+    return shares
 
 
 def _alike(classes: int, share: float) -> Floats:

@@ -17,8 +17,8 @@ sure that model is rightly, and the less on the labels. So nothing is shown
 Held-out likelihood hardly tells classes that overlap from labels that are wrong: a model without wrong labels, only
 less sure of its predictions, explains labels about as well. Labels to check are wanted all the same. Where more
 than 10 points of the disagreement of all groups are taken for the model's own errors, and these are more than 45 % of
-it or more than 25 points (`trusted`), only those are to be checked that predictions all but rule out (`ruled_out`). The
-limits are chosen on data with known truth: what they find and accuse is in docs/guide/label_issues.md.
+it or more than 25 points (`trusted`), half as many of each class are to be checked. The limits are chosen on data with
+known truth: what they find and accuse is in docs/guide/label_issues.md.
 
 What no held-out prediction can tell is noise that follows from the features: a model learns it and agrees with it. The
 interval is then too low. Test labels that are made in another way tell it (`told_by_test`). How many intervals hold, on
@@ -29,9 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from skedastic.core.strengths import GroupStats
@@ -43,7 +41,7 @@ MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
 MOST, MANY = 0.5, 0.35  # of all labels are disagreed with, where little is known, and where a class may be given up
 LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
 LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
-RULED_OUT = 0.1  # of the probability of the class that is predicted
+DOUBTED = 0.5  # of the labels to check are left where much is the model's own errors
 PAIR = 2
 MUCH_EASIER = 0.1  # are training labels to predict than test labels
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
@@ -142,17 +140,3 @@ def trusted(stats: GroupStats) -> bool:
     wrong, errors = float((stats.wrong * stats.counted).sum()), float(stats.errors.sum())
     own = (errors - wrong) / max(1, int(stats.counted.sum()))
     return own <= LITTLE_OWN or (own <= MUCH_OWN and wrong >= LEAST_WRONG * errors)
-
-
-def ruled_out(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether a prediction all but rules its label out, [n] bool.
-
-    Parameters
-    ----------
-    probabilities : ndarray
-        Held-out class probabilities, [n, C].
-    y : ndarray
-        The given labels, [n] in 0..C-1.
-    """
-    found: NDArray[np.bool_] = probabilities[np.arange(len(y)), y] < RULED_OUT * probabilities.max(1)
-    return found

@@ -91,7 +91,7 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str, str]]:
             f"{'Label' if metric.percent else 'Target'} issues",
             words.thousands(report.label_issue_count),
             "",
-            "training rows to check" + (f", {wrong:,} wrong by estimate" if wrong else ""),
+            "training rows to check" + (f", at least {wrong:,} wrong by estimate" if wrong else ""),
         )
 
 

@@ -31,7 +31,7 @@ def to_check(count: int, wrong: int | None, noun: str = "labels") -> str:
     count : int
         How many are called an issue.
     wrong : int or None
-        How many of these are wrong by an estimate that is shown or bounded; None where none was made.
+        How many of these are wrong at the least, by an estimate that is shown or bounded; None where none was made.
     noun : str, optional
         What they are, in the plural.
     """
@@ -42,7 +42,7 @@ def to_check(count: int, wrong: int | None, noun: str = "labels") -> str:
         return f"{words}, which {'is' if count == 1 else 'are'} wrong by estimate"
     if not wrong:
         return f"{words}; how many of these are wrong is not known"
-    return f"{words}, of which {wrong:,} {'is' if wrong == 1 else 'are'} wrong by estimate"
+    return f"{words}, of which at least {wrong:,} {'is' if wrong == 1 else 'are'} wrong by estimate"
 
 
 def shortened(name: str, most: int) -> str:

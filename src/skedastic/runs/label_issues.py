@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,6 +14,51 @@ from skedastic.runs.own_index import with_index_columns
 from skedastic.runs.summary import RunSummary
 from skedastic.runs.tables import names_beside
 from skedastic.settings.config import Config
+
+MOST_NAMED = 8  # classes in a sentence
+
+
+class OfClass(NamedTuple):
+    """The labels of a class: all, those to check, and how many of these are wrong at the least; 0: not known."""
+
+    name: str
+    rows: int
+    check: int
+    wrong: int
+
+
+def issues_of_classes(summary: RunSummary) -> list[OfClass]:
+    """Return the classes of which labels are to check, the most first; none where no model judges labels.
+
+    Parameters
+    ----------
+    summary : RunSummary
+    """
+    issues = summary.label_issues
+    if issues is None or summary.wrong_count is None:
+        return []
+    check, wrong = (issues.loc[issues[which], "given"].value_counts() for which in ("is_issue", "by_estimate"))
+    rows = zip(summary.classes, summary.class_count, strict=True)
+    found = [OfClass(name, n, int(check[name]), int(wrong.get(name, 0))) for name, n in rows if name in check.index]
+    return sorted(found, key=lambda of: -of.check)
+
+
+def by_class_sentence(classes: Sequence[OfClass]) -> str:
+    """Return how many labels of each class are to check, and how many are wrong at the least; nothing of one class.
+
+    Parameters
+    ----------
+    classes : sequence of OfClass
+        The most labels to check first.
+    """
+    if len(classes) < 2:
+        return ""
+    parts = [
+        f"{of.name} {of.check:,} of {of.rows:,}" + (f" (at least {of.wrong:,} wrong)" if of.wrong else "")
+        for of in classes[:MOST_NAMED]
+    ]
+    more = len(classes) - MOST_NAMED
+    return f"By the given label: {'; '.join(parts)}{f'; and {more} more labels' if more > 0 else ''}."
 
 
 def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFrame:

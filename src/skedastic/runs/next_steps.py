@@ -35,7 +35,7 @@ def _review(summary: RunSummary) -> str:
     place = {name: i for i, name in enumerate(summary.classes)}
     most = max(wrong.index, key=lambda name: (wrong[name], to_check[name], -place[name]))
     check, called = int(to_check[most]), int(wrong[most])
-    said = "which" if called == check else f"of which {called:,}"
+    said = "which" if called == check else f"of which at least {called:,}"
     rows = f"{check:,} of its {summary.class_count[place[most]]:,} {_are(check)} to check"
     return f"review the labels of {most} first: {rows}, {said} {_are(called)} wrong by estimate."
 

@@ -21,6 +21,7 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.choice import choice_of, criterion_in_words, size_of_gain
 from skedastic.runs.comparison_summary import ComparisonSummary
+from skedastic.runs.label_issues import by_class_sentence, issues_of_classes
 from skedastic.runs.next_steps import next_steps
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runs.sentences import (
@@ -101,6 +102,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         environment=summary.environment,
         metric=metric,
         measured=measured,
+        by_class=by_class_sentence(issues_of_classes(summary)),
         uncalled=uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes),
         choice=choice_of(summary.trials),
         next_steps=next_steps(summary),

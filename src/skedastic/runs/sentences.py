@@ -18,8 +18,6 @@ from skedastic.noise.wrong_labels import (
     OF_ALL,
     OF_BOTH,
     OWN_ERRORS,
-    RULED_OUT,
-    UNCERTAIN,
     UNLIKE_TEST,
     WIDEST,
     trusted,
@@ -176,30 +174,21 @@ def uncalled_sentence(findings: Findings | None, wrong: int | None = 0, unranked
 
 def _uncalled(findings: Findings) -> list[str]:
     """Return of which groups few or no labels are called wrong, and why few are to check."""
-    withheld = list(zip(findings.names, findings.wrong_withheld, strict=True))
-    wide = [name for name, why in withheld if why == UNCERTAIN]
     told = {*findings.unranked}
     none = [
         name
-        for name, why in withheld
+        for name, why in zip(findings.names, findings.wrong_withheld, strict=True)
         if why in (FEW, MOSTLY, OWN_ERRORS, OF_ALL, OF_BOTH, UNLIKE_TEST, NOT_LEARNED) and name not in told
     ]
     parts = []
-    if wide:
-        interval, end = ("interval", "end") if len(wide) == 1 else ("intervals", "ends")
-        verb, whose = ("is", "its") if len(wide) == 1 else ("are", "their")
-        parts.append(
-            f"The {interval} of {_some(wide)} {verb} wide, so only as many of {whose} labels are called wrong as the "
-            f"lower {end} of the {interval} {'says' if len(wide) == 1 else 'say'}."
-        )
     if none:
         parts.append(f"How many labels of {_some(none)} are wrong is not known, so none is called wrong.")
     parts += ["suspects.parquet ranks these labels too."] * bool(parts)
     stats = findings.stats
     if stats.errors is not None and stats.wrong is not None and not trusted(stats):
         parts.append(
-            "Much of the disagreement is taken for the model's own errors, so only labels that have less than "
-            f"{RULED_OUT:.0%} of the probability of the class that is predicted are to check."
+            "Much of the disagreement is taken for the model's own errors, so of each class half as many labels "
+            "are to check."
         )
     return parts
 

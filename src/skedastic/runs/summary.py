@@ -155,7 +155,7 @@ class RunSummary:
 
     @property
     def wrong_count(self) -> int | None:
-        """The number of label issues that are wrong by an estimate that is shown or bounded; None without one."""
+        """How many label issues are wrong at the least, by an estimate that is shown or bounded; None without one."""
         if self.label_issues is None or "by_estimate" not in self.label_issues:
             return None
         return int(self.label_issues["by_estimate"].sum())
