@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import skedastic as sk
+from skedastic.data import Numbers
 from skedastic.settings.reading import read
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import refused
@@ -34,7 +35,7 @@ def fit(y: np.ndarray = Y, **settings: Any) -> sk.Result:
 
 
 def error(result: sk.Result) -> float:
-    return result.metrics.overall.rmse
+    return float(result.metrics.overall.rmse)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def test_errors_cost_almost_nothing_and_are_the_first_suspects(fitted: sk.Result
     assert len(WRONG) <= aside <= len(WRONG) + FEW
     assert sum(f"{aside} of 400 training rows were set aside" in note for note in fitted.notes) == 1
     kept = np.delete(Y, issues["index"][:aside])
+    assert isinstance(fitted.target, Numbers)
     assert fitted.target.scale.deviation == pytest.approx(kept.std())
     assert {shown.index for shown in fitted.shown_issues} >= set(WRONG)
 

@@ -9,9 +9,9 @@ training without the rows that are far off. Ours:
    section 7.8).
 2. The spread of a residual is that of the hundred or so rows that are predicted alike, so that dear diamonds may be
    farther off than cheap ones.
-3. Heavy tails are no errors. A row is far off beyond the first T of 5, 10, 20 spreads such that at least half of the
-   rows beyond T/2 are beyond T. Where P(|r| > t) ∝ t^−α that share is 2^−α; a half is the tail of Cauchy's
-   distribution, which has not even a mean.
+3. Heavy tails are no errors. A row is far off beyond the first T of 5, 10, 20 spreads such that at least a third of the
+   rows beyond T/2 are beyond T. Where P(|r| > t) ∝ t^−α that share is 2^−α: below a quarter for noise that has a
+   variance at all.
 4. Where targets are of one sign, such as prices, they must be beyond three spreads in their logarithms too: skewed
    noise is far off on one side, and not in these. Where many targets are 0, as claims are, nothing is far off.
 5. Gross errors are anywhere. Where the share p of the rows goes wrong at random, models that are fitted to them too
@@ -48,7 +48,7 @@ ALIKE = 100  # rows whose residuals make a spread
 LEAST_SPREAD = 0.5  # of the spread of all residuals
 LIMITS = (5.0, 10.0, 20.0)  # spreads
 OF_LOGARITHMS = 3.0  # spreads
-HEAVIEST = 0.5  # of the rows beyond half the limit, beyond it
+HEAVIEST = 1 / 3  # of the rows beyond half the limit, beyond it
 MOST = 0.15  # of the rows; more are no errors but a part of the data
 ONE_SIGN = 0.85  # of the targets, from which on they are of one sign but for errors
 SMALLEST = 0.001  # of the targets of the usual sign, that count as the largest of them does
