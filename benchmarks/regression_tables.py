@@ -1,7 +1,7 @@
 """Numbers as targets: what `fit` takes by default, against plain training, HAR alone, boosting and ridge regression.
 
     python benchmarks/regression_tables.py --data FOLDER [--out LINES] [--seeds 3] [--first-seed 0] [--rows 4000]
-                                           [--json]
+                                           [--kinds KINDS] [--json]
 
 Columns of numbers as targets: the price of diamonds, the score of white wines, hours and age of adult, and, of
 scikit-learn's, diabetes and Friedman's three functions (2,000 rows, with noise on the half of them where the first
@@ -15,6 +15,16 @@ feature is large; tested without). A third of the rows are for testing. The ways
 Prints the root mean squared error of each as a ratio to boosting's, by set and on average (geometric) with its largest,
 the same of the worst tenth of the targets that has 20 test rows, and seconds on one thread. With --out each finished
 run is a line of a file, and the same command goes on after them.
+
+With --kinds, gross errors are put among the training targets: clean has none, x10:0.05 is ten times 5 % of them, and so
+are div10, zero, 999, neg (another sign) and swap (the target of another row); t2 adds noise of Student's t with two
+degrees of freedom and a scale of 0.15 deviations, which is heavy-tailed and no error. The ways are then
+
+- fit: as above, which sets gross errors aside; keep: with gross_errors=keep, as it was before
+- absolute: with method.loss=absolute alone
+- boosting, boosting-absolute: scikit-learn's, by squared and by absolute error
+
+and root mean squared and mean absolute errors on test rows, without gross errors, are ratios to those of keep, by kind.
 """
 
 from __future__ import annotations
@@ -50,7 +60,10 @@ COLUMNS = {
     "hours": ("adult", "hours_per_week"),
 }
 COLUMNS["age"] = ("adult", "age")
-LEAST = 20  # test rows of a tenth
+LEAST = 20  # test rows of a tenth; where none has as many, all count
+KEEP, ABSOLUTE, ALL_ERRORS = "keep", "absolute", "clean,x10:0.02,x10:0.1,zero:0.05,swap:0.05,t2"
+WAYS_OF_KINDS = ("fit", KEEP, ABSOLUTE, BASE, "boosting-absolute")
+HEAVY = 0.15  # of the targets' deviation, the scale of the noise of t2
 
 
 def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
@@ -71,24 +84,48 @@ def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
     return frame.assign(target=np.where(test, y, y + noise), part=np.where(test, "test", "train"))
 
 
+def with_errors(frame: pd.DataFrame, kind: str, seed: int) -> pd.DataFrame:
+    """Return the frame with errors of a kind, such as "x10:0.05", among its training targets."""
+    rng, (name, _, share) = np.random.default_rng(1000 + seed), kind.partition(":")
+    y, train = frame["target"].to_numpy(dtype=float), (frame["part"] == "train").to_numpy()
+    made = {
+        "clean": lambda: y,
+        "t2": lambda: y + HEAVY * y.std() * rng.standard_t(2, len(y)),
+        "x10": lambda: 10 * y,
+        "div10": lambda: y / 10,
+        "zero": lambda: 0 * y,
+        "999": lambda: np.full(len(y), 999.0),
+        "neg": lambda: -y,
+        "swap": lambda: rng.permutation(y),
+    }[name]()
+    wrong = train & (rng.random(len(y)) < float(share or 1))
+    return frame.assign(target=np.where(wrong, made, y))
+
+
 def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
     """Return errors and seconds of a way on a file."""
     source = {"source": str(file), "target": "target", "split": "part", "task": "regression", "seed": seed}
-    named = {} if way in ("fit", BASE) else {"method": {"name": way}}
+    named: dict[str, Any] = {} if way in ("fit", KEEP) or way.startswith(BASE) else {"method": {"name": way}}
+    named = {"method": {"loss": "absolute"}, "gross_errors": KEEP} if way == ABSOLUTE else named
+    named |= {"gross_errors": KEEP} if way == KEEP else {}
     config = read(None, source | named | ({"estimate.kind": "none"} if way in ("erm", "trees", "linear") else {}))
     data = open_data(config)
     assert data.test is not None
     start = time.perf_counter()
-    if way == BASE:
+    if way.startswith(BASE):
         x, rows = (_rows(part.x) for part in (data.train, data.test))
-        predicted = HistGradientBoostingRegressor(random_state=seed).fit(x, data.train.y.numpy()).predict(rows)
+        loss = "squared_error" if way == BASE else "absolute_error"
+        predicted = (
+            HistGradientBoostingRegressor(loss=loss, random_state=seed).fit(x, data.train.y.numpy()).predict(rows)
+        )
     else:
         predicted = fit_config(config).trained.predict(data.test.x).numpy()
     seconds = time.perf_counter() - start
     off = (predicted - data.test.y.numpy()) ** 2
     tenths = [off[data.test.group.numpy() == g] for g in range(len(data.test.groups))]
-    worst = max(float(tenth.mean()) for tenth in tenths if len(tenth) >= LEAST)
-    return {"error": float(off.mean()) ** 0.5, "worst": worst**0.5, "seconds": seconds}
+    worst = max((float(tenth.mean()) for tenth in tenths if len(tenth) >= LEAST), default=float(off.mean()))
+    absolute = float((off**0.5).mean())
+    return {"error": float(off.mean()) ** 0.5, "absolute": absolute, "worst": worst**0.5, "seconds": seconds}
 
 
 def _rows(x: Any) -> NDArray[np.float32]:
@@ -101,14 +138,30 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Run what is not in the lines yet; return all lines."""
     lines = Lines(arguments.out)
     done = {line["run"] for line in lines}
+    kinds, ways = ([""], WAYS) if arguments.kinds is None else (arguments.kinds.split(","), WAYS_OF_KINDS)
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for name in SETS:
-            if (run := f"{name}/{seed}") not in done:
+        for name, kind in ((name, kind) for kind in kinds for name in SETS):
+            if (run := "/".join([name, str(seed), *[kind] * bool(kind)])) not in done:
                 with tempfile.TemporaryDirectory() as folder:
                     file = Path(folder) / "set.parquet"
-                    frame_of(name, arguments.data, arguments.rows, seed).to_parquet(file)
-                    lines.add({"run": run, "ways": {way: of_run(file, seed, way) for way in WAYS}})
+                    frame = frame_of(name, arguments.data, arguments.rows, seed)
+                    (with_errors(frame, kind, seed) if kind else frame).to_parquet(file)
+                    lines.add({"run": run, "ways": {way: of_run(file, seed, way) for way in ways}})
     return list(lines)
+
+
+def tables_of_kinds(lines: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of the table of each kind: the ratios of both errors to those of keep."""
+    kinds = [line["run"].split("/")[2] for line in lines]
+    for kind in dict.fromkeys(kinds):
+        of_kind = [line["ways"] for line, own in zip(lines, kinds, strict=True) if own == kind]
+        for way in WAYS_OF_KINDS:
+            squared, absolute = (
+                np.array([ways[way][key] / ways[KEEP][key] for ways in of_kind]) for key in ("error", "absolute")
+            )
+            row = {"RMSE": f"{_mean(squared):.3f}", "largest": f"{squared.max():.3f}", "MAE": f"{_mean(absolute):.3f}"}
+            seconds = np.mean([ways[way]["seconds"] for ways in of_kind])
+            yield f"{kind} {way}", row | {"seconds": f"{seconds:.1f}", "runs": str(len(of_kind))}
 
 
 def tables(lines: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -132,12 +185,14 @@ def _mean(ratios: NDArray[np.float64]) -> float:
 def main() -> None:
     """Parse the options, measure, print."""
     parser = options(__doc__, seeds=3, rows=4000)
+    parser.add_argument("--kinds", nargs="?", const=ALL_ERRORS)
     arguments = parser.parse_args()
     lines = lines_of(measure, arguments)
     if arguments.json:
         show({"runs": lines} | hardware(), as_json=True)
         return
-    show({way: "  ".join(f"{k} {v}" for k, v in row.items()) for way, row in tables(lines)}, as_json=False)
+    rows = tables(lines) if arguments.kinds is None else tables_of_kinds(lines)
+    show({way: "  ".join(f"{k} {v}" for k, v in row.items()) for way, row in rows}, as_json=False)
     show({"runs": len(lines)} | hardware(), as_json=False)
 
 

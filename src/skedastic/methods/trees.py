@@ -92,7 +92,7 @@ class Trees(Fitted[BoostedTrees]):
         """Return the base and the trees of rows [n, d] with numbers [n]."""
         from sklearn.ensemble import HistGradientBoostingRegressor  # a second to import
 
-        boosted = HistGradientBoostingRegressor(**self._settings(seed)).fit(x.numpy(), y.numpy())
+        boosted = HistGradientBoostingRegressor(**self.of_boosting(seed)).fit(x.numpy(), y.numpy())
         return read_trees(boosted, torch.zeros(1, dtype=torch.int64))
 
     def _of_labels(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:
@@ -105,14 +105,20 @@ class Trees(Fitted[BoostedTrees]):
         if len(known) == 1:
             base[known] = 0
         else:
-            boosted = HistGradientBoostingClassifier(**self._settings(seed)).fit(x.numpy(), y.numpy())
+            boosted = HistGradientBoostingClassifier(**self.of_boosting(seed)).fit(x.numpy(), y.numpy())
             own, nodes = read_trees(boosted, known)
             base[known] = own
         base[known] -= self.shift(y, classes)[known]
         return base, nodes
 
-    def _settings(self, seed: int) -> dict[str, Any]:
-        """Return the settings of scikit-learn's boosting."""
+    def of_boosting(self, seed: int) -> dict[str, Any]:
+        """Return the settings of scikit-learn's boosting.
+
+        Parameters
+        ----------
+        seed : int
+            Of its draws.
+        """
         return {
             "max_iter": self.iterations,
             "learning_rate": self.lr,

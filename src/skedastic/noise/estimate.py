@@ -35,6 +35,7 @@ from skedastic.noise.by_target import held_out_predictions, label_issues, noise_
 from skedastic.noise.classifiers import class_probabilities, may_be_better
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
+from skedastic.noise.gross_errors import GrossErrors
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
@@ -80,6 +81,8 @@ class Estimate:
         The models that made predictions, which a method may be spared to train again.
     elsewhere : tuple of Tensor
         What each estimating model, or the first, predicts of other examples, as `estimate_groups` was asked to; [m, …].
+    gross_errors : GrossErrors or None
+        Examples that were set aside beforehand, where there are some: the first label issues.
     """
 
     dataset: Dataset
@@ -94,6 +97,7 @@ class Estimate:
     note: str = ""
     tried: tuple[Tried, ...] = ()
     elsewhere: tuple[Tensor, ...] = ()
+    gross_errors: GrossErrors | None = None
 
     @cached_property
     def label_issues(self) -> pd.DataFrame:
@@ -108,7 +112,8 @@ class Estimate:
             return find_vote_issues(d.soft, d.y, d.index, d.classes)
         found = self.findings
         clear = self.transitions is not None and self.transitions.clear
-        return label_issues(d, self.predictions, found.stats, self.judged, found.most_issues(clear=clear))
+        issues = label_issues(d, self.predictions, found.stats, self.judged, found.most_issues(clear=clear))
+        return issues if self.gross_errors is None else self.gross_errors.before(issues)
 
     @cached_property
     def transitions(self) -> Transitions | None:

@@ -24,6 +24,7 @@ from skedastic.pipeline.compared import compare_seed, with_all_methods
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
 from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
+from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
 from skedastic.runs.comparison import Comparison
@@ -111,6 +112,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         config = with_all_methods(config, data)
     check_focus(config, data.test)
     check(config, data, list(compared_methods(config).values()), network(config, data))
+    with_gross_errors_decided(config, data)  # refuses what can't be set aside
     if tell is not None:
         tell(data, (), "")
     return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
@@ -146,6 +148,8 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     config = settled(config, data)
     make_net = network(config, data)
     check(config, data, [ERM()], make_net)
+    config = with_gross_errors_decided(config, data)
+    data = without_gross_errors(config, data)
     if tell is not None:
         tell(data, plan_of_estimate(config, data), "")
     estimated = estimate_noise(config, data, make_net, progress)

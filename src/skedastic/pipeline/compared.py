@@ -10,6 +10,7 @@ from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, IMAGES, REAL_INPU
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
 from skedastic.pipeline.prepare import Data, network, open_data, settled
+from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
@@ -26,7 +27,7 @@ def compare_seed(config: Config) -> SeedOutcome:
     """
     data, methods = open_data(config), compared_methods(config)
     config = settled(config, data)
-    make_net = network(config, data)
+    data, make_net = without_gross_errors(config, data), network(config, data)
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)
     data = data.regrouped(estimated)
     results, failed = dict[str, Result](), dict[str, str]()

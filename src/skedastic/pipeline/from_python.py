@@ -19,7 +19,7 @@ from skedastic.pipeline.prepare import Data, open_data, with_exact_names
 from skedastic.pipeline.steps import fit_data
 from skedastic.runs.own_index import entries_of, own_index, with_own_index
 from skedastic.runs.result import Result
-from skedastic.settings.config import Config, Estimation
+from skedastic.settings.config import Config, Estimation, GrossErrors
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, HoldOut
 from skedastic.settings.methods import make_method, method_table
 from skedastic.settings.model_choice import OwnModel
@@ -62,6 +62,7 @@ def fit(
     pred_probs: Any = None,
     noise: str | None = None,
     imbalance: str | None = None,
+    gross_errors: GrossErrors = "auto",
     limit: int | None = None,
     seed: int = 0,
     checkpoints: str | Path | None = None,
@@ -130,6 +131,9 @@ def fit(
         and nothing is trained for that. Columns are in the order of the classes, or named by them.
     noise, imbalance : str, optional
         What to corrupt the training rows with, such as "uniform:0.2" and "longtail:100".
+    gross_errors : {'auto', 'set-aside', 'keep'}
+        Training rows whose target is a number that looks like a gross error: "set-aside" trains without them, "keep"
+        trains on them, and "auto" sets them aside where no method is named.
     limit : int, at least 2, optional
         Training examples to use, drawn by seed.
     seed : int in [0, 2147483647]
@@ -191,6 +195,7 @@ def fit(
             "reference": _apart("reference", reference),
             "noise": noise,
             "imbalance": imbalance,
+            "gross_errors": gross_errors,
             "limit": limit,
             "seed": seed,
             "budget": budget,

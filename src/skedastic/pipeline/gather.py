@@ -102,8 +102,8 @@ def _far_off(metrics: AnyMetrics | None) -> tuple[str, ...]:
         return ()
     said = (
         f"predictions are farther from the test rows than their mean is (R² {metrics.r2:.2f}): a few targets that are "
-        "far from all others, such as of a wrong decimal point, may pull them; mend these, or take --method har --set "
-        "method.loss=absolute"
+        "far from all others, such as of a wrong decimal point, may pull them, or be among the test rows; mend these, "
+        "or take --method har --set method.loss=absolute"
     )
     return (said,)
 

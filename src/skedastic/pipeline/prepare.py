@@ -34,6 +34,7 @@ from skedastic.methods.blend import Blend
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
+from skedastic.noise.gross_errors import GrossErrors
 from skedastic.runs.sentences import source_of_estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
@@ -61,6 +62,8 @@ class Data:
         The user's own out-of-sample class probabilities of the training rows, where there are some.
     clusters : Clusters or None
         The groups, where the estimate of the noise made them.
+    gross_errors : GrossErrors or None
+        The training rows that were set aside, where there were some.
     """
 
     source: Source
@@ -74,6 +77,7 @@ class Data:
     test_labels: torch.Tensor | None = None
     pred_probs: torch.Tensor | None = None
     clusters: Clusters | None = None
+    gross_errors: GrossErrors | None = None
 
     def regrouped(self, estimated: Estimate | None) -> Data:
         """Return the data by the clusters of the estimate, where these are the groups, and with its note."""

@@ -24,6 +24,7 @@ from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
+from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.runs.asked import asked_for
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
@@ -77,10 +78,12 @@ def fit_data(
     config = settled(config, data)
     method = method or usual_method(config, data, named=named)
     method = method if own_net is None else method.of_networks()
+    config = with_gross_errors_decided(config, data)
     config = replace(config, method=method_table(method, config.method.get("name")))
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net)
+    data = without_gross_errors(config, data)
     begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
     early, ends = None, (progress, found, finish)
     if budget is None and checkpoints is not None:  # a plan takes seconds, and would change nothing of these
@@ -140,7 +143,7 @@ def estimate_noise(
     with threads(config.training.threads):
         if data.pred_probs is not None:
             return given_estimate(data.train, data.pred_probs, config.estimate)
-        return estimate_groups(
+        found = estimate_groups(
             data.train,
             make_net,
             config.train,
@@ -154,6 +157,7 @@ def estimate_noise(
             if data.train.classes and data.test is not None and data.has_test_of_its_own
             else None,
         )
+        return replace(found, gross_errors=data.gross_errors)
 
 
 def with_estimate(task: Task, estimated: Estimate, method: Method, epochs: int) -> Task:

@@ -18,6 +18,7 @@ from skedastic.training.config import Training, TrainingConfig
 EstimateKind = Literal["cross-fit", "paper", "annotators"]
 Estimator = Literal["model", "hgb", "logistic"]
 Uncertainty = Literal["true-labels", "errors"]
+GrossErrors = Literal["auto", "set-aside", "keep"]
 QUARTER = 0.25
 LEAST_EPOCHS = 15  # of an estimating model, where the training configuration has as many
 SEEDS = "[0, 2147483647]"
@@ -124,6 +125,11 @@ class Config(ColumnSettings):
     )
     imbalance: str | None = setting(
         None, 'imbalance to make by removing training examples: "step:10:1,3,8", "longtail:100"'
+    )
+    gross_errors: GrossErrors = setting(
+        "auto",
+        "training rows whose target is a number that looks like a gross error: set-aside trains without them, and keep "
+        "trains on them; auto sets them aside where no method is named",
     )
     limit: int | None = setting(None, "training examples to use, drawn by seed; by default all", "[2, inf)")
     seed: int = setting(0, "seed of the split, the initial weights and the batches", SEEDS)

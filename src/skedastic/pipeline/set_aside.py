@@ -1,0 +1,62 @@
+"""Rows whose targets are gross errors are set aside before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from skedastic.errors import UserError
+from skedastic.noise.gross_errors import can_find_gross_errors, find_gross_errors
+from skedastic.pipeline.prepare import Data
+from skedastic.settings.config import Config
+from skedastic.training.engine import threads
+
+OF_TEST_ROWS = "the test rows stay as they are: gross errors among them count in the figures"
+
+
+def with_gross_errors_decided(config: Config, data: Data) -> Config:
+    """Return a configuration that says whether gross errors are set aside: with auto where no method is named.
+
+    Raises
+    ------
+    UserError
+        They are to be set aside, and can't be found in such data.
+    """
+    if config.gross_errors == "set-aside":
+        _check_can_find(data)
+    if config.gross_errors != "auto" or not can_find_gross_errors(data.train):
+        return config
+    return replace(config, gross_errors="keep" if "name" in config.method else "set-aside")
+
+
+def without_gross_errors(config: Config, data: Data) -> Data:
+    """Return the data without the training rows whose targets are gross errors, where these are set aside.
+
+    The targets are standardized by the other rows.
+    """
+    if config.gross_errors != "set-aside":
+        return data
+    with threads(config.training.threads):
+        found = find_gross_errors(data.train, config.seed)
+    if found is None:
+        return data
+    kept = torch.ones(len(data.train), dtype=torch.bool)
+    kept[found.position] = False
+    train = data.train.subset(kept.nonzero().flatten())
+    target = train.target.fit(train.y)
+    test, reference = (None if d is None else replace(d, target=target) for d in (data.test, data.reference))
+    own = data.test is not None and not data.has_clean_test
+    notes = (*data.notes, found.note, *(OF_TEST_ROWS,) * own)
+    train = replace(train, target=target)
+    return replace(data, train=train, test=test, reference=reference, gross_errors=found, notes=notes)
+
+
+def _check_can_find(data: Data) -> None:
+    rule = ""
+    if data.train.classes:
+        rule = "it is for targets that are numbers, and these are classes; leave it out"
+    elif not data.train.has_columns:
+        rule = "it reads rows of numbers and categories, and these are images or tokens; leave it out"
+    if rule:
+        raise UserError(rule, setting="gross_errors", value="set-aside")
