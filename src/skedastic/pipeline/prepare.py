@@ -24,6 +24,7 @@ from skedastic.data import (
     reference_rows,
     split_rows,
     with_corrections,
+    without_single_rows,
 )
 from skedastic.data.dataset import with_clean_labels
 from skedastic.data.settings import TextSettings
@@ -112,6 +113,8 @@ def open_data(
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
+    tested_apart = source.test_rows is not None or isinstance(config.test, (FromSource, FromPython))
+    source = without_single_rows(source, tested=tested_apart)
     own = _own_probabilities(config, source, pred_probs)
     give_back()
     notes = tuple(note for name in _named(config) for note in meaning_note(name))
@@ -214,7 +217,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
         reference = with_clean_labels(of.dataset(chosen, encoder, target), of.truth_of(chosen)).in_memory()
-        notes += (_described(reference, set_apart=trusted is None, truth=config.truth),)
+        trained = training.target.counts(training.y) > 0
+        notes += (_described(reference, trained, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, notes, test_labels)
 
 
@@ -237,10 +241,11 @@ def _cut_off(training: Dataset) -> tuple[str, ...]:
     return (said,) * (full > 0)
 
 
-def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
-    """Say what the reference set is; refuse one that lacks a class."""
+def _described(reference: Dataset, trained: torch.Tensor, *, set_apart: bool, truth: str | None) -> str:
+    """Say what the reference set is; refuse one that lacks a class that is trained on, [C] bool."""
     count = reference.target.counts(reference.y)
-    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=True) if n == 0]
+    missing = [repr(reference.classes[c]) for c in (trained & (count == 0)).nonzero().flatten().tolist()]
+    count = count[trained]
     if missing:
         named = f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
         rule = f"it has no example of class {named}, and what is learned from it would forget the class; add some"

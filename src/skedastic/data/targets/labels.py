@@ -46,7 +46,7 @@ def read_labels(
     """Return the class ids [n] int64 of a column, and the classes in natural order.
 
     names: what integers 0, 1, ... in the column stand for (a Hugging Face ClassLabel). classes: the classes of a
-    training set, which the ids then refer to; else every class needs two examples and there must be two classes.
+    training set, which the ids then refer to; else there must be two.
     Raises UserError for a missing label, an unknown one, and a column of measurements.
     """
     codes, plain = coded(column)
@@ -63,9 +63,10 @@ def read_labels(
         _refuse_measurements(column, place)
         _refuse_dates(plain, place)
     classes = natural_order(named)
-    ids = to_ids(named, classes)[torch.from_numpy(codes)]
-    _check_counts(ids, classes, place)
-    return ids, classes
+    if len(classes) < 2:
+        rule = f"every label is {classes[0]!r}; a classifier needs at least two classes"
+        raise UserError(rule, setting=place.column, value=classes[0], given=place.column)
+    return to_ids(named, classes)[torch.from_numpy(codes)], classes
 
 
 def read_truth(
@@ -154,21 +155,6 @@ def _refuse_dates(names: Sequence[str], place: CellLocation) -> None:
     if are_dates(names):
         rule = f"it holds dates, such as {names[0]}, and a label is a class; name another column"
         raise UserError(rule, setting=place.column, value="dates", given=place.column)
-
-
-def _check_counts(ids: Tensor, classes: Sequence[str], place: CellLocation) -> None:
-    if len(classes) < 2:
-        rule = f"every label is {classes[0]!r}; a classifier needs at least two classes"
-        raise UserError(rule, setting=place.column, value=classes[0], given=place.column)
-    single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]
-    if single:
-        some = "a single example" if len(single) == 1 else "a single example each"
-        noun = "class" if len(single) == 1 else f"{len(single)} classes"
-        rule = (
-            f"{noun} {_listed(single)} with {some}, and every class needs at least 2; remove those rows, or merge the "
-            "class with another"
-        )
-        raise UserError(rule, setting=place.column, value=single[0], given=place.column)
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:
