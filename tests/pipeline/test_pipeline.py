@@ -217,7 +217,7 @@ def test_an_unknown_argument_is_pythons_own_error() -> None:
 
 def test_the_signature_of_fit_names_every_setting_that_one_fit_has() -> None:
     parameters = inspect.signature(sk.fit).parameters
-    of_comparisons = {"methods", "seeds", "first_seed", "focus", "notes"}
+    of_comparisons = {"methods", "yardstick", "seeds", "first_seed", "focus", "notes"}
     assert {field.name for field, _ in described(Config)} - of_comparisons <= set(parameters)
     assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
     documented = re.findall(r"^    ([a-z_, ]+) : ", sk.fit.__doc__, re.MULTILINE)
