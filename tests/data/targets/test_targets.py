@@ -160,3 +160,19 @@ def test_impossible_targets_are_refused() -> None:
         Config(task="regresion")
     with refused("bins", 0):
         Config(bins=0)
+
+
+def test_whole_numbers_that_may_be_grades_or_classes_are_told_of() -> None:
+    grades = np.arange(200) % 11
+    said = "y holds 11 different whole numbers, 0 to 10: taken as classes; --task regression takes them as numbers"
+    assert from_arrays(X, grades).notes == (said,)
+    assert from_arrays(X, grades.astype(float)).notes == (said,)
+    assert from_arrays(X, grades[::-1], schema=from_arrays(X, grades).schema).notes == ()
+    for y in (grades % 4, grades % 2, grades.astype(str), [f"grade {v}" for v in grades]):
+        assert from_arrays(X, y).notes == ()
+    assert from_arrays(X, grades, task="classification").notes == ()
+
+
+def test_it_is_said_of_a_file_too(tmp_path: Path) -> None:
+    pd.DataFrame(X, columns=list("abc")).assign(y=np.arange(200) % 5).to_csv(tmp_path / "t.csv", index=False)
+    assert "column 'y' holds 5 different whole numbers, 0 to 4" in open_source(tmp_path / "t.csv", target="y").notes[-1]

@@ -25,6 +25,7 @@ from skedastic.errors import UserError
 
 Column = tuple[pd.Series, CellLocation]
 ONE_GROUP = Grouping(("all",))
+DOUBTFUL = 5  # different whole numbers, from which on they may be grades or counts as well as classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def read_targets(
         A cell can't be read, or the settings do not fit together.
     """
     if _kind(columns, task, schema) == "classification":
-        return _read_classes(columns, bins, schema)
+        return _read_classes(columns, task, bins, schema)
     return _read_numbers(columns, task, bins, schema)
 
 
@@ -126,7 +127,7 @@ def _kind(columns: TargetColumns, task: TaskName, schema: Schema | None) -> Task
     )
 
 
-def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | None) -> Targets:
+def _read_classes(columns: TargetColumns, task: TaskName, bins: int | None, schema: Schema | None) -> Targets:
     cells, place = columns.y
     grouped = _read_groups(columns, schema)
     if bins is not None:
@@ -142,6 +143,9 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
         truth = read_truth(*columns.truth, classes, columns.truth_names, columns.class_names)
     integers = are_whole_numbers(classes) and not (columns.keeps_text and is_text(cells))
     notes = spelling_notes(cells, columns.name) if schema is None else ()
+    if integers and len(classes) >= DOUBTFUL and task == "auto" and schema is None and not columns.class_names:
+        numbers = f"{len(classes)} different whole numbers, {classes[0]} to {classes[-1]}"
+        notes += (f"{place.column} holds {numbers}: taken as classes; --task regression takes them as numbers",)
     truths = is_bool_dtype(cells.dtype) and set(classes) == {"True", "False"}
     target = Classes(classes, integers, truths, column=columns.name)
     return Targets(y, target, group, grouping, truth, notes)
