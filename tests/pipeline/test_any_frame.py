@@ -215,9 +215,9 @@ REFUSED = {  # a frame, the place and the value that it is refused for, and a fe
     "labels all missing": (labelled(x=NORMAL).assign(y=None), "frame, row 0, column 'y'", None, "missing, and 39 more"),
     "infinite targets": (
         labelled(x=NORMAL).assign(y=[np.inf, *NORMAL[1:]]),
-        "frame, y",
-        ANY,
-        "fewer than two classes",
+        "frame, row 0, column 'y'",
+        np.inf,
+        "regression needs finite numbers",
     ),
     "nested labels": (
         labelled(x=NORMAL).assign(y=[[1, 2]] * 40),

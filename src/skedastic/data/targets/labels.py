@@ -14,7 +14,7 @@ from torch import Tensor
 from skedastic.data.tables.dates import are_dates
 from skedastic.data.tables.location import CellLocation
 from skedastic.data.tables.numbers import as_numbers
-from skedastic.data.tables.values import coded, matched
+from skedastic.data.tables.values import coded, holds_numbers, matched
 from skedastic.data.targets.regression import MOST_NUMBERS, holds_measurements
 from skedastic.errors import UserError, suggestion
 
@@ -51,6 +51,7 @@ def read_labels(
     """
     codes, plain = coded(column)
     _refuse_missing(codes, plain, place, "label", "fill the label in, or remove the row")
+    _refuse_infinite(column, place)
     named = _named(plain, names)
     if classes:
         ids = to_ids(named, classes)
@@ -122,6 +123,16 @@ def _refuse_missing(
         total = int(missing.sum())
         more = f", and {total - 1} more" if total > 1 else ""
         raise place.error(int(missing.argmax()), f"the {what} is missing{more}; {way_out}")
+
+
+def _refuse_infinite(column: pd.Series, place: CellLocation) -> None:
+    """Raise UserError for the first infinite number of a column of numbers: it is no class."""
+    infinite = np.isinf(as_numbers(column)[0]) if holds_numbers(column) else np.zeros(0, dtype=bool)
+    if infinite.any():
+        row = int(infinite.argmax())
+        value = float(column.iloc[row])
+        rule = f"the label is {value}, and a label is a class; mend the cell, or remove the row"
+        raise place.error(row, rule, value)
 
 
 def _refuse_unknown(

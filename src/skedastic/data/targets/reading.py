@@ -18,7 +18,7 @@ from skedastic.data.tables.numbers import dress_of, filled
 from skedastic.data.tables.values import coded_texts, is_text
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
-from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers
+from skedastic.data.targets.regression import Bins, means_measurements, read_numbers
 from skedastic.data.targets.spellings import spelling_notes
 from skedastic.data.targets.target import Classes, Numbers, Target, TaskKind
 from skedastic.errors import UserError
@@ -101,7 +101,7 @@ def read_targets(
     columns : TargetColumns
         The columns that tell them.
     task : TaskName, optional
-        "auto" is regression where the target holds measurements (`holds_measurements`), else classification.
+        "auto" is regression where the target holds measurements (`means_measurements`), else classification.
     bins : int or None, optional
         The number of bins of a numeric target, where no column holds the groups.
     schema : Schema or None, optional
@@ -123,7 +123,7 @@ def _kind(columns: TargetColumns, task: TaskName, schema: Schema | None) -> Task
     if task != "auto":
         return task
     return (
-        "regression" if not columns.class_names and holds_measurements(columns.y[0], columns.hint) else "classification"
+        "regression" if not columns.class_names and means_measurements(columns.y[0], columns.hint) else "classification"
     )
 
 
