@@ -40,7 +40,7 @@ from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.methods import OPTIMIZE, with_settings_alone
+from skedastic.settings.methods import OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -273,24 +273,31 @@ def settled(config: Config, data: Data) -> Config:
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
 
-    Settings that were given alone go to auto or har. Where the model was named, it takes no other, unless a setting
-    says so.
+    Settings that were given alone go to auto, blend or har. Where the model was named, it takes no other, unless a
+    setting says so. Raises UserError for a setting that the method has not.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
         rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
         raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
+    blended = {name: value for name, value in config.method.items() if name in settings_of("blend")}
     if small and data.train.target.task == "classification":
+        if blended:
+            raise without_setting("auto", blended, "for classes", "classification")
         method = with_settings_alone("auto", config)
         return method.of_networks() if named and "trees" not in config.method else method
-    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
     rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
     quick = rows.has_columns and are_quick(math.prod(rows.x.shape[1:]), len(rows)) and can_read_trees()
     can_blend = small and not rows.classes and quick
     if "trees" in config.method and wanted and not can_blend:
         rule = "trees read rows of at most 128 numbers and categories, beside a small network; leave it out"
         raise UserError(rule, setting="method.trees", value=config.method["trees"])
+    if blended and not can_blend:
+        raise without_setting("har", blended, "here", rows.target.task)
+    if blended:
+        return make_method("blend", {"base": "har", **blended})
+    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
     alone = config.method.keys() <= {"trees"} and not (named and "trees" not in config.method)
     return Blend(base=har) if can_blend and wanted and alone else har
 
