@@ -97,7 +97,7 @@ def labelled(file: Path, kind: str, rows: int, seed: int) -> pd.DataFrame | None
     test = np.random.default_rng(seed).random(len(frame)) < 1 / 3
     frame = frame.assign(noisy=frame["noisy"].where(~test, frame["label"]), part=np.where(test, "test", "train"))
     count = frame["noisy"][~test].value_counts()
-    known = set(count.index[count > 1])  # a class with a single example is refused
+    known = set(count.index[count > 1])  # a class with a single training row is learned by no way
     return frame[frame["noisy"].isin(known) & frame["label"].isin(known)]
 
 

@@ -68,7 +68,7 @@ BAD = [
         "train it with --task regression",
     ),
     Bad("fit one_class.csv --target quality", "one_class.csv, column 'quality'", "a", "at least two classes"),
-    Bad("fit one_example.csv --target quality", "one_example.csv, column 'quality'", "b", "a single example"),
+    Bad("fit one_example.csv --target quality", "one_example.csv, quality", "b", "fewer than two classes"),
     Bad("fit text.csv --target quality", "text.csv, line 9, column 'width'", "wide", "is not a number"),
     Bad("fit nan.npz", "nan.npz: X[4, 1]", NAN, "impute or remove"),
     Bad("fit words.npz", "words.npz: X[0, 1]", "wide", "must be a number"),

@@ -171,6 +171,10 @@ def test_methods_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(name in out for name in ("erm", "unif", "har"))
     assert "Heteroskedastic" in run(capsys, "methods", "har")[1]
     everyone = json.loads(run(capsys, "methods", "--json")[1])
+    of_numbers = json.loads(run(capsys, "methods", "--task", "regression", "--json")[1])
+    assert of_numbers == {name: card for name, card in everyone.items() if "regression" in card["supports"]}
+    assert "blend" in of_numbers
+    check_refusal(refusal(capsys, "methods", "har", "--task", "regression", alone=True), "--task", "regression")
     assert everyone["har"] == json.loads(run(capsys, "methods", "har", "--json")[1])
     assert everyone["unif"]["parameters"]["weighting"]["default"] == "uniform"
     needs = {name: about["needs"] for name, about in everyone.items()}

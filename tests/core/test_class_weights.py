@@ -118,13 +118,10 @@ def test_deferred_weights_are_the_same_weights_from_later_on(name) -> None:
 
 
 @pytest.mark.parametrize("name", CLASS_WEIGHTS)
-def test_a_class_without_examples_has_no_weight_and_is_named(name) -> None:
-    with refused("class_weights", name, rule="leave the class out of the data, or the weights (class_weights=none)"):
-        weights_named(name)(torch.tensor([3, 0, 5, 1, 2]), NAMES)
-    with refused("class_weights", name, rule="of class 1, 2, so"):
-        weights_named(name)(torch.tensor([3, 0, 0]))
-    with refused("class_weights", name, rule="of class 0, 1, 2, 3, 4, …, so"):
-        weights_named(name)(torch.zeros(9))
+def test_a_class_without_examples_has_no_weight_and_changes_no_other(name) -> None:
+    weights, count = weights_named(name), torch.tensor(COUNT)
+    more = weights(torch.cat([count[:1], torch.zeros(2), count[1:]]), [NAMES[0], "yeti", "zebra", *NAMES[1:]])
+    assert more.tolist() == [weights(count, NAMES)[0], 0, 0, *weights(count, NAMES)[1:]]
 
 
 @pytest.mark.parametrize(
@@ -289,11 +286,11 @@ def test_weights_of_real_targets_are_refused() -> None:
     assert ERM(class_weights=Inverse()).capabilities.tasks == {"classification"}
 
 
-def test_a_training_set_without_a_class_is_refused_before_it_is_trained() -> None:
+def test_a_training_set_may_lack_a_class() -> None:
     data = long_tail()
     data = data.subset((data.y != 1).nonzero().flatten())
-    with refused("class_weights", "effective-number", rule="of class 'b'"):
-        train(ERM(class_weights=EffectiveNumber()), data, make_net, TRAINING)
+    trained = train(ERM(class_weights=EffectiveNumber()), data, make_net, TRAINING)
+    assert torch.isfinite(trained.predict(data.x)).all()
 
 
 INSIDE = {"class_weights": Given(weights_of={"a": 4.0, "b": 0.25}), "loss": Focal(gamma=1.0, weights="inside")}

@@ -222,12 +222,6 @@ def test_a_branch_that_the_network_lacks_is_refused() -> None:
     assert isinstance(net, Branches)
 
 
-def test_a_class_without_examples_is_refused_before_anything_is_trained() -> None:
-    data = dataset()
-    with refused("sampler", "reversed", rule="of class 'c'"):
-        BBN().streams(make_task(data.subset((data.y != 2).nonzero().flatten())))
-
-
 def test_it_says_why_it_cant_be_wrapped() -> None:
     assert set(BBN().capabilities.incompatible_with) == {PERTURBED, MIXED}
     with refused("sam.base", "bbn", rule="second batch"):

@@ -97,9 +97,9 @@ def test_every_number_outside_of_its_range_is_refused(name) -> None:
                 cls(**{field.name: wrong})
 
 
-def test_a_comparison_of_all_has_one_baseline_and_one_headline() -> None:
+def test_a_comparison_of_all_has_one_baseline_one_yardstick_and_one_headline() -> None:
     roles = [preset.role for preset in presets().values() if preset.role != "other"]
-    assert sorted(roles) == ["baseline", "headline"]
+    assert sorted(roles) == ["baseline", "headline", "yardstick"]
     assert presets()["erm"].role == "baseline"
 
 

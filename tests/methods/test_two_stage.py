@@ -224,7 +224,7 @@ def test_lws_learns_its_factors_as_the_equation_says() -> None:
     net = run("erm", flat_net, epochs=8, **training).state.net.eval()
     logits, y = net(data.x).detach().double().numpy(), data.y.numpy()
     factor, velocity = np.ones(3), np.zeros(3)
-    known = RowLabels(data.y, data.group, data.classes, data.groups)
+    known = RowLabels(data.y, data.group)
     for epoch in range(2):
         order = ClassBalanced().order(known, 1, epoch, 2).numpy()
         for batch in (order[i : i + 16] for i in range(0, 60, 16)):

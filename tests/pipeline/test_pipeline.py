@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import skedastic as sk
 from skedastic import pipeline
 from skedastic.configurable import described
 from skedastic.data import from_arrays
+from skedastic.methods.blend import Blend
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
 from skedastic.pipeline.prepare import open_data, settled, usual_method
 from skedastic.settings.config import Config
 from skedastic.settings.model_choice import NamedModel, OwnModel
@@ -217,7 +221,7 @@ def test_an_unknown_argument_is_pythons_own_error() -> None:
 
 def test_the_signature_of_fit_names_every_setting_that_one_fit_has() -> None:
     parameters = inspect.signature(sk.fit).parameters
-    of_comparisons = {"methods", "seeds", "first_seed", "focus", "notes"}
+    of_comparisons = {"methods", "yardstick", "seeds", "first_seed", "focus", "notes"}
     assert {field.name for field, _ in described(Config)} - of_comparisons <= set(parameters)
     assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
     documented = re.findall(r"^    ([a-z_, ]+) : ", sk.fit.__doc__, re.MULTILINE)
@@ -259,9 +263,18 @@ def test_an_estimate_is_of_the_whole_source() -> None:
 )
 def test_the_usual_method_follows_the_model_and_the_data(model, train, y, name) -> None:
     x, labels = arrays(90)
-    y = labels if y == "classes" else x[:, 0] + 0.1
+    numbers = y == "numbers"
+    y = x[:, 0] + 0.1 if numbers else labels
     config = Config(model=OwnModel() if model == "own" else NamedModel(model), train=sk.TrainingConfig(**train))
     data = open_data(config, from_arrays(x, y))
     config = settled(config, data)
     assert usual_method(config, data).card.name == name
     assert config.model.name == ("tabular" if model == "auto" else model)
+    asked = replace(config, method={"share": 0.3})
+    if name == "blend":
+        assert usual_method(asked, data) == Blend(base=HAR(), share=0.3)
+        assert usual_method(replace(config, method={"base": "erm"}), data, named=True) == Blend(base=ERM())
+        return
+    with refused("method.share", 0.3, rule=f"no method is named, so it is {name} ") as caught:
+        usual_method(asked, data)
+    assert caught.value.rule.endswith("--method NAME: blend") == numbers

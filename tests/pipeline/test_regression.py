@@ -15,12 +15,14 @@ import skedastic as sk
 from skedastic.core import GroupStats, strengths
 from skedastic.core.jacobian import JacobianPenalty, regularized_loss
 from skedastic.data import from_arrays
+from skedastic.losses.huber import Huber
 from skedastic.losses.squared import Squared
 from skedastic.methods.bases.card import CLASSIFICATION, Capabilities, Card
 from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.prepare import open_data
+from skedastic.pipeline.task_check import GOOD, check_task
 from skedastic.settings.methods import make_method
 from tests.reference import regression as literal
 from tests.support.command_line import everything, refusal, run
@@ -202,8 +204,21 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted) -> None:
     data = open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
-    with refused("method", "only-classes", rule="not for regression; methods that are: abadam, "):
+    way = "take blend, har, trees, erm, or another of `skedastic methods --task regression`"
+    with refused("method", "only-classes", rule=f"only-classes is not for regression; {way}"):
         dry_run([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
+
+
+@pytest.mark.parametrize("task", GOOD)
+def test_the_methods_that_a_refusal_names_are_for_the_task(task: str) -> None:
+    for name in GOOD[task]:
+        check_task(make_method(name, {}), task)
+
+
+def test_a_refusal_names_a_handful_of_losses() -> None:
+    with refused("method.loss", "huber", rule=", … (`skedastic methods` lists all)") as caught:
+        check_task(ERM(loss=Huber()), "classification")
+    assert caught.value.rule.count(",") < 10
 
 
 def test_the_papers_half_split_and_its_raw_variance() -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from skedastic.runtime.processes import interrupts_put_off, mapped
+from skedastic.runtime.signals import ENDING
 from tests.support.paths import SOURCE
 from tests.support.refusals import refused
 
@@ -60,11 +61,12 @@ def comparing(folder):
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path, end: signal.Signals) -> None:
     with comparing(tmp_path) as process:
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone gets it
+        os.killpg(process.pid, end)  # as a terminal or a scheduler does: everyone gets it
         out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + end
     assert out == ""
     assert err.strip().splitlines()[-1] == "error: interrupted; nothing was written"
     assert "Traceback" not in err
@@ -73,6 +75,7 @@ def test_an_interrupt_ends_everything_at_once_and_leaves_nothing(tmp_path: Path)
 
 
 def test_an_interrupt_while_processes_start_counts_once_they_have_started() -> None:
+    before = [signal.getsignal(number) for number in ENDING]
     print_blocked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
     started = []
 
@@ -84,7 +87,7 @@ def test_an_interrupt_while_processes_start_counts_once_they_have_started() -> N
     with pytest.raises(KeyboardInterrupt):
         start()
     assert started == ["True\n"], "what was started goes on until this process ends it"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in ENDING] == before
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 

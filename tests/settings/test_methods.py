@@ -264,5 +264,17 @@ def test_settings_without_a_name_are_of_the_with_settings_alone_or_of_har() -> N
     for items in (["method.optimize=accuracy", "method.name=erm"], ["method.optimize=accuracy", "method.strength=1"]):
         with refused("method.optimize", "accuracy", rule="by which auto chooses"):
             the_method(read(None, {}, items))
+    assert the_method(read(None, {}, ["method.share=0.3"])) is None, "blend has it"
+    with refused("method.share", 2, rule="[0, 1)"):
+        the_method(read(None, {}, ["method.share=2"]))
+    for item, way in (("iterations=5", "auto of classes (class_weights, "), ("nosuch=3", "or name a method with")):
+        with refused("setting", f"method.{item.partition('=')[0]}", rule=way) as caught:
+            the_method(read(None, {}, [f"method.{item}"]))
+        assert "blend of numbers (base, share), or har (skedastic methods har)" in caught.value.rule
+        assert ("a method that has it with --method NAME: trees" in caught.value.rule) == (item == "iterations=5")
+    with refused("setting", "method.strenght", rule="did you mean 'strength'? no method is named"):
+        the_method(read(None, {}, ["method.strenght=1"]))
+    with refused("setting", "method.share", rule="with --method NAME: blend"):
+        the_method(read(None, {}, ["method.share=0.3", "method.strength=1"]))
     with refused("method.optimize", "accuracy", rule="by which auto chooses"):
         with_settings_alone("har", read(None, {}, ["method.optimize=accuracy"]))

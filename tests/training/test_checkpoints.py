@@ -206,7 +206,7 @@ FIT = ("fit", "digits", "--limit", 200, "--set", "checkpoint_every=0", "--set", 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, end) -> None:
     process = skedastic(*FIT, "--epochs", 100000, "--out", "run", cwd=tmp_path)
     kept = tmp_path / "run.unfinished" / "checkpoints" / "estimate-1-1-train.safetensors"
@@ -214,8 +214,8 @@ def test_a_run_that_was_ended_is_resumed_from_the_command_line(tmp_path: Path, e
         time.sleep(0.05)
     process.send_signal(end)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL), err
-    if end == signal.SIGINT:
+    assert process.returncode == (-end if end == signal.SIGKILL else 128 + end), err
+    if end != signal.SIGKILL:
         assert err.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume run"
     assert sorted(os.listdir(tmp_path)) == ["run.unfinished"], "the run itself is whole or is not there"
 

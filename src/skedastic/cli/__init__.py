@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from skedastic.errors import Interrupted, UserError, shortened, unknown
 from skedastic.report.escaping import visible
 from skedastic.runtime.allocator import keep_freed_memory
+from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
 
 VERBS = ("fit", "compare", "estimate", "predict", "evaluate", "suspects", "export", "show", "methods", "taps")
@@ -57,7 +59,8 @@ def app() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    A value that can't be used is one line on stderr, and exit status 2. An interrupt is one line, and exit status 130.
+    A value that can't be used is one line on stderr, and exit status 2. An interrupt is one line, and exit status 130;
+    so is a signal that tells the process to end, and its status.
 
     Parameters
     ----------
@@ -67,22 +70,26 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
-    except UserError as error:
-        _stop(str(error), 2)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _stop("interrupted; nothing was written", 130)
-    except Interrupted as error:
-        _stop(str(error), 130)
-    except click.ClickException as error:
-        _stop(error.format_message(), 2)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
+    with taken_as_interrupts() as came:
+        try:
+            app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
+        except UserError as error:
+            _stop(str(error), 2)
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            _stop("interrupted; nothing was written", came.status)
+        except Interrupted as error:
+            _stop(str(error), came.status)
+        except click.ClickException as error:
+            _stop(error.format_message(), 2)
+        except OSError as error:
+            if came.number is not None:  # of a terminal that is gone
+                _stop("interrupted", came.status)
+            if error.filename is None:
+                raise
+            _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
 
 
 def _stop(message: str, status: int) -> None:
-    click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
     sys.exit(status)

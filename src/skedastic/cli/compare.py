@@ -43,6 +43,13 @@ HEADS = {
 @options(DATA_OPTIONS, TEST_OPTIONS)
 @click.option("--methods", metavar="A,B,…", help="Methods to compare (default erm,unif,har), or all.")
 @click.option(
+    "--without-trees",
+    "yardstick",
+    flag_value=False,
+    default=None,
+    help="Leave out boosted trees, which are a row of every comparison whose task and columns suit them.",
+)
+@click.option(
     "--strength", type=number_or_word, help="Largest enforced strength, or auto, for every method that has one."
 )
 @setting_option("seeds", type=int)
@@ -83,7 +90,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     """Print a row for each method, the paired differences, the outcome in a sentence, and the file of the report."""
     from skedastic.runs.sentences import comparison_sentence
 
-    console.notes(comparison.notes)
+    console.notes((*comparison.config.notes, *comparison.notes))
     figures = comparison.to_dict()
     metric = comparison.metric
     figure = (

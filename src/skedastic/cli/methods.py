@@ -9,7 +9,7 @@ import click
 
 from skedastic.cli import console
 from skedastic.cli.plain import as_expression, as_json_values
-from skedastic.errors import unknown
+from skedastic.errors import UserError, unknown
 from skedastic.methods.catalogue import method_names
 
 if TYPE_CHECKING:
@@ -22,14 +22,19 @@ NEEDS = {"group_stats": "an estimate of noise", "reference": "a reference set"}
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--task", type=click.Choice([*TARGETS]), help="List those for classes or for numbers alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def methods(name: str | None, as_json: bool) -> None:
+def methods(name: str | None, task: str | None, as_json: bool) -> None:
     """List the methods, or show the card and the parameters of one."""
+    if name is not None and task is not None:
+        rule = "it is for the list of all methods; leave one of the two out"
+        raise UserError(rule, setting="--task", value=task, given=f"--task {task} beside {name}")
     if name is not None and name not in method_names():
         raise unknown("method", name, method_names())
     from skedastic.methods.presets import presets
 
     cards = {n: _card(n, preset) for n, preset in presets().items() if name in (None, n)}
+    cards = {n: card for n, card in cards.items() if task is None or task in card["supports"]}
     if as_json:
         console.say_json(as_json_values(cards if name is None else cards[name]))
     elif name is None:

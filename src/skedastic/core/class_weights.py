@@ -35,27 +35,25 @@ class ClassWeights(Configurable, ABC):
     def __call__(self, count: Tensor, classes: Sequence[str] = ()) -> Tensor:
         """Return the weights of the classes, [C] float32.
 
+        A class without examples has no weight, 0, and changes none of the others.
+
         Parameters
         ----------
         count : Tensor
-            Training examples of each class, [C] ≥ 1.
+            Training examples of each class, [C] ≥ 0.
         classes : sequence of str, optional
-            Names of the classes, for messages.
+            Names of the classes.
 
         Raises
         ------
         UserError
-            A class has no example, so that it has no weight.
+            Weights are given for a class that has no example.
         """
-        if not (count > 0).all():
-            absent = (count <= 0).nonzero().flatten().tolist()
-            shown = ", ".join(repr(classes[c]) if classes else str(c) for c in absent[:5])
-            rule = (
-                f"no training example of class {shown}{', …' * (len(absent) > 5)}, so that it has no weight; leave the "
-                "class out of the data, or the weights (class_weights=none)"
-            )
-            raise UserError(rule, setting="class_weights", value=self.shown_name())
-        return self.weights(count.to(torch.float64), classes).float()
+        present = count > 0
+        named = [name for name, n in zip(classes, count.tolist(), strict=False) if n > 0]
+        weights = torch.zeros(len(count), dtype=torch.float64)
+        weights[present] = self.weights(count[present].double(), named)
+        return weights.float()
 
     @abstractmethod
     def weights(self, count: Tensor, classes: Sequence[str]) -> Tensor:

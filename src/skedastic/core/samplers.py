@@ -35,14 +35,10 @@ class RowLabels(NamedTuple):
         The class of each row, [n] in 0..C-1; empty where targets are real.
     group : Tensor
         The group of each row, [n] in 0..G-1.
-    classes, groups : tuple of str
-        The names of the C classes and of the G groups.
     """
 
     label: Tensor
     group: Tensor
-    classes: tuple[str, ...]
-    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,27 +61,7 @@ class Sampler(Configurable, ABC):
             The epoch, counted from 0.
         epochs : int
             Epochs of the whole training, at least 1.
-
-        Raises
-        ------
-        UserError
-            The sampler is asked for a class that has no row.
         """
-
-    def check(self, rows: RowLabels) -> None:
-        """Refuse rows that the sampler can't order.
-
-        Parameters
-        ----------
-        rows : RowLabels
-            The classes and groups of the n rows.
-
-        Raises
-        ------
-        UserError
-            The sampler is asked for a class that has no row.
-        """
-        return
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,36 +76,22 @@ class Shuffle(Sampler):
 
 
 class _Shared(Sampler):
-    """A sampler that gives each class its share of the pass."""
-
-    kind: ClassVar[str] = "class"
+    """A sampler that gives each class that has rows its share of the pass."""
 
     @abstractmethod
     def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
         """Return the share of the pass of each class, [C], not yet scaled to sum to 1; of counts [C] ≥ 1, float64."""
 
-    def of(self, rows: RowLabels) -> tuple[Tensor, tuple[str, ...]]:
-        """Return which of the names each row is of, [n], and the names."""
-        return rows.label, rows.classes
-
-    def check(self, rows: RowLabels) -> None:
-        """Raise UserError where a class has no row to draw."""
-        member, names = self.of(rows)
-        empty = (torch.bincount(member, minlength=len(names)) == 0).nonzero().flatten().tolist()
-        if empty:
-            shown = ", ".join(repr(names[c]) for c in empty[:5])
-            rule = (
-                f"no training example of {self.kind} {shown}{', …' * (len(empty) > 5)} to draw; leave it out of the "
-                "data, or use sampler=shuffle"
-            )
-            raise UserError(rule, setting="sampler", value=self.shown_name())
+    def of(self, rows: RowLabels) -> Tensor:
+        """Return which class each row is of, [n] int64."""
+        return rows.label
 
     def order(self, rows: RowLabels, seed: int, epoch: int, epochs: int) -> Tensor:
-        """Return n rows, each class with its share of them."""
-        self.check(rows)
-        member, names = self.of(rows)
+        """Return n rows, each class that has some with its share of them."""
+        member = self.of(rows)
         generator = seeded(seed, epoch)
-        count = torch.bincount(member, minlength=len(names))
+        count = torch.bincount(member)
+        count = count[count > 0]
         quota = _rounded(self.shares(count.double(), epoch, epochs), len(member), generator)
         by_class = torch.split(member.argsort(stable=True), count.tolist())
         dealt = torch.cat([_dealt(own, n, generator) for own, n in zip(by_class, quota.tolist(), strict=True)])
@@ -178,11 +140,10 @@ class GroupBalanced(_Shared):
     """Every group the same share of the pass."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
-    kind: ClassVar[str] = "group"
 
-    def of(self, rows: RowLabels) -> tuple[Tensor, tuple[str, ...]]:
-        """Return the groups."""
-        return rows.group, rows.groups
+    def of(self, rows: RowLabels) -> Tensor:
+        """Return the group of each row, [n] int64."""
+        return rows.group
 
     def shares(self, count: Tensor, epoch: int, epochs: int) -> Tensor:
         """Return ones."""

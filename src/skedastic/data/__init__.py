@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skedastic.data.loader import RawBatch as RawBatch
     from skedastic.data.schema import Schema as Schema
     from skedastic.data.settings import TextSettings as TextSettings
+    from skedastic.data.single_rows import without_single_rows as without_single_rows
     from skedastic.data.sources.from_python import from_arrays as from_arrays
     from skedastic.data.sources.from_python import from_torch as from_torch
     from skedastic.data.sources.from_python import is_torch as is_torch

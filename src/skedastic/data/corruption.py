@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
 from skedastic.data.dataset import Dataset, Truth
@@ -46,9 +47,10 @@ def corrupt(
     Raises
     ------
     UserError
-        A specification is wrong, or a class is left with fewer than two examples.
+        A specification is wrong, or a class that has examples is left with fewer than two.
     """
     for_noise, for_imbalance = np.random.SeedSequence(seed).spawn(2)
+    present = dataset.target.counts(dataset.y) > 0
     if noise:
         truth = truth or Truth(clean=dataset.y, index=dataset.index)
         noisy = flip_labels(dataset.y.numpy(), parse_noise(noise, dataset.classes), np.random.default_rng(for_noise))
@@ -59,7 +61,8 @@ def corrupt(
         kept = parse_imbalance(imbalance, dataset.classes).kept(counts)
         dataset = dataset.subset(torch.from_numpy(thin_out(y, kept, np.random.default_rng(for_imbalance))))
     if noise or imbalance:
-        _check_counts(dataset, {name: spec for name, spec in (("noise", noise), ("imbalance", imbalance)) if spec})
+        given = {name: spec for name, spec in (("noise", noise), ("imbalance", imbalance)) if spec}
+        _check_counts(dataset, present, given)
     return dataset, truth and Truth(clean=truth.of(dataset.index), index=dataset.index)
 
 
@@ -128,9 +131,10 @@ def affected_classes(noise: str | None, imbalance: str | None, classes: Sequence
     return () if affected.all() else tuple(c for c, a in zip(classes, affected, strict=True) if a)
 
 
-def _check_counts(dataset: Dataset, specifications: Mapping[str, str]) -> None:
-    counts = dataset.y.bincount(minlength=len(dataset.classes))
-    few = [f"{c!r} ({n})" for c, n in zip(dataset.classes, counts.tolist(), strict=True) if n < 2]
+def _check_counts(dataset: Dataset, present: Tensor, specifications: Mapping[str, str]) -> None:
+    """Raise UserError where classes that were present before, [C] bool, are left with too few examples."""
+    counts = dataset.target.counts(dataset.y)
+    few = [f"{dataset.classes[c]!r} ({counts[c]})" for c in (present & (counts < 2)).nonzero().flatten().tolist()]
     if few:
         given = " ".join(specifications.values())
         listed = f"{', '.join(few[:5])}{', …' if len(few) > 5 else ''}"

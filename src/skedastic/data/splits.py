@@ -70,8 +70,8 @@ def split_rows(source: Source, fraction: float, seed: int) -> tuple[Tensor, Tens
 def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split training rows into those that stay and those set apart as a reference, each in ascending order.
 
-    The reference has equally many rows of each class, at least one, but at most half of the rows of a class. Numbers
-    are split as if of one class.
+    The reference has equally many rows of each class that has some, at least one, but at most half of the rows of a
+    class. Numbers are split as if of one class.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def reference_rows(source: Source, rows: Tensor, fraction: float, seed: int) -> 
     rng = np.random.default_rng([seed, REFERENCE])
     y = source.target.strata(source.y[rows]).numpy()
     count = np.bincount(y, minlength=source.target.outputs)
-    short = np.flatnonzero(count < 2)
+    short = np.flatnonzero(count == 1)
     if len(short):
         name = f"class {source.classes[short[0]]!r}" if source.classes else "the data"
         rule = (

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.heads import find_head, part
-from skedastic.core.samplers import Reversed, RowLabels, Sampler
+from skedastic.core.samplers import Reversed, Sampler
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, PERTURBED, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
@@ -132,9 +132,7 @@ class BBN(OneNetwork[BranchesState]):
         return super().capabilities & Capabilities(tasks=self.second_sampler.supports)
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the samplers of both branches, after a check that each class that they are asked for has examples."""
-        if len(task.group):
-            self.second_sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
+        """Return the samplers of both branches."""
         return {**super().streams(task), SECOND: self.second_sampler}
 
     def init(self, task: Task, make_net: MakeNet) -> BranchesState:

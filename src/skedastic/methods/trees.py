@@ -55,6 +55,7 @@ class Trees(Fitted[BoostedTrees]):
         paper="Friedman 2001; Ke et al., NeurIPS 2017; scikit-learn",
         equations="base_c + Σ_t value_t(x) − τ log π_c",
         family="without a network",
+        role="yardstick",
         capabilities=capabilities(),
         never_erm="it trains no network",
         cost="0.1 to 2 × plain training of a small network; more with many classes",

@@ -20,7 +20,7 @@ from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.checks import check_focus, check_no_budget
-from skedastic.pipeline.compared import compare_seed, with_all_methods
+from skedastic.pipeline.compared import compare_seed, with_all_methods, with_yardstick
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
 from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
@@ -81,7 +81,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     ----------
     config : Config
         All settings. `methods=("all",)` is every name that there is, plain training first, but for those that can't be
-        used with the data.
+        used with the data. With `yardstick`, boosted trees are added to other methods where they suit the data.
     jobs : int, at least 0
         Seeds at a time, each on one core and, where these are several, in a process of its own; 0 is one for each core.
     progress : callable, optional
@@ -110,6 +110,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     config = settled(config, data)
     if config.methods == (ALL,):
         config = with_all_methods(config, data)
+    elif config.yardstick:
+        config = with_yardstick(config, data)
     check_focus(config, data.test)
     check(config, data, list(compared_methods(config).values()), network(config, data))
     with_gross_errors_decided(config, data)  # refuses what can't be set aside

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import get_args
 
 from skedastic.errors import UserError
+from skedastic.methods.auto import MOST_CLASSES
 from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, IMAGES, REAL_INPUTS, REFERENCE, Role
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
+from skedastic.methods.trees import are_quick, can_read_trees, places_read
 from skedastic.pipeline.prepare import Data, network, open_data, settled
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
+from skedastic.settings.expression import name_and_settings
 from skedastic.settings.methods import compared_methods, the_criterion
 from skedastic.training.loop import make_task
 
@@ -58,6 +62,28 @@ def with_all_methods(config: Config, data: Data) -> Config:
     names.sort(key=lambda name: get_args(Role).index(presets()[name].role))
     notes = (f"methods=all leaves out {', '.join(left_out)}.",) if left_out else ()
     return replace(config, methods=tuple(names), notes=(*config.notes, *notes))
+
+
+def with_yardstick(config: Config, data: Data) -> Config:
+    """Name the methods that are a row of every comparison too, where they suit the data; a note says so.
+
+    They come before the last method, which the headline holds against the first.
+    """
+    named = {name_and_settings(name, "methods")[0] for name in config.methods}
+    yardsticks = [name for name, preset in presets().items() if preset.role == "yardstick" and name not in named]
+    added = [name for name in yardsticks if not _why_left_out(presets()[name].make(), config, data) and _is_quick(data)]
+    if not added:
+        return config
+    note = f"{', '.join(added)} was added as a yardstick; --without-trees (yardstick=false) leaves it out."
+    methods = (*config.methods[:-1], *added, config.methods[-1])
+    return replace(config, methods=methods, notes=(*config.notes, note))
+
+
+def _is_quick(data: Data) -> bool:
+    """Return whether trees are fitted and predict within seconds."""
+    few = len(data.train.classes) <= MOST_CLASSES
+    entries = len(places_read(math.prod(data.train.x.shape[1:]), data.train.words))
+    return few and are_quick(entries, len(data.train)) and can_read_trees()
 
 
 def _why_left_out(method: Method, config: Config, data: Data) -> str:

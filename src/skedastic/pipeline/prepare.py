@@ -24,11 +24,13 @@ from skedastic.data import (
     reference_rows,
     split_rows,
     with_corrections,
+    without_single_rows,
 )
 from skedastic.data.dataset import with_clean_labels
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
+from skedastic.methods.auto import Auto
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.blend import Blend
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
@@ -40,7 +42,7 @@ from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.methods import OPTIMIZE, with_settings_alone
+from skedastic.settings.methods import OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -116,6 +118,8 @@ def open_data(
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
+    tested_apart = source.test_rows is not None or isinstance(config.test, (FromSource, FromPython))
+    source = without_single_rows(source, tested=tested_apart)
     own = _own_probabilities(config, source, pred_probs)
     give_back()
     notes = tuple(note for name in _named(config) for note in meaning_note(name))
@@ -218,7 +222,8 @@ def prepare(config: Config, source: Source, test_source: Source | None, trusted:
         of = trusted or source
         chosen = torch.arange(len(of)) if held_out is None else held_out
         reference = with_clean_labels(of.dataset(chosen, encoder, target), of.truth_of(chosen)).in_memory()
-        notes += (_described(reference, set_apart=trusted is None, truth=config.truth),)
+        trained = training.target.counts(training.y) > 0
+        notes += (_described(reference, trained, set_apart=trusted is None, truth=config.truth),)
     return Data(source, test_source, encoder, training.in_memory(), test, truth, reference, notes, test_labels)
 
 
@@ -241,10 +246,11 @@ def _cut_off(training: Dataset) -> tuple[str, ...]:
     return (said,) * (full > 0)
 
 
-def _described(reference: Dataset, *, set_apart: bool, truth: str | None) -> str:
-    """Say what the reference set is; refuse one that lacks a class."""
+def _described(reference: Dataset, trained: torch.Tensor, *, set_apart: bool, truth: str | None) -> str:
+    """Say what the reference set is; refuse one that lacks a class that is trained on, [C] bool."""
     count = reference.target.counts(reference.y)
-    missing = [repr(c) for c, n in zip(reference.classes, count.tolist(), strict=True) if n == 0]
+    missing = [repr(reference.classes[c]) for c in (trained & (count == 0)).nonzero().flatten().tolist()]
+    count = count[trained]
     if missing:
         named = f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
         rule = f"it has no example of class {named}, and what is learned from it would forget the class; add some"
@@ -272,18 +278,21 @@ def settled(config: Config, data: Data) -> Config:
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
 
-    Settings that were given alone go to auto or har. Where the model was named, it takes no other, unless a setting
-    says so.
+    Settings that were given alone go to auto, blend or har. Where the model was named, it takes no other, unless a
+    setting says so. Raises UserError for a setting that the method has not.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
         rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
         raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
+    blended = {name: value for name, value in config.method.items() if name in settings_of("blend")}
     if small and data.train.target.task == "classification":
-        trees = {"trees": False} if named else {}
-        return with_settings_alone("auto", replace(config, method=trees | dict(config.method)))
-    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
+        if blended:
+            raise without_setting("auto", blended, "for classes", "classification")
+        method = with_settings_alone("auto", config)
+        alone = named and "trees" not in config.method and isinstance(method, Auto)
+        return replace(method, trees=False) if alone else method
     rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
     entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
     quick = rows.has_columns and are_quick(entries, len(rows)) and can_read_trees()
@@ -291,6 +300,11 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     if "trees" in config.method and wanted and not can_blend:
         rule = "trees read rows of at most 128 numbers and categories, beside a small network; leave it out"
         raise UserError(rule, setting="method.trees", value=config.method["trees"])
+    if blended and not can_blend:
+        raise without_setting("har", blended, "here", rows.target.task)
+    if blended:
+        return make_method("blend", {"base": "har", **blended})
+    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
     alone = config.method.keys() <= {"trees"} and not (named and "trees" not in config.method)
     return Blend(base=har) if can_blend and wanted and alone else har
 

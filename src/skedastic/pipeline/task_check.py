@@ -6,10 +6,11 @@ from dataclasses import fields, replace
 
 from skedastic.errors import UserError
 from skedastic.methods.bases.method import Method
-from skedastic.methods.presets import presets
 from skedastic.settings.registry import family_of
 
 ANOTHER = "leave it out, or take another method"
+MOST_NAMED = 6  # losses and the like in an error
+GOOD = {"classification": ("auto", "har", "erm", "trees"), "regression": ("blend", "har", "trees", "erm")}
 
 
 def check_task(method: Method, task: str) -> None:
@@ -18,8 +19,8 @@ def check_task(method: Method, task: str) -> None:
         return
     against = _against(method, task)
     if not against:
-        able = [name for name, preset in presets().items() if task in preset.make().capabilities.tasks]
-        rule = f"{method.card.name} is not for {task}; methods that are: {', '.join(able) or 'none'}"
+        good = ", ".join(GOOD[task])
+        rule = f"{method.card.name} is not for {task}; take {good}, or another of `skedastic methods --task {task}`"
         raise UserError(rule, setting="method", value=method.card.name, given="")
     place, value, instead = against[0]
     also = "".join(f", nor is {other}" for other in (f"{p}={v}" for p, v, _ in against[1:]))
@@ -39,8 +40,10 @@ def _against(method: Method, task: str) -> list[tuple[str, str, str]]:
             if task not in value.capabilities.tasks:
                 settings += inner or [(field.name, value.card.name, "")]
         elif family is not None and hasattr(value, "supports") and task not in value.supports:
-            able = ", ".join(n for n, cls in family.names().items() if task in cls.supports)
-            settings.append((field.name, family.name_of(value), f"{family.many} that are: {able}"))
+            able = [n for n, cls in family.names().items() if task in cls.supports]
+            rest = ", … (`skedastic methods` lists all)" if len(able) > MOST_NAMED else ""
+            instead = f"{family.many} that are: {', '.join(able[:MOST_NAMED])}{rest}"
+            settings.append((field.name, family.name_of(value), instead))
         elif task == "regression" and field.name == "class_weights" and family is not None:
             settings.append((field.name, family.name_of(value), ""))
     return settings or _without(method, task)

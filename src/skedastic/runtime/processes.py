@@ -21,9 +21,11 @@ from typing import TypeVar
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker as resource_tracker_of_loky
 
 from skedastic.errors import UserError
 from skedastic.runtime.allocator import keep_freed_memory
+from skedastic.runtime.signals import ENDING
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -66,8 +68,9 @@ def _here(run: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Ite
 
 @contextmanager
 def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once: int) -> Iterator[Iterator[Outcome]]:
-    pool = ProcessPoolExecutor(at_once, initializer=_begin)
     futures: list[Future[Outcome]] = []
+    with interrupts_put_off():
+        pool = ProcessPoolExecutor(at_once, initializer=_begin)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # between two items, since its memory had grown
         try:
@@ -91,24 +94,30 @@ def _begin() -> None:
 
 @contextmanager
 def interrupts_put_off() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: it is for this one, which then ends them.
+    """Start processes that no interrupt reaches: it is for this one, which then ends them.
 
-    They inherit that the signal is blocked. An interrupt within the block counts when the block ends.
+    They inherit that the signals are blocked which this process handles, such as Ctrl-C. What comes within the block
+    counts when the block ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[bool] = []
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    came: list[int] = []
+    handlers = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
     blocked = None
     if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # it would unblock the signal when it starts
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+        for tracker in (resource_tracker, resource_tracker_of_loky):
+            tracker.ensure_running()  # it ignores some signals, inherits that others are blocked, and unblocks here
+        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     try:
         yield
     finally:
         if blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        signal.signal(signal.SIGINT, handler)
-    if came and callable(handler):
-        handler(signal.SIGINT, None)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])

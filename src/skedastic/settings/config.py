@@ -153,6 +153,11 @@ class Config(ColumnSettings):
     train: TrainingConfig = setting(meaning="how every method is trained", factory=TrainingConfig)
     estimate: Estimation = setting(meaning="how the noise of the groups is estimated", factory=Estimation)
     methods: tuple[str, ...] = setting(("erm", "unif", "har"), "methods that a comparison compares, or all")
+    yardstick: bool = setting(
+        True,
+        "whether boosted trees are a row of every comparison whose task and columns suit them, so that one sees where "
+        "they win",
+    )
     seeds: int = setting(
         5, "seeds of a comparison: how many splits, corruptions and initial weights there are", "[1, inf)"
     )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from skedastic.core.criteria import Criterion
-from skedastic.errors import UserError, unknown
+from skedastic.errors import UserError, suggestion, unknown
+from skedastic.methods import discover
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import find_preset
 from skedastic.settings.config import Config
@@ -16,6 +17,8 @@ from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
 
 OPTIMIZE = "optimize"  # the setting of auto
+USUAL = ("auto", "har", "blend")  # one of which is taken where no method is named
+MOST_NAMED = 3  # methods that an error names as having a setting
 
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
@@ -39,8 +42,8 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
 def the_method(config: Config) -> Method | None:
     """Return the method that the configuration names; None where it names none, and data and model decide.
 
-    Settings without a name are for whichever that is, if auto has all of them; a strength, and settings that auto has
-    not, are for har.
+    Settings without a name are for whichever that is, if auto or blend has all of them; a strength, and settings that
+    neither has, are for har.
 
     Raises
     ------
@@ -53,10 +56,66 @@ def the_method(config: Config) -> Method | None:
         return make_method(config.method["name"], settings)
     if "strength" in settings:
         _check_chooses("har", settings)
-    if "strength" in settings or not settings.keys() <= {f.name for f in dataclasses.fields(find_preset("auto").cls)}:
+    fitting = [name for name in USUAL if settings.keys() <= settings_of(name)]
+    if not fitting:
+        raise _of_none(settings)
+    if "strength" in settings or fitting[0] == "har":
         return make_method("har", settings)
-    make_method("auto", settings)  # refuses what does not fit
+    make_method(fitting[0], settings)  # refuses what does not fit
     return None
+
+
+def settings_of(name: str) -> set[str]:
+    """Return the names of the settings of a method."""
+    return {field.name for field in dataclasses.fields(find_preset(name).cls)}
+
+
+def without_setting(name: str, settings: Mapping[str, Any], why: str, task: str) -> UserError:
+    """Return the error about settings that a method has not which was taken since none was named.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    settings : mapping of str to object
+        The settings, of which it lacks one at least.
+    why : str
+        The case in which it is taken, such as "for classes".
+    task : str
+        The task, for which other methods are named that have the setting.
+    """
+    key = next(key for key in settings if key not in settings_of(name))
+    rule = f"no method is named, so it is {name} {why}, which has {', '.join(sorted(settings_of(name)))}"
+    return UserError(f"{rule}; {_way_out(key, task)}", setting=f"method.{key}", value=settings[key])
+
+
+def _of_none(settings: Mapping[str, Any]) -> UserError:
+    """Return the error about settings that no method has which is taken where none is named."""
+    known = {name: settings_of(name) for name in USUAL}
+    key = next((key for key in settings if not any(key in own for own in known.values())), None)
+    key = key or next(key for key in settings if key not in known["har"])
+    union = set().union(*known.values())
+    near = "" if key in union else suggestion(key, union).removeprefix("; ")
+    auto, blend = (", ".join(sorted(known[name])) for name in ("auto", "blend"))
+    rule = (
+        f"{near}{' ' * bool(near)}no method is named, so it is auto of classes ({auto}), blend of numbers ({blend}), "
+    )
+    rule += "or har (skedastic methods har)"
+    given = f"unknown setting 'method.{key}'"
+    return UserError(f"{rule}; {_way_out(key)}", setting="setting", value=f"method.{key}", given=given)
+
+
+def _way_out(key: str, task: str | None = None) -> str:
+    """Return which methods to name that have a setting, and can be used with the task where it is known."""
+    having = [
+        name
+        for name, cls in discover().items()
+        if key in settings_of(name) and (task is None or task in cls.card.capabilities.tasks)
+    ]
+    if not having:
+        return "leave it out, or name a method with --method NAME"
+    shown = f"{', '.join(having[:MOST_NAMED])}{', …' * (len(having) > MOST_NAMED)}"
+    return f"name a method that has it with --method NAME: {shown}"
 
 
 def the_criterion(config: Config) -> Criterion | None:

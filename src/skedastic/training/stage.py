@@ -324,4 +324,4 @@ def rows_of(dataset: Dataset) -> RowLabels:
     dataset : Dataset
         Any examples.
     """
-    return RowLabels(dataset.target.labels(dataset.y), dataset.group, dataset.classes, dataset.groups)
+    return RowLabels(dataset.target.labels(dataset.y), dataset.group)

@@ -247,8 +247,6 @@ def labels(values: list[object], folder: Path, **options: object) -> UserError:
 def test_impossible_labels_are_refused(tmp_path: Path) -> None:
     column = "y.csv, column 'label'"
     check_refusal(labels(["a"] * 4, tmp_path), column, "a", rule="every label")
-    check_refusal(labels(["a", "a", "b"], tmp_path), column, "b", rule="class 'b' with a single example,")
-    check_refusal(labels(["a", "a", "b", "c"], tmp_path), column, "b", rule="2 classes 'b', 'c'")
     missing = labels(["a", None, "b", "a", None], tmp_path)
     check_refusal(missing, "y.csv, line 3, column 'label'", None, rule="missing, and 1 more")
     fractions = labels([0.5, 1, 0.5, 1], tmp_path, task="classification")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from skedastic.data import Bins, Scale, folds, from_arrays, limit, open_source, split_rows
+from skedastic.data.settings import TaskName
 from skedastic.pipeline.prepare import prepare
 from skedastic.settings.config import Config
 from tests.support.refusals import refused
@@ -129,12 +130,12 @@ def test_impossible_targets_are_refused() -> None:
     text = ["wide" if i == 7 else str(v) for i, v in enumerate(Y)]
     with refused("y[3]", None, rule="the target is missing"):
         from_arrays(X, nan, task="regression")
-    with refused("y[3]", None, rule="the label is missing"):
+    with refused("y[3]", None, rule="the target is missing"):
         from_arrays(X, nan)
+    with refused("y[3]", None, rule="the label is missing"):
+        from_arrays(X, nan, task="classification")
     with refused("y[7]", "wide", rule="regression needs numbers"):
         from_arrays(X, text, task="regression")
-    with refused("y[0]", np.inf):
-        from_arrays(X, np.where(np.arange(200) == 0, np.inf, Y), task="regression")
     with refused("truth[3]", None, rule="the true target is missing"):
         from_arrays(X, Y, truth=nan, task="regression")
     with refused("groups[2]", None, rule="the group is missing"):
@@ -160,3 +161,66 @@ def test_impossible_targets_are_refused() -> None:
         Config(task="regresion")
     with refused("bins", 0):
         Config(bins=0)
+
+
+def test_whole_numbers_that_may_be_grades_or_classes_are_told_of() -> None:
+    grades = np.arange(200) % 11
+    said = "y holds 11 different whole numbers, 0 to 10: taken as classes; --task regression takes them as numbers"
+    assert from_arrays(X, grades).notes == (said,)
+    assert from_arrays(X, grades.astype(float)).notes == (said,)
+    assert from_arrays(X, grades[::-1], schema=from_arrays(X, grades).schema).notes == ()
+    for y in (grades % 4, grades % 2, grades.astype(str), [f"grade {v}" for v in grades]):
+        assert from_arrays(X, y).notes == ()
+    assert from_arrays(X, grades, task="classification").notes == ()
+
+
+def test_it_is_said_of_a_file_too(tmp_path: Path) -> None:
+    pd.DataFrame(X, columns=list("abc")).assign(y=np.arange(200) % 5).to_csv(tmp_path / "t.csv", index=False)
+    assert "column 'y' holds 5 different whole numbers, 0 to 4" in open_source(tmp_path / "t.csv", target="y").notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "rule"),
+    [
+        ("inf", np.inf, "the target is inf, and regression needs finite numbers; mend the cell, or remove the row"),
+        ("-1e999", -np.inf, "the target is -inf, and regression needs finite numbers"),
+        ("nan", "nan", "the target is missing ('nan'); fill the number in, or remove the row"),
+        ("?", "?", "the target is missing ('?')"),
+        ("", None, "the target is missing; fill the number in"),
+        (
+            "wide",
+            "wide",
+            "'wide' is not a number, and regression needs numbers; mend the cell, remove the row, or train",
+        ),
+    ],
+)
+@pytest.mark.parametrize("numbers", [Y.round(2), 3 * np.arange(200)], ids=["fractions", "many whole numbers"])
+@pytest.mark.parametrize("task", ["auto", "regression"])
+def test_a_cell_among_numbers_that_is_none_is_told_as_such(
+    cell: str, value: object, rule: str, numbers: np.ndarray, task: TaskName, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame(X, columns=list("abc")).assign(y=numbers.astype(object))
+    frame.loc[7, "y"] = cell
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with refused("t.csv, line 9, column 'y'", value, rule=rule):
+        open_source(tmp_path / "t.csv", target="y", task=task)
+
+
+def test_infinite_numbers_are_counted_and_are_no_classes() -> None:
+    some = np.where(np.arange(200) % 50 == 0, np.inf, Y)
+    with refused("y[0]", np.inf, rule="the target is inf, as 3 more are, and"):
+        from_arrays(X, some)
+    for y, task in ((some, "classification"), (np.where(np.arange(200) == 0, np.inf, np.arange(200) % 3), "auto")):
+        with refused("y[0]", np.inf, rule="the label is inf, and a label is a class"):
+            from_arrays(X, y, task=task)
+
+
+def test_words_beside_few_or_as_many_numbers_are_classes(tmp_path: Path) -> None:
+    few = [["1.5", "2.5", "other"][i % 3 if i < 20 else i % 2] for i in range(200)]
+    assert from_arrays(X, few).classes == ("1.5", "2.5", "other")
+    many = ["word" if i % 5 == 0 else f"{i % 20 + 0.5}" for i in range(200)]
+    assert "word" in from_arrays(X, many).classes
+    meant = ["word" if i % 20 == 0 else f"{i % 20 + 0.5}" for i in range(200)]
+    with refused("y[0]", "word", rule="train a classifier with --task classification"):
+        from_arrays(X, meant)
+    assert "word" in from_arrays(X, meant, task="classification").classes

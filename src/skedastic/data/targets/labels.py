@@ -14,7 +14,7 @@ from torch import Tensor
 from skedastic.data.tables.dates import are_dates
 from skedastic.data.tables.location import CellLocation
 from skedastic.data.tables.numbers import as_numbers
-from skedastic.data.tables.values import coded, matched
+from skedastic.data.tables.values import coded, holds_numbers, matched
 from skedastic.data.targets.regression import MOST_NUMBERS, holds_measurements
 from skedastic.errors import UserError, suggestion
 
@@ -46,11 +46,12 @@ def read_labels(
     """Return the class ids [n] int64 of a column, and the classes in natural order.
 
     names: what integers 0, 1, ... in the column stand for (a Hugging Face ClassLabel). classes: the classes of a
-    training set, which the ids then refer to; else every class needs two examples and there must be two classes.
+    training set, which the ids then refer to; else there must be two.
     Raises UserError for a missing label, an unknown one, and a column of measurements.
     """
     codes, plain = coded(column)
     _refuse_missing(codes, plain, place, "label", "fill the label in, or remove the row")
+    _refuse_infinite(column, place)
     named = _named(plain, names)
     if classes:
         ids = to_ids(named, classes)
@@ -63,9 +64,10 @@ def read_labels(
         _refuse_measurements(column, place)
         _refuse_dates(plain, place)
     classes = natural_order(named)
-    ids = to_ids(named, classes)[torch.from_numpy(codes)]
-    _check_counts(ids, classes, place)
-    return ids, classes
+    if len(classes) < 2:
+        rule = f"every label is {classes[0]!r}; a classifier needs at least two classes"
+        raise UserError(rule, setting=place.column, value=classes[0], given=place.column)
+    return to_ids(named, classes)[torch.from_numpy(codes)], classes
 
 
 def read_truth(
@@ -123,6 +125,16 @@ def _refuse_missing(
         raise place.error(int(missing.argmax()), f"the {what} is missing{more}; {way_out}")
 
 
+def _refuse_infinite(column: pd.Series, place: CellLocation) -> None:
+    """Raise UserError for the first infinite number of a column of numbers: it is no class."""
+    infinite = np.isinf(as_numbers(column)[0]) if holds_numbers(column) else np.zeros(0, dtype=bool)
+    if infinite.any():
+        row = int(infinite.argmax())
+        value = float(column.iloc[row])
+        rule = f"the label is {value}, and a label is a class; mend the cell, or remove the row"
+        raise place.error(row, rule, value)
+
+
 def _refuse_unknown(
     ids: Tensor, codes: NDArray[np.int64], names: Sequence[str], place: CellLocation, what: str, known: Sequence[str]
 ) -> None:
@@ -154,21 +166,6 @@ def _refuse_dates(names: Sequence[str], place: CellLocation) -> None:
     if are_dates(names):
         rule = f"it holds dates, such as {names[0]}, and a label is a class; name another column"
         raise UserError(rule, setting=place.column, value="dates", given=place.column)
-
-
-def _check_counts(ids: Tensor, classes: Sequence[str], place: CellLocation) -> None:
-    if len(classes) < 2:
-        rule = f"every label is {classes[0]!r}; a classifier needs at least two classes"
-        raise UserError(rule, setting=place.column, value=classes[0], given=place.column)
-    single = [classes[c] for c in (ids.bincount(minlength=len(classes)) < 2).nonzero().flatten().tolist()]
-    if single:
-        some = "a single example" if len(single) == 1 else "a single example each"
-        noun = "class" if len(single) == 1 else f"{len(single)} classes"
-        rule = (
-            f"{noun} {_listed(single)} with {some}, and every class needs at least 2; remove those rows, or merge the "
-            "class with another"
-        )
-        raise UserError(rule, setting=place.column, value=single[0], given=place.column)
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -18,13 +18,14 @@ from skedastic.data.tables.numbers import dress_of, filled
 from skedastic.data.tables.values import coded_texts, is_text
 from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import are_whole_numbers, read_groups, read_labels, read_truth
-from skedastic.data.targets.regression import Bins, holds_measurements, read_numbers
+from skedastic.data.targets.regression import Bins, means_measurements, read_numbers
 from skedastic.data.targets.spellings import spelling_notes
 from skedastic.data.targets.target import Classes, Numbers, Target, TaskKind
 from skedastic.errors import UserError
 
 Column = tuple[pd.Series, CellLocation]
 ONE_GROUP = Grouping(("all",))
+DOUBTFUL = 5  # different whole numbers, from which on they may be grades or counts as well as classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def read_targets(
     columns : TargetColumns
         The columns that tell them.
     task : TaskName, optional
-        "auto" is regression where the target holds measurements (`holds_measurements`), else classification.
+        "auto" is regression where the target holds measurements (`means_measurements`), else classification.
     bins : int or None, optional
         The number of bins of a numeric target, where no column holds the groups.
     schema : Schema or None, optional
@@ -112,7 +113,7 @@ def read_targets(
         A cell can't be read, or the settings do not fit together.
     """
     if _kind(columns, task, schema) == "classification":
-        return _read_classes(columns, bins, schema)
+        return _read_classes(columns, task, bins, schema)
     return _read_numbers(columns, task, bins, schema)
 
 
@@ -122,11 +123,11 @@ def _kind(columns: TargetColumns, task: TaskName, schema: Schema | None) -> Task
     if task != "auto":
         return task
     return (
-        "regression" if not columns.class_names and holds_measurements(columns.y[0], columns.hint) else "classification"
+        "regression" if not columns.class_names and means_measurements(columns.y[0], columns.hint) else "classification"
     )
 
 
-def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | None) -> Targets:
+def _read_classes(columns: TargetColumns, task: TaskName, bins: int | None, schema: Schema | None) -> Targets:
     cells, place = columns.y
     grouped = _read_groups(columns, schema)
     if bins is not None:
@@ -142,6 +143,9 @@ def _read_classes(columns: TargetColumns, bins: int | None, schema: Schema | Non
         truth = read_truth(*columns.truth, classes, columns.truth_names, columns.class_names)
     integers = are_whole_numbers(classes) and not (columns.keeps_text and is_text(cells))
     notes = spelling_notes(cells, columns.name) if schema is None else ()
+    if integers and len(classes) >= DOUBTFUL and task == "auto" and schema is None and not columns.class_names:
+        numbers = f"{len(classes)} different whole numbers, {classes[0]} to {classes[-1]}"
+        notes += (f"{place.column} holds {numbers}: taken as classes; --task regression takes them as numbers",)
     truths = is_bool_dtype(cells.dtype) and set(classes) == {"True", "False"}
     target = Classes(classes, integers, truths, column=columns.name)
     return Targets(y, target, group, grouping, truth, notes)

@@ -14,10 +14,12 @@ from torch import Tensor
 from skedastic.data.tables.dress import NO_HINT, Dress, Hint
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers, check_range
+from skedastic.data.tables.values import is_text
 from skedastic.errors import UserError
 
 DEFAULT_BINS = 10
 MOST_NUMBERS = 50  # distinct numbers above which a column is looked at twice
+MOST_WRONG, LEAST_MEANT = 0.1, 10  # of the cells of measurements; distinct numbers that are more than classes
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,26 @@ class Bins:
 
 def holds_measurements(column: pd.Series, hint: Hint = NO_HINT) -> bool:
     """Tell whether a column of labels holds measurements: numbers that are not all whole, or a great many of them."""
+    numbers, _ = as_numbers(column, hint=hint)
+    return bool(np.isfinite(numbers).all()) and _are_measurements(numbers)
+
+
+def means_measurements(column: pd.Series, hint: Hint = NO_HINT) -> bool:
+    """Tell whether a column holds measurements, or does but for a few cells, which are to be mended.
+
+    These are missing, infinite or no number. Beside them there are more than ten different numbers, and at least nine
+    times as many cells.
+    """
     numbers, unparsable = as_numbers(column, hint=hint)
-    if unparsable.any() or not np.isfinite(numbers).all():
-        return False
+    finite = numbers[np.isfinite(numbers)]
+    wrong = np.isinf(numbers) | unparsable
+    if len(finite) == len(numbers):
+        return _are_measurements(finite)
+    few = wrong.sum() <= MOST_WRONG * (wrong.sum() + len(finite))
+    return bool(few) and len(np.unique(finite)) > LEAST_MEANT and _are_measurements(finite)
+
+
+def _are_measurements(numbers: NDArray[np.float64]) -> bool:
     distinct = len(np.unique(numbers))
     return bool((numbers != np.round(numbers)).any() or (distinct > MOST_NUMBERS and distinct > len(numbers) / 20))
 
@@ -171,22 +190,32 @@ def read_numbers(
     Raises
     ------
     UserError
-        A cell is missing or is no number, or single precision can't hold it.
+        A cell is missing, infinite or no number, or single precision can't hold it.
     """
     numbers, unparsable = as_numbers(column, dress, hint)
     if unparsable.any():
         row = int(unparsable.argmax())
         cell = str(column.iloc[row])
         rule = (
-            f"{quoted(cell)} is not a number, and regression needs numbers; mend the cell, or train a classifier with "
-            "--task classification"
+            f"{quoted(cell)} is not a number, and regression needs numbers; mend the cell, remove the row, or train a "
+            "classifier with --task classification"
         )
         raise place.error(row, rule, cell)
     missing = np.isnan(numbers)
     if missing.any():
+        row = int(missing.argmax())
+        word = str(column.iloc[row]).strip() if is_text(column) and not column.isna().iloc[row] else ""
         more = f", and {int(missing.sum()) - 1} more" if missing.sum() > 1 else ""
-        rule = f"the {what} is missing{more}; fill the number in, or remove the row"
-        raise place.error(int(missing.argmax()), rule)
+        rule = f"the {what} is missing{f' ({quoted(word)})' * bool(word)}{more}; fill the number in, or remove the row"
+        raise place.error(row, rule, word or None)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        row = int(infinite.argmax())
+        more = f", as {int(infinite.sum()) - 1} more are" if infinite.sum() > 1 else ""
+        rule = (
+            f"the {what} is {numbers[row]}{more}, and regression needs finite numbers; mend the cell, or remove the row"
+        )
+        raise place.error(row, rule, float(numbers[row]))
     check_range(numbers, column, place)
     return torch.from_numpy(numbers.copy())
 

@@ -36,7 +36,9 @@ ProbabilitiesOf = Literal["labels", "true classes", "neither"]  # of a network t
 PERTURBED = "perturbed"  # a way to wrap: the objective is taken once more, at other weights or with something added
 MIXED = "mixed"  # a way to wrap: the examples are mixtures of two, with mixtures of their labels
 
-Role = Literal["baseline", "other", "headline"]  # in a comparison of all methods; they stand there in this order
+Role = Literal[
+    "baseline", "other", "yardstick", "headline"
+]  # in a comparison of all methods; they stand there in this order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,8 @@ class Card:
     family : str
         The heading under which it is listed.
     role : str
-        Its place in a comparison of all methods: "baseline" stands first, "headline" last.
+        Its place in a comparison of all methods: "baseline" stands first, "headline" last, and
+        "yardstick" is in every comparison that it suits.
     capabilities : Capabilities
         Its tasks, needs and requirements, whatever its settings are.
     reduces_to_erm : tuple of Mapping

@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 from skedastic.configurable import setting
 from skedastic.core.class_weights import ClassWeights
 from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
-from skedastic.core.samplers import RowLabels, Sampler, Shuffle
+from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
 from skedastic.losses.auto import Auto
@@ -161,9 +161,7 @@ class OneNetwork(Method[N]):
         return self.loss.least_batch(len(task.classes))
 
     def streams(self, task: Task) -> dict[str, Sampler]:
-        """Return the sampler, after a check that each class that it is asked for has examples."""
-        if len(task.group):
-            self.sampler.check(RowLabels(task.y, task.group, task.classes, task.groups))
+        """Return the sampler."""
         return {"main": self.sampler}
 
     def init(self, task: Task, make_net: MakeNet) -> N:

@@ -1,0 +1,81 @@
+"""Signals that tell a process to end, sent to real processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from skedastic.runtime.signals import ENDING, taken_as_interrupts
+
+WAITING = """
+import time
+from skedastic.runtime.signals import taken_as_interrupts
+with taken_as_interrupts() as came:
+    try:
+        print("ready", flush=True)
+        time.sleep(300)
+    except KeyboardInterrupt:
+        print("interrupted", came.status, flush=True)
+        time.sleep(seconds)
+"""
+
+
+def waiting(seconds: int) -> subprocess.Popen[str]:
+    """Return a process that waits for a signal, and cleans up for so many seconds."""
+    code = WAITING.replace("seconds", str(seconds))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("end", ENDING)
+def test_the_first_is_an_interrupt_and_the_second_ends_at_once(end: signal.Signals) -> None:
+    process = waiting(0)
+    process.send_signal(end)
+    assert process.communicate(timeout=60)[0] == f"interrupted {128 + end}\n"
+    assert process.returncode == 0
+
+    for second in ENDING:
+        process = waiting(300)
+        process.send_signal(end)
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"interrupted {128 + end}\n"
+        process.send_signal(second)
+        process.communicate(timeout=60)
+        assert process.returncode == -second
+
+
+def test_what_is_ignored_or_handled_stays_so_and_all_is_as_before_afterwards() -> None:
+    came = list[int]()
+    before = [signal.getsignal(number) for number in ENDING]
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    told = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with taken_as_interrupts():
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                signal.raise_signal(number)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, hung_up)
+        signal.signal(signal.SIGTERM, told)
+    assert came == [signal.SIGTERM]
+    assert [signal.getsignal(number) for number in ENDING] == before
+
+
+def test_another_thread_handles_none() -> None:
+    status = list[int]()
+
+    def run() -> None:
+        with taken_as_interrupts() as came:
+            status.append(came.status)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert status == [130]
