@@ -126,7 +126,7 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
     assert status == 130
     last, way = err.splitlines()[-1], "skedastic fit --resume a/run"
-    assert last.startswith(f"error: interrupted; go on with: {way}; or take the best so far (half-balanced HAR at 0.3,")
+    assert last.startswith(f"error: interrupted; go on with: {way}; or take the best so far (half-balanced mixup,")
     assert last.endswith(f" with: {way} --finish")
     assert {name for name in everything(here) if "run.unfinished" not in name} == set(before) | {"a"}
     monkeypatch.undo()

@@ -64,7 +64,7 @@ def test_a_command_of_the_page_runs(
         methods = json.loads((project / "run" / "compare.json").read_text("utf-8"))["methods"]
         preset = settings_of(rest[rest.index("--preset") + 1]) if "--preset" in rest else {}
         asked = rest[rest.index("--methods") + 1].split(",") if "--methods" in rest else preset["methods"]
-        assert list(methods) == asked
+        assert [name for name in methods if name in asked or name != "trees"] == asked  # beside the yardstick
 
 
 def small_copy(source: Path, copy: Path) -> None:

@@ -291,8 +291,8 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         if blended:
             raise without_setting("auto", blended, "for classes", "classification")
         method = with_settings_alone("auto", config)
-        alone = named and "trees" not in config.method and isinstance(method, Auto)
-        return replace(method, trees=False) if alone else method
+        alone = named and "trees" not in config.method
+        return replace(method, trees=False) if isinstance(method, Auto) and alone else method
     rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
     entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
     quick = rows.has_columns and are_quick(entries, len(rows)) and can_read_trees()
