@@ -7,7 +7,7 @@ The sets and the kinds of wrong labels are those of `tables.py`; so are the test
 run one estimate of the noise and one split serve all:
 
 - auto: as `fit` trains it, estimate and trials included in its seconds
-- each candidate of auto, and HAR, trained on all rows: as it is, half balanced and balanced
+- each candidate of auto, trained on all rows: mixup, HAR, …, as it is, half balanced and balanced
 - largest gain: of each way the best in its trial; of these the one that gained most, be it by chance
 - oracle: the candidate that is best on the test labels, which nobody has; it is lucky, too
 - oracle without luck: on each half of the test rows the candidate that is best on the other half
@@ -43,7 +43,7 @@ from common import hardware, show
 from resumable import Lines, lines_of, options
 from skedastic.core.choice import gives_up_a_class
 from skedastic.evaluation.intervals import mean_interval
-from skedastic.methods.auto import PLAIN, STRONG, TAUS, Auto, Candidate
+from skedastic.methods.auto import PLAIN, Auto, Candidate
 from skedastic.methods.linear import logistic
 from skedastic.methods.trees import MOST_ENTRIES
 from skedastic.pipeline import estimate_noise
@@ -105,8 +105,7 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
     best = max(tried, key=lambda trial: trial.gain.mean, default=None)
     took[UNGUARDED] = best.name if best is not None and best.gain.mean > 0 else auto.base(task).shown(auto)
     spent = {AUTO: seconds}
-    candidates = dict.fromkeys((*auto.candidates(task), *(Candidate(STRONG, tau) for tau in TAUS)))
-    for candidate in candidates:
+    for candidate in auto.candidates(task):
         start = time.perf_counter()
         name = candidate.shown(auto)
         predicted[name] = trained(auto.method(candidate, task)).predict(data.test.x).argmax(1)
@@ -115,7 +114,7 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
         start = time.perf_counter()
         if (labels := of_peer(name, data)) is not None:
             predicted[name], spent[name] = labels, time.perf_counter() - start
-    names = [candidate.shown(auto) for candidate in candidates]
+    names = [candidate.shown(auto) for candidate in auto.candidates(task)]
     y, plain = data.test.y, predicted[Candidate(PLAIN, 0.0).shown(auto)]
     predicted[UNLUCKY], spent[UNLUCKY] = without_luck({name: predicted[name] for name in names}, y, seed), 0.0
     found = {

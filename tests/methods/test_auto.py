@@ -43,6 +43,7 @@ from tests.support.tables import sharp_rules
 
 TRAINING = TrainingConfig(epochs=6, batch_size=16, lr=0.05, device="cpu")
 WAYS = (MIXTURES, PLAIN, CORRECTED)
+NETWORKS = (MIXTURES, PLAIN, STRONG, CORRECTED)
 HALF = "mixup, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
 WITHOUT_WORDS = (*L2, *TREES)  # what is tried beside networks where there are no texts
@@ -68,7 +69,7 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     seen = stages(auto.history)
     early = [f"{way}, half {k}" for way in L2 for k in (1, 2)] + ["trees, half 1"]
     early += ["trees, half 2"] * ("trees, half 2" in seen)
-    first = [f"{way}, half 1" for way in WAYS]  # of small trees where large are close
+    first = [f"{way}, half 1" for way in NETWORKS]  # of small trees where large are close
     assert seen[: len(early)] == early, "what is quick is tried first"
     assert [name for name in seen[len(early) :] if name.endswith("half 1") and "trees" not in name] == first
     at, begun = seen.index("mixup, half 2"), len(early) + len(first)
@@ -80,6 +81,7 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     assert names == [
         "mixup",
         "plain training",
+        "HAR at 0.3",
         "HAR at 0.3, loss=corrected",
         "linear model",
         "linear model, shrunk",
@@ -136,7 +138,7 @@ def some_right(t, share, seed=0):
 def test_networks_are_not_tried_where_a_model_fitted_at_once_is_far_better(linear: float, hopeful: bool) -> None:
     t = known(dataset(300))
     ways = {MIXTURES: some_right(t, 0.6), "linear": some_right(t, linear)}
-    for way in (PLAIN, CORRECTED):
+    for way in (PLAIN, STRONG, CORRECTED):
         assert asked(t, Auto(), way, 1, ways) == hopeful
 
 
@@ -279,8 +281,7 @@ def test_shares_are_made_up_for_only_where_nothing_else_does() -> None:
         assert {c.tau for c in method.candidates(t)} == {0.0}
     made = {c: Auto().method(c, t) for c in Auto().candidates(t)}
     assert made[Candidate(PLAIN, 0.5)] == ERM(loss=LogitAdjusted(tau=0.5))
-    unknown = Auto().method(Candidate(STRONG, 1.0), task(dataset(120)))
-    assert unknown == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
+    assert made[Candidate(STRONG, 1.0)] == HAR(strength=0.3, loss=LogitAdjusted(tau=1.0))
     assert made[Candidate(CORRECTED, 0.5)] == HAR(strength=0.3, loss=Corrected(tau=0.5))
     assert made[Candidate(MIXTURES, 0.5)] == PostHoc(base=Mixup(), tau=0.5)
     assert made[Candidate("shrunk linear", 1.0)] == Linear(l2=100.0, tau=1.0)
@@ -323,10 +324,10 @@ def test_images_are_held_against_plain_training() -> None:
 def test_texts_beside_other_columns_are_read_by_some_trees_and_not_by_others() -> None:
     t = replace(known(dataset(120)), input_shape=(256 + 6,), words=(4, 260))
     ways = Auto().ways(t)
-    assert list(ways) == [*WAYS, *FITTED], "trees are quick, for they read few of the numbers of texts"
+    assert list(ways) == [*NETWORKS, *FITTED], "trees are quick, for they read few of the numbers of texts"
     assert ways["trees without texts"] == Trees(words=0)
     alone = replace(t, input_shape=(256,), words=(0, 0))
-    assert list(Auto().ways(alone)) == [*WAYS, *L2]
+    assert list(Auto().ways(alone)) == [*NETWORKS, *L2]
 
 
 def test_ids_cannot_be_mixed_and_all_are_held_against_har() -> None:
@@ -352,7 +353,7 @@ def test_the_base_is_plain_training_where_shares_are_not_made_up_for(settings) -
 
 def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> None:
     data = dataset(120)
-    networks = [*WAYS]
+    networks = [*NETWORKS]
     assert list(Auto().ways(known(data))) == [*networks, *WITHOUT_WORDS]
     assert list(Auto(trees=False).ways(known(data))) == networks
     for other in ({"input_shape": (129,)}, {"classes": tuple(map(str, range(21)))}):
@@ -367,9 +368,10 @@ def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> N
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
     inner = [way.base if isinstance(way, Mixup) else way for way in weighted]
     assert all(isinstance(way, OneNetwork) and way.class_weights == EffectiveNumber() for way in inner)
-    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()][:3] == [
+    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()][:4] == [
         "neither",
         "labels",
+        "neither",
         "true classes",
     ]
 
@@ -468,7 +470,7 @@ def test_a_run_says_what_was_tried_and_is_read_back(tmp_path: Path) -> None:
     x, y, _ = one_way()
     training = sk.TrainingConfig(epochs=10, lr=0.01, optimizer="adam")
     result = sk.fit(x, y, method="auto", test=None, train=training, model={"name": "mlp", "width": 32})
-    assert len(result.trials) == 7
+    assert len(result.trials) == 8
     assert fit_report(result, tmp_path / "run").choice == choice_of(result.trials)
     result.save(tmp_path / "run")
     back = sk.load(tmp_path / "run")

@@ -137,7 +137,7 @@ def test_cut_short_the_best_of_those_that_were_tried_is_trained(tmp_path: Path) 
     assert Auto().predictor(auto.trials), "no network predicts"
     choice = choice_of(auto.trials)
     assert choice.sentence.startswith(f"{best.name} was taken: ")
-    others = ["mixup", "plain training", "HAR at 0.3, loss=corrected", "boosting of small trees"]
+    others = ["mixup", "plain training", "HAR at 0.3", "HAR at 0.3, loss=corrected", "boosting of small trees"]
     assert [row[0] for row in choice.rows if row[-1] == "left out: training was cut short before"] == others
     assert best_sentence(best).startswith(f"{best.name}, mean accuracy over groups ")
 
@@ -146,7 +146,7 @@ def test_cut_short_before_anything_was_tried_the_base_is_trained(tmp_path: Path)
     auto, found = cut_short(tmp_path, ("linear, half 1", 1))
     assert (auto.stages, found) == (("linear, half 1", "mixup, half balanced"), [])
     assert all(trial.left_out for trial in auto.trials)
-    assert len(auto.trials) == 7
+    assert len(auto.trials) == 8
     assert choice_sentence(auto.trials) == "half-balanced mixup was taken, and held against nothing"
     assert choice_of(auto.trials).legend == "No way was held against another."
 

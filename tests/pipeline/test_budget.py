@@ -91,9 +91,9 @@ def test_too_small_a_budget_is_refused_before_anything_is_written(slow, capsys) 
 
 
 def test_trials_are_left_out_where_a_third_of_the_epochs_of_each_does_not_fit(slow) -> None:
-    # an epoch: of the estimate 2 steps, of the trials 6 at most, of the last stage 2; without trials 4 in all
+    # an epoch: of the estimate 2 steps, of the trials 8 at most, of the last stage 2; without trials 4 in all
     with_trials, plan, _ = fitted(**{"method.name": "auto", "budget": "4h"})
-    assert (with_trials.config.method["name"], with_trials.config.train.epochs) == ("auto", 12)
+    assert (with_trials.config.method["name"], with_trials.config.train.epochs) == ("auto", 10)
     said = fitted(**{"method.name": "auto", "budget": "3h"})[2]
     assert said == "Budget 3h: without trials, all 30 epochs, about 2.5 h."
     without, short, said = fitted(**{"method.name": "auto", "budget": "16m"})
@@ -111,7 +111,7 @@ def test_the_slowest_of_the_alternatives_has_to_fit(slow, monkeypatch: pytest.Mo
         steps = [Speed(STEP * (20 if stage.name == "mixup" else 1), 1.0, 0.0) for stage in outline.stages]
         return Speeds(tuple(steps), steps[0])
 
-    assert fitted(**{"method.name": "auto", "budget": "4h"})[0].config.train.epochs == 12
+    assert fitted(**{"method.name": "auto", "budget": "4h"})[0].config.train.epochs == 10
     monkeypatch.setattr(budget, "measured_speeds", one_is_slow)
     assert fitted(**{"method.name": "auto", "budget": "4h"})[0].config.method["name"] == "post-hoc"
 

@@ -2,10 +2,10 @@
 
 Ours. Each way is trained on halves of the rows and predicts the other half; every label is then compared under every
 way, example by example (`skedastic.core.criteria`). The ways are mixup; plain training; HAR, which shrinks noisy and
-rare groups, on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
-(`skedastic.losses.corrected`), or where that is not known on the usual one; and two linear models, and boosted trees of
-31 and of 8 leaves, which cost little, and are better than networks where rows are few or labels follow sharp rules.
-Images, whose trials take long, have plain training and HAR. Each way predicts thrice: as it is, and with the shares of
+rare groups; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
+(`skedastic.losses.corrected`); and two linear models, and boosted trees of 31 and of 8 leaves, which cost little, and
+are better than networks where rows are few or labels follow sharp rules. Images, whose trials take long, have plain
+training and HAR. Each way predicts thrice: as it is, and with the shares of
 the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which
 costs no training.
 
@@ -192,20 +192,14 @@ class Auto(OneNetwork[OneNetworkState]):
     def ways(self, task: Task) -> Mapping[str, Method]:
         """Return the ways of training that are tried by name, what all are held against first.
 
-        HAR on the corrected loss takes the place of HAR, if all are not held against that, where it is known how labels
-        go wrong, unless another loss was asked for. Mixup is left out where examples are no columns of numbers; and
-        models that are no networks where examples are no columns or too many, or something was asked for that they have
-        not.
+        The corrected loss is left out where nothing is known of how labels go wrong, or another loss was asked for;
+        mixup where examples are no columns of numbers; and models that are no networks where examples are no columns or
+        too many, or something was asked for that they have not.
         """
         known = task.transitions is not None and self.fits_cross_entropy
         mixes = self.mixup and task.columns and not task.ids and self.fits_cross_entropy
-        if not task.columns:
-            names = [PLAIN, STRONG] + [CORRECTED] * known
-        elif mixes:
-            names = [MIXTURES, PLAIN, CORRECTED if known else STRONG]
-        else:
-            names = [STRONG, PLAIN] + [CORRECTED] * known
-        names += self._fitted(task)
+        names = [STRONG, PLAIN] if task.columns and not mixes else [PLAIN, STRONG]
+        names = [MIXTURES] * mixes + names + [CORRECTED] * known + self._fitted(task)
         return {name: self.method(Candidate(name, 0.0), task) for name in names}
 
     def _fitted(self, task: Task) -> list[str]:
