@@ -12,6 +12,7 @@ import torch
 
 import skedastic as sk
 from skedastic.errors import UserError
+from skedastic.methods.auto import Auto
 from skedastic.methods.erm import ERM
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.post_hoc import LEAST, PostHoc
@@ -19,7 +20,7 @@ from skedastic.methods.sam import SAM
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.export import export_run
 from skedastic.training import TrainingConfig, train
-from tests.support.methods import dataset, make_net
+from tests.support.methods import dataset, make_net, task
 
 TRAINING = TrainingConfig(epochs=3, batch_size=16, lr=0.05, device="cpu")
 
@@ -53,6 +54,14 @@ def test_with_shares_to_predict_at_it_takes_off_their_ratio() -> None:
     torch.testing.assert_close(found.softmax(1), expected.softmax(1), rtol=1e-5, atol=1e-6)
     with pytest.raises(UserError, match="one share for each of the 3 classes"):
         logits(PostHoc(target=(1.0, 1.0)))
+
+
+def test_what_a_chooser_tries_on_halves_is_compared_as_it_is() -> None:
+    chooser = Auto(trees=False, mixup=False)
+    data = long_tail()
+    methods = (chooser, PostHoc(base=chooser))
+    alone, shifted = (train(m, data, make_net, TRAINING, seed=4, task=task(data)) for m in methods)
+    assert [(t.name, t.gain) for t in shifted.trials] == [(t.name, t.gain) for t in alone.trials] != []
 
 
 def test_a_class_without_examples_is_never_predicted() -> None:

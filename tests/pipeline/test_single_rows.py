@@ -11,6 +11,8 @@ import pytest
 
 import skedastic as sk
 from skedastic.data import corrupt, from_arrays, reference_rows, without_single_rows
+from skedastic.pipeline.prepare import open_data
+from skedastic.settings.reading import read
 from tests.support.command_line import run
 from tests.support.refusals import refused
 
@@ -109,3 +111,12 @@ def test_on_the_command_line(verb: str, tmp_path: Path, capsys: pytest.CaptureFi
     status, _, said = run(capsys, *given)
     assert status in (0, None)
     assert said.count("set aside: 1 row, the only one for training of the class z; it can be neither held out") == 1
+
+
+def test_noise_brings_no_class_back_that_was_set_aside(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": ["only", *["a", "b"] * 29, "a"]})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    config = read(None, {"source": str(tmp_path / "rows.csv"), "target": "y", "noise": "uniform:0.5", "test": "none"})
+    train = open_data(config).train
+    assert len(train) == 59
+    assert train.target.counts(train.y)[train.classes.index("only")] == 0

@@ -35,4 +35,4 @@ def test_at_most_eight_classes_are_named() -> None:
     of = SimpleNamespace(label_issues=found, wrong_count=0, classes=tuple(names), class_count=[20] * 11)
     said = by_class_sentence(issues_of_classes(of))
     assert said.startswith("By the given label: g10 11 of 20; g9 10 of 20;")
-    assert said.endswith("g3 4 of 20; and 3 more labels.")
+    assert said.endswith("g3 4 of 20; and 3 more classes.")

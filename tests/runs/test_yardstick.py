@@ -13,7 +13,7 @@ import skedastic as sk
 from skedastic.settings.reading import read
 from tests.support.command_line import run
 
-NOTE = "trees was added as a yardstick; --without-trees (yardstick=false) leaves it out."
+NOTE = "trees was added as a yardstick; a comparison with --without-trees (yardstick=false) has none."
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_the_row_is_that_of_trees_on_the_same_splits(config: sk.Config, tmp_path
     )
 
 
-def test_it_stands_before_a_single_method_and_counts_as_named_with_settings(config: sk.Config) -> None:
-    assert sk.compare(replace(config, methods=("erm",), seeds=1)).methods == ("trees", "erm")
+def test_it_stands_after_a_single_method_and_counts_as_named_with_settings(config: sk.Config) -> None:
+    assert sk.compare(replace(config, methods=("erm",), seeds=1)).methods == ("erm", "trees")
     assert sk.compare(replace(config, methods=("trees(leaves=4)", "erm"), seeds=1)).methods == (
         "trees(leaves=4)",
         "erm",
@@ -64,7 +64,7 @@ def test_it_stands_before_a_single_method_and_counts_as_named_with_settings(conf
 
 def test_numbers_have_it_and_many_classes_and_images_have_not(config: sk.Config) -> None:
     numbers = replace(config, target="number", ignore=("y", "code"), task="regression", methods=("erm",), seeds=1)
-    assert sk.compare(numbers).methods == ("trees", "erm")
+    assert sk.compare(numbers).methods == ("erm", "trees")
     many = replace(config, target="code", ignore=("y", "number"), task="classification", methods=("erm",), seeds=1)
     images = replace(config, source="digits", target=None, ignore=(), methods=("erm",), seeds=1, limit=100)
     for other in (many, images):
@@ -77,7 +77,7 @@ def test_on_the_command_line(config: sk.Config, tmp_path: Path, capsys: pytest.C
     status, out, said = run(capsys, *given, "--out", tmp_path / "with", "--jobs", "1")
     assert status in (0, None)
     assert f"note: {NOTE}" in said
-    assert "erm − trees" in out
+    assert "trees − erm" in out
     status, out, said = run(capsys, *given, "--out", tmp_path / "without", "--jobs", "1", "--without-trees")
     assert status in (0, None)
     assert "yardstick" not in said

@@ -53,7 +53,8 @@ def corrupt(
     present = dataset.target.counts(dataset.y) > 0
     if noise:
         truth = truth or Truth(clean=dataset.y, index=dataset.index)
-        noisy = flip_labels(dataset.y.numpy(), parse_noise(noise, dataset.classes), np.random.default_rng(for_noise))
+        transition = _among(parse_noise(noise, dataset.classes), present.numpy())
+        noisy = flip_labels(dataset.y.numpy(), transition, np.random.default_rng(for_noise))
         dataset = dataset.with_targets(torch.from_numpy(noisy))
     if imbalance:
         y = dataset.y.numpy()
@@ -64,6 +65,12 @@ def corrupt(
         given = {name: spec for name, spec in (("noise", noise), ("imbalance", imbalance)) if spec}
         _check_counts(dataset, present, given)
     return dataset, truth and Truth(clean=truth.of(dataset.index), index=dataset.index)
+
+
+def _among(transition: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return transitions [C, C] by which no label becomes one of a class without examples: such labels stay."""
+    kept = np.where(present[None], transition, 0.0)
+    return kept + np.diag(1 - kept.sum(1))
 
 
 def flip_labels(y: NDArray[np.int64], transition: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -269,7 +269,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
         Linear models and large trees come first, so that there is a first model soon.
         """
-        epochs = min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
+        epochs = _trial_epochs(task)
         early, first, second, ways = list[Stage](), list[Stage](), list[Stage](), self.ways(task)
         base, *others = ways
         begins, ends = (replace(s, optional=True) for s in trial_stages(base, ways[base], epochs))
@@ -349,8 +349,8 @@ class Auto(OneNetwork[OneNetworkState]):
         return Best(name, value, criterion, Trial(name, other.shown(self), found.gain, False, True, criterion))
 
     def held_out(self, task: Task) -> Tensor | None:
-        """Return those of the way that was taken, where it was tried on all rows."""
-        if _rows(task) < LEAST_ROWS:
+        """Return those of the way that was taken, where it was tried on all rows, and trained as long as in the end."""
+        if _rows(task) < LEAST_ROWS or _trial_epochs(task) < 1:
             return None
         best = self._best(task)
         taken = self.base(task) if any(self._in_the_end(task, best)) else best
@@ -505,6 +505,11 @@ def _wrong(task: Task) -> float:
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
     """Return whether a trial is of this candidate; those of older runs have no stage."""
     return candidate.name == trial.stage if trial.stage else candidate.shown(auto) == trial.name
+
+
+def _trial_epochs(task: Task) -> float:
+    """Return the epochs of a trial, as a fraction of those of the training of all rows."""
+    return min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
 
 
 def _trees_are_quick(task: Task) -> bool:

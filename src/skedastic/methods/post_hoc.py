@@ -65,9 +65,15 @@ class PostHoc(Wrapper):
         return "neither" if self.tau else self.base.probabilities_of
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the stages of `base`; each has the shift, also where it goes on from another state."""
+        """Return the stages of `base`; those on all rows have the shift, also where they go on from another state.
+
+        What is tried on a part is compared as it is.
+        """
         stages = zip(self.base.stages(task), super().stages(task), strict=True)
-        return tuple(replace(shifted, enter=partial(self._entered, enter=own.enter)) for own, shifted in stages)
+        return tuple(
+            own if own.data is not None else replace(shifted, enter=partial(self._entered, enter=own.enter))
+            for own, shifted in stages
+        )
 
     def init(self, task: Task, make_net: MakeNet) -> State:
         """Return the state of `base`, and the shift in it."""

@@ -96,9 +96,9 @@ class GrossErrors:
         errors = " to ".join(to_digits(value, 3) for value in (self.with_them, self.without))
         return (
             f"{len(self.table):,} of {self.rows:,} training rows were set aside, since their targets look like gross "
-            f"errors{self._kind}: they are farther from held-out predictions than heavy tails would be, and without "
-            f"them the error of {self.by} on the other rows falls from {errors}; they are first among the suspects, "
-            "and gross_errors=keep trains on them"
+            f"errors{self._kind}: they are farther from held-out predictions than most heavy tails reach, and without "
+            f"them the error of {self.by} on the other rows falls from {errors}; where they are right, "
+            "gross_errors=keep trains on them"
         )
 
     def before(self, issues: pd.DataFrame) -> pd.DataFrame:

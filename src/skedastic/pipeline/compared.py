@@ -67,16 +67,18 @@ def with_all_methods(config: Config, data: Data) -> Config:
 def with_yardstick(config: Config, data: Data) -> Config:
     """Name the methods that are a row of every comparison too, where they suit the data; a note says so.
 
-    They come before the last method, which the headline holds against the first.
+    They come before the last method, which the headline holds against the first, and after one that is alone. A
+    configuration that names them asks for no more.
     """
     named = {name_and_settings(name, "methods")[0] for name in config.methods}
     yardsticks = [name for name, preset in presets().items() if preset.role == "yardstick" and name not in named]
     added = [name for name in yardsticks if not _why_left_out(presets()[name].make(), config, data) and _is_quick(data)]
     if not added:
         return config
-    note = f"{', '.join(added)} was added as a yardstick; --without-trees (yardstick=false) leaves it out."
-    methods = (*config.methods[:-1], *added, config.methods[-1])
-    return replace(config, methods=methods, notes=(*config.notes, note))
+    note = f"{', '.join(added)} was added as a yardstick; a comparison with --without-trees (yardstick=false) has none."
+    last = len(config.methods) - 1 or 1
+    methods = (*config.methods[:last], *added, *config.methods[last:])
+    return replace(config, methods=methods, yardstick=False, notes=(*config.notes, note))
 
 
 def _is_quick(data: Data) -> bool:

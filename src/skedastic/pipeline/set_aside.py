@@ -58,5 +58,7 @@ def _check_can_find(data: Data) -> None:
         rule = "it is for targets that are numbers, and these are classes; leave it out"
     elif not data.train.has_columns:
         rule = "it reads rows of numbers and categories, and these are images or tokens; leave it out"
+    elif not can_find_gross_errors(data.train):
+        rule = "it reads at most 20 million numbers and categories, and here are more; leave it out"
     if rule:
         raise UserError(rule, setting="gross_errors", value="set-aside")

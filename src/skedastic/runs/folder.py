@@ -12,7 +12,7 @@ from pathlib import Path
 
 from skedastic.errors import UserError
 
-FORMAT = 4  # of a run folder
+FORMAT = 5  # of a run folder
 STATE, MODEL = "state.json", "model.safetensors"
 RUN_FILES = (
     "config.toml",

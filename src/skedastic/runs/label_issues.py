@@ -58,7 +58,7 @@ def by_class_sentence(classes: Sequence[OfClass]) -> str:
         for of in classes[:MOST_NAMED]
     ]
     more = len(classes) - MOST_NAMED
-    return f"By the given label: {'; '.join(parts)}{f'; and {more} more labels' if more > 0 else ''}."
+    return f"By the given label: {'; '.join(parts)}{f'; and {more} more classes' if more > 0 else ''}."
 
 
 def issues_with_rows(summary: RunSummary, top: int | None = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.encoders.common_scale import common_scale
+from skedastic.data.encoders.common_scale import proportions
 from skedastic.data.tables.table import Columns
 
 BOUND = 3.0  # of the numbers that a network reads; what lies within 1 stays nearly as it is
@@ -78,24 +78,23 @@ def fitted_numbers(
 ) -> tuple[NumberColumn, ...]:
     """Fit on training rows, one column at a time: each by its name and part."""
     fitted = [_fitted(name, part, _numbers(columns, name, part, rows)) for name, part in numbers]
-    common = common_scale([number.scale for number in fitted if not number.part])
-    if common is None:
-        return tuple(fitted)
-    return tuple(n if n.part else replace(n, weight=n.scale / common) for n in fitted)
+    weights = proportions([0.0 if number.part else spread for number, spread in fitted])
+    return tuple(replace(n, weight=float(w)) for (n, _), w in zip(fitted, weights, strict=True))
 
 
-def _fitted(name: str, part: str, values: Values) -> NumberColumn:
-    """Fit to a column [n], with few copies of it."""
+def _fitted(name: str, part: str, values: Values) -> tuple[NumberColumn, float]:
+    """Return the column [n], fitted with few copies of it, and its spread; 0 where it has fewer than three values."""
     known = values[~np.isnan(values)]
     marked = len(known) < len(values) and not part
     if not len(known):
-        return NumberColumn(name, part, 0.0, 0.0, 1.0, marked)
+        return NumberColumn(name, part, 0.0, 0.0, 1.0, marked), 0.0
     least, low, median, high, most = map(float, np.quantile(known, (0, 0.25, 0.5, 0.75, 1)))
     if least == most:
-        return NumberColumn(name, part, median, median, 1.0, marked)
+        return NumberColumn(name, part, median, median, 1.0, marked), 0.0
     if bool(((known == least) | (known == most)).all()):
-        return NumberColumn(name, part, median, float(known.mean()), float(known.std()), marked)
-    return NumberColumn(name, part, median, median, high - low or (most - least) / 2, marked)
+        return NumberColumn(name, part, median, float(known.mean()), float(known.std()), marked), 0.0
+    scale = high - low or (most - least) / 2
+    return NumberColumn(name, part, median, median, scale, marked), scale
 
 
 def date_parts(cells: pd.Series) -> list[str]:

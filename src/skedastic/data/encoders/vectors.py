@@ -1,4 +1,4 @@
-"""Lists of numbers as a network reads them: centred, and scaled place by place or, where long, all alike."""
+"""Lists of numbers as a network reads them: centred and scaled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.encoders.common_scale import common_scale
+from skedastic.data.encoders.common_scale import proportions
 from skedastic.data.tables.table import Columns
 from skedastic.data.tables.vectors import Values
 
@@ -18,7 +18,7 @@ from skedastic.data.tables.vectors import Values
 class VectorColumn:
     """A column of lists of d numbers: standardized by scikit-learn's StandardScaler; a missing list is the mean.
 
-    Long lists of numbers of one kind share a scale (`skedastic.data.encoders.common_scale`).
+    Long lists of numbers of one kind keep their proportions (`skedastic.data.encoders.common_scale`).
 
     Parameters
     ----------
@@ -62,8 +62,9 @@ class VectorColumn:
                 scaler.partial_fit(some.astype(np.float64))
                 marked |= bool(np.isnan(some[:, 0]).any())
         mean, scale = (np.nan_to_num(a, nan=fill).tolist() for a, fill in ((scaler.mean_, 0.0), (scaler.scale_, 1.0)))
-        common = common_scale(scale)
-        return cls(name, tuple(mean), tuple(scale if common is None else [common] * len(scale)), marked)
+        varies = np.nan_to_num(scaler.var_, nan=0.0) > 0
+        weights = proportions(np.where(varies, scale, 0.0).tolist())
+        return cls(name, tuple(mean), tuple((np.asarray(scale) / weights).tolist()), marked)
 
     @property
     def width(self) -> int:
