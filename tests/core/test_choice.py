@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skedastic.core.choice import gives_up_a_class, paired_gain
+from skedastic.core.choice import gives_up_a_class, gives_up_more, paired_gain
 
 
 def by_definition(right, other, group):
@@ -96,3 +96,15 @@ def test_where_each_group_has_one_row_the_spread_is_that_of_all() -> None:
     gain = paired_gain(right, other, torch.arange(20))
     assert gain.mean == pytest.approx(0.25)
     assert gain.error == pytest.approx(float((right.double() - other.double()).std()) / np.sqrt(20), rel=0.01)
+
+
+def test_of_many_classes_one_may_be_given_up_for_two() -> None:
+    """Ten classes of 20 labels; a way that predicts none of a class predicts the next class instead."""
+    y = torch.arange(200) // 20
+
+    def without(*classes: int) -> torch.Tensor:
+        return torch.where(torch.isin(y, torch.tensor(classes)), (y + 1) % 10, y)
+
+    for own, other, more in (((0,), (2, 4), False), ((0,), (2,), True), ((0, 6), (2, 4, 8), True), ((), (2,), False)):
+        assert gives_up_more(without(*own), without(*other), y) == more
+        assert gives_up_a_class(without(*own), without(*other), y) == bool(own)

@@ -20,6 +20,7 @@ COMMON = 5  # examples that the spread of all groups counts as, in that of each
 LEAST_LABELS = 10  # of a class, below which nobody tells whether it was given up
 LEAST_SHARE = 1e-6  # of a class
 GIVEN_UP = 0.5  # of its predictions, or of its labels
+TAKEN_UP = 2  # classes for each that is given up, from which on it is a gain
 
 
 class Gain(NamedTuple):
@@ -196,6 +197,25 @@ def gives_up_a_class(predicted: Tensor, other: Tensor, y: Tensor) -> bool:
     y : Tensor
         The labels, [n] int64. A class with fewer than ten is not judged.
     """
+    return _given_up(predicted, other, y) > 0
+
+
+def gives_up_more(predicted: Tensor, other: Tensor, y: Tensor) -> bool:
+    """Return whether a way of training gives up classes, and does not take up twice as many that the other gives up.
+
+    Of many classes any two ways differ in some.
+
+    Parameters
+    ----------
+    predicted, other, y : Tensor
+        As in `gives_up_a_class`.
+    """
+    given_up = _given_up(predicted, other, y)
+    return given_up > 0 and _given_up(other, predicted, y) < TAKEN_UP * given_up
+
+
+def _given_up(predicted: Tensor, other: Tensor, y: Tensor) -> int:
+    """Return how many classes a way gives up."""
     classes = int(torch.stack([predicted, other, y]).max()) + 1
     own, others, labels = (torch.bincount(column, minlength=classes) for column in (predicted, other, y))
-    return bool(((own < GIVEN_UP * torch.minimum(others, labels)) & (labels >= LEAST_LABELS)).any())
+    return int(((own < GIVEN_UP * torch.minimum(others, labels)) & (labels >= LEAST_LABELS)).sum())

@@ -16,9 +16,10 @@ better than the base on the first half by two standard errors no other network i
 further where linear models are better, nor small trees where large ones are worse than the base, nor the corrected loss
 where it would correct next to nothing. A way of networks that is not better by half a standard error on the first half,
 or worse by one than the best there, is not tried on the second. Another way is taken if it is better by a standard
-error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, by the
-halves or by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either
-if it is right less often on its own rows than its kind was on rows not seen: then its training went wrong.
+error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, or
+takes up twice as many that the base gives up, by the halves and by the network of all rows on its own rows. That
+network learns by the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was
+on rows not seen: then its training went wrong.
 
 A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
 are held against the first of them where the base was not reached.
@@ -36,7 +37,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_a_class, made_up_for, paired_gain
+from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, made_up_for, paired_gain
 from skedastic.core.criteria import Balanced, Criterion, Held
 from skedastic.core.heads import AutoHead
 from skedastic.core.samplers import Shuffle
@@ -389,7 +390,7 @@ class Auto(OneNetwork[OneNetworkState]):
         for candidate in self._of_way(way):
             if candidate != against:
                 own = self._scores(task, candidate, half=half)[1]
-                gives_up = gives_up_a_class(own.argmax(1), others.argmax(1), held.y)
+                gives_up = gives_up_more(own.argmax(1), others.argmax(1), held.y)
                 right, known = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
                 found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - known)
         return found
@@ -476,7 +477,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return False, False
         own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_a_class(own, self._scores(task, self.base(task))[1].argmax(1), task.y)
+        gave_up = gives_up_more(own, self._scores(task, self.base(task))[1].argmax(1), task.y)
         return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:

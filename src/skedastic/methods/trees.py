@@ -34,6 +34,7 @@ from skedastic.methods.bases.task import Task
 
 LEADING = 16  # numbers of texts beside other columns that are read
 MOST_ENTRIES, MOST_CELLS = 128, 2 * 10**7  # of a row and of all rows, up to which trees are quick
+MOST_OF_NUMBERS = 512  # entries of a row, where the target is a number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +147,17 @@ def places_read(width: int, words: tuple[int, int], leading: int = LEADING) -> T
     return torch.cat([torch.arange(min(first + leading, end) if end else 0), torch.arange(end, width)])
 
 
-def are_quick(entries: int, rows: int) -> bool:
+def are_quick(entries: int, rows: int, most: int = MOST_ENTRIES) -> bool:
     """Return whether trees are fitted in seconds.
 
     Parameters
     ----------
     entries, rows : int
         Entries of a row, and rows.
+    most : int, optional
+        The most entries of a row; with targets that are numbers, which need one tree at a time, there may be more.
     """
-    return entries <= MOST_ENTRIES and entries * rows <= MOST_CELLS
+    return entries <= most and entries * rows <= MOST_CELLS
 
 
 @cache

@@ -33,7 +33,7 @@ from skedastic.errors import UserError
 from skedastic.methods.auto import Auto
 from skedastic.methods.bases.method import MakeNet, Method
 from skedastic.methods.blend import Blend
-from skedastic.methods.trees import are_quick, can_read_trees, places_read
+from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.noise.gross_errors import GrossErrors
@@ -295,10 +295,14 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         return replace(method, trees=False) if isinstance(method, Auto) and alone else method
     rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
     entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
-    quick = rows.has_columns and are_quick(entries, len(rows)) and can_read_trees()
-    can_blend = small and not rows.classes and quick
+    quick = rows.has_columns and are_quick(entries, len(rows), MOST_OF_NUMBERS) and can_read_trees()
+    few = len(data.encoder.inputs.numbers) <= MOST_ENTRIES
+    can_blend = small and not rows.classes and quick and few
     if "trees" in config.method and wanted and not can_blend:
-        rule = "trees read rows of at most 128 numbers and categories, beside a small network; leave it out"
+        rule = (
+            f"trees read rows of at most {MOST_ENTRIES} numbers, and {MOST_OF_NUMBERS} entries with the values "
+            "of categories, beside a small network; leave it out"
+        )
         raise UserError(rule, setting="method.trees", value=config.method["trees"])
     if blended and not can_blend:
         raise without_setting("har", blended, "here", rows.target.task)

@@ -162,7 +162,8 @@ def run_seeds(
 
     def tell() -> None:
         if progress is not None:
-            progress(f"{len(config.methods)} methods × {config.seeds} seeds", len(outcomes), config.seeds)
+            methods = f"{len(config.methods)} method{'s' * (len(config.methods) != 1)}"
+            progress(f"{methods} × {config.seeds} seeds", len(outcomes), config.seeds)
 
     tell()
     with mapped(run, configs, at_once) as seeds:
