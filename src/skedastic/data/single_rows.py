@@ -24,7 +24,8 @@ def without_single_rows(source: Source, *, tested: bool) -> Source:
     source : Source
         The source that is trained on, whole.
     tested : bool
-        Whether test rows come from elsewhere than these rows: another source, or a column that names them.
+        Whether test rows come from another source, and so may be of these classes; those of the source itself are
+        looked at.
 
     Raises
     ------
@@ -43,6 +44,8 @@ def without_single_rows(source: Source, *, tested: bool) -> Source:
         left = "fewer than two classes" if (count > 1).sum() < 2 else "less than half of the rows"
         rule = f"a class of a single training row can't be learned, and without these {left} would be left; {WAY_OUT}"
         raise UserError(rule, setting=source.target.column, value=names[0]).at(source.name)
+    if source.test_rows is not None:
+        tested = bool(torch.isin(source.y[source.test_rows], source.y[single]).any())
     removed = single if source.removed is None else torch.cat([source.removed, single])
     return replace(source, removed=removed, notes=(*source.notes, _said(names, tested=tested)))
 

@@ -118,8 +118,7 @@ def open_data(
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
-    tested_apart = source.test_rows is not None or isinstance(config.test, (FromSource, FromPython))
-    source = without_single_rows(source, tested=tested_apart)
+    source = without_single_rows(source, tested=isinstance(config.test, (FromSource, FromPython)))
     own = _own_probabilities(config, source, pred_probs)
     give_back()
     notes = tuple(note for name in _named(config) for note in meaning_note(name))
