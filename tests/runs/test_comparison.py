@@ -288,7 +288,7 @@ def test_groups_that_the_test_set_lacks(tmp_path: Path) -> None:
 def test_progress_is_told() -> None:
     seen = []
     sk.compare(replace(CONFIG, methods=("erm",)), progress=lambda *report: seen.append(report))
-    assert seen == [("1 methods × 2 seeds", done, 2) for done in (0, 1, 2)]
+    assert seen == [("1 method × 2 seeds", done, 2) for done in (0, 1, 2)]
 
 
 def test_an_estimate_of_the_models_own_errors_is_called_that() -> None:

@@ -16,6 +16,7 @@ from skedastic.runtime.processes import interrupts_put_off, mapped
 from skedastic.runtime.signals import ENDING
 from tests.support.paths import SOURCE
 from tests.support.refusals import refused
+from tests.support.signals import with_usual_signals
 
 
 def sleep_or_die(seconds):
@@ -46,6 +47,7 @@ def comparing(folder):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=with_usual_signals,
     )
     try:
         deadline = time.monotonic() + 200  # a busy machine takes a while to import torch three times

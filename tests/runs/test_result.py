@@ -227,7 +227,7 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
         "state of another version",
         edit("state.json", lambda s: s | {"format": 3}),
         ", state.json",
-        "format 3, and here 4",
+        "format 3, and here 5",
     ),
     (
         "statistics of another kind",

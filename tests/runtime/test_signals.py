@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from skedastic.runtime.signals import ENDING, taken_as_interrupts
+from tests.support.signals import with_usual_signals
 
 WAITING = """
 import time
@@ -27,7 +28,8 @@ with taken_as_interrupts() as came:
 def waiting(seconds: int) -> subprocess.Popen[str]:
     """Return a process that waits for a signal, and cleans up for so many seconds."""
     code = WAITING.replace("seconds", str(seconds))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=with_usual_signals)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process

@@ -25,6 +25,7 @@ from tests.support import training as support
 from tests.support.command_line import refusal
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import check_refusal, refused
+from tests.support.signals import with_usual_signals
 from tests.support.training import QUICK, TwoStages, dataset, make_net, same, tensors
 
 
@@ -199,6 +200,7 @@ def skedastic(*arguments, cwd):
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=with_usual_signals,
     )
 
 

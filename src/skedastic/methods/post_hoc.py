@@ -65,13 +65,15 @@ class PostHoc(Wrapper):
         return "neither" if self.tau else self.base.probabilities_of
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
-        """Return the stages of `base`; those on all rows have the shift, also where they go on from another state.
+        """Return the stages of `base`, with the shift, also where they go on from another state.
 
-        What is tried on a part is compared as it is.
+        What is tried on a part and predicts another, to be compared, is left as it is.
         """
         stages = zip(self.base.stages(task), super().stages(task), strict=True)
         return tuple(
-            own if own.data is not None else replace(shifted, enter=partial(self._entered, enter=own.enter))
+            own
+            if own.data is not None and own.predicts is not None
+            else replace(shifted, enter=partial(self._entered, enter=own.enter))
             for own, shifted in stages
         )
 
