@@ -158,7 +158,7 @@ class Auto(OneNetwork[OneNetworkState]):
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 7 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
