@@ -15,7 +15,7 @@ import argparse
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,18 +121,29 @@ def as_frame(x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(x).add_prefix("f").assign(label=[f"c{c}" for c in y])
 
 
-def real(folder: Path, rows: int, seed: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield kind, name and frame, with `noisy` beside `label`: noise of their own, and put into clean sets."""
+def of_their_own(folder: Path, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield name and frame of sets with noise of their own, `noisy` beside `label`."""
     for name, (file, given, left_out) in OWN.items():
         frame = pd.read_parquet(folder / f"{file}.parquet")
         frame = frame[frame["split"] == "train"] if "split" in frame else frame
         frame = frame.drop(columns=[*left_out, *{"split"} & set(frame)]).rename(columns={given: "noisy"})
         frame = frame[frame["noisy"].notna()]
-        yield "noise of their own", name, frame.sample(min(rows, len(frame)), random_state=seed)
-    for file in CLEAN:
-        frame = pd.read_parquet(folder / f"{file}.parquet")
+        yield name, frame.sample(min(rows, len(frame)), random_state=seed)
+
+
+def clean_ones(names: Sequence[str], folder: Path, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield name and frame of these clean sets."""
+    for name in names:
+        frame = pd.read_parquet(folder / f"{name}.parquet")
         frame = frame.drop(columns=[c for c in NOT_FEATURES if c in frame])
-        frame = frame.sample(min(rows, len(frame)), random_state=seed)
+        yield name, frame.sample(min(rows, len(frame)), random_state=seed)
+
+
+def real(folder: Path, rows: int, seed: int) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield kind, name and frame, with `noisy` beside `label`: noise of their own, and put into clean sets."""
+    for name, frame in of_their_own(folder, rows, seed):
+        yield "noise of their own", name, frame
+    for file, frame in clean_ones(CLEAN, folder, rows, seed):
         for kind in FEWER:
             yield "noise put into data", f"{file}, {kind}", with_noise(frame, kind, file, seed)
 

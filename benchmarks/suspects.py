@@ -37,7 +37,7 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from common import hardware, show
-from noise_estimate import NOT_FEATURES, OWN, simulated, transitions
+from noise_estimate import clean_ones, of_their_own, simulated, transitions
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.prepare import network, open_data, settled
 from skedastic.settings.reading import read
@@ -69,16 +69,9 @@ def sets(folder: Path | None, rows: int, seed: int) -> Iterator[tuple[str, str, 
     """Yield kind, name and frame, with `noisy` beside `label`."""
     clean = [(name, frame) for name, frame in simulated(seed) if name in SIMULATED]
     if folder is not None:
-        for name, (file, given, left_out) in OWN.items():
-            frame = pd.read_parquet(folder / f"{file}.parquet")
-            frame = frame[frame["split"] == "train"] if "split" in frame else frame
-            frame = frame.drop(columns=[*left_out, *{"split"} & set(frame)]).rename(columns={given: "noisy"})
-            frame = frame[frame["noisy"].notna()]
-            yield "their own", name, frame.sample(min(rows, len(frame)), random_state=seed)
-        for name in CLEAN:
-            frame = pd.read_parquet(folder / f"{name}.parquet")
-            frame = frame.drop(columns=[c for c in NOT_FEATURES if c in frame])
-            clean.append((name, frame.sample(min(rows, len(frame)), random_state=seed).reset_index(drop=True)))
+        for name, frame in of_their_own(folder, rows, seed):
+            yield "their own", name, frame
+        clean += [(name, frame.reset_index(drop=True)) for name, frame in clean_ones(CLEAN, folder, rows, seed)]
     for kind in KINDS:
         for name, frame in clean:
             yield kind, name, with_noise(frame, kind, name, seed)

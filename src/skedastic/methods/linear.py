@@ -65,7 +65,7 @@ class Linear(Fitted[LinearModel]):
     def fit(self, model: LinearModel, x: Tensor, y: Tensor, task: Task) -> None:
         """Fit weights to rows [n, d] with labels or numbers [n]."""
         scale = word_scale(x.shape[1], task.words)
-        x = x * scale
+        x = x * scale if any(task.words) else x
         if not task.classes:
             pipe = ridge(task.ids, x.shape[1], self.l2).fit(x.numpy(), y.numpy())
             bias, weights = torch.tensor([float(pipe[-1].intercept_)]), torch.from_numpy(pipe[-1].coef_)[:, None]

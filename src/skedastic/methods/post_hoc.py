@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,18 +25,8 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import Wrapper
 
-SHIFT = "shift"  # the name of the module in the state of `base`
+SHIFT = "shift"  # what is added to the logits, [C]: a buffer in the state of `base`
 LEAST = -30.0  # what is added to the logit of a class without examples
-
-
-class Shift(nn.Module):
-    """What is added to the logits, [C], as a part of a state, so that it is saved and moved with it."""
-
-    added: Tensor
-
-    def __init__(self, added: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("added", added)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +78,7 @@ class PostHoc(Wrapper):
     def _with_shift(self, state: State, task: Task) -> State:
         count = task.class_count.double()
         added = -self.tau * shares_over_target(count, self.target)
-        state.add_module(SHIFT, Shift(added.where(count > 0, LEAST if self.tau else 0.0).float()))
+        state.register_buffer(SHIFT, added.where(count > 0, LEAST if self.tau else 0.0).float())
         return state
 
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
@@ -97,12 +87,8 @@ class PostHoc(Wrapper):
 
     def net(self, state: State) -> nn.Module:
         """Return the network with the shift as one module."""
-        return Shifted(self.base.net(state), _added(state))
+        return Shifted(self.base.net(state), state.get_buffer(SHIFT))
 
     def predict(self, state: State, x: Tensor) -> Tensor:
         """Return shifted logits, [B, C]."""
-        return self.base.predict(state, x) + _added(state)
-
-
-def _added(state: State) -> Tensor:
-    return cast(Shift, state.get_submodule(SHIFT)).added
+        return self.base.predict(state, x) + state.get_buffer(SHIFT)

@@ -85,7 +85,7 @@ class Trees(Fitted[BoostedTrees]):
     def fit(self, model: BoostedTrees, x: Tensor, y: Tensor, task: Task) -> None:
         """Fit trees to rows [n, d] with labels or numbers [n]."""
         read = places_read(x.shape[1], task.words, self.words)
-        x = x[:, read]
+        x = x[:, read] if any(task.words) else x
         own = self._of_labels(x, y, len(task.classes), task.seed) if task.classes else self._of_numbers(x, y, task.seed)
         base, nodes = own
         model.set(base, nodes._replace(feature=read[nodes.feature]))

@@ -88,20 +88,24 @@ def class_probabilities(how: Estimation, rest: Dataset, x: Features, seed: int) 
     if len(known) == 1:
         found[:, known] = 1
         return torch.from_numpy(found)
-    width, of_trees = rest.x.shape[1], how.by == "hgb"
-    read = places_read(width, rest.words).numpy() if of_trees else np.arange(width)
-    scale = np.ones(width, np.float32) if of_trees else word_scale(width, rest.words).numpy()
-    classifier = (_trees if of_trees else logistic)(rest.ids, len(read), seed)
+    of_trees = how.by == "hgb"
+    fitted, others = (_rows(part, rest.words, of_trees=of_trees) for part in (rest.x, x))
+    classifier = (_trees if of_trees else logistic)(rest.ids, fitted.shape[1], seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of categories that training never saw, and steps that end before the optimum
-        classifier.fit((_rows(rest.x) * scale)[:, read], y)
-        found[:, known] = classifier.predict_proba((_rows(x) * scale)[:, read])
+        classifier.fit(fitted, y)
+        found[:, known] = classifier.predict_proba(others)
     return torch.from_numpy(found)
 
 
-def _rows(x: Features) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = x[torch.arange(len(x))].numpy()
-    return rows
+def _rows(x: Features, words: tuple[int, int], *, of_trees: bool) -> NDArray[np.float32]:
+    """Return rows [n, d] as trees or logistic regression read them: of texts beside other columns few, or less."""
+    rows = x[torch.arange(len(x))]
+    if any(words):
+        width = rows.shape[1]
+        rows = rows[:, places_read(width, words)] if of_trees else rows * word_scale(width, words)
+    read: NDArray[np.float32] = rows.numpy()
+    return read
 
 
 def _trees(ids: int, width: int, seed: int) -> Any:
