@@ -38,7 +38,7 @@ def test_the_rows_are_the_ways_and_the_base_the_best_first() -> None:
     assert choice is not None
     assert choice.head == ("way", "gain ± s.e.", "accuracy gained", "note")
     assert "labels are as given, and some may be wrong" in choice.legend
-    assert "taken unless a way is better by 1 standard error and gives no class up" in choice.legend
+    assert "better by 1 standard error and gives no class up without taking up two" in choice.legend
     assert shown(HALF)[0] == (BASE, "0", "0", "base; taken")
     assert choice_of([]) is None
 

@@ -40,7 +40,7 @@ class Trial(NamedTuple):
     gain : Gain
         How much better it is on examples that neither has seen.
     gives_up : bool
-        Whether it gives up a class that the other does not.
+        Whether it gives up classes that the other does not, and takes up fewer than twice as many (`gives_up_more`).
     chosen : bool
         Whether it was taken, and not the other.
     criterion : str

@@ -167,7 +167,7 @@ def _legend(trials: Sequence[Trial], told: bool) -> str:
     if trials[0].stage:  # of auto; older runs don't say
         words += f" The base is taken unless a way is better by {SURE:g} standard error"
         words += f" ({SURER:g} on the corrected loss)" * any(t.stage.startswith(CORRECTED) for t in trials)
-        words += " and gives no class up. The best of several looks better than it is."
+        words += " and gives no class up without taking up two. The best of several looks better than it is."
     return words
 
 
