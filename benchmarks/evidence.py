@@ -2,12 +2,14 @@
 
     python benchmarks/evidence.py --data FOLDER [--out LINES] [--seeds 5] [--first-seed 0] [--rows 1500] [--json]
                                   [--sets ecoli,…] [--quick] [--page FILE.md] [--advice FILE.md]
+                                  [--again auto,… --from LINES]
 
 The sets and the kinds of wrong labels are those of `tables.py`; so are the test rows, a third with true labels. In each
 run one estimate of the noise and one split serve all:
 
 - auto: as `fit` trains it, estimate and trials included in its seconds
 - each candidate of auto, trained on all rows: mixup, HAR, …, as it is, half balanced and balanced
+- of three networks: half-balanced mixup, the mean of the probabilities of three
 - largest gain: of each way the best in its trial; of these the one that gained most, be it by chance
 - oracle: the candidate that is best on the test labels, which nobody has; it is lucky, too
 - oracle without luck: on each half of the test rows the candidate that is best on the other half
@@ -17,9 +19,11 @@ run one estimate of the noise and one split serve all:
 Prints for each of them balanced accuracy, worst class and accuracy in %, the mean rank by balanced accuracy with its
 standard error, the gain over plain training with its 95 % interval over runs, the worst gain, in how many runs it is
 more than half a point above and below, in how many it gives a class up that plain training does not, what it lacks to
-the oracle, and its time over plain training. Then gains by kind of labels, and by set. With --out each finished run is
-a line, and the same command goes on after them; --page writes the tables as Markdown, and --advice the one by kind of
-labels into a page that has a place for it, between `<!-- evidence -->` and `<!-- end -->`. --quick is one small run.
+the oracle, and its time over plain training. Then gains by kind of labels, and by set. With --out each finished run
+is a line, and the same command goes on after them; with --again a few ways alone are run anew, in the runs that
+--from has, and all else is as it was there, with seconds by those of plain training in both; --page writes the tables
+as Markdown, and --advice the one by kind of labels into a page that has a place for it, between `<!-- evidence -->`
+and `<!-- end -->`. --quick is one small run.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -41,9 +45,10 @@ from torch import Tensor
 
 from common import hardware, show
 from resumable import Lines, lines_of, options
-from skedastic.core.choice import gives_up_a_class
+from skedastic.core.choice import Trial, gives_up_a_class
 from skedastic.evaluation.intervals import mean_interval
-from skedastic.methods.auto import PLAIN, Auto, Candidate
+from skedastic.methods.auto import MIXTURES, Auto, Candidate
+from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.linear import logistic
 from skedastic.methods.trees import MOST_ENTRIES
 from skedastic.pipeline import estimate_noise
@@ -56,6 +61,7 @@ from tables import KINDS, LEFT_OUT, OWN, figures, labelled
 
 AUTO, UNGUARDED, ORACLE, UNLUCKY = "auto", "largest gain", "oracle", "oracle without luck"
 CHOICES = (AUTO, UNGUARDED, ORACLE, UNLUCKY)  # not fixed beforehand
+SEVERAL = "half-balanced mixup of three networks"
 BEGIN, END = "<!-- evidence -->", "<!-- end -->"
 PLAIN_SHOWN = "plain training"
 PEERS = ("lightgbm balanced", "cleanlab")
@@ -82,8 +88,11 @@ gained most in its trial, be it by chance. A way that some runs lack counts over
 the network does. {hardware}"""
 
 
-def of_run(file: Path, seed: int) -> dict[str, Any]:
-    """Return the figures of every way by name, and the candidates that auto took, with its guard and without."""
+def of_run(file: Path, seed: int, again: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the figures of every way by name, and the candidates that auto took, with its guard and without.
+
+    again: the names of a few ways, which alone are run, with plain training.
+    """
     given = {"source": str(file), "target": "noisy", "truth": "label", "split": "part", "seed": seed}
     config = read(None, given)
     data = open_data(config)
@@ -97,31 +106,51 @@ def of_run(file: Path, seed: int) -> dict[str, Any]:
     def trained(method: Any) -> Any:
         return train(method, data.train, make_net, config.train, seed=seed, task=task)
 
-    chosen = trained(auto)
-    seconds = time.perf_counter() - start
-    predicted = {AUTO: chosen.predict(data.test.x).argmax(1)}
-    took = {AUTO: next((trial.name for trial in chosen.trials if trial.chosen), auto.base(task).shown(auto))}
-    tried = [trial for trial in chosen.trials if not trial.left_out]
-    best = max(tried, key=lambda trial: trial.gain.mean, default=None)
-    took[UNGUARDED] = best.name if best is not None and best.gain.mean > 0 else auto.base(task).shown(auto)
-    spent = {AUTO: seconds}
-    for candidate in auto.candidates(task):
-        start = time.perf_counter()
-        name = candidate.shown(auto)
-        predicted[name] = trained(auto.method(candidate, task)).predict(data.test.x).argmax(1)
-        spent[name] = time.perf_counter() - start
+    predicted, spent, took = dict[str, Tensor](), dict[str, float](), dict[str, str]()
+    if not again or AUTO in again:
+        chosen = trained(auto)
+        spent[AUTO] = time.perf_counter() - start
+        predicted[AUTO] = chosen.predict(data.test.x).argmax(1)
+        took = taken(auto, auto.base(task).shown(auto), chosen.trials)
+    ways = {candidate.shown(auto): auto.method(candidate, task) for candidate in auto.candidates(task)}
+    candidates = list(ways)
+    if (half_balanced := Candidate(MIXTURES, 0.5).shown(auto)) in ways:
+        ways[SEVERAL] = Ensemble(base=ways[half_balanced], members=3)
+    for name, method in ways.items():
+        if not again or name in again | {PLAIN_SHOWN}:
+            start = time.perf_counter()
+            predicted[name] = trained(method).predict(data.test.x).argmax(1)
+            spent[name] = time.perf_counter() - start
     for name in PEERS:
         start = time.perf_counter()
-        if (labels := of_peer(name, data)) is not None:
+        if (not again or name in again) and (labels := of_peer(name, data)) is not None:
             predicted[name], spent[name] = labels, time.perf_counter() - start
-    names = [candidate.shown(auto) for candidate in auto.candidates(task)]
-    y, plain = data.test.y, predicted[Candidate(PLAIN, 0.0).shown(auto)]
-    predicted[UNLUCKY], spent[UNLUCKY] = without_luck({name: predicted[name] for name in names}, y, seed), 0.0
+    y, plain = data.test.y, predicted[PLAIN_SHOWN]
+    if not again:
+        predicted[UNLUCKY], spent[UNLUCKY] = without_luck({name: predicted[name] for name in candidates}, y, seed), 0.0
     found = {
         name: figures(labels, y, spent[name])._asdict() | {"gives_up": gives_up_a_class(labels, plain, y)}
         for name, labels in predicted.items()
     }
     return {"ways": found, "took": took}
+
+
+def taken(auto: Auto, base: str, trials: Sequence[Trial]) -> dict[str, str]:
+    """Return the names of what auto took, and of what it would have taken without guard."""
+    best = max((trial for trial in trials if not trial.left_out), key=lambda trial: trial.gain.mean, default=None)
+    return {
+        AUTO: next((trial.name for trial in trials if trial.chosen), base),
+        UNGUARDED: best.name if best is not None and best.gain.mean > 0 else base,
+    }
+
+
+def with_again(line: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run of earlier lines with a few ways run anew, whose seconds are scaled by those of plain training."""
+    scale = line["ways"][PLAIN_SHOWN]["seconds"] / found["ways"][PLAIN_SHOWN]["seconds"]
+    anew = {
+        name: own | {"seconds": own["seconds"] * scale} for name, own in found["ways"].items() if name != PLAIN_SHOWN
+    }
+    return {**line, "ways": line["ways"] | anew, "took": line["took"] | found["took"]}
 
 
 def without_luck(predicted: Mapping[str, Tensor], y: Tensor, seed: int) -> Tensor:
@@ -163,24 +192,27 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Run what is not in the lines yet; return all lines."""
     lines = Lines(arguments.out)
     done = {line["run"] for line in lines}
+    earlier = {line["run"]: line for line in Lines(arguments.earlier)} if arguments.earlier else {}
+    again = frozenset(arguments.again.split(",")) - {""}
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for name in arguments.sets.split(","):
             for kind in arguments.kinds:
                 run = f"{name}/{kind}/{seed}"
                 frame = None
-                if run not in done:
+                if run not in done and (run in earlier or not again):
                     frame = labelled(arguments.data / f"{name}.parquet", kind, arguments.rows, seed)
                 if frame is not None:
                     with tempfile.TemporaryDirectory() as folder:
                         frame.reset_index(drop=True).to_parquet(file := Path(folder) / "set.parquet")
-                        lines.add({"run": run, **of_run(file, seed)})
+                        found = of_run(file, seed, again)
+                        lines.add(with_again(earlier[run], found) if again else {"run": run, **found})
     return list(lines)
 
 
 def with_choices(line: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the ways of a run, the choice without guard and the oracle among them."""
     ways = dict(line["ways"])
-    candidates = {name: found for name, found in ways.items() if name not in (*CHOICES, *PEERS)}
+    candidates = {name: found for name, found in ways.items() if name not in (*CHOICES, *PEERS, SEVERAL)}
     ways[UNGUARDED] = candidates[line["took"][UNGUARDED]]
     ways[ORACLE] = max(candidates.values(), key=lambda found: found["balanced"])
     return ways
@@ -256,7 +288,7 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
         runs=len(lines),
         sets=", ".join(sorted(sets)),
         rows=f"{arguments.rows:,}",
-        candidates=f"{max(len(set(line['ways']) - {*CHOICES, *PEERS}) for line in lines)}",
+        candidates=f"{max(len(set(line['ways']) - {*CHOICES, *PEERS, SEVERAL}) for line in lines)}",
         hardware=f"torch {machine['torch']}, one thread of an {machine['cpu']}, shared with other work.",
     )
     parts = [f"## {title[0].upper()}{title[1:]}\n\n{markdown(table, 'way')}" for title, table in found.items()]
@@ -286,6 +318,8 @@ def main(given: list[str] | None = None) -> None:
     """Parse the options, measure, print."""
     parser = options(__doc__, seeds=5, rows=1500)
     parser.add_argument("--sets", default=",".join(LEFT_OUT))
+    parser.add_argument("--again", default="")
+    parser.add_argument("--from", dest="earlier", type=Path)
     parser.add_argument("--page", type=Path)
     parser.add_argument("--advice", type=Path)
     parser.set_defaults(kinds=(*KINDS, OWN))

@@ -23,7 +23,7 @@ from skedastic.evaluation.calibration import fit_temperature
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
-from skedastic.methods.auto import CORRECTED, FITTED, L2, MIXTURES, PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.auto import CORRECTED, FITTED, GO_ONE_WAY, L2, MIXTURES, PLAIN, STRONG, Auto, Candidate
 from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.erm import ERM
@@ -47,7 +47,7 @@ NETWORKS = (MIXTURES, PLAIN, STRONG, CORRECTED)
 HALF = "mixup, half balanced"  # what all are held against
 TREES = ("trees", "small trees")
 WITHOUT_WORDS = (*L2, *TREES)  # what is tried beside networks where there are no texts
-T = torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
+T = torch.tensor([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double()
 KNOWN = Transitions(matrix=T, gain=Gain(0.1, 0.01), gives_up=False)
 
 
@@ -69,7 +69,9 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
     seen = stages(auto.history)
     early = [f"{way}, half {k}" for way in L2 for k in (1, 2)] + ["trees, half 1"]
     early += ["trees, half 2"] * ("trees, half 2" in seen)
-    first = [f"{way}, half 1" for way in NETWORKS]  # of small trees where large are close
+    first = [
+        f"{way}, half 1" for way in WAYS
+    ]  # HAR is not, since labels go one way; of small trees where large are close
     assert seen[: len(early)] == early, "what is quick is tried first"
     assert [name for name in seen[len(early) :] if name.endswith("half 1") and "trees" not in name] == first
     at, begun = seen.index("mixup, half 2"), len(early) + len(first)
@@ -88,6 +90,7 @@ def test_every_way_is_tried_on_the_same_halves_and_those_behind_on_one_alone() -
         "boosting",
         "boosting of small trees",
     ]
+    assert {t.name: t.left_out for t in auto.trials}["HAR at 0.3"] == GO_ONE_WAY
     on_one = {trial.name for trial in auto.trials if trial.half}
     halves = [name.rpartition(", half ")[::2] for name in seen[: at + 1]]
     begun_ways, done = ({way for way, half in halves if half == k} for k in "12")
@@ -138,8 +141,9 @@ def some_right(t, share, seed=0):
 def test_networks_are_not_tried_where_a_model_fitted_at_once_is_far_better(linear: float, hopeful: bool) -> None:
     t = known(dataset(300))
     ways = {MIXTURES: some_right(t, 0.6), "linear": some_right(t, linear)}
-    for way in (PLAIN, STRONG, CORRECTED):
+    for way in (PLAIN, CORRECTED):
         assert asked(t, Auto(), way, 1, ways) == hopeful
+    assert asked(t, Auto(effort="high"), STRONG, 1, ways)
 
 
 @pytest.mark.parametrize(("large", "further"), [(0.3, False), (0.6, True), (0.8, True)])
@@ -156,12 +160,26 @@ def test_small_trees_are_not_tried_where_large_ones_are_worse(large: float, hope
     assert asked(t, Auto(), "small trees", 1, ways) == hopeful
 
 
-def test_the_corrected_loss_is_not_tried_where_labels_are_right() -> None:
+@pytest.mark.parametrize(
+    ("rows", "har", "corrected"),
+    [
+        ([[0.83, 0.17, 0], [0, 1, 0], [0, 0, 1]], False, False),  # of all labels 7 % are wrong
+        ([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1]], False, True),
+        ([[0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0, 1]], True, False),
+        ([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]], True, False),
+    ],
+)
+def test_har_is_tried_where_labels_are_exchanged_and_the_corrected_loss_where_they_go_one_way(
+    rows: list[list[float]], har: bool, corrected: bool
+) -> None:
     t = known(dataset(300))
-    right = Transitions(matrix=torch.eye(3).double(), gain=Gain(0.1, 0.01), gives_up=False)
+    t = replace(t, transitions=Transitions(matrix=torch.tensor(rows).double(), gain=Gain(0.1, 0.01), gives_up=False))
     base = {MIXTURES: some_right(t, 0.6)}
-    assert asked(t, Auto(), CORRECTED, 1, base)
-    assert not asked(replace(t, transitions=right), Auto(), CORRECTED, 1, base)
+    assert (asked(t, Auto(), STRONG, 1, base), asked(t, Auto(), CORRECTED, 1, base)) == (har, corrected)
+    assert all(asked(t, Auto(effort="high"), way, 1, base) for way in (STRONG, CORRECTED)), "which tries all"
+    images = replace(t, columns=False)
+    assert asked(images, Auto(), STRONG, 1, {PLAIN: base[MIXTURES]})
+    assert asked(images, Auto(), CORRECTED, 1, {PLAIN: base[MIXTURES]}) == (har or corrected)
 
 
 def test_a_way_behind_the_best_is_not_tried_further() -> None:
@@ -361,19 +379,16 @@ def test_ways_have_the_axes_and_are_left_out_where_they_cannot_be_trained() -> N
     many = replace(known(data), class_count=torch.tensor([20_000_000, 1, 1]))
     assert list(Auto().ways(many)) == networks, "and so is a linear model"
     assert list(Auto(mixup=False).ways(known(data))) == [STRONG, PLAIN, CORRECTED, *WITHOUT_WORDS]
-    assert list(Auto().ways(task(data))) == [MIXTURES, PLAIN, STRONG, *WITHOUT_WORDS], (
-        "how labels go wrong is not known"
-    )
+    unknown = task(data)
+    assert list(Auto().ways(unknown)) == [MIXTURES, PLAIN, STRONG, *WITHOUT_WORDS], "how labels go wrong is not known"
+    assert asked(unknown, Auto(), STRONG, 1, {MIXTURES: some_right(unknown, 0.6)})
+    assert list(Auto(effort="low").ways(known(data))) == [MIXTURES, *WITHOUT_WORDS]
     assert list(Auto(loss=GCE()).ways(known(data))) == [STRONG, PLAIN], "another loss was asked for"
     weighted = Auto(class_weights=EffectiveNumber()).ways(known(data)).values()
     inner = [way.base if isinstance(way, Mixup) else way for way in weighted]
     assert all(isinstance(way, OneNetwork) and way.class_weights == EffectiveNumber() for way in inner)
-    assert [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()][:4] == [
-        "neither",
-        "labels",
-        "neither",
-        "true classes",
-    ]
+    told = [way.probabilities_of for way in Auto(trees=False).ways(known(data)).values()]
+    assert told == ["neither", "labels", "neither", "true classes"]
 
 
 def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for_by_name(tmp_path: Path) -> None:
@@ -394,8 +409,8 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
 
 
 def test_trees_are_left_out_where_a_network_was_asked_for(tmp_path: Path) -> None:
-    assert SAM(base=Auto()).base == Auto(trees=False, mixup=False)
-    assert TwoStage(first=Auto()).first == Auto(trees=False, mixup=False)
+    assert SAM(base=Auto()).base == Auto(trees=False, mixup=False, members=1)
+    assert TwoStage(first=Auto()).first == Auto(trees=False, mixup=False, members=1)
     assert not set(TREES) & set(Auto(head=CosineHead()).ways(known(dataset(120))))
     x, y = sharp_rules(200)
     for model in ({"model": "mlp"}, {"model": make_two}, {"model": make_two, "method": "auto"}):

@@ -19,6 +19,7 @@ from skedastic.errors import UserError
 from skedastic.methods import discover
 from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, MIXED, PERTURBED, REFERENCE
 from skedastic.methods.bases.method import Method
+from skedastic.methods.bases.step import outputs
 from skedastic.methods.bases.wrapper import Wrapper
 from skedastic.methods.erm import ERM
 from skedastic.methods.presets import presets
@@ -217,6 +218,15 @@ def test_predictions_are_probabilities_and_do_not_change_the_state(name) -> None
     torch.testing.assert_close(p.sum(1), torch.ones(50))
     assert torch.allclose(p, trained.predict(x), atol=1e-6)
     assert same(weights(trained.state), before)
+
+
+@pytest.mark.parametrize(("name", "kind"), BOTH)
+def test_what_is_exported_predicts_as_it_does(name, kind) -> None:
+    trained, x = run(make_method(name, {}), kind=kind), data_for(make_method(name, {}), kind).x
+    method, state = trained.method, trained.state.eval()
+    with torch.no_grad():
+        own = method.predict(state, x)
+        torch.testing.assert_close(outputs(method.net(state).eval()(x)).to(own.dtype), own)
 
 
 @pytest.mark.slow

@@ -109,10 +109,14 @@ def batch_of(data: Dataset, rows) -> Batch:
 
 
 class Noting(torch.optim.SGD):
-    """SGD that notes whose gradient it had."""
+    """SGD that notes whose gradient it had, in one step or another."""
+
+    had: tuple[bool, ...] = ()
 
     def step(self, closure=None):
-        self.had = [p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in self.param_groups[0]["params"]]
+        parameters = self.param_groups[0]["params"]
+        now = [p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in parameters]
+        self.had = tuple(map(any, zip(now, self.had or now, strict=True)))
         return super().step(closure)
 
 

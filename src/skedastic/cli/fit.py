@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row.",
 )
 @click.option(
+    "--effort",
+    metavar="low|normal|high",
+    help="Of auto: low trains a single network and what is fitted at once; high tries every way on all rows, and takes "
+    "the mean of three networks.",
+)
+@click.option(
     "--prior",
     metavar="CLASS=SHARE,…",
     help="How frequent the classes will be where the model is used, for --optimize accuracy: spam=0.1,ham=0.9, "

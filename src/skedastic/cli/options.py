@@ -103,6 +103,7 @@ RENAMED = {
     "method": "method.name",
     "strength": "method.strength",
     "optimize": "method.optimize",
+    "effort": "method.effort",
     "model": "model.name",
     "epochs": "train.epochs",
     "estimate_with": "estimate.by",

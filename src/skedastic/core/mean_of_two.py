@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 
 class MeanOfTwo(nn.Module):
-    """Rows [B, ...] to numbers [B, 1]: (1 − share) first(x) + share second(x).
+    """Inputs [B, ...] to outputs [B, C], or numbers [B, 1]: (1 − share) first(x) + share second(x).
 
     Parameters
     ----------
     first, second : nn.Module
-        The models; each gives [B] or [B, 1].
+        The models; each gives [B, C], [B, 1] or [B].
     share : float
         Of the second, in [0, 1].
     """
@@ -21,7 +21,11 @@ class MeanOfTwo(nn.Module):
         self.first, self.second, self.share = first, second, share
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map rows [B, ...] to numbers [B, 1]."""
-        first: Tensor = self.first(x).reshape(-1, 1)
-        second: Tensor = self.second(x).reshape(-1, 1)
+        """Map inputs [B, ...] to outputs [B, C], or to numbers [B, 1]."""
+        first, second = _in_columns(self.first(x)), _in_columns(self.second(x))
         return (1 - self.share) * first + self.share * second
+
+
+def _in_columns(outputs: Tensor) -> Tensor:
+    """Return numbers [B] as [B, 1], others as they are."""
+    return outputs.unsqueeze(1) if outputs.dim() == 1 else outputs

@@ -5,21 +5,24 @@ way, example by example (`skedastic.core.criteria`). The ways are mixup; plain t
 rare groups; HAR on the loss that is corrected by how labels go wrong, which alone undoes labels that go one way
 (`skedastic.losses.corrected`); and two linear models, and boosted trees of 31 and of 8 leaves, which cost little, and
 are better than networks where rows are few or labels follow sharp rules. Images, whose trials take long, have plain
-training and HAR. Each way predicts thrice: as it is, and with the shares of
-the classes half and wholly made up for (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which
-costs no training.
+training and HAR. Each way predicts thrice: as it is, and with the shares of the classes half and wholly made up for
+(Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
+
+With low effort no network but the base is trained. With high effort all ways are tried on all rows, and a network that
+is taken is the mean of three (`skedastic.methods.ensemble`).
 
 All are held against mixup, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; where there are ids of categories, which can't be mixed, against HAR; of
 images against plain training. What is fitted at once is tried first, so that a first model is there soon. Where it is
 better than the base on the first half by two standard errors no other network is tried; large trees are not tried
-further where linear models are better, nor small trees where large ones are worse than the base, nor the corrected loss
-where it would correct next to nothing. A way of networks that is not better by half a standard error on the first half,
-or worse by one than the best there, is not tried on the second. Another way is taken if it is better by a standard
-error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no class up, or
-takes up twice as many that the base gives up, by the halves and by the network of all rows on its own rows. That
-network learns by the adjusted loss, and is not taken either if it is right less often on its own rows than its kind was
-on rows not seen: then its training went wrong.
+further where linear models are better, nor small trees where large ones are worse than the base. Where few labels are
+wrong by estimate, neither HAR beside mixup nor the corrected loss is tried; where many are, on columns, the corrected
+loss is if they go one way, and HAR if they are exchanged. A way of networks that is not better by half a standard error
+on the first half, or worse by one than the best there, is not tried on the second. Another way is taken if it is better
+by a standard error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no
+class up, or takes up twice as many that the base gives up, by the halves and by the network of all rows on its own
+rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its own rows than
+its kind was on rows not seen: then its training went wrong.
 
 A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
 are held against the first of them where the base was not reached.
@@ -31,7 +34,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +44,7 @@ from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more,
 from skedastic.core.criteria import Balanced, Criterion, Held
 from skedastic.core.heads import AutoHead
 from skedastic.core.samplers import Shuffle
-from skedastic.core.transitions import shares_of_true_classes
+from skedastic.core.transitions import Transitions, shares_of_true_classes
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.logit_adjusted import LogitAdjusted
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
@@ -59,6 +62,7 @@ from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
+from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear, is_quick
@@ -66,6 +70,8 @@ from skedastic.methods.mixup import Mixup
 from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.trees import Trees, are_quick, can_read_trees, places_read
 
+Effort = Literal["low", "normal", "high"]
+NETWORKS: dict[Effort, int] = {"low": 1, "normal": 1, "high": 3}  # of which the mean is taken
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
 L2 = {"linear": 1.0, "shrunk linear": 100.0}  # of the linear models that are tried
 TREES = {"trees": Trees(), "small trees": Trees(leaves=8), "trees without texts": Trees(words=0)}
@@ -89,7 +95,8 @@ AHEAD = 0.5  # by which a way must be better on the first half, to be tried on t
 BEHIND = 1.0  # by which it may be worse there than the best
 HOPELESS = 1.0  # by which trees are worse there than linear models, or than the base, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
-LEAST_WRONG = 0.02  # of the labels, for the corrected loss to be tried
+LEAST_WRONG = 0.1  # of the labels, for HAR beside mixup, and for the corrected loss, to be tried
+ONE_WAY = 0.5  # of the wrong labels go one way, above which the corrected loss is tried, and else HAR
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
 LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
@@ -99,7 +106,9 @@ MANY_CLASSES = (
 )
 CUT_SHORT = "training was cut short before"
 LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
-FEW_WRONG = "it would correct fewer than 2 % of the labels"
+FEW_WRONG = "fewer than 10 % of the labels are wrong by estimate"
+EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
+GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
 
@@ -142,6 +151,16 @@ class Auto(OneNetwork[OneNetworkState]):
     strength: float = setting(0.3, "the strength of HAR that is tried", "(0, inf)")
     trees: bool = setting(True, "whether boosted trees and linear models are tried beside networks, where rows suit")
     mixup: bool = setting(True, "whether mixup is tried, where rows suit")
+    effort: Effort = setting(
+        "normal",
+        "low trains no other networks than the base's; high tries all ways on all rows, and takes the mean of three "
+        "networks",
+    )
+    members: int | None = setting(
+        None,
+        "networks of which the mean is taken, where one is chosen; by default 3 with high effort, else 1",
+        "[1, inf)",
+    )
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -162,8 +181,19 @@ class Auto(OneNetwork[OneNetworkState]):
     )
 
     def of_networks(self) -> Auto:
-        """Return it without trees and linear models, and without mixup, which few methods can go around."""
-        return replace(self, trees=False, mixup=False)
+        """Return it without trees, linear models, and what few methods can go around: mixup, and several networks."""
+        return replace(self, trees=False, mixup=False, members=1)
+
+    @property
+    def networks(self) -> int:
+        """How many networks the mean is taken of."""
+        return NETWORKS[self.effort] if self.members is None else self.members
+
+    def final(self, candidate: Candidate, task: Task) -> Method:
+        """Return the method that trains a candidate on all rows, where it is taken; arguments as of `method`."""
+        method = self.method(candidate, task)
+        several = self.networks > 1 and candidate.way not in FITTED
+        return Ensemble(base=method, members=self.networks) if several else method
 
     def method(self, candidate: Candidate, task: Task) -> Method:
         """Return the method that trains a candidate.
@@ -199,9 +229,14 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         known = task.transitions is not None and self.fits_cross_entropy
         mixes = self.mixup and task.columns and not task.ids and self.fits_cross_entropy
-        names = [STRONG, PLAIN] if task.columns and not mixes else [PLAIN, STRONG]
-        names = [MIXTURES] * mixes + names + [CORRECTED] * known + self._fitted(task)
-        return {name: self.method(Candidate(name, 0.0), task) for name in names}
+        names = [MIXTURES] * mixes + ([STRONG, PLAIN] if task.columns and not mixes else [PLAIN, STRONG])
+        names = names[:1] if self.effort == "low" else names + [CORRECTED] * known
+        return {name: self.method(Candidate(name, 0.0), task) for name in names + self._fitted(task)}
+
+    @property
+    def tries_all(self) -> bool:
+        """Whether each way is tried on all rows, whatever the first half tells."""
+        return self.effort == "high"
 
     def _fitted(self, task: Task) -> list[str]:
         """Return the models that are no networks and are tried: rows and classes suit, nothing else is asked for."""
@@ -249,11 +284,11 @@ class Auto(OneNetwork[OneNetworkState]):
         base = self.base(task)
         if _rows(task) < LEAST_ROWS:
             note = NOT_TRIED.format(base=base.shown(self))
-            return (Stage(name=base.name, method=self.method(base, task), note=note),)
+            return (Stage(name=base.name, method=self.final(base, task), note=note),)
         finals = [
             Stage(
                 name=candidate.name,
-                method=(method := self.method(candidate, task)),
+                method=(method := self.final(candidate, task)),
                 passes=method.passes,
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
@@ -262,7 +297,7 @@ class Auto(OneNetwork[OneNetworkState]):
             for candidate in self.candidates(task)
             if candidate != base
         ]
-        last = Stage(name=base.name, method=self.method(base, task), chosen=self._is_base)
+        last = Stage(name=base.name, method=self.final(base, task), chosen=self._is_base)
         return (*self._trial_stages(task), *finals, last)
 
     def _trial_stages(self, task: Task) -> list[Stage]:
@@ -334,7 +369,22 @@ class Auto(OneNetwork[OneNetworkState]):
             return CUT_SHORT
         if way in FITTED:
             return LARGE_WORSE if was_begun(LARGE, task) else LARGE_FAILED
-        return FEW_WRONG if way == CORRECTED and _wrong(task) < LEAST_WRONG else OUTDONE_BY
+        return self._why_hopeless(task, way) or OUTDONE_BY
+
+    def _why_hopeless(self, task: Task, way: str) -> str:
+        """Return why a way is worth no trial, by how labels go wrong; nothing where it is.
+
+        The corrected loss undoes labels that go one way, and HAR allows for those that are exchanged.
+        """
+        mixes = MIXTURES in self.ways(task)
+        if task.transitions is None or not (way == CORRECTED or (way == STRONG and mixes)):
+            return ""
+        wrong, one_way = _wrong(task.transitions, task.class_count)
+        if wrong < LEAST_WRONG or not mixes:
+            return FEW_WRONG if wrong < LEAST_WRONG else ""
+        if way == STRONG:
+            return GO_ONE_WAY if one_way > ONE_WAY else ""
+        return "" if one_way > ONE_WAY else EXCHANGED
 
     def so_far(self, task: Task) -> Best | None:
         """Return the best way so far; None before one was tried on all rows."""
@@ -350,11 +400,13 @@ class Auto(OneNetwork[OneNetworkState]):
         return Best(name, value, criterion, Trial(name, other.shown(self), found.gain, False, True, criterion))
 
     def held_out(self, task: Task) -> Tensor | None:
-        """Return those of the way that was taken, where it was tried on all rows, and trained as long as in the end."""
+        """Return those of the way that was taken, where it was tried on all rows, and trained in the end as then."""
         if _rows(task) < LEAST_ROWS or _trial_epochs(task) < 1:
             return None
         best = self._best(task)
         taken = self.base(task) if any(self._in_the_end(task, best)) else best
+        if self.networks > 1 and taken.way not in FITTED:
+            return None
         return self._scores(task, taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
 
     def predictor(self, trials: Sequence[Trial]) -> str:
@@ -406,11 +458,11 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return whether a way is to be tried at all, by the first halves of others.
 
         Small trees are not where large ones are worse than the base; no network is where a model that is fitted at once
-        is surely better than the base's network; and the corrected loss is not where it would correct next to nothing.
+        is surely better than the base's network; HAR and the corrected loss are not where labels go wrong otherwise.
         """
-        if way in (*L2, WITHOUT_TEXTS):
+        if way in (*L2, WITHOUT_TEXTS) or self.tries_all:
             return True
-        if way == CORRECTED and _wrong(task) < LEAST_WRONG:
+        if self._why_hopeless(task, way):
             return False
         if way in FITTED:
             return self._errors(task, LARGE) > -HOPELESS
@@ -418,12 +470,16 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def _goes_on(self, task: Task, way: str) -> bool:
         """Return whether a way that was tried on the first half is to be tried on the second."""
+        if self.tries_all:
+            return True
         if way == LARGE:
             return self._are_close_to_linear(task)
         return way in L2 or not was_begun(self.base(task).way, task) or self._is_ahead(task, way)
 
     def _are_close_to_linear(self, task: Task) -> bool:
         """Return whether large trees are not worse than linear models by a standard error on the first half."""
+        if self.tries_all:
+            return was_begun(LARGE, task)
         tau = self.base(task).tau
         begun = [Candidate(way, tau) for way in L2 if was_begun(way, task)]
         return was_begun(LARGE, task) and all(self._errors(task, LARGE, linear) > -HOPELESS for linear in begun)
@@ -438,6 +494,8 @@ class Auto(OneNetwork[OneNetworkState]):
 
         It is outdone if all of its candidates are worse by a standard error than the best of all.
         """
+        if self.tries_all:
+            return was_begun(way, task)
         own = self._ahead(task, way)
         if not own:
             return False
@@ -495,12 +553,13 @@ def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
     return compared.errors > least and not compared.gives_up
 
 
-def _wrong(task: Task) -> float:
-    """Return the share of labels that T takes for wrong."""
-    assert task.transitions is not None, "else the corrected loss is no way"
-    count = task.class_count.double()
-    true = shares_of_true_classes(count, task.transitions.matrix)
-    return 1 - float(true @ task.transitions.matrix.diagonal())
+def _wrong(transitions: Transitions, class_count: Tensor) -> tuple[float, float]:
+    """Return the share of labels that T takes for wrong, and the share of these that go one way: none comes back."""
+    true = shares_of_true_classes(class_count.double(), transitions.matrix)
+    flow = true[:, None] * transitions.matrix
+    flow = flow - flow.diagonal().diag()
+    wrong = float(flow.sum())
+    return wrong, float((flow - flow.T).abs().sum()) / 2 / wrong if wrong else 0.0
 
 
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:

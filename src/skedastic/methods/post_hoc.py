@@ -61,9 +61,7 @@ class PostHoc(Wrapper):
         """
         stages = zip(self.base.stages(task), super().stages(task), strict=True)
         return tuple(
-            own
-            if own.data is not None and own.predicts is not None
-            else replace(shifted, enter=partial(self._entered, enter=own.enter))
+            own if own.is_compared else replace(shifted, enter=partial(self._entered, enter=own.enter))
             for own, shifted in stages
         )
 

@@ -16,7 +16,11 @@ from skedastic.settings.convert import build_method, convert
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
 
-OPTIMIZE = "optimize"  # the setting of auto
+OPTIMIZE = "optimize"  # a setting of auto
+OF_CHOICE = {
+    OPTIMIZE: "it is the criterion by which auto chooses",
+    "effort": "it is how much auto tries",
+}  # settings of auto that have an option of their own
 USUAL = ("auto", "har", "blend")  # one of which is taken where no method is named
 MOST_NAMED = 3  # methods that an error names as having a setting
 
@@ -127,10 +131,11 @@ def the_criterion(config: Config) -> Criterion | None:
 
 
 def _check_chooses(name: str, settings: Mapping[str, Any]) -> None:
-    """Raise UserError where a criterion is given for a method that chooses nothing."""
-    if OPTIMIZE in settings and not hasattr(find_preset(name_and_settings(name, "method")[0]).cls, OPTIMIZE):
-        rule = f"it is the criterion by which auto chooses, and the method is {name}; leave one of the two out"
-        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=settings[OPTIMIZE])
+    """Raise UserError where a setting of the choice is given for a method that chooses nothing."""
+    for key, what in OF_CHOICE.items():
+        if key in settings and not hasattr(find_preset(name_and_settings(name, "method")[0]).cls, key):
+            rule = f"{what}, and the method is {name}; leave one of the two out"
+            raise UserError(rule, setting=f"method.{key}", value=settings[key])
 
 
 def with_settings_alone(name: str, config: Config) -> Method:

@@ -145,6 +145,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "vat": (NOISY, 0.08),
     "mixup": (NOISY, 0.04),
     "post-hoc": (TAIL, 0.15),
+    "ensemble": (NOISY, 0.02),
     "blend": (NUMBERS, 0.15),
     "cutout": (HIDDEN, 0.01, "cutout(length=0.75)"),
 }

@@ -92,6 +92,11 @@ class Stage:
     without: Callable[[Task], Task] | None = None
     spared: str = ""
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether it is trained on a part and predicts another, so that ways of training are compared."""
+        return self.data is not None and self.predicts is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Configurable, ABC, Generic[S]):

@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from skedastic.configurable import setting
 from skedastic.core.class_weights import ClassWeights
 from skedastic.core.heads import AutoHead, Cosine, Head, find_head, put_head
+from skedastic.core.predicting import Predicting
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.errors import UserError
 from skedastic.losses import PerExampleLoss
@@ -292,6 +293,11 @@ class OneNetwork(Method[N]):
             Labels, [B] int64 or soft [B, C].
         """
         return losses if weight is None else self.loss.weighted(losses, weight, logits, y)
+
+    def net(self, state: N) -> nn.Module:
+        """Return the network, with what its loss makes of its outputs."""
+        as_they_are = type(self.loss).predicted is PerExampleLoss.predicted
+        return state.net if as_they_are else Predicting(state.net, self.loss.predicted)
 
     def predict(self, state: N, x: Tensor) -> Tensor:
         """Return the logits [B, C] whose softmax the loss fits, or standardized numbers [B]."""
