@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skedastic.core.choice import Gain
+from skedastic.core.learning_curve import Rise
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.runs.next_steps import next_steps
 
@@ -33,6 +35,7 @@ def summary(**changes):
         "metric": ACCURACY,
         "grouping": SimpleNamespace(target_bins=None),
         "config": SimpleNamespace(clusters=None),
+        "rises": (),
     } | changes
     given = values["label_issues"]
     wrong = None if given is None or "by_estimate" not in given else int(given["by_estimate"].sum())
@@ -92,3 +95,39 @@ def test_at_most_three_lines() -> None:
 def test_nobody_is_to_collect_rows_of_groups_that_we_have_made(ours) -> None:
     assert next_steps(summary(label_issues=None, train_count=[9, 3, 29])) != ()
     assert next_steps(summary(label_issues=None, train_count=[9, 3, 29], **ours)) == ()
+
+
+def risen(**gains):
+    """Return rises of the mean over groups and of some groups, each by mean and standard error in points."""
+    return tuple(
+        Rise("" if name == "mean" else name, 50, Gain(mean / 100, error / 100), "plain training")
+        for name, (mean, error) in gains.items()
+    )
+
+
+DOUBLED = "where all training rows doubled, the accuracy of plain training on rows not seen"
+
+
+@pytest.mark.parametrize(
+    ("found", "step"),
+    [
+        (
+            risen(mean=(4, 1), a=(9, 2), b=(2, 1), c=(30, 4)),
+            f"collect more rows of c and a: {DOUBLED} rose by 30.0 ± 4.0 points in c (to 50 rows), 9.0 ± 2.0 points in "
+            "a (to 50 rows).",
+        ),
+        (
+            risen(mean=(4, 1), a=(5, 2)),
+            f"collect more rows: {DOUBLED} rose by 4.0 ± 1.0 points in the mean over groups (to 50 rows).",
+        ),
+        (
+            risen(mean=(0.1, 0.5), a=(0, 1)),
+            f"more rows alone may gain little: {DOUBLED} changed by 0.1 ± 0.5 points in the mean over groups (to 50 "
+            "rows).",
+        ),
+        (risen(mean=(1, 2), a=(0, 9)), None),  # nobody knows
+        ((), None),
+    ],
+)
+def test_groups_that_surely_gained_where_rows_doubled_are_named_with_their_gain(found, step) -> None:
+    assert next_steps(summary(label_issues=None, rises=found)) == (() if step is None else (step,))

@@ -8,8 +8,8 @@ are better than networks where rows are few or labels follow sharp rules. Images
 training and HAR. Each way predicts thrice: as it is, and with the shares of the classes half and wholly made up for
 (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
 
-With low effort no network but the base is trained. With high effort all ways are tried on all rows, and a network that
-is taken is the mean of three (`skedastic.methods.ensemble`).
+With low effort no network but the base is trained. With high effort all ways are tried on all rows, the base on
+quarters too, for a learning curve, and a network that is taken is the mean of three (`skedastic.methods.ensemble`).
 
 All are held against mixup, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; where there are ids of categories, which can't be mixed, against HAR; of
@@ -43,6 +43,7 @@ from skedastic.configurable import setting
 from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, made_up_for, paired_gain
 from skedastic.core.criteria import Balanced, Criterion, Held
 from skedastic.core.heads import AutoHead
+from skedastic.core.learning_curve import Rise, rises
 from skedastic.core.samplers import Shuffle
 from skedastic.core.transitions import Transitions, shares_of_true_classes
 from skedastic.losses.corrected import Corrected
@@ -53,9 +54,12 @@ from skedastic.methods.bases.held_out import (
     every_row,
     held_out,
     held_out_half,
+    held_out_of_quarters,
+    quarter_stages,
     trial_stages,
     was_begun,
     was_tried,
+    were_quartered,
     why_failed,
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
@@ -323,7 +327,8 @@ class Auto(OneNetwork[OneNetworkState]):
         if fitted and len(task.classes) > MOST_CLASSES and _trees_are_quick(task):
             begins = replace(begins, note=MANY_CLASSES)
         last = replace(ends, after=self._decide, without=partial(self._decide, None))
-        return [*early, begins, *first, *second, last]
+        quarters = quarter_stages(base, ways[base], epochs) if self.tries_all else ()
+        return [*early, begins, *first, *second, last, *quarters]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against what all are held against, balanced as was best for it."""
@@ -408,6 +413,19 @@ class Auto(OneNetwork[OneNetworkState]):
         if self.networks > 1 and taken.way not in FITTED:
             return None
         return self._scores(task, taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
+
+    def rises(self, task: Task) -> tuple[Rise, ...]:
+        """Return how much the base's accuracy rose from a quarter of the rows to a half, where all ways are tried."""
+        base = self.base(task)
+        if not (was_tried(base.way, task) and were_quartered(base.way, task)):
+            return ()
+        share = _share(base, task)
+        target = self.optimize.target(share, task.classes)
+        many, few = (
+            made_up_for(p(base.way, task), share, base.tau, target).argmax(1) == task.y
+            for p in (held_out, held_out_of_quarters)
+        )
+        return rises(many, few, task.group, task.unit, task.groups, base.shown(self))
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that of trees or of a linear model, where they were chosen, or all that was tried was held to them."""

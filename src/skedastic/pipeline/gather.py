@@ -81,6 +81,7 @@ def make_result(
         history=trained.history,
         seconds=trained.seconds + (estimated.seconds if estimated and needed else 0.0),
         trials=trained.trials,
+        rises=trained.rises,
         notes=(
             *data.source.notes,
             *data.notes,

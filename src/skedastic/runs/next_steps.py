@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skedastic.core.choice import Gain
 from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.runs.summary import RunSummary
 
-MOST_NAMED = 5  # groups in a line
+MOST_NAMED, MOST_GAINED = 5, 3  # groups in a line
+SURELY, SURELY_OF_MANY = 2.0, 3.0  # standard errors
+LITTLE = 0.02  # gained by twice as many rows
 
 
 def next_steps(summary: RunSummary) -> tuple[str, ...]:
-    """Return at most three lines, the first step first.
+    """Return at most four lines, the first step first.
 
-    They name the class whose labels are to be reviewed first, where an estimate calls most wrong; the groups of too few
-    rows to judge; and those of more rows that were not learned all the same. Nobody can collect rows of groups that we
-    have made, bins and clusters.
+    They name the class whose labels are to be reviewed first, where an estimate calls most wrong; the groups that
+    gained where rows doubled; the groups of too few rows to judge; and those of more rows that were not learned all the
+    same. Nobody can collect rows of groups that we have made, bins and clusters.
 
     Parameters
     ----------
     summary : RunSummary
     """
     ours = summary.grouping.target_bins is not None or summary.config.clusters is not None
-    steps = (_review(summary), *([] if ours else [_collect(summary), _not_learned(summary)]))
+    steps = (_review(summary), *([] if ours else [_gained(summary), _collect(summary), _not_learned(summary)]))
     return tuple(step for step in steps if step)
 
 
@@ -38,6 +41,30 @@ def _review(summary: RunSummary) -> str:
     said = "which" if called == check else f"of which at least {called:,}"
     rows = f"{check:,} of its {summary.class_count[place[most]]:,} {_are(check)} to check"
     return f"review the labels of {most} first: {rows}, {said} {_are(called)} wrong by estimate."
+
+
+def _gained(summary: RunSummary) -> str:
+    """Return the groups whose accuracy surely rose where training rows doubled, the surest first; or the mean."""
+    if not summary.rises:
+        return ""
+    mean, *groups = summary.rises
+    where = f"where all training rows doubled, the accuracy of {mean.way} on rows not seen"
+    rose = [rise for rise in groups if rise.gain.mean > SURELY_OF_MANY * rise.gain.error]
+    if rose:
+        rose = sorted(rose, key=lambda rise: SURELY_OF_MANY * rise.gain.error - rise.gain.mean)[:MOST_GAINED]
+        parts = [f"{_points(rise.gain)} in {rise.group} (to {rise.rows:,} rows)" for rise in rose]
+        return f"collect more rows of {' and '.join(rise.group for rise in rose)}: {where} rose by {', '.join(parts)}."
+    size = f"{_points(mean.gain)} in the mean over groups (to {mean.rows:,} rows)"
+    if mean.gain.mean > SURELY * mean.gain.error:
+        return f"collect more rows: {where} rose by {size}."
+    if mean.gain.mean + SURELY * mean.gain.error < LITTLE:
+        return f"more rows alone may gain little: {where} changed by {size}."
+    return ""
+
+
+def _points(gain: Gain) -> str:
+    """Return a rise in points, with its standard error."""
+    return f"{100 * gain.mean:.1f} ± {100 * gain.error:.1f} points"
 
 
 def _collect(summary: RunSummary) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from skedastic.core.choice import Trial
+from skedastic.core.learning_curve import Rise
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Schema
@@ -66,6 +67,7 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "temperature_by": summary.temperature_by,
         "seconds": summary.seconds,
         "trials": [trial.to_dict() for trial in summary.trials],
+        "rises": [rise.to_dict() for rise in summary.rises],
         "notes": list(summary.notes),
         "environment": dict(summary.environment),
         "own_test_rows": summary.own_test_rows,
@@ -131,6 +133,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         history=_read_lines(folder / "history.jsonl"),
         seconds=state["seconds"],
         trials=tuple(map(Trial.from_dict, state.get("trials", ()))),
+        rises=tuple(map(Rise.from_dict, state.get("rises", ()))),
         notes=tuple(state["notes"]),
         environment=state["environment"],
         own_test_rows=state.get("own_test_rows", False),  # older runs don't say

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from skedastic.core.choice import Best, Trial
 from skedastic.core.heads import run_with_features
+from skedastic.core.learning_curve import Rise
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.stratified import half
@@ -57,6 +58,8 @@ class Trained:
         How many of the last columns of x are the ids of a text.
     trials : tuple of Trial
         The ways of training that were held against each other, where the method chose.
+    rises : tuple of Rise
+        How much accuracy on rows not seen rose where the training rows doubled, where the method tried that.
     held_out : Tensor or None
         Of the way that it chose, probabilities of the training rows by models that had not seen them, [n, C].
     """
@@ -71,6 +74,7 @@ class Trained:
     tokens: int = 0
     trials: tuple[Trial, ...] = ()
     held_out: Tensor | None = None
+    rises: tuple[Rise, ...] = ()
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return class probabilities [n, C], or numbers [n] in the target's units, on the CPU.
@@ -304,6 +308,7 @@ class Course:
             self.dataset.tokens,
             self.method.trials(self.task),
             self.method.held_out(self.task),
+            self.method.rises(self.task),
         )
 
     def _has_ended(self, key: str, epochs: int) -> bool:

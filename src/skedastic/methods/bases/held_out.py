@@ -44,6 +44,27 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
     )
 
 
+def quarter_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage, ...]:
+    """Return the stages that predict each half of the examples by half of the other; arguments as of `trial_stages`."""
+    return tuple(
+        Stage(
+            name=stage,
+            method=method,
+            epochs=epochs,
+            passes=method.passes,
+            data=partial(_quarter, half=half),
+            predicts=partial(_rows, half=1 - half),
+            optional=True,
+        )
+        for half, stage in enumerate(_quarter_names(name))
+    )
+
+
+def were_quartered(name: str, task: Task) -> bool:
+    """Return whether the `quarter_stages` of a way were trained; arguments as in `held_against`."""
+    return all(stage in task.handed_on for stage in _quarter_names(name))
+
+
 def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
     """Return how much better one way is than another, and whether it gives up a class that the other does not.
 
@@ -103,6 +124,10 @@ def _names(name: str) -> tuple[str, str]:
     return f"{name}, half 1", f"{name}, half 2"
 
 
+def _quarter_names(name: str) -> tuple[str, str]:
+    return f"{name}, quarter of half 1", f"{name}, quarter of half 2"
+
+
 def held_out(name: str, task: Task) -> Tensor:
     """Return the probabilities of each class by networks that have not seen the example, [n, C].
 
@@ -113,7 +138,25 @@ def held_out(name: str, task: Task) -> Tensor:
     task : Task
         The task that these stages handed on.
     """
-    first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in _names(name))
+    return _of_both(_names(name), task)
+
+
+def held_out_of_quarters(name: str, task: Task) -> Tensor:
+    """Return the probabilities of each class by networks of a quarter of the rows, [n, C].
+
+    Parameters
+    ----------
+    name : str
+        A way whose `quarter_stages` were trained.
+    task : Task
+        The task that these stages handed on.
+    """
+    return _of_both(_quarter_names(name), task)
+
+
+def _of_both(stages: tuple[str, str], task: Task) -> Tensor:
+    """Return what the stages of the two halves predict, each of the other half, [n, C]."""
+    first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in stages)
     predicted = one.new_empty(len(first), one.shape[1])
     predicted[~first], predicted[first] = one, two
     return predicted
@@ -135,6 +178,12 @@ def held_out_half(name: str, task: Task) -> tuple[Tensor, Tensor]:
 def _rows(task: Task, half: int) -> Tensor:
     """Return the rows of a half, [m]."""
     return (_first_half(task) == (half == 0)).nonzero().flatten()
+
+
+def _quarter(task: Task, half: int) -> Tensor:
+    """Return about half of the rows of a half, [m]: of each unit all or none."""
+    assert task.halved is not None, "a task to train on has its halves"
+    return ((_first_half(task) == (half == 0)) & task.halved(task.seed + 1)).nonzero().flatten()
 
 
 def _first_half(task: Task) -> Tensor:

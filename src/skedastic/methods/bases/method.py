@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import Configurable
 from skedastic.core.choice import Best, Trial
+from skedastic.core.learning_curve import Rise
 from skedastic.core.samplers import Sampler, Shuffle
 from skedastic.methods.bases.card import Capabilities, Card, ProbabilitiesOf
 from skedastic.methods.bases.engine import Engine, OwnOptimizer
@@ -323,6 +324,16 @@ class Method(Configurable, ABC, Generic[S]):
             The task that the last stage handed on.
         """
         return None
+
+    def rises(self, task: Task) -> tuple[Rise, ...]:
+        """Return how much accuracy on rows not seen rose where the training rows doubled, where the method tried that.
+
+        Parameters
+        ----------
+        task : Task
+            The task that the last stage handed on.
+        """
+        return ()
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return what predicts, in words, where that is no network; else nothing.

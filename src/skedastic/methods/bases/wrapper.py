@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.choice import Best, Trial
+from skedastic.core.learning_curve import Rise
 from skedastic.core.samplers import Sampler
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import Capabilities, ProbabilitiesOf
@@ -60,6 +61,10 @@ class Wrapper(Method):
     def so_far(self, task: Task) -> Best | None:
         """As `base` does."""
         return self.base.so_far(task)
+
+    def rises(self, task: Task) -> tuple[Rise, ...]:
+        """As `base` does."""
+        return self.base.rises(task)
 
     @property
     def capabilities(self) -> Capabilities:
