@@ -176,6 +176,10 @@ def test_har_is_tried_where_labels_are_exchanged_and_the_corrected_loss_where_th
     t = replace(t, transitions=Transitions(matrix=torch.tensor(rows).double(), gain=Gain(0.1, 0.01), gives_up=False))
     base = {MIXTURES: some_right(t, 0.6)}
     assert (asked(t, Auto(), STRONG, 1, base), asked(t, Auto(), CORRECTED, 1, base)) == (har, corrected)
+    assert t.transitions is not None
+    unclear = replace(t, transitions=replace(t.transitions, gain=Gain(-0.01, 0.01)))
+    tried = (asked(unclear, Auto(), STRONG, 1, base), asked(unclear, Auto(), CORRECTED, 1, base))
+    assert tried == (har or corrected, False), "which explains labels not fitted to no better"
     assert all(asked(t, Auto(effort="high"), way, 1, base) for way in (STRONG, CORRECTED)), "which tries all"
     images = replace(t, columns=False)
     assert asked(images, Auto(), STRONG, 1, {PLAIN: base[MIXTURES]})

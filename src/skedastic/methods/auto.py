@@ -16,13 +16,13 @@ nothing, more safely than any other fixed way; where there are ids of categories
 images against plain training. What is fitted at once is tried first, so that a first model is there soon. Where it is
 better than the base on the first half by two standard errors no other network is tried; large trees are not tried
 further where linear models are better, nor small trees where large ones are worse than the base. Where few labels are
-wrong by estimate, neither HAR beside mixup nor the corrected loss is tried; where many are, on columns, the corrected
-loss is if they go one way, and HAR if they are exchanged. A way of networks that is not better by half a standard error
-on the first half, or worse by one than the best there, is not tried on the second. Another way is taken if it is better
-by a standard error, on the corrected loss by two, since these labels have told how they go wrong; and if it gives no
-class up, or takes up twice as many that the base gives up, by the halves and by the network of all rows on its own
-rows. That network learns by the adjusted loss, and is not taken either if it is right less often on its own rows than
-its kind was on rows not seen: then its training went wrong.
+wrong by estimate, neither HAR beside mixup nor the corrected loss is tried; where many are, the corrected loss is if
+they go one way, and their way explains labels that it was not fitted to, and else, on columns, HAR. A way of networks
+that is not better by half a standard error on the first half, or worse by one than the best there, is not tried on the
+second. Another way is taken if it is better by a standard error, on the corrected loss by two, since these labels have
+told how they go wrong; and if it gives no class up, or takes up twice as many that the base gives up, by the halves and
+by the network of all rows on its own rows. That network learns by the adjusted loss, and is not taken either if it is
+right less often on its own rows than its kind was on rows not seen: then its training went wrong.
 
 A way whose training fails is left out. Where training is cut short, the best of the ways that were tried is taken; they
 are held against the first of them where the base was not reached.
@@ -111,6 +111,7 @@ MANY_CLASSES = (
 CUT_SHORT = "training was cut short before"
 LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
 FEW_WRONG = "fewer than 10 % of the labels are wrong by estimate"
+UNCLEAR = "how labels go wrong by estimate explains labels not fitted to no better"
 EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
 GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
@@ -379,17 +380,16 @@ class Auto(OneNetwork[OneNetworkState]):
     def _why_hopeless(self, task: Task, way: str) -> str:
         """Return why a way is worth no trial, by how labels go wrong; nothing where it is.
 
-        The corrected loss undoes labels that go one way, and HAR allows for those that are exchanged.
+        The corrected loss undoes labels that go one way, where that is known; HAR allows for others.
         """
         mixes = MIXTURES in self.ways(task)
         if task.transitions is None or not (way == CORRECTED or (way == STRONG and mixes)):
             return ""
         wrong, one_way = _wrong(task.transitions, task.class_count)
-        if wrong < LEAST_WRONG or not mixes:
-            return FEW_WRONG if wrong < LEAST_WRONG else ""
-        if way == STRONG:
-            return GO_ONE_WAY if one_way > ONE_WAY else ""
-        return "" if one_way > ONE_WAY else EXCHANGED
+        if wrong < LEAST_WRONG:
+            return FEW_WRONG
+        unclear = UNCLEAR if task.transitions.gain.mean <= 0 else EXCHANGED if mixes and one_way <= ONE_WAY else ""
+        return unclear if way == CORRECTED else "" if unclear else GO_ONE_WAY
 
     def so_far(self, task: Task) -> Best | None:
         """Return the best way so far; None before one was tried on all rows."""
