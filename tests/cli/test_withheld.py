@@ -31,7 +31,7 @@ def test_a_class_of_the_test_rows_alone_has_no_figure(rows, capsys) -> None:
     [line] = [line for line in out.splitlines() if line.startswith("new")]
     assert line.count("– no rows") == 1
     assert "with the labels of new" not in out
-    assert "no group has 30 test rows, so none is called the worst" in out
+    assert "No group has 30 test rows, so none is called the worst" in out
     stats = json.loads(Path("run/group_stats.json").read_text("utf-8"))
     assert stats["disagreement"][2] is stats["wrong"][2] is None
     assert stats["disagreement_withheld"] == [None, None, "no rows"]
@@ -57,7 +57,7 @@ def test_labels_that_nothing_tells_are_said_to_be_not_learned(rows, capsys) -> N
     assert "nothing was learned" in err
     assert out.count("– not learned") == 2
     assert "labels to check" not in out
-    assert "the estimating models learned nothing" in out
+    assert "The estimating models learned nothing" in out
     assert "the strengths of har still come from these predictions" in err
     refusal(capsys, "suspects", "run")
     assert len(pd.read_parquet("run/suspects.parquet")) == 0
@@ -115,7 +115,7 @@ def test_groups_that_were_not_learned_are_named_and_evaluate_prints_what_was_opt
     assert step[6:].capitalize() in page
     figure = json.loads(Path("run/metrics.json").read_text("utf-8"))["asked"]["macro_f1"]
     rows[rows["part"] == "test"].to_csv("new.csv", index=False)
-    assert f"the macro F1 is {figure:.1%}" in run(capsys, "evaluate", "run", "new.csv")[1]
+    assert f"The macro F1 is {figure:.1%}" in run(capsys, "evaluate", "run", "new.csv")[1]
     told = json.loads(run(capsys, "evaluate", "run", "new.csv", "--json")[1])
     assert told["asked"]["macro_f1"] == pytest.approx(figure)
     choice = [line for line in out.splitlines() if line.startswith("Choice: ")]

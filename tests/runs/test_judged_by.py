@@ -8,7 +8,7 @@ import pytest
 import skedastic as sk
 from skedastic.runs.evaluate import evaluate_source
 from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
-from skedastic.runs.sentences import fit_sentence, metric_notes
+from skedastic.runs.sentences import fit_outcome, metric_notes
 from tests.support.tables import frame
 from tests.support.training import QUICK
 
@@ -27,7 +27,7 @@ def test_a_truth_of_the_test_rows_counts_and_not_one_of_training(tmp_path: Path,
     test.to_csv(tmp_path / "test.csv", index=False)
     result = fitted(clean.iloc[:200], truth="clean", test=str(tmp_path / "test.csv"))
     assert result.metrics.by_truth is known
-    assert (OWN in fit_sentence(result)) is not known
+    assert (OWN in fit_outcome(result)) is not known
     assert evaluate_source(result, str(tmp_path / "test.csv")).by_truth is known
     result.save(tmp_path / "run")
     assert sk.load_summary(tmp_path / "run").metrics.by_truth is known
@@ -35,8 +35,8 @@ def test_a_truth_of_the_test_rows_counts_and_not_one_of_training(tmp_path: Path,
 
 def test_labels_that_noise_was_put_into_are_judged_by_those_of_before() -> None:
     simulated, plain = fitted(frame(), noise="uniform:0.2"), fitted(frame())
-    assert OWN not in fit_sentence(simulated)
-    assert OWN in fit_sentence(plain)
+    assert OWN not in fit_outcome(simulated)
+    assert OWN in fit_outcome(plain)
     assert metric_notes(plain)[0].startswith("The test rows were held out of the same source: wrong labels among them")
     assert metric_notes(simulated) == []
 

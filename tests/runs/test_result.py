@@ -18,7 +18,7 @@ import skedastic as sk
 from skedastic.methods.har import HAR
 from skedastic.pipeline.gather import _data_uri
 from skedastic.runs.folder import RUN_FILES
-from skedastic.runs.sentences import fit_sentence
+from skedastic.runs.sentences import fit_outcome
 from skedastic.runs.summary import RunSummary
 from tests.support.refusals import refused
 
@@ -104,8 +104,8 @@ def test_the_figures_are_read_without_the_network(fitted, folder, monkeypatch: p
     assert summary.metrics == result.metrics
     assert summary.shown_issues == result.shown_issues
     assert summary.issue_count == result.label_issues["is_issue"].sum()
-    assert fit_sentence(summary) == fit_sentence(result)
-    assert fit_sentence(result) in str(result)
+    assert fit_outcome(summary) == fit_outcome(result)
+    assert fit_outcome(result) in str(result)
     assert len(str(result).splitlines()) == 1
     pd.testing.assert_frame_equal(summary.predictions, result.predictions)
 

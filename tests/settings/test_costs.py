@@ -9,7 +9,7 @@ import pytest
 
 import skedastic as sk
 from skedastic.core.criteria import Cost
-from skedastic.runs.sentences import fit_sentence
+from skedastic.runs.sentences import fit_outcome
 from skedastic.settings.costs import costs_of_file
 from skedastic.settings.methods import the_criterion
 from skedastic.settings.reading import build_config, read, to_toml
@@ -36,7 +36,7 @@ def test_costs_are_read_by_true_and_predicted_class_and_kept_in_the_configuratio
     predicted, true = (result.predictions[name] for name in ("predicted", "label"))
     costs = [COSTS[t].get(p, 0.0) for t, p in zip(true, predicted, strict=True)]
     assert result.metrics.asked["cost"] == pytest.approx(np.mean(costs))
-    assert "a row costs" in fit_sentence(result)
+    assert "A row costs" in fit_outcome(result)
     (tmp_path / "run.toml").write_text(to_toml(result.config), "utf-8")
     (tmp_path / "costs.csv").unlink()
     assert the_criterion(read(tmp_path / "run.toml", {})) == Cost(costs={"a": {"b": 1}, "b": {"a": 2.5}})

@@ -19,7 +19,7 @@ LEAST_GROUPS = 4  # of which a rank correlation is shown: of two it is ±1
 
 def show_groups(summary: RunSummary) -> None:
     """Print a row for each group, and the outcome."""
-    from skedastic.runs.sentences import fit_sentence, is_measured, unlearned
+    from skedastic.runs.sentences import fit_outcome, is_measured, unlearned
 
     tested = summary.metrics.groups if summary.metrics else {}
     metric = summary.metric
@@ -54,7 +54,7 @@ def show_groups(summary: RunSummary) -> None:
     rank_correlation(findings, summary.true_noise)
     is_told = findings is not None and findings.learned and not is_measured(summary.config)
     console.notes(tuple(unlearned(findings.stats)) if findings and is_told else ())
-    console.say(fit_sentence(summary))
+    console.say(fit_outcome(summary))
 
 
 def show_choice(summary: RunSummary) -> None:

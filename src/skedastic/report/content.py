@@ -99,6 +99,7 @@ class Report:
     label_issue_count: int  # of those that are called an issue
     notes: Sequence[str]
     environment: Mapping[str, str]
+    beside: Sequence[str] = ()  # sentences on the outcome that come after the first
     metric: Metric = ACCURACY
     measured: bool = False  # annotators measure the noise, and no model estimates it
     wrong_count: int | None = None  # of these, that are wrong by an estimate; None where none was made

@@ -27,7 +27,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
     parts = [
         _front_matter(summary),
         f"# {markdown(report.title)}",
-        markdown(report.sentence),
+        markdown(" ".join([report.sentence, *report.beside])),
         "## Data",
         *_data(summary),
         "## How it was trained",

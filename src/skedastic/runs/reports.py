@@ -28,7 +28,7 @@ from skedastic.runs.sentences import (
     comparison_notes,
     comparison_sentence,
     estimate_in_words,
-    fit_sentence,
+    fit_sentences,
     group_notes,
     is_measured,
     metric_notes,
@@ -79,7 +79,8 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
     rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
-        sentence=fit_sentence(summary),
+        sentence=(sentences := fit_sentences(summary))[0],
+        beside=sentences[1:],
         asked=_asked(
             summary.config,
             [name],

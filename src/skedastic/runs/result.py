@@ -24,7 +24,7 @@ from skedastic.runs.own_index import like_input
 from skedastic.runs.reports import fit_report
 from skedastic.runs.saved_network import copy_checkpoints, write_network
 from skedastic.runs.saved_summary import facts, write_json, write_summary
-from skedastic.runs.sentences import fit_sentence
+from skedastic.runs.sentences import fit_outcome
 from skedastic.runs.summary import RunSummary
 from skedastic.runs.true_classes import Labels, true_classes
 from skedastic.training.loop import Trained
@@ -54,7 +54,7 @@ class Result(RunSummary):
     checkpoints: Path | None = None
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}. {fit_sentence(self)}>"
+        return f"{super().__repr__()[:-1]}. {fit_outcome(self)}>"
 
     @classmethod
     def of(

@@ -74,8 +74,13 @@ def _where_given(pred_probs: str) -> str:
     return "given in Python" if pred_probs == FROM_PYTHON else f"in {pred_probs}"
 
 
-def fit_sentence(summary: RunSummary) -> str:
-    """Return the outcome of a fit in one sentence."""
+def fit_outcome(summary: RunSummary) -> str:
+    """Return the outcome of a fit in a few sentences."""
+    return " ".join(fit_sentences(summary))
+
+
+def fit_sentences(summary: RunSummary) -> tuple[str, ...]:
+    """Return the sentences of the outcome of a fit, at least one: how well it does, its worst group, wrong labels."""
     parts = []
     if summary.metrics:
         value, n = summary.metrics.value, summary.metrics.overall.n
@@ -85,14 +90,13 @@ def fit_sentence(summary: RunSummary) -> str:
             else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )
         if isinstance(summary.metrics, ClassificationMetrics):
-            parts.append(f"their balanced accuracy is {summary.metrics.balanced_accuracy:.1%}")
+            parts[0] += f", and their balanced accuracy is {summary.metrics.balanced_accuracy:.1%}"
             parts += [_asked_for(part, value) for part, value in summary.metrics.asked.items()]
         parts.append(_worst_group(summary.metrics))
     if summary.findings is not None:
         parts.append(_most_disagreement(summary, summary.findings))
-    parts = [part for part in parts if part]
-    sentence = "; ".join(parts) or f"trained on {sum(summary.train_count)} rows; there is no test set"
-    return sentence[0].upper() + sentence[1:] + "."
+    parts = [part for part in parts if part] or [f"trained on {sum(summary.train_count)} rows; there is no test set"]
+    return tuple(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def _asked_for(part: str, value: float) -> str:
