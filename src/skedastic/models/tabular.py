@@ -134,22 +134,35 @@ class Tabular(Columns):
 
     def __init__(self, size: int, classes: int, options: Options, numbers: Sequence[int]) -> None:
         super().__init__(size, numbers, options.waves)
-        wide = size >= WIDE
-        dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
-        first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
-        inputs = self.width
-        layers: list[nn.Module] = [Scale(inputs), *([Dropout(first)] if first else [])]
-        for _ in range(options.depth):
-            layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
-            layers += [Dropout(dropout)] if dropout else []
-            inputs = options.width
-        self.layers = nn.Sequential(*layers)
-        self.linear = nn.Linear(inputs, classes)
+        self.layers = hidden_layers(self.width, options, wide=size >= WIDE)
+        self.linear = nn.Linear(options.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows [B, d] to logits [B, classes]."""
         logits: Tensor = self.linear(self.layers(self.vector(x)))
         return logits
+
+
+def hidden_layers(inputs: int, options: Options, *, wide: bool) -> nn.Sequential:
+    """Return a learned scale of each input, dropout, and `depth` hidden layers of `width` units.
+
+    Parameters
+    ----------
+    inputs : int
+        The numbers that it reads.
+    options : Options
+        Sizes and dropout.
+    wide : bool
+        Whether rows have 200 entries and more, so that there is more dropout by default.
+    """
+    dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
+    first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
+    layers: list[nn.Module] = [Scale(inputs), *([Dropout(first)] if first else [])]
+    for _ in range(options.depth):
+        layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
+        layers += [Dropout(dropout)] if dropout else []
+        inputs = options.width
+    return nn.Sequential(*layers)
 
 
 def build(input_shape: tuple[int, ...], classes: int, options: Options, *, numbers: Sequence[int] = ()) -> nn.Module:
