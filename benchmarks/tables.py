@@ -1,13 +1,13 @@
 """Tables and texts: our network against boosting, logistic regression and the network that was the default before it.
 
     python benchmarks/tables.py --data FOLDER [--out LINES] [--seeds 3] [--first-seed 0] [--rows 6000] [--json]
-                                [--ways tabular,mlp,…] [--sets ecoli,…]
+                                [--ways tabular,tabm,…] [--sets ecoli,…]
 
 Every table of the folder with classes, and texts and embeddings of texts, a third of the rows for testing by true
 labels; trained on true labels, on three kinds of wrong ones that are put in (`noise_estimate.py`), or on its own wrong
 ones where it has some. The ways:
 
-- tabular, mlp: plain training of a network, as `fit --method erm --model NAME --set estimate.kind=none` trains it
+- tabular, tabm, mlp: plain training of a network, as `fit --method erm --model NAME --set estimate.kind=none` trains it
 - auto: `fit --method auto`, estimate and trials included
 - boosting, boosting balanced: scikit-learn's HistGradientBoosting, without and with class weights; of texts on what the
   networks read
@@ -145,7 +145,7 @@ def run(way: str, config: Config, frame: pd.DataFrame) -> Figures | None:
     name, _, balanced = way.partition(" ")
     weight, has_text = balanced or None, "text" in frame
     native = None if has_text else with_categories(frame)
-    if name in ("tabular", "mlp"):
+    if name in ("tabular", "tabm", "mlp"):
         settings = ["method.name=erm", f"model.name={name}", "estimate.kind=none"]
         return of_network(read(None, _given(config), settings))
     if name == "auto":

@@ -66,6 +66,7 @@ NETWORKS = {  # a function that makes it, the place of its head, and the shape o
     "only the head": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), "1", (6,)),
     "mlp": (lambda: models.make("mlp", (6,), 3, {"width": 8}), "10", (6,)),
     "mlp as wide as there are classes": (lambda: models.make("mlp", (6,), 3, {"width": 3}), "10", (6,)),
+    "tabm as wide as there are classes": (lambda: models.make("tabm", (6,), 3, {"width": 3}), "linear", (6,)),
     "resnet32": (lambda: models.make("resnet32", (3, 8, 8), 3, {"blocks": 1, "width": 4}), "linear", (3, 8, 8)),
     "resnet32 that standardizes": (
         lambda: models.make(

@@ -46,6 +46,7 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
     small = {"width": 8}
     return {
         "table": (make("mlp", (6,), 3, small), torch.randn(9, 6)),
+        "members": (make("tabm", ids, 3, small), rows(9)),
         "ids": (make("mlp", ids, 3, small), rows(9)),
         "image": (make("cnn", image, 3, small), torch.randint(0, 256, (9, 3, 16, 16), dtype=torch.uint8)),
         "text": (make("bilstm", text, 3, small), texts(9)),

@@ -109,7 +109,10 @@ def class_means(x: Tensor, y: Tensor, classes: int) -> Tensor:
 
 
 def last_maps(net: nn.Module, example: Tensor) -> tuple[str, torch.Size] | None:
-    """Return the name of the last module that gives feature maps of more than one place, and their shape, or None."""
+    """Return the name of the last module that gives feature maps of more than one place, and their shape, or None.
+
+    Frozen modules are passed over.
+    """
     seen: list[tuple[str, torch.Size]] = []
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
@@ -119,7 +122,8 @@ def last_maps(net: nn.Module, example: Tensor) -> tuple[str, torch.Size] | None:
 
         return hook
 
-    hooks = [module.register_forward_hook(note(name)) for name, module in net.named_modules() if name]
+    trained = {n: m for n, m in net.named_modules() if n and all(p.requires_grad for p in m.parameters())}
+    hooks = [module.register_forward_hook(note(name)) for name, module in trained.items()]
     try:
         with evaluating(net):
             net(example)

@@ -23,7 +23,7 @@ from torch import nn
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
-from skedastic.models.on_body import OfImages, OfText, Options, pooled
+from skedastic.models.on_body import OfImages, OfText, Options, pooled, training_of_head
 from skedastic.models.options import read_options
 from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
@@ -57,7 +57,7 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
 
 
 def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings of training that suit the model: those that fine-tune, where its weights are pretrained.
+    """Return the settings of training that suit the model: those that fine-tune pretrained weights, or train a head.
 
     Parameters
     ----------
@@ -68,6 +68,8 @@ def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[s
     options : mapping
         The options that were given.
     """
+    if options.get("freeze"):
+        return training_of_head(inputs)
     if options.get("pretrained") is False:
         return {}
     return {"optimizer": "adamw", "epochs": 4, "batch_size": 32, "lr": 5e-5, "warmup": 0.25}

@@ -25,6 +25,8 @@ from skedastic.models.row_input import vector_width
 READS = "columns"
 SMALL = True
 BYTE, WORD = 256, 8  # values of a byte, and bytes of a word
+SUMS = 3  # of the waves of a number
+EACH = 1 + SUMS  # entries that stand for a number with waves
 MOST_NUMBERS = 128  # columns of numbers, above which none is embedded
 WIDE = 200  # entries of a row, from which on they repeat each other, as those of texts and embeddings do
 BATCH, FEW_BATCH = 128, 32
@@ -56,7 +58,7 @@ class Options(ModelOptions):
 class Waves(nn.Module):
     """Each number x [B, d] beside a few sums of its waves: PBLD(x) = (x, W cos(2π f x + b) + c), [B, 4 d]."""
 
-    def __init__(self, numbers: int, waves: int, sums: int = 3, deviation: float = 0.1) -> None:
+    def __init__(self, numbers: int, waves: int, sums: int = SUMS, deviation: float = 0.1) -> None:
         super().__init__()
         bound = 1 / math.sqrt(waves)
         self.frequency = nn.Parameter(2 * math.pi * deviation * torch.randn(numbers, waves))
@@ -96,38 +98,71 @@ class Scale(nn.Module):
         return x * self.scale
 
 
-class Tabular(nn.Module):
-    """Rows [B, d] to logits [B, classes]."""
+class Columns(nn.Module):
+    """A network that reads rows [B, d]; where there are few numbers, waves beside each of these.
+
+    Parameters
+    ----------
+    size : int
+        d, the entries of a row.
+    numbers : sequence of int
+        The positions of the columns of numbers.
+    waves : int
+        Waves of each number; none where there are over 128 numbers.
+    """
 
     numbers: Tensor
     others: Tensor
 
-    def __init__(self, size: int, classes: int, options: Options, numbers: Sequence[int]) -> None:
+    def __init__(self, size: int, numbers: Sequence[int], waves: int) -> None:
         super().__init__()
-        embedded = list(numbers) if options.waves and len(numbers) <= MOST_NUMBERS else []
+        embedded = list(numbers) if waves and len(numbers) <= MOST_NUMBERS else []
         others = sorted(set(range(size)) - set(embedded))
         self.register_buffer("numbers", torch.tensor(embedded, dtype=torch.long), persistent=False)
         self.register_buffer("others", torch.tensor(others, dtype=torch.long), persistent=False)
-        self.waves = Waves(len(embedded), options.waves) if embedded else None
-        wide = size >= WIDE
-        dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
-        first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
-        inputs = size if self.waves is None else 4 * len(embedded) + len(others)
-        layers: list[nn.Module] = [Scale(inputs), *([Dropout(first)] if first else [])]
-        for _ in range(options.depth):
-            layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
-            layers += [Dropout(dropout)] if dropout else []
-            inputs = options.width
-        self.layers = nn.Sequential(*layers)
-        self.linear = nn.Linear(inputs, classes)
+        self.waves = Waves(len(embedded), waves) if embedded else None
+        self.width = EACH * len(embedded) + len(others)
+
+    def vector(self, x: Tensor) -> Tensor:
+        """Map rows [B, d] to numbers with their sums of waves, one column after the other, and other entries."""
+        x = x.flatten(1)
+        return x if self.waves is None else torch.cat([self.waves(x[:, self.numbers]), x[:, self.others]], 1)
+
+
+class Tabular(Columns):
+    """Rows [B, d] to logits [B, classes]."""
+
+    def __init__(self, size: int, classes: int, options: Options, numbers: Sequence[int]) -> None:
+        super().__init__(size, numbers, options.waves)
+        self.layers = hidden_layers(self.width, options, wide=size >= WIDE)
+        self.linear = nn.Linear(options.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows [B, d] to logits [B, classes]."""
-        x = x.flatten(1)
-        if self.waves is not None:
-            x = torch.cat([self.waves(x[:, self.numbers]), x[:, self.others]], 1)
-        logits: Tensor = self.linear(self.layers(x))
+        logits: Tensor = self.linear(self.layers(self.vector(x)))
         return logits
+
+
+def hidden_layers(inputs: int, options: Options, *, wide: bool) -> nn.Sequential:
+    """Return a learned scale of each input, dropout, and `depth` hidden layers of `width` units.
+
+    Parameters
+    ----------
+    inputs : int
+        The numbers that it reads.
+    options : Options
+        Sizes and dropout.
+    wide : bool
+        Whether rows have 200 entries and more, so that there is more dropout by default.
+    """
+    dropout = (0.5 if wide else 0.3) if options.dropout is None else options.dropout
+    first = (0.1 if wide else 0.0) if options.input_dropout is None else options.input_dropout
+    layers: list[nn.Module] = [Scale(inputs), *([Dropout(first)] if first else [])]
+    for _ in range(options.depth):
+        layers += [nn.Linear(inputs, options.width), nn.BatchNorm1d(options.width), nn.ReLU(inplace=True)]
+        layers += [Dropout(dropout)] if dropout else []
+        inputs = options.width
+    return nn.Sequential(*layers)
 
 
 def build(input_shape: tuple[int, ...], classes: int, options: Options, *, numbers: Sequence[int] = ()) -> nn.Module:

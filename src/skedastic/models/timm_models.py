@@ -22,6 +22,7 @@ from skedastic.configurable import setting
 from skedastic.errors import UserError, unknown
 from skedastic.models.inputs import Inputs
 from skedastic.models.normalized import Normalized
+from skedastic.models.on_body import FREEZE, Layers, OfTimm, training_of_head
 from skedastic.models.options import ModelOptions, read_options
 from skedastic.models.refusal import refused
 
@@ -43,8 +44,16 @@ class Options(ModelOptions):
         None, "pixels of a side; by default those of the images, where the model has a fixed size", "[1, inf)"
     )
 
+    freeze: bool = setting(False, FREEZE)
+    depth: int | None = setting(
+        None, "hidden layers of 256 between the features of a frozen model and the last layer, by default 2", "[0, inf)"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.depth is not None and not self.freeze:
+            rule = "it is for a frozen model; add model.freeze=true, or leave it out"
+            raise UserError(rule, setting="model.depth", value=self.depth)
         if self.checkpoint is None:
             return
         path = Path(self.checkpoint)
@@ -80,11 +89,27 @@ def from_name(name: str, inputs: Inputs, classes: int, options: Mapping[str, Any
     timm = _timm()
     if not timm.is_model(name):
         raise unknown("model of timm", name, timm.list_models())
-    net = _created(timm, name, inputs, classes, chosen)
+    net = _created(timm, name, inputs, 0 if chosen.freeze else classes, chosen)
+    whole = _under_head(net, name, inputs, classes, chosen) if chosen.freeze else net
     if not inputs.mean:  # then x is no pixels
-        return net
+        return whole
     mean, deviation = _pixels(net, inputs) if chosen.pretrained else (inputs.mean, inputs.deviation)
-    return Normalized(net, mean, deviation)
+    return Normalized(whole, mean, deviation)
+
+
+def training(inputs: Inputs, rows: int, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of training that suit the model: SGD's, or those of a head alone.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The network's input.
+    rows : int
+        Training rows.
+    options : mapping
+        The options that were given.
+    """
+    return training_of_head(inputs) if options.get("freeze") else {}
 
 
 def _created(timm: Any, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
@@ -111,6 +136,13 @@ def _created(timm: Any, name: str, inputs: Inputs, classes: int, options: Option
         _check_whole(options.checkpoint, net)
     _try(net, name, inputs)
     return net.train()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _under_head(net: nn.Module, name: str, inputs: Inputs, classes: int, options: Options) -> nn.Module:
+    """Return a network around a frozen model that gives features."""
+    width = net.eval()(torch.zeros(1, *inputs.shape)).shape[1]
+    return OfTimm(net, width, classes, Layers(True, options.depth, options.drop_rate), name)
 
 
 def _source(name: str, config: Any, checkpoint: str | Path | None) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     elif config.yardstick:
         config = with_yardstick(config, data)
     check_focus(config, data.test)
-    check(config, data, list(compared_methods(config).values()), network(config, data))
+    check(config, data, list(compared_methods(config).values()), network(config, data), progress)
     with_gross_errors_decided(config, data)  # refuses what can't be set aside
     if tell is not None:
         tell(data, (), "")
@@ -149,7 +149,7 @@ def estimate(config: Config, progress: Progress | None = None, tell: Tell | None
     data = open_data(replace(config, test=Nothing()))
     config = settled(config, data)
     make_net = network(config, data)
-    check(config, data, [ERM()], make_net)
+    check(config, data, [ERM()], make_net, progress)
     config = with_gross_errors_decided(config, data)
     data = without_gross_errors(config, data)
     if tell is not None:

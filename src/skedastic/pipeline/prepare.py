@@ -47,6 +47,11 @@ from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
 
+NOT_MOVED = (
+    "Images are not moved in training, since the model is frozen and its features of each are computed once; "
+    "train.augment=crop-flip moves them, and the model runs in every epoch."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -271,7 +276,9 @@ def settled(config: Config, data: Data) -> Config:
         accelerated = find_device(config.train.device).type != "cpu"
         model = replace(model, name=models.choose(inputs, accelerated=accelerated))
     suits = models.training_of(model.name, inputs, len(data.train), model.options)
-    return replace(config, model=model, train=config.train.settled(suits))
+    train = config.train.settled(suits)
+    still = (NOT_MOVED,) if config.train.augment == "auto" and train.augment == "none" else ()
+    return replace(config, model=model, train=train, notes=(*config.notes, *still))
 
 
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:

@@ -23,6 +23,7 @@ from skedastic.pipeline.checks import check_annotators, check_estimate, check_pr
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
+from skedastic.pipeline.keep_features import keep_features
 from skedastic.pipeline.prepare import Data, network, settled, usual_method
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.runs.asked import asked_for
@@ -82,7 +83,7 @@ def fit_data(
     config = replace(config, method=method_table(method, config.method.get("name")))
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
-    check(config, data, [method], make_net)
+    check(config, data, [method], make_net, progress)
     data = without_gross_errors(config, data)
     begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
     early, ends = None, (progress, found, finish)
@@ -114,8 +115,13 @@ def _kept(config: Config, folder: str | Path) -> Checkpoints:
     return Checkpoints(folder, config.checkpoint_every, to_toml(config))
 
 
-def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet) -> None:
-    """Raise UserError for what would fail after minutes, each method's first step included."""
+def check(
+    config: Config, data: Data, methods: Sequence[Method], make_net: MakeNet, progress: Progress | None = None
+) -> None:
+    """Raise UserError for what would fail after minutes, each method's first step included.
+
+    A frozen model computes its features before that step, which `progress` is told of.
+    """
     check_reference(data, methods)
     check_annotators(config, data)
     check_estimate(config, methods)
@@ -123,6 +129,7 @@ def check(config: Config, data: Data, methods: Sequence[Method], make_net: MakeN
     check_votes(data, methods)
     check_prior(data, methods)
     with threads(config.training.threads):
+        keep_features(config, data, make_net, progress)
         dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 

@@ -72,7 +72,8 @@ class TrainingConfig(Configurable):
     augment: Augment = setting(
         "auto",
         "how images are augmented: crop-flip crops them at random with an eighth of the shorter side of padding, and "
-        "flips half of them; crop shifts them as much; auto is crop-flip for colour images, and crop for others",
+        "flips half of them; crop shifts them as much; auto is crop-flip for colour images, crop for others, and none "
+        "where the model is frozen",
     )
     device: str = setting("auto", "where to train, such as cpu or cuda:1; auto takes a GPU where there is one")
     threads: int | None = setting(
@@ -116,6 +117,7 @@ class TrainingConfig(Configurable):
         kin = optimizer == usual["optimizer"] or {optimizer, usual["optimizer"]} == {"adam", "adamw"}
         steps = any(values[f.name] != f.default for f in fields(self) if f.name in ("milestones", "decay"))
         usual = {**usual, **own, **(suits if kin else {}), **({"schedule": "steps"} if steps else {})}
+        values["augment"] = suits.get("augment", "auto") if values["augment"] == "auto" else values["augment"]
         given: dict[str, Any] = {name: usual.get(name) if value is None else value for name, value in values.items()}
         return Training(**given)
 
