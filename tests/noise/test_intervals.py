@@ -71,7 +71,7 @@ def test_rare_classes_that_overlap_have_no_lower_end(model) -> None:
 
 def test_a_class_that_features_do_not_tell_from_another_is_withheld() -> None:
     """Its labels look wrong for sure, as labels of the other class would."""
-    x, y = gaussians((150,) * 6, 1.5, 10, 1)
+    x, y = gaussians((150,) * 6, 1.5, 10, 2)
     y[np.flatnonzero(y == 5)[:40]] = 6
     estimate = estimated(x, y, KNeighborsClassifier(9), 7)
     assert estimate.stats.wrong[6] > 0.8

@@ -9,11 +9,11 @@ sure that model is rightly, and the less on the labels. So nothing is shown
 - where more than half of a group's labels look wrong, and more than 20 points of the disagreement of all groups
   together are the model's own errors, or more than 35 % of all labels are disagreed with: it may have given up the
   class, whose labels all look wrong then,
-- where more than half of a group's labels look like those of one other class: wrong labels look alike then, and right
-  ones of a class that the features don't tell from that other one,
 - of two classes, whose wrong labels are each other's, where that holds of the other one, or where much of both is the
   model's own errors (see `trusted`),
-- where the interval is wider than 30 points, or
+- where the interval is wider than 30 points,
+- where more than half of a group's labels look like those of one other class: so do wrong labels, and so do right ones
+  of a class that the features don't tell from that other one, or
 - of fewer than 30 rows.
 
 Held-out likelihood hardly tells classes that overlap from labels that are wrong: a model without wrong labels, only
@@ -98,9 +98,9 @@ def shown_rates(
         (OWN_ERRORS, too_many),
         (OF_ALL, (stats.wrong > MOST_LABELS) & ((of_all > MOST_OWN) | (disagreed > MANY))),
         (MOSTLY, torch.full_like(too_many, disagreed > MOST)),
-        (LIKE_ANOTHER, alike > MOST_LABELS),
         (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
         (UNCERTAIN, high - low > WIDEST),
+        (LIKE_ANOTHER, alike > MOST_LABELS),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]
     ends = zip(reasons, rate.tolist(), low.tolist(), high.tolist(), strict=True)
