@@ -1,12 +1,13 @@
 """How near both quantities come to the truth: how many labels are wrong, and how uncertain labels are where they lie.
 
-    python benchmarks/noise_estimate.py [--json] [--seeds 3] [--data FOLDER] [--rows 6000]
+    python benchmarks/noise_estimate.py [--json] [--seeds 3] [--data FOLDER] [--rows 6000] [--small N]
 
 Eight kinds of noise on digits, on digits with rare classes, and on Gaussians of 2, 3 and 5 classes; with --data a
 folder of Parquet files, noise of their own (`label` beside what is trained on) and five kinds put into clean ones. The
 truth of the uncertainty is that of noise by class, 1 − max_j T[z, j] with T counted. For each set and quantity:
 Spearman's correlation over the classes, the mean absolute error in points, the same of the error rate of held-out
-predictions, and how many of the 95 % intervals of classes with 30 rows hold the truth, of all and of those shown.
+predictions, and how many of the 95 % intervals of classes with 30 rows hold the truth, of all and of those shown; the
+shown ones of wrong labels also by the rows of the class. --small keeps N rows of each class.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ OWN = {  # file, the column that is trained on, columns that are left out
     "Hausa news": ("hausa_news", "noisy", ()),
 }
 CLEAN = ("imdb_features_train", "page_blocks", "hypothyroid", "yeast", "krk", "ecoli", "mammography", "wine_white")
+ROWS = (LEAST_ROWS, 46, 81, 151)  # of a class, from each on to the next
 NOT_FEATURES = ("split", "rating", "id", "index", "noisy", "weak")
 
 
@@ -148,6 +150,25 @@ def real(folder: Path, rows: int, seed: int) -> Iterator[tuple[str, str, pd.Data
             yield "noise put into data", f"{file}, {kind}", with_noise(frame, kind, file, seed)
 
 
+def holds(m: Measured, name: str) -> np.ndarray:
+    """Return whether the interval of a quantity, as it is shown, holds the truth, [G] bool."""
+    truth, _, low, high = getattr(m, name)
+    return (low - 0.005 <= truth) & (truth <= high + 0.005)
+
+
+def by_rows(of: list[Measured]) -> dict[str, str]:
+    """Return how many shown intervals of wrong labels hold, by the rows of the class."""
+    rows = [(m.count, m.shown, holds(m, "wrong")) for m in of]
+    count, shown, held = (np.concatenate(column) for column in zip(*rows, strict=True))
+    lines = {}
+    for least, end in zip(ROWS, (*ROWS[1:], np.inf), strict=True):
+        there = (count >= least) & (count < end)
+        if (shown & there).any():
+            part = f"of {there.sum()} classes {(shown & there).sum()} shown, {held[shown & there].mean():.1%} hold"
+            lines[f"{least} rows or more" if end == np.inf else f"{least} to {end - 1} rows"] = part
+    return lines
+
+
 def measured(frame: pd.DataFrame, seed: int, by: str = "model") -> Measured | None:
     """Return estimate and truth of each class; None where nothing is learned. by: as in `Estimation.by`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -181,14 +202,14 @@ def summary(of: list[Measured]) -> dict[str, str]:
     for name in ("wrong", "uncertainty"):
         ranks, errors, before, held, shown = [], [], [], [], []
         for m in of:
-            truth, rate, low, high = getattr(m, name)
+            truth, rate, *_ = getattr(m, name)
             there, enough = m.count > 0, m.count >= LEAST_ROWS
             if there.sum() > 2 and len(set(truth[there])) > 1 and len(set(rate[there])) > 1:
                 ranks.append(spearmanr(rate[there], truth[there]).statistic)
             errors.append(np.abs(rate - truth)[there].mean())
             before.append(np.abs(m.errors - truth)[there].mean())
-            held += list(((low - 0.005 <= truth) & (truth <= high + 0.005))[enough])
-            shown += list(((low - 0.005 <= truth) & (truth <= high + 0.005))[enough & m.shown])
+            held += list(holds(m, name)[enough])
+            shown += list(holds(m, name)[enough & m.shown])
         spearman = f"ρ {np.mean(ranks):.2f}, " if ranks else ""
         of_shown = f"; of {len(shown)} shown {np.mean(shown):.0%}" if shown else ""
         row[name] = (
@@ -205,6 +226,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--small", type=int)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     found: dict[tuple[str, str], list[Measured]] = {}
@@ -213,12 +235,14 @@ def main() -> None:
         if arguments.data is not None:
             sets += real(arguments.data, arguments.rows, seed)
         for kind, name, frame in sets:
-            if (result := measured(frame, seed)) is not None:
+            kept = frame if arguments.small is None else frame.groupby("label").head(arguments.small)
+            if (result := measured(kept.reset_index(drop=True), seed)) is not None:
                 found.setdefault((kind, name), []).append(result)
     rows = {f"{name}, {kind}": summary(results) for (kind, name), results in found.items()}
     for kind in dict.fromkeys(kind for kind, _ in found):
         rows[f"ALL {kind}"] = summary([m for (k, _), results in found.items() if k == kind for m in results])
     rows["ALL simulated"] = summary([m for (k, _), ms in found.items() if k.startswith("simulated") for m in ms])
+    rows["ALL wrong, shown"] = by_rows([m for results in found.values() for m in results])
     flat = {f"{name}: {quantity}": line for name, row in rows.items() for quantity, line in row.items()}
     show({**flat, **hardware()}, arguments.json)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skedastic.data import Classes, Dataset, Grouping, Numbers
-from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, unknown_noise
+from skedastic.noise.by_target import held_out_predictions, label_issues, like_another, noise_stats, unknown_noise
 from skedastic.noise.label_issues import find_label_issues
 from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.wrong_labels import DOUBTED, trusted
@@ -54,6 +54,24 @@ def test_unknown_noise_counts_no_example(make) -> None:
     assert stats.names == GROUPS.names
     assert stats.counted.tolist() == [0, 0]
     assert stats.count.tolist() == [20, 20]
+
+
+def test_the_share_that_looks_like_one_other_class_one_example_at_a_time() -> None:
+    data, values = of_classes()
+    held_out = held_out_predictions(data, values, FOLD)
+    expected = []
+    for g in range(2):
+        sums = torch.zeros(2, dtype=torch.float64)
+        for i in (data.group == g).nonzero().flatten().tolist():
+            for z in range(2):
+                sums[z] += held_out.truth.posterior[i, z] if z != data.y[i] else 0.0
+        expected.append(float(sums.max()) / 20)
+    assert like_another(data, held_out).tolist() == pytest.approx(expected)
+    assert expected[1] > expected[0]
+    nothing = held_out_predictions(data, torch.full_like(values, torch.nan), FOLD - 1)
+    assert like_another(data, nothing).tolist() == [0, 0]
+    data, values = of_numbers()
+    assert like_another(data, held_out_predictions(data, values, FOLD)).tolist() == [0, 0]
 
 
 def test_label_issues_are_those_of_the_kind() -> None:

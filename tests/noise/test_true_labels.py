@@ -248,6 +248,20 @@ def test_doubt_folds_that_differ_and_own_errors_widen_it() -> None:
         np.testing.assert_allclose(wide.high - wide.rate, half, atol=1e-9)
 
 
+def test_own_errors_of_all_groups_widen_one_without_own_errors() -> None:
+    """Else the interval would be shortest where all of the model's errors are taken for wrong labels."""
+    group, fold = np.repeat([0, 1, 2], (100, 300, 0)), np.arange(400) % 2
+    chance, none = np.full(400, 0.3), np.zeros(400)
+    own = np.array([0.0, 0.2, 0.0])  # 0.15 of all
+    narrow = expected_rates(chance, chance, none, np.zeros(3), group, fold)
+    wide = expected_rates(chance, chance, none, own, group, fold)
+    half = np.hypot(narrow.rate - narrow.low, 2 * OF_OWN * np.array([0.15, 0.2, 0.15]))
+    np.testing.assert_allclose(wide.rate - wide.low, half.clip(None, wide.rate), atol=1e-9)
+    fewer = expected_rates(chance, chance, none, np.array([-0.6, 0.1, 0.0]), group, fold)
+    half = np.hypot(narrow.rate - narrow.low, 2 * OF_OWN * np.array([0.0, 0.1, 0.0]))
+    np.testing.assert_allclose(fewer.rate - fewer.low, half.clip(None, fewer.rate), atol=1e-9)
+
+
 def unsteady(transitions, n=4000, **settings):
     """Return what `simulated` does, of a model whose log probabilities are off by 1 or so."""
     p, y, true, fold = simulated(transitions, n, **settings)

@@ -10,6 +10,8 @@ import torch
 from skedastic.core.strengths import GroupStats
 from skedastic.noise.wrong_labels import (
     FEW,
+    LIKE_ANOTHER,
+    MOST_LABELS,
     MOST_OWN,
     MOSTLY,
     OF_ALL,
@@ -79,6 +81,12 @@ def test_a_class_that_may_be_given_up_is_withheld_where_many_errors_are_the_mode
     less = {"wrong": torch.tensor([0.1, 0.45]), "wrong_low": torch.tensor([0.05, 0.4])}
     few = replace(stats, **less, errors=torch.tensor([55, 60]), wrong_high=torch.tensor([0.15, 0.5]))
     assert shown_rates(few, "wrong")[1] == [OWN_ERRORS, MOSTLY], "it is not given up"
+
+
+def test_a_group_most_of_which_looks_like_one_other_class_is_withheld() -> None:
+    for quantity in ("wrong", "uncertainty"):
+        reasons = shown_rates(ALL_THERE, quantity, alike=torch.tensor([MOST_LABELS + 0.01, MOST_LABELS]))[1]
+        assert reasons == [LIKE_ANOTHER, ""]
 
 
 def test_nothing_is_shown_where_most_labels_are_disagreed_with() -> None:

@@ -121,6 +121,20 @@ def transitions(dataset: Dataset, held_out: HeldOut) -> Transitions | None:
     return _transitions(dataset.target, dataset, held_out)
 
 
+def like_another(dataset: Dataset, held_out: HeldOut) -> Tensor:
+    """Return the largest share of each group's labels that are taken for wrong and one class's, [G] float64 in [0, 1].
+
+    0 where targets are numbers, and of a group without predictions; arguments as in `noise_stats`.
+    """
+    shares = torch.zeros(len(dataset.groups), max(1, len(dataset.classes)), dtype=torch.float64)
+    if held_out.truth is not None:
+        rows, posterior = held_out.rows, torch.from_numpy(held_out.truth.posterior).double()
+        others = posterior.scatter(1, dataset.y[rows, None], 0.0)
+        counted = dataset.grouping.counts(dataset.group[rows]).clamp_min(1)
+        shares = shares.index_add(0, dataset.group[rows], others) / counted[:, None]
+    return shares.amax(1)
+
+
 def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
     """Return both quantities and the density of each group of labels; arguments as in `noise_stats`.
 

@@ -32,7 +32,7 @@ from skedastic.noise.hierarchy import Floats, grid
 Integers = NDArray[np.int64]
 
 OWN_WEIGHT = 5.0  # κ / (κ + N) ~ Beta(1, OWN_WEIGHT); at 1, intervals are too short with two to four groups
-OF_OWN = 0.3  # of what a model takes for its own errors, how far it may be wrong in that
+OF_OWN = 0.3  # of what a model takes for its own errors, in a group or in all, how far it may be wrong in that
 LEAST_TYPICAL = 10.0  # below, a weak prior would be a strong belief that every rate is near 0 or 1
 
 
@@ -92,7 +92,8 @@ def expected_rates(chance: Floats, apart: Floats, doubt: Floats, own: Floats, gr
     The ends are those of `group_noise`, moved out by twice the standard deviation of the model's error, for which three
     things stand: the mean doubt, as if all of it were wrong in one direction; the standard error of the mean over folds
     whose models know nothing of each other; and three tenths of what the model takes for its own errors, chosen so
-    that the intervals hold: benchmarks/noise_estimate.py.
+    that the intervals hold: benchmarks/noise_estimate.py. Of its own errors in the group and in all groups the larger
+    share counts. Else the interval would be shortest where all errors of a model in a group are taken for wrong labels.
 
     Parameters
     ----------
@@ -110,7 +111,8 @@ def expected_rates(chance: Floats, apart: Floats, doubt: Floats, own: Floats, gr
     rates = group_noise(np.minimum(np.bincount(group, chance, minlength=groups), count), count)
     between = _error_over_folds(apart, group, fold, groups)
     unsure = np.bincount(group, doubt, minlength=groups) / np.maximum(count, 1)
-    shift = np.sqrt(unsure**2 + between**2 + (OF_OWN * own.clip(0)) ** 2)
+    of_all = max(0.0, float(own @ count) / max(1, len(group)))
+    shift = np.sqrt(unsure**2 + between**2 + (OF_OWN * own.clip(of_all)) ** 2)
     low, high = (np.hypot(rates.rate - rates.low, 2 * shift), np.hypot(rates.high - rates.rate, 2 * shift))
     return Rates(rates.rate, (rates.rate - low).clip(0, rates.rate), (rates.rate + high).clip(rates.rate, 1))
 

@@ -11,7 +11,9 @@ sure that model is rightly, and the less on the labels. So nothing is shown
   class, whose labels all look wrong then,
 - of two classes, whose wrong labels are each other's, where that holds of the other one, or where much of both is the
   model's own errors (see `trusted`),
-- where the interval is wider than 30 points, or
+- where the interval is wider than 30 points,
+- where more than half of a group's labels look like those of one other class: so do wrong labels, and so do right ones
+  of a class that the features don't tell from that other one, or
 - of fewer than 30 rows.
 
 Held-out likelihood hardly tells classes that overlap from labels that are wrong: a model without wrong labels, only
@@ -37,7 +39,7 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 
 MOST_OWN = 0.2  # of the disagreement, taken for the model's own errors
 WIDEST = 0.3  # of an interval: ±15 points
-MOST_LABELS = 0.5  # of a group look wrong where the model may have given it up
+MOST_LABELS = 0.5  # of a group look wrong, where the model may have given it up, or like one other class
 MOST, MANY = 0.5, 0.35  # of all labels are disagreed with, where little is known, and where a class may be given up
 LITTLE_OWN, MUCH_OWN = 0.1, 0.25  # of all labels: disagreement of all groups, taken for the model's own errors
 LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own errors are between these two
@@ -48,6 +50,7 @@ SLACK = 0.005  # of both ends: no interval is taken more exactly than it is show
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
 OF_ALL = "own errors of all"
+LIKE_ANOTHER = "like another class"
 OF_BOTH = "own errors of both"
 MOSTLY = "most disagree"
 UNLIKE_TEST = "unlike the test"
@@ -55,6 +58,7 @@ MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
     OF_ALL: "in all groups together, too many are the model's own errors, and it may have given this one up",
+    LIKE_ANOTHER: "more than half look like one other class, which the features may not tell from this one",
     MOSTLY: "held-out predictions disagree with more than half of all labels",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
     UNLIKE_TEST: "in the mean over groups, test labels are predicted far less well than training labels",
@@ -64,7 +68,7 @@ MEANING = {
 
 
 def shown_rates(
-    stats: GroupStats, quantity: str, *, of_classes: bool = False
+    stats: GroupStats, quantity: str, *, of_classes: bool = False, alike: Tensor | None = None
 ) -> tuple[list[Interval | None], list[str]]:
     """Return a quantity of the labels of each group with its interval, [G], or None, and why there is none, [G].
 
@@ -76,6 +80,8 @@ def shown_rates(
         "wrong" or "uncertainty".
     of_classes : bool
         Whether the groups are the classes.
+    alike : Tensor, optional
+        The largest share of each group's labels that are taken for wrong and one class's, [G]; by default 0.
     """
     assert stats.errors is not None, "targets are labels"
     assert stats.wrong is not None
@@ -85,6 +91,7 @@ def shown_rates(
     of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
     too_many = own > MOST_OWN
     disagreed = float(stats.errors.sum() / stats.counted.sum().clamp_min(1))
+    alike = torch.zeros_like(own) if alike is None else alike
     of_two = of_classes and len(stats.names) == PAIR
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
@@ -93,6 +100,7 @@ def shown_rates(
         (MOSTLY, torch.full_like(too_many, disagreed > MOST)),
         (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
         (UNCERTAIN, high - low > WIDEST),
+        (LIKE_ANOTHER, alike > MOST_LABELS),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]
     ends = zip(reasons, rate.tolist(), low.tolist(), high.tolist(), strict=True)

@@ -13,6 +13,7 @@ from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, Classification
 from skedastic.noise.findings import NOT_LEARNED, Findings
 from skedastic.noise.wrong_labels import (
     FEW,
+    LIKE_ANOTHER,
     MEANING,
     MOSTLY,
     OF_ALL,
@@ -145,6 +146,9 @@ def _most_disagreement(summary: RunSummary, findings: Findings) -> str:
 
 
 def _wrong_labels(name: str, wrong: Interval) -> str:
+    """Return the share of wrong labels in words: an upper bound alone where the interval begins at 0."""
+    if wrong.low < LEAST_SHOWN:
+        return f"at most {wrong.high:.0%} of the labels of {name} are wrong by estimate"
     return f"{wrong.mean:.0%} of the labels of {name} are wrong by estimate ({wrong.low:.0%} to {wrong.high:.0%})"
 
 
@@ -184,7 +188,8 @@ def _uncalled(findings: Findings) -> list[str]:
     none = [
         name
         for name, why in zip(findings.names, findings.wrong_withheld, strict=True)
-        if why in (FEW, MOSTLY, OWN_ERRORS, OF_ALL, OF_BOTH, UNLIKE_TEST, NOT_LEARNED) and name not in told
+        if why in (FEW, MOSTLY, OWN_ERRORS, OF_ALL, LIKE_ANOTHER, OF_BOTH, UNLIKE_TEST, NOT_LEARNED)
+        and name not in told
     ]
     parts = []
     if none:
