@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,8 @@ from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.auto import Auto
 from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.methods.blend import Blend
+from skedastic.methods.har import HAR
+from skedastic.methods.stack import Stack
 from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
@@ -46,6 +47,8 @@ from skedastic.settings.methods import OPTIMIZE, make_method, settings_of, with_
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
+
+OF_NUMBERS = "stack(base=har)"  # what auto is where targets are numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,10 +278,10 @@ def settled(config: Config, data: Data) -> Config:
 
 
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
-    """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
+    """Return the method where none is named: for a small network of ours auto of classes, stack of numbers; else har.
 
-    Settings that were given alone go to auto, blend or har. Where the model was named, it takes no other, unless a
-    setting says so. Raises UserError for a setting that the method has not.
+    Settings that were given alone go to auto, stack, blend or har. Where the model was named, it takes no other, unless
+    a setting says so. Raises UserError for a setting that the method has not.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
@@ -306,10 +309,31 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     if blended and not can_blend:
         raise without_setting("har", blended, "here", rows.target.task)
     if blended:
-        return make_method("blend", {"base": "har", **blended})
+        return make_method("blend" if "share" in blended else "stack", {"base": "har", **blended})
     har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
     alone = config.method.keys() <= {"trees"} and not (named and "trees" not in config.method)
-    return Blend(base=har) if can_blend and wanted and alone else har
+    return Stack(base=har) if can_blend and wanted and alone else har
+
+
+def of_task(method: Method, data: Data) -> Method:
+    """Return stack around har in place of auto where targets are numbers; any other method as it is.
+
+    Raises UserError where auto has settings, which are for classes.
+    """
+    if not isinstance(method, Auto) or data.train.target.task == "classification":
+        return method
+    given = next((f.name for f in fields(method) if getattr(method, f.name) != getattr(Auto(), f.name)), None)
+    if given is not None:
+        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS}; leave it out"
+        raise UserError(rule, setting=f"method.{given}", value=getattr(method, given))
+    return Stack(base=HAR())
+
+
+def with_methods_of_task(config: Config, data: Data) -> Config:
+    """Return the configuration of a comparison, with stack around har in place of auto where targets are numbers."""
+    numbers = data.train.target.task == "regression"
+    methods = tuple(OF_NUMBERS if numbers and name == Auto.card.name else name for name in config.methods)
+    return replace(config, methods=methods)
 
 
 def network(config: Config, data: Data) -> MakeNet:

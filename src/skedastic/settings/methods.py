@@ -97,10 +97,8 @@ def _of_none(settings: Mapping[str, Any]) -> UserError:
     union = set().union(*known.values())
     near = "" if key in union else suggestion(key, union).removeprefix("; ")
     auto, blend = (", ".join(sorted(known[name])) for name in ("auto", "blend"))
-    rule = (
-        f"{near}{' ' * bool(near)}no method is named, so it is auto of classes ({auto}), blend of numbers ({blend}), "
-    )
-    rule += "or har (skedastic methods har)"
+    rule = f"{near}{' ' * bool(near)}no method is named, so it is auto of classes ({auto}), stack or blend of numbers "
+    rule += f"({blend}), or har (skedastic methods har)"
     given = f"unknown setting 'method.{key}'"
     return UserError(f"{rule}; {_way_out(key)}", setting="setting", value=f"method.{key}", given=given)
 

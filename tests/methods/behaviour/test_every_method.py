@@ -146,6 +146,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "mixup": (NOISY, 0.04),
     "post-hoc": (TAIL, 0.15),
     "blend": (NUMBERS, 0.15),
+    "stack": (NUMBERS, 0.15),
     "cutout": (HIDDEN, 0.01, "cutout(length=0.75)"),
 }
 

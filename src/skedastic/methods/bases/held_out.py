@@ -37,8 +37,8 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
             method=method,
             epochs=epochs,
             passes=method.passes,
-            data=partial(_rows, half=half),
-            predicts=partial(_rows, half=1 - half),
+            data=partial(rows_of_half, half=half),
+            predicts=partial(rows_of_half, half=1 - half),
         )
         for half, stage in enumerate(_names(name))
     )
@@ -104,7 +104,7 @@ def _names(name: str) -> tuple[str, str]:
 
 
 def held_out(name: str, task: Task) -> Tensor:
-    """Return the probabilities of each class by networks that have not seen the example, [n, C].
+    """Return the predictions of networks that have not seen the example: probabilities [n, C], or numbers [n].
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def held_out(name: str, task: Task) -> Tensor:
         The task that these stages handed on.
     """
     first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in _names(name))
-    predicted = one.new_empty(len(first), one.shape[1])
+    predicted = one.new_empty(len(first), *one.shape[1:])
     predicted[~first], predicted[first] = one, two
     return predicted
 
@@ -129,11 +129,19 @@ def held_out_half(name: str, task: Task) -> tuple[Tensor, Tensor]:
     task : Task
         The task that it handed on.
     """
-    return _rows(task, 1), task.handed_on[_names(name)[0]]
+    return rows_of_half(task, 1), task.handed_on[_names(name)[0]]
 
 
-def _rows(task: Task, half: int) -> Tensor:
-    """Return the rows of a half, [m]."""
+def rows_of_half(task: Task, half: int) -> Tensor:
+    """Return the rows of a half, [m].
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    half : int
+        0 or 1: the rows that the first or the second of the `trial_stages` is trained on.
+    """
     return (_first_half(task) == (half == 0)).nonzero().flatten()
 
 
