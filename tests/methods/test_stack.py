@@ -24,7 +24,7 @@ from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
-from skedastic.methods.stack import BESIDE, EVEN, HELD_TO, NETWORK, STACK, TREES, WITHOUT, Stack
+from skedastic.methods.stack import ALONE, BESIDE, EVEN, MEAN, NETWORK, STACK, TREES, WITHOUT, Stack
 from skedastic.methods.trees import Trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.choice import choice_of
@@ -84,7 +84,7 @@ def test_quick_ways_are_tried_first_and_all_on_the_same_halves() -> None:
     seen = list(dict.fromkeys(row["stage"] for row in fitted(Stack(base=HAR())).history))
     trials = [f"{way}, half {k}" for way in (*WAYS, NETWORK) for k in (1, 2)]
     assert seen[:-1] == trials
-    assert seen[-1] in (STACK, WITHOUT, HELD_TO)
+    assert seen[-1] in (STACK, WITHOUT, MEAN)
 
 
 def test_what_it_is_held_to_is_taken_unless_the_mean_is_safely_better_in_squares_and_no_worse_in_size() -> None:
@@ -178,6 +178,22 @@ def test_a_run_is_saved_predicts_and_is_exported_in_units(tmp_path: Path, form: 
         session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
         [found] = session.run(None, {session.get_inputs()[0].name: x})
         np.testing.assert_allclose(found.ravel(), result.predict(frame), rtol=1e-4)
+
+
+def test_where_trees_are_slow_all_are_held_against_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rows()
+    noise = np.random.default_rng(0).normal(size=len(y))
+    with monkeypatch.context() as patch:
+        patch.setattr("skedastic.methods.trees.MOST_CELLS", 1000)
+        learned, not_learned = fitted(Stack()), sk.fit(x, noise, method=Stack(), train=QUICK, test=None)
+    assert [trial.name for trial in learned.trials[:2]] == ["linear model", "shrunk linear model"]
+    assert {trial.other for trial in learned.trials} == {"network by erm"}
+    task = make_task(dataset(60, "regression"))
+    of_a_run = replace(task, index=task.index[:0], y=task.y[:0])
+    assert {ALONE, MEAN, STACK, WITHOUT} <= {stage.name for stage in Stack().stages(of_a_run)}, "it knows no rows"
+    for number, result in enumerate((learned, not_learned)):
+        result.save(tmp_path / str(number))
+        np.testing.assert_array_equal(sk.load(tmp_path / str(number)).predict(x), result.predict(x))
 
 
 FIT = ("fit", "rows.csv", "--target", "target", "--task", "regression", "--epochs", "4", "--out", "run")

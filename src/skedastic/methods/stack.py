@@ -58,7 +58,8 @@ NAMES = {
     "small trees": "boosting of small trees",
     WITHOUT_TEXTS: "boosting without texts",
 }
-STACK, WITHOUT, HELD_TO = "weighted mean", "weighted mean without a network", "mean"  # the last stages
+STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stages
+MEAN, ALONE = "mean", "network alone"  # those of what all are held against
 SURE = 1.0  # standard errors by which the weighted mean must be better
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
 MANY_ROWS, LEAST_EPOCHS = 10_000, 1 / 3  # rows above which trials of the network are shorter, and their least length
@@ -120,9 +121,11 @@ class Stack(Wrapper):
         if len(self.base.stages(task)) != 1:
             rule = "it is trained in several stages, and halves are tried in one; take blend, as in blend(base=…)"
             raise UserError(rule, setting=self.place("base"), value=self.base.card.name)
-        method = Blend(base=self.base) if TREES in self._held_to(task) else self.base
+        alone = Stage(name=ALONE, method=self.base, chosen=self._is_held_to)
+        mean = Stage(name=MEAN, method=Blend(base=self.base), chosen=self._is_held_to)
+        last = mean if TREES in self._held_to(task) else alone
         if not task.is_of_a_run and len(task.y) < LEAST_ROWS:
-            return (Stage(name=HELD_TO, method=method, note=NOT_TRIED.format(base=self._shown(self._held_to(task)))),)
+            return (replace(last, chosen=None, note=NOT_TRIED.format(base=self._shown(self._held_to(task)))),)
         trials = [
             replace(stage, optional=True, spared=NAMES[way])
             for way in self._quick(task)
@@ -135,7 +138,8 @@ class Stack(Wrapper):
             *trials,
             Stage(name=STACK, method=self, chosen=partial(self._is_taken, network=True), spared=STACK),
             Stage(name=WITHOUT, method=without, passes=Linear.passes, chosen=at_once, spared=WITHOUT),
-            Stage(name=HELD_TO, method=method, chosen=self._is_held_to),
+            *[alone] * task.is_of_a_run,  # whose rows are not known, and so whether trees were quick
+            last,
         )
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
