@@ -1,20 +1,25 @@
 """Numbers as targets: what `fit` takes by default, against plain training, HAR alone, boosting and ridge regression.
 
     python benchmarks/regression_tables.py --data FOLDER [--out LINES] [--seeds 3] [--first-seed 0] [--rows 4000]
-                                           [--kinds KINDS] [--json]
+                                           [--tables FILE:COLUMN ...] [--kinds KINDS] [--json]
 
 Columns of numbers as targets: the price of diamonds, the score of white wines, hours and age of adult, and, of
 scikit-learn's, diabetes and Friedman's three functions (2,000 rows, with noise on the half of them where the first
-feature is large; tested without). A third of the rows are for testing. The ways:
+feature is large; tested without). --tables names others, such as prices.csv:price. A third of the rows are for
+testing. The ways:
 
-- fit: as `skedastic fit` trains it with no method named, which is blend: the mean of HAR's network and of trees
+- fit: as `skedastic fit` trains it with no method named, which is stack: the weighted mean of HAR's network, trees and
+  linear models that errs least on rows not seen
+- blend: the plain mean of HAR's network and of trees, to which the weighted mean is held
 - erm, har: the network alone, by plain training and by HAR; har with its estimate of the noise, as fit
 - trees, linear: our boosted trees and ridge regression, on what the network reads
-- boosting: scikit-learn's HistGradientBoostingRegressor with its own settings, on the same
+- boosting, lightgbm: scikit-learn's HistGradientBoostingRegressor and, where it is installed, LightGBM, with their own
+  settings, on the same
 
-Prints the root mean squared error of each as a ratio to boosting's, by set and on average (geometric) with its largest,
-the same of the worst tenth of the targets that has 20 test rows, and seconds on one thread. With --out each finished
-run is a line of a file, and the same command goes on after them.
+Gross errors are set aside in fit and blend, as fit does. Prints the root mean squared error of each as a ratio to
+boosting's, by set and on average (geometric) with its largest, the same to blend's, the same of the mean absolute error
+and of the worst tenth of the targets that has 20 test rows, and seconds on one thread. With --out each finished run is
+a line of a file, and the same command goes on after them.
 
 With --kinds, gross errors are put among the training targets: clean has none, x10:0.05 is ten times 5 % of them, and so
 are div10, zero, 999, neg (another sign) and swap (the target of another row); t2 adds noise of Student's t with two
@@ -33,6 +38,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +55,8 @@ from skedastic.pipeline import fit_config
 from skedastic.pipeline.prepare import open_data
 from skedastic.settings.reading import read
 
-BASE = "boosting"
-WAYS = ("fit", "erm", "har", "trees", "linear", BASE)
+BASE, BLEND, LIGHTGBM = "boosting", "blend", "lightgbm"
+WAYS = ("fit", BLEND, "erm", "har", "trees", "linear", BASE, *[LIGHTGBM] * (find_spec(LIGHTGBM) is not None))
 FRIEDMAN: dict[str, Callable[..., Any]] = {"friedman1": make_friedman1, "friedman2": make_friedman2}
 FRIEDMAN["friedman3"] = make_friedman3
 SETS = ("diamonds", "wine_white", "hours", "age", "diabetes", *FRIEDMAN)
@@ -74,14 +80,23 @@ def frame_of(name: str, data: Path, rows: int, seed: int) -> pd.DataFrame:
         frame = pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])])
         noise = 0.3 * y.std() * rng.normal(size=len(y)) * (x[:, 0] > np.median(x[:, 0]))
     else:
-        file, column = COLUMNS.get(name, ("", "target"))
-        whole = pd.read_parquet(data / f"{file}.parquet") if file else load_diabetes(as_frame=True).frame
-        whole = whole.rename(columns={column: "target"}).drop(columns="split", errors="ignore")
+        whole = _whole(name, data)
         frame = whole.sample(min(rows * 3 // 2, len(whole)), random_state=seed).reset_index(drop=True)
         y = frame.pop("target").astype(str).str.extract(r"([-\d.]+)")[0].astype(float).to_numpy()  # of ">=8" the 8
         noise = np.zeros(len(frame))
     test = rng.random(len(frame)) < 1 / 3
     return frame.assign(target=np.where(test, y, y + noise), part=np.where(test, "test", "train"))
+
+
+def _whole(name: str, data: Path) -> pd.DataFrame:
+    """Return a table with its target, of a set by name or FILE:COLUMN."""
+    if name == "diabetes":
+        return load_diabetes(as_frame=True).frame
+    file, column = COLUMNS.get(name) or name.rsplit(":", 1)
+    path = data / f"{file}.parquet" if name in COLUMNS else Path(file)
+    whole = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    whole = whole[whole[column].notna()].rename(columns={column: "target"})
+    return whole.drop(columns=["split", "part"], errors="ignore")
 
 
 def with_errors(frame: pd.DataFrame, kind: str, seed: int) -> pd.DataFrame:
@@ -105,9 +120,10 @@ def with_errors(frame: pd.DataFrame, kind: str, seed: int) -> pd.DataFrame:
 def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
     """Return errors and seconds of a way on a file."""
     source = {"source": str(file), "target": "target", "split": "part", "task": "regression", "seed": seed}
-    named: dict[str, Any] = {} if way in ("fit", KEEP) or way.startswith(BASE) else {"method": {"name": way}}
+    named: dict[str, Any] = {} if way in ("fit", KEEP, LIGHTGBM) or way.startswith(BASE) else {"method": {"name": way}}
     named = {"method": {"loss": "absolute"}, "gross_errors": KEEP} if way == ABSOLUTE else named
     named |= {"gross_errors": KEEP} if way == KEEP else {}
+    named = {"method": {"name": BLEND, "base": "har"}, "gross_errors": "set-aside"} if way == BLEND else named
     config = read(None, source | named | ({"estimate.kind": "none"} if way in ("erm", "trees", "linear") else {}))
     data = open_data(config)
     assert data.test is not None
@@ -118,6 +134,12 @@ def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
         predicted = (
             HistGradientBoostingRegressor(loss=loss, random_state=seed).fit(x, data.train.y.numpy()).predict(rows)
         )
+    elif way == LIGHTGBM:
+        from lightgbm import LGBMRegressor  # not among the dependencies
+
+        x, rows = (_rows(part.x) for part in (data.train, data.test))
+        boosted = LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1)
+        predicted = np.asarray(boosted.fit(x, data.train.y.numpy()).predict(rows))
     else:
         predicted = fit_config(config).trained.predict(data.test.x).numpy()
     seconds = time.perf_counter() - start
@@ -140,8 +162,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     done = {line["run"] for line in lines}
     kinds, ways = ([""], WAYS) if arguments.kinds is None else (arguments.kinds.split(","), WAYS_OF_KINDS)
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for name, kind in ((name, kind) for kind in kinds for name in SETS):
-            if (run := "/".join([name, str(seed), *[kind] * bool(kind)])) not in done:
+        for name, kind in ((name, kind) for kind in kinds for name in arguments.tables or SETS):
+            if (run := "/".join([Path(name).name, str(seed), *[kind] * bool(kind)])) not in done:
                 with tempfile.TemporaryDirectory() as folder:
                     file = Path(folder) / "set.parquet"
                     frame = frame_of(name, arguments.data, arguments.rows, seed)
@@ -168,13 +190,15 @@ def tables(lines: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of the table: the ratios by set and on average, the worst tenth, and seconds."""
     for way in WAYS:
         ratio = {
-            key: np.array([line["ways"][way][key] / line["ways"][BASE][key] for line in lines])
-            for key in ("error", "worst")
+            (key, of): np.array([line["ways"][way][key] / line["ways"][of][key] for line in lines])
+            for key, of in (("error", BASE), ("error", BLEND), ("absolute", BASE), ("worst", BASE))
         }
         sets = np.array([line["run"].split("/")[0] for line in lines])
-        row = {name: f"{_mean(ratio['error'][sets == name]):.3f}" for name in SETS if (sets == name).any()}
-        row |= {"all": f"{_mean(ratio['error']):.3f}", "largest": f"{ratio['error'].max():.3f}"}
-        row |= {"worst tenth": f"{_mean(ratio['worst']):.3f}"}
+        squared, to_blend = ratio["error", BASE], ratio["error", BLEND]
+        row = {name: f"{_mean(squared[sets == name]):.3f}" for name in dict.fromkeys(sets)}
+        row |= {"all": f"{_mean(squared):.3f}", "largest": f"{squared.max():.3f}"}
+        row |= {"to blend": f"{_mean(to_blend):.3f}", "largest to blend": f"{to_blend.max():.3f}"}
+        row |= {"MAE": f"{_mean(ratio['absolute', BASE]):.3f}", "worst tenth": f"{_mean(ratio['worst', BASE]):.3f}"}
         yield way, row | {"seconds": f"{np.mean([line['ways'][way]['seconds'] for line in lines]):.1f}"}
 
 
@@ -185,6 +209,7 @@ def _mean(ratios: NDArray[np.float64]) -> float:
 def main() -> None:
     """Parse the options, measure, print."""
     parser = options(__doc__, seeds=3, rows=4000)
+    parser.add_argument("--tables", nargs="+", default=[])
     parser.add_argument("--kinds", nargs="?", const=ALL_ERRORS)
     arguments = parser.parse_args()
     lines = lines_of(measure, arguments)

@@ -141,14 +141,6 @@ def test_it_errs_less_than_either_where_they_err_apart() -> None:
     assert both < 0.97 * min(network, trees)
 
 
-def test_without_a_method_numbers_take_it_where_trees_are_quick() -> None:
-    result = fitted(None)
-    assert isinstance(result.method, Blend)
-    assert isinstance(result.method.base, HAR)
-    assert isinstance(fitted(None, model="mlp").method, HAR), "a network was asked for"
-    assert isinstance(replace(result.method, share=0.0), Blend)
-
-
 @pytest.mark.parametrize("method", [Blend(base=HAR()), ERM()])
 def test_an_exported_run_gives_numbers_in_the_units_of_the_target(tmp_path: Path, method) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -17,8 +17,10 @@ import skedastic as sk
 from skedastic.core.mean_of_networks import mean_prediction
 from skedastic.errors import UserError
 from skedastic.methods.auto import Auto
+from skedastic.methods.bases.group_strengths import enforced_strengths
 from skedastic.methods.ensemble import Ensemble, EnsembleState
 from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
 from skedastic.methods.two_stage import TwoStage
@@ -88,6 +90,16 @@ def test_all_networks_are_saved_and_exported(tmp_path: Path, form: str) -> None:
     loaded, rows = sk.load(tmp_path / "run"), frame.drop(columns="y")
     pd.testing.assert_series_equal(loaded.predict(rows), result.predict(rows))
     assert "equal to the network" in export_run(loaded, form, str(tmp_path / f"net.{form}"))
+
+
+def test_the_strengths_of_the_method_inside_are_shown() -> None:
+    data = dataset()
+    given = task(data)
+    together, alone = (train(m, data, make_net, TRAINING, seed=4, task=given) for m in (Ensemble(base=HAR()), HAR()))
+    shown, expected = (enforced_strengths(run.method, run.state, given) for run in (together, alone))
+    assert shown is not None
+    assert expected is not None
+    assert shown.equal(expected)
 
 
 def tried_by(**settings) -> tuple[set[str], str]:

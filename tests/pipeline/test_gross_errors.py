@@ -86,7 +86,7 @@ def test_a_method_that_is_named_trains_on_all_rows_unless_told_otherwise() -> No
 
 def test_an_interrupted_fit_sets_the_same_rows_aside(fitted: sk.Result, tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
-        fit(checkpoints=tmp_path, checkpoint_every=0.0, progress=cut_after("train", 2))
+        fit(checkpoints=tmp_path, checkpoint_every=0.0, progress=cut_after("network, half 1", 2))
     resumed = fit(checkpoints=tmp_path, checkpoint_every=0.0)
     assert np.array_equal(resumed.predict(TEST), fitted.predict(TEST))
 

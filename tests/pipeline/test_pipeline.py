@@ -18,8 +18,10 @@ from skedastic import pipeline
 from skedastic.configurable import described
 from skedastic.data import from_arrays
 from skedastic.methods.blend import Blend
+from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
+from skedastic.methods.stack import Stack
 from skedastic.pipeline.prepare import open_data, settled, usual_method
 from skedastic.settings.config import Config
 from skedastic.settings.model_choice import NamedModel, OwnModel
@@ -256,7 +258,7 @@ def test_an_estimate_is_of_the_whole_source() -> None:
     [
         ("auto", {}, "classes", "auto"),
         ("mlp", {"threads": 2}, "classes", "auto"),
-        ("auto", {"threads": 1}, "numbers", "blend"),
+        ("auto", {"threads": 1}, "numbers", "stack"),
         ("own", {"threads": 1}, "numbers", "har"),
         ("own", {"threads": 1}, "classes", "har"),
     ],
@@ -271,9 +273,10 @@ def test_the_usual_method_follows_the_model_and_the_data(model, train, y, name) 
     assert usual_method(config, data).card.name == name
     assert config.model.name == ("tabular" if model == "auto" else model)
     asked = replace(config, method={"share": 0.3})
-    if name == "blend":
+    if name == "stack":
         assert usual_method(asked, data) == Blend(base=HAR(), share=0.3)
-        assert usual_method(replace(config, method={"base": "erm"}), data, named=True) == Blend(base=ERM())
+        assert usual_method(replace(config, method={"base": "erm"}), data, named=True) == Stack(base=ERM())
+        assert usual_method(replace(config, method={"effort": "high"}), data) == Stack(base=Ensemble(base=HAR()))
         return
     with refused("method.share", 0.3, rule=f"no method is named, so it is {name} ") as caught:
         usual_method(asked, data)

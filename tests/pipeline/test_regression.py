@@ -204,7 +204,7 @@ def test_a_method_that_is_not_for_the_task_is_refused(fitted) -> None:
     data = open_data(sk.Config(task="regression"), from_arrays(X, Y), None).train
     method: Method = OnlyClasses()
     assert isinstance(method.card, Card)
-    way = "take blend, har, trees, erm, or another of `skedastic methods --task regression`"
+    way = "take stack, har, trees, erm, or another of `skedastic methods --task regression`"
     with refused("method", "only-classes", rule=f"only-classes is not for regression; {way}"):
         dry_run([method], data, lambda: nn.Linear(3, 1), QUICK["train"])
 

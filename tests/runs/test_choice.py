@@ -9,9 +9,10 @@ from html import unescape
 import pytest
 
 from skedastic.cli.groups import show_choice
-from skedastic.core.choice import Gain, Trial
+from skedastic.core.choice import Best, Gain, Trial
+from skedastic.methods.stack import STACK
 from skedastic.report.html import render
-from skedastic.runs.choice import choice_of, choice_sentence
+from skedastic.runs.choice import best_sentence, choice_of, choice_sentence
 from tests.support.reports import EMPTY
 
 BASE = "half-balanced HAR at 0.3"
@@ -123,3 +124,27 @@ def test_page_and_terminal_show_the_same_rows(capsys) -> None:
     assert f"L{choice.sentence[1:]}." in text
     assert choice.legend in text
     assert "What to do next Review the labels of a first." in text
+
+
+def test_gains_of_numbers_are_per_cent_of_the_error_of_rows() -> None:
+    mean, other = "weighted mean of a (60%) and b (40%)", "mean of a and b"
+    taken = Trial(mean, other, Gain(0.035, 0.01), False, True, criterion="rmse", stage=STACK)
+    alone = Trial("a", other, Gain(0.041, 0.01), False, False, criterion="rmse", stage="a")
+    assert choice_sentence([alone, taken]) == (
+        f"{mean} was taken: on rows that neither had seen, it was 3.5 % better than {other} in root mean squared "
+        "error. That is 3.5 standard errors and is hardly chance"
+    )
+    assert shown(alone, taken) == [
+        ("a", "+4.1 ± 1.0", "counts in the weighted mean alone"),
+        (mean, "+3.5 ± 1.0", "taken"),
+        (other, "0", "base"),
+    ]
+    choice = choice_of([alone, taken])
+    assert choice is not None
+    assert choice.head == ("way", "error saved, % ± s.e.", "note")
+    assert "in per cent of its error, on rows not trained on; their targets are as given" in choice.legend
+    for words in ("label", "class", "accuracy", "points"):
+        assert words not in choice.legend + choice.sentence
+    assert best_sentence(Best(mean, 12.34, "rmse over groups", taken)) == (
+        f"{mean}, root mean squared error over groups 12.3 on rows not seen, 3.5 % better than {other}"
+    )

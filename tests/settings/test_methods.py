@@ -270,7 +270,7 @@ def test_settings_without_a_name_are_of_the_with_settings_alone_or_of_har() -> N
     for item, way in (("iterations=5", "auto of classes (class_weights, "), ("nosuch=3", "or name a method with")):
         with refused("setting", f"method.{item.partition('=')[0]}", rule=way) as caught:
             the_method(read(None, {}, [f"method.{item}"]))
-        assert "blend of numbers (base, share), or har (skedastic methods har)" in caught.value.rule
+        assert "stack or blend of numbers (base, share), or har (skedastic methods har)" in caught.value.rule
         assert ("a method that has it with --method NAME: trees" in caught.value.rule) == (item == "iterations=5")
     with refused("setting", "method.strenght", rule="did you mean 'strength'? no method is named"):
         the_method(read(None, {}, ["method.strenght=1"]))

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--effort",
     metavar="low|normal|high",
-    help="Of auto: low trains a single network and what is fitted at once; high tries every way on all rows, and takes "
+    help="Of auto: low trains few networks, and what is fitted at once; high tries every way on all rows, and takes "
     "the mean of three networks.",
 )
 @click.option(

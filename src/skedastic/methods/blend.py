@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from skedastic.configurable import setting
 from skedastic.core.choice import Trial
-from skedastic.core.mean_of_two import MeanOfTwo
+from skedastic.core.weighted_mean import WeightedMean
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import COLUMNS, MIXED, PERTURBED, REGRESSION, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
@@ -94,7 +94,7 @@ class Blend(Wrapper):
     def net(self, state: State) -> nn.Module:
         """Return the network and the trees as one module."""
         own = self.base.net(state)
-        return MeanOfTwo(own, _beside(state).net, self.share) if self.share else own
+        return WeightedMean([own, _beside(state).net], [1 - self.share, self.share]) if self.share else own
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that both predict."""

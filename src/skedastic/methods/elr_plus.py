@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from skedastic.configurable import setting
 from skedastic.core.ema import ema_copy, ramp_up, update_ema
 from skedastic.core.epochs import epoch_of
-from skedastic.core.mean_of_two import MeanOfTwo
 from skedastic.core.predicting import Predicting
+from skedastic.core.weighted_mean import WeightedMean
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, MIXED, PERTURBED, REAL_INPUTS, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
@@ -179,7 +179,7 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
 
     def net(self, state: ELRPlusState) -> nn.Module:
         """Return one network and the other's EMA as one module."""
-        return Predicting(MeanOfTwo(state.net, state.other_average, 0.5), self.loss.predicted)
+        return Predicting(WeightedMean((state.net, state.other_average), (0.5, 0.5)), self.loss.predicted)
 
     def predict(self, state: ELRPlusState, x: Tensor) -> Tensor:
         """Return the mean of one network's logits and of those of the other's EMA, [B, C]."""

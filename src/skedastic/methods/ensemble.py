@@ -85,6 +85,10 @@ class Ensemble(Wrapper):
         """Return fresh states of `base`, each with a start of its own."""
         return EnsembleState(self.base.init(task, make_net) for _ in range(self.members))
 
+    def inside(self, state: State) -> State:
+        """Return the state of the first network."""
+        return _each(state)[0]
+
     def param_groups(self, state: State) -> Mapping[str, list[nn.Parameter]]:
         """Return the groups of `base`, each of all networks: a network's step leaves the others as they are."""
         groups = [self.base.param_groups(own) for own in _each(state)]

@@ -23,7 +23,7 @@ from skedastic.pipeline.checks import check_focus, check_no_budget
 from skedastic.pipeline.compared import compare_seed, with_all_methods, with_yardstick
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
-from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
+from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names, with_methods_of_task
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
@@ -107,7 +107,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
         raise UserError(rule, setting="test", value="none")
-    config = settled(config, data)
+    config = with_methods_of_task(settled(config, data), data)
     if config.methods == (ALL,):
         config = with_all_methods(config, data)
     elif config.yardstick:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -30,9 +31,12 @@ from skedastic.data.dataset import with_clean_labels
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
-from skedastic.methods.auto import Auto
+from skedastic.methods.auto import Auto, Effort
 from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.methods.blend import Blend
+from skedastic.methods.ensemble import Ensemble
+from skedastic.methods.erm import ERM
+from skedastic.methods.har import HAR
+from skedastic.methods.stack import Stack
 from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
@@ -42,7 +46,7 @@ from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.methods import OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
+from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -51,6 +55,8 @@ NOT_MOVED = (
     "Images are not moved in training, since the model is frozen and its features of each are computed once; "
     "train.augment=crop-flip moves them, and the model runs in every epoch."
 )
+OF_NUMBERS = "stack(base=har)"  # what auto is where targets are numbers
+NETWORK_OF: Mapping[Effort, Method] = {"low": ERM(), "normal": HAR(), "high": Ensemble(base=HAR())}  # in that stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,10 +288,10 @@ def settled(config: Config, data: Data) -> Config:
 
 
 def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
-    """Return the method where none is named: for a small network of ours auto of classes, blend of numbers; else har.
+    """Return the method where none is named: for a small network of ours auto of classes, stack of numbers; else har.
 
-    Settings that were given alone go to auto, blend or har. Where the model was named, it takes no other, unless a
-    setting says so. Raises UserError for a setting that the method has not.
+    Settings that were given alone go to auto, stack, blend or har. Where the model was named, it takes no other, unless
+    a setting says so. Raises UserError for a setting that the method has not.
     """
     model, criterion = config.model, config.method.get(OPTIMIZE)
     if criterion is not None and data.train.target.task != "classification":
@@ -313,10 +319,33 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     if blended and not can_blend:
         raise without_setting("har", blended, "here", rows.target.task)
     if blended:
-        return make_method("blend", {"base": "har", **blended})
-    har = with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
-    alone = config.method.keys() <= {"trees"} and not (named and "trees" not in config.method)
-    return Blend(base=har) if can_blend and wanted and alone else har
+        return make_method("blend" if "share" in blended else "stack", {"base": "har", **blended})
+    alone = config.method.keys() <= {"trees", EFFORT} and not (named and "trees" not in config.method)
+    if can_blend and wanted and alone:
+        return Stack(base=NETWORK_OF[convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")])
+    return with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
+
+
+def of_task(method: Method, data: Data) -> Method:
+    """Return stack around har in place of auto where targets are numbers; any other method as it is.
+
+    Raises UserError where auto has settings, which are for classes.
+    """
+    if not isinstance(method, Auto) or data.train.target.task == "classification":
+        return method
+    usual = Auto(effort=method.effort)
+    given = next((f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)), None)
+    if given is not None:
+        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS}; leave it out"
+        raise UserError(rule, setting=f"method.{given}", value=getattr(method, given))
+    return Stack(base=NETWORK_OF[method.effort])
+
+
+def with_methods_of_task(config: Config, data: Data) -> Config:
+    """Return the configuration of a comparison, with stack around har in place of auto where targets are numbers."""
+    numbers = data.train.target.task == "regression"
+    methods = tuple(OF_NUMBERS if numbers and name == Auto.card.name else name for name in config.methods)
+    return replace(config, methods=methods)
 
 
 def network(config: Config, data: Data) -> MakeNet:

@@ -24,7 +24,7 @@ from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.keep_features import keep_features
-from skedastic.pipeline.prepare import Data, network, settled, usual_method
+from skedastic.pipeline.prepare import Data, network, of_task, settled, usual_method
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.runs.asked import asked_for
 from skedastic.runs.result import Result
@@ -77,10 +77,11 @@ def fit_data(
     budget, config = config.budget, replace(config, budget=None)
     named = config.model != NamedModel()
     config = settled(config, data)
-    method = method or usual_method(config, data, named=named)
+    given, method = method, usual_method(config, data, named=named) if method is None else of_task(method, data)
+    name = config.method.get("name") if method is given else None
     method = method if own_net is None else method.of_networks()
     config = with_gross_errors_decided(config, data)
-    config = replace(config, method=method_table(method, config.method.get("name")))
+    config = replace(config, method=method_table(method, name))
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net, progress)

@@ -10,7 +10,7 @@ from skedastic.settings.registry import family_of
 
 ANOTHER = "leave it out, or take another method"
 MOST_NAMED = 6  # losses and the like in an error
-GOOD = {"classification": ("auto", "har", "erm", "trees"), "regression": ("blend", "har", "trees", "erm")}
+GOOD = {"classification": ("auto", "har", "erm", "trees"), "regression": ("stack", "har", "trees", "erm")}
 
 
 def check_task(method: Method, task: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skedastic.core.choice import Best, Gain, Trial
+from skedastic.core.stacking import RMSE, RMSE_OVER_GROUPS
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.evaluation.metrics import COST
 from skedastic.methods.auto import CORRECTED, SURE, SURER
+from skedastic.methods.stack import STACK
 from skedastic.report.content import Choice
 
 MUCH_ACCURACY = 0.03  # lost by a choice, which is said
@@ -18,6 +20,8 @@ CRITERIA = {
     "macro-f1": ("gain in F1", " in macro F1"),
     "auc": ("gain in AUC", " in the area under the ROC curve"),
     COST: ("cost saved", ""),
+    RMSE: ("error saved, %", " in root mean squared error"),
+    RMSE_OVER_GROUPS: ("error saved, %", " in root mean squared error over groups"),
 }  # the head of the column of gains, and the words in a sentence
 SCORES = {
     "balanced": "mean accuracy over groups",
@@ -27,7 +31,10 @@ SCORES = {
     "macro-f1": "macro F1",
     "auc": "area under the ROC curve",
     COST: "cost",
+    RMSE: "root mean squared error",
+    RMSE_OVER_GROUPS: "root mean squared error over groups",
 }  # of one way
+OF_ERRORS = (RMSE, RMSE_OVER_GROUPS)  # whose gains are shares of the base's error
 LIKELY, HARDLY_CHANCE = 2.0, 3.0  # standard errors
 SAME = 1e-9  # of two figures
 
@@ -67,7 +74,7 @@ def choice_sentence(trials: Sequence[Trial]) -> str:
     trials = [trial for trial in trials if not trial.left_out]
     if not trials:
         return f"{other if taken is None else taken.name} was taken, and held against nothing"
-    where = f"on labels that {'neither' if taken or len(trials) == 1 else 'none'} had seen"
+    where = f"on {_seen(trials[0])} that {'neither' if taken or len(trials) == 1 else 'none'} had seen"
     if taken is not None:
         by = f"{size_of_gain(taken)} than {other}{criterion_in_words(taken)}"
         sentence = f"{taken.name} was taken: {where}, it was {by}{_how_sure(taken.gain)}"
@@ -103,7 +110,8 @@ def size_of_gain(trial: Trial) -> str:
     size = _of_criterion(abs(mean), trial)
     if trial.criterion == COST:
         return f"{'less' if mean >= 0 else 'more'} costly by {size} a row"
-    return f"{size} points {'better' if mean >= 0 else 'worse'}"
+    unit = "%" if trial.criterion in OF_ERRORS else "points"
+    return f"{size} {unit} {'better' if mean >= 0 else 'worse'}"
 
 
 def _taken(trials: Sequence[Trial]) -> Trial | None:
@@ -136,6 +144,8 @@ def _why_not(trial: Trial, trials: Sequence[Trial]) -> list[str]:
     ahead = trial.gain.mean > (taken.gain.mean if taken else 0) and _errors(trial.gain) > SURE
     if words or trial.chosen or not ahead:
         return words
+    if trial.criterion in OF_ERRORS:
+        return ["its mean absolute error is larger" if trial.stage == STACK else "counts in the weighted mean alone"]
     if trial.stage.startswith(CORRECTED) and _errors(trial.gain) <= SURER:
         return [f"must be better by {SURER:g} s.e."]
     return ["not trained on all rows"]
@@ -150,8 +160,9 @@ def _tells_accuracy(trials: Sequence[Trial]) -> bool:
 def best_sentence(best: Best) -> str:
     """Return the best way of training so far, how well it does on labels not seen, and how much better that is."""
     value = f"{best.value:.1%}" if best.criterion != COST else f"{-best.value:.3g} a row"
+    value = f"{best.value:.3g}" if best.criterion in OF_ERRORS else value
     than = "" if best.trial is None else f", {size_of_gain(best.trial)} than {best.trial.other}"
-    return f"{best.name}, {SCORES[best.criterion]} {value} on labels not seen{than}"
+    return f"{best.name}, {SCORES[best.criterion]} {value} on {_seen(best)} not seen{than}"
 
 
 def _legend(trials: Sequence[Trial], told: bool) -> str:
@@ -159,16 +170,27 @@ def _legend(trials: Sequence[Trial], told: bool) -> str:
     if not trials:
         return "No way was held against another."
     unit = "cost a row" if trials[0].criterion == COST else "points"
+    unit = "per cent of its error" if trials[0].criterion in OF_ERRORS else unit
     words = (
-        f"Gains are over the base, {trials[0].other}, in {unit}, on rows not trained on; their labels are as given, "
+        f"Gains are over the base, {trials[0].other}, in {unit}, on rows not trained on; their "
+        f"{'targets' if trials[0].criterion in OF_ERRORS else 'labels'} are as given, "
     )
     words += "and some may be wrong. ± is one standard error."
+    if trials[0].criterion in OF_ERRORS:
+        words += " The weighted mean is judged by the weights of the other half of the rows. The base is taken unless "
+        words += f"it is better by {SURE:g} standard error, and its mean absolute error not larger by one."
+        return words
     words += " Accuracy is over all rows." * told
     if trials[0].stage:  # of auto; older runs don't say
         words += f" The base is taken unless a way is better by {SURE:g} standard error"
         words += f" ({SURER:g} on the corrected loss)" * any(t.stage.startswith(CORRECTED) for t in trials)
         words += " and gives no class up without taking up two. The best of several looks better than it is."
     return words
+
+
+def _seen(of: Trial | Best) -> str:
+    """Return what ways of training were held against."""
+    return "rows" if of.criterion in OF_ERRORS else "labels"
 
 
 def _gain(trial: Trial) -> str:

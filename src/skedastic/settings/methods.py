@@ -16,10 +16,10 @@ from skedastic.settings.convert import build_method, convert
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.registry import family_of
 
-OPTIMIZE = "optimize"  # a setting of auto
+OPTIMIZE, EFFORT = "optimize", "effort"  # settings of auto
 OF_CHOICE = {
     OPTIMIZE: "it is the criterion by which auto chooses",
-    "effort": "it is how much auto tries",
+    EFFORT: "it is how much auto tries",
 }  # settings of auto that have an option of their own
 USUAL = ("auto", "har", "blend")  # one of which is taken where no method is named
 MOST_NAMED = 3  # methods that an error names as having a setting
@@ -101,10 +101,8 @@ def _of_none(settings: Mapping[str, Any]) -> UserError:
     union = set().union(*known.values())
     near = "" if key in union else suggestion(key, union).removeprefix("; ")
     auto, blend = (", ".join(sorted(known[name])) for name in ("auto", "blend"))
-    rule = (
-        f"{near}{' ' * bool(near)}no method is named, so it is auto of classes ({auto}), blend of numbers ({blend}), "
-    )
-    rule += "or har (skedastic methods har)"
+    rule = f"{near}{' ' * bool(near)}no method is named, so it is auto of classes ({auto}), stack or blend of numbers "
+    rule += f"({blend}), or har (skedastic methods har)"
     given = f"unknown setting 'method.{key}'"
     return UserError(f"{rule}; {_way_out(key)}", setting="setting", value=f"method.{key}", given=given)
 

@@ -147,6 +147,7 @@ ROWS: dict[str, tuple[Trouble, float] | tuple[Trouble, float, str] | tuple[Troub
     "post-hoc": (TAIL, 0.15),
     "ensemble": (NOISY, 0.02),
     "blend": (NUMBERS, 0.15),
+    "stack": (NUMBERS, 0.15),
     "cutout": (HIDDEN, 0.01, "cutout(length=0.75)"),
 }
 

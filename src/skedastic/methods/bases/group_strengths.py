@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.task import Task
-from skedastic.methods.bases.wrapper import wrapped
+from skedastic.methods.bases.wrapper import Wrapper
 
 
 @runtime_checkable
@@ -42,5 +42,8 @@ def enforced_strengths(method: Method, state: Any, task: Task) -> Tensor | None:
     task : Task
         The data, as far as a method may know them.
     """
-    regularizing = next((part for part in wrapped(method) if isinstance(part, RegularizesGroups)), None)
-    return None if regularizing is None else regularizing.enforced(state, task)
+    while not isinstance(method, RegularizesGroups):
+        if not isinstance(method, Wrapper):
+            return None
+        state, method = method.inside(state), method.base
+    return method.enforced(state, task)

@@ -37,8 +37,8 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
             method=method,
             epochs=epochs,
             passes=method.passes,
-            data=partial(_rows, half=half),
-            predicts=partial(_rows, half=1 - half),
+            data=partial(rows_of_half, half=half),
+            predicts=partial(rows_of_half, half=1 - half),
         )
         for half, stage in enumerate(_names(name))
     )
@@ -53,7 +53,7 @@ def quarter_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stag
             epochs=epochs,
             passes=method.passes,
             data=partial(_quarter, half=half),
-            predicts=partial(_rows, half=1 - half),
+            predicts=partial(rows_of_half, half=1 - half),
             optional=True,
         )
         for half, stage in enumerate(_quarter_names(name))
@@ -129,7 +129,7 @@ def _quarter_names(name: str) -> tuple[str, str]:
 
 
 def held_out(name: str, task: Task) -> Tensor:
-    """Return the probabilities of each class by networks that have not seen the example, [n, C].
+    """Return the predictions of networks that have not seen the example: probabilities [n, C], or numbers [n].
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def held_out_of_quarters(name: str, task: Task) -> Tensor:
 
 
 def _of_both(stages: tuple[str, str], task: Task) -> Tensor:
-    """Return what the stages of the two halves predict, each of the other half, [n, C]."""
+    """Return what the stages of the two halves predict, each of the other half, [n, C] or [n]."""
     first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in stages)
-    predicted = one.new_empty(len(first), one.shape[1])
+    predicted = one.new_empty(len(first), *one.shape[1:])
     predicted[~first], predicted[first] = one, two
     return predicted
 
@@ -172,11 +172,19 @@ def held_out_half(name: str, task: Task) -> tuple[Tensor, Tensor]:
     task : Task
         The task that it handed on.
     """
-    return _rows(task, 1), task.handed_on[_names(name)[0]]
+    return rows_of_half(task, 1), task.handed_on[_names(name)[0]]
 
 
-def _rows(task: Task, half: int) -> Tensor:
-    """Return the rows of a half, [m]."""
+def rows_of_half(task: Task, half: int) -> Tensor:
+    """Return the rows of a half, [m].
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    half : int
+        0 or 1: the rows that the first or the second of the `trial_stages` is trained on.
+    """
     return (_first_half(task) == (half == 0)).nonzero().flatten()
 
 

@@ -29,6 +29,10 @@ class Task:
         Their groups, [n] in 0..G-1.
     groups : tuple of str
         The names of the G groups.
+    binned : bool
+        Whether the groups are bins of a target of numbers.
+    numbers : Tensor, optional
+        The targets in their units where they are numbers, [n] float64, as predictions that are handed on are.
     density : Tensor
         The density of each group, [G], as in `GroupStats`.
     class_count : Tensor
@@ -66,6 +70,8 @@ class Task:
     groups: tuple[str, ...]
     density: Tensor
     class_count: Tensor
+    binned: bool = False
+    numbers: Tensor | None = None
     columns: bool = True
     ids: int = 0
     words: tuple[int, int] = (0, 0)

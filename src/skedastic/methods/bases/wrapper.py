@@ -82,6 +82,10 @@ class Wrapper(Method):
         state: State = self.base.init(task, make_net)
         return state
 
+    def inside(self, state: State) -> State:
+        """Return the state of `base` in a state of its own, of several the first."""
+        return state
+
     def streams(self, task: Task) -> Mapping[str, Sampler]:
         """As `base` does."""
         return self.base.streams(task)
