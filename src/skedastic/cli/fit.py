@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 @click.option(
     "--effort",
     metavar="low|normal|high",
-    help="Of auto: low trains few networks, and what is fitted at once; high tries every way on all rows, and takes "
-    "the mean of three networks.",
+    help="Of auto: low trains few networks, and what is fitted at once; high tries every way on all rows, and "
+    "says of which groups more rows would help.",
 )
 @click.option(
     "--prior",

@@ -8,8 +8,8 @@ are better than networks where rows are few or labels follow sharp rules. Images
 training and HAR. Each way predicts thrice: as it is, and with the shares of the classes half and wholly made up for
 (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021), which costs no training.
 
-With low effort no network but the base is trained. With high effort all ways are tried on all rows, the base on
-quarters too, for a learning curve, and a network that is taken is the mean of three (`skedastic.methods.ensemble`).
+With low effort no network but the base is trained. With high effort all ways are tried on all rows, and the base on
+quarters too, for a learning curve. A network that is taken may be the mean of several (`skedastic.methods.ensemble`).
 
 All are held against mixup, half balanced: on tables and texts that helps the rare classes, and costs the frequent ones
 nothing, more safely than any other fixed way; where there are ids of categories, which can't be mixed, against HAR; of
@@ -75,7 +75,6 @@ from skedastic.methods.post_hoc import PostHoc
 from skedastic.methods.trees import Trees, are_quick, can_read_trees, places_read
 
 Effort = Literal["low", "normal", "high"]
-NETWORKS: dict[Effort, int] = {"low": 1, "normal": 1, "high": 3}  # of which the mean is taken
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
 L2 = {"linear": 1.0, "shrunk linear": 100.0}  # of the linear models that are tried
 TREES = {"trees": Trees(), "small trees": Trees(leaves=8), "trees without texts": Trees(words=0)}
@@ -158,14 +157,10 @@ class Auto(OneNetwork[OneNetworkState]):
     mixup: bool = setting(True, "whether mixup is tried, where rows suit")
     effort: Effort = setting(
         "normal",
-        "low trains no other networks than the base's; high tries all ways on all rows, and takes the mean of three "
-        "networks",
+        "low trains no other networks than the base's; high tries all ways on all rows, and the base on quarters "
+        "too, to see what more rows bring",
     )
-    members: int | None = setting(
-        None,
-        "networks of which the mean is taken, where one is chosen; by default 3 with high effort, else 1",
-        "[1, inf)",
-    )
+    members: int = setting(1, "networks of which the mean is taken, where one is chosen", "[1, inf)")
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -182,23 +177,18 @@ class Auto(OneNetwork[OneNetworkState]):
         family="regularization",
         capabilities=Capabilities(tasks=CLASSIFICATION, needs=frozenset({GROUP_STATS})),
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
-        cost="about 7 × plain training: the estimate, the ways on halves, and the best on everything",
+        cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
     )
 
     def of_networks(self) -> Auto:
         """Return it without trees, linear models, and what few methods can go around: mixup, and several networks."""
         return replace(self, trees=False, mixup=False, members=1)
 
-    @property
-    def networks(self) -> int:
-        """How many networks the mean is taken of."""
-        return NETWORKS[self.effort] if self.members is None else self.members
-
     def final(self, candidate: Candidate, task: Task) -> Method:
         """Return the method that trains a candidate on all rows, where it is taken; arguments as of `method`."""
         method = self.method(candidate, task)
-        several = self.networks > 1 and candidate.way not in FITTED
-        return Ensemble(base=method, members=self.networks) if several else method
+        several = self.members > 1 and candidate.way not in FITTED
+        return Ensemble(base=method, members=self.members) if several else method
 
     def method(self, candidate: Candidate, task: Task) -> Method:
         """Return the method that trains a candidate.
@@ -410,7 +400,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return None
         best = self._best(task)
         taken = self.base(task) if any(self._in_the_end(task, best)) else best
-        if self.networks > 1 and taken.way not in FITTED:
+        if self.members > 1 and taken.way not in FITTED:
             return None
         return self._scores(task, taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
 
