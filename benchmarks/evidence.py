@@ -47,7 +47,8 @@ from common import hardware, show
 from resumable import Lines, lines_of, options
 from skedastic.core.choice import Trial, gives_up_a_class
 from skedastic.evaluation.intervals import mean_interval
-from skedastic.methods.auto import MIXTURES, Auto, Candidate
+from skedastic.methods.auto import MIXTURES, Auto
+from skedastic.methods.bases.standing import Candidate
 from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.linear import logistic
 from skedastic.methods.trees import MOST_ENTRIES
@@ -111,10 +112,10 @@ def of_run(file: Path, seed: int, again: frozenset[str] = frozenset()) -> dict[s
         chosen = trained(auto)
         spent[AUTO] = time.perf_counter() - start
         predicted[AUTO] = chosen.predict(data.test.x).argmax(1)
-        took = taken(auto, auto.base(task).shown(auto), chosen.trials)
-    ways = {candidate.shown(auto): auto.method(candidate, task) for candidate in auto.candidates(task)}
+        took = taken(auto, auto.shown(auto.base(task)), chosen.trials)
+    ways = {auto.shown(candidate): auto.method(candidate, task) for candidate in auto.candidates(task)}
     candidates = list(ways)
-    if (half_balanced := Candidate(MIXTURES, 0.5).shown(auto)) in ways:
+    if (half_balanced := auto.shown(Candidate(MIXTURES, 0.5))) in ways:
         ways[SEVERAL] = Ensemble(base=ways[half_balanced], members=3)
     for name, method in ways.items():
         if not again or name in again | {PLAIN_SHOWN}:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from skedastic.methods.auto import PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.auto import PLAIN, STRONG, Auto
+from skedastic.methods.bases.standing import Candidate
 from tests.support.paths import ROOT, SHARED
 
 NAMES = ("common", "noise_estimate", "resumable", "tables", "evidence")
@@ -78,7 +79,7 @@ def test_a_run_has_every_way_and_writes_the_page(evidence, tmp_path: Path) -> No
     evidence.main(["--data", str(SHARED), "--quick", "--out", str(lines), "--page", str(page)])
     [run] = [json.loads(text) for text in lines.read_text("utf-8").splitlines()]
     assert run["run"] == "ecoli/rare noisy/0"
-    assert {Candidate(w, t).shown(Auto()) for w in (PLAIN, STRONG) for t in (0.0, 0.5, 1.0)} < set(run["ways"])
+    assert {Auto().shown(Candidate(w, t)) for w in (PLAIN, STRONG) for t in (0.0, 0.5, 1.0)} < set(run["ways"])
     assert run["took"]["auto"] in run["ways"]
     assert all(0 <= found["balanced"] <= 100 for found in run["ways"].values())
     text = page.read_text("utf-8")

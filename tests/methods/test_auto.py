@@ -23,9 +23,10 @@ from skedastic.evaluation.calibration import fit_temperature
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
-from skedastic.methods.auto import CORRECTED, FITTED, GO_ONE_WAY, L2, MIXTURES, PLAIN, STRONG, Auto, Candidate
+from skedastic.methods.auto import CORRECTED, FITTED, GO_ONE_WAY, L2, MIXTURES, PLAIN, STRONG, Auto
 from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.one_network import OneNetwork
+from skedastic.methods.bases.standing import Candidate
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
@@ -320,13 +321,13 @@ def test_costs_and_a_prior_are_targets_of_every_way() -> None:
         holder: Any = method if candidate.way in (*FITTED, MIXTURES) else method.loss
         if candidate.tau:
             assert (holder.tau, holder.target) == (candidate.tau, pytest.approx((0.2, 0.2, 0.6)))
-    assert Candidate(STRONG, 0.5).shown(auto) == "half-shifted HAR at 0.3"
+    assert auto.shown(Candidate(STRONG, 0.5)) == "half-shifted HAR at 0.3"
     costs = Auto(optimize=Cost(costs={"a": {"b": 1, "c": 1}, "b": {"a": 1, "c": 1}, "c": {"a": 9, "b": 9}}))
     plain = costs.method(Candidate(PLAIN, 1.0), t)
     assert isinstance(plain, ERM)
     assert isinstance(plain.loss, LogitAdjusted)
     assert plain.loss.target == pytest.approx(tuple(share / 180 for share in (60, 30, 90)))
-    assert Candidate(PLAIN, 1.0).shown(costs) == "cost-weighted plain training"
+    assert costs.shown(Candidate(PLAIN, 1.0)) == "cost-weighted plain training"
     wrong = Accuracy(prior={"a": 1, "b": 1})
     for method in (
         Auto(optimize=wrong),

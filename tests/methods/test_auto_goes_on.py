@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from skedastic.errors import Diverged, UserError
-from skedastic.methods.auto import FITTED, L2, LARGE, Auto, Candidate
+from skedastic.methods.auto import FITTED, L2, LARGE, Auto
+from skedastic.methods.bases.standing import Candidate
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.trees import Trees

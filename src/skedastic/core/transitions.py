@@ -52,6 +52,20 @@ class Transitions:
         """Whether T explains labels better by two standard errors, and every class keeps its predictions."""
         return self.clear and not self.gives_up
 
+    def wrong(self, count: Tensor) -> float:
+        """Return the share of labels that are wrong, of so many of each, [C]."""
+        return float(self._flow(count).sum())
+
+    def one_way(self, count: Tensor) -> float:
+        """Return the share of the wrong labels for which none comes back, as where a is called b and b never a."""
+        flow = self._flow(count)
+        return float((flow - flow.T).abs().sum() / 2 / flow.sum()) if float(flow.sum()) else 0.0
+
+    def _flow(self, count: Tensor) -> Tensor:
+        """Return the share of all labels that are of each true class, and given as each other one, [C, C]."""
+        flow = shares_of_true_classes(count, self.matrix)[:, None] * self.matrix
+        return flow - flow.diagonal().diag()
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {"matrix": self.matrix.tolist(), "gain": self.gain._asdict(), "gives_up": self.gives_up}

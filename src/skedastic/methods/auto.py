@@ -34,18 +34,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, made_up_for, paired_gain
-from skedastic.core.criteria import Balanced, Criterion, Held
+from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, paired_gain
+from skedastic.core.criteria import Balanced, Criterion
 from skedastic.core.heads import AutoHead
 from skedastic.core.learning_curve import Rise, rises
 from skedastic.core.samplers import Shuffle
-from skedastic.core.transitions import Transitions, shares_of_true_classes
+from skedastic.core.transitions import shares_of_true_classes
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.logit_adjusted import LogitAdjusted
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
@@ -53,7 +53,6 @@ from skedastic.methods.bases.held_out import (
     LEAST_ROWS,
     every_row,
     held_out,
-    held_out_half,
     held_out_of_quarters,
     quarter_stages,
     trial_stages,
@@ -64,6 +63,7 @@ from skedastic.methods.bases.held_out import (
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
 from skedastic.methods.bases.one_network import OneNetwork, OneNetworkState
+from skedastic.methods.bases.standing import Candidate, Standing
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.ensemble import Ensemble
@@ -93,9 +93,6 @@ NAMES = {
     "trees without texts": "boosting without texts",
 }
 # standard errors
-SURE, SURER = 1.0, 2.0  # by which a way must be better, and one that goes by what the labels told before
-AHEAD = 0.5  # by which a way must be better on the first half, to be tried on the second
-BEHIND = 1.0  # by which it may be worse there than the best
 HOPELESS = 1.0  # by which trees are worse there than linear models, or than the base, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.1  # of the labels, for HAR beside mixup, and for the corrected loss, to be tried
@@ -115,37 +112,6 @@ EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
 GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
 NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
-
-
-class Candidate(NamedTuple):
-    """A way of training, and how much it makes up for the shares of the classes."""
-
-    way: str
-    tau: float
-
-    @property
-    def name(self) -> str:
-        """The name of its stage."""
-        return self.way + {0.0: "", 0.5: ", half balanced", 1.0: ", balanced"}[self.tau]
-
-    def shown(self, auto: Auto) -> str:
-        """Return its name for the user."""
-        corrected = ", loss=corrected" * (self.way == CORRECTED)
-        name = NAMES.get(self.way, f"HAR at {auto.strength:g}{corrected}")
-        return {0.0: "", 0.5: f"half-{auto.optimize.shifted} ", 1.0: f"{auto.optimize.shifted} "}[self.tau] + name
-
-
-class Comparison(NamedTuple):
-    """How much better a candidate is than the base, and whether it gives up a class of its."""
-
-    gain: Gain
-    gives_up: bool
-    accuracy: float  # gained over all rows
-
-    @property
-    def errors(self) -> float:
-        """The gain in standard errors."""
-        return self.gain.mean / self.gain.error if self.gain.error else math.copysign(math.inf, self.gain.mean or -1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +145,13 @@ class Auto(OneNetwork[OneNetworkState]):
         never_erm="it chooses; where it takes plain training, balanced or not, it is that to the bit",
         cost="about 6 × plain training: the estimate, the ways on halves, and the best on everything",
     )
+
+    def shown(self, candidate: Candidate) -> str:
+        """Return the name of a candidate for the user."""
+        corrected = ", loss=corrected" * (candidate.way == CORRECTED)
+        name = NAMES.get(candidate.way, f"HAR at {self.strength:g}{corrected}")
+        shifted = self.optimize.shifted
+        return {0.0: "", 0.5: f"half-{shifted} ", 1.0: f"{shifted} "}[candidate.tau] + name
 
     def of_networks(self) -> Auto:
         """Return it without trees, linear models, and what few methods can go around: mixup, and several networks."""
@@ -263,10 +236,8 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def candidates(self, task: Task) -> tuple[Candidate, ...]:
         """Return the ways as they are, half balanced and balanced."""
-        return tuple(candidate for way in self.ways(task) for candidate in self._of_way(way))
-
-    def _of_way(self, way: str) -> tuple[Candidate, ...]:
-        return tuple(Candidate(way, tau) for tau in (TAUS if self.balances else (0.0,)))
+        taus = TAUS if self.balances else (0.0,)
+        return tuple(Candidate(way, tau) for way in self.ways(task) for tau in taus)
 
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
@@ -278,7 +249,7 @@ class Auto(OneNetwork[OneNetworkState]):
         self.optimize.target(task.class_count.double(), task.classes)  # refuses classes that it does not know
         base = self.base(task)
         if _rows(task) < LEAST_ROWS:
-            note = NOT_TRIED.format(base=base.shown(self))
+            note = NOT_TRIED.format(base=self.shown(base))
             return (Stage(name=base.name, method=self.final(base, task), note=note),)
         finals = [
             Stage(
@@ -287,7 +258,7 @@ class Auto(OneNetwork[OneNetworkState]):
                 passes=method.passes,
                 chosen=partial(self._is_best, candidate=candidate),
                 predicts=every_row,
-                spared=candidate.shown(self),
+                spared=self.shown(candidate),
             )
             for candidate in self.candidates(task)
             if candidate != base
@@ -305,7 +276,7 @@ class Auto(OneNetwork[OneNetworkState]):
         base, *others = ways
         begins, ends = (replace(s, optional=True) for s in trial_stages(base, ways[base], epochs))
         for way in sorted(others, key=lambda way: way not in FITTED):
-            spared = Candidate(way, 0.0).shown(self)
+            spared = self.shown(Candidate(way, 0.0))
             one, two = (replace(s, optional=True, spared=spared) for s in trial_stages(way, ways[way], epochs))
             if way in L2:
                 early += (one, replace(two, chosen=partial(was_begun, way)))
@@ -325,10 +296,11 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return how each way did against what all are held against, balanced as was best for it."""
         if _rows(task) < LEAST_ROWS:
             return ()
-        other, best, found = self._held_against(task), self._best(task), []
+        standing, best, found = self.standing(task), self._best(task), list[Trial]()
+        other = standing.against
         for way in self.ways(task):
             half = was_begun(way, task) and not was_tried(way, task)
-            own = self._compared(task, way, other, half=half)
+            own = standing.compared(way, other, half=half)
             if not own or why_failed(way, task) or (half and self._goes_on(task, way)):
                 found += self._left_out(task, way, other)
                 continue
@@ -336,8 +308,8 @@ class Auto(OneNetwork[OneNetworkState]):
             went_wrong, gave_up = self._in_the_end(task, best) if candidate == best else (False, False)
             found.append(
                 Trial(
-                    name=candidate.shown(self),
-                    other=other.shown(self),
+                    name=self.shown(candidate),
+                    other=self.shown(other),
                     gain=own[candidate].gain,
                     gives_up=own[candidate].gives_up or gave_up,
                     chosen=candidate == best and not went_wrong and not gave_up,
@@ -353,8 +325,8 @@ class Auto(OneNetwork[OneNetworkState]):
     def _left_out(self, task: Task, way: str, other: Candidate) -> list[Trial]:
         """Return the trial of a way that failed or was not tried, with the reason; none of others."""
         reason = why_failed(way, task) or self._why_not_tried(task, way)
-        name, criterion = Candidate(way, 0.0).shown(self), self.optimize.told
-        trial = Trial(name, other.shown(self), Gain(0.0, 0.0), False, False, criterion, stage=way, left_out=reason)
+        name, criterion = self.shown(Candidate(way, 0.0)), self.optimize.told
+        trial = Trial(name, self.shown(other), Gain(0.0, 0.0), False, False, criterion, stage=way, left_out=reason)
         return [trial] * bool(reason)
 
     def _why_not_tried(self, task: Task, way: str) -> str:
@@ -375,24 +347,23 @@ class Auto(OneNetwork[OneNetworkState]):
         mixes = MIXTURES in self.ways(task)
         if task.transitions is None or not (way == CORRECTED or (way == STRONG and mixes)):
             return ""
-        wrong, one_way = _wrong(task.transitions, task.class_count)
-        if wrong < LEAST_WRONG:
+        if task.transitions.wrong(task.class_count) < LEAST_WRONG:
             return FEW_WRONG
-        unclear = UNCLEAR if task.transitions.gain.mean <= 0 else EXCHANGED if mixes and one_way <= ONE_WAY else ""
+        exchanged = mixes and task.transitions.one_way(task.class_count) <= ONE_WAY
+        unclear = UNCLEAR if task.transitions.gain.mean <= 0 else EXCHANGED if exchanged else ""
         return unclear if way == CORRECTED else "" if unclear else GO_ONE_WAY
 
     def so_far(self, task: Task) -> Best | None:
         """Return the best way so far; None before one was tried on all rows."""
-        best, other = self._best(task), self._held_against(task)
+        standing, best = self.standing(task), self._best(task)
         if not was_tried(best.way, task):
             return None
-        held = self._held(task, every_row(task))
-        value = self.optimize.score(self._scores(task, best)[1], held).value
-        name, criterion = best.shown(self), self.optimize.told
+        other, value = standing.against, standing.value(best)
+        name, criterion = self.shown(best), self.optimize.told
         if best == other:
             return Best(name, value, criterion, None)
-        found = self._compared(task, best.way, other)[best]
-        return Best(name, value, criterion, Trial(name, other.shown(self), found.gain, False, True, criterion))
+        found = standing.compared(best.way, other)[best]
+        return Best(name, value, criterion, Trial(name, self.shown(other), found.gain, False, True, criterion))
 
     def held_out(self, task: Task) -> Tensor | None:
         """Return those of the way that was taken, where it was tried on all rows, and trained in the end as then."""
@@ -402,65 +373,31 @@ class Auto(OneNetwork[OneNetworkState]):
         taken = self.base(task) if any(self._in_the_end(task, best)) else best
         if self.members > 1 and taken.way not in FITTED:
             return None
-        return self._scores(task, taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
+        return self.standing(task).scores(taken)[1].softmax(1).float() if was_tried(taken.way, task) else None
 
     def rises(self, task: Task) -> tuple[Rise, ...]:
         """Return how much the base's accuracy rose from a quarter of the rows to a half, where all ways are tried."""
         base = self.base(task)
         if not (was_tried(base.way, task) and were_quartered(base.way, task)):
             return ()
-        share = _share(base, task)
-        target = self.optimize.target(share, task.classes)
-        many, few = (
-            made_up_for(p(base.way, task), share, base.tau, target).argmax(1) == task.y
-            for p in (held_out, held_out_of_quarters)
-        )
-        return rises(many, few, task.group, task.unit, task.groups, base.shown(self))
+        predicted = (p(base.way, task) for p in (held_out, held_out_of_quarters))
+        many, few = (self.standing(task).made_up_for(base, p).argmax(1) == task.y for p in predicted)
+        return rises(many, few, task.group, task.unit, task.groups, self.shown(base))
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return that of trees or of a linear model, where they were chosen, or all that was tried was held to them."""
         taken = next((trial for trial in trials if trial.chosen), None)
         candidates = [Candidate(way, tau) for way in FITTED for tau in TAUS]
         others = {trial.other for trial in trials} if taken is None else ()
-        named = (c.way for c in candidates if c.shown(self) in others or (taken and _is_named(c, taken, self)))
+        named = (c.way for c in candidates if self.shown(c) in others or (taken and _is_named(c, taken, self)))
         way = next(named, "")
         if not way:
             return ""
         return (Linear() if way in L2 else TREES[way]).predictor(trials)
 
-    def _held_against(self, task: Task) -> Candidate:
-        """Return what all are held against: the base, or the first way that was tried if training ends before it is."""
-        base = self.base(task)
-        if was_tried(base.way, task):
-            return base
-        return base._replace(way=next((way for way in self.ways(task) if was_tried(way, task)), base.way))
-
-    def _held(self, task: Task, rows: Tensor) -> Held:
-        """Return the examples of rows [m] that predictions are held against."""
-        unit = None if task.unit is None else task.unit[rows]
-        return Held(task.y[rows], task.group[rows], task.classes, unit)
-
-    def _compared(self, task: Task, way: str, against: Candidate, *, half: bool = False) -> dict[Candidate, Comparison]:
-        """Return how each candidate of a way compares with another, on all rows or on those of the second half."""
-        if not all(was_begun(w, task) if half else was_tried(w, task) for w in (way, against.way)):
-            return {}
-        found = {}
-        rows, others = self._scores(task, against, half=half)
-        held = self._held(task, rows)
-        for candidate in self._of_way(way):
-            if candidate != against:
-                own = self._scores(task, candidate, half=half)[1]
-                gives_up = gives_up_more(own.argmax(1), others.argmax(1), held.y)
-                right, known = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
-                found[candidate] = Comparison(self.optimize.gain(own, others, held), gives_up, right - known)
-        return found
-
-    def _scores(self, task: Task, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
-        """Return rows [m], and their logits by a candidate's networks that have not seen them, [m, C]."""
-        way, tau = candidate
-        rows, p = held_out_half(way, task) if half else (every_row(task), held_out(way, task))
-        share = _share(candidate, task)
-        return rows, made_up_for(p, share, tau, self.optimize.target(share, task.classes))
+    def standing(self, task: Task) -> Standing:
+        """Return how the ways that were tried so far compare; arguments as of `so_far`."""
+        return Standing(task, self.optimize, self.base(task), self.candidates(task), partial(_share, task=task))
 
     def _is_hopeful(self, task: Task, way: str) -> bool:
         """Return whether a way is to be tried at all, by the first halves of others.
@@ -473,8 +410,8 @@ class Auto(OneNetwork[OneNetworkState]):
         if self._why_hopeless(task, way):
             return False
         if way in FITTED:
-            return self._errors(task, LARGE) > -HOPELESS
-        return max(self._errors(task, other) for other in FITTED) < OUTDONE
+            return self.standing(task).errors(LARGE) > -HOPELESS
+        return max(self.standing(task).errors(other) for other in FITTED) < OUTDONE
 
     def _goes_on(self, task: Task, way: str) -> bool:
         """Return whether a way that was tried on the first half is to be tried on the second."""
@@ -490,32 +427,11 @@ class Auto(OneNetwork[OneNetworkState]):
             return was_begun(LARGE, task)
         tau = self.base(task).tau
         begun = [Candidate(way, tau) for way in L2 if was_begun(way, task)]
-        return was_begun(LARGE, task) and all(self._errors(task, LARGE, linear) > -HOPELESS for linear in begun)
-
-    def _errors(self, task: Task, way: str, against: Candidate | None = None) -> float:
-        """Return by how many standard errors the best of a way beats another on the first half, or the base."""
-        compared = self._compared(task, way, against or self.base(task), half=True)
-        return max((c.errors for c in compared.values()), default=-math.inf)
+        return was_begun(LARGE, task) and all(self.standing(task).errors(LARGE, linear) > -HOPELESS for linear in begun)
 
     def _is_ahead(self, task: Task, way: str) -> bool:
-        """Return whether a way is better than the base on the first half, by half a standard error, and not outdone.
-
-        It is outdone if all of its candidates are worse by a standard error than the best of all.
-        """
-        if self.tries_all:
-            return was_begun(way, task)
-        own = self._ahead(task, way)
-        if not own:
-            return False
-        ahead = {c: gain for other in self.ways(task) for c, gain in self._ahead(task, other).items()}
-        best = max(ahead, key=ahead.__getitem__)
-        to_best = {} if best in own else self._compared(task, way, best, half=True)
-        return best in own or any(to_best[c].errors > -BEHIND for c in own)
-
-    def _ahead(self, task: Task, way: str) -> dict[Candidate, float]:
-        """Return the gains over the base, on the first half, of the candidates of a way that are ahead of it."""
-        tried = self._compared(task, way, self.base(task), half=True).items()
-        return {c: f.gain.mean for c, f in tried if f.errors > AHEAD and not f.gives_up}
+        """Return whether a way is to be tried on the second half: it is ahead on the first, or all are."""
+        return was_begun(way, task) if self.tries_all else self.standing(task).is_ahead(way)
 
     def _decide(self, state: State | None, task: Task) -> Task:
         """Hand on the best candidate's place, so that it is found once."""
@@ -526,10 +442,7 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return the candidate that is best, if it is safely better, and gives no class up; else what it is held to."""
         if BEST in task.handed_on:
             return self.candidates(task)[int(task.handed_on[BEST])]
-        other = self._held_against(task)
-        held = {c: found for way in self.ways(task) for c, found in self._compared(task, way, other).items()}
-        better = {c: found.gain.mean for c, found in held.items() if _is_safe(c, found)}
-        return max(better, key=better.__getitem__) if better else other
+        return self.standing(task).best(doubted=(CORRECTED,))
 
     def _in_the_end(self, task: Task, candidate: Candidate) -> tuple[bool, bool]:
         """Return whether the training of all rows went wrong, and whether a class is given up that the base held on to.
@@ -539,11 +452,12 @@ class Auto(OneNetwork[OneNetworkState]):
         """
         if candidate.name in task.failed:
             return True, False
-        if candidate == self.base(task) or self._held_against(task) != self.base(task):
+        standing = self.standing(task)
+        if candidate == standing.base or standing.against != standing.base:
             return False, False
-        own, unseen = task.handed_on[candidate.name].argmax(1), self._scores(task, candidate)[1].argmax(1)
+        own, unseen = task.handed_on[candidate.name].argmax(1), standing.scores(candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_more(own, self._scores(task, self.base(task))[1].argmax(1), task.y)
+        gave_up = gives_up_more(own, standing.scores(standing.base)[1].argmax(1), task.y)
         return learned.mean < -2 * learned.error, gave_up
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
@@ -555,24 +469,9 @@ class Auto(OneNetwork[OneNetworkState]):
         return best == self.base(task) or any(self._in_the_end(task, best))
 
 
-def _is_safe(candidate: Candidate, compared: Comparison) -> bool:
-    """Return whether a candidate is better by a standard error, on the corrected loss by two, and gives no class up."""
-    least = SURER if candidate.way == CORRECTED else SURE
-    return compared.errors > least and not compared.gives_up
-
-
-def _wrong(transitions: Transitions, class_count: Tensor) -> tuple[float, float]:
-    """Return the share of labels that T takes for wrong, and the share of these that go one way: none comes back."""
-    true = shares_of_true_classes(class_count.double(), transitions.matrix)
-    flow = true[:, None] * transitions.matrix
-    flow = flow - flow.diagonal().diag()
-    wrong = float(flow.sum())
-    return wrong, float((flow - flow.T).abs().sum()) / 2 / wrong if wrong else 0.0
-
-
 def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
     """Return whether a trial is of this candidate; those of older runs have no stage."""
-    return candidate.name == trial.stage if trial.stage else candidate.shown(auto) == trial.name
+    return candidate.name == trial.stage if trial.stage else auto.shown(candidate) == trial.name
 
 
 def _trial_epochs(task: Task) -> float:

@@ -8,7 +8,8 @@ from skedastic.core.choice import Best, Gain, Trial
 from skedastic.core.stacking import RMSE, RMSE_OVER_GROUPS
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.evaluation.metrics import COST
-from skedastic.methods.auto import CORRECTED, SURE, SURER
+from skedastic.methods.auto import CORRECTED
+from skedastic.methods.bases.standing import SURE, SURER
 from skedastic.methods.stack import STACK
 from skedastic.report.content import Choice
 
