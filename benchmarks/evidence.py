@@ -326,6 +326,11 @@ def main(given: list[str] | None = None) -> None:
     parser.set_defaults(kinds=(*KINDS, OWN))
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args(given)
+    again = [name for name in arguments.again.split(",") if name]
+    if unknown := [name for name in again if name not in (AUTO, SEVERAL, *PEERS)]:
+        parser.error(f"--again {unknown[0]}: takes {', '.join((AUTO, SEVERAL, *PEERS))}")
+    if bool(again) != bool(arguments.earlier):
+        parser.error("--again and --from go together")
     if arguments.quick:
         vars(arguments).update(QUICK)
     lines = lines_of(measure, arguments)

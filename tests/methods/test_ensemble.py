@@ -67,7 +67,7 @@ def test_of_numbers_it_is_the_mean() -> None:
 
 @pytest.mark.parametrize("around", [SAM, Mixup])
 def test_inside_of_what_changes_steps_it_is_refused_and_the_other_way_round_named(around) -> None:
-    with pytest.raises(UserError, match="turn them round, as in ensemble"):
+    with pytest.raises(UserError, match="turn them round, so that it is inside: ensemble"):
         around(base=Ensemble())
 
 

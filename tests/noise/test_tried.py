@@ -26,7 +26,7 @@ def estimated(data, **settings):
 def first_half(data):
     halved = make_task(data).halved
     assert halved is not None
-    return halved(3)
+    return halved(3, None)
 
 
 def known(data, method, found, *, epochs=TRAINING.epochs, seed=3):

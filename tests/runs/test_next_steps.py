@@ -120,12 +120,9 @@ DOUBLED = "where all training rows doubled, the accuracy of plain training on ro
             risen(mean=(4, 1), a=(5, 2)),
             f"collect more rows: {DOUBLED} rose by 4.0 ± 1.0 points in the mean over groups (to 50 rows).",
         ),
-        (
-            risen(mean=(0.1, 0.5), a=(0, 1)),
-            f"more rows alone may gain little: {DOUBLED} changed by 0.1 ± 0.5 points in the mean over groups (to 50 "
-            "rows).",
-        ),
+        (risen(mean=(0.1, 0.5), a=(0, 1)), None),
         (risen(mean=(1, 2), a=(0, 9)), None),  # nobody knows
+        (risen(mean=(9, 1), a=(100, 0)), None),  # all of a few rows are right: that is no certainty
         ((), None),
     ],
 )

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @options([RUN])
-@click.option("--top", metavar="N", type=int, help="How many (default: those that are called an issue).")
+@click.option(
+    "--top", metavar="N", type=click.IntRange(min=1), help="How many (default: those that are called an issue)."
+)
 @click.option(
     "--out", metavar="FILE", help="File to write, with the cells of each row and a column to correct labels in."
 )

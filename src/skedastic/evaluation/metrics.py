@@ -149,7 +149,7 @@ class WorstGroup:
 
     @classmethod
     def of(cls, groups: Mapping[str, Score], metric: Metric) -> WorstGroup | None:
-        """Return the worst group; None where none has enough rows.
+        """Return the worst group; None where none has enough rows, or one alone of several that were tested.
 
         Parameters
         ----------
@@ -159,6 +159,8 @@ class WorstGroup:
             What the scores are.
         """
         enough = [(name, s.value) for name, s in groups.items() if s.n >= LEAST_ROWS and s.value is not None]
+        if len(enough) == 1 < sum(s.n > 0 for s in groups.values()):
+            return None
         sign = 1 if metric.higher_is_better else -1
         worst = min(enough, key=lambda named: sign * named[1], default=None)
         return None if worst is None else cls(name=worst[0], value=worst[1])

@@ -96,10 +96,11 @@ NAMES = {
 HOPELESS = 1.0  # by which trees are worse there than linear models, or than the base, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.1  # of the labels, for HAR beside mixup, and for the corrected loss, to be tried
+LEAST_OF_ONE = 0.2  # of the labels of one true class, where that is clear; or so
 ONE_WAY = 0.5  # of the wrong labels go one way, above which the corrected loss is tried, and else HAR
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
-MANY_ROWS = 10_000  # above which trials are shorter than the training of all rows
-LEAST_EPOCHS, IMAGE_EPOCHS = 1 / 3, 1 / 2  # of it, and of images, which take long
+MANY_IMAGES = 10_000  # above which trials are shorter still than
+IMAGE_EPOCHS, LEAST_EPOCHS = 1 / 2, 1 / 3  # of the training of all rows, of images, which take long
 MOST_CLASSES = 20  # above which trees predict slowly
 MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
@@ -126,7 +127,7 @@ class Auto(OneNetwork[OneNetworkState]):
         "low trains no other networks than the base's; high tries all ways on all rows, and the base on quarters "
         "too, to see what more rows bring",
     )
-    members: int = setting(1, "networks of which the mean is taken, where one is chosen", "[1, inf)")
+    members: int = setting(1, "networks of which the mean is taken, where one is chosen", "[1, 100]")
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
@@ -239,6 +240,10 @@ class Auto(OneNetwork[OneNetworkState]):
         taus = TAUS if self.balances else (0.0,)
         return tuple(Candidate(way, tau) for way in self.ways(task) for tau in taus)
 
+    def _chooses(self, task: Task) -> bool:
+        """Return whether there is a choice, and rows enough to try it on."""
+        return _rows(task) >= LEAST_ROWS and len(self.candidates(task)) > 1
+
     def init(self, task: Task, make_net: MakeNet) -> OneNetworkState:
         """Return a fresh state of HAR, which needs the estimate of each group."""
         state: OneNetworkState = self.method(Candidate(STRONG, 0.0), task).init(task, make_net)
@@ -248,8 +253,8 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return the trials, and the training of the candidate that is best."""
         self.optimize.target(task.class_count.double(), task.classes)  # refuses classes that it does not know
         base = self.base(task)
-        if _rows(task) < LEAST_ROWS:
-            note = NOT_TRIED.format(base=self.shown(base))
+        if not self._chooses(task):
+            note = NOT_TRIED.format(base=self.shown(base)) if _rows(task) < LEAST_ROWS else ""
             return (Stage(name=base.name, method=self.final(base, task), note=note),)
         finals = [
             Stage(
@@ -294,7 +299,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against what all are held against, balanced as was best for it."""
-        if _rows(task) < LEAST_ROWS:
+        if not self._chooses(task):
             return ()
         standing, best, found = self.standing(task), self._best(task), list[Trial]()
         other = standing.against
@@ -347,7 +352,8 @@ class Auto(OneNetwork[OneNetworkState]):
         mixes = MIXTURES in self.ways(task)
         if task.transitions is None or not (way == CORRECTED or (way == STRONG and mixes)):
             return ""
-        if task.transitions.wrong(task.class_count) < LEAST_WRONG:
+        of_one = task.transitions.clear and float(1 - task.transitions.matrix.diagonal().min()) >= LEAST_OF_ONE
+        if task.transitions.wrong(task.class_count) < LEAST_WRONG and not of_one:
             return FEW_WRONG
         exchanged = mixes and task.transitions.one_way(task.class_count) <= ONE_WAY
         unclear = UNCLEAR if task.transitions.gain.mean <= 0 else EXCHANGED if exchanged else ""
@@ -367,7 +373,7 @@ class Auto(OneNetwork[OneNetworkState]):
 
     def held_out(self, task: Task) -> Tensor | None:
         """Return those of the way that was taken, where it was tried on all rows, and trained in the end as then."""
-        if _rows(task) < LEAST_ROWS or _trial_epochs(task) < 1:
+        if not self._chooses(task) or _trial_epochs(task) < 1:
             return None
         best = self._best(task)
         taken = self.base(task) if any(self._in_the_end(task, best)) else best
@@ -475,8 +481,11 @@ def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
 
 
 def _trial_epochs(task: Task) -> float:
-    """Return the epochs of a trial, as a fraction of those of the training of all rows."""
-    return min(1.0 if task.columns else IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_ROWS / _rows(task)))
+    """Return the epochs of a trial, as a fraction of those of the training of all rows.
+
+    Of columns it is all: models that are fitted at once are trained whole, and would win against a shortened network.
+    """
+    return 1.0 if task.columns else min(IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_IMAGES / _rows(task)))
 
 
 def _trees_are_quick(task: Task) -> bool:

@@ -26,7 +26,7 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, Objective, Out, Sta
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import Wrapper
 
-INSIDE = "{} it can't take all networks at once; turn them round, as in ensemble(base={})"
+IN_TURN = "its networks take their steps in turn; turn them round, so that it is inside: ensemble(base=…)"
 
 
 class EnsembleState(State):
@@ -42,6 +42,11 @@ class EnsembleState(State):
         nn.Module.__init__(self)
         self.members = nn.ModuleList(members)
 
+    def networks(self) -> Iterator[nn.Module]:
+        """Yield those of all networks."""
+        for own in _each(self):
+            yield from own.networks()
+
     @property
     def net(self) -> nn.Module:  # type: ignore[override]
         """The first network."""
@@ -52,7 +57,7 @@ class EnsembleState(State):
 class Ensemble(Wrapper):
     """Train several networks by `base`, and predict the mean of their probabilities, or of their numbers."""
 
-    members: int = setting(3, "M, how many networks; 1 is `base` as it is", "[1, inf)")
+    members: int = setting(3, "M, how many networks; 1 is `base` as it is", "[1, 100]")
 
     card: ClassVar[Card] = Card(
         name="ensemble",
@@ -63,8 +68,8 @@ class Ensemble(Wrapper):
         family="around another method",
         capabilities=Capabilities(
             incompatible_with={
-                PERTURBED: INSIDE.format("its networks take their steps in turn;", "sam"),
-                MIXED: INSIDE.format("its networks take their steps in turn;", "mixup"),
+                PERTURBED: IN_TURN,
+                MIXED: IN_TURN,
             },
         ),
         reduces_to_erm=({"members": 1},),

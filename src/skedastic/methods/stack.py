@@ -62,7 +62,6 @@ STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stag
 MEAN, ALONE = "mean", "network alone"  # those of what all are held against
 SURE = 1.0  # standard errors by which the weighted mean must be better
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
-MANY_ROWS, LEAST_EPOCHS = 10_000, 1 / 3  # rows above which trials of the network are shorter, and their least length
 CUT_SHORT = "training was cut short before"
 NOT_TRIED = f"stack took {{base}}: weights can't be tried on fewer than {LEAST_ROWS} rows."
 Weights = Mapping[str, float]  # above 0, of ways; their sum is 1
@@ -131,8 +130,7 @@ class Stack(Wrapper):
             for way in self._quick(task)
             for stage in trial_stages(way, BESIDE[way])
         ]
-        epochs = min(1.0, max(LEAST_EPOCHS, MANY_ROWS / max(1, len(task.y))))
-        trials += [replace(stage, optional=True) for stage in trial_stages(NETWORK, self.base, epochs)]
+        trials += [replace(stage, optional=True) for stage in trial_stages(NETWORK, self.base)]
         without, at_once = replace(self, base=Linear()), partial(self._is_taken, network=False)
         return (
             *trials,

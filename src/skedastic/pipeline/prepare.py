@@ -33,10 +33,6 @@ from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
 from skedastic.methods.auto import Auto, Effort
 from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.methods.ensemble import Ensemble
-from skedastic.methods.erm import ERM
-from skedastic.methods.har import HAR
-from skedastic.methods.stack import Stack
 from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
@@ -46,6 +42,7 @@ from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
+from skedastic.settings.expression import name_and_settings
 from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
@@ -55,8 +52,11 @@ NOT_MOVED = (
     "Images are not moved in training, since the model is frozen and its features of each are computed once; "
     "train.augment=crop-flip moves them, and the model runs in every epoch."
 )
-OF_NUMBERS = "stack(base=har)"  # what auto is where targets are numbers
-NETWORK_OF: Mapping[Effort, Method] = {"low": ERM(), "normal": HAR(), "high": Ensemble(base=HAR())}  # in that stack
+OF_NUMBERS: Mapping[Effort, str] = {
+    "low": "stack(base=erm)",
+    "normal": "stack(base=har)",
+    "high": "stack(base=ensemble(base=har))",
+}  # what auto is where targets are numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,12 +322,16 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         return make_method("blend" if "share" in blended else "stack", {"base": "har", **blended})
     alone = config.method.keys() <= {"trees", EFFORT} and not (named and "trees" not in config.method)
     if can_blend and wanted and alone:
-        return Stack(base=NETWORK_OF[convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")])
+        effort = convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")
+        return make_method(OF_NUMBERS[effort], {})
+    if EFFORT in config.method:
+        rule = "it is how much is tried, and here a network is trained alone, since it was asked for or reads long rows"
+        raise UserError(f"{rule}; leave it out", setting=f"method.{EFFORT}", value=config.method[EFFORT])
     return with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
 
 
 def of_task(method: Method, data: Data) -> Method:
-    """Return stack around har in place of auto where targets are numbers; any other method as it is.
+    """Return stack in place of auto where targets are numbers; any other method as it is.
 
     Raises UserError where auto has settings, which are for classes.
     """
@@ -336,16 +340,25 @@ def of_task(method: Method, data: Data) -> Method:
     usual = Auto(effort=method.effort)
     given = next((f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)), None)
     if given is not None:
-        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS}; leave it out"
+        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS[method.effort]}; leave it out"
         raise UserError(rule, setting=f"method.{given}", value=getattr(method, given))
-    return Stack(base=NETWORK_OF[method.effort])
+    return make_method(OF_NUMBERS[method.effort], {})
 
 
 def with_methods_of_task(config: Config, data: Data) -> Config:
-    """Return the configuration of a comparison, with stack around har in place of auto where targets are numbers."""
-    numbers = data.train.target.task == "regression"
-    methods = tuple(OF_NUMBERS if numbers and name == Auto.card.name else name for name in config.methods)
-    return replace(config, methods=methods)
+    """Return the configuration of a comparison, with stack in place of auto where targets are numbers."""
+    if data.train.target.task == "classification":
+        return config
+    return replace(config, methods=tuple(_of_numbers(name, data) for name in config.methods))
+
+
+def _of_numbers(name: str, data: Data) -> str:
+    """Return the expression of a method of a comparison for numbers."""
+    if name_and_settings(name, "method")[0] != Auto.card.name:
+        return name
+    method = make_method(name, {})
+    of_task(method, data)  # refuses settings for classes
+    return OF_NUMBERS[method.effort] if isinstance(method, Auto) else name
 
 
 def network(config: Config, data: Data) -> MakeNet:

@@ -10,7 +10,6 @@ from skedastic.runs.summary import RunSummary
 
 MOST_NAMED, MOST_GAINED = 5, 3  # groups in a line
 SURELY, SURELY_OF_MANY = 2.0, 3.0  # standard errors
-LITTLE = 0.02  # gained by twice as many rows
 
 
 def next_steps(summary: RunSummary) -> tuple[str, ...]:
@@ -48,17 +47,15 @@ def _gained(summary: RunSummary) -> str:
     if not summary.rises:
         return ""
     mean, *groups = summary.rises
-    where = f"where all training rows doubled, the accuracy of {mean.way} on rows not seen"
-    rose = [rise for rise in groups if rise.gain.mean > SURELY_OF_MANY * rise.gain.error]
+    where = f"where all training rows doubled, the accuracy of {mean.way} on rows not seen rose by"
+    enough = [rise for rise in groups if rise.rows >= LEAST_ROWS // 2 and rise.gain.error]
+    rose = [rise for rise in enough if rise.gain.mean > SURELY_OF_MANY * rise.gain.error]
     if rose:
         rose = sorted(rose, key=lambda rise: SURELY_OF_MANY * rise.gain.error - rise.gain.mean)[:MOST_GAINED]
         parts = [f"{_points(rise.gain)} in {rise.group} (to {rise.rows:,} rows)" for rise in rose]
-        return f"collect more rows of {' and '.join(rise.group for rise in rose)}: {where} rose by {', '.join(parts)}."
-    size = f"{_points(mean.gain)} in the mean over groups (to {mean.rows:,} rows)"
-    if mean.gain.mean > SURELY * mean.gain.error:
-        return f"collect more rows: {where} rose by {size}."
-    if mean.gain.mean + SURELY * mean.gain.error < LITTLE:
-        return f"more rows alone may gain little: {where} changed by {size}."
+        return f"collect more rows of {' and '.join(rise.group for rise in rose)}: {where} {', '.join(parts)}."
+    if enough and mean.gain.mean > SURELY * mean.gain.error:
+        return f"collect more rows: {where} {_points(mean.gain)} in the mean over groups (to {mean.rows:,} rows)."
     return ""
 
 

@@ -110,9 +110,9 @@ def _worst_group(metrics: AnyMetrics) -> str:
     worst = metrics.worst_group
     few = [name for name, score in metrics.groups.items() if 0 < score.n < LEAST_ROWS]
     if worst is None:
-        return f"no group has {LEAST_ROWS} test rows, so none is called the worst"
-    if few and sum(score.n >= LEAST_ROWS for score in metrics.groups.values()) == 1:
-        return f"only {worst.name} has {LEAST_ROWS} test rows, so none is called the worst"
+        enough = next((name for name, score in metrics.groups.items() if score.n >= LEAST_ROWS), "")
+        have = f"only {enough} has" if enough else "no group has"
+        return f"{have} {LEAST_ROWS} test rows, so none is called the worst"
     value = f"is at {worst.value:.1%}" if metrics.metric.percent else f"has {metrics.metric.text(worst.value)}"
     return f"the worst group, {worst.name}, {value}{_without(few, 'test rows')}"
 

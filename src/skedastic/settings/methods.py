@@ -61,6 +61,10 @@ def the_method(config: Config) -> Method | None:
     if "strength" in settings:
         _check_chooses("har", settings)
     fitting = [name for name in USUAL if settings.keys() <= settings_of(name)]
+    if not fitting and EFFORT in settings:
+        other = next(key for key in settings if key not in settings_of("auto"))
+        rule = f"{OF_CHOICE[EFFORT]}, and auto has no setting {other}; leave one of the two out"
+        raise UserError(rule, setting=f"method.{EFFORT}", value=settings[EFFORT])
     if not fitting:
         raise _of_none(settings)
     if "strength" in settings or fitting[0] == "har":

@@ -157,9 +157,18 @@ def make_task(dataset: Dataset, reference: Dataset | None = None) -> Task:
         ids=dataset.ids,
         words=dataset.words,
         unit=dataset.unit,
-        halved=lambda seed: half(dataset.group, dataset.strata, seed, dataset.unit),
+        halved=partial(_halved, dataset),
         reference=None if reference is None else reference.targets,
     )
+
+
+def _halved(dataset: Dataset, seed: int, rows: Tensor | None) -> Tensor:
+    """Return the half of each of some rows, or of all, as `Task.halved` does."""
+    parts = (dataset.group, dataset.strata, dataset.unit)
+    group, strata, unit = (part if part is None or rows is None else part[rows] for part in parts)
+    assert group is not None
+    assert strata is not None
+    return half(group, strata, seed, unit)
 
 
 def with_supported_labels(dataset: Dataset, method: Method) -> tuple[Dataset, tuple[str, ...]]:
@@ -471,7 +480,7 @@ def placed(state: State, training: Training, device: torch.device) -> State:
         state.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if training.compile:
         torch.compiler.reset()  # else earlier networks' code counts against the limit of recompilations
-        for network in state.children():
+        for network in state.networks():
             network.compile()
     return state.to(device)
 
@@ -479,7 +488,7 @@ def placed(state: State, training: Training, device: torch.device) -> State:
 def _as_loaded(state: State, training: Training) -> State:
     """Return the state as it is once loaded, without the layout of `placed`: the last digits depend on it."""
     if training.compile:
-        for network in state.children():
+        for network in state.networks():
             network._compiled_call_impl = None
     if training.channels_last:
         state.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

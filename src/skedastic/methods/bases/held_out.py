@@ -17,6 +17,7 @@ from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.task import Task
 
 LEAST_ROWS = 40  # to try ways of training on, in halves
+LEAST_UNITS = 4  # of a half, to be halved once more
 
 
 def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage, ...]:
@@ -54,7 +55,9 @@ def quarter_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stag
             passes=method.passes,
             data=partial(_quarter, half=half),
             predicts=partial(rows_of_half, half=1 - half),
+            chosen=_can_be_quartered,
             optional=True,
+            spared="the learning curve",
         )
         for half, stage in enumerate(_quarter_names(name))
     )
@@ -102,7 +105,7 @@ def gave_up_in_the_end(stage: str, task: Task) -> bool:
 
 def is_trial(stage: str) -> bool:
     """Return whether a stage of this name is a trial."""
-    return stage.endswith(_names(""))
+    return stage.endswith((*_names(""), *_quarter_names("")))
 
 
 def was_tried(name: str, task: Task) -> bool:
@@ -191,10 +194,18 @@ def rows_of_half(task: Task, half: int) -> Tensor:
 def _quarter(task: Task, half: int) -> Tensor:
     """Return about half of the rows of a half, [m]: of each unit all or none."""
     assert task.halved is not None, "a task to train on has its halves"
-    return ((_first_half(task) == (half == 0)) & task.halved(task.seed + 1)).nonzero().flatten()
+    rows = rows_of_half(task, half)
+    return rows[task.halved(task.seed, rows)]
+
+
+def _can_be_quartered(task: Task) -> bool:
+    """Return whether both halves have rows enough to be halved once more, and units enough."""
+    halves = [rows_of_half(task, half) for half in (0, 1)]
+    units = [rows if task.unit is None else torch.unique(task.unit[rows]) for rows in halves]
+    return all(len(rows) >= LEAST_ROWS for rows in halves) and all(len(own) >= LEAST_UNITS for own in units)
 
 
 def _first_half(task: Task) -> Tensor:
     """Return whether each example is in the first half, [n] bool."""
     assert task.halved is not None, "a task to train on has its halves"
-    return task.halved(task.seed)
+    return task.halved(task.seed, None)

@@ -124,6 +124,10 @@ class State(nn.Module):
         super().__init__()
         self.net = net
 
+    def networks(self) -> Iterator[nn.Module]:
+        """Yield the modules that are called, and so may be compiled: the networks and what else there is."""
+        yield from self.children()
+
 
 S = TypeVar("S", bound=State, default=Any)
 

@@ -47,7 +47,8 @@ class Task:
     unit : Tensor, optional
         The unit of each example, [n], such as a person: examples of one may err together.
     halved : callable, optional
-        From a seed to the half of each example, [n] bool: groups and labels spread evenly, and units stay whole.
+        From a seed and rows [m], or None for all, to the half of each, [m] bool: groups and labels spread evenly, and
+        units stay whole.
     seed : int
         The seed of the run.
     stats : GroupStats, optional
@@ -76,7 +77,7 @@ class Task:
     ids: int = 0
     words: tuple[int, int] = (0, 0)
     unit: Tensor | None = None
-    halved: Callable[[int], Tensor] | None = None
+    halved: Callable[[int, Tensor | None], Tensor] | None = None
     seed: int = 0
     stats: GroupStats | None = None
     transitions: Transitions | None = None
