@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import skedastic as sk
 from skedastic import models
-from skedastic.core import find_taps
+from skedastic.core import find_taps, regularized_loss
 from skedastic.core.heads import run_with_features
 from skedastic.models import kept_features, timm_models
 from skedastic.models.kept_features import LEAST, KeptFeatures, arithmetic, fingerprint, keys_of
@@ -108,6 +108,13 @@ def test_a_body_that_is_trained_after_all_is_run(tmp_path: Path) -> None:
     net.net.body.requires_grad_(True)
     F.cross_entropy(net(x), torch.arange(40) % 3).backward()
     assert all(p.grad is not None for p in net.net.body.encoder.parameters())
+
+
+def test_a_last_layer_alone_has_nothing_to_measure_at_and_depth_is_the_way_out(tmp_path: Path) -> None:
+    x, y = KINDS["text"][2], torch.arange(40) % 3
+    with refused("taps", None, rule="on a frozen model, model.depth=1 or more"):
+        regularized_loss(frozen(tmp_path, "text", depth=0), x, y, 0.1)
+    assert regularized_loss(frozen(tmp_path, "text", depth=1), x, y, 0.1).norm.isfinite().all()
 
 
 def test_the_gradient_to_the_rows_goes_through_the_body(tmp_path: Path) -> None:
