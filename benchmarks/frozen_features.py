@@ -1,6 +1,6 @@
 """What it saves to compute the features of a frozen model once: seconds of several methods with and without.
 
-    python benchmarks/frozen_features.py [--methods erm,sam,bbn] [--rows 400] [--epochs 10] [--layers 4]
+    python benchmarks/frozen_features.py [--methods erm,sam,bbn,elr-plus] [--rows 400] [--epochs 10] [--layers 4]
                                          [--width 128] [--json]
 
 Random pictures of 32 × 32, and a ViT with random weights, which cost what real ones of the size do. Both ways train the
@@ -80,7 +80,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, str]:
 def main() -> None:
     """Parse the options, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default="erm,sam,bbn")
+    parser.add_argument("--methods", default="erm,sam,bbn,elr-plus")
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--layers", type=int, default=4)

@@ -96,6 +96,21 @@ def test_it_predicts_by_one_network_and_the_others_average() -> None:
     torch.testing.assert_close(method.predict(state, data.x), expected)
 
 
+def test_a_frozen_body_is_shared_and_not_touched() -> None:
+    net = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
+    mean = ema_copy(net)
+    assert mean[0].weight is net[0].weight
+    assert mean[1].weight is not net[1].weight
+    versions = [p._version for p in net.parameters()]
+    before = mean[1].weight.clone()
+    with torch.no_grad():
+        net[1].weight.add_(1)
+    update_ema(mean, net, 0.75)
+    assert [p._version for p in net.parameters()] == [versions[0], versions[1], versions[2] + 1, versions[3]]
+    torch.testing.assert_close(mean[1].weight, before + 0.25)
+    assert not any(p.requires_grad for p in mean.parameters())
+
+
 def test_averages_and_ramps() -> None:
     net = nn.Linear(2, 2)
     mean = ema_copy(net)

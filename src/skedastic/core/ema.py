@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,17 +13,22 @@ from torch import nn
 def ema_copy(net: nn.Module) -> nn.Module:
     """Return a copy of the network that is not trained, to hold the average of its weights.
 
+    Parameters that are not trained, such as a frozen body's, are shared: their average is what they are.
+
     Parameters
     ----------
     net : nn.Module
         The network that is trained.
     """
-    return copy.deepcopy(net).requires_grad_(False)
+    shared: dict[int, Any] = {id(p): p for p in net.parameters() if not p.requires_grad}
+    return copy.deepcopy(net, shared).requires_grad_(False)
 
 
 @torch.no_grad()
 def update_ema(mean: nn.Module, net: nn.Module, decay: float) -> None:
     """Move the parameters of `mean` towards those of `net`, in place: w̄ ← decay · w̄ + (1 − decay) w. Buffers stay.
+
+    Shared parameters are not touched, so that nobody takes them for changed.
 
     Parameters
     ----------
@@ -34,7 +40,8 @@ def update_ema(mean: nn.Module, net: nn.Module, decay: float) -> None:
         How much of the average stays, in [0, 1].
     """
     for old, new in zip(mean.parameters(), net.parameters(), strict=True):
-        old.lerp_(new, 1 - decay)
+        if old is not new:
+            old.lerp_(new, 1 - decay)
 
 
 def ramp_up(at: float, length: float) -> float:

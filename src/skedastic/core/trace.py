@@ -330,7 +330,8 @@ def measured(jacobians: list[Tensor | None]) -> list[Tensor | None]:
     if all(j is None for j in jacobians):
         rule = (
             "there is no Jacobian to measure; run the forward with gradients enabled, with parameters before the last "
-            "tap that require one (in a second stage, train=all), and taps that the loss depends on"
+            "tap that require one (in a second stage, train=all; on a frozen model, model.depth=1 or more), and taps "
+            "that the loss depends on"
         )
         raise UserError(rule, setting="taps")
     return jacobians

@@ -128,8 +128,8 @@ class OnBody(nn.Module, ABC):
         """Return the body's features of a batch, [B, d]."""
 
     def looked_up(self, x: Tensor) -> Tensor:
-        """Return the features of a batch, [B, d]; of a frozen body those that are kept."""
-        return self.features(x) if self.frozen is None else self.frozen(x, keep=not self.training)
+        """Return the features of a batch, [B, d]; of a frozen body those that are kept, where they are."""
+        return self.features(x) if self.frozen is None else self.frozen(x)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; a frozen body stays in evaluation mode, so that no mask or batch statistics move it."""

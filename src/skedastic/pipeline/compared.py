@@ -12,6 +12,7 @@ from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, IMAGES, REAL_INPU
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
+from skedastic.pipeline.keep_features import keep_features
 from skedastic.pipeline.prepare import Data, network, open_data, settled
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
@@ -20,6 +21,7 @@ from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.methods import compared_methods, the_criterion
+from skedastic.training.engine import threads
 from skedastic.training.loop import make_task
 
 
@@ -32,6 +34,8 @@ def compare_seed(config: Config) -> SeedOutcome:
     data, methods = open_data(config), compared_methods(config)
     config = settled(config, data)
     data, make_net = without_gross_errors(config, data), network(config, data)
+    with threads(config.training.threads):
+        keep_features(config, data, make_net)
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)
     data = data.regrouped(estimated)
     results, failed = dict[str, Result](), dict[str, str]()
