@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
         except UserError as error:
             _stop(str(error), 2)
         except (click.exceptions.Abort, KeyboardInterrupt):
-            _stop("interrupted; nothing was written", came.status)
+            left = "the run is as it was" if "--resume" in arguments else "nothing was written"
+            _stop(f"interrupted; {left}", came.status)
         except Interrupted as error:
             _stop(str(error), came.status)
         except click.ClickException as error:

@@ -325,7 +325,8 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         effort = convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")
         return make_method(OF_NUMBERS[effort], {})
     if EFFORT in config.method:
-        rule = "it is how much is tried, and here a network is trained alone, since it was asked for or reads long rows"
+        why = "a model or another setting was named, or rows are long or no columns"
+        rule = f"it is how much is tried, and here a network is trained alone, since {why}"
         raise UserError(f"{rule}; leave it out", setting=f"method.{EFFORT}", value=config.method[EFFORT])
     return with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
 

@@ -59,7 +59,7 @@ def the_method(config: Config) -> Method | None:
         _check_chooses(config.method["name"], settings)
         return make_method(config.method["name"], settings)
     if "strength" in settings:
-        _check_chooses("har", settings)
+        _check_chooses("har", settings, "a strength is har's")
     fitting = [name for name in USUAL if settings.keys() <= settings_of(name)]
     if not fitting and EFFORT in settings:
         other = next(key for key in settings if key not in settings_of("auto"))
@@ -132,11 +132,11 @@ def the_criterion(config: Config) -> Criterion | None:
     return criterion
 
 
-def _check_chooses(name: str, settings: Mapping[str, Any]) -> None:
-    """Raise UserError where a setting of the choice is given for a method that chooses nothing."""
+def _check_chooses(name: str, settings: Mapping[str, Any], why: str = "") -> None:
+    """Raise UserError where a setting of the choice is given for a method that chooses nothing, with why it is that."""
     for key, what in OF_CHOICE.items():
         if key in settings and not hasattr(find_preset(name_and_settings(name, "method")[0]).cls, key):
-            rule = f"{what}, and the method is {name}; leave one of the two out"
+            rule = f"{what}, and {why or f'the method is {name}'}; leave {'it' if why else 'one of the two'} out"
             raise UserError(rule, setting=f"method.{key}", value=settings[key])
 
 
@@ -155,7 +155,7 @@ def with_settings_alone(name: str, config: Config) -> Method:
     UserError
         A setting is not for this method.
     """
-    _check_chooses(name, config.method)
+    _check_chooses(name, config.method, f"no method is named, so it is {name} for this model and these data")
     return make_method(name, config.method)
 
 
