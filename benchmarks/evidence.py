@@ -22,8 +22,8 @@ more than half a point above and below, in how many it gives a class up that pla
 the oracle, and its time over plain training. Then gains by kind of labels, and by set. With --out each finished run
 is a line, and the same command goes on after them; with --again a few ways alone are run anew, in the runs that
 --from has, and all else is as it was there, with seconds by those of plain training in both; --page writes the tables
-as Markdown, and --advice the one by kind of labels into a page that has a place for it, between `<!-- evidence -->`
-and `<!-- end -->`. --quick is one small run.
+as Markdown, and --advice two of them, the best ways and by kind of labels into a page that has a place for it,
+between `<!-- evidence -->` and `<!-- end -->`. --quick is one small run.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ IN_WORDS = {
     OWN: "wrong on their own: rules, crowds",
 }
 HALF_POINT = 0.5
+FIXED, ADVICE = 5, ("balanced", "worst class", "accuracy", "over plain", "gives up", "time")  # of the advice
 WIDTH = 118  # of a line of the page
 QUICK = {"sets": "ecoli", "seeds": 1, "rows": 150, "kinds": ("rare noisy",)}
 TITLE = "# The evidence: what `auto` chooses, against every way that it tries"
@@ -303,16 +304,24 @@ def page(lines: list[dict[str, Any]], arguments: argparse.Namespace, machine: Ma
 
 
 def advised(text: str, lines: list[dict[str, Any]]) -> str:
-    """Return a page with the table by kind of labels in its place."""
+    """Return a page with two tables in their place: auto beside the best fixed ways, and by kind of labels."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"the page has no place for it, between {BEGIN} and {END}")
-    rows = tables(lines)["by kind of labels"]
+    found = tables(lines)
+    rows, every = found["by kind of labels"], next(iter(found.values()))
+    fixed = [name for name in every if name.partition(" (")[0] not in (*CHOICES, PLAIN_SHOWN, *PEERS)][:FIXED]
+    ways = {
+        name: {column: every[name][column] for column in ADVICE}
+        for name in (AUTO, *fixed, PLAIN_SHOWN, *PEERS)
+        if name in every
+    }
     table = {
         f"{IN_WORDS[kind]} ({count}": row for (kind, _, count), row in ((n.partition(" ("), r) for n, r in rows.items())
     }
-    return f"{before}{BEGIN}\n\n{markdown(table, 'labels (runs)')}\n\n{END}{after}"
+    parts = (markdown(ways, f"way ({len(lines)} runs)"), markdown(table, "labels (runs)"))
+    return "\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"])
 
 
 def main(given: list[str] | None = None) -> None:
