@@ -172,16 +172,19 @@ def test_training_is_a_function_of_the_seed_and_leaves_the_callers_random_state_
     assert torch.equal(torch.get_rng_state(), random)
     torch.manual_seed(99)
     assert same(weights(first.state), weights(run(method, kind=kind).state))
-    assert first.method.passes or not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
+    if first.method.passes or "network" in first.stages[-1]:  # a weighted mean without one is of what is fitted at once
+        return
+    assert not same(weights(first.state.net), weights(run(method, seed=1, kind=kind).state.net))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_that_was_interrupted_goes_on_to_the_bit(name, tmp_path: Path) -> None:
     method = make_method(name, {})
-    data, extra = data_for(method), reference()
+    kind = "classification" if "classification" in method.capabilities.tasks else "regression"
+    data, extra = data_for(method, kind), reference(kind)
     epochs: list[object] = []
-    train_again = partial(train, method, data, net_of("classification"), TRAINING, task=task(data), reference=extra)
+    train_again = partial(train, method, data, net_of(kind), TRAINING, task=task(data), reference=extra)
     whole = train_again(progress=lambda *at: epochs.append(at))
 
     def cut(*at):
@@ -299,6 +302,10 @@ def test_a_wrapper_trains_it_or_says_why_not(wrapper, name, kind) -> None:
     data = data_for(whole, kind)
     if COLUMNS in whole.capabilities.takes and data.kind == "image":
         with refused("method", rule="rows of numbers"):
+            train(whole, data, net_of(kind), TRAINING, task=task(data))
+        return
+    if {wrapper, name} == {"stack", "blend"} or (wrapper == "stack" and len(method.stages(task(data))) > 1):
+        with refused(f"{wrapper}.base" if wrapper == "stack" and name != "blend" else "blend.base"):
             train(whole, data, net_of(kind), TRAINING, task=task(data))
         return
     trained = train(whole, data, net_of(kind), replace(TRAINING, epochs=1), task=task(data), reference=reference(kind))

@@ -171,7 +171,7 @@ def arrays():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("mixup, half 1", 1), ("har, half 1", 3)]
+    ("stage", "epoch"), [("estimate 1/2", 2), ("estimate 2/2", 3), ("mixup, half 1", 1), ("mixup, half 2", 2)]
 )
 def test_fit_goes_on_with_the_estimate_too(tmp_path: Path, stage, epoch) -> None:
     settings: dict[str, Any] = {
