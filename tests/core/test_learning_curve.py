@@ -28,7 +28,7 @@ def test_with_high_effort_auto_learns_quarters_of_the_other_half_and_rows_rise_w
     data = replace(data, x=data.x + 0.8 * torch.randn(data.x.shape, generator=torch.Generator().manual_seed(1)))
     given = replace(task(data), seed=3)
     method = Auto(trees=False, effort="high")
-    quarters = [stage for stage in method.stages(given) if "quarter" in stage.name]
+    quarters = [stage for stage in method.stages(given) if "on quarters" in stage.name]
     assert given.halved is not None
     first = given.halved(3, None)
     for stage in quarters:

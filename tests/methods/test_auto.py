@@ -23,11 +23,12 @@ from skedastic.evaluation.calibration import fit_temperature
 from skedastic.losses.corrected import Corrected
 from skedastic.losses.gce import GCE
 from skedastic.losses.logit_adjusted import LogitAdjusted
-from skedastic.methods.auto import CORRECTED, FITTED, GO_ONE_WAY, L2, MIXTURES, PLAIN, STRONG, Auto
+from skedastic.methods.auto import CORRECTED, GO_ONE_WAY, MIXTURES, PLAIN, STRONG, Auto
 from skedastic.methods.bases.held_out import is_trial
 from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.bases.standing import Candidate
 from skedastic.methods.erm import ERM
+from skedastic.methods.fitted_ways import FITTED, L2
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup

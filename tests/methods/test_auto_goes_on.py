@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from skedastic.errors import Diverged, UserError
-from skedastic.methods.auto import FITTED, L2, LARGE, Auto
+from skedastic.methods.auto import Auto
 from skedastic.methods.bases.standing import Candidate
+from skedastic.methods.fitted_ways import FITTED, L2, LARGE
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.trees import Trees

@@ -21,11 +21,12 @@ from skedastic.methods.bases.held_out import rows_of_half, trial_stages
 from skedastic.methods.blend import Blend
 from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.erm import ERM
+from skedastic.methods.fitted_ways import LARGE
 from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
-from skedastic.methods.stack import ALONE, BESIDE, EVEN, MEAN, NETWORK, STACK, TREES, WITHOUT, Stack
+from skedastic.methods.stack import ALONE, BESIDE, EVEN, MEAN, NETWORK, STACK, WITHOUT, Stack
 from skedastic.methods.trees import Trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.choice import choice_of
@@ -90,7 +91,7 @@ def test_quick_ways_are_tried_first_and_all_on_the_same_halves() -> None:
 
 def test_what_it_is_held_to_is_taken_unless_the_mean_is_safely_better_in_squares_and_no_worse_in_size() -> None:
     good, bad = off_by(20, 1), off_by(20, 2)
-    task, stack = told({"linear": off_by(90, 3), TREES: bad, NETWORK: good})
+    task, stack = told({"linear": off_by(90, 3), LARGE: bad, NETWORK: good})
     [*singles, mean] = stack.trials(task)
     assert not mean.chosen, "no weights are better than even ones"
     assert stack._taken(task) == EVEN
@@ -98,12 +99,12 @@ def test_what_it_is_held_to_is_taken_unless_the_mean_is_safely_better_in_squares
     assert [trial.name for trial in singles] == names
     assert singles[-1].left_out == "training was cut short before"
     assert all(trial.gain.mean < 0 for trial in singles if not trial.left_out)
-    task, stack = told({"linear": off_by(5, 3), TREES: bad, NETWORK: good})
+    task, stack = told({"linear": off_by(5, 3), LARGE: bad, NETWORK: good})
     assert stack.trials(task)[-1].chosen
     assert stack._taken(task)["linear"] > 0.9
     far = torch.arange(300) % 25 == 0
     y = dataset(300, "regression").y
-    heavy = {NETWORK: y + 400 * far, TREES: y + 400 * far + 0.1, "linear": y + 60}
+    heavy = {NETWORK: y + 400 * far, LARGE: y + 400 * far + 0.1, "linear": y + 60}
     task, stack = told(heavy)
     mean = stack.trials(task)[-1]
     assert mean.gain.mean > 2 * mean.gain.error, "squares are saved"
@@ -114,7 +115,7 @@ def test_what_it_is_held_to_is_taken_unless_the_mean_is_safely_better_in_squares
 def test_groups_that_were_given_count_alike() -> None:
     data = dataset(300, "regression")
     rare = (torch.arange(300) < 30).long()
-    both = {NETWORK: data.y + torch.where(rare == 1, 300.0, 10.0), TREES: data.y + torch.where(rare == 1, 300.0, 10.0)}
+    both = {NETWORK: data.y + torch.where(rare == 1, 300.0, 10.0), LARGE: data.y + torch.where(rare == 1, 300.0, 10.0)}
     other = data.y + torch.where(rare == 1, 30.0, 80.0)
     weight = {}
     for binned, criterion in ((True, RMSE), (False, RMSE_OVER_GROUPS)):

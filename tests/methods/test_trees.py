@@ -14,9 +14,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import skedastic as sk
 from skedastic.core.choice import made_up_for
-from skedastic.methods.auto import TREES, Auto
+from skedastic.methods.auto import Auto
 from skedastic.methods.bases.fitted import NEVER
 from skedastic.methods.erm import ERM
+from skedastic.methods.fitted_ways import TREES
 from skedastic.methods.sam import SAM
 from skedastic.methods.trees import Trees, can_read_trees, places_read
 from skedastic.methods.two_stage import TwoStage

@@ -2,7 +2,7 @@
 
 import torch
 
-from skedastic.methods.auto import L2
+from skedastic.methods.fitted_ways import L2
 from skedastic.pipeline import fit_config, steps
 from skedastic.settings.reading import read
 

@@ -30,7 +30,6 @@ are held against the first of them where the base was not reached.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,14 +50,13 @@ from skedastic.losses.logit_adjusted import LogitAdjusted
 from skedastic.methods.bases.card import CLASSIFICATION, GROUP_STATS, Capabilities, Card
 from skedastic.methods.bases.held_out import (
     LEAST_ROWS,
+    can_be_quartered,
     every_row,
     held_out,
-    held_out_of_quarters,
-    quarter_stages,
+    quarter_of_half,
     trial_stages,
     was_begun,
     was_tried,
-    were_quartered,
     why_failed,
 )
 from skedastic.methods.bases.method import MakeNet, Method, Stage
@@ -68,44 +66,39 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.erm import ERM
+from skedastic.methods.fitted_ways import (
+    CUT_SHORT,
+    FITTED,
+    L2,
+    LARGE,
+    TREES,
+    WITHOUT_TEXTS,
+    quick_ways,
+    trees_are_quick,
+)
+from skedastic.methods.fitted_ways import NAMES as FITTED_NAMES
 from skedastic.methods.har import HAR
-from skedastic.methods.linear import Linear, is_quick
+from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.post_hoc import PostHoc
-from skedastic.methods.trees import Trees, are_quick, can_read_trees, places_read
 
 Effort = Literal["low", "normal", "high"]
 PLAIN, STRONG, CORRECTED, MIXTURES = "plain", "har", "har, corrected", "mixup"
-L2 = {"linear": 1.0, "shrunk linear": 100.0}  # of the linear models that are tried
-TREES = {"trees": Trees(), "small trees": Trees(leaves=8), "trees without texts": Trees(words=0)}
-LARGE = "trees"  # those that tell whether small ones are worth trying
-WITHOUT_TEXTS = "trees without texts"  # where there are other columns
-FITTED = (*L2, *TREES)  # no networks
 TAUS = (0.0, 0.5, 1.0)  # how much the shares of the classes are made up for
 BEST = "best"  # what is handed on of the choice
-NAMES = {
-    PLAIN: "plain training",
-    MIXTURES: "mixup",
-    "linear": "linear model",
-    "shrunk linear": "linear model, shrunk",
-    "trees": "boosting",
-    "small trees": "boosting of small trees",
-    "trees without texts": "boosting without texts",
-}
+NAMES = {PLAIN: "plain training", MIXTURES: "mixup", **FITTED_NAMES}
 # standard errors
 HOPELESS = 1.0  # by which trees are worse there than linear models, or than the base, where no more are tried
 OUTDONE = 2.0  # by which a model that is fitted at once is better than the base there, where no other network is tried
 LEAST_WRONG = 0.1  # of the labels, for HAR beside mixup, and for the corrected loss, to be tried
 LEAST_OF_ONE = 0.2  # of the labels of one true class, where that is clear; or so
 ONE_WAY = 0.5  # of the wrong labels go one way, above which the corrected loss is tried, and else HAR
-CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
-MANY_IMAGES = 10_000  # above which trials are shorter still than
-IMAGE_EPOCHS, LEAST_EPOCHS = 1 / 2, 1 / 3  # of the training of all rows, of images, which take long
+IMAGE_EPOCHS, LEAST_EPOCHS = 1 / 2, 1 / 3  # of a trial on images, which take long, and on many of them
+MANY_IMAGES = 10_000  # above which trials are shorter
 MOST_CLASSES = 20  # above which trees predict slowly
 MANY_CLASSES = (
     f"auto tried no boosted trees: they predict slowly with more than {MOST_CLASSES} classes; --method trees has them."
 )
-CUT_SHORT = "training was cut short before"
 LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
 FEW_WRONG = "fewer than 10 % of the labels are wrong by estimate"
 UNCLEAR = "how labels go wrong by estimate explains labels not fitted to no better"
@@ -211,10 +204,7 @@ class Auto(OneNetwork[OneNetworkState]):
         """Return the models that are no networks and are tried: rows and classes suit, nothing else is asked for."""
         if not (self.trees and task.columns and self.balances and isinstance(self.head, AutoHead)):
             return []
-        entries, rows, classes = math.prod(task.input_shape), _rows(task), len(task.classes)
-        trees = _trees_are_quick(task) and classes <= MOST_CLASSES and (task.is_of_a_run or can_read_trees())
-        linear = is_quick(entries + CATEGORIES * task.ids, rows, classes)
-        return [*L2] * linear + [way for way in TREES if way != WITHOUT_TEXTS or any(task.words)] * trees
+        return quick_ways(task, _rows(task), trees=len(task.classes) <= MOST_CLASSES)
 
     def _target(self, candidate: Candidate, task: Task) -> tuple[float, ...]:
         """Return the shares of the classes that the criterion counts them by; empty where they are all alike."""
@@ -291,11 +281,12 @@ class Auto(OneNetwork[OneNetworkState]):
                 first.append(replace(one, chosen=partial(self._is_hopeful, way=way)))
                 second.append(replace(two, chosen=partial(self._is_ahead, way=way)))
         fitted = any(way in FITTED for way in others)
-        if fitted and len(task.classes) > MOST_CLASSES and _trees_are_quick(task):
+        if fitted and len(task.classes) > MOST_CLASSES and trees_are_quick(task, _rows(task)):
             begins = replace(begins, note=MANY_CLASSES)
         last = replace(ends, after=self._decide, without=partial(self._decide, None))
-        quarters = quarter_stages(base, ways[base], epochs) if self.tries_all else ()
-        return [*early, begins, *first, *second, last, *quarters]
+        quarters = trial_stages(_quartered(base), ways[base], epochs, quarter_of_half) if self.tries_all else ()
+        curve = [replace(s, chosen=can_be_quartered, optional=True, spared="the learning curve") for s in quarters]
+        return [*early, begins, *first, *second, last, *curve]
 
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """Return how each way did against what all are held against, balanced as was best for it."""
@@ -384,10 +375,10 @@ class Auto(OneNetwork[OneNetworkState]):
     def rises(self, task: Task) -> tuple[Rise, ...]:
         """Return how much the base's accuracy rose from a quarter of the rows to a half, where all ways are tried."""
         base = self.base(task)
-        if not (was_tried(base.way, task) and were_quartered(base.way, task)):
+        ways = (base.way, _quartered(base.way))
+        if not all(was_tried(way, task) for way in ways):
             return ()
-        predicted = (p(base.way, task) for p in (held_out, held_out_of_quarters))
-        many, few = (self.standing(task).made_up_for(base, p).argmax(1) == task.y for p in predicted)
+        many, few = (self.standing(task).made_up_for(base, held_out(way, task)).argmax(1) == task.y for way in ways)
         return rises(many, few, task.group, task.unit, task.groups, self.shown(base))
 
     def predictor(self, trials: Sequence[Trial]) -> str:
@@ -480,17 +471,17 @@ def _is_named(candidate: Candidate, trial: Trial, auto: Auto) -> bool:
     return candidate.name == trial.stage if trial.stage else auto.shown(candidate) == trial.name
 
 
+def _quartered(way: str) -> str:
+    """Return the name of a way whose trials are on quarters of the rows, and predict the halves that its halves do."""
+    return f"{way} on quarters"
+
+
 def _trial_epochs(task: Task) -> float:
     """Return the epochs of a trial, as a fraction of those of the training of all rows.
 
     Of columns it is all: models that are fitted at once are trained whole, and would win against a shortened network.
     """
     return 1.0 if task.columns else min(IMAGE_EPOCHS, max(LEAST_EPOCHS, MANY_IMAGES / _rows(task)))
-
-
-def _trees_are_quick(task: Task) -> bool:
-    """Return whether trees of what they read are fitted in seconds."""
-    return are_quick(len(places_read(math.prod(task.input_shape), task.words)), _rows(task))
 
 
 def _rows(task: Task) -> int:

@@ -18,7 +18,6 @@ that were tried, and is held against the first of them where the network was not
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,32 +39,20 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, State, outputs
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import Wrapper
 from skedastic.methods.blend import Blend
-from skedastic.methods.linear import Linear, is_quick
-from skedastic.methods.trees import MOST_OF_NUMBERS, Trees, are_quick, can_read_trees, places_read
+from skedastic.methods.fitted_ways import CUT_SHORT, L2, LARGE, TREES, quick_ways
+from skedastic.methods.fitted_ways import NAMES as FITTED_NAMES
+from skedastic.methods.linear import Linear
+from skedastic.methods.trees import MOST_OF_NUMBERS
 
-NETWORK, TREES, WITHOUT_TEXTS = "network", "trees", "trees without texts"
-BESIDE: Mapping[str, Fitted[Any]] = {
-    "linear": Linear(),
-    "shrunk linear": Linear(l2=100.0),
-    TREES: Trees(),
-    "small trees": Trees(leaves=8),
-    WITHOUT_TEXTS: Trees(words=0),
-}
-NAMES = {
-    "linear": "linear model",
-    "shrunk linear": "shrunk linear model",
-    TREES: "boosting",
-    "small trees": "boosting of small trees",
-    WITHOUT_TEXTS: "boosting without texts",
-}
+NETWORK = "network"
+BESIDE: Mapping[str, Fitted[Any]] = {**{way: Linear(l2=l2) for way, l2 in L2.items()}, **TREES}
+NAMES = {**FITTED_NAMES, "shrunk linear": "shrunk linear model"}  # in a list of names with commas
 STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stages
 MEAN, ALONE = "mean", "network alone"  # those of what all are held against
 SURE = 1.0  # standard errors by which the weighted mean must be better
-CATEGORIES = 500  # that a column of ids is taken to have; their number is not known
-CUT_SHORT = "training was cut short before"
 NOT_TRIED = f"stack took {{base}}: weights can't be tried on fewer than {LEAST_ROWS} rows."
 Weights = Mapping[str, float]  # above 0, of ways; their sum is 1
-EVEN: Weights = {NETWORK: 0.5, TREES: 0.5}
+EVEN: Weights = {NETWORK: 0.5, LARGE: 0.5}
 
 
 class Judged(NamedTuple):
@@ -122,7 +109,7 @@ class Stack(Wrapper):
             raise UserError(rule, setting=self.place("base"), value=self.base.card.name)
         alone = Stage(name=ALONE, method=self.base, chosen=self._is_held_to)
         mean = Stage(name=MEAN, method=Blend(base=self.base), chosen=self._is_held_to)
-        last = mean if TREES in self._held_to(task) else alone
+        last = mean if LARGE in self._held_to(task) else alone
         if not task.is_of_a_run and len(task.y) < LEAST_ROWS:
             return (replace(last, chosen=None, note=NOT_TRIED.format(base=self._shown(self._held_to(task)))),)
         trials = [
@@ -207,7 +194,7 @@ class Stack(Wrapper):
 
     def _held_to(self, task: Task) -> Weights:
         """Return the weights that all are held against."""
-        return EVEN if TREES in self._quick(task) else {NETWORK: 1.0}
+        return EVEN if LARGE in self._quick(task) else {NETWORK: 1.0}
 
     def _against(self, task: Task) -> Weights:
         """Return these, as far as they were tried: else those of the network alone, or of the first way."""
@@ -257,12 +244,7 @@ class Stack(Wrapper):
 
     def _quick(self, task: Task) -> list[str]:
         """Return the ways beside the network that are fitted in seconds; of a run, whose rows are not known, any."""
-        entries, rows = math.prod(task.input_shape), len(task.y)
-        read = len(places_read(entries, task.words))
-        trees = are_quick(read, rows, MOST_OF_NUMBERS) and (task.is_of_a_run or can_read_trees())
-        linear = is_quick(entries + CATEGORIES * task.ids, rows, 1)
-        suits = {WITHOUT_TEXTS: trees and any(task.words)}
-        return [way for way in BESIDE if suits.get(way, trees if isinstance(BESIDE[way], Trees) else linear)]
+        return quick_ways(task, len(task.y), most=MOST_OF_NUMBERS)
 
     def _name(self, way: str) -> str:
         """Return the name of a way for the user."""

@@ -7,6 +7,7 @@ comparison itself is `skedastic.core.choice`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -16,11 +17,12 @@ from skedastic.core.choice import Gain, gives_up_a_class, paired_gain
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.task import Task
 
+RowsOfHalf = Callable[..., Tensor]  # as `rows_of_half`
 LEAST_ROWS = 40  # to try ways of training on, in halves
 LEAST_UNITS = 4  # of a half, to be halved once more
 
 
-def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage, ...]:
+def trial_stages(name: str, method: Method, epochs: float = 1.0, of: RowsOfHalf | None = None) -> tuple[Stage, ...]:
     """Return the stages that predict all examples by a method of one stage, each half by the other.
 
     Parameters
@@ -31,6 +33,8 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
         The way of training.
     epochs : float
         Epochs of each, as a fraction of the training configuration's, above 0.
+    of : callable, optional
+        From the task and a half to those of its rows that are trained on; by default all, as `rows_of_half` has them.
     """
     return tuple(
         Stage(
@@ -38,34 +42,25 @@ def trial_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage,
             method=method,
             epochs=epochs,
             passes=method.passes,
-            data=partial(rows_of_half, half=half),
+            data=partial(of or rows_of_half, half=half),
             predicts=partial(rows_of_half, half=1 - half),
         )
         for half, stage in enumerate(_names(name))
     )
 
 
-def quarter_stages(name: str, method: Method, epochs: float = 1.0) -> tuple[Stage, ...]:
-    """Return the stages that predict each half of the examples by half of the other; arguments as of `trial_stages`."""
-    return tuple(
-        Stage(
-            name=stage,
-            method=method,
-            epochs=epochs,
-            passes=method.passes,
-            data=partial(_quarter, half=half),
-            predicts=partial(rows_of_half, half=1 - half),
-            chosen=_can_be_quartered,
-            optional=True,
-            spared="the learning curve",
-        )
-        for half, stage in enumerate(_quarter_names(name))
-    )
+def quarter_of_half(task: Task, half: int) -> Tensor:
+    """Return half of the rows of a half, [m]; arguments as of `rows_of_half`."""
+    assert task.halved is not None, "a task to train on has its halves"
+    rows = rows_of_half(task, half)
+    return rows[task.halved(task.seed, rows)]
 
 
-def were_quartered(name: str, task: Task) -> bool:
-    """Return whether the `quarter_stages` of a way were trained; arguments as in `held_against`."""
-    return all(stage in task.handed_on for stage in _quarter_names(name))
+def can_be_quartered(task: Task) -> bool:
+    """Return whether both halves have rows enough to be halved once more, and units enough."""
+    halves = [rows_of_half(task, half) for half in (0, 1)]
+    units = [rows if task.unit is None else torch.unique(task.unit[rows]) for rows in halves]
+    return all(len(rows) >= LEAST_ROWS for rows in halves) and all(len(own) >= LEAST_UNITS for own in units)
 
 
 def held_against(name: str, other: str, task: Task) -> tuple[Gain, bool]:
@@ -105,7 +100,7 @@ def gave_up_in_the_end(stage: str, task: Task) -> bool:
 
 def is_trial(stage: str) -> bool:
     """Return whether a stage of this name is a trial."""
-    return stage.endswith((*_names(""), *_quarter_names("")))
+    return stage.endswith(_names(""))
 
 
 def was_tried(name: str, task: Task) -> bool:
@@ -127,10 +122,6 @@ def _names(name: str) -> tuple[str, str]:
     return f"{name}, half 1", f"{name}, half 2"
 
 
-def _quarter_names(name: str) -> tuple[str, str]:
-    return f"{name}, quarter of half 1", f"{name}, quarter of half 2"
-
-
 def held_out(name: str, task: Task) -> Tensor:
     """Return the predictions of networks that have not seen the example: probabilities [n, C], or numbers [n].
 
@@ -141,25 +132,7 @@ def held_out(name: str, task: Task) -> Tensor:
     task : Task
         The task that these stages handed on.
     """
-    return _of_both(_names(name), task)
-
-
-def held_out_of_quarters(name: str, task: Task) -> Tensor:
-    """Return the probabilities of each class by networks of a quarter of the rows, [n, C].
-
-    Parameters
-    ----------
-    name : str
-        A way whose `quarter_stages` were trained.
-    task : Task
-        The task that these stages handed on.
-    """
-    return _of_both(_quarter_names(name), task)
-
-
-def _of_both(stages: tuple[str, str], task: Task) -> Tensor:
-    """Return what the stages of the two halves predict, each of the other half, [n, C] or [n]."""
-    first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in stages)
+    first, (one, two) = _first_half(task), (task.handed_on[stage] for stage in _names(name))
     predicted = one.new_empty(len(first), *one.shape[1:])
     predicted[~first], predicted[first] = one, two
     return predicted
@@ -189,20 +162,6 @@ def rows_of_half(task: Task, half: int) -> Tensor:
         0 or 1: the rows that the first or the second of the `trial_stages` is trained on.
     """
     return (_first_half(task) == (half == 0)).nonzero().flatten()
-
-
-def _quarter(task: Task, half: int) -> Tensor:
-    """Return about half of the rows of a half, [m]: of each unit all or none."""
-    assert task.halved is not None, "a task to train on has its halves"
-    rows = rows_of_half(task, half)
-    return rows[task.halved(task.seed, rows)]
-
-
-def _can_be_quartered(task: Task) -> bool:
-    """Return whether both halves have rows enough to be halved once more, and units enough."""
-    halves = [rows_of_half(task, half) for half in (0, 1)]
-    units = [rows if task.unit is None else torch.unique(task.unit[rows]) for rows in halves]
-    return all(len(rows) >= LEAST_ROWS for rows in halves) and all(len(own) >= LEAST_UNITS for own in units)
 
 
 def _first_half(task: Task) -> Tensor:
