@@ -1,4 +1,4 @@
-"""The ways of training that are fitted at once, linear models and trees: `auto` and `stack` try them beside networks."""
+"""The ways of training that are fitted at once, which `auto` and `stack` try beside networks: linear models, trees."""
 
 from __future__ import annotations
 
