@@ -1,4 +1,6 @@
-"""The kind of a column: integers that floating point would merge are no numbers."""
+"""The kind of a column: integers that floating point would merge are no numbers, and titles are texts."""
+
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -28,3 +30,25 @@ def test_integers_beyond_floating_point(cells: np.ndarray, kind: str | None, as_
     holed = object if as_text else "UInt64" if cells.min() > 2**62 else "Int64"
     holes = pd.Series([*column, None], dtype=holed)
     assert kind_of(holes, "x", PLACE) == kind
+
+
+TITLES = [f"the {first} {second}" for first in ("red", "old", "last") for second in ("house", "dog", "road", "sea")]
+PLACES = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit", "Lee"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([f"{title} {place}" for title, place in zip(TITLES * 2, [*PLACES, *reversed(PLACES)], strict=True)], "text"),
+        ([f"{color} car" for color in map("x{}y".format, range(40))], None),  # the only word is in all of them
+        ([f"Street {n}" for n in range(40)], None),
+        ([f"{'ab' * (n % 3 + 1)}-{n:03}" for n in range(40)], None),  # ids, of one word
+        (
+            [str(UUID(bytes=row.tobytes())) for row in np.random.default_rng(0).integers(0, 256, (999, 16), np.uint8)],
+            None,
+        ),
+        ([f"{chr(97 + n) * 3} {chr(97 + n) * 4}" for n in range(26)], None),  # no word is in two cells
+    ],
+)
+def test_short_texts_have_words_in_common(cells: list[str], kind: str | None) -> None:
+    assert kind_of(pd.Series(cells), "x", PLACE) == kind

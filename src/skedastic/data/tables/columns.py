@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -23,6 +24,9 @@ ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
+SHORT_TEXT_WORDS = 1.5  # so is one of titles or products, of which half hold a word of others; ids are single words
+OF_OTHERS = (3, 1 / 2)  # cells that such a word is in at least, and the share of them at most
+WORD = re.compile(r"[^\W\d_]{2,}")
 WITHOUT_SPACES = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )  # kana, Han, Thai, Lao, Burmese, Khmer
@@ -35,7 +39,7 @@ def leave_out(column: str) -> str:
 
 
 def kind_of(column: pd.Series, name: str, place: CellLocation, hint: Hint = NO_HINT) -> ColumnKind | None:
-    """Return the kind of a feature column; None for names, such as a person's or a number plate, which tell nothing.
+    """Return the kind of a feature column; None for names, such as a number plate, that have nothing in common.
 
     Raises UserError for nested values, spans of time, and columns of numbers with a few cells that are none.
     """
@@ -70,8 +74,22 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
         return "date"
     if len(filled) <= FEW_CATEGORIES or len(filled) <= cells / 2:
         return "category"
-    words, letters = np.mean([_words(s) for s in sample]), np.mean([len(s) for s in sample])
-    return "text" if words >= TEXT_WORDS or letters >= TEXT_LETTERS else None
+    return "text" if is_long(sample) or _share_words(sample) else None
+
+
+def is_long(texts: Sequence[str]) -> bool:
+    """Tell whether texts are sentences rather than titles or names: of four words or sixty letters on average."""
+    return bool(np.mean([_words(t) for t in texts]) >= TEXT_WORDS or np.mean([len(t) for t in texts]) >= TEXT_LETTERS)
+
+
+def _share_words(texts: Sequence[str]) -> bool:
+    """Tell whether half of the texts hold a word that a few others hold too, as titles do, and ids do not."""
+    held = [{*WORD.findall(text.lower())} for text in texts]
+    found = Counter(word for words in held for word in words)
+    least, share = OF_OTHERS
+    common = {word for word, count in found.items() if least <= count <= share * len(texts)}
+    several = np.mean([_words(text) for text in texts]) >= SHORT_TEXT_WORDS
+    return bool(several and np.mean([not common.isdisjoint(words) for words in held]) >= 1 / 2)
 
 
 def _words(text: str) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skedastic.data.tables.codes import looks_like_codes
-from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, kind_of, missing
+from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_constant, is_long, kind_of, missing
 from skedastic.data.tables.dress import Dress, are_thousands, are_whole, told
 from skedastic.data.tables.numbers import filled, hint_for
 from skedastic.data.tables.roles import Roles
@@ -30,7 +30,7 @@ def find_columns(
     """Return the feature columns of a table, and notes for the user.
 
     The notes name columns that are left out, have holes, count up, or give the target away. Columns whose cells are all
-    the same are left out. So are names, where nearly every row has another one.
+    the same are left out. So are names that nearly every row has another of, and that have no words in common.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def find_columns(
     UserError
         As `kind_of` and `parse` do, and where no column is left.
     """
-    constant, names, counting, same, read, codes = [], [], [], [], [], []
+    constant, names, short, counting, same, read, codes = [], [], [], [], [], [], []
     holes: list[str] = []
     empty: list[str] = []
     columns = Columns(table, {})
@@ -74,6 +74,8 @@ def find_columns(
             constant.append(name)
             columns.drop(name)
             continue
+        if kind == "text" and not told_kind and not is_long(filled(parsed)[:FIRST_ROWS]):
+            short.append(name)
         if name in columns.reading.dresses:
             read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint(name)))
         if count := missing(parsed):
@@ -94,6 +96,7 @@ def find_columns(
     notes = {
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row (--categorical or --text takes them)": names,
+        "of names or titles, read as words (--ignore leaves them out)": short,
         "counting up row by row, so perhaps no feature but an index (--ignore it then)": counting,
         "of numbers that look like codes or ids (--categorical takes them as such, --ignore leaves them out)": codes,
         "with missing cells, filled with the median of the training rows and marked, or kept as a category": holes,
