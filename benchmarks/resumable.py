@@ -106,10 +106,10 @@ def run_of(preset: str, config: Config) -> str:
     return re.sub(r"[^\w.-]+", "-", f"{preset}-{config.seed}-{config.methods[0]}")[:60] + f"-{digest}"
 
 
-def options(doc: str | None, seeds: int, rows: int) -> argparse.ArgumentParser:
+def options(doc: str | None, seeds: int, rows: int, *, needs_data: bool = True) -> argparse.ArgumentParser:
     """Return the options that benchmarks of many short runs share, with their defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=needs_data)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--first-seed", type=int, default=0)

@@ -64,6 +64,7 @@ LEFT_OUT = {  # columns beside the features, the label, its own wrong ones and t
     "youtube_minilm": (),
 }
 WRONG = {"cifar10_features_train": "worse"}  # the column of its own wrong labels, where that is not `noisy`
+BY_PEOPLE = ("cifar10_features_train", "music_genre")  # sets whose own wrong labels are people's, others' are rules'
 KINDS = ("none", "uniform 20", "one way", "rare noisy")
 OWN = "own"
 WAYS = "tabular,mlp,auto,boosting,boosting balanced,lightgbm,lightgbm balanced,logistic,logistic balanced"

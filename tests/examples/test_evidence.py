@@ -2,27 +2,14 @@
 
 import importlib
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from skedastic.methods.auto import PLAIN, STRONG, Auto
 from skedastic.methods.bases.standing import Candidate
-from tests.support.paths import ROOT, SHARED
-
-NAMES = ("common", "noise_estimate", "resumable", "tables", "evidence")
-
-
-@pytest.fixture
-def evidence(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The benchmark as a module."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    yield importlib.import_module("evidence")
-    for name in NAMES:
-        sys.modules.pop(name, None)
+from tests.support.paths import SHARED
 
 
 def way(balanced, gives_up=False, seconds=1.0):
@@ -34,29 +21,35 @@ def line(run, auto, plain, har, lucky):
     return {"run": run, "ways": ways, "took": {"auto": "HAR", "largest gain": "lucky"}}
 
 
+def runs(*lines):
+    return importlib.import_module("evidence_lines").runs_of(lines)
+
+
 def test_gains_ranks_and_what_lacks_to_the_oracle_are_paired_by_run(evidence) -> None:
     lines = [line("a/none/0", 72.0, 70.0, 72.0, 60.0), line("b/own/0", 50.0, 51.0, 50.0, 55.0)]
-    found = evidence.tables(lines)["all 2 runs"]
-    assert found["auto"]["over plain"].startswith("+0.5 ±")
-    assert (found["auto"]["least"], found["auto"]["up, down"], found["auto"]["time"]) == ("-1.0", "1, 1", "6.0 ×")
+    found = evidence.evidence_page.tables(runs(*lines))["all 2 runs"]
+    assert (found["auto"]["over plain"], found["auto"]["least"]) == ("+0.5", "−1.0"), "two sets have no interval"
+    assert (found["auto"]["up, down"], found["auto"]["time"]) == ("1, 1", "6.0 ×")
     assert found["oracle"]["balanced"] == "63.5"
-    assert found["auto"]["to the oracle"] == "-2.5"
+    assert found["auto"]["to the oracle"] == "−2.5"
     assert found["largest gain"]["balanced"] == "57.5"
     assert (found["lucky"]["gives up"], found["HAR"]["gives up"]) == ("2", "0")
     assert found["lucky"]["rank"].startswith("2.5")
 
 
-def test_the_table_by_kind_of_labels_goes_into_its_place_on_a_page(evidence) -> None:
-    lines = [line("a/none/0", 72.0, 70.0, 72.0, 60.0), line("b/own/0", 50.0, 51.0, 50.0, 55.0)]
-    page = "before\n<!-- evidence -->\nold\n<!-- end -->\nafter"
-    text = evidence.advised(page, lines)
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter")
-    assert "old" not in text
-    assert "| as they came (1) | 70.0 | 72.0 |" in text
-    assert evidence.advised(text, lines) == text
-    with pytest.raises(SystemExit):
-        evidence.advised("no place", lines)
+def test_a_bound_holds_with_its_whole_interval_in_the_mean_or_not(evidence) -> None:
+    def held(*gains):
+        lines = [
+            line(f"{name}/none/0", 60.0 + gain, 60.0, 59.0, 61.0) for name, gain in zip("abcd", gains, strict=True)
+        ]
+        return [row["holds"] for row in evidence.evidence_page.bounds(runs(*lines)).values()]
+
+    over, least, oracle, rank, cost, groups = range(6)
+    assert [held(5, 5, 5, 5)[k] for k in (over, least, oracle)] == ["yes", "yes", "yes"]
+    assert [held(0, 6, 6, 6)[k] for k in (over, rank)] == ["in the mean", "in the mean"]
+    assert [held(-1, 3, 3, 3)[k] for k in (over, least)] == ["no", "no"]
+    assert [held(-2, -2, -2, -2)[k] for k in (oracle, rank)] == ["no", "no"]
+    assert [held(5, 5, 5, 5)[k] for k in (cost, groups)] == ["yes", "yes"]
 
 
 def test_an_oracle_without_luck_chooses_by_the_other_half(evidence) -> None:
@@ -75,8 +68,9 @@ def test_an_oracle_without_luck_chooses_by_the_other_half(evidence) -> None:
 def test_a_run_has_every_way_and_writes_the_page(evidence, tmp_path: Path) -> None:
     if not (SHARED / "ecoli.parquet").exists():
         pytest.skip("needs the data sets that do not ship")
-    lines, page = tmp_path / "lines.jsonl", tmp_path / "page.md"
-    evidence.main(["--data", str(SHARED), "--quick", "--out", str(lines), "--page", str(page)])
+    lines, page, kept, advice = (tmp_path / name for name in ("lines.jsonl", "page.md", "kept.jsonl.gz", "advice.md"))
+    files = ["--page", str(page), "--keep", str(kept), "--advice", str(advice)]
+    evidence.main(["--data", str(SHARED), "--quick", "--out", str(lines), *files])
     [run] = [json.loads(text) for text in lines.read_text("utf-8").splitlines()]
     assert run["run"] == "ecoli/rare noisy/0"
     assert {Auto().shown(Candidate(w, t)) for w in (PLAIN, STRONG) for t in (0.0, 0.5, 1.0)} < set(run["ways"])
@@ -86,3 +80,9 @@ def test_a_run_has_every_way_and_writes_the_page(evidence, tmp_path: Path) -> No
     assert "| oracle |" in text
     assert "| oracle without luck |" in text
     assert "ecoli (1)" in text
+    assert run["facts"]["kind"] == "columns"
+    assert 130 <= run["facts"]["rows"] <= 170
+    written = advice.read_text("utf-8")
+    assert "| columns of numbers and categories | 1 (1) |" in written
+    evidence.main(["--from", str(kept), "--advice", str(advice)])
+    assert advice.read_text("utf-8") == written
