@@ -245,3 +245,13 @@ def test_a_long_list_beside_other_columns_counts_a_quarter_too(tmp_path: Path) -
     both = encoded("long", "short")
     np.testing.assert_allclose(both[:, :33], 0.25 * encoded("long"), atol=1e-6)
     np.testing.assert_allclose(both[:, 33:], encoded("short"), atol=1e-6)
+
+
+@pytest.mark.parametrize(("cell", "scale"), [("{} and some more words", 0.25), ("{} car", 0.1)])
+def test_titles_count_less_than_sentences_beside_other_columns(cell: str, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    colors = rng.choice(["red car", "blue bus", "old van"], 90)
+    frame = pd.DataFrame({"x": rng.normal(size=90), "name": [cell.format(f"{c} {i}x") for i, c in enumerate(colors)]})
+    encoder = RowEncoder.fit(frame, as_tokens=False)
+    assert encoder.words is not None
+    assert encoder.words.scale == scale

@@ -26,7 +26,7 @@ from skedastic.data.on_disk import FLOAT, LARGE, OnDiskFeatures
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.arrays import as_tensor
 from skedastic.data.tables.array_tables import array_table
-from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind
+from skedastic.data.tables.columns import FEW_CATEGORIES, ColumnKind, is_long
 from skedastic.data.tables.frames import frame_table, is_frame
 from skedastic.data.tables.reading import Reading, copied
 from skedastic.data.tables.roles import check_columns
@@ -39,6 +39,7 @@ ROWS = 262_144  # that are encoded at a time at most, of a table whose encoded r
 FIRST_ROWS = 8192  # in which a value is looked for first
 BYTES = 256 * 2**20  # of them, encoded
 BESIDE_OTHERS = 0.25  # the scale of a text's numbers beside other columns, and of a long list's
+TITLES_BESIDE_OTHERS = 0.1  # that of short texts, which tell less
 LONG = 32  # numbers of a list, above which they would drown the other columns
 
 
@@ -119,7 +120,8 @@ class RowEncoder(Encoder):
         read = encoder._texts(columns, rows)
         if not as_tokens:
             words, alone = WordEncoder.fit(read, text or TextSettings()), not (numbers or categories or vectors)
-            return replace(encoder, words=words if alone else replace(words, scale=BESIDE_OTHERS))
+            beside = BESIDE_OTHERS if is_long(read[:ROWS]) else TITLES_BESIDE_OTHERS
+            return replace(encoder, words=words if alone else replace(words, scale=beside))
         return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
 
     @classmethod

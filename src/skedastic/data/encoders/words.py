@@ -59,7 +59,8 @@ class WordEncoder:
     lowercase : bool
         Whether upper case makes no difference.
     scale : float
-        What the numbers are multiplied by; a quarter beside other columns, which some hundred numbers would drown.
+        What the numbers are multiplied by; a quarter beside other columns, which some hundred numbers would drown;
+        a tenth where texts are short.
     """
 
     terms: tuple[Terms, ...]
