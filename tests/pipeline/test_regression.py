@@ -43,7 +43,7 @@ Y = CLEAN + RNG.normal(size=240) * SIGMA
 
 @pytest.fixture(scope="module")
 def fitted():
-    return sk.fit(X, Y, groups=GROUPS, test=(X, CLEAN, GROUPS), task="regression", **QUICK)
+    return sk.fit(X, Y, groups=GROUPS, test=(X, CLEAN, GROUPS), method="har", task="regression", **QUICK)
 
 
 @pytest.fixture
@@ -234,10 +234,10 @@ def test_the_papers_half_split_and_its_raw_variance() -> None:
 
 def test_tiny_groups_and_a_single_one_are_no_trouble() -> None:
     groups = np.where(np.arange(240) < 2, "two", np.where(np.arange(240) < 3, "one", "rest"))
-    result = sk.fit(X, Y, groups=groups, test=0.3, task="regression", **QUICK)
+    result = sk.fit(X, Y, groups=groups, test=0.3, method="har", task="regression", **QUICK)
     assert torch.isfinite(result.strengths).all()
     assert result.group_stats.uncertainty.min() > 0
-    alone = sk.fit(X, Y, task="regression", bins=1, **QUICK)
+    alone = sk.fit(X, Y, task="regression", bins=1, method="har", **QUICK)
     assert alone.strengths.tolist() == pytest.approx([0.1])
     images = RNG.integers(0, 255, (240, 6, 6), dtype=np.uint8)
     assert sk.fit(images, Y, task="regression", **QUICK).predict(images).shape == (240,)
