@@ -129,7 +129,13 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 2/2", 1), ("train", 2)])
 def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"groups": GROUPS, "task": "regression", "checkpoint_every": 0.0, **QUICK}
+    settings: dict[str, Any] = {
+        "groups": GROUPS,
+        "method": "har",
+        "task": "regression",
+        "checkpoint_every": 0.0,
+        **QUICK,
+    }
     whole = sk.fit(X, Y, **settings)
     with pytest.raises(PowerCut):
         sk.fit(X, Y, **settings, checkpoints=tmp_path, progress=cut_after(stage, epoch))
@@ -325,6 +331,6 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert "lower is better" in " ".join(out.split())
     before = everything(".")
-    error = refusal(capsys, "fit", *line, "--set", "train.lr=1e30", "--out", "nan")
+    error = refusal(capsys, "fit", *line, "--method", "har", "--set", "train.lr=1e30", "--out", "nan")
     check_refusal(error, "train.lr", 1e30, rule="lower the learning rate")
     assert everything(".") == before
