@@ -98,10 +98,16 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
         raise UserError(rule, setting=name, value=value)
 
 
+def quoted(name: str) -> str:
+    """Return a name as it stands in a list: one with a comma in quotes, which are doubled inside, as in CSV."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"' if "," in name else name
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a `name` that is no `kind`; it has the nearest right name and the known names."""
     known = list(known)
-    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    shown = ", ".join(map(quoted, known[:12])) + (", …" if len(known) > 12 else "")
     close = suggestion(name, known).removeprefix("; ")
     rule = f"{close} (known: {shown or 'none'})" if close else f"known: {shown or 'none'}"
     return UserError(rule, setting=kind, value=name, given=f"unknown {kind} {name!r}")

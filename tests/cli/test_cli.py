@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from skedastic.cli import console
@@ -13,6 +14,7 @@ from skedastic.data import Classes, open_source
 from skedastic.errors import UserError
 from skedastic.runs.folder import COMPARISON_FILES, RUN_FILES
 from skedastic.runs.seeds import SeedOutcome
+from tests.models.test_named_models import saved
 from tests.support.command_line import CSV, TINY, everything, refusal, run
 from tests.support.paths import SOURCE
 from tests.support.refusals import check_refusal
@@ -126,13 +128,41 @@ def test_an_interrupt_leaves_nothing_but_the_way_on(
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "a/run")
     assert status == 130
     last, way = err.splitlines()[-1], "skedastic fit --resume a/run"
-    assert last.startswith(f"error: interrupted; go on with: {way}; or take the best so far (half-balanced mixup,")
+    assert last.startswith(f"error: interrupted; go on with: {way}; or take the best so far (linear model")
     assert last.endswith(f" with: {way} --finish")
     assert {name for name in everything(here) if "run.unfinished" not in name} == set(before) | {"a"}
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert run(capsys, "fit", "--resume", "a/run")[0] == 0
     assert os.listdir(here / "a") == ["run"]
+
+
+def test_the_method_that_is_taken_is_said_before_the_training_and_in_the_report(
+    here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "run")
+    assert status == 0
+    said = "auto: no method is named, so several ways of training are tried; --method har trains the network alone"
+    assert err.count(said) == 1
+    assert err.index(said) < err.index("linear, half 1: ")
+    assert said in (here / "run" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_warning_is_a_note_once_without_a_line_of_code(here) -> None:
+    pytest.importorskip("transformers", reason="needs the extra 'hf'")
+    saved(here / "vit", "ViT")
+    x = np.random.default_rng(0).integers(0, 200, size=(100, 16, 16, 3)).astype(np.uint8)
+    np.savez(here / "pictures.npz", X=x, y=np.arange(100) % 3)
+    (here / "file").write_text("no folder")
+    frozen = ("pictures.npz", "--model", "hf:vit", "--set", "model.freeze=true", "--epochs", "1")
+    cached = {**os.environ, "SKEDASTIC_CACHE": str(here / "file"), "PYTHONPATH": str(SOURCE)}
+    for line in (("fit", *frozen), ("compare", *frozen, "--methods", "erm", "--seeds", "2", "--jobs", "2")):
+        words = [sys.executable, "-m", "skedastic", *line]
+        done = subprocess.run(words, cwd=here, env=cached, capture_output=True, text=True, check=True)
+        lines = [line for line in done.stderr.splitlines() if "can't be kept" in line]
+        assert lines == [f"note: features of rows can't be kept in {here / 'file' / 'features'} (Not a directory)"]
+        assert "Warning" not in done.stderr
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_run(

@@ -84,3 +84,28 @@ def test_a_comparison_shows_the_names_themselves(hostile, capsys: pytest.Capture
     assert not TO_A_TERMINAL.search(out + err)
     assert r"focus: \x1b[31mred" in out
     assert not LIVE.search((hostile / "both" / "report.html").read_text("utf-8"))
+
+
+COMMAS = ("a, b", 'c "x", d', "c", "=e\nf")
+
+
+def test_names_with_commas_are_told_apart_in_lists_and_can_be_named(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    y = np.arange(80) % len(COMMAS)
+    x = np.random.default_rng(0).normal(size=80) + y
+    pd.DataFrame({"x": x, "y": [COMMAS[k] for k in y]}).to_parquet("t.parquet")
+    fit = ("fit", "t.parquet", "--target", "y", "--epochs", "1", "--set", "model.width=8", "--out", "run")
+    status, out, _ = run(capsys, *fit, "--prior", '"a, b"=0.4,"c ""x"", d"=0.2,c=0.1,"=e\nf"=0.3')
+    assert status == 0
+    assert re.search(r'collect more rows: =e\\nf \(\d+\), "a, b" \(\d+\), c \(\d+\), "c ""x"", d" \(\d+\) have', out)
+    assert '"a, b", c' in (tmp_path / "run" / "README.md").read_text("utf-8")
+    assert "write CLASS=SHARE" in run(capsys, *fit, "--force", "--prior", "a, b=0.5,c=0.5")[2]
+    compare = ("compare", "t.parquet", "--target", "y", "--methods", "erm", "--seeds", "1", "--epochs", "1")
+    status, out, _ = run(capsys, *compare, "--without-trees", "--focus", '"a, b",c', "--out", "both")
+    assert status == 0
+    assert 'focus: "a, b", c\n' in out
+    status, _, err = run(capsys, *compare, "--focus", "a, b", "--out", "other")
+    assert status == 2
+    assert 'known: =e f, "a, b", c, "c ""x"", d"; one with a comma stands in "quotes"' in err

@@ -351,6 +351,20 @@ def test_another_version_of_a_package_or_precision_has_features_of_its_own(
     assert arithmetic(torch.device("cuda")) != arithmetic(torch.device("cpu"))
 
 
+def arithmetic_there(_: int) -> str:
+    return arithmetic(torch.device("cpu"))
+
+
+def test_a_precision_that_was_set_and_taken_back_is_that_of_a_new_process() -> None:
+    before = torch.get_float32_matmul_precision()
+    for precision in ("medium", "highest"):
+        torch.set_float32_matmul_precision(precision)
+        with mapped(arithmetic_there, [1, 2], 2) as done:
+            same = [there == arithmetic(torch.device("cpu")) for there in done]
+        assert same == [precision == "highest"] * 2
+    torch.set_float32_matmul_precision(before)
+
+
 class OfFeatures(nn.Module):
     """A model as timm makes them for no classes: images to features."""
 
@@ -425,6 +439,32 @@ def test_a_run_computes_features_once_and_other_methods_none(tmp_path: Path, bod
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("freeze", [True, False])
+def test_ways_of_training_are_tried_on_features_that_are_computed_once(
+    freeze: bool, tmp_path: Path, bodies: list[int]
+) -> None:
+    generator = np.random.default_rng(0)
+    y = np.arange(200) % 3
+    x = generator.integers(0, 80, size=(200, 16, 16, 3))
+    x[np.arange(200), :, :, y] += 120
+    model = {"name": f"hf:{saved(tmp_path / 'images', 'ViT')}", "freeze": freeze}
+    settings = {"test": 0.3, "model": model, "train": {"epochs": 40 if freeze else 1, "lr": 0.01}}
+    result = sk.fit(x.astype(np.uint8), y, **settings)
+    (said,) = [note for note in result.notes if note.startswith(f"{result.method.card.name}: ")]
+    if not freeze:
+        assert (
+            said == f"har: {model['name']} may take long to train, so nothing else is tried; --method auto tries others"
+        )
+        return
+    assert said.startswith("auto: no method is named")
+    assert [trial.name for trial in result.trials][:2] == ["plain training", "HAR at 0.3"]
+    assert result.metrics.balanced_accuracy > 0.6
+    assert sum(bodies) == 200, "in all trials"
+    result.save(tmp_path / "run")
+    np.testing.assert_allclose(sk.load(tmp_path / "run").predict_proba(x[:9]), result.predict_proba(x[:9]), rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_each_seed_of_a_comparison_computes_features_once(tmp_path: Path, bodies: list[int], cache: Path) -> None:
     """Pixels are standardized by the training rows, so every seed's rows are others."""
     generator = np.random.default_rng(0)
@@ -439,15 +479,15 @@ def test_each_seed_of_a_comparison_computes_features_once(tmp_path: Path, bodies
         estimate=Estimation(kind=None),
         seeds=2,
     )
-    sk.compare(config)
-    assert sum(bodies) == 200
+    sk.compare(config, jobs=2)
+    assert sum(bodies) == 100, "in this process the first seed's alone"
     another_process()
     sk.compare(config)
-    assert sum(bodies) == 200
+    assert sum(bodies) == 100
     shutil.rmtree(cache)
     another_process()
     sk.compare(config)
-    assert sum(bodies) == 200 + 200
+    assert sum(bodies) == 100 + 200
 
 
 @pytest.mark.slow

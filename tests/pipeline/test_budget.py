@@ -40,7 +40,7 @@ def fitted(began=None, **settings):
     said = []
     settings = {"source": "good.csv", "target": "quality", "model.width": 8, "method.name": "erm", **settings}
     result = fit_config(read(None, settings), tell=lambda data, plan, text: said.append((plan, text)), began=began)
-    [told] = said
+    *_, told = said
     return result, *told
 
 

@@ -17,12 +17,14 @@ import skedastic as sk
 from skedastic import pipeline
 from skedastic.configurable import described
 from skedastic.data import from_arrays
+from skedastic.methods.auto import Auto
 from skedastic.methods.blend import Blend
 from skedastic.methods.ensemble import Ensemble
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.methods.stack import Stack
-from skedastic.pipeline.prepare import open_data, settled, usual_method
+from skedastic.pipeline.prepare import open_data, settled
+from skedastic.pipeline.usual_method import Taken, taken_method, usual_method
 from skedastic.settings.config import Config
 from skedastic.settings.model_choice import NamedModel, OwnModel
 from tests.support.refusals import refused
@@ -253,31 +255,76 @@ def test_an_estimate_is_of_the_whole_source() -> None:
     assert int(estimated.stats.count.sum()) == int(estimated.stats.counted.sum()) == 100
 
 
+NOTHING_ELSE = "so nothing else is tried; --method"
+
+
 @pytest.mark.parametrize(
-    ("model", "train", "y", "name"),
+    ("model", "y", "name", "said"),
     [
-        ("auto", {}, "classes", "auto"),
-        ("mlp", {"threads": 2}, "classes", "auto"),
-        ("auto", {"threads": 1}, "numbers", "stack"),
-        ("own", {"threads": 1}, "numbers", "har"),
-        ("own", {"threads": 1}, "classes", "har"),
+        ("auto", "classes", "auto", "auto: no method is named, so several ways"),
+        ("mlp", "classes", "auto", "auto: no method is named, so several ways"),
+        ("auto", "numbers", "stack", "stack: no method is named, so trees and linear models are tried"),
+        ("mlp", "numbers", "stack", "stack: no method is named, so trees and linear models are tried"),
+        ("own", "numbers", "har", f"har: the network is your own, {NOTHING_ELSE} stack tries others"),
+        ("own", "classes", "har", f"har: the network is your own, {NOTHING_ELSE} auto tries others"),
     ],
 )
-def test_the_usual_method_follows_the_model_and_the_data(model, train, y, name) -> None:
+def test_the_usual_method_follows_the_model_and_the_data_and_says_why(model, y, name, said) -> None:
     x, labels = arrays(90)
     numbers = y == "numbers"
     y = x[:, 0] + 0.1 if numbers else labels
-    config = Config(model=OwnModel() if model == "own" else NamedModel(model), train=sk.TrainingConfig(**train))
+    config = Config(model=OwnModel() if model == "own" else NamedModel(model))
     data = open_data(config, from_arrays(x, y))
     config = settled(config, data)
-    assert usual_method(config, data).card.name == name
+    taken = usual_method(config, data)
+    assert taken.method.card.name == name
+    assert taken.said.startswith(said)
     assert config.model.name == ("tabular" if model == "auto" else model)
     asked = replace(config, method={"share": 0.3})
     if name == "stack":
-        assert usual_method(asked, data) == Blend(base=HAR(), share=0.3)
-        assert usual_method(replace(config, method={"base": "erm"}), data, named=True) == Stack(base=ERM())
-        assert usual_method(replace(config, method={"effort": "high"}), data) == Stack(base=Ensemble(base=HAR()))
+        assert usual_method(asked, data).method == Blend(base=HAR(), share=0.3)
+        assert usual_method(replace(config, method={"base": "erm"}), data).method == Stack(base=ERM())
+        assert usual_method(replace(config, method={"effort": "high"}), data).method == Stack(base=Ensemble(base=HAR()))
+        without = usual_method(replace(config, method={"trees": False}), data)
+        assert without == Taken(HAR(), f"har: method.trees is false, {NOTHING_ELSE} stack tries others")
         return
     with refused("method.share", 0.3, rule=f"no method is named, so it is {name} ") as caught:
         usual_method(asked, data)
     assert caught.value.rule.endswith("--method NAME: blend") == numbers
+    if name == "har":
+        with refused("method.trees", True, rule="a network is trained alone, since the network is your own"):
+            usual_method(replace(config, method={"trees": True}), data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "said"),
+    [
+        ((60, 129), "mlp", "a row has more than 128 numbers, so nothing else is tried; --method stack"),
+        ((60, 6, 6), "cnn", "cnn may take long to train, so nothing else is tried"),
+        ((60, 6, 6), "convnet", "examples are images or tokens, so nothing else is tried"),
+    ],
+)
+def test_what_keeps_trees_from_numbers_is_said(shape, kind, said) -> None:
+    x = np.random.default_rng(0).integers(0, 200, shape).astype(np.uint8 if len(shape) == 3 else np.float32)
+    config = Config(model=NamedModel(kind))
+    data = open_data(config, from_arrays(x, np.linspace(0.1, 3.7, 60)))
+    taken = usual_method(settled(config, data), data)
+    assert taken.method == HAR()
+    assert taken.said.startswith(f"har: {said}")
+    assert ("--method" in taken.said) == (len(shape) == 2), "where there is a way out"
+
+
+@pytest.mark.parametrize(
+    ("named", "settings", "said"),
+    [
+        (HAR(strength=0.3), {"strength": 0.3}, "har: method.strength is its setting, so nothing else is tried"),
+        (HAR(select=1.0), {"select": 1.0}, "har: method.select is its setting, so nothing else is tried"),
+        (HAR(), {"name": "har"}, ""),
+        (Auto(), {"name": "auto"}, "stack: where targets are numbers, auto is stack(base=har)"),
+    ],
+)
+def test_a_method_that_a_setting_or_another_name_stands_for_is_said(named, settings, said) -> None:
+    x, _ = arrays(90)
+    config = Config(method=settings)
+    data = open_data(config, from_arrays(x, x[:, 0] + 0.1))
+    assert taken_method(settled(config, data), data, named).said == said

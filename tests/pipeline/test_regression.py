@@ -43,7 +43,7 @@ Y = CLEAN + RNG.normal(size=240) * SIGMA
 
 @pytest.fixture(scope="module")
 def fitted():
-    return sk.fit(X, Y, groups=GROUPS, test=(X, CLEAN, GROUPS), task="regression", **QUICK)
+    return sk.fit(X, Y, groups=GROUPS, test=(X, CLEAN, GROUPS), method="har", task="regression", **QUICK)
 
 
 @pytest.fixture
@@ -129,7 +129,13 @@ def test_a_saved_result_predicts_the_same_to_the_bit(fitted, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch"), [("estimate 2/2", 1), ("train", 2)])
 def test_an_interrupted_fit_goes_on_to_the_same_weights(stage, epoch, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"groups": GROUPS, "task": "regression", "checkpoint_every": 0.0, **QUICK}
+    settings: dict[str, Any] = {
+        "groups": GROUPS,
+        "method": "har",
+        "task": "regression",
+        "checkpoint_every": 0.0,
+        **QUICK,
+    }
     whole = sk.fit(X, Y, **settings)
     with pytest.raises(PowerCut):
         sk.fit(X, Y, **settings, checkpoints=tmp_path, progress=cut_after(stage, epoch))
@@ -234,10 +240,10 @@ def test_the_papers_half_split_and_its_raw_variance() -> None:
 
 def test_tiny_groups_and_a_single_one_are_no_trouble() -> None:
     groups = np.where(np.arange(240) < 2, "two", np.where(np.arange(240) < 3, "one", "rest"))
-    result = sk.fit(X, Y, groups=groups, test=0.3, task="regression", **QUICK)
+    result = sk.fit(X, Y, groups=groups, test=0.3, method="har", task="regression", **QUICK)
     assert torch.isfinite(result.strengths).all()
     assert result.group_stats.uncertainty.min() > 0
-    alone = sk.fit(X, Y, task="regression", bins=1, **QUICK)
+    alone = sk.fit(X, Y, task="regression", bins=1, method="har", **QUICK)
     assert alone.strengths.tolist() == pytest.approx([0.1])
     images = RNG.integers(0, 255, (240, 6, 6), dtype=np.uint8)
     assert sk.fit(images, Y, task="regression", **QUICK).predict(images).shape == (240,)
@@ -325,6 +331,6 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert "lower is better" in " ".join(out.split())
     before = everything(".")
-    error = refusal(capsys, "fit", *line, "--set", "train.lr=1e30", "--out", "nan")
+    error = refusal(capsys, "fit", *line, "--method", "har", "--set", "train.lr=1e30", "--out", "nan")
     check_refusal(error, "train.lr", 1e30, rule="lower the learning rate")
     assert everything(".") == before

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def test_outcomes_come_in_the_order_they_are_done_and_nothing_is_left(tmp_path: 
         Path(go).touch()
         assert list(outcomes) == [go]
     assert not multiprocessing.active_children()
+
+
+def warning(item):
+    warnings.warn(f"the folder {item} is full", RuntimeWarning, stacklevel=1)
+    return item
+
+
+@pytest.mark.slow
+def test_what_processes_warn_of_is_warned_of_here(capfd) -> None:
+    with (
+        pytest.warns(RuntimeWarning, match="the folder b is full"),
+        pytest.warns(RuntimeWarning, match="the folder a is full"),
+        mapped(warning, ["a", "b"], 2) as outcomes,
+    ):
+        assert sorted(outcomes) == ["a", "b"]
+    assert capfd.readouterr().err == "", "the processes print nothing"
 
 
 @pytest.mark.slow

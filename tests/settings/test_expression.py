@@ -169,7 +169,12 @@ def test_a_text_that_is_cut_anywhere_is_read_or_refused_and_nothing_else(text) -
         ("a,", ["a", ""]),
         ("a(b, c", ["a(b", "c"]),
         ("a), b", ["a)", "b"]),
+        ('"a, b",c', ["a, b", "c"]),
+        ('c, "a ""x"", (b"', ["c", 'a "x", (b']),
+        ('"q" r,b', ['"q" r', "b"]),
+        ('"a,b', ['"a', "b"]),
+        ('erm(loss="x,y"),har', ['erm(loss="x,y")', "har"]),
     ],
 )
-def test_a_list_is_split_at_the_commas_that_are_in_no_brackets(text, parts) -> None:
+def test_a_list_is_split_at_the_commas_that_are_in_no_brackets_and_no_quotes(text, parts) -> None:
     assert split(text) == parts

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from skedastic.cli import console
 from skedastic.errors import Interrupted, UserError, shortened, unknown
 from skedastic.report.escaping import visible
 from skedastic.runtime.allocator import keep_freed_memory
@@ -68,6 +69,8 @@ def main(arguments: list[str] | None = None) -> None:
         The words of the command line; by default those of the process.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = _noted
+    console.forget()
     keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
     with taken_as_interrupts() as came:
@@ -88,6 +91,11 @@ def main(arguments: list[str] | None = None) -> None:
             if error.filename is None:
                 raise
             _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
+
+
+def _noted(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as a note, once, and without the line of code that it comes from."""
+    console.notes([" ".join(str(message).split())])
 
 
 def _stop(message: str, status: int) -> None:

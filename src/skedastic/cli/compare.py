@@ -21,6 +21,7 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
+from skedastic.errors import quoted
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -102,7 +103,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
         f"{figure} (95 % over seeds)",
     )
     if comparison.focus:
-        console.say(f"focus: {', '.join(comparison.focus)}")
+        console.say(f"focus: {', '.join(map(quoted, comparison.focus))}")
     elif comparison.config.focus:
         console.say("focus: left out, since the test set of a seed has no example of it")
     console.say(comparison_sentence(comparison))

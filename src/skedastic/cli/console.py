@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
@@ -33,6 +33,7 @@ SHORT = 10  # seconds of which no line says that they are left
 LONGEST_NAME = 40  # characters of a name in a table
 LONGEST_LABEL = 24  # characters of a name that is not broken where figures need the room
 UNLIMITED = 1_000_000  # characters of a line where no terminal limits it
+_told = set[str]()  # notes
 
 
 @cache
@@ -81,10 +82,19 @@ def reading(source: object, columns: Sequence[str] | None) -> None:
         click.echo(f"reading {visible(str(source))}{'' if columns is None else f': {len(columns)} columns'}", err=True)
 
 
-def notes(texts: Sequence[str]) -> None:
-    """Print notes, a line each."""
+def notes(texts: Iterable[str]) -> None:
+    """Print notes, a line each, but for those that were printed since `forget`."""
     for text in texts:
-        err().print(f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal)
+        if text not in _told:
+            err().print(
+                f"note: {visible(text)}", markup=False, emoji=False, style="dim", soft_wrap=not err().is_terminal
+            )
+            _told.add(text)
+
+
+def forget() -> None:
+    """Forget which notes were printed, before another command line is run."""
+    _told.clear()
 
 
 def found(text: str) -> None:
@@ -189,7 +199,7 @@ class Shown:
         self._has_begun = False
 
     def begin(self, data: Data, plan: Plan, said: str = "") -> None:
-        """Print the data, once, and how long all takes, and take over the plan."""
+        """Print the data, once, and which method is taken, or how long all takes; take over the plan."""
         from skedastic.training.plan import TimeLeft
 
         if not self._has_begun:
@@ -197,6 +207,7 @@ class Shown:
         self._has_begun = True
         if said:
             err().print(visible(said), markup=False, emoji=False, soft_wrap=True)
+            _told.add(said)
         self.left = TimeLeft(plan)
 
     def __call__(self, part: str, done: int, steps: int) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--method",
     metavar="NAME",
     help="Method by preset name; `skedastic methods` lists them. By default auto, which chooses the way of training, "
-    "for classes in tables and texts, and har for the rest.",
+    "for classes, stack for numbers, and har where the network may take long; a line says which, and why.",
 )
 @click.option(
     "--optimize",

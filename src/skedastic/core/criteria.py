@@ -382,6 +382,6 @@ def _check_names(given: Mapping[str, object], classes: Sequence[str], name: str)
 def _check_known(given: Mapping[str, object], classes: Sequence[str], name: str) -> None:
     other = next((key for key in given if key not in classes), None)
     if other is not None:
-        shown = ", ".join(classes[:8]) + ", …" * (len(classes) > 8)
+        shown = ", ".join(map(repr, classes[:8])) + ", …" * (len(classes) > 8)
         rule = f"{other!r} is no class; there are {shown}{suggestion(other, classes)}"
         raise UserError(rule, setting=f"{PLACE}.{name}", value=other)

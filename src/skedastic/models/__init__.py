@@ -149,15 +149,20 @@ def training_of(name: str, inputs: Inputs, rows: int, options: Mapping[str, Any]
     return {} if suits is None else suits(inputs, rows, options or {})
 
 
-def is_small(name: str, inputs: Inputs) -> bool:
+def is_small(name: str, inputs: Inputs, options: Mapping[str, Any] | None = None) -> bool:
     """Return whether a model trains in seconds, so that several ways of training can be tried.
+
+    A frozen body is run once for each row, and what is trained on its features is small; with random weights each
+    network has a body of its own, which is run again.
 
     Parameters
     ----------
-    name, inputs
+    name, inputs, options
         As in `make`.
     """
-    return getattr(_module_of(name, inputs), "SMALL", False)
+    chosen = options or {}
+    of_features = bool(chosen.get("freeze")) and chosen.get("pretrained") is not False
+    return of_features or getattr(_module_of(name, inputs), "SMALL", False)
 
 
 def _module_of(name: str, inputs: Inputs) -> ModuleType | None:

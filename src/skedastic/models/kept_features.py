@@ -78,7 +78,7 @@ class KeptFeatures:
             _write(content, self.folder / f"{_digest(content)}{ENDING}")
             _remove_oldest(self.folder.parent, most)
         except OSError as error:
-            warnings.warn(f"features of rows can't be kept in {self.folder} ({error.strerror})", stacklevel=2)
+            warnings.warn(f"features of rows can't be kept in {self.folder.parent} ({error.strerror})", stacklevel=2)
             self.folder = None
 
     def _read(self, file: Path) -> None:
@@ -174,12 +174,16 @@ def fingerprint(body: nn.Module, settings: str) -> str:
 
 
 def arithmetic(device: torch.device) -> str:
-    """Return how a device computes: its type, and the precisions of matrix products and convolutions, such as TF32."""
+    """Return how a device computes: its type, and the precisions of matrix products and convolutions, such as TF32.
+
+    One that was never set ("none") is that of float32 ("ieee"), by which torch names it once another was set and taken
+    back: so processes that compute alike share their features.
+    """
     gpu, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn
     if not hasattr(gpu, "fp32_precision"):  # before torch 2.9
         return f"{device.type} {torch.get_float32_matmul_precision()} {torch.backends.cudnn.allow_tf32}"
     parts: list[Any] = [gpu, torch.backends.cudnn.conv, cpu.matmul, cpu.conv]  # type: ignore[attr-defined]
-    return " ".join([device.type, *(part.fp32_precision for part in parts)])
+    return " ".join([device.type, *(part.fp32_precision.replace("none", "ieee") for part in parts)])
 
 
 def folder() -> Path:

@@ -23,10 +23,11 @@ from skedastic.pipeline.checks import check_focus, check_no_budget
 from skedastic.pipeline.compared import compare_seed, with_all_methods, with_yardstick
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
-from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names, with_methods_of_task
+from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
+from skedastic.pipeline.usual_method import with_methods_of_task
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import check_jobs, run_seeds

@@ -71,7 +71,10 @@ def check_focus(config: Config, test: Dataset) -> None:
     """Raise UserError where a group in focus is none of the test set's, or none of them has an example there."""
     for name in config.focus:
         if name not in test.groups:
-            raise unknown("group in focus", name, test.groups)
+            with_comma = any("," in group for group in test.groups)
+            raise unknown("group in focus", name, test.groups).adding(
+                '; one with a comma stands in "quotes"' * with_comma
+            )
     ids = torch.tensor([test.groups.index(name) for name in config.focus])
     if len(ids) and not torch.isin(test.group, ids).any():
         named = ",".join(config.focus)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,19 +29,14 @@ from skedastic.data.dataset import with_clean_labels
 from skedastic.data.settings import TextSettings
 from skedastic.data.sources.names import exact_name, meaning_note
 from skedastic.errors import UserError
-from skedastic.methods.auto import Auto, Effort
-from skedastic.methods.bases.method import MakeNet, Method
-from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
+from skedastic.methods.bases.method import MakeNet
 from skedastic.noise.clusters import Clusters
 from skedastic.noise.estimate import Estimate
 from skedastic.noise.gross_errors import GrossErrors
 from skedastic.runs.sentences import source_of_estimate
 from skedastic.runtime.allocator import give_back
 from skedastic.settings.config import Config
-from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
-from skedastic.settings.expression import name_and_settings
-from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -52,11 +45,6 @@ NOT_MOVED = (
     "Images are not moved in training, since the model is frozen and its features of each are computed once; "
     "train.augment=crop-flip moves them, and the model runs in every epoch."
 )
-OF_NUMBERS: Mapping[Effort, str] = {
-    "low": "stack(base=erm)",
-    "normal": "stack(base=har)",
-    "high": "stack(base=ensemble(base=har))",
-}  # what auto is where targets are numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,81 +273,6 @@ def settled(config: Config, data: Data) -> Config:
     train = config.train.settled(suits)
     still = (NOT_MOVED,) if config.train.augment == "auto" and train.augment == "none" else ()
     return replace(config, model=model, train=train, notes=(*config.notes, *still))
-
-
-def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
-    """Return the method where none is named: for a small network of ours auto of classes, stack of numbers; else har.
-
-    Settings that were given alone go to auto, stack, blend or har. Where the model was named, it takes no other, unless
-    a setting says so. Raises UserError for a setting that the method has not.
-    """
-    model, criterion = config.model, config.method.get(OPTIMIZE)
-    if criterion is not None and data.train.target.task != "classification":
-        rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
-        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
-    small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
-    blended = {name: value for name, value in config.method.items() if name in settings_of("blend")}
-    if small and data.train.target.task == "classification":
-        if blended:
-            raise without_setting("auto", blended, "for classes", "classification")
-        method = with_settings_alone("auto", config)
-        alone = named and "trees" not in config.method
-        return replace(method, trees=False) if isinstance(method, Auto) and alone else method
-    rows, wanted = data.train, convert(bool, config.method.get("trees", True), "method.trees")
-    entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
-    quick = rows.has_columns and are_quick(entries, len(rows), MOST_OF_NUMBERS) and can_read_trees()
-    few = len(data.encoder.inputs.numbers) <= MOST_ENTRIES
-    can_blend = small and not rows.classes and quick and few
-    if "trees" in config.method and wanted and not can_blend:
-        rule = (
-            f"trees read rows of at most {MOST_ENTRIES} numbers, and {MOST_OF_NUMBERS} entries with the values "
-            "of categories, beside a small network; leave it out"
-        )
-        raise UserError(rule, setting="method.trees", value=config.method["trees"])
-    if blended and not can_blend:
-        raise without_setting("har", blended, "here", rows.target.task)
-    if blended:
-        return make_method("blend" if "share" in blended else "stack", {"base": "har", **blended})
-    alone = config.method.keys() <= {"trees", EFFORT} and not (named and "trees" not in config.method)
-    if can_blend and wanted and alone:
-        effort = convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")
-        return make_method(OF_NUMBERS[effort], {})
-    if EFFORT in config.method:
-        why = "a model or another setting was named, or rows are long or no columns"
-        rule = f"it is how much is tried, and here a network is trained alone, since {why}"
-        raise UserError(f"{rule}; leave it out", setting=f"method.{EFFORT}", value=config.method[EFFORT])
-    return with_settings_alone("har", replace(config, method={k: v for k, v in config.method.items() if k != "trees"}))
-
-
-def of_task(method: Method, data: Data) -> Method:
-    """Return stack in place of auto where targets are numbers; any other method as it is.
-
-    Raises UserError where auto has settings, which are for classes.
-    """
-    if not isinstance(method, Auto) or data.train.target.task == "classification":
-        return method
-    usual = Auto(effort=method.effort)
-    given = next((f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)), None)
-    if given is not None:
-        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS[method.effort]}; leave it out"
-        raise UserError(rule, setting=f"method.{given}", value=getattr(method, given))
-    return make_method(OF_NUMBERS[method.effort], {})
-
-
-def with_methods_of_task(config: Config, data: Data) -> Config:
-    """Return the configuration of a comparison, with stack in place of auto where targets are numbers."""
-    if data.train.target.task == "classification":
-        return config
-    return replace(config, methods=tuple(_of_numbers(name, data) for name in config.methods))
-
-
-def _of_numbers(name: str, data: Data) -> str:
-    """Return the expression of a method of a comparison for numbers."""
-    if name_and_settings(name, "method")[0] != Auto.card.name:
-        return name
-    method = make_method(name, {})
-    of_task(method, data)  # refuses settings for classes
-    return OF_NUMBERS[method.effort] if isinstance(method, Auto) else name
 
 
 def network(config: Config, data: Data) -> MakeNet:

@@ -24,13 +24,13 @@ from skedastic.pipeline.dry_run import dry_run
 from skedastic.pipeline.early import NO_ESTIMATE, does_without_estimate, try_early
 from skedastic.pipeline.gather import make_result
 from skedastic.pipeline.keep_features import keep_features
-from skedastic.pipeline.prepare import Data, network, of_task, settled, usual_method
+from skedastic.pipeline.prepare import Data, network, settled
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
+from skedastic.pipeline.usual_method import taken_method
 from skedastic.runs.asked import asked_for
 from skedastic.runs.result import Result
 from skedastic.settings.config import Config
 from skedastic.settings.methods import method_table, the_criterion
-from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
 from skedastic.training.checkpoints import has_checkpoints
@@ -64,8 +64,8 @@ def fit_data(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     tell : callable, optional
-        Is shown the data, what will be trained and how long that takes, before all but what is quick; before that
-        the data alone, where there are checkpoints and no budget.
+        Is shown the data and which method is taken, where none was named; then, before all but what is quick, what
+        will be trained and how long that takes.
     began : float, optional
         The reading of `time.monotonic()` when the budget began; by default that of now.
     found : callable, optional
@@ -75,22 +75,22 @@ def fit_data(
     """
     began = time.monotonic() if began is None else began
     budget, config = config.budget, replace(config, budget=None)
-    named = config.model != NamedModel()
     config = settled(config, data)
-    given, method = method, usual_method(config, data, named=named) if method is None else of_task(method, data)
-    name = config.method.get("name") if method is given else None
-    method = method if own_net is None else method.of_networks()
+    taken = taken_method(config, data, method)
+    name = config.method.get("name") if taken.method is method else None
+    method = taken.method if own_net is None else taken.method.of_networks()
     config = with_gross_errors_decided(config, data)
-    config = replace(config, method=method_table(method, name))
+    said = (taken.said,) * bool(taken.said)
+    config = replace(config, method=method_table(method, name), notes=(*config.notes, *said))
     criterion = the_criterion(config)
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net, progress)
     data = without_gross_errors(config, data)
     begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
     early, ends = None, (progress, found, finish)
+    if tell is not None and (taken.said or (budget is None and checkpoints is not None)):
+        tell(data, (), taken.said)
     if budget is None and checkpoints is not None:  # a plan takes seconds, and would change nothing of these
-        if tell is not None:
-            tell(data, (), "")
         early = try_early(config, data, method, make_net, _kept(config, checkpoints), *ends)
     if tell is not None or budget is not None:
         planned = planned_fit(config, data, method, make_net, budget, began, begun)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from skedastic.evaluation.metric import ABSENT
 from skedastic.report.escaping import visible
 
@@ -43,6 +45,11 @@ def to_check(count: int, wrong: int | None, noun: str = "labels") -> str:
     if not wrong:
         return f"{words}; how many of these are wrong is not known"
     return f"{words}, of which at least {wrong:,} {'is' if wrong == 1 else 'are'} wrong by estimate"
+
+
+def listed(parts: Sequence[str], most: int) -> str:
+    """Return the first parts of a list and how many there are more; names among them are `quoted`."""
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
 def shortened(name: str, most: int) -> str:

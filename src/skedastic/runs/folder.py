@@ -28,6 +28,7 @@ RUN_FILES = (
     "README.md",
 )
 EXPORTED = {"onnx": "model.onnx", "torch-export": "model.pt2", "safetensors": "exported.safetensors"}  # by format
+BESIDE = ".json"  # after the name of an exported file, of its description
 ENCODER = "encoder.safetensors"  # the arrays of the encoder, where it has some
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
@@ -43,7 +44,7 @@ def is_ours(folder: Path) -> bool:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
-    names -= {ENCODER, CLUSTERS, *EXPORTED.values()}
+    names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
     is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 

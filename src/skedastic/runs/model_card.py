@@ -9,6 +9,7 @@ import json
 import shlex
 from pathlib import Path
 
+from skedastic.errors import quoted
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import ABSENT
 from skedastic.evaluation.metrics import ASKED
@@ -181,7 +182,7 @@ def _limits(summary: RunSummary) -> list[str]:
         limits = ["- It was never tested."]
     few = [g for g, n in zip(summary.groups, summary.train_count, strict=True) if n < LEAST_ROWS]
     if few:
-        named = ", ".join(map(markdown, few[:10])) + " and others" * (len(few) > 10)
+        named = ", ".join(markdown(quoted(name)) for name in few[:10]) + " and others" * (len(few) > 10)
         limits.append(f"- Fewer than {LEAST_ROWS} training rows: {named}.")
     if summary.temperature is not None:
         limits.append(

@@ -29,6 +29,7 @@ Format = Literal["torch-export", "onnx", "safetensors"]
 FORMATS: tuple[str, ...] = get_args(Format)
 NEEDS_EXTRA = "this needs the packages onnx, onnxscript and onnxruntime; pip install 'skedastic[onnx]'"
 OPSET = 20
+ABOUT = "skedastic"  # of the text in a file
 ENDINGS = {"torch-export": ".pt2", "onnx": ".onnx", "safetensors": ".safetensors"}
 Run = Callable[[Tensor], Tensor]
 
@@ -50,7 +51,14 @@ class Parity:
 
 
 def export_network(
-    net: nn.Module, x: Tensor, path: Path, form: str, *, tolerance: float = 1e-4, force: bool = False
+    net: nn.Module,
+    x: Tensor,
+    path: Path,
+    form: str,
+    *,
+    tolerance: float = 1e-4,
+    force: bool = False,
+    about: str = "",
 ) -> Parity:
     """Write a network as a file that others can run. The network is left as it is.
 
@@ -70,6 +78,8 @@ def export_network(
         The largest difference of an output that is allowed, relative where outputs are above 1.
     force : bool, optional
         Whether to replace a file that is there.
+    about : str, optional
+        A text that goes into the file under the name "skedastic".
 
     Returns
     -------
@@ -88,7 +98,9 @@ def export_network(
     still = copy.deepcopy(net).to("cpu").eval()
     with written_file(path, force) as whole, _quiet():
         temporary = whole.with_name(f"net{ENDINGS[form]}")  # torch goes by the ending
-        run = {"torch-export": _torch_export, "onnx": _onnx, "safetensors": _safetensors}[form](still, x, temporary)
+        run = {"torch-export": _torch_export, "onnx": _onnx, "safetensors": _safetensors}[form](
+            still, x, temporary, about
+        )
         parity = _parity(still, run, x)
         if not parity.difference <= tolerance:
             by = f"by {parity.difference:.2g} from the network's, and {tolerance:g} is allowed"
@@ -98,17 +110,17 @@ def export_network(
     return parity
 
 
-def _torch_export(net: nn.Module, x: Tensor, path: Path) -> Run:
+def _torch_export(net: nn.Module, x: Tensor, path: Path, about: str) -> Run:
     try:
         program = torch.export.export(net, (_two(x),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-        torch.export.save(program, path)
+        torch.export.save(program, path, extra_files={ABOUT: about})
     except Exception as error:  # the exporter raises of all kinds
         raise _not_exported("torch-export", error) from None
     module: Run = torch.export.load(path).module()
     return module
 
 
-def _onnx(net: nn.Module, x: Tensor, path: Path) -> Run:
+def _onnx(net: nn.Module, x: Tensor, path: Path, about: str) -> Run:
     try:
         import onnx
         import onnxruntime
@@ -126,6 +138,7 @@ def _onnx(net: nn.Module, x: Tensor, path: Path) -> Run:
             opset_version=OPSET,
             verbose=False,
         )
+        program.model.metadata_props[ABOUT] = about
         program.save(path, external_data=False)
         onnx.checker.check_model(str(path))
     except Exception as error:  # as above
@@ -134,8 +147,9 @@ def _onnx(net: nn.Module, x: Tensor, path: Path) -> Run:
     return lambda rows: torch.from_numpy(session.run(None, {"x": rows.numpy()})[0])
 
 
-def _safetensors(net: nn.Module, x: Tensor, path: Path) -> Run:
-    save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in net.state_dict().items()}, path)
+def _safetensors(net: nn.Module, x: Tensor, path: Path, about: str) -> Run:
+    tensors = {k: v.clone(memory_format=torch.contiguous_format) for k, v in net.state_dict().items()}
+    save_file(tensors, path, metadata={ABOUT: about})
     again = copy.deepcopy(net)
     for parameter in again.parameters():
         torch.nn.init.zeros_(parameter)

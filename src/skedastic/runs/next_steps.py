@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from skedastic.core.choice import Gain
+from skedastic.errors import quoted
 from skedastic.evaluation.intervals import LEAST_ROWS
+from skedastic.report.words import listed
 from skedastic.runs.summary import RunSummary
 
 MOST_NAMED, MOST_GAINED = 5, 3  # groups in a line
@@ -52,8 +52,8 @@ def _gained(summary: RunSummary) -> str:
     rose = [rise for rise in enough if rise.gain.mean > SURELY_OF_MANY * rise.gain.error]
     if rose:
         rose = sorted(rose, key=lambda rise: SURELY_OF_MANY * rise.gain.error - rise.gain.mean)[:MOST_GAINED]
-        parts = [f"{_points(rise.gain)} in {rise.group} (to {rise.rows:,} rows)" for rise in rose]
-        return f"collect more rows of {' and '.join(rise.group for rise in rose)}: {where} {', '.join(parts)}."
+        parts = [f"{_points(rise.gain)} in {quoted(rise.group)} (to {rise.rows:,} rows)" for rise in rose]
+        return f"collect more rows of {' and '.join(quoted(rise.group) for rise in rose)}: {where} {', '.join(parts)}."
     if enough and mean.gain.mean > SURELY * mean.gain.error:
         return f"collect more rows: {where} {_points(mean.gain)} in the mean over groups (to {mean.rows:,} rows)."
     return ""
@@ -70,7 +70,8 @@ def _collect(summary: RunSummary) -> str:
     if not few:
         return ""
     verb = "has" if len(few) == 1 else "have"
-    said = f"{_named([f'{name} ({n})' for n, name in sorted(few)])} {verb} fewer than {LEAST_ROWS} to train on"
+    named = listed([f"{quoted(name)} ({n})" for n, name in sorted(few)], MOST_NAMED)
+    said = f"{named} {verb} fewer than {LEAST_ROWS} to train on"
     return f"collect more rows: {said}, too few to judge."
 
 
@@ -84,15 +85,11 @@ def _not_learned(summary: RunSummary) -> str:
         if n < LEAST_ROWS:
             continue
         if name in unranked:
-            parts.append(f"{name} (not learned from {n:,} rows)")
+            parts.append(f"{quoted(name)} (not learned from {n:,} rows)")
         elif score is not None and summary.metric.percent and score.n >= LEAST_ROWS and score.value == 0:
-            parts.append(f"{name} (none of its {score.n:,} test rows is right)")
-    return f"collect more rows, or other features: {_named(parts)}." if parts else ""
+            parts.append(f"{quoted(name)} (none of its {score.n:,} test rows is right)")
+    return f"collect more rows, or other features: {listed(parts, MOST_NAMED)}." if parts else ""
 
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skedastic.core.strengths import GroupStats
+from skedastic.errors import quoted
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
 from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
 from skedastic.noise.findings import NOT_LEARNED, Findings
@@ -24,6 +25,7 @@ from skedastic.noise.wrong_labels import (
     trusted,
 )
 from skedastic.report.content import GroupRow
+from skedastic.report.words import listed
 from skedastic.runs.comparison_summary import ComparisonSummary
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
@@ -208,7 +210,7 @@ def comparison_sentence(comparison: ComparisonSummary) -> str:
     """Return the comparison of the last method with the first in one sentence."""
     methods = comparison.methods
     part = "focus" if comparison.focus else "overall"
-    where = f"on {', '.join(comparison.focus)}" if comparison.focus else "overall"
+    where = f"on {_some(comparison.focus)}" if comparison.focus else "overall"
     values = comparison.values
     if not comparison.metric.higher_is_better:
         return _error_sentence(comparison, part, where)
@@ -315,7 +317,7 @@ def comparison_notes(comparison: ComparisonSummary) -> list[str]:
     """Return notes on a comparison: the parts that its methods share, its intervals, the seed of its label issues."""
     notes = []
     if comparison.config.focus and not comparison.focus:
-        notes.append(f"There is no focus: {', '.join(comparison.config.focus)} is not in the test set of every seed.")
+        notes.append(f"There is no focus: {_some(comparison.config.focus)} is not in the test set of every seed.")
     n = len(comparison.outcomes)
     if n == 1:
         return [*notes, "One seed has no interval; use --seeds 5 or more to tell luck from merit."]
@@ -329,4 +331,4 @@ def comparison_notes(comparison: ComparisonSummary) -> list[str]:
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return listed([quoted(name) for name in names], most)

@@ -29,6 +29,7 @@ from skedastic.runtime.signals import ENDING
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+Warned = tuple[str, type[Warning]]
 
 
 def mapped(
@@ -37,7 +38,7 @@ def mapped(
     """Lend the outcomes of a function on many items, in the order in which they are done.
 
     Torch has one thread for each item, since the last digits of a sum depend on the number of threads. When the block
-    is left early, for any reason, the processes are ended at once.
+    is left early, for any reason, the processes are ended at once. What they warn of is warned of here.
 
     Parameters
     ----------
@@ -68,22 +69,36 @@ def _here(run: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Ite
 
 @contextmanager
 def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once: int) -> Iterator[Iterator[Outcome]]:
-    futures: list[Future[Outcome]] = []
+    futures: list[Future[tuple[Outcome, list[Warned]]]] = []
     with interrupts_put_off():
         pool = ProcessPoolExecutor(at_once, initializer=_begin)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # between two items, since its memory had grown
         try:
             with interrupts_put_off():
-                futures += [pool.submit(run, item) for item in items]
+                futures += [pool.submit(_with_warnings, run, item) for item in items]
                 while not all(f.running() or f.done() for f in futures[:at_once]):
                     time.sleep(0.01)  # a pool that ends before it hands the items out ends with a traceback
-            yield (future.result() for future in as_completed(futures))
+            yield (_warned_here(future.result()) for future in as_completed(futures))
         except BrokenProcessPool:
             rule = "a process died, most likely for want of memory; try fewer jobs, or one"
             raise UserError(rule, setting="jobs", value=at_once) from None
         finally:
             pool.shutdown(kill_workers=not all(future.done() for future in futures))
+
+
+def _with_warnings(run: Callable[[Item], Outcome], item: Item) -> tuple[Outcome, list[Warned]]:
+    """Return the outcome, and the warnings on the way, which are for the process that asked."""
+    with warnings.catch_warnings(record=True) as caught:
+        return run(item), [(str(warning.message), warning.category) for warning in caught]
+
+
+def _warned_here(done: tuple[Outcome, list[Warned]]) -> Outcome:
+    """Return the outcome, and warn as its process did."""
+    outcome, caught = done
+    for message, category in caught:
+        warnings.warn(message, category, stacklevel=3)
+    return outcome
 
 
 def _begin() -> None:

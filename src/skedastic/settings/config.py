@@ -162,7 +162,10 @@ class Config(ColumnSettings):
         5, "seeds of a comparison: how many splits, corruptions and initial weights there are", "[1, inf)"
     )
     first_seed: int = setting(0, "first seed of a comparison", SEEDS)
-    focus: tuple[str, ...] = setting((), "groups whose mean accuracy, or error, is the headline of a comparison")
+    focus: tuple[str, ...] = setting(
+        (),
+        "groups whose mean accuracy, or error, is the headline of a comparison; a name with a comma in double quotes",
+    )
     notes: tuple[str, ...] = setting((), "notes to print in the report")
 
     @property

@@ -18,6 +18,7 @@ TOKEN = re.compile(
     |(?P<word>[\w*?][\w.*?:-]*)|(?P<sign>[()\[\]{},=]))""",
     re.VERBOSE,
 )
+QUOTED = re.compile(r'(?:^|(?<=,))\s*"(?:[^"]|"")*"\s*(?=,|$)')  # a part of a list
 DEEPEST = 30
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -32,16 +33,24 @@ def parse_expression(text: str, place: str) -> Any:
 
 
 def split(text: str) -> list[str]:
-    """Return the parts of a list, split at the commas that are in no brackets."""
-    parts, depth, start = [], 0, 0
-    for i, c in enumerate(text):
+    """Return the parts of a list, split at the commas that are in no brackets, and in no "quotes" around a part.
+
+    These quotes are taken off; inside a quote is doubled, as in CSV.
+    """
+    parts, depth, start = list[str](), 0, 0
+    for i, c in enumerate(QUOTED.sub(lambda part: "_" * len(part[0]), text)):
         depth += (c in CLOSING) - (c in CLOSING.values())
         if c == "," and depth <= 0:
             parts.append(text[start:i])
             start = i + 1
     if depth != 0:  # brackets that are part of a name
         return [part.strip() for part in text.split(",")]
-    return [part.strip() for part in (*parts, text[start:])]
+    return [_without_quotes(part.strip()) for part in (*parts, text[start:])]
+
+
+def _without_quotes(part: str) -> str:
+    """Return a part of a list without the quotes that are around all of it."""
+    return part[1:-1].replace('""', '"') if QUOTED.fullmatch(part) else part
 
 
 def name_and_settings(name: str, place: str) -> tuple[str, dict[str, Any]]:

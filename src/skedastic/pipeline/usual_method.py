@@ -1,0 +1,158 @@
+"""The method that is taken where none is named, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from skedastic import models
+from skedastic.errors import UserError
+from skedastic.methods.auto import Auto, Effort
+from skedastic.methods.bases.method import Method
+from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, can_read_trees, places_read
+from skedastic.pipeline.prepare import Data
+from skedastic.settings.config import Config
+from skedastic.settings.convert import convert
+from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
+from skedastic.settings.model_choice import NamedModel
+
+OF_NUMBERS: Mapping[Effort, str] = {
+    "low": "stack(base=erm)",
+    "normal": "stack(base=har)",
+    "high": "stack(base=ensemble(base=har))",
+}  # what auto is where targets are numbers
+UNNAMED = {
+    "auto": "no method is named, so several ways of training are tried",
+    "stack": "no method is named, so trees and linear models are tried beside the network",
+}  # why one is taken that tries others
+ALONE = "--method har trains the network alone"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The method of a fit.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    said : str
+        Which it is and why, in a sentence, where it was not named; else empty.
+    """
+
+    method: Method
+    said: str = ""
+
+
+def taken_method(config: Config, data: Data, named: Method | None) -> Taken:
+    """Return the method of a fit, and why it is that.
+
+    Parameters
+    ----------
+    config : Config
+        The settings, settled.
+    data : Data
+        The rows.
+    named : Method or None
+        The method as `settings.methods.the_method` returns it.
+
+    Raises
+    ------
+    UserError
+        A setting is not for the method.
+    """
+    if named is None:
+        return usual_method(config, data)
+    if isinstance(named, Auto) and not data.train.classes:
+        expression = of_numbers(named)
+        return Taken(make_method(expression, {}), f"stack: where targets are numbers, auto is {expression}")
+    if not config.method or "name" in config.method:
+        return Taken(named)
+    key = "strength" if "strength" in config.method else min(config.method.keys() - settings_of("auto"))
+    return Taken(named, f"har: method.{key} is its setting, so nothing else is tried")
+
+
+def usual_method(config: Config, data: Data) -> Taken:
+    """Return the method where none is named: auto of classes, stack of numbers, har where a network is trained alone.
+
+    Settings that were given alone go to auto, stack, blend or har. The name of a model says which network is trained,
+    and not that nothing else is tried. Raises UserError for a setting that the method has not.
+    """
+    given, task, alone = config.method, data.train.target.task, _why_alone(config, data)
+    if OPTIMIZE in given and task != "classification":
+        rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
+        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=given[OPTIMIZE])
+    blended = {name: value for name, value in given.items() if name in settings_of("blend")}
+    if blended and (alone or task == "classification"):
+        raise without_setting(*(("har", blended, "here") if alone else ("auto", blended, "for classes")), task)
+    if alone:
+        return _network_alone(config, data, alone)
+    if task == "classification":
+        return Taken(with_settings_alone("auto", config), f"auto: {UNNAMED['auto']}; {ALONE}")
+    if blended:
+        name = "blend" if "share" in blended else "stack"
+        said = f"{name}: method.{next(iter(blended))} is its setting; {ALONE}"
+        return Taken(make_method(name, {"base": "har", **blended}), said)
+    if not convert(bool, given.get("trees", True), "method.trees"):
+        return _network_alone(config, data, "method.trees is false")
+    if other := given.keys() - {"trees", EFFORT}:
+        return _network_alone(config, data, f"stack has no setting {min(other)}")
+    effort = convert(Effort, given.get(EFFORT, "normal"), f"method.{EFFORT}")
+    return Taken(make_method(OF_NUMBERS[effort], {}), f"stack: {UNNAMED['stack']}; {ALONE}")
+
+
+def _why_alone(config: Config, data: Data) -> str:
+    """Return why nothing is tried beside a network, whatever the settings of methods; nothing where other ways are."""
+    model, rows, inputs = config.model, data.train, data.encoder.inputs
+    if not isinstance(model, NamedModel):
+        return "the network is your own"
+    if not models.is_small(model.name, inputs, model.options):
+        return f"{model.name} may take long to train"
+    entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
+    reasons = {
+        "examples are images or tokens": not rows.has_columns,
+        f"a row has more than {MOST_ENTRIES} numbers": len(inputs.numbers) > MOST_ENTRIES,
+        "trees take long on so many entries": not are_quick(entries, len(rows), MOST_OF_NUMBERS),
+        "the trees of this scikit-learn can't be read": not can_read_trees(),
+    }  # why trees are not beside it
+    return "" if rows.classes else next((why for why, holds in reasons.items() if holds), "")
+
+
+def _network_alone(config: Config, data: Data, why: str) -> Taken:
+    """Return har, with the settings that were given, and why nothing else is tried.
+
+    Raises UserError for settings of what is tried beside a network.
+    """
+    rule = f"here a network is trained alone, since {why}; leave it out"
+    if EFFORT in config.method:
+        raise UserError(f"it is how much is tried, and {rule}", setting=f"method.{EFFORT}", value=config.method[EFFORT])
+    if convert(bool, config.method.get("trees", False), "method.trees"):
+        raise UserError(rule, setting="method.trees", value=config.method["trees"])
+    own = replace(config, method={name: value for name, value in config.method.items() if name != "trees"})
+    other = "auto" if data.train.classes else "stack" if data.train.has_columns else ""
+    way_out = f"; --method {other} tries others" if other and not own.method else ""
+    return Taken(with_settings_alone("har", own), f"har: {why}, so nothing else is tried{way_out}")
+
+
+def of_numbers(auto: Auto) -> str:
+    """Return the expression of the method that auto is where targets are numbers.
+
+    Raises UserError where it has settings that are for classes.
+    """
+    usual, expression = Auto(effort=auto.effort), OF_NUMBERS[auto.effort]
+    given = next((f.name for f in fields(auto) if getattr(auto, f.name) != getattr(usual, f.name)), None)
+    if given is not None:
+        rule = f"it is a setting of auto for classes, and of numbers auto is {expression}; leave it out"
+        raise UserError(rule, setting=f"method.{given}", value=getattr(auto, given))
+    return expression
+
+
+def with_methods_of_task(config: Config, data: Data) -> Config:
+    """Return the configuration of a comparison, with stack in place of auto where targets are numbers."""
+    if data.train.classes:
+        return config
+    methods = [
+        of_numbers(method) if isinstance(method := make_method(name, {}), Auto) else name for name in config.methods
+    ]
+    return replace(config, methods=tuple(methods))
