@@ -109,12 +109,13 @@ def fit(
 
 def show_fit(summary: RunSummary, folder: Path) -> None:
     """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.report.words import to_check
+    from skedastic.report.words import duration, to_check
     from skedastic.runs.next_steps import next_steps
     from skedastic.runs.sentences import is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
+    console.say(f"Training took {duration(summary.seconds)}.")
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
         said = to_check(summary.issue_count, summary.wrong_count, summary.target.noun)

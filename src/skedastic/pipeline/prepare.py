@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from skedastic import models
+from skedastic.core.criteria import CRITERIA, Criterion
+from skedastic.core.criteria_of_numbers import CRITERIA_OF_NUMBERS
 from skedastic.data import (
     Dataset,
     Encoder,
@@ -43,7 +45,15 @@ from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, FromSource, HoldOut
 from skedastic.settings.expression import name_and_settings
-from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
+from skedastic.settings.methods import (
+    EFFORT,
+    OPTIMIZE,
+    make_method,
+    settings_of,
+    the_criterion,
+    with_settings_alone,
+    without_setting,
+)
 from skedastic.settings.model_choice import NamedModel
 from skedastic.settings.network import make_network
 from skedastic.training.engine import find_device
@@ -52,11 +62,7 @@ NOT_MOVED = (
     "Images are not moved in training, since the model is frozen and its features of each are computed once; "
     "train.augment=crop-flip moves them, and the model runs in every epoch."
 )
-OF_NUMBERS: Mapping[Effort, str] = {
-    "low": "stack(base=erm)",
-    "normal": "stack(base=har)",
-    "high": "stack(base=ensemble(base=har))",
-}  # what auto is where targets are numbers
+NETWORK_OF_NUMBERS: Mapping[Effort, str] = {"low": "erm", "normal": "har", "high": "ensemble(base=har)"}  # of stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +81,7 @@ class Data:
         The user's own out-of-sample class probabilities of the training rows, where there are some.
     clusters : Clusters or None
         The groups, where the estimate of the noise made them.
-    gross_errors : GrossErrors or None
+    gross_errors : tuple of GrossErrors
         The training rows that were set aside, where there were some.
     """
 
@@ -90,7 +96,7 @@ class Data:
     test_labels: torch.Tensor | None = None
     pred_probs: torch.Tensor | None = None
     clusters: Clusters | None = None
-    gross_errors: GrossErrors | None = None
+    gross_errors: tuple[GrossErrors, ...] = ()
 
     def regrouped(self, estimated: Estimate | None) -> Data:
         """Return the data by the clusters of the estimate, where these are the groups, and with its note."""
@@ -293,10 +299,8 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
     Settings that were given alone go to auto, stack, blend or har. Where the model was named, it takes no other, unless
     a setting says so. Raises UserError for a setting that the method has not.
     """
-    model, criterion = config.model, config.method.get(OPTIMIZE)
-    if criterion is not None and data.train.target.task != "classification":
-        rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
-        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion)
+    model, criterion = config.model, the_criterion(config)
+    _check_criterion(criterion, data)
     small = isinstance(model, NamedModel) and models.is_small(model.name, data.encoder.inputs)
     blended = {name: value for name, value in config.method.items() if name in settings_of("blend")}
     if small and data.train.target.task == "classification":
@@ -320,10 +324,10 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
         raise without_setting("har", blended, "here", rows.target.task)
     if blended:
         return make_method("blend" if "share" in blended else "stack", {"base": "har", **blended})
-    alone = config.method.keys() <= {"trees", EFFORT} and not (named and "trees" not in config.method)
+    alone = config.method.keys() <= {"trees", EFFORT, OPTIMIZE} and not (named and "trees" not in config.method)
     if can_blend and wanted and alone:
         effort = convert(Effort, config.method.get(EFFORT, "normal"), f"method.{EFFORT}")
-        return make_method(OF_NUMBERS[effort], {})
+        return make_method(_stack(effort, criterion), {})
     if EFFORT in config.method:
         why = "a model or another setting was named, or rows are long or no columns"
         rule = f"it is how much is tried, and here a network is trained alone, since {why}"
@@ -334,16 +338,39 @@ def usual_method(config: Config, data: Data, *, named: bool = False) -> Method:
 def of_task(method: Method, data: Data) -> Method:
     """Return stack in place of auto where targets are numbers; any other method as it is.
 
-    Raises UserError where auto has settings, which are for classes.
+    Raises UserError where a criterion is for the other task, or auto has settings, which are for classes.
     """
-    if not isinstance(method, Auto) or data.train.target.task == "classification":
+    if not isinstance(method, Auto):
         return method
-    usual = Auto(effort=method.effort)
+    if data.train.target.task == "classification":
+        _check_criterion(method.optimize, data)
+        return method
+    criterion = None if method.optimize == Auto().optimize else method.optimize
+    _check_criterion(criterion, data)
+    usual = Auto(effort=method.effort, optimize=method.optimize)
     given = next((f.name for f in fields(method) if getattr(method, f.name) != getattr(usual, f.name)), None)
     if given is not None:
-        rule = f"it is a setting of auto for classes, and of numbers auto is {OF_NUMBERS[method.effort]}; leave it out"
+        here = _stack(method.effort, None)
+        rule = f"it is a setting of auto for classes, and of numbers auto is {here}; leave it out"
         raise UserError(rule, setting=f"method.{given}", value=getattr(method, given))
-    return make_method(OF_NUMBERS[method.effort], {})
+    return make_method(_stack(method.effort, criterion), {})
+
+
+def _stack(effort: Effort, criterion: Criterion | None) -> str:
+    """Return the expression of what auto is where targets are numbers."""
+    named = "" if criterion is None else f", {OPTIMIZE}={criterion.shown_name()}"
+    return f"stack(base={NETWORK_OF_NUMBERS[effort]}{named})"
+
+
+def _check_criterion(criterion: Criterion | None, data: Data) -> None:
+    """Raise UserError where a criterion is for the other task."""
+    classes = data.train.target.task == "classification"
+    if criterion is None or criterion.of_numbers != classes:
+        return
+    here, other = ("targets are classes", "numbers") if classes else ("targets are numbers (regression)", "classes")
+    names = list(CRITERIA if classes else CRITERIA_OF_NUMBERS)
+    rule = f"it is a criterion for {other}, and the {here}; take {', '.join(names[:-1])} or {names[-1]}"
+    raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion.shown_name())
 
 
 def with_methods_of_task(config: Config, data: Data) -> Config:
@@ -359,7 +386,9 @@ def _of_numbers(name: str, data: Data) -> str:
         return name
     method = make_method(name, {})
     of_task(method, data)  # refuses settings for classes
-    return OF_NUMBERS[method.effort] if isinstance(method, Auto) else name
+    if not isinstance(method, Auto):
+        return name
+    return _stack(method.effort, method.optimize if method.optimize.of_numbers else None)
 
 
 def network(config: Config, data: Data) -> MakeNet:
