@@ -71,6 +71,8 @@ def test_wrong_targets_are_found_and_few_others(change: Change, said: str, least
         np.random.default_rng(2).poisson(SIGNAL / 3).astype(float),
         np.random.default_rng(2).gamma(1.0, SIGNAL),
         np.where(X[:, 3] > 0.75, 3 * Y, Y),
+        np.where(RNG.random(N) < 0.6, 0.0, 10 * Y),
+        np.minimum(Y, np.quantile(Y, 0.8)),
         NOISE,
     ],
     ids=[
@@ -81,6 +83,8 @@ def test_wrong_targets_are_found_and_few_others(change: Change, said: str, least
         "counts",
         "exponential",
         "a kind that is known",
+        "claims",
+        "censored",
         "noise",
     ],
 )

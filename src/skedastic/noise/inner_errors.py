@@ -11,8 +11,10 @@ right targets and wrong ones (Box, Tiao, "A Bayesian Approach to Some Outlier Pr
 2. Noise alone is one density of one peak, Student's t with a scale on each side, in targets or in their logarithms,
    whichever is likelier: heavy tails and skewed noise, such as that of prices, are in it.
 3. Beside it some targets may be wrong: the target of any other row, any number of the range, or a right one times one
-   factor. The likeliest of these must be likelier than noise alone by four standard errors, paired row by row.
-4. At most two fifths are wrong. Targets of few values are judged by factors alone, since most equal one another.
+   factor. The likeliest of these must be likelier than noise alone, paired row by row: by four standard errors where it
+   is a factor, and else by six, since noise has other shapes than these, too.
+4. At most two fifths are wrong. Targets of few values are judged by factors alone, since many equal one another. Where
+   many are 0, or at an end of the range, as claims and censored times are, nothing is judged.
 5. Nothing in the rows foretells the wrong ones, and plain models without them predict the other rows better by two
    standard errors, as with gross errors.
 """
@@ -54,11 +56,12 @@ from skedastic.noise.gross_errors import (
 LEAST_UNITS = 100  # rows, or units where rows belong together, below which nothing is judged
 MOST_FITTED = 4000  # rows, by which densities are fitted
 QUANTILES = (0.5, 0.65)  # of the sizes of residuals, whose larger spread counts; the others may be wrong
+OF_ANY = ("the target of another row", "any number of the range")
 FACTORS = (2.0, 3.0, 4.0, 5.0, 10.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, -1.0)
 MOST, MOST_APART = 0.4, 0.45  # of the rows, that are wrong, and that are left out in a pass
 PASSES = 2
 MOST_EQUAL = 0.15  # of the targets, above which they are of few values
-LIKELIER = 4.0  # standard errors
+LIKELIER, LIKELIER_OF_ANY = 4.0, 6.0  # standard errors, of a factor and of any number or the target of any row
 START = (0.0, 0.0, 0.0, -2.5)  # peak and logarithms of both scales, in spreads; the logit of the degrees of freedom
 BOUNDS = ((-5.0, 5.0), (-1.5, 4.0), (-1.5, 4.0), (-6.0, 6.0))
 LEAST_FREEDOM, MOST_FREEDOM = 1.0, 60.0
@@ -140,6 +143,8 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
     if (n if dataset.unit is None else len(torch.unique(dataset.unit))) < LEAST_UNITS:
         return None
     x, y = dataset.x[torch.arange(n)].flatten(1).numpy(), dataset.y.numpy()
+    if max((y == value).mean() for value in (0, y.min(), y.max())) > MOST_EQUAL:
+        return None
     fold = folds(dataset.group, dataset.strata, FOLDS, seed, dataset.unit).numpy()
     narrow = are_quick(x.shape[1], n)
     plain, robust = by_ridge(dataset.ids, x.shape[1])
@@ -151,7 +156,8 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
         rest = found.wrong <= 0.5
         if rest.all() or rest.mean() < 1 - MOST_APART:
             return None
-    if found.gain.mean <= LIKELIER * found.gain.error or found.wrong.mean() > MOST:
+    least = LIKELIER_OF_ANY if found.said in OF_ANY else LIKELIER
+    if found.gain.mean <= least * found.gain.error or found.wrong.mean() > MOST:
         return None
     wrong, fit = ~rest, by_trees(seed)[0] if narrow else plain
     before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
@@ -184,9 +190,10 @@ def mixture(predicted: Floats, y: Floats, unit: torch.Tensor | None = None) -> M
     """
     of_few_values = np.unique(y, return_counts=True)[1].max() > MOST_EQUAL * len(y)
     pairs = [_alone_and_mixed(predicted, y, logarithms=False, any_target=not of_few_values)]
-    if (y > 0).all():
-        positive = np.maximum(predicted, np.quantile(y, 0.001))
-        pairs.append(_alone_and_mixed(positive, y, logarithms=True, any_target=not of_few_values))
+    if (y >= 0).all():
+        start = 0.0 if y.min() > 0 else 0.5 * _gap(y)  # that the logarithm of 0 is none
+        positive = start + np.maximum(predicted, np.quantile(y, 0.001))
+        pairs.append(_alone_and_mixed(positive, start + y, logarithms=True, any_target=not of_few_values))
     alone, mixed = (max(models, key=lambda model: float(model.log.sum())) for models in zip(*pairs, strict=True))
     one = torch.zeros(len(y), dtype=torch.int64)
     gain = paired_gain(torch.from_numpy(mixed.log), torch.from_numpy(alone.log), one, unit)
@@ -209,8 +216,8 @@ def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_targ
     def kinds() -> Iterator[Kind]:
         if any_target:
             of_all, of_range = _of_any_target(y), np.full(len(y), -math.log(np.ptp(y)))
-            yield Kind(lambda _: of_all, "the target of another row")
-            yield Kind(lambda _: of_range, "any number of the range")
+            yield Kind(lambda _: of_all, OF_ANY[0])
+            yield Kind(lambda _: of_range, OF_ANY[1])
         for factor in FACTORS if not logarithms else [factor for factor in FACTORS if factor > 0]:
             shifted = (residual - math.log(factor)) / scale if logarithms else (own / factor - at) / scale
             less = jacobian - (0.0 if logarithms else math.log(abs(factor)))
@@ -270,12 +277,17 @@ def _of_any_target(y: Floats) -> Floats:
 
 def _spreads(residual: Floats, predicted: Floats, y: Floats) -> Floats:
     """Return the spread of the rows that are predicted alike, [n] > 0, by residuals that are mostly right."""
-    gap = np.diff(np.unique(y))
-    least = max(LEAST_SPREAD * _spread(residual), 0.5 * float(np.median(gap)) if len(gap) else 1.0)
+    least = max(LEAST_SPREAD * _spread(residual), 0.5 * _gap(y))
     spreads = np.zeros(len(y))
     for rows in np.array_split(np.argsort(predicted, kind="stable"), max(1, len(y) // ALIKE)):
         spreads[rows] = max(_spread(residual[rows]), least)
     return spreads
+
+
+def _gap(y: Floats) -> float:
+    """Return the usual distance of different targets that are neighbours, such as 1 of whole numbers."""
+    gap = np.diff(np.unique(y))
+    return float(np.median(gap)) if len(gap) else 1.0
 
 
 def _spread(residual: Floats) -> float:

@@ -1,4 +1,4 @@
-"""Rows whose targets are gross errors are set aside before anything is trained."""
+"""Rows whose targets are gross errors, or wrong inside the range, are set aside before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
 from skedastic.training.engine import threads
 
-OF_TEST_ROWS = "the test rows stay as they are: gross errors among them count in the figures"
+OF_TEST_ROWS = "the test rows stay as they are: wrong targets among them count in the figures"
 
 
 def with_gross_errors_decided(config: Config, data: Data) -> Config:
