@@ -10,8 +10,9 @@ import torch
 from scipy.stats import t as student
 
 from skedastic.data import from_arrays
-from skedastic.noise import inner_errors as module
-from skedastic.noise.inner_errors import InnerErrors, find_inner_errors, mixture
+from skedastic.noise import mixtures as module
+from skedastic.noise.inner_errors import InnerErrors, find_inner_errors
+from skedastic.noise.mixtures import mixture
 from skedastic.pipeline.prepare import open_data
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import Nothing
