@@ -9,8 +9,7 @@ not seen can't tell them, since its minimum is the mean of right and wrong targe
 2. The mixture must be likelier than noise alone, paired row by row: by four standard errors where wrong targets are
    right ones times a factor, at most two fifths of all; and else by six, and at most 35 %, since noise that is flat,
    as that of years and ages, looks like half a mixture, too.
-3. Where many targets are 0, or at an end of the range, as claims and censored times are,
-   nothing is judged.
+3. Where many targets are 0, or at an end of the range, as claims and censored times are, nothing is judged.
 4. Nothing in the rows foretells the wrong ones, and plain models without them predict the other rows better by two
    standard errors, as with gross errors.
 """
