@@ -104,18 +104,19 @@ def fit(
             with console.progress() as progress:
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
-    show_fit(result, folder)
+    show_fit(result, folder, time.monotonic() - began)
 
 
-def show_fit(summary: RunSummary, folder: Path) -> None:
-    """Print a row for each group, the outcome, and the files that were written."""
+def show_fit(summary: RunSummary, folder: Path, seconds: float | None = None) -> None:
+    """Print a row for each group, the outcome, the seconds that a fit took, and the files that were written."""
     from skedastic.report.words import duration, to_check
     from skedastic.runs.next_steps import next_steps
     from skedastic.runs.sentences import is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
-    console.say(f"Training took {duration(summary.seconds)}.")
+    if seconds is not None:
+        console.say(f"Took {duration(seconds)}.")
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
         said = to_check(summary.issue_count, summary.wrong_count, summary.target.noun)
