@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--optimize",
     metavar="NAME",
     help="Criterion of auto: balanced (default), the mean of the groups' accuracies; worst, that of the worst group; "
-    "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row.",
+    "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row. Of numbers: rmse (default) or mae.",
 )
 @click.option(
     "--effort",
