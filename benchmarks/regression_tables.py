@@ -22,11 +22,12 @@ and of the worst tenth of the targets that has 20 test rows, and seconds on one 
 a line of a file, and the same command goes on after them.
 
 With --kinds, gross errors are put among the training targets: clean has none, x10:0.05 is ten times 5 % of them, and so
-are div10, zero, 999, neg (another sign) and swap (the target of another row); t2 adds noise of Student's t with two
-degrees of freedom and a scale of 0.15 deviations, which is heavy-tailed and no error. The ways are then
+are x3, div10, zero, 999, neg (another sign), swap (the target of another row) and uniform (any number of the range); t2
+adds noise of Student's t with two degrees of freedom and a scale of 0.15 deviations, which is heavy-tailed and no
+error, and lognormal multiplies by skewed noise of mean 1. The ways are then
 
-- fit: as above, which sets gross errors aside; keep: with gross_errors=keep, as it was before
-- absolute: with method.loss=absolute alone
+- fit: as above, which sets gross errors and wrong targets inside the range aside; keep: with gross_errors=keep
+- absolute: with method.loss=absolute alone, which is HAR's network; mae: fit with method.optimize=mae and keep
 - boosting, boosting-absolute: scikit-learn's, by squared and by absolute error
 
 and root mean squared and mean absolute errors on test rows, without gross errors, are ratios to those of keep, by kind.
@@ -67,8 +68,10 @@ COLUMNS = {
 }
 COLUMNS["age"] = ("adult", "age")
 LEAST = 20  # test rows of a tenth; where none has as many, all count
-KEEP, ABSOLUTE, ALL_ERRORS = "keep", "absolute", "clean,x10:0.02,x10:0.1,zero:0.05,swap:0.05,t2"
-WAYS_OF_KINDS = ("fit", KEEP, ABSOLUTE, BASE, "boosting-absolute")
+KEEP, ABSOLUTE, MAE = "keep", "absolute", "mae"
+ALL_ERRORS = "clean,x10:0.02,x10:0.1,zero:0.05,swap:0.05,t2"
+WAYS_OF_KINDS = ("fit", KEEP, ABSOLUTE, MAE, BASE, "boosting-absolute")
+SKEWED = 0.6  # the deviation of the logarithm of the noise of lognormal
 HEAVY = 0.15  # of the targets' deviation, the scale of the noise of t2
 
 
@@ -106,7 +109,10 @@ def with_errors(frame: pd.DataFrame, kind: str, seed: int) -> pd.DataFrame:
     made = {
         "clean": lambda: y,
         "t2": lambda: y + HEAVY * y.std() * rng.standard_t(2, len(y)),
+        "lognormal": lambda: y * np.exp(SKEWED * rng.normal(size=len(y)) - SKEWED**2 / 2),
         "x10": lambda: 10 * y,
+        "x3": lambda: 3 * y,
+        "uniform": lambda: rng.uniform(y.min(), y.max(), len(y)),
         "div10": lambda: y / 10,
         "zero": lambda: 0 * y,
         "999": lambda: np.full(len(y), 999.0),
@@ -120,9 +126,12 @@ def with_errors(frame: pd.DataFrame, kind: str, seed: int) -> pd.DataFrame:
 def of_run(file: Path, seed: int, way: str) -> dict[str, float]:
     """Return errors and seconds of a way on a file."""
     source = {"source": str(file), "target": "target", "split": "part", "task": "regression", "seed": seed}
-    named: dict[str, Any] = {} if way in ("fit", KEEP, LIGHTGBM) or way.startswith(BASE) else {"method": {"name": way}}
+    named: dict[str, Any] = (
+        {} if way in ("fit", KEEP, MAE, LIGHTGBM) or way.startswith(BASE) else {"method": {"name": way}}
+    )
     named = {"method": {"loss": "absolute"}, "gross_errors": KEEP} if way == ABSOLUTE else named
     named |= {"gross_errors": KEEP} if way == KEEP else {}
+    named |= {"gross_errors": KEEP, "method": {"optimize": MAE}} if way == MAE else {}
     named = {"method": {"name": BLEND, "base": "har"}, "gross_errors": "set-aside"} if way == BLEND else named
     config = read(None, source | named | ({"estimate.kind": "none"} if way in ("erm", "trees", "linear") else {}))
     data = open_data(config)

@@ -8,7 +8,16 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from skedastic.core.stacking import LEAST_WEIGHT, SHRINK, convex_weights, root_mean_square, row_shares, share_saved
+from skedastic.core.criteria_of_numbers import RMSE
+from skedastic.core.stacking import (
+    LEAST_WEIGHT,
+    SHRINK,
+    absolute_weights,
+    convex_weights,
+    mean_absolute,
+    root_mean_square,
+    row_shares,
+)
 from skedastic.core.weighted_mean import WeightedMean
 
 
@@ -20,6 +29,10 @@ def errors(n: int = 200, k: int = 4, seed: int = 0) -> Tensor:
 
 def one(n: int) -> Tensor:
     return torch.zeros(n, dtype=torch.int64)
+
+
+def saved(errors: Tensor, others: Tensor, part: Tensor, unit: Tensor | None = None):
+    return RMSE().saved(errors, others, part, unit)
 
 
 def rounded(weights: np.ndarray) -> np.ndarray:
@@ -36,6 +49,27 @@ def test_the_weights_are_those_of_least_shrunk_squared_error(seed: int) -> None:
     rows = np.vstack([root, np.sqrt(least) * np.eye(4), np.full((1, 4), much)])  # the last one is that their sum is 1
     found, _ = nnls(rows, np.append(np.zeros(len(rows) - 1), much))
     np.testing.assert_allclose(convex_weights(off, part).numpy(), rounded(found), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_absolute_weights_err_nearly_as_little_as_any(seed: int) -> None:
+    off, part = errors(seed=seed), torch.arange(200) % 7 // 3
+    off = off + 30 * (torch.arange(200) % 9 == 0)[:, None]  # of a kind that squares go by
+    grid = torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(4), 20_000))
+    least = min(
+        float((row_shares(part)[:, None] * (off @ grid[i : i + 500].T).abs()).sum(0).min())
+        for i in range(0, 20_000, 500)
+    )
+    found = mean_absolute(off @ absolute_weights(off, part), part).value
+    assert found < 1.01 * least
+    assert found <= mean_absolute(off @ convex_weights(off, part), part).value + 1e-9
+
+
+def test_absolute_weights_in_limits() -> None:
+    assert absolute_weights(torch.zeros(9, 3), one(9)).tolist() == pytest.approx([1 / 3] * 3)
+    exact = torch.cat([errors(), torch.zeros(200, 1, dtype=torch.float64)], 1)
+    assert absolute_weights(exact, one(200)).tolist() == pytest.approx([0, 0, 0, 0, 1])
+    torch.testing.assert_close(absolute_weights(1e8 * errors(), one(200)), absolute_weights(errors(), one(200)))
 
 
 def test_weights_have_no_units_and_sum_to_1() -> None:
@@ -67,7 +101,7 @@ def test_a_part_counts_alike_however_many_rows_it_has() -> None:
 
 def test_the_error_saved_is_relative_and_its_standard_error_that_of_samples() -> None:
     off, part = errors(400), torch.arange(400) % 3
-    gain = share_saved(off[:, 0], off[:, 3], part)
+    gain = saved(off[:, 0], off[:, 3], part)
     own, other = (
         np.sqrt(np.mean([float((e[part == k] ** 2).mean()) for k in range(3)])) for e in (off[:, 0], off[:, 3])
     )
@@ -77,23 +111,23 @@ def test_the_error_saved_is_relative_and_its_standard_error_that_of_samples() ->
     rng, drawn = np.random.default_rng(0), []
     for _ in range(400):
         rows = torch.from_numpy(rng.integers(0, 400, 400))
-        drawn.append(share_saved(off[rows, 0], off[rows, 3], part[rows]).mean)
+        drawn.append(saved(off[rows, 0], off[rows, 3], part[rows]).mean)
     assert gain.error == pytest.approx(np.std(drawn), rel=0.15)
 
 
 def test_twins_of_a_unit_tell_nothing_more() -> None:
     off = errors(100).repeat(2, 1)
-    alone = share_saved(off[:100, 0], off[:100, 3], one(100))
-    twins = share_saved(off[:, 0], off[:, 3], one(200), torch.arange(100).repeat(2))
+    alone = saved(off[:100, 0], off[:100, 3], one(100))
+    twins = saved(off[:, 0], off[:, 3], one(200), torch.arange(100).repeat(2))
     assert twins.mean == pytest.approx(alone.mean)
     assert twins.error == pytest.approx(alone.error, rel=0.01)
-    assert share_saved(off[:, 0], off[:, 3], one(200)).error < 0.8 * alone.error
+    assert saved(off[:, 0], off[:, 3], one(200)).error < 0.8 * alone.error
 
 
 def test_nothing_is_saved_of_no_error() -> None:
     zero = torch.zeros(5)
-    assert share_saved(torch.ones(5), zero, one(5)) == (0.0, 0.0)
-    assert share_saved(zero, torch.ones(5), one(5)) == (1.0, 0.0)
+    assert saved(torch.ones(5), zero, one(5)) == (0.0, 0.0)
+    assert saved(zero, torch.ones(5), one(5)) == (1.0, 0.0)
 
 
 def test_the_mean_of_models_is_that_of_their_outputs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from sklearn.datasets import load_diabetes
 import skedastic as sk
 from skedastic import cli
 from skedastic.cli import console
-from skedastic.core.stacking import RMSE, RMSE_OVER_GROUPS
+from skedastic.core.criteria import Accuracy
+from skedastic.core.criteria_of_numbers import MAE, RMSE
+from skedastic.losses.absolute import Absolute
+from skedastic.losses.huber import Huber
 from skedastic.methods.auto import Auto
 from skedastic.methods.bases.held_out import rows_of_half, trial_stages
 from skedastic.methods.blend import Blend
@@ -118,15 +122,78 @@ def test_groups_that_were_given_count_alike() -> None:
     both = {NETWORK: data.y + torch.where(rare == 1, 300.0, 10.0), LARGE: data.y + torch.where(rare == 1, 300.0, 10.0)}
     other = data.y + torch.where(rare == 1, 30.0, 80.0)
     weight = {}
-    for binned, criterion in ((True, RMSE), (False, RMSE_OVER_GROUPS)):
+    for binned, criterion in ((True, "rmse"), (False, "rmse over groups")):
         task, stack = told({**both, "linear": other}, binned=binned)
         task = replace(task, group=rare)
         assert {trial.criterion for trial in stack.trials(task)} == {criterion}
         weight[criterion] = stack._judged(task).weights["linear"]
-    assert weight[RMSE_OVER_GROUPS] > weight[RMSE]
+    assert weight["rmse over groups"] > weight["rmse"]
     given = fitted(Stack(), groups=np.where(np.arange(442) % 3 == 0, "a", "b"))
-    assert {trial.criterion for trial in given.trials} == {RMSE_OVER_GROUPS}
+    assert {trial.criterion for trial in given.trials} == {"rmse over groups"}
     assert "error over groups" in choice_of(given.trials).sentence
+
+
+def test_a_mean_of_one_way_stands_once_and_the_table_has_no_weights() -> None:
+    task, stack = told({"linear": off_by(5, 3), LARGE: off_by(90, 2), NETWORK: off_by(80, 1)})
+    trials = stack.trials(task)
+    assert [trial.stage for trial in trials if trial.name == "linear model"] == [STACK]
+    assert len({trial.name for trial in trials}) == len(trials)
+    task, stack = told({"linear": off_by(20, 3), LARGE: off_by(20, 2), NETWORK: off_by(80, 1)})
+    choice = choice_of(stack.trials(task))
+    assert choice is not None
+    assert choice.rows[0][0] == STACK
+    assert re.search(r"weighted mean of .* \(\d+%\) and .* \(\d+%\) was taken", choice.sentence)
+
+
+def test_the_best_so_far_is_the_larger_the_better() -> None:
+    task, stack = told({"linear": off_by(20, 3)})
+    first = stack.so_far(task)
+    task, stack = told({"linear": off_by(20, 3), LARGE: off_by(5, 2)})
+    then = stack.so_far(task)
+    assert first is not None
+    assert then is not None
+    assert then.value > first.value
+    assert -first.value == pytest.approx(20, rel=0.15)
+
+
+def test_by_absolute_error_medians_are_tried_and_a_few_far_off_count_little() -> None:
+    y, far = dataset(300, "regression").y, torch.arange(300) % 25 == 0
+    both = {NETWORK: off_by(20, 1), LARGE: off_by(20, 2)}
+    task, _ = told({**both, "trees, absolute": y + 150 * far + 1})
+    by_size, by_squares = Stack(optimize=MAE()), Stack()
+    assert by_size._taken(task)["trees, absolute"] > 0.9
+    assert "trees, absolute" not in by_squares._taken(task), "squares are more, and it is no way of theirs"
+    mean = next(trial for trial in by_size.trials(task) if trial.chosen)
+    assert (mean.name, mean.criterion) == ("boosting by absolute error", "mae")
+    assert by_size.base == ERM(loss=Absolute())
+    assert Stack(optimize=MAE(), base=Ensemble(base=HAR())).base == Ensemble(base=HAR(loss=Absolute()))
+    assert Stack(optimize=MAE(), base=ERM(loss=Huber())).base == ERM(loss=Huber()), "a loss of its own stays"
+
+
+def test_absolute_error_is_a_criterion_from_the_command_line_to_the_saved_run(tmp_path: Path) -> None:
+    result = fitted(Stack(base=HAR(), optimize=MAE()), test=0.3)
+    assert {trial.criterion for trial in result.trials} == {"mae"}
+    assert "in mean absolute error" in choice_of(result.trials).sentence
+    result.save(tmp_path / "run")
+    back = sk.load(tmp_path / "run")
+    assert back.method == result.method
+    np.testing.assert_array_equal(back.predict(rows()[0]), result.predict(rows()[0]))
+
+
+def test_a_criterion_is_for_its_task(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = rows()
+    with refused("method.optimize", "accuracy", rule="take rmse or mae"):
+        Stack(optimize=Accuracy())
+    with refused("method.optimize", "mae", rule="take balanced, worst, accuracy"):
+        sk.fit(x, (y > y.mean()).astype(int), method=Auto(optimize=MAE()), train=QUICK)
+    status, _, err = run(capsys, *FIT, "--optimize", "auc")
+    assert status == 2
+    assert "it is a criterion for classes, and the targets are numbers (regression); take rmse or mae" in err
+    status, _, err = run(capsys, *FIT, "--optimize", "mea")
+    assert status == 2
+    assert "did you mean 'mae'?" in err
+    assert fitted(Auto(optimize=MAE())).method == Stack(base=HAR(), optimize=MAE())
+    assert fitted(Auto(optimize=RMSE(), effort="low")).method == Stack(base=ERM())
 
 
 def test_too_few_rows_have_the_base_and_a_note() -> None:

@@ -99,3 +99,27 @@ def test_what_has_no_gross_errors_is_refused() -> None:
         sk.fit(images, np.linspace(0, 1, 40), gross_errors="set-aside", **QUICK)
     with refused("gross_errors", "drop"):
         fit(gross_errors="drop")
+
+
+def test_targets_that_are_wrong_inside_the_range_are_set_aside_and_told_of() -> None:
+    inside = np.sort(RNG.permutation(N)[:100])
+    low = CLEAN / 2 - 60  # so that three times is in the range
+    y = low.copy()
+    y[inside] *= 3
+    told: dict[str, Any] = {"test": (TEST, TRUE / 2 - 60)}
+    found, kept = fit(y, **told), fit(y, gross_errors="keep", **told)
+    assert error(found) < 0.5 * error(kept)
+    aside = N - sum(found.train_count)
+    assert aside > 80
+    first = set(found.label_issues["index"][:aside])
+    assert len(first & set(inside)) > 0.9 * aside
+    [note] = [note for note in found.notes if "wrong inside the range" in note]
+    assert f"{aside} of 400 training rows" in note
+    assert "3 times what is predicted" in note
+    named = fit(y, method="erm", **told)
+    assert not any("set aside" in note for note in named.notes), "a method that is named trains on what it is given"
+
+
+def test_skewed_noise_is_trained_on_as_it_is() -> None:
+    y = CLEAN * np.exp(0.6 * np.random.default_rng(1).normal(size=N))
+    np.testing.assert_array_equal(fit(y).predict(TEST), fit(y, gross_errors="keep").predict(TEST))

@@ -1,6 +1,7 @@
 """Regression from end to end: fit, compare, estimate, the command line, and back from disk."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,8 @@ def test_the_command_line(table, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0, err
     assert "error (95 %)" in out
     assert "The root mean squared error on the 48 test rows is" in out
+    assert ", and the mean absolute error is " in out
+    assert re.search(r"^Took \d+\.\d s\.$", out, re.MULTILINE)
     assert "targets to check" in out
     assert json.loads(Path("run/metrics.json").read_text())["overall"]["n"] == 48
     page = Path("run/report.html").read_text("utf-8")

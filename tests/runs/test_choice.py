@@ -126,6 +126,15 @@ def test_page_and_terminal_show_the_same_rows(capsys) -> None:
     assert "What to do next Review the labels of a first." in text
 
 
+def test_gains_by_absolute_error_are_named_so() -> None:
+    taken = Trial("weighted mean of a (60%) and b (40%)", "b", Gain(0.035, 0.01), False, True, "mae", stage=STACK)
+    choice = choice_of([taken])
+    assert choice is not None
+    assert "in mean absolute error" in choice.sentence
+    assert choice.legend.endswith("The base is taken unless it is better by 1 standard error.")
+    assert best_sentence(Best("b", -0.5, "mae", None)) == "b, mean absolute error 0.5 on rows not seen"
+
+
 def test_gains_of_numbers_are_per_cent_of_the_error_of_rows() -> None:
     mean, other = "weighted mean of a (60%) and b (40%)", "mean of a and b"
     taken = Trial(mean, other, Gain(0.035, 0.01), False, True, criterion="rmse", stage=STACK)
@@ -136,7 +145,7 @@ def test_gains_of_numbers_are_per_cent_of_the_error_of_rows() -> None:
     )
     assert shown(alone, taken) == [
         ("a", "+4.1 ± 1.0", "counts in the weighted mean alone"),
-        (mean, "+3.5 ± 1.0", "taken"),
+        (STACK, "+3.5 ± 1.0", "taken"),
         (other, "0", "base"),
     ]
     choice = choice_of([alone, taken])
@@ -145,6 +154,6 @@ def test_gains_of_numbers_are_per_cent_of_the_error_of_rows() -> None:
     assert "in per cent of its error, on rows not trained on; their targets are as given" in choice.legend
     for words in ("label", "class", "accuracy", "points"):
         assert words not in choice.legend + choice.sentence
-    assert best_sentence(Best(mean, 12.34, "rmse over groups", taken)) == (
+    assert best_sentence(Best(mean, -12.34, "rmse over groups", taken)) == (
         f"{mean}, root mean squared error over groups 12.3 on rows not seen, 3.5 % better than {other}"
     )

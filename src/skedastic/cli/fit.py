@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--optimize",
     metavar="NAME",
     help="Criterion of auto: balanced (default), the mean of the groups' accuracies; worst, that of the worst group; "
-    "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row.",
+    "accuracy of all rows; macro-f1; auc; or cost:FILE, the mean cost of a row. Of numbers: rmse (default) or mae.",
 )
 @click.option(
     "--effort",
@@ -104,17 +104,19 @@ def fit(
             with console.progress() as progress:
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
-    show_fit(result, folder)
+    show_fit(result, folder, time.monotonic() - began)
 
 
-def show_fit(summary: RunSummary, folder: Path) -> None:
-    """Print a row for each group, the outcome, and the files that were written."""
-    from skedastic.report.words import to_check
+def show_fit(summary: RunSummary, folder: Path, seconds: float | None = None) -> None:
+    """Print a row for each group, the outcome, the seconds that a fit took, and the files that were written."""
+    from skedastic.report.words import duration, to_check
     from skedastic.runs.next_steps import next_steps
     from skedastic.runs.sentences import is_measured, judges, uncalled_sentence
 
     console.notes(summary.notes)
     show_groups(summary)
+    if seconds is not None:
+        console.say(f"Took {duration(seconds)}.")
     measured = is_measured(summary.config)
     if summary.findings is not None and summary.findings.learned and (summary.classes or not measured):
         said = to_check(summary.issue_count, summary.wrong_count, summary.target.noun)

@@ -30,6 +30,21 @@ class Gain(NamedTuple):
     error: float
 
 
+class Score(NamedTuple):
+    """A criterion of n predictions.
+
+    Parameters
+    ----------
+    value : float
+        The criterion.
+    influence : Tensor
+        The influence of each example on it, [n] float64; their sum is 0.
+    """
+
+    value: float
+    influence: Tensor
+
+
 class Trial(NamedTuple):
     """A way of training that was held against another one.
 
@@ -88,7 +103,7 @@ class Best(NamedTuple):
     name : str
         What it is, for the user.
     value : float
-        The criterion of its predictions of labels not seen.
+        The criterion of its predictions of labels not seen, the larger the better: costs and errors are negative.
     criterion : str
         The name of the criterion.
     trial : Trial or None

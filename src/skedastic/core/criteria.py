@@ -18,27 +18,12 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import Configurable, setting
-from skedastic.core.choice import LEAST_LABELS, Gain, paired_gain, shares_of_groups, together
+from skedastic.core.choice import LEAST_LABELS, Gain, Score, paired_gain, shares_of_groups, together
 from skedastic.errors import UserError, suggestion
 
 PLACE = "method.optimize"  # of the criterion, in messages
 MOST_COST = 1e9
 AT_PRIOR = " at the prior"  # is what the accuracy then is
-
-
-class Score(NamedTuple):
-    """A criterion of n predictions.
-
-    Parameters
-    ----------
-    value : float
-        The criterion.
-    influence : Tensor
-        The influence of each example on it, [n] float64; their sum is 0.
-    """
-
-    value: float
-    influence: Tensor
 
 
 class Held(NamedTuple):
@@ -70,9 +55,12 @@ class Criterion(Configurable, ABC):
     ----------
     of_groups : bool
         Whether it goes by the groups, which need not be the classes.
+    of_numbers : bool
+        Whether it is for targets that are numbers, and not for classes.
     """
 
     of_groups: ClassVar[bool] = False
+    of_numbers: ClassVar[bool] = False
 
     @property
     def told(self) -> str:

@@ -124,7 +124,7 @@ class Auto(OneNetwork[OneNetworkState]):
     optimize: Criterion = setting(
         Balanced(),
         "criterion of the choice: balanced, the mean of the groups' accuracies; worst, that of the worst group; "
-        "accuracy of all rows; macro-f1; auc, the area under the ROC curve; or cost",
+        "accuracy of all rows; macro-f1; auc, the area under the ROC curve; or cost; of numbers rmse or mae",
     )
 
     card: ClassVar[Card] = Card(

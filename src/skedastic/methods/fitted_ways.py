@@ -9,14 +9,15 @@ from skedastic.methods.linear import is_quick
 from skedastic.methods.trees import MOST_ENTRIES, Trees, are_quick, can_read_trees, places_read
 
 L2 = {"linear": 1.0, "shrunk linear": 100.0}  # of the linear models
-LARGE, WITHOUT_TEXTS = "trees", "trees without texts"  # the latter where there are other columns
-TREES = {LARGE: Trees(), "small trees": Trees(leaves=8), WITHOUT_TEXTS: Trees(words=0)}
+LARGE, SMALL = "trees", "small trees"
+WITHOUT_TEXTS = "trees without texts"  # where there are other columns
+TREES = {LARGE: Trees(), SMALL: Trees(leaves=8), WITHOUT_TEXTS: Trees(words=0)}
 FITTED = (*L2, *TREES)
 NAMES = {
     "linear": "linear model",
     "shrunk linear": "linear model, shrunk",
     LARGE: "boosting",
-    "small trees": "boosting of small trees",
+    SMALL: "boosting of small trees",
     WITHOUT_TEXTS: "boosting without texts",
 }  # for the user
 CATEGORIES = 500  # that a column of ids is taken to have; their number is not known

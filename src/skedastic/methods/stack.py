@@ -26,27 +26,34 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from skedastic.core.choice import Best, Gain, Trial, paired_gain
-from skedastic.core.stacking import RMSE, RMSE_OVER_GROUPS, convex_weights, root_mean_square, share_saved
+from skedastic.configurable import setting
+from skedastic.core.choice import Best, Gain, Trial
+from skedastic.core.criteria import PLACE, Criterion
+from skedastic.core.criteria_of_numbers import CRITERIA_OF_NUMBERS, MAE, OVER_GROUPS, RMSE, OfNumbers
 from skedastic.core.weighted_mean import WeightedMean
 from skedastic.errors import UserError
+from skedastic.losses.absolute import Absolute
+from skedastic.losses.auto import Auto
 from skedastic.methods.bases.card import COLUMNS, MIXED, PERTURBED, REGRESSION, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
 from skedastic.methods.bases.fitted import Fitted, FittedState
 from skedastic.methods.bases.held_out import LEAST_ROWS, held_out, rows_of_half, trial_stages, was_tried, why_failed
-from skedastic.methods.bases.method import MakeNet, Stage
+from skedastic.methods.bases.method import MakeNet, Method, Stage
+from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.methods.bases.step import Batch, Clock, Logs, State, outputs
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import Wrapper
 from skedastic.methods.blend import Blend
-from skedastic.methods.fitted_ways import CUT_SHORT, L2, LARGE, TREES, quick_ways
+from skedastic.methods.fitted_ways import CUT_SHORT, L2, LARGE, SMALL, TREES, quick_ways
 from skedastic.methods.fitted_ways import NAMES as FITTED_NAMES
 from skedastic.methods.linear import Linear
 from skedastic.methods.trees import MOST_OF_NUMBERS
 
 NETWORK = "network"
-BESIDE: Mapping[str, Fitted[Any]] = {**{way: Linear(l2=l2) for way, l2 in L2.items()}, **TREES}
+ABSOLUTE = {f"{way}, absolute": replace(TREES[way], loss="absolute") for way in (LARGE, SMALL)}  # tried for mae
+BESIDE: Mapping[str, Fitted[Any]] = {**{way: Linear(l2=l2) for way, l2 in L2.items()}, **TREES, **ABSOLUTE}
 NAMES = {**FITTED_NAMES, "shrunk linear": "shrunk linear model"}  # in a list of names with commas
+NAMES |= {f"{way}, absolute": f"{NAMES[way]} by absolute error" for way in (LARGE, SMALL)}
 STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stages
 MEAN, ALONE = "mean", "network alone"  # those of what all are held against
 SURE = 1.0  # standard errors by which the weighted mean must be better
@@ -77,6 +84,11 @@ class Judged(NamedTuple):
 class Stack(Wrapper):
     """Predict the weighted mean of a network, trees and linear models that errs least on rows not seen."""
 
+    optimize: Criterion = setting(
+        RMSE(),
+        "criterion of the weights and of the choice: rmse, or mae, by which ways of absolute loss are tried beside",
+    )
+
     card: ClassVar[Card] = Card(
         name="stack",
         title="The weighted mean of a network, trees and linear models, by numbers not seen",
@@ -94,6 +106,19 @@ class Stack(Wrapper):
         never_erm="it has trees and linear models beside the network wherever these help",
         cost="2 × that of `base`, for its halves and for all rows, and about 1 × plain training of a small network",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.optimize.of_numbers:
+            rule = f"it is a criterion for classes, and stack is for numbers; take {' or '.join(CRITERIA_OF_NUMBERS)}"
+            raise UserError(rule, setting=PLACE, value=self.optimize.shown_name())
+        if isinstance(self.optimize, MAE):
+            object.__setattr__(self, "base", _by_absolute_loss(self.base))
+
+    @property
+    def criterion(self) -> OfNumbers:
+        """The criterion."""
+        return cast(OfNumbers, self.optimize)
 
     def stages(self, task: Task) -> tuple[Stage, ...]:
         """Return the trials, the quick ones first, and the training of the weighted mean or of what it is held to.
@@ -135,12 +160,12 @@ class Stack(Wrapper):
         for way in (NETWORK, *self._quick(task)):
             reason = why_failed(way, task) or CUT_SHORT * (not was_tried(way, task))
             if {way: 1.0} != against:
-                errors = None if reason else (_errors(task, {way: 1.0}), _errors(task, against))
-                gain = Gain(0.0, 0.0) if errors is None else share_saved(*errors, _parts(task), task.unit)
+                gain = Gain(0.0, 0.0) if reason else self._saved(task, _errors(task, {way: 1.0}), against)
                 found.append(self._trial(task, way, self._name(way), gain)._replace(left_out=reason))
         if judged is not None:
-            failed = _failed(task)
-            mean = self._trial(task, STACK, self._shown(judged.weights), judged.gain)
+            failed, shown = _failed(task), self._shown(judged.weights)
+            mean = self._trial(task, STACK, shown, judged.gain)
+            found = [trial for trial in found if trial.name != shown]  # a mean of one way is that way
             found.append(mean._replace(chosen=judged.is_safe and not failed, went_wrong=judged.is_safe and failed))
         return tuple(found)
 
@@ -149,9 +174,9 @@ class Stack(Wrapper):
         if not self._tried(task):
             return None
         taken, judged = self._taken(task), self._judged(task)
-        name, value = self._shown(taken), root_mean_square(_errors(task, taken), _parts(task)).value
+        name, value = self._shown(taken), -self.criterion.size(_errors(task, taken), _parts(task)).value
         trial = self._trial(task, STACK, name, judged.gain) if judged is not None and judged.is_safe else None
-        return Best(name, value, _criterion(task), trial)
+        return Best(name, value, self._told(task), trial)
 
     def predictor(self, trials: Sequence[Trial]) -> str:
         """Return what the mean is of."""
@@ -212,16 +237,20 @@ class Stack(Wrapper):
         ways = self._tried(task)
         if len(ways) < 2:
             return None
-        part, unit = _parts(task), task.unit
+        part, against = _parts(task), self._against(task)
         errors = torch.stack([_errors(task, {way: 1.0}) for way in ways], 1)
-        own, others = torch.empty_like(errors[:, 0]), _errors(task, self._against(task))
+        own = torch.empty_like(errors[:, 0])
         for fitted, judged in ((0, 1), (1, 0)):
             rows, unseen = (rows_of_half(task, half) for half in (fitted, judged))
-            own[unseen] = errors[unseen] @ convex_weights(errors[rows], part[rows])
-        weights = zip(ways, convex_weights(errors, part).tolist(), strict=True)
-        saved, absolute = share_saved(own, others, part, unit), paired_gain(-own.abs(), -others.abs(), part, unit)
+            own[unseen] = errors[unseen] @ self.criterion.weights(errors[rows], part[rows])
+        weights = zip(ways, self.criterion.weights(errors, part).tolist(), strict=True)
+        saved, absolute = (self._saved(task, own, against, by) for by in (self.criterion, MAE()))
         is_safe = saved.mean > SURE * saved.error and absolute.mean > -SURE * absolute.error
         return Judged({way: weight for way, weight in weights if weight}, saved, is_safe)
+
+    def _saved(self, task: Task, errors: Tensor, against: Weights, by: OfNumbers | None = None) -> Gain:
+        """Return the share of the error of what all are held against that is saved, by the criterion or another."""
+        return (by or self.criterion).saved(errors, _errors(task, against), _parts(task), task.unit)
 
     def _taken(self, task: Task) -> Weights:
         """Return the weights that are taken."""
@@ -240,11 +269,16 @@ class Stack(Wrapper):
     def _trial(self, task: Task, stage: str, name: str, gain: Gain) -> Trial:
         """Return the trial of a way, which is not chosen."""
         other = self._shown(self._against(task))
-        return Trial(name, other, gain, False, False, criterion=_criterion(task), stage=stage)
+        return Trial(name, other, gain, False, False, criterion=self._told(task), stage=stage)
+
+    def _told(self, task: Task) -> str:
+        """Return the name of the criterion."""
+        return self.criterion.told + OVER_GROUPS * (not task.binned and len(task.groups) > 1)
 
     def _quick(self, task: Task) -> list[str]:
         """Return the ways beside the network that are fitted in seconds; of a run, whose rows are not known, any."""
-        return quick_ways(task, len(task.y), most=MOST_OF_NUMBERS)
+        ways = quick_ways(task, len(task.y), most=MOST_OF_NUMBERS)
+        return ways + [*ABSOLUTE] * (LARGE in ways and isinstance(self.optimize, MAE))
 
     def _name(self, way: str) -> str:
         """Return the name of a way for the user."""
@@ -260,6 +294,13 @@ class Stack(Wrapper):
             return f"mean of {' and '.join(names)}"
         *most, last = (f"{name} ({weights[way]:.0%})" for name, way in zip(names, ways, strict=True))
         return f"{STACK} of {', '.join(most)} and {last}"
+
+
+def _by_absolute_loss(method: Method) -> Method:
+    """Return a method of networks with the absolute loss, where it has none of its own."""
+    if isinstance(method, Wrapper):
+        return replace(method, base=_by_absolute_loss(method.base))
+    return replace(method, loss=Absolute()) if isinstance(method, OneNetwork) and method.loss == Auto() else method
 
 
 def _weighted(state: State) -> list[tuple[Fitted[Any], FittedState[Any]]]:
@@ -278,11 +319,6 @@ def _errors(task: Task, weights: Weights) -> Tensor:
 def _parts(task: Task) -> Tensor:
     """Return the parts over which squared errors are averaged, [n] int64: the groups, unless the target makes them."""
     return torch.zeros_like(task.group) if task.binned else task.group
-
-
-def _criterion(task: Task) -> str:
-    """Return the name of the criterion."""
-    return RMSE if task.binned or len(task.groups) == 1 else RMSE_OVER_GROUPS
 
 
 def _failed(task: Task) -> bool:

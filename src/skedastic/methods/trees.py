@@ -2,7 +2,7 @@
 
 Source: Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", 2001; by histograms (Ke et al.,
 "LightGBM", NeurIPS 2017) as scikit-learn's HistGradientBoostingClassifier has them, of numbers its
-HistGradientBoostingRegressor by squared error, with their own settings but for `l2`.
+HistGradientBoostingRegressor by squared or absolute error, with their own settings but for `l2`.
 They read what a network would read, an id of a category as a number; of a text beside other columns its leading
 numbers alone, which are quicker, and drown the others less. Nothing is trained by steps: one pass gathers the
 rows.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -48,6 +48,9 @@ class Trees(Fitted[BoostedTrees]):
         3.0, "how strongly what leaves add is pulled to 0; without, rare classes of many make it diverge", "[0, inf)"
     )
 
+    loss: Literal["squared", "absolute"] = setting(
+        "squared", "of numbers: absolute aims at the median, which a few wrong targets hardly move"
+    )
     words: int = setting(LEADING, "numbers of texts beside other columns that are read, the leading ones", "[0, inf)")
 
     card: ClassVar[Card] = Card(
@@ -94,7 +97,8 @@ class Trees(Fitted[BoostedTrees]):
         """Return the base and the trees of rows [n, d] with numbers [n]."""
         from sklearn.ensemble import HistGradientBoostingRegressor  # a second to import
 
-        boosted = HistGradientBoostingRegressor(**self.of_boosting(seed)).fit(x.numpy(), y.numpy())
+        settings = self.of_boosting(seed) | {"loss": f"{self.loss}_error"}
+        boosted = HistGradientBoostingRegressor(**settings).fit(x.numpy(), y.numpy())
         return read_trees(boosted, torch.zeros(1, dtype=torch.int64))
 
     def _of_labels(self, x: Tensor, y: Tensor, classes: int, seed: int) -> tuple[Tensor, Nodes]:

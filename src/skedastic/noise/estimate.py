@@ -81,7 +81,7 @@ class Estimate:
         The models that made predictions, which a method may be spared to train again.
     elsewhere : tuple of Tensor
         What each estimating model, or the first, predicts of other examples, as `estimate_groups` was asked to; [m, …].
-    gross_errors : GrossErrors or None
+    gross_errors : tuple of GrossErrors
         Examples that were set aside beforehand, where there are some: the first label issues.
     """
 
@@ -97,7 +97,7 @@ class Estimate:
     note: str = ""
     tried: tuple[Tried, ...] = ()
     elsewhere: tuple[Tensor, ...] = ()
-    gross_errors: GrossErrors | None = None
+    gross_errors: tuple[GrossErrors, ...] = ()
 
     @cached_property
     def label_issues(self) -> pd.DataFrame:
@@ -113,7 +113,9 @@ class Estimate:
         found = self.findings
         clear = self.transitions is not None and self.transitions.clear
         issues = label_issues(d, self.predictions, found.stats, self.judged, found.most_issues(clear=clear))
-        return issues if self.gross_errors is None else self.gross_errors.before(issues)
+        for set_aside in reversed(self.gross_errors):
+            issues = set_aside.before(issues)
+        return issues
 
     @cached_property
     def transitions(self) -> Transitions | None:

@@ -142,7 +142,7 @@ def find_gross_errors(dataset: Dataset, seed: int) -> GrossErrors | None:
     x, y = dataset.x[torch.arange(n)].flatten(1).numpy(), dataset.y.numpy()
     fold = folds(dataset.group, dataset.strata, FOLDS, seed, dataset.unit).numpy()
     narrow = are_quick(x.shape[1], n)
-    fit, robust = _by_trees(seed) if narrow else _by_ridge(dataset.ids, x.shape[1])
+    fit, robust = by_trees(seed) if narrow else by_ridge(dataset.ids, x.shape[1])
     predicted = held_out(x, y, fold, robust)
     off = in_spreads(predicted, y)
     far = far_off(off) & far_off_in_logarithms(predicted, y)
@@ -259,20 +259,25 @@ def far_off_in_logarithms(predicted: Floats, y: Floats) -> NDArray[np.bool_]:
     return far
 
 
-def _by_trees(seed: int) -> tuple[Fit, Fit]:
+def by_trees(seed: int) -> tuple[Fit, Fit]:
     """Return the fit of boosted trees by squared error, and by absolute error."""
-    from sklearn.ensemble import HistGradientBoostingRegressor  # a second to import
-
-    settings = Trees().of_boosting(seed)
-
-    def fit(x: Rows, y: Floats, loss: str) -> Predict:
-        predict: Predict = HistGradientBoostingRegressor(loss=loss, **settings).fit(x, y).predict
-        return predict
-
+    fit = partial(_fit_trees, settings=Trees().of_boosting(seed))
     return partial(fit, loss="squared_error"), partial(fit, loss="absolute_error")
 
 
-def _by_ridge(ids: int, width: int) -> tuple[Fit, Fit]:
+def by_small_trees(seed: int) -> Fit:
+    """Return the fit of boosted trees of 8 leaves by absolute error, which many wrong targets move less."""
+    return partial(_fit_trees, settings=Trees(leaves=8).of_boosting(seed), loss="absolute_error")
+
+
+def _fit_trees(x: Rows, y: Floats, settings: dict[str, Any], loss: str) -> Predict:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # a second to import
+
+    predict: Predict = HistGradientBoostingRegressor(loss=loss, **settings).fit(x, y).predict
+    return predict
+
+
+def by_ridge(ids: int, width: int) -> tuple[Fit, Fit]:
     """Return the fit of ridge regression, and its fit with residuals pulled in."""
 
     def plain(x: Rows, y: Floats) -> Predict:

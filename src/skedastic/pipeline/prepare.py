@@ -63,7 +63,7 @@ class Data:
         The user's own out-of-sample class probabilities of the training rows, where there are some.
     clusters : Clusters or None
         The groups, where the estimate of the noise made them.
-    gross_errors : GrossErrors or None
+    gross_errors : tuple of GrossErrors
         The training rows that were set aside, where there were some.
     """
 
@@ -78,7 +78,7 @@ class Data:
     test_labels: torch.Tensor | None = None
     pred_probs: torch.Tensor | None = None
     clusters: Clusters | None = None
-    gross_errors: GrossErrors | None = None
+    gross_errors: tuple[GrossErrors, ...] = ()
 
     def regrouped(self, estimated: Estimate | None) -> Data:
         """Return the data by the clusters of the estimate, where these are the groups, and with its note."""

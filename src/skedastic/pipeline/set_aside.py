@@ -1,4 +1,4 @@
-"""Rows whose targets are gross errors are set aside before anything is trained."""
+"""Rows whose targets are gross errors, or wrong inside the range, are set aside before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 
 from skedastic.errors import UserError
-from skedastic.noise.gross_errors import can_find_gross_errors, find_gross_errors
+from skedastic.noise.gross_errors import GrossErrors, can_find_gross_errors, find_gross_errors
+from skedastic.noise.inner_errors import find_inner_errors
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
 from skedastic.training.engine import threads
 
-OF_TEST_ROWS = "the test rows stay as they are: gross errors among them count in the figures"
+OF_TEST_ROWS = "the test rows stay as they are: wrong targets among them count in the figures"
 
 
 def with_gross_errors_decided(config: Config, data: Data) -> Config:
@@ -33,12 +34,20 @@ def with_gross_errors_decided(config: Config, data: Data) -> Config:
 def without_gross_errors(config: Config, data: Data) -> Data:
     """Return the data without the training rows whose targets are gross errors, where these are set aside.
 
-    The targets are standardized by the other rows.
+    Of the other rows those are set aside too whose targets are wrong inside the range. The targets are standardized by
+    what is left.
     """
     if config.gross_errors != "set-aside":
         return data
     with threads(config.training.threads):
-        found = find_gross_errors(data.train, config.seed)
+        for find in (find_gross_errors, find_inner_errors):
+            data = _without(data, find(data.train, config.seed))
+    own = bool(data.gross_errors) and data.test is not None and not data.has_clean_test
+    return replace(data, notes=(*data.notes, *(OF_TEST_ROWS,) * own))
+
+
+def _without(data: Data, found: GrossErrors | None) -> Data:
+    """Return the data without the training rows that were found."""
     if found is None:
         return data
     kept = torch.ones(len(data.train), dtype=torch.bool)
@@ -46,10 +55,10 @@ def without_gross_errors(config: Config, data: Data) -> Data:
     train = data.train.subset(kept.nonzero().flatten())
     target = train.target.fit(train.y)
     test, reference = (None if d is None else replace(d, target=target) for d in (data.test, data.reference))
-    own = data.test is not None and not data.has_clean_test
-    notes = (*data.notes, found.note, *(OF_TEST_ROWS,) * own)
-    train = replace(train, target=target)
-    return replace(data, train=train, test=test, reference=reference, gross_errors=found, notes=notes)
+    every, notes = (*data.gross_errors, found), (*data.notes, found.note)
+    return replace(
+        data, train=replace(train, target=target), test=test, reference=reference, gross_errors=every, notes=notes
+    )
 
 
 def _check_can_find(data: Data) -> None:

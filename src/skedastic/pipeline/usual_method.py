@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from skedastic import models
+from skedastic.core.criteria import CRITERIA, Criterion
+from skedastic.core.criteria_of_numbers import CRITERIA_OF_NUMBERS
 from skedastic.errors import UserError
 from skedastic.methods.auto import Auto, Effort
 from skedastic.methods.bases.method import Method
@@ -14,14 +16,18 @@ from skedastic.methods.trees import MOST_ENTRIES, MOST_OF_NUMBERS, are_quick, ca
 from skedastic.pipeline.prepare import Data
 from skedastic.settings.config import Config
 from skedastic.settings.convert import convert
-from skedastic.settings.methods import EFFORT, OPTIMIZE, make_method, settings_of, with_settings_alone, without_setting
+from skedastic.settings.methods import (
+    EFFORT,
+    OPTIMIZE,
+    make_method,
+    settings_of,
+    the_criterion,
+    with_settings_alone,
+    without_setting,
+)
 from skedastic.settings.model_choice import NamedModel
 
-OF_NUMBERS: Mapping[Effort, str] = {
-    "low": "stack(base=erm)",
-    "normal": "stack(base=har)",
-    "high": "stack(base=ensemble(base=har))",
-}  # what auto is where targets are numbers
+NETWORK_OF_NUMBERS: Mapping[Effort, str] = {"low": "erm", "normal": "har", "high": "ensemble(base=har)"}  # of stack
 UNNAMED = {
     "auto": "no method is named, so several ways of training are tried",
     "stack": "no method is named, so trees and linear models are tried beside the network",
@@ -60,13 +66,15 @@ def taken_method(config: Config, data: Data, named: Method | None) -> Taken:
     Raises
     ------
     UserError
-        A setting is not for the method.
+        A setting is not for the method, or a criterion for the other task.
     """
     if named is None:
         return usual_method(config, data)
-    if isinstance(named, Auto) and not data.train.classes:
-        expression = of_numbers(named)
-        return Taken(make_method(expression, {}), f"stack: where targets are numbers, auto is {expression}")
+    if isinstance(named, Auto):
+        if not data.train.classes:
+            expression = of_numbers(named, data)
+            return Taken(make_method(expression, {}), f"stack: where targets are numbers, auto is {expression}")
+        _check_criterion(named.optimize, data)
     if not config.method or "name" in config.method:
         return Taken(named)
     key = "strength" if "strength" in config.method else min(config.method.keys() - settings_of("auto"))
@@ -77,12 +85,16 @@ def usual_method(config: Config, data: Data) -> Taken:
     """Return the method where none is named: auto of classes, stack of numbers, har where a network is trained alone.
 
     Settings that were given alone go to auto, stack, blend or har. The name of a model says which network is trained,
-    and not that nothing else is tried. Raises UserError for a setting that the method has not.
+    and not that nothing else is tried. Raises UserError for a setting that the method has not, and a criterion that is
+    for the other task.
     """
-    given, task, alone = config.method, data.train.target.task, _why_alone(config, data)
-    if OPTIMIZE in given and task != "classification":
-        rule = "it is a criterion for classes, and the targets are numbers (regression); leave it out"
-        raise UserError(rule, setting=f"method.{OPTIMIZE}", value=given[OPTIMIZE])
+    given, task, alone, criterion = (
+        config.method,
+        data.train.target.task,
+        _why_alone(config, data),
+        the_criterion(config),
+    )
+    _check_criterion(criterion, data)
     blended = {name: value for name, value in given.items() if name in settings_of("blend")}
     if blended and (alone or task == "classification"):
         raise without_setting(*(("har", blended, "here") if alone else ("auto", blended, "for classes")), task)
@@ -96,10 +108,10 @@ def usual_method(config: Config, data: Data) -> Taken:
         return Taken(make_method(name, {"base": "har", **blended}), said)
     if not convert(bool, given.get("trees", True), "method.trees"):
         return _network_alone(config, data, "method.trees is false")
-    if other := given.keys() - {"trees", EFFORT}:
+    if other := given.keys() - {"trees", EFFORT, OPTIMIZE}:
         return _network_alone(config, data, f"stack has no setting {min(other)}")
     effort = convert(Effort, given.get(EFFORT, "normal"), f"method.{EFFORT}")
-    return Taken(make_method(OF_NUMBERS[effort], {}), f"stack: {UNNAMED['stack']}; {ALONE}")
+    return Taken(make_method(_stack(effort, criterion), {}), f"stack: {UNNAMED['stack']}; {ALONE}")
 
 
 def _why_alone(config: Config, data: Data) -> str:
@@ -135,17 +147,36 @@ def _network_alone(config: Config, data: Data, why: str) -> Taken:
     return Taken(with_settings_alone("har", own), f"har: {why}, so nothing else is tried{way_out}")
 
 
-def of_numbers(auto: Auto) -> str:
+def of_numbers(auto: Auto, data: Data) -> str:
     """Return the expression of the method that auto is where targets are numbers.
 
-    Raises UserError where it has settings that are for classes.
+    Raises UserError where it has settings or a criterion that are for classes.
     """
-    usual, expression = Auto(effort=auto.effort), OF_NUMBERS[auto.effort]
+    criterion = None if auto.optimize == Auto().optimize else auto.optimize
+    _check_criterion(criterion, data)
+    usual = Auto(effort=auto.effort, optimize=auto.optimize)
     given = next((f.name for f in fields(auto) if getattr(auto, f.name) != getattr(usual, f.name)), None)
     if given is not None:
-        rule = f"it is a setting of auto for classes, and of numbers auto is {expression}; leave it out"
+        rule = f"it is a setting of auto for classes, and of numbers auto is {_stack(auto.effort, None)}; leave it out"
         raise UserError(rule, setting=f"method.{given}", value=getattr(auto, given))
-    return expression
+    return _stack(auto.effort, criterion)
+
+
+def _stack(effort: Effort, criterion: Criterion | None) -> str:
+    """Return the expression of what auto is where targets are numbers."""
+    named = "" if criterion is None else f", {OPTIMIZE}={criterion.shown_name()}"
+    return f"stack(base={NETWORK_OF_NUMBERS[effort]}{named})"
+
+
+def _check_criterion(criterion: Criterion | None, data: Data) -> None:
+    """Raise UserError where a criterion is for the other task."""
+    classes = data.train.target.task == "classification"
+    if criterion is None or criterion.of_numbers != classes:
+        return
+    here, other = ("targets are classes", "numbers") if classes else ("targets are numbers (regression)", "classes")
+    names = list(CRITERIA if classes else CRITERIA_OF_NUMBERS)
+    rule = f"it is a criterion for {other}, and the {here}; take {', '.join(names[:-1])} or {names[-1]}"
+    raise UserError(rule, setting=f"method.{OPTIMIZE}", value=criterion.shown_name())
 
 
 def with_methods_of_task(config: Config, data: Data) -> Config:
@@ -153,6 +184,7 @@ def with_methods_of_task(config: Config, data: Data) -> Config:
     if data.train.classes:
         return config
     methods = [
-        of_numbers(method) if isinstance(method := make_method(name, {}), Auto) else name for name in config.methods
+        of_numbers(method, data) if isinstance(method := make_method(name, {}), Auto) else name
+        for name in config.methods
     ]
     return replace(config, methods=tuple(methods))

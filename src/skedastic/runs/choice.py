@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skedastic.core.choice import Best, Gain, Trial
-from skedastic.core.stacking import RMSE, RMSE_OVER_GROUPS
+from skedastic.core.criteria_of_numbers import OVER_GROUPS
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.evaluation.metrics import COST
 from skedastic.methods.auto import CORRECTED
@@ -21,8 +21,6 @@ CRITERIA = {
     "macro-f1": ("gain in F1", " in macro F1"),
     "auc": ("gain in AUC", " in the area under the ROC curve"),
     COST: ("cost saved", ""),
-    RMSE: ("error saved, %", " in root mean squared error"),
-    RMSE_OVER_GROUPS: ("error saved, %", " in root mean squared error over groups"),
 }  # the head of the column of gains, and the words in a sentence
 SCORES = {
     "balanced": "mean accuracy over groups",
@@ -32,10 +30,11 @@ SCORES = {
     "macro-f1": "macro F1",
     "auc": "area under the ROC curve",
     COST: "cost",
-    RMSE: "root mean squared error",
-    RMSE_OVER_GROUPS: "root mean squared error over groups",
 }  # of one way
-OF_ERRORS = (RMSE, RMSE_OVER_GROUPS)  # whose gains are shares of the base's error
+ERRORS = {"rmse": "root mean squared error", "mae": "mean absolute error"}
+OF_ERRORS = {name + over: said + over for name, said in ERRORS.items() for over in ("", OVER_GROUPS)}
+SCORES |= OF_ERRORS  # whose gains are shares of the base's error
+CRITERIA |= {name: ("error saved, %", f" in {said}") for name, said in OF_ERRORS.items()}
 LIKELY, HARDLY_CHANCE = 2.0, 3.0  # standard errors
 SAME = 1e-9  # of two figures
 
@@ -54,7 +53,7 @@ def choice_of(trials: Sequence[Trial]) -> Choice | None:
     sentence, left_out = choice_sentence(trials), [trial for trial in trials if trial.left_out]
     other, trials = trials[0].other, [trial for trial in trials if not trial.left_out]
     told = _tells_accuracy(trials)
-    rows = [(trial.name, _gain(trial), *[_points(trial.accuracy)] * told, _note(trial, trials)) for trial in trials]
+    rows = [(_in_table(t), _gain(t), *[_points(t.accuracy)] * told, _note(t, trials)) for t in trials]
     rows.append((other, "0", *["0"] * told, "; ".join(["base", *["taken"] * (not _taken(trials))])))
     gains = [*(trial.gain.mean for trial in trials), 0.0]
     best_first = sorted(range(len(rows)), key=gains.__getitem__, reverse=True)
@@ -132,6 +131,11 @@ def _errors(gain: Gain) -> float:
     return gain.mean / gain.error if gain.error else 0.0
 
 
+def _in_table(trial: Trial) -> str:
+    """Return the name of a way in the table: of a weighted mean without its weights, which the sentence has."""
+    return STACK if trial.stage == STACK and trial.name.startswith(STACK) else trial.name
+
+
 def _note(trial: Trial, trials: Sequence[Trial]) -> str:
     return "; ".join(["taken"] * trial.chosen + _why_not(trial, trials))
 
@@ -161,7 +165,7 @@ def _tells_accuracy(trials: Sequence[Trial]) -> bool:
 def best_sentence(best: Best) -> str:
     """Return the best way of training so far, how well it does on labels not seen, and how much better that is."""
     value = f"{best.value:.1%}" if best.criterion != COST else f"{-best.value:.3g} a row"
-    value = f"{best.value:.3g}" if best.criterion in OF_ERRORS else value
+    value = f"{-best.value:.3g}" if best.criterion in OF_ERRORS else value
     than = "" if best.trial is None else f", {size_of_gain(best.trial)} than {best.trial.other}"
     return f"{best.name}, {SCORES[best.criterion]} {value} on {_seen(best)} not seen{than}"
 
@@ -179,8 +183,8 @@ def _legend(trials: Sequence[Trial], told: bool) -> str:
     words += "and some may be wrong. ± is one standard error."
     if trials[0].criterion in OF_ERRORS:
         words += " The weighted mean is judged by the weights of the other half of the rows. The base is taken unless "
-        words += f"it is better by {SURE:g} standard error, and its mean absolute error not larger by one."
-        return words
+        words += f"it is better by {SURE:g} standard error"
+        return f"{words}{', and its mean absolute error not larger by one' * trials[0].criterion.startswith('rmse')}."
     words += " Accuracy is over all rows." * told
     if trials[0].stage:  # of auto; older runs don't say
         words += f" The base is taken unless a way is better by {SURE:g} standard error"

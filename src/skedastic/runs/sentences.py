@@ -10,7 +10,7 @@ import numpy as np
 from skedastic.core.strengths import GroupStats
 from skedastic.errors import quoted
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval, paired
-from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics
+from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, ClassificationMetrics, RegressionMetrics
 from skedastic.noise.findings import NOT_LEARNED, Findings
 from skedastic.noise.wrong_labels import (
     FEW,
@@ -92,6 +92,8 @@ def fit_sentences(summary: RunSummary) -> tuple[str, ...]:
             if summary.metric.percent
             else f"the root mean squared error on the {n} test rows is {summary.metric.text(value)}"
         )
+        if isinstance(summary.metrics, RegressionMetrics):
+            parts[0] += f", and the mean absolute error is {summary.metric.text(summary.metrics.overall.mae)}"
         if isinstance(summary.metrics, ClassificationMetrics):
             parts[0] += f", and their balanced accuracy is {summary.metrics.balanced_accuracy:.1%}"
             parts += [_asked_for(part, value) for part, value in summary.metrics.asked.items()]

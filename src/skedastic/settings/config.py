@@ -128,8 +128,8 @@ class Config(ColumnSettings):
     )
     gross_errors: GrossErrors = setting(
         "auto",
-        "training rows whose target is a number that looks like a gross error: set-aside trains without them, and keep "
-        "trains on them; auto sets them aside where no method is named",
+        "training rows whose target is a number that looks like a gross error, or wrong inside the range: set-aside "
+        "trains without them, and keep trains on them; auto sets them aside where no method is named",
     )
     limit: int | None = setting(None, "training examples to use, drawn by seed; by default all", "[2, inf)")
     seed: int = setting(0, "seed of the split, the initial weights and the batches", SEEDS)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from skedastic import losses
 from skedastic.core.class_weights import CLASS_WEIGHTS, ClassWeights
 from skedastic.core.criteria import CRITERIA, Criterion
+from skedastic.core.criteria_of_numbers import CRITERIA_OF_NUMBERS
 from skedastic.core.heads import HEAD_NAMES, Head
 from skedastic.core.samplers import SAMPLERS, Sampler
 from skedastic.losses import PerExampleLoss
@@ -43,7 +44,7 @@ FAMILIES = (
     Family("class weights", "class weights", ClassWeights, lambda: CLASS_WEIGHTS),
     Family("sampler", "samplers", Sampler, lambda: SAMPLERS),
     Family("head", "heads", Head, lambda: HEAD_NAMES),
-    Family("criterion", "criteria", Criterion, lambda: CRITERIA),
+    Family("criterion", "criteria", Criterion, lambda: {**CRITERIA, **CRITERIA_OF_NUMBERS}),
     Family("method", "methods", Method, presets),
 )
 

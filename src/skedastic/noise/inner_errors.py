@@ -1,0 +1,122 @@
+"""Wrong targets inside the range of the others, among targets that are numbers: swapped rows, a wrong factor.
+
+Gross errors stand out one by one (`skedastic.noise.gross_errors`); these do so together alone. Squared error on rows
+not seen can't tell them, since its minimum is the mean of right and wrong targets. Their likelihood can
+(`skedastic.noise.mixtures`). Ours:
+
+1. Predictions are held out, and robust: of boosted trees by absolute error and of robust ridge regression the one that
+   errs less. All is done twice, the second time by models that are fitted without the rows that seemed wrong.
+2. The mixture must be likelier than noise alone, paired row by row: by four standard errors where wrong targets are
+   right ones times a factor, at most two fifths of all; and else by six, and at most 35 %, since noise that is flat,
+   as that of years and ages, looks like half a mixture, too.
+3. Where many targets are 0, or at an end of the range, as claims and censored times are, nothing is judged.
+4. Nothing in the rows foretells the wrong ones, and plain models without them predict the other rows better by two
+   standard errors, as with gross errors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from skedastic.core.choice import paired_gain
+from skedastic.data import Dataset, folds
+from skedastic.evaluation.metric import to_digits
+from skedastic.methods.trees import are_quick
+from skedastic.noise.gross_errors import (
+    FOLDS,
+    FORETOLD,
+    SURE,
+    GrossErrors,
+    by_ridge,
+    by_small_trees,
+    by_trees,
+    foretold,
+    held_out,
+)
+from skedastic.noise.mixtures import MOST_EQUAL, OF_ANY, mixture, spreads
+
+LEAST_UNITS = 100  # rows, or units where rows belong together, below which nothing is judged
+PASSES = 2
+MOST_APART = 0.45  # of the rows, that are left out in a pass
+LIKELIER, MOST = 4.0, 0.4  # standard errors, and the share of the rows that is wrong, of a factor
+LIKELIER_OF_ANY, MOST_OF_ANY = 6.0, 0.35  # the same of any number, or the target of any row
+
+
+@dataclass(frozen=True, eq=False)
+class InnerErrors(GrossErrors):
+    """The examples whose targets are wrong inside the range of the others, the most probable ones first.
+
+    Parameters
+    ----------
+    said : str
+        What they are, for the user.
+    """
+
+    said: str = ""
+
+    @property
+    def note(self) -> str:
+        """What was found, for the user."""
+        errors = " to ".join(to_digits(value, 3) for value in (self.with_them, self.without))
+        return (
+            f"{len(self.table):,} of {self.rows:,} training rows ({len(self.table) / self.rows:.0%}) were set aside, "
+            f"since their targets seem to be wrong inside the range of the others: they are more probably {self.said} "
+            f"than right by held-out predictions, and without them the error of {self.by} on the other rows falls from "
+            f"{errors}; where they are right, gross_errors=keep trains on them"
+        )
+
+
+def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
+    """Return the examples whose targets are wrong inside the range (see above), or None where there are none.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n examples, rows of numbers and ids of categories; targets are numbers.
+    seed : int
+        Of the folds and of the trees.
+    """
+    n = len(dataset)
+    if (n if dataset.unit is None else len(torch.unique(dataset.unit))) < LEAST_UNITS:
+        return None
+    x, y = dataset.x[torch.arange(n)].flatten(1).numpy(), dataset.y.numpy()
+    if max((y == value).mean() for value in (0, y.min(), y.max())) > MOST_EQUAL:
+        return None
+    fold = folds(dataset.group, dataset.strata, FOLDS, seed, dataset.unit).numpy()
+    narrow = are_quick(x.shape[1], n)
+    plain, robust = by_ridge(dataset.ids, x.shape[1])
+    rest = np.ones(n, dtype=np.bool_)
+    for _ in range(PASSES):
+        tried = [held_out(x, y, fold, fit, rest) for fit in (robust, *[by_small_trees(seed)] * narrow)]
+        predicted = min(tried, key=lambda p: float(np.abs(y - p)[rest].mean()))
+        found = mixture(predicted, y, dataset.unit)
+        rest = found.wrong <= 0.5
+        if found.gain.mean <= 0 or not 1 - MOST_APART <= rest.mean() < 1:
+            return None
+    least, most = (LIKELIER_OF_ANY, MOST_OF_ANY) if found.said in OF_ANY else (LIKELIER, MOST)
+    if found.gain.mean <= least * found.gain.error or found.wrong.mean() > most:
+        return None
+    wrong, fit = ~rest, by_trees(seed)[0] if narrow else plain
+    before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
+    if foretold(before[wrong], after[wrong]) > 1 - float(rest.mean()) ** 2 + FORETOLD:
+        return None
+    worse, better = (torch.from_numpy(residual[rest] ** 2) for residual in (before, after))
+    unit = None if dataset.unit is None else dataset.unit[torch.from_numpy(rest)]
+    gain = paired_gain(-better, -worse, torch.zeros(len(better), dtype=torch.int64), unit)
+    if gain.mean <= SURE * gain.error:
+        return None
+    position = np.flatnonzero(wrong)
+    position = position[np.argsort(-found.wrong[position], kind="stable")]
+    off = (after / spreads(after, y - after, y))[position]
+    columns: dict[str, Any] = {"rank": np.arange(1, len(position) + 1), "index": dataset.index.numpy()[position]}
+    columns |= {"given": y[position], "suggested": (y - after)[position], "score": 1 - found.wrong[position]}
+    table = pd.DataFrame(columns | {"is_issue": True, "residual": off})
+    with_them, without = (math.sqrt(float(squares.mean())) for squares in (worse, better))
+    by = "boosted trees" if narrow else "ridge regression"
+    return InnerErrors(torch.from_numpy(position), table, n, with_them, without, by, said=found.said)
