@@ -30,7 +30,7 @@ from skedastic.methods.har import HAR
 from skedastic.methods.linear import Linear
 from skedastic.methods.mixup import Mixup
 from skedastic.methods.sam import SAM
-from skedastic.methods.stack import ALONE, BESIDE, EVEN, MEAN, NETWORK, STACK, WITHOUT, Stack
+from skedastic.methods.stack import ALONE, BESIDE, CONSTANT, EVEN, MEAN, NETWORK, STACK, WITHOUT, Stack
 from skedastic.methods.trees import Trees
 from skedastic.methods.two_stage import TwoStage
 from skedastic.runs.choice import choice_of
@@ -42,7 +42,7 @@ from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import refused
 
 QUICK = sk.TrainingConfig(epochs=4, batch_size=32)
-WAYS = ("linear", "shrunk linear", "trees", "small trees")  # where there are no texts
+WAYS = ("linear", "shrunk linear", "trees", "small trees", CONSTANT)  # where there are no texts
 
 
 def rows(n: int = 442) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +86,17 @@ def test_it_is_the_weighted_mean_of_what_each_way_predicts_alone() -> None:
     assert stack.net(torch.from_numpy(x)).shape == (len(x), 1)
 
 
+def test_the_mean_of_the_targets_is_a_way_that_counts_where_nothing_can_be_learned() -> None:
+    x, y = rows()
+    np.testing.assert_allclose(fitted(BESIDE[CONSTANT]).predict(x), y.mean(), rtol=1e-6)
+    noise = np.random.default_rng(0).normal(size=len(y))
+    kept = {"train": QUICK, "test": None, "task": "regression"}
+    stack = sk.fit(x, noise, method=Stack(), **kept)
+    assert shares(stack)[CONSTANT] > 0.3
+    blend = sk.fit(x, noise, method=Blend(), **kept).predict(x)
+    assert stack.predict(x).std() < 0.5 * blend.std(), "predictions are pulled to it"
+
+
 def test_quick_ways_are_tried_first_and_all_on_the_same_halves() -> None:
     seen = list(dict.fromkeys(row["stage"] for row in fitted(Stack(base=HAR())).history))
     trials = [f"{way}, half {k}" for way in (*WAYS, NETWORK) for k in (1, 2)]
@@ -99,7 +110,7 @@ def test_what_it_is_held_to_is_taken_unless_the_mean_is_safely_better_in_squares
     [*singles, mean] = stack.trials(task)
     assert not mean.chosen, "no weights are better than even ones"
     assert stack._taken(task) == EVEN
-    names = ["network by erm", "linear model", "shrunk linear model", "boosting", "boosting of small trees"]
+    names = ["network by erm", "linear model", "shrunk linear model", "boosting", "boosting of small trees", CONSTANT]
     assert [trial.name for trial in singles] == names
     assert singles[-1].left_out == "training was cut short before"
     assert all(trial.gain.mean < 0 for trial in singles if not trial.left_out)
@@ -209,7 +220,7 @@ def test_numbers_have_it_by_default_and_by_the_name_auto() -> None:
     assert default.method == Stack(base=HAR())
     assert fitted("auto").method == Stack(base=HAR())
     assert fitted(Auto()).method == Stack(base=HAR())
-    assert isinstance(fitted(None, model="mlp").method, HAR), "a network was asked for"
+    assert fitted(None, model="mlp").method == Stack(base=HAR()), "which network is trained was asked for, no more"
     with refused("method.strength", 0.5, rule="of numbers auto is stack(base=har)"):
         fitted(Auto(strength=0.5))
 
@@ -315,7 +326,7 @@ def test_cut_short_it_is_the_mean_of_what_was_tried_and_needs_no_network(
     assert np.isfinite(back.predict(pd.read_csv("rows.csv"))).all()
 
 
-@pytest.mark.parametrize(("cls", "lost"), [(Trees, {"trees", "small trees"}), (Linear, {"linear", "shrunk linear"})])
+@pytest.mark.parametrize(("cls", "lost"), [(Trees, {"trees", "small trees"}), (Linear, {"linear", "shrunk linear", CONSTANT})])
 def test_a_way_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch, cls: type, lost: set[str]) -> None:
     def fails(self, *rest):
         raise np.linalg.LinAlgError("no convergence")

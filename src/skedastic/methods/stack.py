@@ -3,7 +3,8 @@
 Source: Wolpert, "Stacked Generalization", Neural Networks 1992; Breiman, "Stacked Regressions", Machine Learning 1996,
 with weights of at least 0 and of sum 1 (`skedastic.core.stacking`). Each way is trained on halves of the rows and
 predicts the other half: a network by `base`; ridge regression, also shrunk a hundredfold; boosted trees of 31 and of 8
-leaves and, where there are texts beside other columns, without these. All but the network take seconds, and come first.
+leaves and, where there are texts beside other columns, without these; and the mean of the targets, towards which the
+weights pull predictions where little can be learned. All but the network take seconds, and come first.
 
 Ours: the weights are held against the mean of the network and of the large trees (`skedastic.methods.blend`), which
 errs little nearly everywhere; where trees are slow, against the network alone. They are fitted on one half of the
@@ -51,8 +52,10 @@ from skedastic.methods.trees import MOST_OF_NUMBERS
 
 NETWORK = "network"
 ABSOLUTE = {f"{way}, absolute": replace(TREES[way], loss="absolute") for way in (LARGE, SMALL)}  # tried for mae
-BESIDE: Mapping[str, Fitted[Any]] = {**{way: Linear(l2=l2) for way, l2 in L2.items()}, **TREES, **ABSOLUTE}
-NAMES = {**FITTED_NAMES, "shrunk linear": "shrunk linear model"}  # in a list of names with commas
+CONSTANT = "mean of the targets"
+LINEAR = {way: Linear(l2=l2) for way, l2 in (*L2.items(), (CONSTANT, 1e12))}  # the last so much shrunk that it is that
+BESIDE: Mapping[str, Fitted[Any]] = {**LINEAR, **TREES, **ABSOLUTE}
+NAMES = {**FITTED_NAMES, "shrunk linear": "shrunk linear model", CONSTANT: CONSTANT}  # in a list of names with commas
 NAMES |= {f"{way}, absolute": f"{NAMES[way]} by absolute error" for way in (LARGE, SMALL)}
 STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stages
 MEAN, ALONE = "mean", "network alone"  # those of what all are held against
@@ -278,7 +281,8 @@ class Stack(Wrapper):
     def _quick(self, task: Task) -> list[str]:
         """Return the ways beside the network that are fitted in seconds; of a run, whose rows are not known, any."""
         ways = quick_ways(task, len(task.y), most=MOST_OF_NUMBERS)
-        return ways + [*ABSOLUTE] * (LARGE in ways and isinstance(self.optimize, MAE))
+        absolute = LARGE in ways and isinstance(self.optimize, MAE)
+        return ways + [*ABSOLUTE] * absolute + [CONSTANT] * any(way in ways for way in L2)
 
     def _name(self, way: str) -> str:
         """Return the name of a way for the user."""
