@@ -326,7 +326,9 @@ def test_cut_short_it_is_the_mean_of_what_was_tried_and_needs_no_network(
     assert np.isfinite(back.predict(pd.read_csv("rows.csv"))).all()
 
 
-@pytest.mark.parametrize(("cls", "lost"), [(Trees, {"trees", "small trees"}), (Linear, {"linear", "shrunk linear", CONSTANT})])
+@pytest.mark.parametrize(
+    ("cls", "lost"), [(Trees, {"trees", "small trees"}), (Linear, {"linear", "shrunk linear", CONSTANT})]
+)
 def test_a_way_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch, cls: type, lost: set[str]) -> None:
     def fails(self, *rest):
         raise np.linalg.LinAlgError("no convergence")
