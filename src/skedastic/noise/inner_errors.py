@@ -1,4 +1,4 @@
-"""Wrong targets inside the range of the others, among targets that are numbers: swapped rows, a wrong factor.
+"""Wrong targets inside the range of the others, among targets that are numbers: right ones times a factor.
 
 Gross errors stand out one by one (`skedastic.noise.gross_errors`); these do so together alone. Squared error on rows
 not seen can't tell them, since its minimum is the mean of right and wrong targets. Their likelihood can
@@ -6,12 +6,15 @@ not seen can't tell them, since its minimum is the mean of right and wrong targe
 
 1. Predictions are held out, and robust: of boosted trees by absolute error and of robust ridge regression the one that
    errs less. All is done twice, the second time by models that are fitted without the rows that seemed wrong.
-2. The mixture must be likelier than noise alone, paired row by row: by four standard errors where wrong targets are
-   right ones times a factor, at most two fifths of all; and else by six, and at most 35 %, since noise that is flat,
-   as that of years and ages, looks like half a mixture, too.
-3. Where many targets are 0, or at an end of the range, as claims and censored times are, nothing is judged.
-4. Nothing in the rows foretells the wrong ones, and plain models without them predict the other rows better by two
-   standard errors, as with gross errors.
+2. The likeliest mixture is one of right targets and of right ones times a factor, at most two fifths of all. It is
+   likelier than noise alone by four standard errors, paired row by row, and by one nat for each wrong target: among
+   many rows noise of any odd form is surely likelier as a mixture, and by little.
+3. Where targets of other rows or any numbers of the range are likelier, nothing is set aside: they look like noise that
+   is larger in some rows than in others.
+4. Where many targets are 0, or at an end of the range, as claims and censored times are, nothing is judged.
+5. Nothing in the rows foretells the wrong ones, and no group that was given would lose more than half of its rows. And
+   plain models without them predict the other rows better by two standard errors, as with gross errors; that is no
+   proof, since the other rows are those near the predictions.
 """
 
 from __future__ import annotations
@@ -23,10 +26,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from skedastic.core.choice import paired_gain
 from skedastic.data import Dataset, folds
-from skedastic.evaluation.metric import to_digits
 from skedastic.methods.trees import are_quick
 from skedastic.noise.gross_errors import (
     FOLDS,
@@ -44,8 +47,8 @@ from skedastic.noise.mixtures import MOST_EQUAL, OF_ANY, mixture, spreads
 LEAST_UNITS = 100  # rows, or units where rows belong together, below which nothing is judged
 PASSES = 2
 MOST_APART = 0.45  # of the rows, that are left out in a pass
-LIKELIER, MOST = 4.0, 0.4  # standard errors, and the share of the rows that is wrong, of a factor
-LIKELIER_OF_ANY, MOST_OF_ANY = 6.0, 0.35  # the same of any number, or the target of any row
+LIKELIER, CLEARER = 4.0, 1.0  # by how many standard errors, and nats for each wrong target, a mixture must be likelier
+MOST, MOST_OF_A_GROUP = 0.4, 0.5  # the shares of all rows, and of those of a group, that may be wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +66,10 @@ class InnerErrors(GrossErrors):
     @property
     def note(self) -> str:
         """What was found, for the user."""
-        errors = " to ".join(to_digits(value, 3) for value in (self.with_them, self.without))
         return (
             f"{len(self.table):,} of {self.rows:,} training rows ({len(self.table) / self.rows:.0%}) were set aside, "
-            f"since their targets seem to be wrong inside the range of the others: they are more probably {self.said} "
-            f"than right by held-out predictions, and without them the error of {self.by} on the other rows falls from "
-            f"{errors}; where they are right, gross_errors=keep trains on them"
+            f"since their targets seem to be wrong: about {self.said} by models that had not seen them, while nothing "
+            "else about these rows tells why; where they are right, gross_errors=keep trains on them"
         )
 
 
@@ -99,10 +100,12 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
         rest = found.wrong <= 0.5
         if found.gain.mean <= 0 or not 1 - MOST_APART <= rest.mean() < 1:
             return None
-    least, most = (LIKELIER_OF_ANY, MOST_OF_ANY) if found.said in OF_ANY else (LIKELIER, MOST)
-    if found.gain.mean <= least * found.gain.error or found.wrong.mean() > most:
+    share = float(found.wrong.mean())
+    least = max(LIKELIER * found.gain.error, CLEARER * share)
+    wrong = ~rest
+    if found.said in OF_ANY or found.gain.mean <= least or share > MOST or _takes_a_group(wrong, dataset):
         return None
-    wrong, fit = ~rest, by_trees(seed)[0] if narrow else plain
+    fit = by_trees(seed)[0] if narrow else plain
     before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
     if foretold(before[wrong], after[wrong]) > 1 - float(rest.mean()) ** 2 + FORETOLD:
         return None
@@ -120,3 +123,11 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
     with_them, without = (math.sqrt(float(squares.mean())) for squares in (worse, better))
     by = "boosted trees" if narrow else "ridge regression"
     return InnerErrors(torch.from_numpy(position), table, n, with_them, without, by, said=found.said)
+
+
+def _takes_a_group(wrong: NDArray[np.bool_], dataset: Dataset) -> bool:
+    """Return whether a group that was given would lose more than half of its rows."""
+    if dataset.grouping.target_bins is not None:
+        return False
+    share = np.bincount(dataset.group.numpy(), wrong) / dataset.grouping.counts(dataset.group).clamp_min(1).numpy()
+    return bool(share.max() > MOST_OF_A_GROUP)

@@ -30,7 +30,7 @@ from skedastic.noise.gross_errors import ALIKE, LEAST_SPREAD, Floats
 MOST_FITTED = 4000  # rows, by which densities are fitted
 QUANTILES = (0.5, 0.65)  # of the sizes of residuals, whose larger spread counts; the others may be wrong
 OF_ANY = ("the target of another row", "any number of the range")
-FACTORS = (2.0, 3.0, 4.0, 5.0, 10.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, -1.0)
+FACTORS = (2.0, 3.0, 4.0, 5.0, 10.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10)
 MOST_EQUAL = 0.15  # of the targets, above which they are of few values
 START = (0.0, 0.0, 0.0, -2.5)  # peak and logarithms of both scales, in spreads; the logit of the degrees of freedom
 BOUNDS = ((-5.0, 5.0), (-1.5, 4.0), (-1.5, 4.0), (-6.0, 6.0))
@@ -113,9 +113,9 @@ def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_targ
             of_all, of_range = _of_any_target(y), np.full(len(y), -math.log(np.ptp(y)))
             yield Kind(lambda _: of_all, OF_ANY[0])
             yield Kind(lambda _: of_range, OF_ANY[1])
-        for factor in FACTORS if not logarithms else [factor for factor in FACTORS if factor > 0]:
+        for factor in FACTORS:
             shifted = (residual - math.log(factor)) / scale if logarithms else (own / factor - at) / scale
-            less = jacobian - (0.0 if logarithms else math.log(abs(factor)))
+            less = jacobian - (0.0 if logarithms else math.log(factor))
             yield Kind(partial(_of_factor, shifted, less), f"{_in_words(factor)} what is predicted")
 
     def mixed(parameters: Floats, kind: Kind) -> tuple[Floats, Floats]:
@@ -192,4 +192,4 @@ def _spread(residual: Floats) -> float:
 
 
 def _in_words(factor: float) -> str:
-    return "the negative of" if factor < 0 else f"{factor:g} times" if factor > 1 else f"1/{1 / factor:g} of"
+    return f"{factor:g} times" if factor > 1 else f"1/{1 / factor:g} of"

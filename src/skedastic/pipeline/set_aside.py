@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import torch
 
+from skedastic.data import Dataset
+from skedastic.data.targets.grouping import Grouping
+from skedastic.data.targets.regression import Bins
 from skedastic.errors import UserError
 from skedastic.noise.gross_errors import GrossErrors, can_find_gross_errors, find_gross_errors
 from skedastic.noise.inner_errors import find_inner_errors
@@ -35,7 +38,7 @@ def without_gross_errors(config: Config, data: Data) -> Data:
     """Return the data without the training rows whose targets are gross errors, where these are set aside.
 
     Of the other rows those are set aside too whose targets are wrong inside the range. The targets are standardized by
-    what is left.
+    what is left, and bins of the target are made of it.
     """
     if config.gross_errors != "set-aside":
         return data
@@ -53,11 +56,20 @@ def _without(data: Data, found: GrossErrors | None) -> Data:
     kept = torch.ones(len(data.train), dtype=torch.bool)
     kept[found.position] = False
     train = data.train.subset(kept.nonzero().flatten())
-    target = train.target.fit(train.y)
-    test, reference = (None if d is None else replace(d, target=target) for d in (data.test, data.reference))
+    target, grouping, source = train.target.fit(train.y), train.grouping, data.source
+    if grouping.target_bins is not None:
+        bins = Bins.fit(train.y, min(len(grouping), len(torch.unique(train.y))))
+        grouping = Grouping.of_target(bins)
+        source = replace(source, grouping=grouping, group=bins.of(source.y))
+
+    def anew(rows: Dataset) -> Dataset:
+        group = rows.group if grouping.target_bins is None else grouping.target_bins.of(rows.y)
+        return replace(rows, target=target, grouping=grouping, group=group)
+
+    test, reference = (None if rows is None else anew(rows) for rows in (data.test, data.reference))
     every, notes = (*data.gross_errors, found), (*data.notes, found.note)
     return replace(
-        data, train=replace(train, target=target), test=test, reference=reference, gross_errors=every, notes=notes
+        data, source=source, train=anew(train), test=test, reference=reference, gross_errors=every, notes=notes
     )
 
 
