@@ -414,15 +414,16 @@ def test_trees_are_taken_where_labels_follow_sharp_rules_and_are_those_asked_for
     assert said["Networks that were tried"] == "tabular"
 
 
-def test_trees_are_left_out_where_a_network_was_asked_for(tmp_path: Path) -> None:
+def test_trees_are_left_out_inside_other_methods_and_beside_a_network_of_ones_own() -> None:
     assert SAM(base=Auto()).base == Auto(trees=False, mixup=False, members=1)
     assert TwoStage(first=Auto()).first == Auto(trees=False, mixup=False, members=1)
     assert not set(TREES) & set(Auto(head=CosineHead()).ways(known(dataset(120))))
     x, y = sharp_rules(200)
-    for model in ({"model": "mlp"}, {"model": make_two}, {"model": make_two, "method": "auto"}):
-        fitted = sk.fit(x, y, train=sk.TrainingConfig(epochs=1), **model)
-        assert not fitted.config.method.get("trees", False)
-    assert sk.fit(x, y, train=sk.TrainingConfig(epochs=1)).config.method["trees"]
+    quick = sk.TrainingConfig(epochs=1)
+    assert isinstance(sk.fit(x, y, train=quick, model=make_two).method, HAR)
+    assert not sk.fit(x, y, train=quick, model=make_two, method="auto").config.method["trees"]
+    for named in ({}, {"model": "mlp"}):
+        assert sk.fit(x, y, train=quick, **named).config.method["trees"]
 
 
 def make_two():

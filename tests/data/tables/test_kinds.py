@@ -42,6 +42,8 @@ PLACES = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit"
         ([f"{title} {place}" for title, place in zip(TITLES * 2, [*PLACES, *reversed(PLACES)], strict=True)], "text"),
         ([f"{color} car" for color in map("x{}y".format, range(40))], None),  # the only word is in all of them
         ([f"Street {n}" for n in range(40)], None),
+        ([f"{p.lower()}{n}-{w}-tools" for n in range(3) for p in PLACES for w in ("red", "old", "mid")], "text"),
+        ([f"{['HAM', 'MUC', 'BER'][n % 3]} {chr(65 + n % 26)}X {n:04}" for n in range(90)], None),  # number plates
         ([f"{'ab' * (n % 3 + 1)}-{n:03}" for n in range(40)], None),  # ids, of one word
         (
             [str(UUID(bytes=row.tobytes())) for row in np.random.default_rng(0).integers(0, 256, (999, 16), np.uint8)],

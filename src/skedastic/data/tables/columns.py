@@ -24,9 +24,9 @@ ColumnKind = Literal["number", "category", "date", "text", "vector"]
 COLUMN_KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 FEW_CATEGORIES = 20  # a column with no more is never taken for free text, nor for names
 TEXT_WORDS, TEXT_LETTERS = 4, 60  # a column of mostly different cells, so long on average, is text
-SHORT_TEXT_WORDS = 1.5  # so is one of titles or products, of which half hold a word of others; ids are single words
+SHORT_TEXT_WORDS = 1.5  # of letters alone: so is one of titles or products, of which half hold a word of others
 OF_OTHERS = (3, 1 / 2)  # cells that such a word is in at least, and the share of them at most
-WORD = re.compile(r"[^\W\d_]{2,}")
+WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}\d?(?![^\W_])")  # ids, number plates and serials have few
 WITHOUT_SPACES = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )  # kana, Han, Thai, Lao, Burmese, Khmer
@@ -88,7 +88,7 @@ def _share_words(texts: Sequence[str]) -> bool:
     found = Counter(word for words in held for word in words)
     least, share = OF_OTHERS
     common = {word for word, count in found.items() if least <= count <= share * len(texts)}
-    several = np.mean([_words(text) for text in texts]) >= SHORT_TEXT_WORDS
+    several = np.mean([len(words) for words in held]) >= SHORT_TEXT_WORDS
     return bool(several and np.mean([not common.isdisjoint(words) for words in held]) >= 1 / 2)
 
 
