@@ -99,9 +99,9 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
 
 
 def quoted(name: str) -> str:
-    """Return a name as it stands in a list: one with a comma in quotes, which are doubled inside, as in CSV."""
+    """Return a name as it stands in a list: one with a comma, or a quote before it, in quotes; as in CSV."""
     doubled = name.replace('"', '""')
-    return f'"{doubled}"' if "," in name else name
+    return f'"{doubled}"' if "," in name or name.startswith('"') else name
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

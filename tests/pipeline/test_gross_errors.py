@@ -101,7 +101,7 @@ def test_what_has_no_gross_errors_is_refused() -> None:
         fit(gross_errors="drop")
 
 
-def test_targets_that_are_wrong_inside_the_range_are_set_aside_and_told_of() -> None:
+def test_targets_that_are_wrong_inside_the_range_are_set_aside_and_told_of(tmp_path: Path) -> None:
     inside = np.sort(RNG.permutation(N)[:100])
     low = CLEAN / 2 - 60  # so that three times is in the range
     y = low.copy()
@@ -113,9 +113,12 @@ def test_targets_that_are_wrong_inside_the_range_are_set_aside_and_told_of() -> 
     assert aside > 80
     first = set(found.label_issues["index"][:aside])
     assert len(first & set(inside)) > 0.9 * aside
-    [note] = [note for note in found.notes if "wrong inside the range" in note]
+    [note] = [note for note in found.notes if "seem to be wrong" in note]
     assert f"{aside} of 400 training rows" in note
     assert "3 times what is predicted" in note
+    assert min(found.train_count) > 0.5 * max(found.train_count), "bins are made of the rows that are left"
+    found.save(tmp_path / "run")
+    assert sk.load(tmp_path / "run").grouping == found.grouping
     named = fit(y, method="erm", **told)
     assert not any("set aside" in note for note in named.notes), "a method that is named trains on what it is given"
 

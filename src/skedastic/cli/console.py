@@ -185,7 +185,9 @@ def show_data(data: Data) -> None:
     """Print the columns and the rows of the data, before anything is trained."""
     test = "no test set" if data.test is None else f"{len(data.test):,} rows to test on"
     err().print(visible(data.source.summary), markup=False, emoji=False, soft_wrap=True)
-    err().print(f"{len(data.train):,} rows to train on, {test}", markup=False, soft_wrap=True)
+    aside = sum(len(found.table) for found in data.gross_errors)
+    without = f" ({aside:,} set aside, see the notes)" * bool(aside)
+    err().print(f"{len(data.train):,} rows to train on{without}, {test}", markup=False, soft_wrap=True)
 
 
 class Shown:

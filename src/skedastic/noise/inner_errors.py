@@ -7,7 +7,7 @@ not seen can't tell them, since its minimum is the mean of right and wrong targe
 1. Predictions are held out, and robust: of boosted trees by absolute error and of robust ridge regression the one that
    errs less. All is done twice, the second time by models that are fitted without the rows that seemed wrong.
 2. The likeliest mixture is one of right targets and of right ones times a factor, at most two fifths of all. It is
-   likelier than noise alone by four standard errors, paired row by row, and by one nat for each wrong target: among
+   likelier than noise alone by four standard errors, paired row by row, and by 0.6 nats for each wrong target: among
    many rows noise of any odd form is surely likelier as a mixture, and by little.
 3. Where targets of other rows or any numbers of the range are likelier, nothing is set aside: they look like noise that
    is larger in some rows than in others.
@@ -47,7 +47,7 @@ from skedastic.noise.mixtures import MOST_EQUAL, OF_ANY, mixture, spreads
 LEAST_UNITS = 100  # rows, or units where rows belong together, below which nothing is judged
 PASSES = 2
 MOST_APART = 0.45  # of the rows, that are left out in a pass
-LIKELIER, CLEARER = 4.0, 1.0  # by how many standard errors, and nats for each wrong target, a mixture must be likelier
+LIKELIER, CLEARER = 4.0, 0.6  # by how many standard errors, and nats for each wrong target, a mixture must be likelier
 MOST, MOST_OF_A_GROUP = 0.4, 0.5  # the shares of all rows, and of those of a group, that may be wrong
 
 

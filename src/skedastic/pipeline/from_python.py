@@ -133,8 +133,8 @@ def fit(
     noise, imbalance : str, optional
         What to corrupt the training rows with, such as "uniform:0.2" and "longtail:100".
     gross_errors : {'auto', 'set-aside', 'keep'}
-        Training rows whose target is a number that looks like a gross error: "set-aside" trains without them, "keep"
-        trains on them, and "auto" sets them aside where no method is named.
+        Training rows whose target is a number that looks like a gross error, or wrong inside the range: "set-aside"
+        trains without them, "keep" trains on them, and "auto" sets them aside where no method is named.
     limit : int, at least 2, optional
         Training examples to use, drawn by seed.
     seed : int in [0, 2147483647]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skedastic.evaluation.calibration import fit_temperature
+from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.evaluation.metric import to_digits
 from skedastic.evaluation.metrics import AnyMetrics, RegressionMetrics
 from skedastic.methods.bases.card import GROUP_STATS
@@ -87,7 +88,7 @@ def make_result(
             *data.notes,
             *(findings.notes if findings else ()),
             *trained.notes,
-            *_far_off(metrics),
+            *_far_off(metrics, data),
         ),
         environment=environment(),
         own_test_rows=data.source.test_rows is not None,
@@ -97,16 +98,20 @@ def make_result(
     )
 
 
-def _far_off(metrics: AnyMetrics | None) -> tuple[str, ...]:
-    """Return a note where numbers are predicted worse than by the mean of the test rows."""
+def _far_off(metrics: AnyMetrics | None, data: Data) -> tuple[str, ...]:
+    """Return a note where numbers are predicted worse than by the mean of the test rows, of which there are some."""
     if not isinstance(metrics, RegressionMetrics) or metrics.r2 is None or metrics.r2 >= 0:
         return ()
-    said = (
-        f"predictions are farther from the test rows than their mean is (R² {metrics.r2:.2f}): a few targets that are "
-        "far from all others, such as of a wrong decimal point, may pull them, or be among the test rows; mend these, "
-        "or take --method har --set method.loss=absolute"
+    if data.test is None or len(data.test) < LEAST_ROWS:
+        return ()
+    why = (
+        "wrong targets among the test rows, such as were set aside in training, may be why; mend them, or name a clean "
+        "column with --truth"
+        if data.gross_errors
+        else "little may be learned from these columns, or wrong targets may pull them, or be among the test rows, or, "
+        "if they are medians (absolute loss, --optimize mae), skewed targets may have means that are far off"
     )
-    return (said,)
+    return (f"predictions are farther from the test rows than their mean is (R² {metrics.r2:.2f}): {why}",)
 
 
 def _temperature(data: Data, predicted: Tensor | None, held_out: Tensor | None) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from skedastic import models
-from skedastic.core.criteria import CRITERIA, Criterion
+from skedastic.core.criteria import CRITERIA, Accuracy, Criterion
 from skedastic.core.criteria_of_numbers import CRITERIA_OF_NUMBERS
 from skedastic.errors import UserError
 from skedastic.methods.auto import Auto, Effort
@@ -173,6 +173,9 @@ def _check_criterion(criterion: Criterion | None, data: Data) -> None:
     classes = data.train.target.task == "classification"
     if criterion is None or criterion.of_numbers != classes:
         return
+    if isinstance(criterion, Accuracy) and criterion.prior:
+        rule = "it says how frequent classes are, and the targets are numbers (regression); leave it out"
+        raise UserError(rule, setting=f"method.{OPTIMIZE}.prior", value=criterion.prior, given="--prior")
     here, other = ("targets are classes", "numbers") if classes else ("targets are numbers (regression)", "classes")
     names = list(CRITERIA if classes else CRITERIA_OF_NUMBERS)
     rule = f"it is a criterion for {other}, and the {here}; take {', '.join(names[:-1])} or {names[-1]}"

@@ -167,5 +167,8 @@ def _fill(rebuilt: State, tensors: dict[str, Tensor], file: str) -> None:
         rebuilt.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        rule = f"it does not fit the network of config.toml ({first}); restore both, or fit again"
+        rule = (
+            f"it does not fit the network of config.toml ({first}); restore both, read them with the version of "
+            "skedastic that wrote them, or fit again"
+        )
         raise UserError(rule, setting=file) from None

@@ -37,14 +37,14 @@ def split(text: str) -> list[str]:
 
     These quotes are taken off; inside a quote is doubled, as in CSV.
     """
+    masked = QUOTED.sub(lambda part: "_" * len(part[0]), text)
+    closed = sum((c in CLOSING) - (c in CLOSING.values()) for c in masked) == 0  # else brackets are part of a name
     parts, depth, start = list[str](), 0, 0
-    for i, c in enumerate(QUOTED.sub(lambda part: "_" * len(part[0]), text)):
-        depth += (c in CLOSING) - (c in CLOSING.values())
+    for i, c in enumerate(masked):
+        depth += closed * ((c in CLOSING) - (c in CLOSING.values()))
         if c == "," and depth <= 0:
             parts.append(text[start:i])
             start = i + 1
-    if depth != 0:  # brackets that are part of a name
-        return [part.strip() for part in text.split(",")]
     return [_without_quotes(part.strip()) for part in (*parts, text[start:])]
 
 
