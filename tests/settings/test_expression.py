@@ -177,10 +177,10 @@ def test_a_text_that_is_cut_anywhere_is_read_or_refused_and_nothing_else(text) -
         ('erm(loss="x,y"),har', ['erm(loss="x,y")', "har"]),
     ],
 )
+def test_a_list_is_split_at_the_commas_that_are_in_no_brackets_and_no_quotes(text, parts) -> None:
+    assert split(text) == parts
+
+
 @pytest.mark.parametrize("name", ["a", "a, b", '"q"', 'a "b", c', '"', "f(x", "a,", 'say "hi"'])
 def test_a_quoted_name_is_read_back_from_a_list(name: str) -> None:
     assert split(f"{quoted(name)}, {quoted('x, y')}") == [name, "x, y"]
-
-
-def test_a_list_is_split_at_the_commas_that_are_in_no_brackets_and_no_quotes(text, parts) -> None:
-    assert split(text) == parts
