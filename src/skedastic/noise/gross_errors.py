@@ -27,7 +27,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -148,23 +148,14 @@ def find_gross_errors(dataset: Dataset, seed: int) -> GrossErrors | None:
     far = far_off(off) & far_off_in_logarithms(predicted, y)
     if not 0 < far.sum() <= MOST * n or (y == 0).mean() > MOST:
         return None
-    rest = ~far
-    before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
-    if foretold(before[far], after[far]) > 1 - float(rest.mean()) ** 2 + FORETOLD:
-        return None
-    worse, better = (torch.from_numpy(residual[rest] ** 2) for residual in (before, after))
-    unit = None if dataset.unit is None else dataset.unit[torch.from_numpy(rest)]
-    gain = paired_gain(-better, -worse, torch.zeros(len(better), dtype=torch.int64), unit)
-    if gain.mean <= SURE * gain.error:
+    found = without_them(x, y, fold, fit, far, dataset.unit)
+    if found is None:
         return None
     position = np.flatnonzero(far)
     position = position[np.argsort(-np.abs(off[position]), kind="stable")]
-    columns: dict[str, Any] = {"rank": np.arange(1, len(position) + 1), "index": dataset.index.numpy()[position]}
-    columns |= {"given": y[position], "suggested": (y - after)[position]}
-    columns |= {"score": erfc(np.abs(off[position]) / 2**0.5), "is_issue": True, "residual": off[position]}
-    with_them, without = (math.sqrt(float(squares.mean())) for squares in (worse, better))
+    table = listed(dataset, position, found.residual, off, erfc(np.abs(off) / 2**0.5))
     by = "boosted trees" if narrow else "ridge regression"
-    return GrossErrors(torch.from_numpy(position), pd.DataFrame(columns), n, with_them, without, by)
+    return GrossErrors(torch.from_numpy(position), table, n, found.before, found.error, by)
 
 
 def can_find_gross_errors(dataset: Dataset) -> bool:
@@ -176,6 +167,66 @@ def can_find_gross_errors(dataset: Dataset) -> bool:
         The training set.
     """
     return not dataset.classes and dataset.has_columns and math.prod(dataset.x.shape) <= MOST_CELLS
+
+
+class Without(NamedTuple):
+    """Models that are fitted without the rows that seem wrong.
+
+    Parameters
+    ----------
+    residual : ndarray
+        Held-out residuals of all rows, [n].
+    before, error : float
+        The root mean squared error of the other rows, by models of all rows and by these.
+    """
+
+    residual: Floats
+    before: float
+    error: float
+
+
+def without_them(
+    x: Rows, y: Floats, fold: NDArray[np.int64], fit: Fit, wrong: NDArray[np.bool_], unit: torch.Tensor | None
+) -> Without | None:
+    """Return models without the rows that seem wrong; None where models foretell these, or the others gain nothing.
+
+    Parameters
+    ----------
+    x, y, fold, fit
+        As of `held_out`.
+    wrong : ndarray
+        Whether a row seems wrong, [n] bool.
+    unit : Tensor or None
+        The unit of each row, [n] int64: rows of one may err together.
+    """
+    rest = ~wrong
+    before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
+    if foretold(before[wrong], after[wrong]) > 1 - float(rest.mean()) ** 2 + FORETOLD:
+        return None
+    worse, better = (torch.from_numpy(residual[rest] ** 2) for residual in (before, after))
+    unit = None if unit is None else unit[torch.from_numpy(rest)]
+    gain = paired_gain(-better, -worse, torch.zeros(len(better), dtype=torch.int64), unit)
+    if gain.mean <= SURE * gain.error:
+        return None
+    return Without(after, math.sqrt(float(worse.mean())), math.sqrt(float(better.mean())))
+
+
+def listed(dataset: Dataset, position: NDArray[np.int64], residual: Floats, off: Floats, score: Floats) -> pd.DataFrame:
+    """Return the rows that seem wrong as a table of labels to check.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n examples.
+    position : ndarray
+        The rows, [m], the worst first.
+    residual, off, score : ndarray
+        Of all rows, [n]: held-out residuals, the same in spreads, and how probably the target is right.
+    """
+    y = dataset.y.numpy()
+    columns: dict[str, Any] = {"rank": np.arange(1, len(position) + 1), "index": dataset.index.numpy()[position]}
+    columns |= {"given": y[position], "suggested": (y - residual)[position], "score": score[position]}
+    return pd.DataFrame(columns | {"is_issue": True, "residual": off[position]})
 
 
 def foretold(before: Floats, after: Floats) -> float:

@@ -19,28 +19,23 @@ not seen can't tell them, since its minimum is the mean of right and wrong targe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from skedastic.core.choice import paired_gain
 from skedastic.data import Dataset, folds
 from skedastic.methods.trees import are_quick
 from skedastic.noise.gross_errors import (
     FOLDS,
-    FORETOLD,
-    SURE,
     GrossErrors,
     by_ridge,
     by_small_trees,
     by_trees,
-    foretold,
     held_out,
+    listed,
+    without_them,
 )
 from skedastic.noise.mixtures import MOST_EQUAL, OF_ANY, mixture, spreads
 
@@ -105,24 +100,15 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
     wrong = ~rest
     if found.said in OF_ANY or found.gain.mean <= least or share > MOST or _takes_a_group(wrong, dataset):
         return None
-    fit = by_trees(seed)[0] if narrow else plain
-    before, after = (y - held_out(x, y, fold, fit, kept) for kept in (None, rest))
-    if foretold(before[wrong], after[wrong]) > 1 - float(rest.mean()) ** 2 + FORETOLD:
-        return None
-    worse, better = (torch.from_numpy(residual[rest] ** 2) for residual in (before, after))
-    unit = None if dataset.unit is None else dataset.unit[torch.from_numpy(rest)]
-    gain = paired_gain(-better, -worse, torch.zeros(len(better), dtype=torch.int64), unit)
-    if gain.mean <= SURE * gain.error:
+    fitted = without_them(x, y, fold, by_trees(seed)[0] if narrow else plain, wrong, dataset.unit)
+    if fitted is None:
         return None
     position = np.flatnonzero(wrong)
     position = position[np.argsort(-found.wrong[position], kind="stable")]
-    off = (after / spreads(after, y - after, y))[position]
-    columns: dict[str, Any] = {"rank": np.arange(1, len(position) + 1), "index": dataset.index.numpy()[position]}
-    columns |= {"given": y[position], "suggested": (y - after)[position], "score": 1 - found.wrong[position]}
-    table = pd.DataFrame(columns | {"is_issue": True, "residual": off})
-    with_them, without = (math.sqrt(float(squares.mean())) for squares in (worse, better))
+    off = fitted.residual / spreads(fitted.residual, y - fitted.residual, y)
+    table = listed(dataset, position, fitted.residual, off, 1 - found.wrong)
     by = "boosted trees" if narrow else "ridge regression"
-    return InnerErrors(torch.from_numpy(position), table, n, with_them, without, by, said=found.said)
+    return InnerErrors(torch.from_numpy(position), table, n, fitted.before, fitted.error, by, said=found.said)
 
 
 def _takes_a_group(wrong: NDArray[np.bool_], dataset: Dataset) -> bool:
