@@ -38,7 +38,8 @@ def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=between) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"can't read the costs: {why}", setting=place, value=file) from None
+        rule = f"can't read the costs: {why}; name a CSV file of them, cost:FILE, in which {FORM}"
+        raise UserError(rule, setting=place, value=file) from None
     predicted = [canonical(cell.strip()) for cell in rows[0][1:]] if rows else []
     if not predicted or len(rows) < 2 or len(set(predicted)) < len(predicted):
         rule = f"it is no table of costs, read as separated by {SEPARATORS[between]}; {FORM}, each once"
