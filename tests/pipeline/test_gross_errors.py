@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import skedastic as sk
@@ -126,3 +127,14 @@ def test_targets_that_are_wrong_inside_the_range_are_set_aside_and_told_of(tmp_p
 def test_skewed_noise_is_trained_on_as_it_is() -> None:
     y = CLEAN * np.exp(0.6 * np.random.default_rng(1).normal(size=N))
     np.testing.assert_array_equal(fit(y).predict(TEST), fit(y, gross_errors="keep").predict(TEST))
+
+
+def test_the_seeds_of_a_comparison_have_the_same_bins(tmp_path: Path) -> None:
+    y = CLEAN / 2 - 60
+    y[RNG.permutation(N)[:100]] *= 3
+    table = pd.DataFrame(X, columns=list("abc")).assign(y=y)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    told = QUICK | {"source": str(tmp_path / "rows.csv"), "target": "y", "test": "0.25", "methods": ("erm", "linear")}
+    compared = sk.compare(sk.Config(**told, gross_errors="set-aside", seeds=2))
+    compared.save(tmp_path / "compared")
+    assert len({tuple(outcome.metrics["erm"].groups) for outcome in compared.outcomes}) == 1

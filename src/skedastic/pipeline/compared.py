@@ -33,7 +33,7 @@ def compare_seed(config: Config) -> SeedOutcome:
     """
     data, methods = open_data(config), compared_methods(config)
     config = settled(config, data)
-    data, make_net = without_gross_errors(config, data), network(config, data)
+    data, make_net = without_gross_errors(config, data, bins_anew=False), network(config, data)
     with threads(config.training.threads):
         keep_features(config, data, make_net)
     estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)

@@ -34,22 +34,31 @@ def with_gross_errors_decided(config: Config, data: Data) -> Config:
     return replace(config, gross_errors="keep" if "name" in config.method else "set-aside")
 
 
-def without_gross_errors(config: Config, data: Data) -> Data:
+def without_gross_errors(config: Config, data: Data, *, bins_anew: bool = True) -> Data:
     """Return the data without the training rows whose targets are gross errors, where these are set aside.
 
     Of the other rows those are set aside too whose targets are wrong inside the range. The targets are standardized by
-    what is left, and bins of the target are made of it.
+    what is left.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    data : Data
+        The rows.
+    bins_anew : bool
+        Whether bins of the target are made of what is left: not in a comparison, whose seeds have the same bins.
     """
     if config.gross_errors != "set-aside":
         return data
     with threads(config.training.threads):
         for find in (find_gross_errors, find_inner_errors):
-            data = _without(data, find(data.train, config.seed))
+            data = _without(data, find(data.train, config.seed), bins_anew=bins_anew)
     own = bool(data.gross_errors) and data.test is not None and not data.has_clean_test
     return replace(data, notes=(*data.notes, *(OF_TEST_ROWS,) * own))
 
 
-def _without(data: Data, found: GrossErrors | None) -> Data:
+def _without(data: Data, found: GrossErrors | None, *, bins_anew: bool) -> Data:
     """Return the data without the training rows that were found."""
     if found is None:
         return data
@@ -57,7 +66,7 @@ def _without(data: Data, found: GrossErrors | None) -> Data:
     kept[found.position] = False
     train = data.train.subset(kept.nonzero().flatten())
     target, grouping, source = train.target.fit(train.y), train.grouping, data.source
-    if grouping.target_bins is not None:
+    if bins_anew and grouping.target_bins is not None:
         bins = Bins.fit(train.y, min(len(grouping), len(torch.unique(train.y))))
         grouping = Grouping.of_target(bins)
         source = replace(source, grouping=grouping, group=bins.of(source.y))
