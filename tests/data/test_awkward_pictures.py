@@ -25,4 +25,5 @@ def test_what_is_done_with_it(awkward: AwkwardFolder, tmp_path: Path) -> None:
             _ = opened.features[torch.arange(len(opened))]
     except UserError as error:
         opened = error
+    assert not isinstance(opened, UserError) or (opened.setting and "\n" not in str(opened)), "a refusal is a line"
     awkward.holds(opened)

@@ -124,16 +124,15 @@ def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_targ
         total = np.logaddexp(np.log1p(-share) + right(parameters), wrong)
         return total, wrong - total
 
-    fitted = _fitted(lambda p: right(p)[some], START, BOUNDS)
-    alone = Model(right(fitted), np.zeros(len(y)), "")
+    def with_wrong(kind: Kind) -> Model:
+        fitted = _fitted(lambda p: mixed(p, kind)[0][some], (*START, OF_SHARE[0]), (*BOUNDS, OF_SHARE[1]))
+        total, wrong = mixed(fitted, kind)
+        return Model(total, np.exp(wrong), kind.said)
+
+    alone = Model(right(_fitted(lambda p: right(p)[some], START, BOUNDS)), np.zeros(len(y)), "")
     starts = np.array([[*START, math.log(share / (1 - share))] for share in SCREENED])
     likely = sorted(kinds(), key=lambda kind: -max(float(mixed(start, kind)[0].sum()) for start in starts))
-    found = []
-    for kind in likely[:FITTED_KINDS]:
-        log = partial(mixed, kind=kind)
-        total, wrong = log(_fitted(lambda p: log(p)[0][some], (*START, OF_SHARE[0]), (*BOUNDS, OF_SHARE[1])))  # noqa: B023
-        found.append(Model(total, np.exp(wrong), kind.said))
-    return alone, max(found, key=lambda model: float(model.log.sum()))
+    return alone, max(map(with_wrong, likely[:FITTED_KINDS]), key=lambda model: float(model.log.sum()))
 
 
 def _fitted(log: Density, start: tuple[float, ...], bounds: tuple[tuple[float, float], ...]) -> Floats:

@@ -120,7 +120,7 @@ class RowEncoder(Encoder):
         read = encoder._texts(columns, rows)
         if not as_tokens:
             words, alone = WordEncoder.fit(read, text or TextSettings()), not (numbers or categories or vectors)
-            beside = BESIDE_OTHERS if is_long(read[:ROWS]) else TITLES_BESIDE_OTHERS
+            beside = BESIDE_OTHERS if is_long(read) else TITLES_BESIDE_OTHERS
             return replace(encoder, words=words if alone else replace(words, scale=beside))
         return replace(encoder, text=TextEncoder.fit(read, text or TextSettings(), tokenizer_file))
 

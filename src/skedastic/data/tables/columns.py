@@ -69,7 +69,7 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
         raise wrong_cell(column, row, place, rule)
     filled = [t for t in texts if t]
     cells = int(cells_of[[bool(t) for t in texts]].sum())
-    sample = filled[:: max(1, len(filled) // SAMPLE)]
+    sample = _sample(filled)
     if look_like_dates(sample):
         return "date"
     if len(filled) <= FEW_CATEGORIES or len(filled) <= cells / 2:
@@ -78,8 +78,19 @@ def _kind_of_text(column: pd.Series, name: str, place: CellLocation, hint: Hint)
 
 
 def is_long(texts: Sequence[str]) -> bool:
-    """Tell whether texts are sentences rather than titles or names: of four words or sixty letters on average."""
-    return bool(np.mean([_words(t) for t in texts]) >= TEXT_WORDS or np.mean([len(t) for t in texts]) >= TEXT_LETTERS)
+    """Tell whether texts are sentences rather than titles or names: of four words or sixty letters on average.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        At least one; of many some are looked at.
+    """
+    some = _sample(texts)
+    return bool(np.mean([_words(t) for t in some]) >= TEXT_WORDS or np.mean([len(t) for t in some]) >= TEXT_LETTERS)
+
+
+def _sample(texts: Sequence[str]) -> Sequence[str]:
+    return texts[:: max(1, len(texts) // SAMPLE)]
 
 
 def _share_words(texts: Sequence[str]) -> bool:

@@ -74,7 +74,7 @@ def find_columns(
             constant.append(name)
             columns.drop(name)
             continue
-        if kind == "text" and not told_kind and not is_long(filled(parsed)[:FIRST_ROWS]):
+        if kind == "text" and not told_kind and not is_long(parsed[parsed != ""].tolist()):
             short.append(name)
         if name in columns.reading.dresses:
             read.append(told(name, filled(coded_texts(cells)[1]), columns.reading.dresses[name], table.hint(name)))
