@@ -209,6 +209,23 @@ def test_processes_that_remove_the_oldest_files_at_a_time_leave_whole_ones(tmp_p
     assert len(kept) == len(files) * LEAST > 0
 
 
+def test_a_file_that_another_process_removes_while_it_is_written_costs_no_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(part: Path, file: Path, *, replace: Any = os.replace) -> None:
+        kept_features._remove_oldest(tmp_path, 0)  # as another process may do at this moment
+        replace(part, file)
+
+    kept, rows = KeptFeatures(tmp_path / "body"), [(i, -i) for i in range(LEAST)]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        kept.keep(rows, torch.ones(LEAST, 5))
+    assert list((tmp_path / "body").iterdir()) == []
+    assert all(row is not None for row in kept.look_up(rows)), "in memory"
+    kept.keep(rows, torch.ones(LEAST, 5))
+    assert len(list((tmp_path / "body").iterdir())) == 1, "the next file is written"
+
+
 @pytest.fixture
 def three_files(tmp_path: Path) -> list[Path]:
     """Return three files of two bodies, the oldest first, written an hour apart and hours ago."""

@@ -226,11 +226,12 @@ def _most() -> float:
 
 
 def _write(content: bytes, file: Path) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file, whole or not at all; not at all where another process makes room meanwhile."""
     part = file.with_name(f"{file.name}.{uuid4().hex}")
     try:
         part.write_bytes(content)
-        os.replace(part, file)
+        with suppress(FileNotFoundError):  # another process made room with it
+            os.replace(part, file)
     finally:
         part.unlink(missing_ok=True)
 
