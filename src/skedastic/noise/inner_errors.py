@@ -37,7 +37,7 @@ from skedastic.noise.gross_errors import (
     listed,
     without_them,
 )
-from skedastic.noise.mixtures import MOST_EQUAL, OF_ANY, mixture, spreads
+from skedastic.noise.mixtures import MOST_EQUAL, mixture, spreads
 
 LEAST_UNITS = 100  # rows, or units where rows belong together, below which nothing is judged
 PASSES = 2
@@ -98,7 +98,7 @@ def find_inner_errors(dataset: Dataset, seed: int) -> InnerErrors | None:
     share = float(found.wrong.mean())
     least = max(LIKELIER * found.gain.error, CLEARER * share)
     wrong = ~rest
-    if found.said in OF_ANY or found.gain.mean <= least or share > MOST or _takes_a_group(wrong, dataset):
+    if not found.of_right or found.gain.mean <= least or share > MOST or _takes_a_group(wrong, dataset):
         return None
     fitted = without_them(x, y, fold, by_trees(seed)[0] if narrow else plain, wrong, dataset.unit)
     if fitted is None:

@@ -29,7 +29,6 @@ from skedastic.noise.gross_errors import ALIKE, LEAST_SPREAD, Floats
 
 MOST_FITTED = 4000  # rows, by which densities are fitted
 QUANTILES = (0.5, 0.65)  # of the sizes of residuals, whose larger spread counts; the others may be wrong
-OF_ANY = ("the target of another row", "any number of the range")
 FACTORS = (2.0, 3.0, 4.0, 5.0, 10.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10)
 MOST_EQUAL = 0.15  # of the targets, above which they are of few values
 START = (0.0, 0.0, 0.0, -2.5)  # peak and logarithms of both scales, in spreads; the logit of the degrees of freedom
@@ -43,18 +42,19 @@ Density = Callable[[Floats], Floats]  # from parameters to the logarithms of den
 
 
 class Kind(NamedTuple):
-    """A kind of wrong targets: the logarithms of their densities, and what they are, for the user."""
+    """A kind of wrong targets: the logarithms of their densities, what they are, and whether right ones are in them."""
 
     density: Density
     said: str
+    of_right: bool
 
 
 class Model(NamedTuple):
-    """A fitted density: its logarithm at each target, [n], how probably each is wrong, [n], and what they then are."""
+    """A fitted density: its logarithm at each target, [n], how probably each is wrong, [n], and the kind of these."""
 
     log: Floats
     wrong: Floats
-    said: str
+    kind: Kind | None
 
 
 class Mixture(NamedTuple):
@@ -68,11 +68,14 @@ class Mixture(NamedTuple):
         How probably each is wrong, [n] in [0, 1].
     said : str
         What wrong ones are, for the user.
+    of_right : bool
+        Whether they are right ones times a factor, and not any numbers.
     """
 
     gain: Gain
     wrong: Floats
     said: str
+    of_right: bool
 
 
 def mixture(predicted: Floats, y: Floats, unit: torch.Tensor | None = None) -> Mixture:
@@ -95,7 +98,8 @@ def mixture(predicted: Floats, y: Floats, unit: torch.Tensor | None = None) -> M
     one = torch.zeros(len(y), dtype=torch.int64)
     gain = paired_gain(torch.from_numpy(mixed.log), torch.from_numpy(alone.log), one, unit)
     cost = math.log(len(y)) / len(y)  # of a share and a kind more
-    return Mixture(gain._replace(mean=gain.mean - cost), mixed.wrong, mixed.said)
+    assert mixed.kind is not None, "a mixture has wrong targets"
+    return Mixture(gain._replace(mean=gain.mean - cost), mixed.wrong, mixed.kind.said, mixed.kind.of_right)
 
 
 def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_target: bool) -> tuple[Model, Model]:
@@ -111,12 +115,13 @@ def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_targ
     def kinds() -> Iterator[Kind]:
         if any_target:
             of_all, of_range = _of_any_target(y), np.full(len(y), -math.log(np.ptp(y)))
-            yield Kind(lambda _: of_all, OF_ANY[0])
-            yield Kind(lambda _: of_range, OF_ANY[1])
+            yield Kind(lambda _: of_all, "the target of another row", of_right=False)
+            yield Kind(lambda _: of_range, "any number of the range", of_right=False)
         for factor in FACTORS:
             shifted = (residual - math.log(factor)) / scale if logarithms else (own / factor - at) / scale
             less = jacobian - (0.0 if logarithms else math.log(factor))
-            yield Kind(partial(_of_factor, shifted, less), f"{_in_words(factor)} what is predicted")
+            said = f"{_in_words(factor)} what is predicted"
+            yield Kind(partial(_of_factor, shifted, less), said, of_right=True)
 
     def mixed(parameters: Floats, kind: Kind) -> tuple[Floats, Floats]:
         share = expit(parameters[-1])
@@ -127,9 +132,9 @@ def _alone_and_mixed(predicted: Floats, y: Floats, *, logarithms: bool, any_targ
     def with_wrong(kind: Kind) -> Model:
         fitted = _fitted(lambda p: mixed(p, kind)[0][some], (*START, OF_SHARE[0]), (*BOUNDS, OF_SHARE[1]))
         total, wrong = mixed(fitted, kind)
-        return Model(total, np.exp(wrong), kind.said)
+        return Model(total, np.exp(wrong), kind)
 
-    alone = Model(right(_fitted(lambda p: right(p)[some], START, BOUNDS)), np.zeros(len(y)), "")
+    alone = Model(right(_fitted(lambda p: right(p)[some], START, BOUNDS)), np.zeros(len(y)), None)
     starts = np.array([[*START, math.log(share / (1 - share))] for share in SCREENED])
     likely = sorted(kinds(), key=lambda kind: -max(float(mixed(start, kind)[0].sum()) for start in starts))
     return alone, max(map(with_wrong, likely[:FITTED_KINDS]), key=lambda model: float(model.log.sum()))
