@@ -26,7 +26,9 @@ METHODS = (
     "incv(rounds=1)",
     "decoupling(warmup=0)",
     "range-loss",
+    "recover(lam=[[0, inf], [first-drop, 5]])",
 )
+MIXING = ("mixup", "elr-plus")  # they draw on the CPU, and do not wait for the copy
 WAITING = ("aten::_local_scalar_dense", "aten::nonzero")
 
 
@@ -65,7 +67,7 @@ def test_a_step_asks_for_no_value(name, make) -> None:
 
 @needs_gpu
 @pytest.mark.parametrize("make", [make_net, layered])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS + MIXING)
 def test_a_step_waits_for_no_gpu(name, make) -> None:
     run = stage_run(name, make, "cuda")
     batches = steps(run)

@@ -82,6 +82,8 @@ class Mixup(Wrapper):
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` on mixtures."""
         if self.alpha > 0:
-            share = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample().to(batch.x.device)
-            batch = mixed(batch, torch.randperm(len(batch.y)).to(batch.x.device), share)
+            share = (
+                torch.distributions.Beta(*torch.full((2,), self.alpha)).sample().to(batch.x.device, non_blocking=True)
+            )
+            batch = mixed(batch, torch.randperm(len(batch.y)).to(batch.x.device, non_blocking=True), share)
         return self.base.step(state, batch, clock, engine)
