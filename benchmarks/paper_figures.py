@@ -8,7 +8,8 @@
 rare ones with right labels, and of those with wrong ones. `weights` trains ABSGD, and shows after each epoch the mean
 weight p_i of each class, each example at the network as it is then, in evaluation mode, as in the authors' code; 1 is
 plain training. `strengths` reads the lines of `paper_tables.py`, and shows the classes in the order of their strengths
-with the errors of `unif` and `har`. ABSGD's Figure 4, left, is the preset absgd-figure4 of a comparison.
+with the errors of `unif-code` and `har-code`, the rows of the presets, or else of `unif` and `har`. ABSGD's Figure 4,
+left, is the preset absgd-figure4 of a comparison.
 """
 
 from __future__ import annotations
@@ -90,13 +91,15 @@ def weights(config: Config) -> list[dict[str, Any]]:
 
 
 def strengths(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each class, in the order of its strength under har: means over the seeds."""
+    """Return a row for each class, in the order of its strength under har-code, or har: means over the seeds."""
+    code = any(line["method"] == "har-code" for line in lines)
+    uniform, adaptive = ("unif-code", "har-code") if code else ("unif", "har")
     seen: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
-        if line["method"] in ("unif", "har") and "metrics" in line:
+        if line["method"] in (uniform, adaptive) and "metrics" in line:
             for i, group in enumerate(line["metrics"]["groups"]):
                 seen[group["name"]][f"error of {line['method']}"].append(1 - group["accuracy"])
-                if line["method"] == "har":
+                if line["method"] == adaptive:
                     seen[group["name"]]["strength"].append(line["strengths"][i])
     rows = [{"class": name, **{key: float(np.mean(of)) for key, of in by.items()}} for name, by in seen.items()]
     return sorted(rows, key=lambda row: row["strength"])

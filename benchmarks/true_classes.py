@@ -35,7 +35,8 @@ from skedastic.methods.bases.method import Method
 from skedastic.methods.erm import ERM
 from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
-from skedastic.pipeline.prepare import network, open_data, settled
+from skedastic.pipeline.prepare import Data, network, open_data, settled
+from skedastic.settings.config import Config
 from skedastic.settings.reading import read
 
 METHODS: dict[str, Method] = {
@@ -66,8 +67,8 @@ def sets(seed: int, folder: Path | None, rows: int) -> Iterator[tuple[str, str, 
             yield kind, name, frame
 
 
-def outcomes(frame: pd.DataFrame, seed: int) -> dict[str, Outcome] | None:
-    """Return the outcome of each way; None where nothing is learned."""
+def opened(frame: pd.DataFrame, seed: int) -> tuple[Config, Data]:
+    """Return a frame as data to train on, a third of it the test set, with its true labels."""
     test = np.random.default_rng(seed).random(len(frame)) < 1 / 3
     frame = frame.assign(noisy=frame["noisy"].where(~test, frame["label"]), part=np.where(test, "test", "train"))
     known = set(frame["noisy"][~test])
@@ -78,7 +79,12 @@ def outcomes(frame: pd.DataFrame, seed: int) -> dict[str, Outcome] | None:
         settings = {"source": str(file), "target": "noisy", "truth": "label", "split": "part", "seed": seed}
         config = read(None, settings)
         data = open_data(config)
-    config = settled(config, data)
+    return settled(config, data), data
+
+
+def outcomes(frame: pd.DataFrame, seed: int) -> dict[str, Outcome] | None:
+    """Return the outcome of each way; None where nothing is learned."""
+    config, data = opened(frame, seed)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net)
     if estimated.transitions is None:

@@ -45,18 +45,22 @@ def test_weights_of_classes_are_means_of_p_at_the_end_of_each_epoch(figures) -> 
     assert classes[3][5:].mean() > classes[3][:5].mean()
 
 
-def test_classes_stand_in_the_order_of_their_strength(figures, capsys, monkeypatch, tmp_path) -> None:
-    """Figure 4 of HAR, from the lines of a table: means over seeds."""
+@pytest.mark.parametrize("code", ["", "-code"])
+def test_classes_stand_in_the_order_of_their_strength(figures, capsys, monkeypatch, tmp_path, code) -> None:
+    """Figure 4 of HAR, from the lines of a table: means over seeds, of the rows that the presets have."""
+    rows_of_preset = read(None, {"source": "digits"}, preset="har-table7").methods
+    assert {"unif-code", "har-code"} <= set(rows_of_preset)
 
     def line(method, seed, accuracies, strengths):
         groups = [{"name": name, "accuracy": a} for name, a in zip("abc", accuracies, strict=True)]
         return {"run": f"{method}{seed}", "method": method, "strengths": strengths, "metrics": {"groups": groups}}
 
     lines = [
-        line("unif", 0, (0.5, 0.6, 0.7), [1, 1, 1]),
-        line("har", 0, (0.5, 0.8, 0.9), [0.3, 0.1, 0.2]),
-        line("har", 1, (0.7, 0.8, 0.9), [0.5, 0.1, 0.2]),
-        {"run": "x", "method": "har", "failed": "it diverged"},
+        line(f"unif{code}", 0, (0.5, 0.6, 0.7), [1, 1, 1]),
+        line(f"har{code}", 0, (0.5, 0.8, 0.9), [0.3, 0.1, 0.2]),
+        line(f"har{code}", 1, (0.7, 0.8, 0.9), [0.5, 0.1, 0.2]),
+        {"run": "x", "method": f"har{code}", "failed": "it diverged"},
+        line("har-auto", 0, (0, 0, 0), [1, 1, 1]),
         line("erm", 0, (0, 0, 0), None),
     ]
     (tmp_path / "lines.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
@@ -64,5 +68,5 @@ def test_classes_stand_in_the_order_of_their_strength(figures, capsys, monkeypat
     figures.main()
     rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert [(row["class"], row["strength"]) for row in rows] == [("b", 0.1), ("c", 0.2), ("a", 0.4)]
-    assert rows[2]["error of har"] == pytest.approx(0.4)
-    assert rows[2]["error of unif"] == pytest.approx(0.5)
+    assert rows[2][f"error of har{code}"] == pytest.approx(0.4)
+    assert rows[2][f"error of unif{code}"] == pytest.approx(0.5)

@@ -26,7 +26,9 @@ METHODS = (
     "incv(rounds=1)",
     "decoupling(warmup=0)",
     "range-loss",
+    "recover(lam=[[0, inf], [first-drop, 5]])",
 )
+MIXING = ("mixup", "mixup(base=har(strength=1))", "elr-plus")  # they draw on the CPU, and do not wait for the copy
 WAITING = ("aten::_local_scalar_dense", "aten::nonzero")
 
 
@@ -65,7 +67,7 @@ def test_a_step_asks_for_no_value(name, make) -> None:
 
 @needs_gpu
 @pytest.mark.parametrize("make", [make_net, layered])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS + MIXING)
 def test_a_step_waits_for_no_gpu(name, make) -> None:
     run = stage_run(name, make, "cuda")
     batches = steps(run)
@@ -79,10 +81,16 @@ def test_a_step_waits_for_no_gpu(name, make) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_the_groups_of_a_batch_are_on_the_cpu_too_but_for_mixtures() -> None:
+def test_the_groups_of_a_batch_are_on_the_cpu_too_and_those_of_mixtures() -> None:
     run = stage_run("erm", make_net, "cpu")
     for batch in steps(run):
         assert batch.group_on_host is not None
         assert torch.equal(batch.group_on_host, batch.group)
-    batch = replace(batch_of(dataset(8), torch.arange(8)), group_on_host=torch.zeros(8, dtype=torch.int64))
-    assert mixed(batch, torch.arange(8).flip(0), torch.tensor(0.3)).group_on_host is None
+    plain = replace(batch_of(dataset(8), torch.arange(8)), group_on_host=None)
+    known = replace(plain, group_on_host=plain.group.clone())
+    for share, larger in ((0.3, torch.arange(8).flip(0)), (0.7, torch.arange(8))):
+        mixture = mixed(known, torch.arange(8).flip(0), torch.tensor(share))
+        assert torch.equal(mixture.group, plain.group[larger])
+        assert mixture.group_on_host is not None
+        assert torch.equal(mixture.group_on_host, mixture.group)
+        assert mixed(plain, torch.arange(8).flip(0), torch.tensor(share)).group_on_host is None

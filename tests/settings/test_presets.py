@@ -14,11 +14,11 @@ from skedastic.core import JacobianPenalty, regularized_loss
 from skedastic.data import affected_classes
 from skedastic.data.corruption_spec import parse_imbalance, parse_noise
 from skedastic.methods.har import HAR
-from skedastic.models import make
+from skedastic.models import make, training_of
+from skedastic.models.inputs import Inputs
 from skedastic.settings import presets as experiments
 from skedastic.settings.methods import compared_methods
 from skedastic.settings.reading import read
-from skedastic.training.config import TrainingConfig
 from skedastic.training.optimizers import make_optimizer, make_schedule
 from tests.reference.filled import fill, images
 from tests.support.command_line import TINY, refusal, run
@@ -92,12 +92,24 @@ def test_the_strength_and_the_penalty_of_hars_tables_are_those_of_the_authors_co
         assert result.total.item() == pytest.approx(fixture["total"], rel=1e-9)
 
 
-def test_the_training_that_the_authors_commands_ask_for_is_the_default_but_for_the_rate_and_the_epochs() -> None:
+@pytest.mark.parametrize("name", [name for name in OF_HAR if name != "har-table6"])
+@pytest.mark.parametrize("model", ["resnet32", "convnet"])
+def test_hars_tables_of_images_are_trained_as_the_authors_commands_ask_for(name, model) -> None:
+    """Appendix B, and the arguments, of which epochs are the default; whatever suits the model."""
     given = dict(zip(words := AUTHORS.split()[1:], words[1:], strict=False))
-    training = TrainingConfig().settled()
+    suits = training_of(model, Inputs.plain((3, 32, 32)), 40000)
+    training = read(None, {"source": "digits"}, preset=name).train.settled(suits)
+    assert (training.optimizer, training.schedule, training.epochs) == ("sgd", "steps", 120)
     assert training.batch_size == int(given["--batch-size"])
+    assert training.lr == float(given["--lr"])
     assert (training.momentum, training.weight_decay) == (float(given["--momentum"]), float(given["--weight-decay"]))
-    assert [round(m * 120) for m in training.milestones] == [80, 100]
+    assert ([round(m * 120) for m in training.milestones], training.decay, training.warmup) == ([80, 100], 0.1, 0)
+
+
+def test_hars_table_of_reviews_is_trained_by_adam_for_20_epochs() -> None:
+    """Appendix B. Torch's rate and decay, since it names none."""
+    training = read(None, {"source": "digits"}, preset="har-table6").training
+    assert (training.optimizer, training.epochs, training.lr, training.weight_decay) == ("adam", 20, 1e-3, 0)
 
 
 def test_every_strength_of_a_table_has_one_unit() -> None:

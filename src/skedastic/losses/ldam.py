@@ -6,8 +6,8 @@ Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware 
 Δ_c = C / n_c^{1/4}, scaled so that the largest margin is `margin`. As in the authors' code
 (github.com/kaidic/LDAM-DRW) the outputs are cosines (`head=cosine`, which this loss takes by itself) and are multiplied
 by s before the softmax. ABSGD's text gives the exponent 2/5; its code, as LDAM's paper, takes 1/4.
-LDAM-DRW is LDAM with class weights that are deferred to the last fifth of the epochs (the preset ldam-drw): in the
-paper's tables "LDAM-DRW", in ABSGD's "SGD (CB-LDAM)".
+LDAM-DRW is LDAM with class weights that are deferred to the first drop of the learning rate (the preset ldam-drw): in
+the paper's tables "LDAM-DRW", in ABSGD's "SGD (CB-LDAM)".
 """
 
 from __future__ import annotations

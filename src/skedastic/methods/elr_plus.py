@@ -140,7 +140,8 @@ class ELRPlus(TwoNetworks[ELRPlusState]):
         share, x = seen.new_ones(()), batch.x
         if self.alpha > 0:
             drawn = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample()
-            share, partner = torch.maximum(drawn, 1 - drawn).to(seen), torch.randperm(len(y)).to(y.device)
+            share = torch.maximum(drawn, 1 - drawn).to(seen, non_blocking=True)
+            partner = torch.randperm(len(y)).to(y.device, non_blocking=True)
             x, y = mixture(x, x[partner], share), mixture(y, y[partner], share)
         logits = outputs(net(x))
         return Mixtures(logits, y, self.losses(state, logits, y), partner, share, seen)

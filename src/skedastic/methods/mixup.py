@@ -32,22 +32,26 @@ def mixture(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
 
 
 def mixed(batch: Batch, other: Tensor, share: Tensor) -> Batch:
-    """Return `batch` mixed with its own examples `other` [B]; share: of the first in each, a number in [0, 1]."""
-    y = batch.y
+    """Return `batch` mixed with its own examples `other` [B]; share: of the first in each, a number in [0, 1].
+
+    Both are on the CPU, where they were drawn.
+    """
+    y, on_host = batch.y, batch.group_on_host
     if not y.is_floating_point():
         if not batch.classes:
             rule = "the batch has labels, and does not say of how many classes; set Batch.classes"
             raise UserError(rule, setting="Batch.classes", value=0, given="mixup")
         y = F.one_hot(y, batch.classes).to(torch.get_default_dtype())
-    first = torch.arange(len(other), device=other.device)
-    larger = torch.where(share >= 0.5, first, other)
+    larger = torch.where(share >= 0.5, torch.arange(len(other)), other)
+    groups = None if on_host is None else on_host[larger]
+    other, share, larger = (drawn.to(y.device, non_blocking=True) for drawn in (other, share, larger))
     return replace(
         batch,
         x=mixture(batch.x, batch.x[other], share),
         y=mixture(y, y[other], share),
         index=batch.index[larger],
         group=batch.group[larger],
-        group_on_host=None,  # who is mixed was drawn on the device
+        group_on_host=groups,
     )
 
 
@@ -82,6 +86,6 @@ class Mixup(Wrapper):
     def step(self, state: State, batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Take the step of `base` on mixtures."""
         if self.alpha > 0:
-            share = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample().to(batch.x.device)
-            batch = mixed(batch, torch.randperm(len(batch.y)).to(batch.x.device), share)
+            share = torch.distributions.Beta(*torch.full((2,), self.alpha)).sample()
+            batch = mixed(batch, torch.randperm(len(batch.y)), share)
         return self.base.step(state, batch, clock, engine)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
 from typing import ClassVar
 
 import torch
@@ -56,12 +55,15 @@ class Estimate(nn.Module):
         """Return the buffers "direction" or "before" of some parameters."""
         return [self.get_buffer(f"{name}{i}") for i in rows]
 
-    def renew(self, parts: Sequence[Part], directions: Sequence[Tensor], a: float) -> None:
-        """Take u = Σ c exp(l) and λ v = Σ c exp(l) G over the parts (l, G, c); the first part alone where u < a g."""
+    def renew(self, parts: Sequence[Part], directions: Sequence[Tensor], a: float, goes_on: Tensor) -> None:
+        """Take u = Σ c exp(l) and λ v = Σ c exp(l) G over the parts (l, G, c).
+
+        Where it does not go on, or u < a g, it begins again with the first part alone.
+        """
         unit = torch.stack([log for log, _, _ in parts]).max()
         factors = [c * (log - unit).exp() for log, _, c in parts]
         u = torch.stack(factors).sum()
-        kept = u >= a * factors[0] * (1 - 1e-6)
+        kept = goes_on & (u >= a * factors[0] * (1 - 1e-6))
         for direction, *gradients in zip(directions, *(part[1] for part in parts), strict=True):
             mean = torch.stack([f * g for f, g in zip(factors, gradients, strict=True)]).sum(0) / u
             direction.copy_(torch.where(kept, mean, gradients[0]))
@@ -130,20 +132,22 @@ class Recover(OneNetwork[RecoverState]):
         rows = [i for i, p in enumerate(state.net.parameters()) if id(p) in trained]
         directions, before = estimate.of("direction", rows), estimate.of("before", rows)
         parts: list[Part] = [(here.logs["log_g"], replayed.gradients(here), 1.0)]
-        if self._goes_on(state, clock, engine) and self.a < 1:
+        goes_on = self._goes_on(state, clock, engine)
+        if self.a < 1:
             with replayed.at([old - p.detach() for old, p in zip(before, parameters, strict=True)]) as there:
                 parts.append((there.logs["log_g"], replayed.gradients(there), self.a - 1))
             parts.append((estimate.log_u, directions, 1 - self.a))
         with torch.no_grad():
-            estimate.renew(parts, directions, self.a)
+            estimate.renew(parts, directions, self.a, goes_on)
             for old, p in zip(before, parameters, strict=True):
                 old.copy_(p)
         engine.update("main", torch.stack([(p * d).sum() for p, d in zip(parameters, directions, strict=True)]).sum())
         return {"loss": here.per_example, **accuracy(step.out.logits, batch.y), "log_u": estimate.log_u.clone()}
 
-    def _goes_on(self, state: RecoverState, clock: Clock, engine: Engine) -> bool:
-        """Return whether the estimate is of this λ and of no higher learning rate; take note of both."""
+    def _goes_on(self, state: RecoverState, clock: Clock, engine: Engine) -> Tensor:
+        """Return whether the estimate is of this λ and of no higher learning rate, [] bool; take note of both."""
+        known_lam, known_rate = state.begun_at.clone()
         lam, rate = lam_at(self.lam, clock), engine.rate("main")
-        known_lam, known_rate = state.begun_at.tolist()
-        state.begun_at.copy_(torch.tensor([lam, rate]))
-        return isclose(lam, known_lam, rel_tol=1e-6) and rate >= known_rate * (1 - 1e-6)
+        state.begun_at.copy_(torch.tensor([lam, rate]), non_blocking=True)
+        goes_on: Tensor = (known_lam == lam) & (known_rate * (1 - 1e-6) <= rate)
+        return goes_on

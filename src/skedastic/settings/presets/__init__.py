@@ -2,7 +2,7 @@
 
 A file holds the settings of a table: the classes that are corrupted, the corruption, and the methods, which are its
 rows. Classes are named by position, so that it fits any data with enough classes. The model and the seeds are the
-user's, and so is the training configuration, unless the paper has a schedule of its own for the table.
+user's. The training configuration is the paper's; a file and options go on top.
 """
 
 from __future__ import annotations
