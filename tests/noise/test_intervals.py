@@ -10,9 +10,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 
 from skedastic.noise.estimate import Estimate, given_estimate
-from skedastic.noise.wrong_labels import LIKE_ANOTHER
+from skedastic.noise.wrong_labels import LIKE_ANOTHER, OVERCONFIDENT
 from skedastic.settings.config import Estimation
 from tests.noise.test_estimate import dataset
 
@@ -91,3 +92,39 @@ def test_labels_of_many_classes_in_a_small_one_are_shown() -> None:
     figure = estimate.findings.wrong[6]
     assert figure is not None
     assert figure.low <= truth <= figure.high
+
+
+def three_that_overlap(seed):
+    """Return features and true classes of seven Gaussians, of which three overlap."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(7), 200))
+    centres = np.concatenate([0.5 * rng.normal(size=(3, 5)), 4 * rng.normal(size=(4, 5))])
+    return rng.normal(size=(len(y), 5)) + centres[y], y
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_that_learned_rows_by_heart_names_no_wrong_labels_where_classes_overlap(seed: int) -> None:
+    """It contradicts right labels as surely as wrong ones: of 20 % of a class, and more, T says that they are."""
+    x, y = three_that_overlap(seed)
+    network = MLPClassifier((32, 32), learning_rate_init=0.003, max_iter=600, random_state=seed)
+    estimate = estimated(x, y, network, 7)
+    assert estimate.stats.wrong[:3].max() > 0.2
+    shown, missed = misses(estimate, np.zeros(len(y)))
+    assert shown >= 4, "classes apart from the others have an upper bound"
+    assert not missed
+    assert OVERCONFIDENT in estimate.findings.wrong_withheld
+    assert not estimate.findings.most_issues(clear=True).any(), "none may be called wrong"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clear_noise_is_shown_still(seed: int) -> None:
+    x, true = gaussians((300,) * 5, 1.5, 10, seed)
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(true)) < 0.25
+    y = np.where(wrong, (true + rng.integers(1, 5, len(true))) % 5, true)
+    network = MLPClassifier((32,), alpha=1.0, early_stopping=True, random_state=seed)
+    for model in (LogisticRegression(), network):
+        estimate = estimated(x, y, model, 5)
+        assert misses(estimate, wrong) == (5, 0), estimate.findings.wrong_withheld
+        assert min(figure.low for figure in estimate.findings.wrong) > 0.1

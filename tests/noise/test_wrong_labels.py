@@ -14,8 +14,10 @@ from skedastic.noise.wrong_labels import (
     MOST_LABELS,
     MOST_OWN,
     MOSTLY,
+    MUCH_SURER,
     OF_ALL,
     OF_BOTH,
+    OVERCONFIDENT,
     OWN_ERRORS,
     SLACK,
     UNCERTAIN,
@@ -135,3 +137,10 @@ def test_an_estimate_is_trusted_where_few_errors_are_the_models_own(wrong, error
     """Up to 10 points are few, and up to 45 % of the disagreement; 25 points are too many."""
     rates = {"wrong": torch.tensor(wrong), "wrong_low": torch.zeros(2), "wrong_high": torch.ones(2)}
     assert trusted(replace(ALL_THERE, **rates, errors=torch.tensor(errors))) == expected
+
+
+def test_a_wide_interval_of_overconfident_models_has_another_reason() -> None:
+    """Its lower end tells nothing, so no label may be called wrong by it."""
+    wide = replace(ALL_THERE, wrong_high=torch.tensor([0.06 + WIDEST, 0.3]))
+    for surer, reason in ((MUCH_SURER + 0.01, OVERCONFIDENT), (MUCH_SURER - 0.01, UNCERTAIN)):
+        assert shown_rates(wide, "wrong", surer=torch.tensor([surer, 0.5]))[1] == [reason, ""]

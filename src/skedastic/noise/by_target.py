@@ -13,7 +13,7 @@ from torch import Tensor
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Classes, Dataset, Numbers, Target
-from skedastic.noise.group_noise import expected_rates, group_noise, towards_errors
+from skedastic.noise.group_noise import begun_lower, expected_rates, group_noise, towards_errors
 from skedastic.noise.group_variance import group_variance
 from skedastic.noise.held_out import HeldOut, judged_rows
 from skedastic.noise.label_issues import first_of_groups, rank_label_issues
@@ -21,6 +21,7 @@ from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
+from skedastic.noise.overconfidence import overconfidence
 from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
 from skedastic.noise.wrong_labels import DOUBTED, trusted
 from skedastic.settings.config import Estimation
@@ -135,6 +136,19 @@ def like_another(dataset: Dataset, held_out: HeldOut) -> Tensor:
     return shares.amax(1)
 
 
+def surer_than_right(dataset: Dataset, held_out: HeldOut) -> Tensor:
+    """Return by how much models are surer of labels than they are right, in each group, [G] float64 in [0, 1].
+
+    0 where targets are numbers; arguments as in `noise_stats`.
+    """
+    groups = len(dataset.groups)
+    if held_out.truth is None:
+        return torch.zeros(groups, dtype=torch.float64)
+    rows = held_out.rows
+    p, y, group = (column[rows].numpy() for column in (held_out.values, dataset.y, dataset.group))
+    return torch.from_numpy(overconfidence(p, y, group, groups))
+
+
 def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupStats:
     """Return both quantities and the density of each group of labels; arguments as in `noise_stats`.
 
@@ -151,11 +165,13 @@ def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupSt
     errors = dataset.grouping.counts(dataset.group[rows][held_out.values[rows].argmax(1) != dataset.y[rows]])
     own = (errors.numpy() - np.bincount(group, chance, minlength=groups)) / counted.clamp_min(1).numpy()
     rates = partial(expected_rates, doubt=chance * (1 - chance), own=own, group=group, fold=fold)
-    wrong = rates(chance, apart)
+    surer = surer_than_right(dataset, held_out).numpy()
+    wrong = begun_lower(rates(chance, apart), surer)
     if how.counts_errors:
         uncertainty = group_noise(errors, counted, shrink=how.kind != "paper")
     elif of_one_label:
-        uncertainty = towards_errors(rates(truth.uncertain, truth.uncertain_apart), errors.numpy(), counted.numpy())
+        known = rates(truth.uncertain, truth.uncertain_apart)
+        uncertainty = begun_lower(towards_errors(known, errors.numpy(), counted.numpy()), surer)
     else:
         uncertainty = wrong
     columns = map(torch.from_numpy, (*uncertainty, *wrong))

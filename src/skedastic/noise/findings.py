@@ -20,7 +20,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.data import Dataset
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import Metric
-from skedastic.noise.by_target import learned, like_another, noise_stats, only
+from skedastic.noise.by_target import learned, like_another, noise_stats, only, surer_than_right
 from skedastic.noise.group_noise import group_noise
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.learned import Learned
@@ -246,20 +246,24 @@ def examine(
         why or ("" if told else NOT_LEARNED) for why, told in zip(_uncounted(stats), known.groups, strict=True)
     )
     of_classes = dataset.groups == dataset.classes and torch.equal(dataset.group, dataset.y)
-    figures = _found(stats, withheld, of_classes=of_classes, alike=like_another(dataset, held_out))
+    alike, surer = like_another(dataset, held_out), surer_than_right(dataset, held_out)
+    figures = _found(stats, withheld, of_classes=of_classes, alike=alike, surer=surer)
     found = replace(figures, notes=tuple(_folds_left_out(known, how)))
     return found, usable & _told(dataset, known), held_out
 
 
-def _found(stats: GroupStats, withheld: tuple[str, ...], *, of_classes: bool, alike: Tensor) -> Findings:
-    """Return the figures that held-out predictions found, but for the groups in which nothing is known."""
+def _found(stats: GroupStats, withheld: tuple[str, ...], **known: Any) -> Findings:
+    """Return the figures that held-out predictions found, but for the groups in which nothing is known.
+
+    withheld: why nothing is, [G]; empty where something is. known: what `shown_rates` goes by beside the estimate.
+    """
     if stats.errors is None:
         return _of_no_labels(stats, _where(_intervals(stats, "uncertainty"), withheld), withheld, "")
     rates = group_noise(stats.errors.numpy(), stats.counted.numpy(), shrink=False)
     ends = zip(*(end.tolist() for end in rates), strict=True)
     disagreement = _where([Interval(mean=m, low=a, high=b) for m, a, b in ends], withheld)
-    wrong, why_wrong = shown_rates(stats, "wrong", of_classes=of_classes, alike=alike)
-    uncertain, why_uncertain = shown_rates(stats, "uncertainty", of_classes=of_classes, alike=alike)
+    wrong, why_wrong = shown_rates(stats, "wrong", **known)
+    uncertain, why_uncertain = shown_rates(stats, "uncertainty", **known)
     return Findings(
         stats=stats,
         disagreement=disagreement,

@@ -117,6 +117,19 @@ def expected_rates(chance: Floats, apart: Floats, doubt: Floats, own: Floats, gr
     return Rates(rates.rate, (rates.rate - low).clip(0, rates.rate), (rates.rate + high).clip(rates.rate, 1))
 
 
+def begun_lower(rates: Rates, beyond: Floats) -> Rates:
+    """Return rates whose intervals begin lower, for an error that can only make a rate too high.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of G groups.
+    beyond : ndarray
+        How far that error may reach below the rate, [G] ≥ 0; independent of what the interval allows for already.
+    """
+    return rates._replace(low=(rates.rate - np.hypot(rates.rate - rates.low, beyond)).clip(0))
+
+
 def towards_errors(rates: Rates, errors: Integers, counted: Integers) -> Rates:
     """Return rates drawn towards the error rate of held-out predictions, the more so the less sure they are.
 

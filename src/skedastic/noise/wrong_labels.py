@@ -11,7 +11,8 @@ sure that model is rightly, and the less on the labels. So nothing is shown
   class, whose labels all look wrong then,
 - of two classes, whose wrong labels are each other's, where that holds of the other one, or where much of both is the
   model's own errors (see `trusted`),
-- where the interval is wider than 30 points,
+- where the interval is wider than 30 points, for which there is another word if models are also surer of their
+  predictions than these are right, by more than 15 points (`overconfidence`): its lower end tells nothing then,
 - where more than half of a group's labels look like those of one other class: so do wrong labels, and so do right ones
   of a class that the features don't tell from that other one, or
 - of fewer than 30 rows.
@@ -46,6 +47,7 @@ LEAST_WRONG = 0.55  # of that disagreement, taken for wrong labels, where own er
 DOUBTED = 0.5  # of the labels to check are left where much is the model's own errors
 PAIR = 2
 MUCH_EASIER = 0.1  # are training labels to predict than test labels
+MUCH_SURER = 0.15  # are models than they are right
 SLACK = 0.005  # of both ends: no interval is taken more exactly than it is shown
 
 FEW, OWN_ERRORS, UNCERTAIN = "few rows", "own errors", "wide interval"
@@ -54,6 +56,7 @@ LIKE_ANOTHER = "like another class"
 OF_BOTH = "own errors of both"
 MOSTLY = "most disagree"
 UNLIKE_TEST = "unlike the test"
+OVERCONFIDENT = "overconfident"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
@@ -62,13 +65,19 @@ MEANING = {
     MOSTLY: "held-out predictions disagree with more than half of all labels",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
     UNLIKE_TEST: "in the mean over groups, test labels are predicted far less well than training labels",
+    OVERCONFIDENT: "held-out predictions are far surer than they are right, and may contradict right labels for sure",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
 
 
 def shown_rates(
-    stats: GroupStats, quantity: str, *, of_classes: bool = False, alike: Tensor | None = None
+    stats: GroupStats,
+    quantity: str,
+    *,
+    of_classes: bool = False,
+    alike: Tensor | None = None,
+    surer: Tensor | None = None,
 ) -> tuple[list[Interval | None], list[str]]:
     """Return a quantity of the labels of each group with its interval, [G], or None, and why there is none, [G].
 
@@ -82,6 +91,8 @@ def shown_rates(
         Whether the groups are the classes.
     alike : Tensor, optional
         The largest share of each group's labels that are taken for wrong and one class's, [G]; by default 0.
+    surer : Tensor, optional
+        By how much models are surer than right in each group, [G] in [0, 1], by `overconfidence`; by default 0.
     """
     assert stats.errors is not None, "targets are labels"
     assert stats.wrong is not None
@@ -91,7 +102,8 @@ def shown_rates(
     of_all = (own * stats.counted).sum() / stats.counted.sum().clamp_min(1)
     too_many = own > MOST_OWN
     disagreed = float(stats.errors.sum() / stats.counted.sum().clamp_min(1))
-    alike = torch.zeros_like(own) if alike is None else alike
+    alike, surer = (torch.zeros_like(own) if given is None else given for given in (alike, surer))
+    too_wide = high - low > WIDEST
     of_two = of_classes and len(stats.names) == PAIR
     causes: tuple[tuple[str, Tensor], ...] = (
         (FEW, stats.counted < LEAST_ROWS),
@@ -99,7 +111,8 @@ def shown_rates(
         (OF_ALL, (stats.wrong > MOST_LABELS) & ((of_all > MOST_OWN) | (disagreed > MANY))),
         (MOSTLY, torch.full_like(too_many, disagreed > MOST)),
         (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
-        (UNCERTAIN, high - low > WIDEST),
+        (OVERCONFIDENT, too_wide & (surer > MUCH_SURER)),
+        (UNCERTAIN, too_wide),
         (LIKE_ANOTHER, alike > MOST_LABELS),
     )
     reasons = [next((why for why, holds in causes if holds[g]), "") for g in range(len(stats.names))]

@@ -19,6 +19,7 @@ from skedastic.noise.wrong_labels import (
     MOSTLY,
     OF_ALL,
     OF_BOTH,
+    OVERCONFIDENT,
     OWN_ERRORS,
     UNLIKE_TEST,
     WIDEST,
@@ -35,6 +36,7 @@ LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
+UNKNOWN = (FEW, MOSTLY, OWN_ERRORS, OF_ALL, LIKE_ANOTHER, OF_BOTH, OVERCONFIDENT, UNLIKE_TEST, NOT_LEARNED)
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
     "many labels are wrong is not estimated.",
@@ -192,8 +194,7 @@ def _uncalled(findings: Findings) -> list[str]:
     none = [
         name
         for name, why in zip(findings.names, findings.wrong_withheld, strict=True)
-        if why in (FEW, MOSTLY, OWN_ERRORS, OF_ALL, LIKE_ANOTHER, OF_BOTH, UNLIKE_TEST, NOT_LEARNED)
-        and name not in told
+        if why in UNKNOWN and name not in told
     ]
     parts = []
     if none:

@@ -1,0 +1,48 @@
+"""How much surer models are than they are right: a bound on what their disagreement with labels tells.
+
+A model that has learned from noisy labels predicts the chances of the given labels, and is not surer of them than it
+is right. Where it is surer, by labels that it has not seen, it has learned rows by heart, or more than the features of
+classes that overlap tell. It contradicts right labels for sure there, as it would wrong ones, and T explains its own
+errors as wrong labels (`true_labels`). No likelihood tells the two apart, since both leave the same predictions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skedastic.noise.hierarchy import Floats
+
+Integers = NDArray[np.int64]
+
+
+def overconfidence(probabilities: NDArray[Any], y: Integers, group: Integers, groups: int) -> Floats:
+    """Return by how much models are surer of their predictions than these are right, in each group, [G] in [0, 1].
+
+    Of the rows predicted as a class it is the mean probability of that class, less the share of them that is labelled
+    so. A group has the mean over its rows, each by the class that it is predicted as; the rows of all groups have
+    another mean. The larger counts, and nothing below 0.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        Held-out class probabilities, [n, C], all finite.
+    y, group : ndarray
+        Labels, [n] in 0..C-1, and groups, [n] in 0..G-1.
+    groups : int
+        G.
+    """
+    predicted = probabilities.argmax(1)
+    surer = probabilities.max(1, initial=0).astype(np.float64) - (predicted == y)
+    of_class = _means(surer, predicted, probabilities.shape[1])
+    of_all = float(surer.mean()) if len(surer) else 0.0
+    return _means(of_class[predicted], group, groups).clip(max(0.0, of_all))
+
+
+def _means(values: Floats, group: Integers, groups: int) -> Floats:
+    """Return the mean of the values [n] of each group, [G]; 0 where it has no rows."""
+    sums = np.bincount(group, values, minlength=groups)
+    means: Floats = sums / np.bincount(group, minlength=groups).clip(1)
+    return means
