@@ -123,11 +123,12 @@ class Findings:
 
     @property
     def largest(self) -> int | None:
-        """The group with the most wrong labels, or where none has a figure the one that is disagreed with most.
+        """The group with the most wrong labels, of those that surely have some; else the one disagreed with most.
 
         None where no group has a figure and enough rows for a headline.
         """
-        for figures in (self.wrong, self.disagreement):
+        some_wrong = [figure if figure is not None and figure.low > 0 else None for figure in self.wrong]
+        for figures in (some_wrong, self.disagreement):
             means = {g: f.mean for g, f in enumerate(figures) if f is not None and self.stats.counted[g] >= LEAST_ROWS}
             if means:
                 return max(means, key=means.__getitem__)
