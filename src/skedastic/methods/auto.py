@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, paired_gain
+from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, paired_gain
 from skedastic.core.criteria import Balanced, Criterion
 from skedastic.core.heads import AutoHead
 from skedastic.core.learning_curve import Rise, rises
@@ -454,8 +454,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return False, False
         own, unseen = task.handed_on[candidate.name].argmax(1), standing.scores(candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_more(own, standing.scores(standing.base)[1].argmax(1), task.y)
-        return learned.mean < -2 * learned.error, gave_up
+        return learned.mean < -2 * learned.error, standing.gives_up(own, standing.base)
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
         return was_tried(candidate.way, task) and self._best(task) == candidate
