@@ -462,7 +462,15 @@ def test_with_few_rows_nothing_is_tried() -> None:
     auto = trained(Auto(), dataset(30))
     assert stages(auto.history) == ["plain, half balanced"]
     assert auto.trials == ()
-    assert "fewer than 40 rows" in auto.notes[0]
+    said = "auto took half-balanced plain training: fewer than 40 training rows are too few "
+    assert auto.notes == (f"{said}to try other ways on halves of them.",)
+
+
+def test_settings_that_leave_no_other_way_are_said() -> None:
+    auto = trained(Auto(effort="low", trees=False, class_weights=EffectiveNumber()))
+    assert stages(auto.history) == ["mixup"]
+    assert auto.trials == ()
+    assert auto.notes == ("auto took mixup: its settings leave no other way to try.",)
 
 
 def test_an_interrupted_choice_goes_on_to_the_same_end(tmp_path: Path) -> None:

@@ -105,7 +105,10 @@ UNCLEAR = "how labels go wrong by estimate explains labels not fitted to no bett
 EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
 GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
-NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
+NOT_TRIED = (
+    f"auto took {{base}}: fewer than {LEAST_ROWS} training rows are too few to try other ways on halves of them."
+)
+NO_OTHER = "auto took {base}: its settings leave no other way to try."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +247,8 @@ class Auto(OneNetwork[OneNetworkState]):
         self.optimize.target(task.class_count.double(), task.classes)  # refuses classes that it does not know
         base = self.base(task)
         if not self._chooses(task):
-            note = NOT_TRIED.format(base=self.shown(base)) if _rows(task) < LEAST_ROWS else ""
-            return (Stage(name=base.name, method=self.final(base, task), note=note),)
+            note = NOT_TRIED if _rows(task) < LEAST_ROWS else NO_OTHER
+            return (Stage(name=base.name, method=self.final(base, task), note=note.format(base=self.shown(base))),)
         finals = [
             Stage(
                 name=candidate.name,

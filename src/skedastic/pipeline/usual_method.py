@@ -29,8 +29,9 @@ from skedastic.settings.model_choice import NamedModel
 
 NETWORK_OF_NUMBERS: Mapping[Effort, str] = {"low": "erm", "normal": "har", "high": "ensemble(base=har)"}  # of stack
 UNNAMED = {
-    "auto": "no method is named, so several ways of training are tried",
-    "stack": "no method is named, so trees and linear models are tried beside the network",
+    "auto": "no method is named, so several ways of training are tried, as far as rows and time allow",
+    "stack": "no method is named, so trees and linear models are tried beside the network, as far as rows and time "
+    "allow",
 }  # why one is taken that tries others
 ALONE = "--method har trains the network alone"
 
