@@ -86,7 +86,7 @@ def what_to_take(runs: Sequence[Run]) -> Iterator[str]:
         f"{head.format(shown(over))} In {up} of {n} runs it is more than {HALF_POINT:g} points above, in {down} below. "
         f"By mean rank it is {first} of the {standing.ways} ways that every run has ({standing.rank:.1f}; the best of "
         f"the others, {standing.other}, has {standing.others:.1f}: a lead of {shown(standing.lead)}). "
-        + (f"It gives a class up in {given} runs." if given else "It gives no class up.")
+        + (f"It gives a class up in {given} run{'s' * (given != 1)}." if given else "It gives no class up.")
     )
     yield (
         f"**Its worst class** is {verdict(worst, *CHANGES)}: {shown(worst)} points. **Its accuracy of all rows** is "

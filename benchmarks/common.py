@@ -1,12 +1,16 @@
-"""What the benchmarks share: the machine they ran on, and how they print."""
+"""What the benchmarks share: the machine they ran on, how they print, and what a process of the command line says."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -36,3 +40,23 @@ def show(figures: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in figures.items():
         print(f"{key:28s} {value:.3f}" if isinstance(value, float) else f"{key:28s} {value}")
+
+
+class Said(NamedTuple):
+    """A line that a process says on stderr, the seconds of wall clock since its start, and its id."""
+
+    seconds: float
+    line: str
+    process: int
+
+
+def said(*arguments: str) -> Iterator[Said]:
+    """Yield the lines of `skedastic` with these arguments as they come; the process ends with the last one taken."""
+    start, command = time.perf_counter(), [sys.executable, "-m", "skedastic", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                yield Said(time.perf_counter() - start, line.rstrip("\n"), process.pid)
+        except GeneratorExit:
+            process.kill()

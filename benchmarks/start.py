@@ -16,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
+
+from common import said
 
 ROWS = 600
 SLIPS = {
@@ -79,17 +82,14 @@ def _cpu() -> float:
 
 def _fit() -> dict[str, tuple[float, float]]:
     """Return when each of the lines came, in seconds of wall clock and of CPU; the fit is not waited for."""
-    start, seen = time.perf_counter(), {}
-    command = [sys.executable, "-m", "skedastic", *FIT.split()]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
+    seen = dict[str, tuple[float, float]]()
+    with closing(said(*FIT.split())) as lines:
+        for seconds, line, process in lines:
             for words in LINES:
                 if words in line:
-                    seen[words] = (time.perf_counter() - start, _cpu_of(process.pid))
+                    seen[words] = (seconds, _cpu_of(process))
             if len(seen) == len(LINES):
                 break
-        process.kill()
     return {words: seen.get(words, (float("nan"), float("nan"))) for words in LINES}
 
 

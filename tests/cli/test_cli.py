@@ -142,7 +142,8 @@ def test_the_method_that_is_taken_is_said_before_the_training_and_in_the_report(
 ) -> None:
     status, _, err = run(capsys, *CSV.replace("good", "fit good").split(), *TINY, "--out", "run")
     assert status == 0
-    said = "auto: no method is named, so several ways of training are tried; --method har trains the network alone"
+    said = "auto: no method is named, so several ways of training are tried, as far as rows and time allow; "
+    said += "--method har trains the network alone"
     assert err.count(said) == 1
     assert err.index(said) < err.index("linear, half 1: ")
     assert said in (here / "run" / "report.html").read_text("utf-8")

@@ -85,7 +85,7 @@ def test_with_nothing_tried_the_base_is_taken_and_the_choice_says_so(
     assert last == "error: interrupted; go on with: skedastic fit --resume run"
     status, out, err = run(capsys, *FINISH)
     assert status == 0, err
-    assert "Choice: half-balanced mixup was taken, and held against nothing." in out
+    assert "Choice: half-balanced mixup was taken, and held against nothing: training was cut short before." in out
     assert left_out(out)[0] == "mixup"
     assert sk.load(here / "run").group_stats is not None, "the base needs it"
 

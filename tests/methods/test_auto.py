@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 import skedastic as sk
 from skedastic.core.choice import Gain
 from skedastic.core.class_weights import EffectiveNumber
-from skedastic.core.criteria import Accuracy, Cost
+from skedastic.core.criteria import Accuracy, Balanced, Cost, Criterion
 from skedastic.core.heads import CosineHead
 from skedastic.core.samplers import ClassBalanced
 from skedastic.core.transitions import Transitions
@@ -252,6 +252,33 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_the_base_back() ->
     assert taken(t, Auto(trees=False), ways, no_c) == given_up
 
 
+@pytest.mark.parametrize(
+    ("of_base", "of_other", "criterion", "given_up"),
+    [
+        (0.6, 0.48, Balanced(), True),
+        (0.6, 0.52, Balanced(), False),
+        (0.6, 0.48, Accuracy(prior={"a": 0.2, "b": 0.4, "c": 0.4}), False),  # the shares are as asked for
+        (1.0, 0.48, Accuracy(), True),
+    ],
+)
+def test_a_frequent_class_that_the_half_balanced_base_predicts_less_is_held_against_the_base_as_it_is(
+    of_base: float, of_other: float, criterion: Criterion, given_up: bool
+) -> None:
+    """200 of 300 labels; mixup as it is predicts all, half balanced or shifted a part, and the other way less."""
+    data = dataset(300)
+    y = torch.where(torch.arange(300) % 3 == 2, 1 + torch.arange(300) % 2, 0)
+    t = replace(known(replace(data, y=y, group=y)), class_count=torch.bincount(y))
+    doubtful = (y == 0) & (torch.arange(300) >= 300 * of_base)  # as it is class 0, and made up for class 1
+    p = one_hot(y, 3).float()
+    p[doubtful] = torch.tensor([0.51, 0.49, 0.0])
+    half = {f"{MIXTURES}, half {k + 1}": p[folds(t.group, t.y, 2, t.seed) == 1 - k] for k in (0, 1)}
+    auto = Auto(trees=False, optimize=criterion)
+    standing = auto.standing(replace(t, handed_on=half))
+    assert int((standing.scores(standing.base)[1].argmax(1) == 0).sum()) == round(200 * of_base)
+    other = torch.where((y == 0) & (torch.arange(300) >= 300 * of_other), 1, y)
+    assert standing.gives_up(other, standing.base) == given_up
+
+
 def test_training_that_goes_wrong_on_all_rows_brings_the_base_back() -> None:
     """As trees that diverge: no class is given up, and most of its own rows are wrong."""
     t, rng = known(dataset(120)), np.random.default_rng(0)
@@ -435,7 +462,15 @@ def test_with_few_rows_nothing_is_tried() -> None:
     auto = trained(Auto(), dataset(30))
     assert stages(auto.history) == ["plain, half balanced"]
     assert auto.trials == ()
-    assert "fewer than 40 rows" in auto.notes[0]
+    said = "auto took half-balanced plain training: fewer than 40 training rows are too few "
+    assert auto.notes == (f"{said}to try other ways on halves of them.",)
+
+
+def test_settings_that_leave_no_other_way_are_said() -> None:
+    auto = trained(Auto(effort="low", trees=False, class_weights=EffectiveNumber()))
+    assert stages(auto.history) == ["mixup"]
+    assert auto.trials == ()
+    assert auto.notes == ("auto took mixup: its settings leave no other way to try.",)
 
 
 def test_an_interrupted_choice_goes_on_to_the_same_end(tmp_path: Path) -> None:

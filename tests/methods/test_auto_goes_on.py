@@ -149,7 +149,10 @@ def test_cut_short_before_anything_was_tried_the_base_is_trained(tmp_path: Path)
     assert (auto.stages, found) == (("linear, half 1", "mixup, half balanced"), [])
     assert all(trial.left_out for trial in auto.trials)
     assert len(auto.trials) == 8
-    assert choice_sentence(auto.trials) == "half-balanced mixup was taken, and held against nothing"
+    said = "half-balanced mixup was taken, and held against nothing: "
+    assert choice_sentence(auto.trials) == f"{said}training was cut short before"
+    one_failed = (auto.trials[0]._replace(left_out="no convergence"), *auto.trials[1:])
+    assert choice_sentence(one_failed) == f"{said}the notes of the others say why"
     assert choice_of(auto.trials).legend == "No way was held against another."
 
 

@@ -211,7 +211,8 @@ def test_too_few_rows_have_the_base_and_a_note() -> None:
     few = fitted(Stack(base=HAR()), n=39)
     assert isinstance(few.trained.method, Blend)
     assert not few.trials
-    assert "stack took mean of network by har and boosting: weights can't be tried on fewer than 40 rows." in few.notes
+    said = "fewer than 40 training rows are too few to try weights on halves of them."
+    assert f"stack took mean of network by har and boosting: {said}" in few.notes
     assert fitted(Stack(), n=40).trials
 
 

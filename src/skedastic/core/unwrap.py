@@ -1,9 +1,12 @@
-"""Networks that `torch.compile` made, told apart and unwrapped without its machinery, which is slow to import."""
+"""Networks that `torch.compile` made, told apart, unwrapped and run eagerly without its machinery, slow to import."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
+import torch
 from torch import nn
 
 
@@ -27,3 +30,8 @@ def uncompiled(net: nn.Module) -> nn.Module:
         Any network.
     """
     return cast(nn.Module, getattr(net, "_orig_mod", net))
+
+
+def eagerly() -> AbstractContextManager[None]:
+    """Return a context in which networks run as they are, also those that were compiled; before its import none is."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

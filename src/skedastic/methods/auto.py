@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import setting
-from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, gives_up_more, paired_gain
+from skedastic.core.choice import LEAST_SHARE, Best, Gain, Trial, paired_gain
 from skedastic.core.criteria import Balanced, Criterion
 from skedastic.core.heads import AutoHead
 from skedastic.core.learning_curve import Rise, rises
@@ -105,7 +105,10 @@ UNCLEAR = "how labels go wrong by estimate explains labels not fitted to no bett
 EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
 GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"
-NOT_TRIED = f"auto took {{base}}: other ways can't be tried on fewer than {LEAST_ROWS} rows."
+NOT_TRIED = (
+    f"auto took {{base}}: fewer than {LEAST_ROWS} training rows are too few to try other ways on halves of them."
+)
+NO_OTHER = "auto took {base}: its settings leave no other way to try."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +247,8 @@ class Auto(OneNetwork[OneNetworkState]):
         self.optimize.target(task.class_count.double(), task.classes)  # refuses classes that it does not know
         base = self.base(task)
         if not self._chooses(task):
-            note = NOT_TRIED.format(base=self.shown(base)) if _rows(task) < LEAST_ROWS else ""
-            return (Stage(name=base.name, method=self.final(base, task), note=note),)
+            note = NOT_TRIED if _rows(task) < LEAST_ROWS else NO_OTHER
+            return (Stage(name=base.name, method=self.final(base, task), note=note.format(base=self.shown(base))),)
         finals = [
             Stage(
                 name=candidate.name,
@@ -454,8 +457,7 @@ class Auto(OneNetwork[OneNetworkState]):
             return False, False
         own, unseen = task.handed_on[candidate.name].argmax(1), standing.scores(candidate)[1].argmax(1)
         learned = paired_gain(own == task.y, unseen == task.y, torch.zeros_like(task.group), task.unit)
-        gave_up = gives_up_more(own, standing.scores(standing.base)[1].argmax(1), task.y)
-        return learned.mean < -2 * learned.error, gave_up
+        return learned.mean < -2 * learned.error, standing.gives_up(own, standing.base)
 
     def _is_best(self, task: Task, candidate: Candidate) -> bool:
         return was_tried(candidate.way, task) and self._best(task) == candidate

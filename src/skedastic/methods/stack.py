@@ -60,7 +60,7 @@ NAMES |= {f"{way}, absolute": f"{NAMES[way]} by absolute error" for way in (LARG
 STACK, WITHOUT = "weighted mean", "weighted mean without a network"  # last stages
 MEAN, ALONE = "mean", "network alone"  # those of what all are held against
 SURE = 1.0  # standard errors by which the weighted mean must be better
-NOT_TRIED = f"stack took {{base}}: weights can't be tried on fewer than {LEAST_ROWS} rows."
+NOT_TRIED = f"stack took {{base}}: fewer than {LEAST_ROWS} training rows are too few to try weights on halves of them."
 Weights = Mapping[str, float]  # above 0, of ways; their sum is 1
 EVEN: Weights = {NETWORK: 0.5, LARGE: 0.5}
 

@@ -29,8 +29,9 @@ from skedastic.settings.model_choice import NamedModel
 
 NETWORK_OF_NUMBERS: Mapping[Effort, str] = {"low": "erm", "normal": "har", "high": "ensemble(base=har)"}  # of stack
 UNNAMED = {
-    "auto": "no method is named, so several ways of training are tried",
-    "stack": "no method is named, so trees and linear models are tried beside the network",
+    "auto": "no method is named, so several ways of training are tried, as far as rows and time allow",
+    "stack": "no method is named, so trees and linear models are tried beside the network, as far as rows and time "
+    "allow",
 }  # why one is taken that tries others
 ALONE = "--method har trains the network alone"
 
@@ -121,6 +122,8 @@ def _why_alone(config: Config, data: Data) -> str:
         return "the network is your own"
     if not models.is_small(model.name, inputs, model.options):
         return f"{model.name} may take long to train"
+    if rows.classes:
+        return ""
     entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))
     reasons = {
         "examples are images or tokens": not rows.has_columns,
@@ -128,7 +131,7 @@ def _why_alone(config: Config, data: Data) -> str:
         "trees take long on so many entries": not are_quick(entries, len(rows), MOST_OF_NUMBERS),
         "the trees of this scikit-learn can't be read": not can_read_trees(),
     }  # why trees are not beside it
-    return "" if rows.classes else next((why for why, holds in reasons.items() if holds), "")
+    return next((why for why, holds in reasons.items() if holds), "")
 
 
 def _network_alone(config: Config, data: Data, why: str) -> Taken:

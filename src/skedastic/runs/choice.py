@@ -70,10 +70,11 @@ def choice_of(trials: Sequence[Trial]) -> Choice | None:
 
 def choice_sentence(trials: Sequence[Trial]) -> str:
     """Return which way of training was taken, against which, by how much, and how sure that is."""
-    taken, other = _taken(trials), trials[0].other
+    taken, other, reasons = _taken(trials), trials[0].other, {trial.left_out for trial in trials}
     trials = [trial for trial in trials if not trial.left_out]
     if not trials:
-        return f"{other if taken is None else taken.name} was taken, and held against nothing"
+        why = reasons.pop() if len(reasons) == 1 else "the notes of the others say why"
+        return f"{other} was taken, and held against nothing: {why}"
     where = f"on {_seen(trials[0])} that {'neither' if taken or len(trials) == 1 else 'none'} had seen"
     if taken is not None:
         by = f"{size_of_gain(taken)} than {other}{criterion_in_words(taken)}"

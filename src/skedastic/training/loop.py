@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from skedastic.core.choice import Best, Trial
 from skedastic.core.heads import run_with_features
 from skedastic.core.learning_curve import Rise
+from skedastic.core.unwrap import eagerly
 from skedastic.data.dataset import Dataset, Features, without_padding
 from skedastic.data.loader import dead_workers_said
 from skedastic.data.stratified import half
@@ -101,7 +102,7 @@ class Trained:
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
         device = next(chain(self.state.parameters(), self.state.buffers())).device
         self.state.eval()
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        with torch.inference_mode(), eagerly():
             size = batch_size if not self.tokens else max(1, batch_size // 8)  # a row of a text is long
             batches = (x[rows] for rows in torch.split(torch.arange(len(x)), size))
             parts = [run(without_padding(batch, self.tokens).to(device)).cpu() for batch in batches]

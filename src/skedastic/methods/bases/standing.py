@@ -93,10 +93,28 @@ class Standing:
         for candidate in self.candidates:
             if candidate.way == way and candidate != against:
                 own = self.scores(candidate, half=half)[1]
-                gives_up = gives_up_more(own.argmax(1), others.argmax(1), held.y)
+                gives_up = self.gives_up(own.argmax(1), against, half=half)
                 right, known = (float((s.argmax(1) == held.y).double().mean()) for s in (own, others))
                 found[candidate] = Comparison(self.criterion.gain(own, others, held), gives_up, right - known)
         return found
+
+    def gives_up(self, predicted: Tensor, against: Candidate, *, half: bool = False) -> bool:
+        """Return whether predicted classes give classes up, held against a candidate and, half balanced, it as it is.
+
+        Half of what half balancing leaves of a frequent class may be a third of its labels.
+
+        Parameters
+        ----------
+        predicted : Tensor
+            Of all rows, [n] int64, or of those of the second half.
+        against : Candidate
+            One of a way that was tried.
+        half : bool, optional
+            Whether rows are those of the second half.
+        """
+        unbalanced = against if against.tau == 1 else against._replace(tau=0.0)  # with 1 shares are as asked for
+        others = (self.scores(other, half=half) for other in {against, unbalanced})
+        return any(gives_up_more(predicted, other.argmax(1), self.task.y[rows]) for rows, other in others)
 
     def scores(self, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
         """Return rows [m], and their logits by a candidate's models that have not seen them, [m, C]."""
