@@ -21,10 +21,8 @@ from skedastic.training.plan import Plan, in_words
 
 TRIED = 1 / 3  # of the usual epochs, below which trials would tell nothing of the whole training
 KEPT = 0.9  # of a budget, that a plan may take: no time is known exactly beforehand
-TIMED, OF_TIMING = (
-    3,
-    0.1,
-)  # how often speeds are measured at most, and the part of a budget after which they aren't again
+TIMED = 3  # how often speeds are measured at most
+OF_TIMING = 0.1  # of a budget, after which they are not measured again
 
 
 @dataclass(frozen=True)
