@@ -1,7 +1,6 @@
 """A budget shortens training to what it allows, before anything is trained; all speeds here are made up."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,35 +60,6 @@ def test_as_many_epochs_as_it_allows_and_never_more(given, epochs, said, slow) -
     assert [part.seconds for part in plan] == [STEP * min(15, epochs)] * 2 + [2 * STEP * epochs]
     assert result.config.budget is None
     assert sum("the budget of" in note for note in result.notes) == (epochs < 30)
-
-
-@pytest.mark.parametrize("slowed", [(1, 1, 1), (5, 1, 1), (5, 5, 1)])
-def test_a_machine_that_is_busy_while_speeds_are_measured_shortens_nothing(slowed, slow, monkeypatch):
-    """Each time it is measured a step takes so many times that of `slow`."""
-    calls, usual = list[int](), vars(budget)["measured_speeds"]
-
-    def busy(*arguments):
-        calls.append(slowed[len(calls)])
-        found = usual(*arguments)
-        stages = tuple(replace(speed, step=speed.step * calls[-1]) for speed in found.stages)
-        return Speeds(stages, replace(found.network, step=found.network.step * calls[-1]))
-
-    monkeypatch.setattr(budget, "measured_speeds", busy)
-    assert fitted(budget="2.5h")[0].config.train.epochs == 25
-    assert tuple(calls) == slowed
-
-
-def test_speeds_are_measured_once_where_all_epochs_fit(slow) -> None:
-    assert fitted(budget="1000h")[0].config.train.epochs == 30
-    assert len(slow) == 1
-
-
-def test_the_fastest_of_two_speeds_has_the_least_of_each_time() -> None:
-    one, other = Speed(1.0, 0.5, 4.0, 9.0, 20), Speed(2.0, 0.5, 3.0, 8.0, 20)
-    assert one.fastest(other) == other.fastest(one) == Speed(1.0, 0.5, 3.0, 8.0, 20)
-    alone, steps = Speeds((one,)), Speed(2.0, 1.0, 3.0)
-    assert alone.fastest(Speeds((other,))) == Speeds((one.fastest(other),))
-    assert Speeds((one,), steps, one).fastest(Speeds((one,), steps, other)) == Speeds((one,), steps, one.fastest(other))
 
 
 def test_what_has_elapsed_counts(slow) -> None:
@@ -162,7 +132,7 @@ def test_an_interrupted_run_goes_on_with_its_epochs(slow, capsys, monkeypatch: p
     assert "Trains" not in err
     resumed = sk.load_summary("run")
     assert resumed.config.train.epochs == 8
-    assert len(slow) == budget.TIMED  # what is resumed is not measured
+    assert len(slow) == 1  # what is resumed is not measured
 
 
 @pytest.mark.parametrize(("method", "given"), [("erm", "1h"), ("auto", "16m")])
@@ -171,7 +141,7 @@ def test_the_same_call_goes_on_with_its_epochs(method, given, slow, tmp_path: Pa
     call = {"target": "quality", "method": method, "budget": given, "model": {"name": "tabular", "width": 8}}
     first = sk.fit(frame, **call, checkpoints=tmp_path / "kept")
     again = sk.fit(frame, **call, checkpoints=tmp_path / "kept")
-    assert len(slow) == budget.TIMED
+    assert len(slow) == 1
     assert again.config == first.config
     with refused("checkpoints", rule="other settings"):
         sk.fit(frame, **{**call, "seed": 1}, checkpoints=tmp_path / "kept")

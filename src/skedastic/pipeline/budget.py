@@ -21,8 +21,6 @@ from skedastic.training.plan import Plan, in_words
 
 TRIED = 1 / 3  # of the usual epochs, below which trials would tell nothing of the whole training
 KEPT = 0.9  # of a budget, that a plan may take: no time is known exactly beforehand
-TIMED = 3  # how often speeds are measured at most
-OF_TIMING = 0.1  # of a budget, after which they are not measured again
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,6 @@ def planned_fit(
 ) -> Planned:
     """Decide the length of a fit, by a measurement of its speeds.
 
-    Where a budget does not allow all epochs, they are measured again, and the fastest count: others may have been
-    at work meanwhile.
-
     Parameters
     ----------
     config : Config
@@ -130,24 +125,17 @@ def planned_fit(
     if checkpoints is not None and has_checkpoints(checkpoints):
         config, method = _begun(config, method, outline, Path(checkpoints) / "config.toml", budget)
         return Planned(config, method, plan_of_fit(config, data, outline_of(data, method)))
-    timed = time.monotonic()
     way = _Way(config, data, method, outline, measured_speeds(config, data, outline, method, make_net))
     epochs = config.training.epochs
     if budget is None:
         plan, seconds = way.plan(epochs), way.seconds(epochs)
         return Planned(config, method, plan, f"Trains {_parts(way, plan)}: {in_words(seconds)}.")
-    for _ in range(TIMED - 1):
-        now = time.monotonic()
-        if way.epochs_within(_left(budget, now - began)) == epochs or now - timed > OF_TIMING * budget.seconds:
-            break
-        again = measured_speeds(config, data, outline, method, make_net)
-        way = replace(way, speeds=way.speeds.fastest(again))
     return _within(budget, way, time.monotonic() - began)
 
 
 def _within(budget: WallTime, way: _Way, elapsed: float) -> Planned:
     """Return the longest fit that a budget allows, of which some seconds have elapsed already."""
-    usual, left = way.config.training.epochs, _left(budget, elapsed)
+    usual, left = way.config.training.epochs, KEPT * budget.seconds - elapsed
     tried = None if way.config.clusters is not None else way.without_trials()  # of clusters the base is not known yet
     for taken in (way,) if tried is None else (way, tried):
         least = math.ceil(TRIED * usual) if taken is way and tried is not None else 1
@@ -165,11 +153,6 @@ def _within(budget: WallTime, way: _Way, elapsed: float) -> Planned:
     shortest = (elapsed + (tried or way).most_seconds(1)) / KEPT
     rule = f"the shortest training takes {in_words(KEPT * shortest)} in all; give at least {_rounded_up(shortest)}"
     raise UserError(rule, setting="budget", value=budget.text)
-
-
-def _left(budget: WallTime, elapsed: float) -> float:
-    """Return the seconds that a plan may take, of which some have elapsed already."""
-    return KEPT * budget.seconds - elapsed
 
 
 def _begun(

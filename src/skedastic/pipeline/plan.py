@@ -44,15 +44,6 @@ class Speeds:
     network: Speed | None = None
     trees: Speed | None = None
 
-    def fastest(self, other: Speeds) -> Speeds:
-        """Return the fastest of two measurements of the same fit, each speed by itself."""
-        pairs = zip(self.stages, other.stages, strict=True)
-        network, trees = (
-            None if one is None or another is None else one.fastest(another)
-            for one, another in ((self.network, other.network), (self.trees, other.trees))
-        )
-        return Speeds(tuple(one.fastest(another) for one, another in pairs), network, trees)
-
 
 @dataclass(frozen=True)
 class Outline:

@@ -54,16 +54,6 @@ class Speed:
     whole: float | None = None
     rows: int = 0
 
-    def fastest(self, other: Speed) -> Speed:
-        """Return the least times of two measurements of the same: what others do meanwhile only adds to them."""
-        whole = None if self.whole is None or other.whole is None else min(self.whole, other.whole)
-        return replace(
-            self,
-            step=min(self.step, other.step),
-            prediction=min(self.prediction, other.prediction),
-            whole=whole,
-        )
-
     def seconds(self, epochs: int, rows: int, batch_size: int, predicted: int = 0) -> float:
         """Return the seconds of training for so many epochs, and of predicting.
 
