@@ -51,7 +51,10 @@ class Said(NamedTuple):
 
 
 def said(*arguments: str) -> Iterator[Said]:
-    """Yield the lines of `skedastic` with these arguments as they come; the process ends with the last one taken."""
+    """Yield the lines of `skedastic` with these arguments as they come; the process ends with the last one taken.
+
+    Raises CalledProcessError where it fails.
+    """
     start, command = time.perf_counter(), [sys.executable, "-m", "skedastic", *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -60,3 +63,6 @@ def said(*arguments: str) -> Iterator[Said]:
                 yield Said(time.perf_counter() - start, line.rstrip("\n"), process.pid)
         except GeneratorExit:
             process.kill()
+            return
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)

@@ -56,7 +56,7 @@ SCRIPTS = {
     "lightgbm": ("lightgbm", "LGBM", "verbose=-1"),
     "sklearn": ("sklearn.ensemble", "HistGradientBoosting", "categorical_features='from_dtype'"),
 }
-FIGURE = re.compile(r"(?:accuracy over groups|squared error) ([\d.e+]+)")
+FIGURE = re.compile(r"(?:accuracy over groups|squared error) ([\d.e+-]+)")
 FIRST, BEST, END = "first model", "best model", "end"
 
 

@@ -27,6 +27,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def outcome_of(config: Config, data: Data, held_out: bool) -> dict[str, Any]:
         largest = None if result.strengths is None else float(result.strengths.max())
         groups = result.metrics.groups.values()
         accuracy = [group.value for group in groups]
-        outcome["tested"] = [i for i, group in enumerate(groups) if group.n >= LEAST_TESTED]
+        outcome["tested"] = [i for i, group in enumerate(groups) if group.n >= LEAST_TESTED]  # of each way the same
         outcome[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
     if held_out:
         scores, seconds = {}, 0.0
@@ -172,7 +173,7 @@ def values_of(run: dict[str, Any]) -> dict[str, dict[str, float]]:
     ways = [way for way in run if isinstance(run[way], dict)]
     accuracy = {way: dict(enumerate(run[way]["accuracy"])) for way in ways}
     focus = {way: float(np.mean([a[g] for g in run["focus"]])) for way, a in accuracy.items()}
-    worst = {way: min(a[g] for g in run["tested"]) for way, a in accuracy.items()}
+    worst = {way: min((a[g] for g in run["tested"]), default=nan) for way, a in accuracy.items()}
     best = max(focus[f"{s:g}"] for s in GRID)
     return {
         way: {

@@ -147,6 +147,7 @@ BAD = [
     Bad(f"fit {CSV} --imbalance step:0.5", "imbalance", "step:0.5", "no ratio"),
     Bad(f"fit {CSV} --imbalance step:5:d", "imbalance", "step:5:d", "unknown class 'd'"),
     Bad(f"fit {CSV} --imbalance longtail", "imbalance", "longtail", "not understood"),
+    Bad(f"compare {CSV} --preset har-table1", "noise", "#1<->#9:0.4,#3<->#5:0.4", "--preset har-table1 says so"),
     Bad(f"compare {CSV} --noise a<->b:2", "noise", "a<->b:2", "no probability"),
     Bad(f"fit {CSV} --limit 1", "limit", 1, "at least 2"),
     Bad(f"fit {CSV} --limit 3", "limit", 3, "6 in all"),

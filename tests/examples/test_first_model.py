@@ -1,6 +1,7 @@
 """How soon there is a model: the figure of a line of `fit`, the script of another tool, medians and ratios."""
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ def first_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(
-    ("criterion", "value", "figure"), [("balanced", 0.8243, 82.4), ("rmse", -1111.0, 1110.0), ("rmse", -0.5, 0.5)]
+    ("criterion", "value", "figure"),
+    [("balanced", 0.8243, 82.4), ("rmse", -1111.0, 1110.0), ("rmse", -0.5, 0.5), ("rmse", -1.2e-5, 1.2e-5)],
 )
 def test_the_figure_of_a_model_is_read_from_its_sentence(
     first_model: Any, criterion: str, value: float, figure: float
@@ -33,6 +35,12 @@ def test_the_figure_of_a_model_is_read_from_its_sentence(
     found = first_model.FIGURE.search(best_sentence(Best("linear model", value, criterion, None)))
     assert found is not None
     assert float(found[1]) == figure
+
+
+def test_a_fit_that_fails_is_no_figure(first_model: Any, tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0]}).to_parquet(tmp_path / "two.parquet")
+    with pytest.raises(subprocess.CalledProcessError):
+        first_model.of_fit(tmp_path / "two.parquet", "nothing", tmp_path / "run", ends=True)
 
 
 def test_times_are_medians_and_ratios_to_the_first_script(first_model: Any) -> None:

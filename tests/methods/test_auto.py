@@ -259,6 +259,7 @@ def test_a_class_that_the_network_of_all_rows_gives_up_brings_the_base_back() ->
         (0.6, 0.52, Balanced(), False),
         (0.6, 0.48, Accuracy(prior={"a": 0.2, "b": 0.4, "c": 0.4}), False),  # the shares are as asked for
         (1.0, 0.48, Accuracy(), True),
+        (0.45, 0.48, Balanced(), False),  # the base gives it up itself, and more
     ],
 )
 def test_a_frequent_class_that_the_half_balanced_base_predicts_less_is_held_against_the_base_as_it_is(
@@ -277,6 +278,9 @@ def test_a_frequent_class_that_the_half_balanced_base_predicts_less_is_held_agai
     assert int((standing.scores(standing.base)[1].argmax(1) == 0).sum()) == round(200 * of_base)
     other = torch.where((y == 0) & (torch.arange(300) >= 300 * of_other), 1, y)
     assert standing.gives_up(other, standing.base) == given_up
+    assert not standing.gives_up(standing.scores(standing.base)[1].argmax(1), standing.base), (
+        "the base gives nothing up"
+    )
 
 
 def test_training_that_goes_wrong_on_all_rows_brings_the_base_back() -> None:

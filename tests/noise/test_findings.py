@@ -68,7 +68,7 @@ def test_where_nothing_was_learned_nothing_is_shown(kind) -> None:
     assert len(estimate.label_issues) == 0
     assert "is_issue" in estimate.label_issues
     assert "nothing was learned" in found.notes[0]
-    assert ("estimate.epochs=1 gives them all 20" in found.notes[0]) == (kind == "cross-fit")
+    assert ("estimate.epochs=1, the whole, gives them 20" in found.notes[0]) == (kind == "cross-fit")
     assert with_strengths(found, "har").notes[0] == found.notes[0]
     assert "--method unif" in with_strengths(found, "har").notes[1]
     assert not back(estimate).learned

@@ -18,8 +18,13 @@ def by_loops(p, y, group, groups) -> list[float]:
         surer.append(sum(rows[i][1] for i in alike) / len(alike) - sum(y[i] == predicted for i in alike) / len(alike))
     found = []
     for g in range(groups):
-        own = [value for value, at in zip(surer, group, strict=True) if at == g]
-        found.append(max(0.0, sum(surer) / len(surer), sum(own) / len(own) if own else 0.0))
+        inside = [i for i, at in enumerate(group) if at == g]
+        means = [0.0, sum(surer) / len(surer)]
+        if inside:
+            means.append(sum(surer[i] for i in inside) / len(inside))
+        if len({y[i] for i in inside}) > 1:
+            means.append(sum(rows[i][1] - (rows[i][0] == y[i]) for i in inside) / len(inside))
+        found.append(max(means))
     return found
 
 
@@ -55,6 +60,15 @@ def test_it_is_found_where_it_is() -> None:
     np.testing.assert_allclose(found[:2], 0.97 - 0.5, atol=0.03)
     np.testing.assert_allclose(found[2:], found[2], atol=1e-9)
     assert found[2] == pytest.approx((0.97 * 8000 - (seen == true).sum()) / 8000), "that of all rows, which is larger"
+
+
+def test_one_site_where_the_model_is_too_sure_is_not_made_up_for_by_others() -> None:
+    rng = np.random.default_rng(2)
+    site, sure = np.arange(8000) % 2, np.array([0.8, 0.95])
+    predicted = rng.integers(0, 4, 8000)
+    p = np.eye(4)[predicted] * (sure[site] - 0.05 / 3)[:, None] + 0.05 / 3
+    y = np.where(rng.random(8000) < np.array([0.95, 0.8])[site], predicted, (predicted + 1) % 4)
+    assert overconfidence(p, y, site, 2) == pytest.approx([0.0, 0.15], abs=0.02)
 
 
 def test_less_sure_than_right_is_none() -> None:

@@ -10,8 +10,10 @@ import torch
 from skedastic.core.strengths import GroupStats
 from skedastic.noise.wrong_labels import (
     FEW,
+    GIVEN_UP,
     LIKE_ANOTHER,
     MOST_LABELS,
+    MOST_OF_A_GROUP,
     MOST_OWN,
     MOSTLY,
     MUCH_SURER,
@@ -97,7 +99,7 @@ def test_nothing_is_shown_where_most_labels_are_disagreed_with() -> None:
     assert shown_rates(most, "wrong")[1] == [MOSTLY, OF_ALL]
     many = replace(ALL_THERE, errors=torch.tensor([11, 61]), wrong=torch.tensor([0.1, 0.6]), **top)
     assert shown_rates(many, "wrong")[1][1] == OF_ALL, "36 % of all, and more than half of it"
-    fewer = replace(ALL_THERE, errors=torch.tensor([8, 61]), wrong=torch.tensor([0.08, 0.6]), **top)
+    fewer = replace(ALL_THERE, errors=torch.tensor([8, 61]), wrong=torch.tensor([0.08, 0.59]), **top)
     assert shown_rates(fewer, "wrong")[1][1] == UNCERTAIN
 
 
@@ -137,6 +139,14 @@ def test_an_estimate_is_trusted_where_few_errors_are_the_models_own(wrong, error
     """Up to 10 points are few, and up to 45 % of the disagreement; 25 points are too many."""
     rates = {"wrong": torch.tensor(wrong), "wrong_low": torch.zeros(2), "wrong_high": torch.ones(2)}
     assert trusted(replace(ALL_THERE, **rates, errors=torch.tensor(errors))) == expected
+
+
+def test_a_class_whose_labels_nearly_all_look_wrong_may_be_given_up() -> None:
+    """The other class is as easy as can be, so that little is disagreed with in all."""
+    easy = {"errors": torch.tensor([65, 0]), "wrong_high": torch.tensor([0.7, 0.1])}
+    for wrong, reason in ((MOST_OF_A_GROUP + 0.01, GIVEN_UP), (MOST_OF_A_GROUP - 0.01, "")):
+        rates = {"wrong": torch.tensor([wrong, 0.0]), "wrong_low": torch.tensor([wrong - 0.1, 0.0])}
+        assert shown_rates(replace(ALL_THERE, **easy, **rates), "wrong")[1] == [reason, ""]
 
 
 def test_a_wide_interval_of_overconfident_models_has_another_reason() -> None:

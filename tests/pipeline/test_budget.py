@@ -85,7 +85,7 @@ def test_without_a_budget_the_whole_is_told(slow) -> None:
 def test_too_small_a_budget_is_refused_before_anything_is_written(slow, capsys) -> None:
     before = everything(Path())
     error = refusal(capsys, *GOOD, "--method", "erm", "--budget", "5m")
-    check_refusal(error, "budget", "5m", rule="about 7 min in all; give at least 9m")
+    check_refusal(error, "budget", "5m", rule="about 7 min in all; give at least 10m")
     assert everything(Path()) == before
     assert run(capsys, *GOOD, "--method", "erm", "--budget", "9m")[0] == 0
 

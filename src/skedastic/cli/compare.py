@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.errors import quoted
+from skedastic.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -75,7 +76,11 @@ def compare(
     """Compare methods on SOURCE: equal training, same splits, paired differences with 95 % intervals."""
     settings = settings_of(config_file, sets, given, preset)
     early.check_methods(settings)
-    with early.settings_first(settings, several=True), folder_for("compare", settings["source"], out, force) as folder:
+    with (
+        _named_by(preset, settings),
+        early.settings_first(settings, several=True),
+        folder_for("compare", settings["source"], out, force) as folder,
+    ):
         console.reading(settings["source"], early.check_data(settings))
         from skedastic import pipeline
         from skedastic.settings.reading import build_config
@@ -85,6 +90,22 @@ def compare(
             comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=progress.begin)
         comparison.save(folder, force=force)
     show_comparison(comparison, folder)
+
+
+@contextmanager
+def _named_by(preset: str | None, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Within this context, the refusal of a setting that a paper's table has, and not the user, names the table."""
+    try:
+        yield
+    except UserError as error:
+        from skedastic.settings import presets
+
+        own = {} if preset is None else presets.settings(preset)
+        named = [name for name in error.setting.split(", ") if name in own and settings.get(name) == own[name]]
+        if not named:
+            raise
+        others = " and ".join(f"--{name}" for name in named)
+        raise error.adding(f"; --preset {preset} says so, and {others} of your own would go before it") from None
 
 
 def show_comparison(comparison: Comparison, folder: Path) -> None:

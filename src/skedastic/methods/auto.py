@@ -101,7 +101,7 @@ MANY_CLASSES = (
 )
 LARGE_WORSE, LARGE_FAILED = "large trees are worse on half of the rows", "large trees failed"
 FEW_WRONG = "fewer than 10 % of the labels are wrong by estimate"
-UNCLEAR = "how labels go wrong by estimate explains labels not fitted to no better"
+UNCLEAR = "the estimate of how labels go wrong does not explain labels held out from it better than none"
 EXCHANGED = "by estimate wrong labels are exchanged, and go no one way"
 GO_ONE_WAY = "by estimate wrong labels go one way, for which the corrected loss is tried"
 OUTDONE_BY = "a linear model or trees are better by two standard errors on half of the rows"

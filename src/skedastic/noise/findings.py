@@ -332,7 +332,7 @@ def _ways(dataset: Dataset, collapsed: bool, how: Estimation, training: Training
     if not how.of_networks:
         return [f"take another estimate.by than {how.by}", *more_rows, "take other features"]
     epochs, most = how.epochs_of(training), training.epochs
-    more = f"; estimate.epochs=1 gives them all {most}" * (most > epochs)
+    more = f"; estimate.epochs=1, the whole, gives them {most}" * (most > epochs)
     ways = [f"train longer (the estimating models had {epochs} epoch{'s' * (epochs != 1)}{more})"]
     if collapsed:
         ways.append("take another learning rate, since nearly every row is put into one class")

@@ -125,7 +125,8 @@ def begun_lower(rates: Rates, beyond: Floats) -> Rates:
     rates : Rates
         Of G groups.
     beyond : ndarray
-        How far that error may reach below the rate, [G] ≥ 0; independent of what the interval allows for already.
+        How far that error may reach below the rate, [G] ≥ 0. It is added in squares to what the interval allows for,
+        which is measured to be enough, and not derived (docs/design.md).
     """
     return rates._replace(low=(rates.rate - np.hypot(rates.rate - rates.low, beyond)).clip(0))
 

@@ -1,9 +1,12 @@
 """How much surer models are than they are right: a bound on what their disagreement with labels tells.
 
 A model that has learned from noisy labels predicts the chances of the given labels, and is not surer of them than it
-is right. Where it is surer, by labels that it has not seen, it has learned rows by heart, or more than the features of
+is right. Where it is surer, by labels that it has not seen, it has memorized rows, or learned more than the features of
 classes that overlap tell. It contradicts right labels for sure there, as it would wrong ones, and T explains its own
 errors as wrong labels (`true_labels`). No likelihood tells the two apart, since both leave the same predictions.
+
+A model that has learned from right labels, as one behind a user's probabilities may have, is surer than noisy labels
+bear out, too. Predictions alone can't tell that it knows better, so it is treated alike.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ def overconfidence(probabilities: NDArray[Any], y: Integers, group: Integers, gr
     """Return by how much models are surer of their predictions than these are right, in each group, [G] in [0, 1].
 
     Of the rows predicted as a class it is the mean probability of that class, less the share of them that is labelled
-    so. A group has the mean over its rows, each by the class that it is predicted as; the rows of all groups have
-    another mean. The larger counts, and nothing below 0.
+    so. A group has the mean over its rows, each by the class that it is predicted as; one of several labels, such as
+    the rows of a site, has that of its own rows, too; and all rows together have another. The largest counts, and
+    nothing below 0. (In a group of one label the rows that are predicted otherwise are those that look wrong.)
 
     Parameters
     ----------
@@ -38,7 +42,9 @@ def overconfidence(probabilities: NDArray[Any], y: Integers, group: Integers, gr
     surer = probabilities.max(1, initial=0).astype(np.float64) - (predicted == y)
     of_class = _means(surer, predicted, probabilities.shape[1])
     of_all = float(surer.mean()) if len(surer) else 0.0
-    return _means(of_class[predicted], group, groups).clip(max(0.0, of_all))
+    found = _means(of_class[predicted], group, groups).clip(max(0.0, of_all))
+    labels = np.bincount(np.unique(np.stack([group, y]), axis=1)[0], minlength=groups)
+    return np.where(labels > 1, np.maximum(found, _means(surer, group, groups)), found)
 
 
 def _means(values: Floats, group: Integers, groups: int) -> Floats:

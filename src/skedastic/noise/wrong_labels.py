@@ -13,6 +13,7 @@ sure that model is rightly, and the less on the labels. So nothing is shown
   model's own errors (see `trusted`),
 - where the interval is wider than 30 points, for which there is another word if models are also surer of their
   predictions than these are right, by more than 15 points (`overconfidence`): its lower end tells nothing then,
+- where more than 60 % of a group's labels look wrong, as do all labels of a class that the models have given up,
 - where more than half of a group's labels look like those of one other class: so do wrong labels, and so do right ones
   of a class that the features don't tell from that other one, or
 - of fewer than 30 rows.
@@ -39,6 +40,7 @@ from skedastic.core.strengths import GroupStats
 from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 
 MOST_OWN = 0.2  # of the disagreement, taken for the model's own errors
+MOST_OF_A_GROUP = 0.6  # of its labels look wrong, whatever the other groups are like
 WIDEST = 0.3  # of an interval: ±15 points
 MOST_LABELS = 0.5  # of a group look wrong, where the model may have given it up, or like one other class
 MOST, MANY = 0.5, 0.35  # of all labels are disagreed with, where little is known, and where a class may be given up
@@ -57,6 +59,7 @@ OF_BOTH = "own errors of both"
 MOSTLY = "most disagree"
 UNLIKE_TEST = "unlike the test"
 OVERCONFIDENT = "overconfident"
+GIVEN_UP = "given up"
 MEANING = {
     FEW: f"there are fewer than {LEAST_ROWS} rows",
     OWN_ERRORS: "too many of these are the model's own errors",
@@ -65,7 +68,8 @@ MEANING = {
     MOSTLY: "held-out predictions disagree with more than half of all labels",
     OF_BOTH: "of two classes the wrong labels of one are the other's, and too many of both are the model's own errors",
     UNLIKE_TEST: "in the mean over groups, test labels are predicted far less well than training labels",
-    OVERCONFIDENT: "held-out predictions are far surer than they are right, and may contradict right labels for sure",
+    OVERCONFIDENT: "held-out predictions are far surer than labels bear out, and may contradict right ones for sure",
+    GIVEN_UP: f"more than {MOST_OF_A_GROUP:.0%} look wrong, as do all labels of a class that the model has given up",
     UNCERTAIN: f"the interval is wider than {100 * WIDEST:.0f} points",
 }
 """Why a figure is not given: in a word for a table, and in a sentence about labels that are disagreed with."""
@@ -111,6 +115,7 @@ def shown_rates(
         (OF_ALL, (stats.wrong > MOST_LABELS) & ((of_all > MOST_OWN) | (disagreed > MANY))),
         (MOSTLY, torch.full_like(too_many, disagreed > MOST)),
         (OF_BOTH, torch.full_like(too_many, of_two and bool(too_many.any() or not trusted(stats)))),
+        (GIVEN_UP, (stats.wrong > MOST_OF_A_GROUP) & (alike <= MOST_LABELS)),
         (OVERCONFIDENT, too_wide & (surer > MUCH_SURER)),
         (UNCERTAIN, too_wide),
         (LIKE_ANOTHER, alike > MOST_LABELS),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from skedastic.core.choice import Gain
 from skedastic.core.transitions import Transitions
+from skedastic.core.unwrap import eagerly
 from skedastic.data import Dataset, Loader
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.card import REAL_INPUTS
@@ -161,7 +161,7 @@ def _train(method: Method, state: State, batch: Batch, compiled: bool) -> None:
         for network in state.children():
             network.compile()
     try:
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        with eagerly():
             method.step(state, batch, Clock(0, 1, 0), _Backward(batch))
     except UserError:
         raise

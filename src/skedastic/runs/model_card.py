@@ -96,6 +96,12 @@ def _choice(report: Report) -> list[str]:
     return [f"Choice: {markdown(report.choice.sentence)}.", "\n".join([head, *rows]), markdown(report.choice.legend)]
 
 
+def _brackets(report: Report) -> str:
+    """Return what the intervals of the table allow for."""
+    more = ", and those of wrong and uncertain labels for the model's errors" * report.metric.percent
+    return f"95 % intervals in brackets: they allow for chance{more}."
+
+
 def _figures(report: Report) -> str:
     name = next(iter(report.history), "")
     names = ["group", "trained on", "tested on", report.metric.disagreement]
@@ -109,7 +115,7 @@ def _figures(report: Report) -> str:
     if report.methods:
         overall = f"\n\nOver all test rows: {_written(report.methods[0].overall, report)}."
         overall += _means(report.methods[0], report)
-    return "\n".join([head, *rows]) + "\n\n95 % intervals in brackets, of chance alone." + overall + more
+    return "\n".join([head, *rows]) + "\n\n" + _brackets(report) + overall + more
 
 
 def _means(method: MethodRow, report: Report) -> str:

@@ -14,6 +14,7 @@ from skedastic.evaluation.metrics import ASKED, COST, AnyMetrics, Classification
 from skedastic.noise.findings import NOT_LEARNED, Findings
 from skedastic.noise.wrong_labels import (
     FEW,
+    GIVEN_UP,
     LIKE_ANOTHER,
     MEANING,
     MOSTLY,
@@ -36,7 +37,7 @@ LEAST_SHOWN = 0.005  # a disagreement that would be written as 0 %
 BY_THEIR_LABELS = " by their own labels"  # which may be wrong
 CLASSIFIERS = {"hgb": "gradient-boosted trees (hgb)", "logistic": "logistic regression (logistic)"}
 FEW_NAMES = 3  # that a headline names
-UNKNOWN = (FEW, MOSTLY, OWN_ERRORS, OF_ALL, LIKE_ANOTHER, OF_BOTH, OVERCONFIDENT, UNLIKE_TEST, NOT_LEARNED)
+UNKNOWN = (FEW, MOSTLY, OWN_ERRORS, OF_ALL, LIKE_ANOTHER, OF_BOTH, GIVEN_UP, OVERCONFIDENT, UNLIKE_TEST, NOT_LEARNED)
 MEASURED = {
     "rate": "The disagreement is the mean share of annotators' votes against the label. No model was held out, so how "
     "many labels are wrong is not estimated.",

@@ -99,9 +99,10 @@ class Standing:
         return found
 
     def gives_up(self, predicted: Tensor, against: Candidate, *, half: bool = False) -> bool:
-        """Return whether predicted classes give classes up, held against a candidate and, half balanced, it as it is.
+        """Return whether predicted classes give classes up, held against a candidate.
 
-        Half of what half balancing leaves of a frequent class may be a third of its labels.
+        Half of what half balancing leaves of a frequent class may be a third of its labels. So they are held against
+        the candidate as it is, too, where it gives up no class by that itself.
 
         Parameters
         ----------
@@ -113,8 +114,10 @@ class Standing:
             Whether rows are those of the second half.
         """
         unbalanced = against if against.tau == 1 else against._replace(tau=0.0)  # with 1 shares are as asked for
-        others = (self.scores(other, half=half) for other in {against, unbalanced})
-        return any(gives_up_more(predicted, other.argmax(1), self.task.y[rows]) for rows, other in others)
+        (rows, base), (_, as_it_is) = (self.scores(other, half=half) for other in (against, unbalanced))
+        own, other, y = base.argmax(1), as_it_is.argmax(1), self.task.y[rows]
+        more = gives_up_more(predicted, own, y)
+        return more or (gives_up_more(predicted, other, y) and not gives_up_more(own, other, y))
 
     def scores(self, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
         """Return rows [m], and their logits by a candidate's models that have not seen them, [m, C]."""
