@@ -283,9 +283,9 @@ def group_notes(groups: Sequence[GroupRow], findings: Findings | None, *, measur
             "model's own errors too. How many labels are wrong, and how uncertain labels are where these examples lie, "
             "is estimated from how sure the predictions are. The two differ where labels go wrong one way: if some of "
             "class a are labelled b, labels are uncertain where a lies, and it is b whose labels are wrong. Neither is "
-            "shown of few rows, where too much of the disagreement is the model's own errors, where "
-            "predictions disagree with most labels, where test labels speak against the estimate, and "
-            f"where the interval is wider than {100 * WIDEST:.0f} points."
+            "shown of few rows, of a class that models may have given up or take for another, where too much of the "
+            "disagreement is the model's own errors, where predictions disagree with most labels, where test labels "
+            f"speak against the estimate, and where the interval is wider than {100 * WIDEST:.0f} points."
         )
     return notes
 

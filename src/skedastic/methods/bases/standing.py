@@ -114,10 +114,13 @@ class Standing:
             Whether rows are those of the second half.
         """
         unbalanced = against if against.tau == 1 else against._replace(tau=0.0)  # with 1 shares are as asked for
-        (rows, base), (_, as_it_is) = (self.scores(other, half=half) for other in (against, unbalanced))
-        own, other, y = base.argmax(1), as_it_is.argmax(1), self.task.y[rows]
+        rows, base = self.scores(against, half=half)
+        own, y = base.argmax(1), self.task.y[rows]
         more = gives_up_more(predicted, own, y)
-        return more or (gives_up_more(predicted, other, y) and not gives_up_more(own, other, y))
+        if more or unbalanced == against:
+            return more
+        as_it_is = self.scores(unbalanced, half=half)[1].argmax(1)
+        return gives_up_more(predicted, as_it_is, y) and not gives_up_more(own, as_it_is, y)
 
     def scores(self, candidate: Candidate, *, half: bool = False) -> tuple[Tensor, Tensor]:
         """Return rows [m], and their logits by a candidate's models that have not seen them, [m, C]."""
