@@ -2,6 +2,7 @@
 
     python benchmarks/har_strength.py [--json] [--seeds 4] [--first-seed 3000] [--held-out]
         [--data digits,fashion,diamonds,cifar,worse,imdb,cifar-resnet,fashion-resnet] [--folder FOLDER] [--rows 1000]
+        [--out LINES]
 
 For each data set and seed: one estimate of the noise; plain training; HAR at 0.1, 0.3, 1 and 3; HAR that chooses
 between 1 and plain training; and, if asked for, the strength of the grid with the best class-averaged accuracy on
@@ -10,7 +11,11 @@ the grid for each seed, the mean difference to plain training, the accuracy of t
 rows), the strengths found, and the seconds as multiples of plain training; then the bounds that auto is held to: its
 mean regret over the data sets, and in how many runs it is more than half a point below plain training, or its worst
 class more than two. --folder adds sets of Parquet files by the default network, noise of their own and put into clean
-ones (those of `noise_estimate.py`); `--data ""` leaves the others out.
+ones (those of `noise_estimate.py`); `--data ""` leaves the others out. --out keeps each run as a line of a file; the
+same command then goes on from there, also in several processes with seeds of their own.
+
+The best of five by the test labels is best by luck too. So there is a second regret, without the luck: the best by one
+half of the test rows of each class, on the other half, and the same with the halves exchanged.
 
 Test labels are clean and have no say in any choice but "best of the grid". A data set whose file is absent is left out.
 One seed takes, on one core, half a minute for digits, 1 to 3 for tables and vectors, 5 to 8 for the two ResNets and
@@ -24,6 +29,7 @@ import gzip
 import io
 import json
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,7 +44,8 @@ from PIL import Image
 
 from common import CIFAR, hardware, show
 from noise_estimate import real
-from skedastic.data import affected_classes, folds, from_arrays
+from resumable import Lines
+from skedastic.data import Dataset, affected_classes, folds, from_arrays
 from skedastic.methods.bases.method import Method
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
@@ -152,7 +159,10 @@ def outcome_of(config: Config, data: Data, held_out: bool) -> dict[str, Any]:
         groups = result.metrics.groups.values()
         accuracy = [group.value for group in groups]
         outcome["tested"] = [i for i, group in enumerate(groups) if group.n >= LEAST_TESTED]  # of each way the same
-        outcome[way] = {"accuracy": accuracy, "strength": largest, "seconds": result.trained.seconds}
+        halves = accuracy_of_halves(
+            result.trained.predict(data.test.x).argmax(1) == data.test.y, data.test, config.seed
+        )
+        outcome[way] = {"accuracy": accuracy, "halves": halves, "strength": largest, "seconds": result.trained.seconds}
     if held_out:
         scores, seconds = {}, 0.0
         for s in GRID:
@@ -168,6 +178,31 @@ def outcome_of(config: Config, data: Data, held_out: bool) -> dict[str, Any]:
     return outcome
 
 
+def accuracy_of_halves(right: torch.Tensor, test: Dataset, seed: int) -> list[list[float | None]]:
+    """Return the accuracy of each group in each half of the test rows, [2][G]; None where there is no row."""
+    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(seed))
+    half = torch.empty(len(right), dtype=torch.int64)
+    for g in range(len(test.groups)):
+        rows = order[test.group[order] == g]
+        half[rows] = torch.arange(len(rows)) % 2
+    parts = [[right[(half == h) & (test.group == g)].float() for g in range(len(test.groups))] for h in (0, 1)]
+    return [[float(part.mean()) if len(part) else None for part in parts[h]] for h in (0, 1)]
+
+
+def regret_without_luck(run: dict[str, Any], way: str) -> float:
+    """Return by how much the best of the grid by one half of the test rows is better on the other half, in the mean."""
+    focus = [
+        {w: mean_there(run[w]["halves"][h], run["focus"]) for w in (way, *(f"{s:g}" for s in GRID))} for h in (0, 1)
+    ]
+    best = [max((f"{s:g}" for s in GRID), key=by.__getitem__) for by in focus]
+    return float(np.mean([focus[1 - h][best[h]] - focus[1 - h][way] for h in (0, 1)]))
+
+
+def mean_there(accuracy: list[float | None], groups: list[int]) -> float:
+    """Return the mean accuracy of those of the groups that have rows."""
+    return float(np.mean([a for a in (accuracy[g] for g in groups) if a is not None]))
+
+
 def values_of(run: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the figures of each way of training in one run."""
     ways = [way for way in run if isinstance(run[way], dict)]
@@ -179,6 +214,7 @@ def values_of(run: dict[str, Any]) -> dict[str, dict[str, float]]:
         way: {
             "focus": focus[way],
             "regret": best - focus[way],
+            "without luck": regret_without_luck(run, way),
             "plain": focus[way] - focus["0"],
             "worst": worst[way],
             "worst, plain": worst[way] - worst["0"],
@@ -196,7 +232,8 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, str]:
     for way in found[0]:
         v = {name: np.array([run[way][name] for run in found]) for name in found[0][way]}
         lines[way] = (
-            f"focus {v['focus'].mean():6.1%}, regret {_points(v['regret'])} (worst {100 * v['regret'].max():+5.1f}), "
+            f"focus {v['focus'].mean():6.1%}, regret {_points(v['regret'])} (worst {100 * v['regret'].max():+5.1f}; "
+            f"without luck {_points(v['without luck'])}), "
             f"over plain {_points(v['plain'])} (least {100 * v['plain'].min():+5.1f}), "
             f"worst class {v['worst'].mean():6.1%}, over plain {_points(v['worst, plain'])} "
             f"(least {100 * v['worst, plain'].min():+5.1f}), {v['cost'].mean():4.1f} × plain, "
@@ -205,18 +242,25 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, str]:
     return lines
 
 
-def bounds(of_set: dict[str, list[dict[str, Any]]]) -> str:
-    """Return how auto stands to its bounds: the mean regret over sets, and the runs in which it is behind."""
-    auto = [[values_of(run)["auto"] for run in runs] for runs in of_set.values()]
-    regret, plain = (np.array([np.mean([v[name] for v in of]) for of in auto]) for name in ("regret", "plain"))
-    single = [v for of in auto for v in of]
-    below, given_up = (
-        sum(v[name] < -least for v in single) for name, least in (("plain", BEHIND), ("worst, plain", WORSE))
-    )
+def bounds(of_set: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """Return how auto stands to its bounds, and each fixed strength: regret, and how often it is behind."""
+    return {f"all, {way}": bounds_of(of_set, way) for way in ("auto", *(f"{s:g}" for s in GRID if s))}
+
+
+def bounds_of(of_set: dict[str, list[dict[str, Any]]], way: str) -> str:
+    """Return the mean regret of a way over sets, and the sets and the runs in which it is behind."""
+    found = [[values_of(run)[way] for run in runs] for runs in of_set.values()]
+    mean = {name: np.array([np.mean([v[name] for v in of]) for of in found]) for name in found[0][0]}
+    single = [v for of in found for v in of]
+
+    def behind(name: str, least: float) -> str:
+        return f"in {(mean[name] < -least).sum()} sets and {sum(v[name] < -least for v in single)} runs"
+
     return (
-        f"regret {_points(regret)}, over plain {_points(plain)} in the mean of {len(auto)} sets; of {len(single)} runs "
-        f"{below} are more than {100 * BEHIND:g} points below plain, and in {given_up} the worst class more than "
-        f"{100 * WORSE:g}"
+        f"regret {_points(mean['regret'])}, without luck {_points(mean['without luck'])}, over plain "
+        f"{_points(mean['plain'])} in the mean of {len(found)} sets; {behind('plain', BEHIND)} of {len(single)} more "
+        f"than {100 * BEHIND:g} points below plain, {behind('worst, plain', WORSE)} its worst class more than "
+        f"{100 * WORSE:g} below"
     )
 
 
@@ -275,6 +319,26 @@ def _flat(images: np.ndarray) -> np.ndarray:
     return (images.reshape(len(images), -1) / 255).astype(np.float32)
 
 
+def runs_of(arguments: argparse.Namespace, lines: Lines) -> dict[str, list[dict[str, Any]]]:
+    """Return the runs of each set, measured or as the lines have them."""
+    known = {line["run"]: line for line in lines}
+    named = [name for name in arguments.data.split(",") if name]
+    for name in named:
+        if not SETS[name][1].exists():
+            print(f"{name}: {SETS[name][1].name} is not there, left out")
+    named = [name for name in named if SETS[name][1].exists()]
+    of_set: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for name, config, data in every_set(named, arguments.folder, arguments.rows, seed):
+            if (run := f"{name}, {seed}") not in known:
+                known[run] = {"run": run, **outcome_of(config, data, arguments.held_out)}
+                lines.add(known[run])
+            of_set[name].append(known[run])
+            over = values_of(of_set[name][-1])["auto"]["plain"]
+            print(f"{name}, seed {seed}: auto {100 * over:+.1f} over plain", file=sys.stderr, flush=True)
+    return of_set
+
+
 def main() -> None:
     """Parse the options, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -285,25 +349,17 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="also the rule that trains at every strength")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--rows", type=int, default=1000, help="to train on, of the sets of a folder")
+    parser.add_argument("--out", type=Path, help="file that keeps each run as a line")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    named = [name for name in arguments.data.split(",") if name]
-    for name in named:
-        if not SETS[name][1].exists():
-            print(f"{name}: {SETS[name][1].name} is not there, left out")
-    named = [name for name in named if SETS[name][1].exists()]
-    of_set: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for name, config, data in every_set(named, arguments.folder, arguments.rows, seed):
-            of_set[name].append(outcome_of(config, data, arguments.held_out))
-            over = values_of(of_set[name][-1])["auto"]["plain"]
-            print(f"{name}, seed {seed}: auto {100 * over:+.1f} over plain", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        of_set = runs_of(arguments, Lines(arguments.out or Path(folder) / "lines.jsonl"))
     if arguments.json:
         print(json.dumps(of_set | hardware(), indent=2))
         return
-    lines = {f"{name}, {way}": line for name, runs in of_set.items() for way, line in summary(runs).items()}
+    figures = {f"{name}, {way}": line for name, runs in of_set.items() for way, line in summary(runs).items()}
     seeds = f"{arguments.first_seed} + {arguments.seeds}"
-    show(lines | {"auto, all": bounds(of_set), "seeds": seeds, **hardware()}, False)
+    show(figures | bounds(of_set) | {"seeds": seeds, **hardware()}, False)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,8 @@ def tables_page() -> str:
         given = experiments.settings(name)
         facts = {key: f"`{given[key]}`" for key in ("noise", "imbalance", "reference") if key in given}
         facts["rows"] = ", ".join(f"`{method}`" for method in given["methods"])
-        facts["training"] = ", ".join(f"`{key}={_written(value)}`" for key, value in given.get("train", {}).items())
+        for fact, section in (("estimate", "estimate"), ("training", "train")):
+            facts[fact] = ", ".join(f"`{key}={_written(value)}`" for key, value in given.get(section, {}).items())
         said = "\n".join(f"- {fact}: {value}" for fact, value in facts.items() if value)
         parts += [f"## `{name}`", experiments.about(name), said, *given["notes"]]
     return _page(parts)

@@ -107,9 +107,18 @@ def test_hars_tables_of_images_are_trained_as_the_authors_commands_ask_for(name,
 
 
 def test_hars_table_of_reviews_is_trained_by_adam_for_20_epochs() -> None:
-    """Appendix B. Torch's rate and decay, since it names none."""
+    """Appendix B. Torch's rate and decay, since it names none, and no schedule."""
     training = read(None, {"source": "digits"}, preset="har-table6").training
     assert (training.optimizer, training.epochs, training.lr, training.weight_decay) == ("adam", 20, 1e-3, 0)
+    assert (training.schedule, training.warmup) == ("constant", 0)
+
+
+@pytest.mark.parametrize("name", OF_HAR)
+def test_the_estimate_of_hars_tables_is_that_of_algorithm_1(name) -> None:
+    """One model of one random half, trained as the method is, whose errors on the other half are the uncertainty."""
+    config = read(None, {"source": "digits"}, preset=name)
+    assert (config.estimate.kind, config.estimate.counts_errors) == ("paper", True)
+    assert config.estimate.epochs_of(config.train.settled()) == config.train.settled().epochs
 
 
 def test_every_strength_of_a_table_has_one_unit() -> None:

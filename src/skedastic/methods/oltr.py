@@ -94,7 +94,7 @@ def centroid_loss(x: Tensor, y: Tensor, centroids: Tensor, margin: float) -> Ten
 
     The first term's gradient by a centroid is Σ (c − x_i) over its examples, divided by B and by 1 + how many they are.
     """
-    count = torch.bincount(y, minlength=len(centroids)).to(x) + 1
+    count = rows_of_classes(y, len(centroids)).to(x) + 1
     own = (x - centroids[y].detach()).square().sum(1)
     follow = ((x.detach() - centroids[y]).square().sum(1) / count[y]).mean() / 2
     attract = own.mean() / 2 + follow - follow.detach()
@@ -105,7 +105,12 @@ def centroid_loss(x: Tensor, y: Tensor, centroids: Tensor, margin: float) -> Ten
 def class_means(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """Return the mean of each class's features, [C, d], of x [n, d] labelled y [n]; 0 of a class without examples."""
     total = x.new_zeros(classes, x.shape[1]).index_add_(0, y, x)
-    return total / torch.bincount(y, minlength=classes).clamp_min(1).to(x)[:, None]
+    return total / rows_of_classes(y, classes).clamp_min(1).to(x)[:, None]
+
+
+def rows_of_classes(y: Tensor, classes: int) -> Tensor:
+    """Return how many of y [n] each class is, [C] int64. `bincount` would wait for a GPU, to look for its largest."""
+    return y.new_zeros(classes).index_add_(0, y, torch.ones_like(y))
 
 
 def last_maps(net: nn.Module, example: Tensor) -> tuple[str, torch.Size] | None:
