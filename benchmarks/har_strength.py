@@ -163,6 +163,7 @@ def outcome_of(config: Config, data: Data, held_out: bool) -> dict[str, Any]:
             result.trained.predict(data.test.x).argmax(1) == data.test.y, data.test, config.seed
         )
         outcome[way] = {"accuracy": accuracy, "halves": halves, "strength": largest, "seconds": result.trained.seconds}
+        outcome[way] |= {"trials": [trial.to_dict() for trial in result.trained.trials]}
     if held_out:
         scores, seconds = {}, 0.0
         for s in GRID:

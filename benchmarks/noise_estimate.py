@@ -1,13 +1,15 @@
 """How near both quantities come to the truth: how many labels are wrong, and how uncertain labels are where they lie.
 
-    python benchmarks/noise_estimate.py [--json] [--seeds 3] [--data FOLDER] [--rows 6000] [--small N]
+    python benchmarks/noise_estimate.py [--json] [--seeds 3] [--first-seed 0] [--data FOLDER] [--rows 6000] [--small N]
+        [--out LINES]
 
 Eight kinds of noise on digits, on digits with rare classes, and on Gaussians of 2, 3 and 5 classes; with --data a
 folder of Parquet files, noise of their own (`label` beside what is trained on) and five kinds put into clean ones. The
 truth of the uncertainty is that of noise by class, 1 − max_j T[z, j] with T counted. For each set and quantity:
 Spearman's correlation over the classes, the mean absolute error in points, the same of the error rate of held-out
 predictions, and how many of the 95 % intervals of classes with 30 rows hold the truth, of all and of those shown; the
-shown ones of wrong labels also by the rows of the class. --small keeps N rows of each class.
+shown ones of wrong labels also by the rows of the class. --small keeps N rows of each class. --out keeps each estimate
+as a line of a file; the same command then goes on from there, also in several processes with seeds of their own.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 
 from common import hardware, show
+from resumable import Line, Lines
 from skedastic.evaluation.intervals import LEAST_ROWS
 from skedastic.pipeline import estimate_noise
 from skedastic.pipeline.prepare import network, open_data, settled
@@ -61,6 +64,17 @@ class Measured(NamedTuple):
     wrong: tuple[np.ndarray, ...]
     uncertainty: tuple[np.ndarray, ...]
     seconds: float
+
+    def to_line(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {k: np.asarray(v).tolist() for k, v in self._asdict().items()}
+
+    @classmethod
+    def from_line(cls, line: Line) -> Measured:
+        """Return what `to_line` described."""
+        both = {k: tuple(np.asarray(part, float) for part in line[k]) for k in ("wrong", "uncertainty")}
+        arrays = {k: np.asarray(line[k]) for k in ("count", "shown", "errors")}
+        return cls(**arrays, **both, seconds=line["seconds"])
 
 
 def transitions(kind: str, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -219,25 +233,39 @@ def summary(of: list[Measured]) -> dict[str, str]:
     return row
 
 
+def measured_sets(arguments: argparse.Namespace, lines: Lines) -> dict[tuple[str, str], list[Measured]]:
+    """Return the estimates of each kind and name, made or as the lines have them."""
+    found: dict[tuple[str, str], list[Measured]] = {}
+    known = {line["run"]: line for line in lines}
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        sets = [(f"simulated, {k}", name, with_noise(f, k, name, seed)) for name, f in simulated(seed) for k in KINDS]
+        if arguments.data is not None:
+            sets += real(arguments.data, arguments.rows, seed)
+        for kind, name, frame in sets:
+            if (run := f"{kind}, {name}, {seed}") not in known:
+                kept = frame if arguments.small is None else frame.groupby("label").head(arguments.small)
+                result = measured(kept.reset_index(drop=True), seed)
+                known[run] = {"run": run, "learned": result is not None, **(result.to_line() if result else {})}
+                lines.add(known[run])
+            if known[run]["learned"]:
+                found.setdefault((kind, name), []).append(Measured.from_line(known[run]))
+    return found
+
+
 def main() -> None:
     """Parse the options, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--small", type=int)
+    parser.add_argument("--out", type=Path, help="file that keeps each estimate as a line")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    found: dict[tuple[str, str], list[Measured]] = {}
-    for seed in range(arguments.seeds):
-        sets = [(f"simulated, {k}", name, with_noise(f, k, name, seed)) for name, f in simulated(seed) for k in KINDS]
-        if arguments.data is not None:
-            sets += real(arguments.data, arguments.rows, seed)
-        for kind, name, frame in sets:
-            kept = frame if arguments.small is None else frame.groupby("label").head(arguments.small)
-            if (result := measured(kept.reset_index(drop=True), seed)) is not None:
-                found.setdefault((kind, name), []).append(result)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured_sets(arguments, Lines(arguments.out or Path(folder) / "lines.jsonl"))
     rows = {f"{name}, {kind}": summary(results) for (kind, name), results in found.items()}
     for kind in dict.fromkeys(kind for kind, _ in found):
         rows[f"ALL {kind}"] = summary([m for (k, _), results in found.items() if k == kind for m in results])
