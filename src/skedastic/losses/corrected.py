@@ -57,7 +57,7 @@ class Corrected(PerExampleLoss):
         if transitions is None:
             rule = (
                 "it needs to know how labels go wrong, and the estimate does not tell: that takes held-out predictions "
-                "of models that learned something, and no votes; take another loss"
+                "of models that learned something, at most 100 classes, and no votes; take another loss"
             )
             raise UserError(rule, setting="loss", value="corrected")
         share = shares_of_true_classes(count, transitions).clamp_min(1e-6)

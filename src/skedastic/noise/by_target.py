@@ -129,10 +129,10 @@ def like_another(dataset: Dataset, held_out: HeldOut) -> Tensor:
     """
     shares = torch.zeros(len(dataset.groups), max(1, len(dataset.classes)), dtype=torch.float64)
     if held_out.truth is not None:
-        rows, posterior = held_out.rows, torch.from_numpy(held_out.truth.posterior).double()
+        rows, posterior = held_out.rows, torch.from_numpy(held_out.truth.posterior)
         others = posterior.scatter(1, dataset.y[rows, None], 0.0)
         counted = dataset.grouping.counts(dataset.group[rows]).clamp_min(1)
-        shares = shares.index_add(0, dataset.group[rows], others) / counted[:, None]
+        shares = shares.to(others).index_add(0, dataset.group[rows], others).double() / counted[:, None]
     return shares.amax(1)
 
 

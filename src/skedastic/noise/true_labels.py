@@ -22,6 +22,8 @@ The posterior π_i(z) ∝ q_i(z) T[z, y_i] has both quantities of each example: 
 wrong, and Σ_z π_i(z) (1 − max_j T[z, j]), how uncertain labels are where it lies. The first is of the label, the second
 of the place. They agree where classes are exchanged alike, and part where labels go wrong one way.
 
+Of more than 100 classes T is not fitted: each step takes C³ operations. `many_classes` has the posterior then.
+
 Ours. T is the transition matrix of Patrini et al., "Making Deep Neural Networks Robust to Label Noise", CVPR 2017; it
 is fitted to all labels here, not read off the surest example of each class. What no such model can tell is noise that
 follows from the features: a network learns it and agrees with it. Against the truth: benchmarks/noise_estimate.py.
@@ -44,12 +46,14 @@ from skedastic.core.choice import Gain, gives_up_a_class
 from skedastic.core.transitions import Transitions, of_true_classes
 from skedastic.noise.confident_joint import confident_joint
 from skedastic.noise.label_density import NEVER, TINY, Floats, Integers, LabelDensity, as_tensor
+from skedastic.noise.many_classes import likely_classes
 
 STARTS = (0.3, 0.05)  # of the labels of each class are wrong at the outset; the better end of the two is taken
 FEW_LABELS = 0.01  # beside the counts of the confident joint, the third start
 ABOUT_AS_HIGH = 5.0  # nats, by which a maximum of e times the weight of another is higher; chosen among 1, 3, 5, 10, 20
 STEPS = 200
 SETTLED = 1e-7  # of the loss, by which a step must lower it
+MOST_CLASSES = 100  # of which T is fitted
 MANY_CLASSES, FIRST_STEPS = 30, 30  # above so many classes one start is left after so many steps: steps are slow
 MOST_CELLS = 200_000  # rows × classes that a, b and T are fitted to, but 2,000 rows; the posterior is of all rows
 LEAST_ROWS = 2_000
@@ -64,22 +68,23 @@ class TrueLabels:
 
     Parameters
     ----------
-    transitions : ndarray
-        T, the chance of each given class for a true one, [true, given]; rows sum to 1.
-    sharpness, bias : ndarray
-        a, [K] > 0, and b, [K, C].
+    transitions : ndarray or None
+        T, the chance of each given class for a true one, [true, given]; rows sum to 1. None of more than 100 classes.
+    sharpness, bias : ndarray or None
+        a, [K] > 0, and b, [K, C]; None where T is.
     posterior : ndarray
-        π, the chance of each true class with the label given, averaged over maxima of the density, [n, C].
+        π, the chance of each true class with the label given, averaged over maxima of the density, [n, C]; float32
+        where T is None, else float64.
     wrong, uncertain : ndarray
         The chance that the label is wrong, and how uncertain labels are at the example, [n] in [0, 1].
     wrong_apart, uncertain_apart : ndarray
         The same by a, b and T of the example's own fold alone, [n]: how far folds differ tells the model's error.
     """
 
-    transitions: Floats
-    sharpness: Floats
-    bias: Floats
-    posterior: Floats
+    transitions: Floats | None
+    sharpness: Floats | None
+    bias: Floats | None
+    posterior: NDArray[Any]
     wrong: Floats
     uncertain: Floats
     wrong_apart: Floats
@@ -98,6 +103,8 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
     fold : ndarray
         The model that each prediction is of, [n] in 0..K-1.
     """
+    if probabilities.shape[1] > MOST_CLASSES:
+        return _of_many_classes(probabilities, y, fold)
     maxima = _maxima(probabilities, y, fold, beside=True)
     whole, posterior = maxima[0].fit, maxima[0].fit.posterior(probabilities, y, fold)
     wrong, uncertain = _both(posterior, whole.transitions, y)
@@ -120,10 +127,32 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
     )
 
 
+def _of_many_classes(probabilities: NDArray[Any], y: Integers, fold: Integers) -> TrueLabels:
+    """Return the likely true classes without T; arguments as in `true_labels`."""
+    whole = likely_classes(probabilities, y, fold)
+    wrong_apart, uncertain_apart = whole.wrong.copy(), whole.uncertain.copy()
+    for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
+        rows = fold == k
+        own = likely_classes(probabilities[rows], y[rows], np.zeros(int(rows.sum()), dtype=np.int64))
+        wrong_apart[rows], uncertain_apart[rows] = own.wrong, own.uncertain
+    return TrueLabels(
+        transitions=None,
+        sharpness=None,
+        bias=None,
+        posterior=whole.posterior,
+        wrong=whole.wrong,
+        uncertain=whole.uncertain,
+        wrong_apart=wrong_apart,
+        uncertain_apart=uncertain_apart,
+    )
+
+
 def how_labels_go_wrong(
     probabilities: NDArray[Any], y: Integers, fold: Integers, unit: Integers, truth: TrueLabels
-) -> Transitions:
+) -> Transitions | None:
     """Return T with what speaks for it: how much better it explains labels that it was not fitted to.
+
+    None where there is no T.
 
     Units are halved. The labels of each half have their likelihood by the a, b and T of the other half, and by an a and
     b of the other half without T. Of fewer than 20 units no gain is told.
@@ -137,6 +166,8 @@ def how_labels_go_wrong(
     truth : TrueLabels
         What `true_labels` returned.
     """
+    if truth.transitions is None or truth.bias is None:
+        return None
     names, unit = np.unique(unit, return_inverse=True)
     half = (np.random.default_rng(0).permutation(len(names)) % 2)[unit]
     absent, folds = np.bincount(y, minlength=len(truth.transitions)) == 0, len(truth.bias)

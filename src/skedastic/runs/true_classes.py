@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from skedastic.core.transitions import Transitions, of_true_classes
 from skedastic.errors import UserError, check_choice
 from skedastic.methods.bases.card import ProbabilitiesOf
+from skedastic.noise.true_labels import MOST_CLASSES
 from skedastic.noise.wrong_labels import UNLIKE_TEST
 from skedastic.runs.calibration import Calibrate
 from skedastic.runs.summary import RunSummary
@@ -70,7 +71,8 @@ def _impossible(summary: RunSummary) -> str:
     if not summary.target.has_probabilities:
         return "this model predicts numbers, which have no true classes"
     if summary.transitions is None:
-        return "this run has no estimate by held-out predictions that tells how labels go wrong"
+        many = f", since it has more than {MOST_CLASSES} classes" if len(summary.classes) > MOST_CLASSES else ""
+        return f"this run has no estimate by held-out predictions that tells how labels go wrong{many}"
     return ""
 
 
