@@ -84,7 +84,8 @@ def fit(
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
     began = time.monotonic()
     if resume is not None:
-        if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
+        others = {name: value for name, value in given.items() if name not in ("model", "trust")}
+        if out or config_file or sets or any(value not in (None, ()) for value in others.values()):
             rule = "a run goes on with its own settings; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))

@@ -9,6 +9,7 @@ import click
 
 from skedastic.cli import console
 from skedastic.cli.options import RUN, options
+from skedastic.cli.trust import FILES
 from skedastic.evaluation.metric import ABSENT
 from skedastic.runs.folder import STATE, check_new_table, check_run
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     "--out", metavar="FILE", help="File to write, with the cells of each row and a column to correct labels in."
 )
 @click.option("--force", is_flag=True, help="Replace the file.")
+@options(FILES)
 def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     """List the labels of the folder RUN to check, the most suspect first; correct them with `fit --labels FILE`."""
     check_run(run, STATE)
