@@ -30,7 +30,7 @@ class Limits(Configurable):
 
     section: ClassVar[str | None] = OPTION
 
-    pixels: int = setting(200_000_000, "most pixels of an image", "[1, inf)")
+    pixels: int = setting(178_956_970, "most pixels of an image; the default is what Pillow opens", "[1, inf)")
     unpacked: int | None = setting(
         None,
         "most bytes that a compressed file takes in memory (.npz, .gz, .tar), or a column of a Parquet or Arrow file; "

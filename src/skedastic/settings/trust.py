@@ -7,6 +7,7 @@ Neither torch nor a model's module is imported.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from skedastic.errors import UserError
@@ -29,6 +30,17 @@ def code_named(name: str) -> str:
     where, _, function = (rest if prefix == OWN else name).rpartition(":")
     place = f"file {str(Path(where).absolute())!r}" if where.endswith(".py") else f"module {where!r}"
     return f"the function {function!r} of the {place}"
+
+
+def option_naming(model: str) -> str:
+    """Return the option that names a run's model again, with a space before it; "" where it is no code.
+
+    Parameters
+    ----------
+    model : str
+        The name of the model.
+    """
+    return f" --model {shlex.quote(model)}" if code_named(model) else ""
 
 
 def check_trusted(name: str, *, typed: str | None = None, trusted: bool = False, ways: str = "") -> None:
