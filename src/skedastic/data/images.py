@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
@@ -24,6 +25,7 @@ from skedastic.data.pixels import PLAIN, Decoding, Name
 from skedastic.data.sources.confined import Folders, Place, rule_of
 from skedastic.data.sources.names import shown_name, shown_path
 from skedastic.data.survey import survey
+from skedastic.data.tables.unpacked import check_column
 from skedastic.errors import UserError, first_line
 from skedastic.runtime.limits import limits, too_much
 
@@ -264,6 +266,8 @@ def encoded_images(
 
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
     """Map the column of images of Parquet files, through the cache of the package datasets. Raises UserError."""
+    for path in paths:
+        check_column(pq.ParquetFile(path, memory_map=True), str(path), column, whole=False)
     with quiet_datasets(str(paths[0])) as datasets:
         try:
             data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")

@@ -17,8 +17,8 @@ from skedastic.report.content import GroupRow, MethodRow, Report
 from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
 from skedastic.runs.summary import RunSummary
-from skedastic.settings.trust import code_named, option_naming
 from skedastic.settings.data_apart import HoldOut
+from skedastic.settings.trust import code_named, option_naming
 
 MOST_GROUPS = 50
 

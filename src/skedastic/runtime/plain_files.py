@@ -30,7 +30,10 @@ def check_regular(path: Path) -> None:
 
 
 def json_value(text: str | bytes, place: str) -> Any:
-    """Return the value of a JSON text. Raises UserError, about `place`, where it is nested too deeply, and ValueError."""
+    """Return the value of a JSON text.
+
+    Raises UserError, about `place`, where it is nested too deeply, and ValueError where it is no JSON.
+    """
     try:
         value = json.loads(text)
     except RecursionError:

@@ -21,7 +21,7 @@ import pyarrow.csv as arrow_csv
 
 from skedastic.data.sources.csv_dialect import Dialect, cells_of_any_length, open_header, read_dialect
 from skedastic.data.sources.csv_head import doubled
-from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
+from skedastic.data.sources.csv_rows import check_rows, line_of, longest_row, whole_rows
 from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
 from skedastic.data.sources.headers import check_header
 from skedastic.data.sources.names import readable
@@ -165,7 +165,7 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
             reader = arrow_csv.open_csv(
                 path,
                 read_options=arrow_csv.ReadOptions(
-                    block_size=BLOCK, skip_rows=dialect.skipped, column_names=columns, encoding=encoding
+                    block_size=longest_row(), skip_rows=dialect.skipped, column_names=columns, encoding=encoding
                 ),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=dialect.separator,

@@ -15,12 +15,15 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import not_utf_8
 from skedastic.errors import UserError
+from skedastic.runtime.limits import limits, too_much
+from skedastic.runtime.plain_files import check_nesting
 
 PART = 2**20  # characters that are read at a time
 CUT = 16  # characters before the end of a part, where an error may come from the cut
 SPACE = re.compile(r"[ \t\n\r]*")
 COMMA = re.compile(r"[ \t\n\r]*,")
 AT_A_TIME = 2000  # lines that are decoded together
+FLAT = 20  # brackets of a row that are not looked at more closely
 
 
 class JsonRow(NamedTuple):
@@ -68,7 +71,7 @@ def json_line_of(path: Path, row: int) -> int:
 
 def _objects(file: TextIO, path: Path) -> Iterator[JsonRow]:
     """Yield objects that stand one after the other: each in a line, or over several, as the first one does."""
-    first = next((line for line in file if not line.isspace()), "{}")
+    first = next((line for line in _each(file, path) if not line.isspace()), "{}")
     file.seek(0)
     yield from _lines(file, path) if _is_json(first) else _Text(file, path).objects()
 
@@ -83,15 +86,41 @@ def _is_json(line: str) -> bool:
 
 def _lines(file: TextIO, path: Path) -> Iterator[JsonRow]:
     """Yield the objects of JSON lines. Many lines are decoded as one list, and one by one where that fails."""
-    done = 0
-    while lines := list(islice(file, AT_A_TIME)):
+    done, each = 0, _each(file, path)
+    while lines := list(islice(each, AT_A_TIME)):
         try:
             rows = DECODER.decode(f"[{','.join(lines)}]")
             together = len(rows) == len(lines) and set(map(type, rows)) == {dict}
         except _ERRORS:
             together = False
-        yield from map(JsonRow, rows, count(done + 1)) if together else _each_line(lines, path, done)
+        yield from _together(rows, lines, path, done) if together else _each_line(lines, path, done)
         done += len(lines)
+
+
+def _each(file: TextIO, path: Path) -> Iterator[str]:
+    """Yield the lines of a file. Raises UserError for one that is too long, before all of it is read."""
+    most = limits().cell
+    for number in count(1):
+        line = file.readline(most + 1)
+        if len(line) > most:
+            raise too_much(f"{path}, line {number}", f"the line has more than {most:,} characters", "cell", 2 * most)
+        if not line:
+            return
+        yield line
+
+
+def _brackets(text: str) -> int:
+    return text.count("[") + text.count("{")
+
+
+def _together(rows: Sequence[dict[str, Any]], lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]:
+    """Yield the objects of lines, one each; `done` is the number of lines before."""
+    if sum(map(_brackets, lines)) - len(lines) <= FLAT:
+        yield from map(JsonRow, rows, count(done + 1))
+        return
+    for number, cells, line in zip(count(done + 1), rows, lines, strict=False):
+        _check_depth(cells, line, path, f"line {number}")
+        yield JsonRow(cells, number)
 
 
 def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]:
@@ -106,7 +135,14 @@ def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]
             raise _error(error, place) from None
         if type(cells) is not dict:
             raise _no_object(cells, place)
+        _check_depth(cells, line, path, f"line {number}")
         yield JsonRow(cells, number)
+
+
+def _check_depth(cells: dict[str, Any], text: str, path: Path, place: str) -> None:
+    """Raise UserError where the lists and objects of a row, which is written as `text`, are nested too deeply."""
+    if _brackets(text) > FLAT:
+        check_nesting(cells, f"{path}, {place}")
 
 
 def _check_only(path: Path, row: dict[str, Any]) -> None:
@@ -198,6 +234,7 @@ class _Text:
             cells = self.value(f"{self.path}, line {line}")
             if type(cells) is not dict:
                 raise _no_object(cells, f"{self.path}, line {line}")
+            _check_depth(cells, self.text, self.path, f"line {line}")
             yield JsonRow(cells, line)
 
     def entries(self) -> Iterator[JsonRow]:
@@ -207,11 +244,13 @@ class _Text:
         if self.next() != "]":
             for row in count():
                 try:
-                    cells, self.at = DECODER.raw_decode(self.text, self.at)
+                    cells, self.at = DECODER.raw_decode(self.text, begin := self.at)
+                    text = self.text[begin : self.at]
                 except _ERRORS:
-                    cells = self.value(f"{self.path}, row {row}")
+                    cells, text = self.value(f"{self.path}, row {row}"), self.text
                 if type(cells) is not dict:
                     raise _no_object(cells, f"{self.path}, row {row}")
+                _check_depth(cells, text, self.path, f"row {row}")
                 yield JsonRow(cells, 0)
                 if (comma := COMMA.match(self.text, self.at)) is not None:
                     self.at = comma.end()
@@ -246,6 +285,8 @@ class _Text:
                 return value
             except json.JSONDecodeError as error:
                 may_be_cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - CUT
+                if may_be_cut and len(self.text) - self.at > (most := limits().cell):
+                    raise too_much(place, f"it has more than {most:,} characters", "cell", 2 * most) from None
                 if may_be_cut and self.more():
                     continue
                 self.at = min(error.pos, len(self.text))
