@@ -18,7 +18,7 @@ from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
 
 VARIABLE = "SKEDASTIC_ALLOW"  # such as "pixels=4e8,trust_paths=true"
-SHARE = 0.5  # of the machine's memory
+SHARE = 1 / 3  # of the machine's memory; what is read is often held twice
 OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # the memory of a container, "max" where it has no limit
 OPTION = "--allow"
 BOOLEANS = {"true": True, "false": False}
@@ -34,16 +34,16 @@ class Limits(Configurable):
     unpacked: int | None = setting(
         None,
         "most bytes that a compressed file takes in memory (.npz, .gz, .tar), or a column of a Parquet or Arrow file; "
-        "by default half of the machine's memory",
+        "by default a third of the machine's memory",
         "[1, inf)",
     )
     nesting: int = setting(
-        100, "most lists and objects within one another, in JSON, TOML and cells that hold them", "[1, 500]"
+        100, "most lists and objects within one another, in JSON, TOML and cells that hold them", "[20, 500]"
     )
     cell: int = setting(
         16 * 2**20,
         "most characters of a cell, of a row of JSON, and of a file of text; most bytes of a row of CSV",
-        "[1, 2000000000]",
+        "[10000, 2000000000]",
     )
     trust_paths: bool = setting(
         False,

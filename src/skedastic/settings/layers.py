@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from typing import Any, get_type_hints
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.plain_files import check_nesting
 from skedastic.settings import presets
+
+LONG_KEY = re.compile(  # a key that tomllib would take minutes to read
+    r"""(?<![\w-])(?:(?:"[^"\n]*+"|'[^'\n]*+'|[\w-]++)[ \t]*+\.[ \t]*+){500}"""
+)
 
 
 def layered(
@@ -106,7 +111,10 @@ def file_settings(path: str | Path) -> dict[str, Any]:
         It can't be read, is not TOML, or is nested too deeply.
     """
     try:
-        settings = tomllib.loads(Path(path).read_text("utf-8"))
+        text = Path(path).read_text("utf-8")
+        if LONG_KEY.search(text):
+            raise ValueError("a key has 500 parts or more")
+        settings = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"the configuration can't be read ({reason}); name a TOML file", setting=str(path)) from None

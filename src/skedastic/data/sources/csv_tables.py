@@ -27,6 +27,7 @@ from skedastic.data.sources.headers import check_header
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import NOT_TEXT, UTF_8, WINDOWS, encoding_of_file
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.unpacked import check_cells
 from skedastic.errors import UserError
 
 AT_A_TIME = 20_000  # rows, where Python reads them
@@ -176,7 +177,11 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
             )
             try:
                 for batch in reader:
-                    yield pa.Table.from_batches([batch])
+                    table = pa.Table.from_batches([batch])
+                    if table.nbytes > longest_row():
+                        for column in columns:
+                            check_cells(table[column], column)
+                    yield table
             finally:
                 del reader  # which an error would keep
     except UnicodeDecodeError:

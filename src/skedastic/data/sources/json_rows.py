@@ -23,7 +23,7 @@ CUT = 16  # characters before the end of a part, where an error may come from th
 SPACE = re.compile(r"[ \t\n\r]*")
 COMMA = re.compile(r"[ \t\n\r]*,")
 AT_A_TIME = 2000  # lines that are decoded together
-FLAT = 20  # brackets of a row that are not looked at more closely
+FLAT, SHORT = 20, 10_000  # brackets and characters of a row that is not looked at more closely
 
 
 class JsonRow(NamedTuple):
@@ -103,10 +103,14 @@ def _each(file: TextIO, path: Path) -> Iterator[str]:
     for number in count(1):
         line = file.readline(most + 1)
         if len(line) > most:
-            raise too_much(f"{path}, line {number}", f"the line has more than {most:,} characters", "cell", 2 * most)
+            raise _too_long(f"{path}, line {number}", most)
         if not line:
             return
         yield line
+
+
+def _too_long(place: str, most: int) -> UserError:
+    return too_much(place, f"it has more than {most:,} characters", "cell", 2 * most)
 
 
 def _brackets(text: str) -> int:
@@ -119,7 +123,7 @@ def _together(rows: Sequence[dict[str, Any]], lines: Sequence[str], path: Path, 
         yield from map(JsonRow, rows, count(done + 1))
         return
     for number, cells, line in zip(count(done + 1), rows, lines, strict=False):
-        _check_depth(cells, line, path, f"line {number}")
+        _check_depth(cells, line, f"{path}, line {number}")
         yield JsonRow(cells, number)
 
 
@@ -135,14 +139,14 @@ def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]
             raise _error(error, place) from None
         if type(cells) is not dict:
             raise _no_object(cells, place)
-        _check_depth(cells, line, path, f"line {number}")
+        _check_depth(cells, line, place)
         yield JsonRow(cells, number)
 
 
-def _check_depth(cells: dict[str, Any], text: str, path: Path, place: str) -> None:
+def _check_depth(cells: Any, text: str, place: str) -> None:
     """Raise UserError where the lists and objects of a row, which is written as `text`, are nested too deeply."""
     if _brackets(text) > FLAT:
-        check_nesting(cells, f"{path}, {place}")
+        check_nesting(cells, place)
 
 
 def _check_only(path: Path, row: dict[str, Any]) -> None:
@@ -234,7 +238,6 @@ class _Text:
             cells = self.value(f"{self.path}, line {line}")
             if type(cells) is not dict:
                 raise _no_object(cells, f"{self.path}, line {line}")
-            _check_depth(cells, self.text, self.path, f"line {line}")
             yield JsonRow(cells, line)
 
     def entries(self) -> Iterator[JsonRow]:
@@ -243,14 +246,10 @@ class _Text:
         self.at += 1
         if self.next() != "]":
             for row in count():
-                try:
-                    cells, self.at = DECODER.raw_decode(self.text, begin := self.at)
-                    text = self.text[begin : self.at]
-                except _ERRORS:
-                    cells, text = self.value(f"{self.path}, row {row}"), self.text
+                if (cells := self.plain_value()) is None:
+                    cells = self.value(f"{self.path}, row {row}")
                 if type(cells) is not dict:
                     raise _no_object(cells, f"{self.path}, row {row}")
-                _check_depth(cells, text, self.path, f"row {row}")
                 yield JsonRow(cells, 0)
                 if (comma := COMMA.match(self.text, self.at)) is not None:
                     self.at = comma.end()
@@ -277,20 +276,42 @@ class _Text:
             if not self.more():
                 return ""
 
+    def plain_value(self) -> Any:
+        """Return the value that begins here, and go behind it, where it is short and can't be nested deeply; or None."""
+        try:
+            value, end = DECODER.raw_decode(self.text, self.at)
+        except _ERRORS:
+            return None
+        brackets = self.text.count("[", self.at, end) + self.text.count("{", self.at, end)
+        if end - self.at > SHORT or brackets > FLAT:
+            return None
+        self.at = end
+        return value
+
     def value(self, place: str) -> Any:
-        """Return the value that begins here, and go behind it. Raises UserError where there is none."""
+        """Return the value that begins here, and go behind it.
+
+        Raises UserError where there is none, or it is too long or nested too deeply.
+        """
+        most = limits().cell
         while True:
             try:
-                value, self.at = DECODER.raw_decode(self.text, self.at)
+                value, end = DECODER.raw_decode(self.text, self.at)
+                if end - self.at > most:
+                    raise _too_long(place, most)
+                _check_depth(value, self.text[self.at : end], place)
+                self.at = end
                 return value
             except json.JSONDecodeError as error:
                 may_be_cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - CUT
-                if may_be_cut and len(self.text) - self.at > (most := limits().cell):
-                    raise too_much(place, f"it has more than {most:,} characters", "cell", 2 * most) from None
+                if may_be_cut and len(self.text) - self.at > most:
+                    raise _too_long(place, most) from None
                 if may_be_cut and self.more():
                     continue
                 self.at = min(error.pos, len(self.text))
                 self.broken(error.msg)
+            except UserError:
+                raise
             except _ERRORS as error:
                 raise _error(error, place) from None
 
