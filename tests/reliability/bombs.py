@@ -89,6 +89,10 @@ def large_idx(world: World) -> Sequence[object]:
     return idx(world, gzip.compress(head) + gzip.compress(bytes(MB)) * 3600)
 
 
+def four_gigabytes(world: World) -> Sequence[object]:
+    return large_idx(world)[:2]  # without a limit of its own
+
+
 def longer_idx(world: World) -> Sequence[object]:
     head = b"\0\0\x08\x03" + struct.pack(">iii", 4, 8, 8)
     return idx(world, gzip.compress(head) + gzip.compress(bytes(MB)) * 3600)
@@ -106,6 +110,13 @@ def repeated(text: str, rows: int = ROWS) -> pa.Array:
 
 def repeated_text(world: World) -> Sequence[object]:
     return parquet(world, *SMALL, "--text", "t", t=repeated("x" * MB))
+
+
+def five_gigabytes(world: World) -> Sequence[object]:
+    rows = 5000
+    table = pa.table({"label": pa.array(np.arange(rows) % 2), "t": repeated("x" * MB, rows)})
+    pq.write_table(table, world.here / "d.parquet", store_schema=False)
+    return fit("d.parquet", "--target", "label", "--text", "t", "--allow", "cell=2000000000")
 
 
 def repeated_images(world: World) -> Sequence[object]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import pickle
 import tarfile
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tomli_w
 
 from tests.reliability.planted import OWN_CODE, PICKLE, Hostile, World, fit
 
@@ -51,6 +57,29 @@ def verb_on_code(verb: str, name: str) -> Hostile:
         return VERBS[verb]("later" if verb == "fit --resume" else run)
 
     return Hostile("code", f"{name} in a run, {verb}", plant, "which the run names and you did not")
+
+
+def fields(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file of a run that is text, with each of its fields in turn replaced by another value."""
+    others = cycle(["evil:make", [[["evil.py:make"]]], {"name": "evil:make"}, -3, 1e300, "", [], True, {}])
+    for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.toml")):
+        write = tomli_w.dumps if file.suffix == ".toml" else json.dumps
+        whole = (tomllib.loads if file.suffix == ".toml" else json.loads)(file.read_text("utf-8"))
+        for place in places(whole):
+            changed = copy.deepcopy(whole)
+            parent = changed
+            for key in place[:-1]:
+                parent = parent[key]
+            parent[place[-1]] = next(others)
+            yield file, write(changed)
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys that lead to each value in nested mappings and lists, of lists to the first two."""
+    inner = value.items() if isinstance(value, dict) else list(enumerate(value))[:2] if isinstance(value, list) else ()
+    for key, of_key in inner:
+        yield (*place, key)
+        yield from places(of_key, (*place, key))
 
 
 def other_typed(world: World) -> Sequence[object]:

@@ -142,6 +142,10 @@ def link_to_pipe(world: World, name: str) -> None:
     world.link(name, "../../pipe")
 
 
+def zeros_for_ever(world: World) -> Sequence[object]:
+    return in_folder("", "", link_to("/dev/zero")).plant(world)
+
+
 HOSTILE = [
     in_table("an absolute path", OUT, lambda world: str(world.here / "outside.png")),
     in_table("..", OUT, "../outside.png"),

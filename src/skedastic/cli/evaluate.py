@@ -11,7 +11,7 @@ from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, LABELS, RUN, options
 from skedastic.cli.plain import as_json_values
-from skedastic.cli.trust import CODE, FILES, may_run
+from skedastic.cli.trust import CODE, FILES, may_run, of_run
 from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_run
 
@@ -37,9 +37,10 @@ def evaluate(
     from skedastic.runs.load import load
 
     result = load(run, trust=trusted)
-    metrics = evaluate_source(result, source, calibrated, labels, say=lambda note: console.notes((note,)))
-    console.notes(meaning_note(source))
-    show_evaluation(result, metrics, as_json)
+    with of_run(run):
+        metrics = evaluate_source(result, source, calibrated, labels, say=lambda note: console.notes((note,)))
+        console.notes(meaning_note(source))
+        show_evaluation(result, metrics, as_json)
 
 
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:

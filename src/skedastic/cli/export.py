@@ -8,7 +8,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.options import RUN, options
-from skedastic.cli.trust import CODE, FILES, may_run
+from skedastic.cli.trust import CODE, FILES, may_run, of_run
 from skedastic.data.sources.names import meaning_note
 from skedastic.errors import check_choice
 from skedastic.runs.folder import EXPORTED, MODEL, STATE, check_new_file, check_run
@@ -34,6 +34,8 @@ def export(
     from skedastic.runs.export import export_run
     from skedastic.runs.load import load
 
-    said = export_run(load(run, trust=trusted), form, file, rows, force)
+    result = load(run, trust=trusted)
+    with of_run(run):
+        said = export_run(result, form, file, rows, force)
     console.notes(() if rows is None else meaning_note(rows))
     console.say(said)

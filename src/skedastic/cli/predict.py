@@ -9,7 +9,7 @@ import click
 
 from skedastic.cli import console, early
 from skedastic.cli.options import CALIBRATED, LABELS, RUN, options
-from skedastic.cli.trust import CODE, FILES, may_run
+from skedastic.cli.trust import CODE, FILES, may_run, of_run
 from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_new_table, check_run
 
@@ -51,7 +51,7 @@ def predict(
 
     result = load(run, trust=trusted)
     notes = list[str]()
-    with console.progress() as progress:
+    with of_run(run), console.progress() as progress:
         rows = predict_source(
             result,
             source,

@@ -10,6 +10,7 @@ import click
 from skedastic.cli import console
 from skedastic.cli.fit import show_fit
 from skedastic.cli.options import RUN, options
+from skedastic.cli.trust import of_run
 from skedastic.runs.folder import STATE, check_run
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def show(run: str) -> None:
     check_run(run, STATE)
     from skedastic.runs.load import load_summary
 
-    show_run(load_summary(run), Path(run))
+    summary = load_summary(run)
+    with of_run(run):
+        show_run(summary, Path(run))
 
 
 def show_run(summary: RunSummary, folder: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from skedastic.cli import console
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 from skedastic.runs.folder import holds_a_run
 from skedastic.runtime.limits import OPTION, allowing, parsed
 from skedastic.settings.layers import file_settings
@@ -52,6 +54,28 @@ CODE = [
     click.option("--model", metavar="NAME", help="The name of the run's model, where it is code of your own."),
     TRUST,
 ]
+
+
+@contextmanager
+def of_run(run: str) -> Iterator[None]:
+    """Within this context, an error that a run's own files may have caused is one line, which says where it occurred.
+
+    Not every field of every file is checked when a run is read.
+
+    Parameters
+    ----------
+    run : str
+        The folder of the run.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError, click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {first_line(error)} ({Path(last.filename).name}, line {last.lineno})"
+        rule = f"its files don't fit together, {said}; restore the folder, or fit again. If it is whole, please tell us"
+        raise UserError(rule, setting=run) from error
 
 
 def may_run(run: str, typed: str | None, trust: str | None) -> bool:

@@ -277,7 +277,7 @@ class _Text:
                 return ""
 
     def plain_value(self) -> Any:
-        """Return the value that begins here, and go behind it, where it is short and can't be nested deeply; or None."""
+        """Return the value that begins here, and go behind it; None where it is long, or may be nested deeply."""
         try:
             value, end = DECODER.raw_decode(self.text, self.at)
         except _ERRORS:
