@@ -11,13 +11,14 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tomli_w
 
 from tests.reliability.planted import OWN_CODE, PICKLE, Hostile, World, fit
 
+Mode = Literal["w", "w:gz"]
 NAMES = ("subprocess:call", "os:system", "evil:make", "evil.py:make", "file:evil.py:make", "file:evil:make")
 ENDINGS = (
     *(".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".npz", ".npy", ".tar"),
@@ -127,7 +128,7 @@ def objects_as_labels(world: World) -> Sequence[object]:
     return fit("a.npz")
 
 
-def shard(world: World, *members: tarfile.TarInfo | tuple[str, bytes], mode: str = "w") -> str:
+def shard(world: World, *members: tarfile.TarInfo | tuple[str, bytes], mode: Mode = "w") -> str:
     with tarfile.open(world.here / "s.tar", mode) as tar:
         for member in members:
             if isinstance(member, tarfile.TarInfo):
@@ -139,7 +140,7 @@ def shard(world: World, *members: tarfile.TarInfo | tuple[str, bytes], mode: str
     return "s.tar"
 
 
-def in_shard(ending: str, says: str, mode: str = "w") -> Hostile:
+def in_shard(ending: str, says: str, mode: Mode = "w") -> Hostile:
     def plant(world: World) -> Sequence[object]:
         source = shard(world, (f"0.{ending}", PICKLE), ("0.cls", b"1"), mode=mode)
         return fit(source, "--target", "cls")

@@ -75,7 +75,9 @@ def parquet_of_paths(world: World) -> Sequence[object]:
     pytest.importorskip("datasets")
     world.image("outside.png")
     (world.here / "data").mkdir()
-    cells = [{"bytes": (world.here / world.image("in.png", i)).read_bytes(), "path": None} for i in range(ROWS)]
+    cells: list[dict[str, object]] = [
+        {"bytes": (world.here / world.image("in.png", i)).read_bytes(), "path": None} for i in range(ROWS)
+    ]
     cells[LATE] = {"bytes": None, "path": str(world.here / "outside.png")}
     pd.DataFrame({"image": cells, "label": ["a", "b"] * (ROWS // 2)}).to_parquet(world.here / "data" / "t.parquet")
     return fit("data/t.parquet", "--target", "label")

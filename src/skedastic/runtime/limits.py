@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from skedastic.configurable import Configurable, setting
 from skedastic.errors import UserError, unknown
@@ -27,8 +27,6 @@ BOOLEANS = {"true": True, "false": False}
 @dataclass(frozen=True, kw_only=True)
 class Limits(Configurable):
     """What files may ask of the machine: `--allow NAME=N` on the command line, `sk.allowing(NAME=N)` in Python."""
-
-    section: ClassVar[str | None] = OPTION
 
     pixels: int = setting(178_956_970, "most pixels of an image; the default is what Pillow opens", "[1, inf)")
     unpacked: int | None = setting(
@@ -50,6 +48,11 @@ class Limits(Configurable):
         "whether paths in a table, and links in a folder, may lead out of the data's folder; its option is "
         "--trust-paths",
     )
+
+    @classmethod
+    def place(cls, name: str) -> str:
+        """Return the name of a limit in messages, such as "--allow pixels"."""
+        return f"{OPTION} {name}"
 
     @property
     def most_unpacked(self) -> int:

@@ -39,12 +39,12 @@ class Folders:
 
     Parameters
     ----------
-    roots : iterable of str or Path
-        The folders.
+    roots : iterable of str or Path, or None
+        The folders; None where the data lies in none, such as a frame that a program of the user's made.
     """
 
-    def __init__(self, roots: Iterable[str | Path]) -> None:
-        self._roots = [os.path.join(os.path.realpath(root), "") for root in roots]
+    def __init__(self, roots: Iterable[str | Path] | None) -> None:
+        self._roots = None if roots is None else [os.path.join(os.path.realpath(root), "") for root in roots]
         self._listed: dict[str, _Listed] = {}
 
     def place(self, path: str) -> Place:
@@ -82,8 +82,10 @@ class Folders:
         path : str or Path
             The path.
         """
+        if self._roots is None or limits().trust_paths:
+            return True
         real = os.path.join(os.path.realpath(path), "")
-        return limits().trust_paths or any(real.startswith(root) for root in self._roots)
+        return any(real.startswith(root) for root in self._roots)
 
     def _list(self, folder: str) -> _Listed:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor
 
@@ -191,8 +190,7 @@ def image_files(table: Table, column: str) -> FileBytes:
     Raises UserError for the first cell that names no image file, or one out of the table's folder.
     """
     cells, place = table.column(column, "image column")
-    beside = table.folder or Path()
-    folders, paths = Folders([beside]), []
+    folders, paths = Folders(None if table.folder is None else [table.folder]), list[str]()
     for row, cell in enumerate(cells):
         if isinstance(cell, bytes):
             rule = (
@@ -200,7 +198,7 @@ def image_files(table: Table, column: str) -> FileBytes:
             )
             raise UserError(rule, setting=place.column)
         name = str(cell)
-        path, leads = _image_file(name, str(beside), folders)
+        path, leads = _image_file(name, str(table.folder or ""), folders)
         if leads is not Place.INSIDE:
             rule = "is no image file; give paths as they are seen from here, or from the table"
             rule = rule if leads is Place.NOWHERE else rule_of(leads)

@@ -16,7 +16,7 @@ from skedastic.data.images import ArrowBytes, quiet_datasets
 from skedastic.data.sources.confined import Folders, Place, rule_of
 from skedastic.data.sources.names import HUB, check_file, no_rows, shown_name, shown_path
 from skedastic.data.sources.shards import check_shard
-from skedastic.data.tables.readers import ArrowReader, ColumnReader, to_series
+from skedastic.data.tables.readers import ArrowReader, ColumnReader, checked_series
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
 from skedastic.runtime.plain_files import json_value
@@ -34,7 +34,7 @@ class DatasetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return to_series(self.arrow(name))
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column."""
@@ -104,10 +104,12 @@ def read_shards(paths: Sequence[Path]) -> Table:
     name = shown_name(paths)
     with _readable(name) as datasets:
         data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
-    return from_dataset(data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name, ())
+    return from_dataset(
+        data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name, [str(paths[0].parent)]
+    )
 
 
-def from_dataset(data: Any, name: str, roots: Sequence[str] = (".",)) -> Table:
+def from_dataset(data: Any, name: str, roots: Sequence[str]) -> Table:
     """Return a `datasets.Dataset` as a table.
 
     Parameters
@@ -116,8 +118,8 @@ def from_dataset(data: Any, name: str, roots: Sequence[str] = (".",)) -> Table:
         The data.
     name : str
         Its name in messages.
-    roots : sequence of str, optional
-        The folders that images lie in which are files of their own; by default the one that we are in.
+    roots : sequence of str
+        The folders that images lie in which are files of their own. Paths in text are as seen from the first.
 
     Raises
     ------
@@ -132,7 +134,7 @@ def from_dataset(data: Any, name: str, roots: Sequence[str] = (".",)) -> Table:
     labels = {n: tuple(f.names) for n, f in data.features.items() if isinstance(f, datasets.ClassLabel)}
     names = tuple(n for n in data.column_names if n not in images)
     opened = {n: partial(_bytes, data, n, name, roots) for n in images}
-    return Table(name, DatasetReader(data, names), label_names=labels, images=opened)
+    return Table(name, DatasetReader(data, names), label_names=labels, images=opened, folder=Path(roots[0]))
 
 
 def _bytes(data: Any, column: str, name: str, roots: Sequence[str]) -> ArrowBytes:

@@ -185,7 +185,7 @@ class ArrowFileReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return _checked_series(self.arrow(name), name)
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column."""
@@ -332,7 +332,8 @@ def arrow_batches(reader: Any, path: Path, name: str = "") -> Iterator[pa.Record
         yield batch
 
 
-def _checked_series(cells: pa.ChunkedArray, name: str) -> pd.Series:
+def checked_series(cells: pa.ChunkedArray, name: str) -> pd.Series:
+    """Return a column [n], as `to_series` does. Raises UserError where one of its cells is too long."""
     check_cells(cells, name)
     return to_series(cells)
 
@@ -377,7 +378,7 @@ class ParquetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return _checked_series(self.arrow(name), name)
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column: one that holds the cells of all files."""
