@@ -119,15 +119,33 @@ def five_gigabytes(world: World) -> Sequence[object]:
     return fit("d.parquet", "--target", "label", "--text", "t", "--allow", "cell=2000000000")
 
 
+def repeated_beginnings(world: World) -> Sequence[object]:
+    cells = [f"{'x' * MB}{i}" for i in range(ROWS)]
+    table = pa.table({"label": ["a", "b"] * (ROWS // 2), "t": cells})
+    pq.write_table(table, world.here / "d.parquet", use_dictionary=False, column_encoding={"t": "DELTA_BYTE_ARRAY"})
+    return fit("d.parquet", "--target", "label", "--text", "t", *SMALL)
+
+
+def repeated_in_run(world: World) -> Sequence[object]:
+    parquet(world, t=repeated("x" * MB))
+    (world.here / "d.parquet").rename(world.run() / "predictions.parquet")
+    world.table()
+    return (*VERBS["predict"]("run"), *SMALL)
+
+
 def repeated_images(world: World) -> Sequence[object]:
     pytest.importorskip("datasets")
     cells = pa.StructArray.from_arrays([pa.array([b"x" * MB] * ROWS), pa.array(["p"] * ROWS)], names=["bytes", "path"])
     return parquet(world, *SMALL, image=cells)
 
 
+def repeated_later(world: World) -> Sequence[object]:
+    return parquet(world, *SMALL, "--text", "t", t=pa.array([None] * 10 + ["x" * MB] * (ROWS - 10)))
+
+
 def repeated_in_lists(world: World) -> Sequence[object]:
-    offsets = pa.array(range(0, 10 * ROWS + 1, 10), pa.int32())
-    return parquet(world, *SMALL, t=pa.ListArray.from_arrays(offsets, pa.array(["x" * (MB // 10)] * (10 * ROWS))))
+    offsets = pa.array([0, *range(0, 10 * ROWS, 10)], pa.int32())  # the first is empty
+    return parquet(world, *SMALL, t=pa.ListArray.from_arrays(offsets, pa.array(["x" * (MB // 10)] * (10 * ROWS - 10))))
 
 
 def zeros(world: World) -> Sequence[object]:
@@ -244,7 +262,10 @@ HOSTILE = [
     Hostile("bomb", "idx in .gz", large_idx, UNPACKED),
     Hostile("bomb", "idx in .gz that goes on", longer_idx, "longer than its header says"),
     Hostile("bomb", "Parquet, one text in all rows", repeated_text, UNPACKED),
+    Hostile("bomb", "Parquet, one text in all rows of a run's predictions", repeated_in_run, UNPACKED),
     Hostile("bomb", "Parquet, one image in all rows", repeated_images, UNPACKED),
+    Hostile("bomb", "Parquet, one text in all rows but the first", repeated_later, UNPACKED),
+    Hostile("bomb", "Parquet, texts that begin alike", repeated_beginnings, UNPACKED),
     Hostile("bomb", "Parquet, one text in lists", repeated_in_lists, UNPACKED),
     Hostile("bomb", "Parquet, zeros", zeros, UNPACKED),
     Hostile("bomb", "Parquet, long vectors of zeros", long_vectors, UNPACKED),

@@ -148,6 +148,13 @@ def zeros_for_ever(world: World) -> Sequence[object]:
     return in_folder("", "", link_to("/dev/zero")).plant(world)
 
 
+def piped_checkpoint(world: World) -> Sequence[object]:
+    world.table()
+    world.write("run.unfinished/config.toml", (world.honest / "config.toml").read_bytes())
+    world.pipe("run.unfinished/checkpoints/0-erm.safetensors")
+    return VERBS["fit --resume"]("run")
+
+
 HOSTILE = [
     in_table("an absolute path", OUT, lambda world: str(world.here / "outside.png")),
     in_table("..", OUT, "../outside.png"),
@@ -173,6 +180,7 @@ HOSTILE = [
     Hostile("path", "in a column of images of Parquet", parquet_of_paths, OUT),
     saved_data_set("another Arrow file", OUT, other_arrow),
     saved_data_set("another split", OUT, other_split),
+    Hostile("pipe", "a checkpoint", piped_checkpoint, "it is a pipe"),
     *map(piped_source, (".csv", ".json", ".parquet", ".arrow", ".npz", ".npy", ".tar", "-images-idx3-ubyte")),
     piped_option("--labels", "pipe.csv", file="pipe.csv"),
     piped_option("--pred-probs", "pipe.npy", file="pipe.npy"),

@@ -16,7 +16,9 @@ import pytest
 import skedastic as sk
 from skedastic.cli import main
 from skedastic.data import open_source
+from skedastic.models import prefixes
 from skedastic.runtime.limits import limits
+from skedastic.settings.trust import OF_PACKAGES, OWN
 from tests.reliability import bombs, hostile_code, hostile_paths
 from tests.reliability.planted import CANARY, Hostile, World, fit, frame
 from tests.support.command_line import run
@@ -146,6 +148,19 @@ def test_paths_that_are_trusted_may_lead_anywhere(world: World, capsys: pytest.C
     assert status == 0, out + err
     assert "followed: 1 link to folders (bird)" in out + err
     assert limits() == sk.Limits()
+
+
+def test_a_frame_in_python_is_ones_own_and_a_device_is_none_of_its_files(world: World) -> None:
+    path = str(world.here / world.image("anywhere/1.png"))
+    rows = frame(file=[path] * 60)
+    assert len(open_source(rows, target="label", image="file").features) == 60
+    rows.loc[40, "file"] = world.link("zero.png", "/dev/zero")
+    with refused("frame, row 40, column 'file'", "zero.png", rule="device"):
+        open_source(rows, target="label", image="file")
+
+
+def test_prefixes_that_make_models_of_packages_are_known() -> None:
+    assert {*OF_PACKAGES, OWN} == set(prefixes())
 
 
 def test_a_limit_is_raised_for_one_command_alone(world: World, capsys: pytest.CaptureFixture[str]) -> None:

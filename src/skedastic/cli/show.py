@@ -10,7 +10,7 @@ import click
 from skedastic.cli import console
 from skedastic.cli.fit import show_fit
 from skedastic.cli.options import RUN, options
-from skedastic.cli.trust import of_run
+from skedastic.cli.trust import FILES, of_run
 from skedastic.runs.folder import STATE, check_run
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options([RUN])
+@options([RUN], FILES)
 def show(run: str) -> None:
     """Print the summary of the folder RUN."""
     check_run(run, STATE)

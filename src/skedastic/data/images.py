@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
@@ -25,9 +24,9 @@ from skedastic.data.pixels import PLAIN, Decoding, Name
 from skedastic.data.sources.confined import Folders, Place, rule_of
 from skedastic.data.sources.names import shown_name, shown_path
 from skedastic.data.survey import survey
-from skedastic.data.tables.unpacked import check_column
+from skedastic.data.tables.unpacked import Footer
 from skedastic.errors import UserError, first_line
-from skedastic.runtime.limits import limits, too_much
+from skedastic.runtime.limits import check_unpacked, limits, too_much
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
@@ -142,8 +141,10 @@ class FileBytes:
 
 
 def _bytes_of(path: str) -> bytes | None:
+    file = Path(path)
     try:
-        return Path(path).read_bytes() or None
+        check_unpacked(shown_path(path), file.stat().st_size)
+        return file.read_bytes() or None
     except OSError:
         return None
 
@@ -267,7 +268,7 @@ def encoded_images(
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
     """Map the column of images of Parquet files, through the cache of the package datasets. Raises UserError."""
     for path in paths:
-        check_column(pq.ParquetFile(path, memory_map=True), str(path), column, whole=False)
+        Footer(path).check(column, whole=False)
     with quiet_datasets(str(paths[0])) as datasets:
         try:
             data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")

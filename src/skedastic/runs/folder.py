@@ -219,13 +219,18 @@ def unfinished(folder: str | Path) -> Path:
 
 
 def resumable(folder: str | Path) -> Path:
-    """Return the configuration of the interrupted run `folder`. Raises UserError where there is none."""
+    """Return the configuration of the interrupted run `folder`.
+
+    Raises UserError where there is none, or a checkpoint is no file.
+    """
     config = unfinished(folder) / "config.toml"
     if not config.is_file():
         rule = f"no interrupted run is there (no {str(config)!r}); fit it instead"
         if (Path(folder) / STATE).is_file():
             rule = f"this run is whole already; show its figures with: skedastic show {folder}"
         raise UserError(rule, setting="--resume", value=str(folder), given=f"--resume {str(folder)!r}")
+    for checkpoint in (config.parent / CHECKPOINTS).glob("*"):
+        check_regular(checkpoint)
     return config
 
 

@@ -15,6 +15,7 @@ from skedastic.core.learning_curve import Rise
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Schema
+from skedastic.data.tables.unpacked import Footer
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from skedastic.errors import UserError
@@ -107,7 +108,7 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
     found, metrics = (_read_json(folder / f"{name}.json") for name in ("group_stats", "metrics"))
     stats = state.get("group_stats", found)  # older runs have one file of both
     findings = None if found is None else _findings(found, stats)
-    predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
+    predictions, issues = (_read_frame(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
     strengths, transitions = state["strengths"], state.get("transitions")  # older runs have none
     return RunSummary(
         config=config,
@@ -174,6 +175,11 @@ def _write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as Parquet, with its index where that is the user's own."""
     own = own_index(frame) is not None
     (storable(frame) if own else frame).to_parquet(path, index=own)
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    Footer(path).check_all()
+    return pd.read_parquet(path)
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

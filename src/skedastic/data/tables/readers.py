@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skedastic.data.tables.unpacked import check_cells, check_column
+from skedastic.data.tables.unpacked import Footer, check_cells
 from skedastic.data.tables.values import encodable
 from skedastic.errors import UserError, first_line
 from skedastic.runtime.limits import check_unpacked
@@ -397,9 +397,13 @@ class ParquetReader:
         batches = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
         return _rebatched((cast(pa.Table.from_batches([b]).select(list(names)), self._schema) for b in batches), size)
 
+    @cached_property
+    def _footers(self) -> tuple[Footer, ...]:
+        return tuple(map(Footer, self.paths))
+
     def _check(self, name: str, *, whole: bool) -> None:
-        for file, path in zip(self.files, self.paths, strict=False):
-            check_column(file, str(path), name, whole=whole)
+        for footer in self._footers:
+            footer.check(name, whole=whole)
 
     @cached_property
     def _schema(self) -> pa.Schema:
