@@ -57,6 +57,7 @@ def _blocked(*_: object) -> None:
     raise TimeoutError("it blocks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", HOSTILE, ids=str)
 def test_nothing_runs_and_one_line_says_why(hostile: Hostile, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     if "hf:" in hostile.what:
@@ -121,6 +122,8 @@ def test_code_runs_where_it_is_typed_or_the_run_trusted_and_is_shown(
     assert ("is trusted, and this is run: the function 'make' of the file" in err) == (way[0] == "--trust")
     with refused("run, config.toml, model.name", "evil.py:make"):
         sk.load("run")
+    shown = (world.here / "run" / "README.md").read_text("utf-8")
+    assert "skedastic predict run --model evil.py:make" in shown
     assert len(sk.load("run", "evil.py:make").predict(frame())) == len(sk.load("run", trust=True).predict(frame())) > 0
     with refused("run, model", "other.py:make"):
         sk.load("run", "other.py:make")
@@ -175,6 +178,7 @@ def test_a_limit_is_raised_for_one_command_alone(world: World, capsys: pytest.Ca
         assert (status, says in err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", [h for h in bombs.HOSTILE if h.section == "bomb"], ids=str)
 def test_a_bomb_is_stopped_while_it_is_read(bomb: Hostile, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = bomb.plant(world)
