@@ -60,6 +60,11 @@ def verb_on_code(verb: str, name: str) -> Hostile:
     return Hostile("code", f"{name} in a run, {verb}", plant, "which the run names and you did not")
 
 
+def no_run_trusted(world: World) -> Sequence[object]:
+    world.write("own.toml", 'source = "d.csv"\ntarget = "label"\n')
+    return ("fit", world.table(), "--config", "own.toml", "--trust", "run", "--out", "new")
+
+
 def fields(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield each file of a run that is text, with each of its fields in turn replaced by another value."""
     others = cycle(["evil:make", [[["evil.py:make"]]], {"name": "evil:make"}, -3, 1e300, "", [], True, {}])
@@ -180,6 +185,7 @@ def hugging_face(what: str, says: str, files: dict[str, object], **config: objec
 HOSTILE = [
     *(verb_on_code(verb, name) for verb in VERBS for name in NAMES if verb == "predict" or name == "evil.py:make"),
     Hostile("code", "another name is typed", other_typed, "was trained with the model"),
+    Hostile("code", "a run is trusted where none is read", no_run_trusted, "is in no run folder"),
     Hostile("code", "another run is trusted", other_trusted, "name the run whose code"),
     hugging_face(
         "auto_map to a file beside it",

@@ -124,6 +124,8 @@ def check_config(config_file: str | None, settings: Mapping[str, Any], typed: st
     name, config = model_of(settings), Path(config_file)
     if holds_a_run(config.resolve().parent):
         _check_code(name, config, typed, trust)
+    elif trust is not None:
+        raise _not_the_run(trust, f"{config_file!r} is in no run folder")
     elif typed is None and (code := code_named(name)):
         console.found(f"{config_file} names code, which is run: {code}")
 
