@@ -27,6 +27,7 @@ from skedastic.methods.bases.one_network import OneNetwork
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.result import Result
 from skedastic.runs.summary import RunSummary
+from skedastic.runtime.limits import Limits
 from skedastic.settings import presets as experiments
 from skedastic.settings.config import Config
 from skedastic.settings.registry import FAMILIES
@@ -102,6 +103,11 @@ def settings_page() -> str:
     for section, cls in _sections().items():
         python = f" (`sk.{cls.__name__}` in Python)" if hasattr(skedastic, cls.__name__) else ""
         parts += [f"## `[{section}]`" if section else "## The run", f"{_first(cls)}{python}", _settings(cls)]
+    parts += [
+        "## Limits",
+        f"{_first(Limits)} (`sk.Limits`; [files of others](../guide/security.md))",
+        _settings(Limits),
+    ]
     for family in FAMILIES:
         if family.many not in ("methods", "losses"):
             parts.append(f"## {family.many[:1].upper()}{family.many[1:]}")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from skedastic.runs.load import load_summary as load_summary
     from skedastic.runs.result import Result as Result
     from skedastic.runs.summary import RunSummary as RunSummary
+    from skedastic.runtime.limits import Limits as Limits
+    from skedastic.runtime.limits import allowing as allowing
     from skedastic.settings.config import Config as Config
     from skedastic.settings.config import Estimation as Estimation
     from skedastic.training.config import TrainingConfig as TrainingConfig

@@ -581,9 +581,9 @@ FOLDERS = [
     AwkwardFolder(
         "folder",
         "classes that are links to elsewhere",
-        "followed, in a note",
+        "refused; `--trust-paths` follows them, in a note",
         elsewhere,
-        said("followed: 2 links to folders (cat, dog)"),
+        refused("data/cat", "leads out of the data's folder"),
     ),
     AwkwardFolder(
         "folder",

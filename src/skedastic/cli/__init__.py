@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
             _stop(str(error), came.status)
         except click.ClickException as error:
             _stop(error.format_message(), 2)
+        except MemoryError:
+            _stop("there is not enough memory; take fewer rows (--limit N), or a machine with more", 2)
         except OSError as error:
             if came.number is not None:  # of a terminal that is gone
                 _stop("interrupted", came.status)

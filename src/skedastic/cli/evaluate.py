@@ -11,6 +11,7 @@ from skedastic.cli import console, early
 from skedastic.cli.groups import show_groups
 from skedastic.cli.options import CALIBRATED, LABELS, RUN, options
 from skedastic.cli.plain import as_json_values
+from skedastic.cli.trust import CODE, FILES, may_run, of_run
 from skedastic.data.sources.names import meaning_note
 from skedastic.runs.folder import MODEL, STATE, check_run
 
@@ -21,21 +22,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options([RUN, click.argument("source")])
+@options([RUN, click.argument("source")], CODE, FILES)
 @CALIBRATED
 @LABELS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(run: str, source: str, calibrated: bool, labels: Labels, as_json: bool) -> None:
+def evaluate(
+    run: str, source: str, model: str | None, trust: str | None, calibrated: bool, labels: Labels, as_json: bool
+) -> None:
     """Test the model of the folder RUN on SOURCE, which has labels: every figure that the run's own test set gives."""
     check_run(run, STATE, MODEL)
     early.check_source(source)
+    trusted = may_run(run, model, trust)
     from skedastic.runs.evaluate import evaluate_source
     from skedastic.runs.load import load
 
-    result = load(run)
-    metrics = evaluate_source(result, source, calibrated, labels, say=lambda note: console.notes((note,)))
-    console.notes(meaning_note(source))
-    show_evaluation(result, metrics, as_json)
+    result = load(run, trust=trusted)
+    with of_run(run):
+        metrics = evaluate_source(result, source, calibrated, labels, say=lambda note: console.notes((note,)))
+        console.notes(meaning_note(source))
+        show_evaluation(result, metrics, as_json)
 
 
 def show_evaluation(summary: RunSummary, metrics: AnyMetrics, as_json: bool) -> None:

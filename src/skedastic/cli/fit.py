@@ -26,6 +26,7 @@ from skedastic.cli.options import (
 )
 from skedastic.errors import Interrupted, UserError
 from skedastic.runs.folder import kept_until_whole, resumable
+from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
@@ -84,7 +85,8 @@ def fit(
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
     began = time.monotonic()
     if resume is not None:
-        if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
+        others = {name: value for name, value in given.items() if name not in ("model", "trust")}
+        if out or config_file or sets or any(value not in (None, ()) for value in others.values()):
             rule = "a run goes on with its own settings; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))
@@ -100,7 +102,8 @@ def fit(
 
         config = build_config(settings)
         found = None if finish else Found(began)
-        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, folder, found):
+        again = f"skedastic fit --resume {folder}{option_naming(config.model.name)}"
+        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
             with console.progress() as progress:
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
@@ -167,12 +170,11 @@ class Found:
 
 
 @contextmanager
-def _way_on(kept: Path, folder: Path, found: Found | None) -> Iterator[None]:
+def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
     """Say how to resume, or take the best so far, where the block ends too early and checkpoints were kept.
 
-    With `found` None it is being taken.
+    `way` is the command that resumes. With `found` None the best so far is being taken.
     """
-    way = f"skedastic fit --resume {folder}"
     try:
         yield
     except KeyboardInterrupt:

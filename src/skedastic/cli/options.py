@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
 
 from skedastic.cli import early
+from skedastic.cli.trust import FILES, TRUST, check_config, model_of
 from skedastic.configurable import described
 from skedastic.errors import UserError
 from skedastic.settings.config import Config, Estimation
@@ -79,6 +80,8 @@ TRAINING_OPTIONS = [
     setting_option("estimate-with", "estimate.by", metavar="NAME"),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
+    TRUST,
+    *FILES,
 ]
 OUT_OPTIONS = [
     click.option("--out", metavar="DIR", help="Folder to write (default: one in runs, numbered where it is there)."),
@@ -173,13 +176,21 @@ def settings_of(
     UserError
         The file or the preset can't be read, a setting is unknown, or no source is named.
     """
+    trust = given.pop("trust", None)
     given = _with_prior(given)
     overrides = {RENAMED.get(name, name): value if value != () else None for name, value in given.items()}
     settings = layered(config_file, overrides, sets, preset)
     check_keys(Config, settings)
+    set_apart = {text.partition("=")[0].strip() for text in sets}  # which go on top
+    check_config(config_file, settings, _typed_model(settings, set_apart, given), trust)
     if not settings.get("source"):
         rule = "name a table, an image file or a built-in set, for example: skedastic fit digits"
         raise UserError(rule, setting="source", given="no SOURCE")
-    set_apart = {text.partition("=")[0].strip() for text in sets}  # which go on top
     named = {name: value for name in early.SEVERAL if name not in set_apart and (value := given.get(name))}
     return settings | {name: early.several(name, value, str(settings["source"])) for name, value in named.items()}
+
+
+def _typed_model(settings: dict[str, Any], sets: Collection[str], given: dict[str, Any]) -> str | None:
+    """Return the name of the model where an option or `--set` gives it; None where a file does, or nothing."""
+    typed = given.get("model") is not None or not {"model", "model.name"}.isdisjoint(sets)
+    return model_of(settings) if typed else None

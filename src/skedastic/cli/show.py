@@ -10,6 +10,7 @@ import click
 from skedastic.cli import console
 from skedastic.cli.fit import show_fit
 from skedastic.cli.options import RUN, options
+from skedastic.cli.trust import FILES, of_run
 from skedastic.runs.folder import STATE, check_run
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options([RUN])
+@options([RUN], FILES)
 def show(run: str) -> None:
     """Print the summary of the folder RUN."""
     check_run(run, STATE)
     from skedastic.runs.load import load_summary
 
-    show_run(load_summary(run), Path(run))
+    summary = load_summary(run)
+    with of_run(run):
+        show_run(summary, Path(run))
 
 
 def show_run(summary: RunSummary, folder: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from skedastic.cli import console
 from skedastic.cli.options import RUN, options
+from skedastic.cli.trust import FILES, of_run
 from skedastic.evaluation.metric import ABSENT
 from skedastic.runs.folder import STATE, check_new_table, check_run
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     "--out", metavar="FILE", help="File to write, with the cells of each row and a column to correct labels in."
 )
 @click.option("--force", is_flag=True, help="Replace the file.")
+@options(FILES)
 def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     """List the labels of the folder RUN to check, the most suspect first; correct them with `fit --labels FILE`."""
     check_run(run, STATE)
@@ -41,14 +43,15 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     from skedastic.runs.tables import write_for_a_person
 
     summary = load_summary(run)
-    frame = issues_with_rows(summary, top)
-    if out is not None:
-        write_for_a_person(frame, out, force)
-    show_issues(frame.head(top or console.MOST_GROUPS))
-    show_classes(issues_of_classes(summary))
-    console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")
-    if uncalled := uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes):
-        console.say(f"{uncalled} --top N shows the first N of the ranking.")
+    with of_run(run):
+        frame = issues_with_rows(summary, top)
+        if out is not None:
+            write_for_a_person(frame, out, force)
+        show_issues(frame.head(top or console.MOST_GROUPS))
+        show_classes(issues_of_classes(summary))
+        console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")
+        if uncalled := uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes):
+            console.say(f"{uncalled} --top N shows the first N of the ranking.")
     if out is not None:
         console.say(
             f"{len(frame):,} rows: {out}; write right labels into its column corrected, then fit --labels {out}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -20,12 +21,17 @@ from PIL.Image import Image
 from torch import Tensor
 
 from skedastic.data.pixels import PLAIN, Decoding, Name
+from skedastic.data.sources.confined import Folders, Place, rule_of
 from skedastic.data.sources.names import shown_name, shown_path
 from skedastic.data.survey import survey
+from skedastic.data.tables.unpacked import Footer
 from skedastic.errors import UserError, first_line
+from skedastic.runtime.limits import check_unpacked, limits, too_much
 
 NEEDS_EXTRA = "images in Parquet files, hf: and .tar need the package datasets; pip install 'skedastic[images]'"
 THREADS_FROM = 96 * 96  # pixels; decoding smaller images is faster in one thread
+ROWS = 100_000  # whose paths are looked at together
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA", "QOI")
 CHUNK = 1024  # images decoded at a time
 MOST_PIXELS = 64  # of a side, where images of different sizes are resized without being asked to
 
@@ -78,6 +84,29 @@ class ArrowBytes:
         encoded = self.read([row])[0]
         return None if encoded is None else io.BytesIO(encoded)
 
+    def confined(self, roots: Iterable[str | Path]) -> ArrowBytes:
+        """Return the same images, when all paths of those that are files of their own lead into some folders.
+
+        Parameters
+        ----------
+        roots : iterable of str or Path
+            The folders.
+
+        Raises
+        ------
+        UserError
+            A path leads elsewhere, or to no file.
+        """
+        folders = Folders(roots)
+        for start in range(0, len(self), ROWS):
+            cells = self.data[start : start + ROWS].column(self.column).combine_chunks()
+            away = cells.field("bytes").is_null().to_numpy(zero_copy_only=False).nonzero()[0]
+            for row, path in zip(away.tolist(), cells.field("path").take(away).to_pylist(), strict=True):
+                if path and (leads := folders.place(path)) not in (Place.INSIDE, Place.NOWHERE):
+                    place = f"{self.file}, row {start + row}, column {self.column!r}"
+                    raise UserError(f"{shown_path(path)!r} {rule_of(leads)}", setting=place, value=path, given=place)
+        return self
+
     def name(self, row: int) -> str:
         """Return where the image of a row is, and its own name where it has one, as errors say it."""
         cell = self.data[[row]].column(self.column)[0].as_py()
@@ -112,8 +141,10 @@ class FileBytes:
 
 
 def _bytes_of(path: str) -> bytes | None:
+    file = Path(path)
     try:
-        return Path(path).read_bytes() or None
+        check_unpacked(shown_path(path), file.stat().st_size)
+        return file.read_bytes() or None
     except OSError:
         return None
 
@@ -236,6 +267,8 @@ def encoded_images(
 
 def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
     """Map the column of images of Parquet files, through the cache of the package datasets. Raises UserError."""
+    for path in paths:
+        Footer(path).check(column, whole=False)
     with quiet_datasets(str(paths[0])) as datasets:
         try:
             data = datasets.Dataset.from_parquet([str(p) for p in paths], columns=[column]).with_format("arrow")
@@ -246,7 +279,7 @@ def parquet_bytes(paths: Sequence[Path], column: str) -> ArrowBytes:
                 "folder that can be written, with room for a copy of the file"
             )
             raise UserError(rule, setting=str(paths[0])) from None
-    return ArrowBytes(data, column, shown_name(paths))
+    return ArrowBytes(data, column, shown_name(paths)).confined([paths[0].parent])
 
 
 @contextmanager
@@ -271,17 +304,41 @@ def quiet_datasets(name: str) -> Iterator[Any]:
 
 @contextmanager
 def open_image(encoded: BinaryIO | None, name: Name) -> Iterator[Image]:
-    """Open an encoded image, for the length of a with-block. Raises UserError, with its name, where it is none."""
+    """Open an encoded image, for the length of a with-block.
+
+    The format is one of `FORMATS`, whatever its name ends in. Pillow would hand others to other programs: EPS to
+    Ghostscript. Raises UserError, with its name, where it is none, or has too many pixels.
+    """
     if encoded is None:
         raise UserError("the image is empty or not there; remove the row, or restore the image", setting=name())
     try:
-        with encoded, PIL.Image.open(encoded) as image:
+        _raise_limit_of_pillow()
+        with encoded, PIL.Image.open(encoded, formats=_formats()) as image:
+            _check_pixels(image.width * image.height, name)
             yield image
     except UserError:
         raise
-    except PIL.Image.DecompressionBombError:
-        rule = "the image has too many pixels to be decoded safely; scale it down, or remove it"
-        raise UserError(rule, setting=name()) from None
+    except PIL.Image.DecompressionBombError as error:
+        said = re.search(r"\d+", str(error))
+        _check_pixels(int(said[0]) if said else limits().pixels + 1, name)
     except Exception as error:  # of a damaged file Pillow raises errors of all kinds
         reason = first_line(error, 100)
         raise UserError(f"the image can't be decoded ({reason}); mend or remove it", setting=name()) from None
+
+
+def _check_pixels(pixels: int, name: Name) -> None:
+    if pixels > limits().pixels:
+        raise too_much(name(), f"the image has {pixels:,} pixels", "pixels", pixels)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
+
+
+def _raise_limit_of_pillow() -> None:
+    """Let Pillow open what the user allows, where that is more than Pillow itself does."""
+    own = PIL.Image.MAX_IMAGE_PIXELS
+    if own is not None and limits().pixels > 2 * own:  # from there on it refuses
+        PIL.Image.MAX_IMAGE_PIXELS = limits().pixels

@@ -27,6 +27,7 @@ from skedastic.models.on_body import OfImages, OfText, Options, pooled, training
 from skedastic.models.options import read_options
 from skedastic.models.refusal import refused
 from skedastic.models.row_input import RowInput, vector_width
+from skedastic.runtime.plain_files import json_value
 
 PREFIX = "hf"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -225,11 +226,51 @@ def _config(name: str) -> Any:
     if _is_folder(name) and not (Path(name) / "config.json").is_file():
         raise refused(f"{PREFIX}:{name}", "the folder has no config.json; give one that save_pretrained wrote")
     with _quiet(name):
+        _check_plain(name)
         config = _transformers().AutoConfig.from_pretrained(name, trust_remote_code=False)
     if hasattr(config, "use_cache"):
         config.use_cache = False  # it has keys and values for a text that is continued, which none here is
     config.return_dict = True
     return config
+
+
+def _check_plain(name: str) -> None:
+    """Raise UserError where a model's own files name code to be run, or weights that are no safetensors.
+
+    The package takes layers of the hub's "kernels" by their names in config.json, and gives files that the index of the
+    weights names to torch.load where they do not end in .safetensors.
+    """
+    config = _own_json(name, "config.json")
+    for key, value in _leaves(config):
+        if key.endswith("_implementation") and "/" in str(value):
+            raise refused(f"{PREFIX}:{name}", f"its config.json names code of the hub to be run ({key}: {value})")
+    files = _own_json(name, WEIGHTS[1]).get("weight_map", {})
+    for file in files.values() if isinstance(files, dict) else [files]:
+        if Path(str(file)).suffix != ".safetensors" or Path(str(file)).name != file:
+            raise refused(f"{PREFIX}:{name}", f"its {WEIGHTS[1]} names {file!r}, and weights are read from safetensors")
+
+
+def _own_json(name: str, file: str) -> dict[str, Any]:
+    """Return what a file of a model holds, an empty mapping where it has no such file."""
+    if _is_folder(name):
+        found: str | None = str(Path(name) / file) if (Path(name) / file).is_file() else None
+    else:
+        raises = ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_connection_errors")
+        found = _transformers().utils.cached_file(name, file, **dict.fromkeys(raises, False))
+    value = {} if found is None else json_value(Path(found).read_text("utf-8"), found)
+    return value if isinstance(value, dict) else {}
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the key and the value of everything in nested mappings and lists that is neither."""
+    if isinstance(value, dict):
+        for inner, of_inner in value.items():
+            yield from _leaves(of_inner, key if key.endswith("_implementation") else str(inner))
+    elif isinstance(value, list):
+        for of_inner in value:
+            yield from _leaves(of_inner, key)
+    else:
+        yield key, value
 
 
 def _body(name: str, config: Any, options: Options, keep_pooler: bool) -> nn.Module:
@@ -309,6 +350,8 @@ def _quiet(name: str, done: str = "loaded") -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except UserError:
+        raise
     except Exception as error:  # the package raises of all kinds
         reason = textwrap.shorten(str(error), 160, placeholder=" …") or type(error).__name__
         raise refused(f"{PREFIX}:{name}", reason, f"can't be {done}") from None

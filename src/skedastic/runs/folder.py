@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from skedastic.errors import UserError
+from skedastic.runtime.plain_files import check_regular
 
 FORMAT = 5  # of a run folder
 STATE, MODEL = "state.json", "model.safetensors"
@@ -31,6 +32,7 @@ EXPORTED = {"onnx": "model.onnx", "torch-export": "model.pt2", "safetensors": "e
 BESIDE = ".json"  # after the name of an exported file, of its description
 ENCODER = "encoder.safetensors"  # the arrays of the encoder, where it has some
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
+UNFINISHED = ".unfinished"  # after the name of a run, of the folder that it is in until it is whole
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
 RUNS = Path("runs")  # the folder of the runs for which no other is named
@@ -139,7 +141,7 @@ def _made(usual: Path) -> Path:
 
 
 def check_run(folder: str | Path, *needed: str) -> None:
-    """Raise UserError where a folder is no run: it lacks one of the files that are needed."""
+    """Raise UserError where a folder is no run: it lacks one of the files that are needed, or one is no file."""
     if not Path(folder).exists():
         raise UserError("not a run folder, since it is not there; name one that fit wrote", setting=str(folder))
     if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
@@ -147,6 +149,14 @@ def check_run(folder: str | Path, *needed: str) -> None:
         if (Path(folder) / "compare.json").is_file():
             rule = "a comparison, and not a run; its figures are in compare.json, and its page is report.html"
         raise UserError(rule, setting=str(folder))
+    for name in (*RUN_FILES, ENCODER, CLUSTERS):
+        check_regular(Path(folder) / name)
+
+
+def holds_a_run(folder: Path) -> bool:
+    """Tell whether a folder is a run or a comparison, whole or not, so that others may have written what is in it."""
+    named = folder.name.endswith(UNFINISHED)
+    return named or any((folder / name).exists() for name in (STATE, MODEL, CHECKPOINTS, "compare.json"))
 
 
 def check_new_file(path: Path, force: bool) -> None:
@@ -205,17 +215,22 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
 def unfinished(folder: str | Path) -> Path:
     """Return the folder that keeps the checkpoints of the run `folder` until that is whole."""
     path = Path(folder).absolute()
-    return path.with_name(f"{path.name}.unfinished")
+    return path.with_name(f"{path.name}{UNFINISHED}")
 
 
 def resumable(folder: str | Path) -> Path:
-    """Return the configuration of the interrupted run `folder`. Raises UserError where there is none."""
+    """Return the configuration of the interrupted run `folder`.
+
+    Raises UserError where there is none, or a checkpoint is no file.
+    """
     config = unfinished(folder) / "config.toml"
     if not config.is_file():
         rule = f"no interrupted run is there (no {str(config)!r}); fit it instead"
         if (Path(folder) / STATE).is_file():
             rule = f"this run is whole already; show its figures with: skedastic show {folder}"
         raise UserError(rule, setting="--resume", value=str(folder), given=f"--resume {str(folder)!r}")
+    for checkpoint in (config.parent / CHECKPOINTS).glob("*"):
+        check_regular(checkpoint)
     return config
 
 

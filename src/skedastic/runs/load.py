@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +15,22 @@ from skedastic.runs.result import Result
 from skedastic.runs.saved_network import read_network
 from skedastic.runs.saved_summary import read_summary
 from skedastic.runs.summary import RunSummary
+from skedastic.runtime.plain_files import json_value
+from skedastic.settings.trust import check_trusted
 
 
-def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Result:
+def load(folder: str | Path, model: Callable[[], nn.Module] | str | None = None, *, trust: bool = False) -> Result:
     """Return the result that `Result.save` wrote.
 
     Parameters
     ----------
     folder : str or Path
         The folder of the run.
-    model : callable, optional
-        The function that makes the network, where `fit` was given one.
+    model : callable or str, optional
+        The function that makes the network, where `fit` was given one. Or the name of the model, where that is code
+        such as "nets.py:make": it must be the one that the run names.
+    trust : bool, optional
+        Whether code that the run names may be run, though you do not name it. A run of others may name any code.
 
     Returns
     -------
@@ -36,12 +40,15 @@ def load(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> Re
     Raises
     ------
     UserError
-        The folder is no run, another version wrote it, or one of its files is damaged.
+        The folder is no run, another version wrote it, one of its files is damaged, or it names code to be run.
     """
     path = Path(folder)
     with _one_line(path, STATE, MODEL):
         state = _state(path)
         summary = read_summary(path, state["summary"])
+        if model is None or isinstance(model, str):
+            check_trusted(summary.config.model.name, typed=model, trusted=trust)
+            model = None
         trained, encoder, clusters = read_network(path, state["network"], summary, model)
     kept = path.resolve() if (path / CHECKPOINTS).is_dir() else None
     return Result.of(summary, trained, encoder, clusters, kept)
@@ -71,7 +78,7 @@ def load_summary(folder: str | Path) -> RunSummary:
 
 
 def _state(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((path / STATE).read_text("utf-8"))
+    state: dict[str, Any] = json_value((path / STATE).read_text("utf-8"), STATE)
     if state.get("format") != FORMAT:
         written = state.get("format")
         rule = f"another version wrote it (format {written}, and here {FORMAT}); fit again"

@@ -18,6 +18,7 @@ from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.data_apart import HoldOut
+from skedastic.settings.trust import code_named, option_naming
 
 MOST_GROUPS = 50
 
@@ -39,7 +40,7 @@ def model_card(summary: RunSummary, folder: Path) -> str:
         _figures(report),
         *[f"- {markdown(note)}" for note in report.notes],
         "## Use",
-        _use(folder),
+        _use(folder, summary.config.model.name),
         "## Limits",
         *_limits(summary),
         f"Trained with {', '.join(f'{name} {markdown(value)}' for name, value in report.environment.items())}.",
@@ -163,8 +164,11 @@ def _written(interval: Interval, report: Report) -> str:
     return metric.text(interval.mean) + between
 
 
-def _use(folder: Path) -> str:
+def _use(folder: Path, model: str) -> str:
     named, given = visible(json.dumps(str(folder), ensure_ascii=False)), visible(shlex.quote(str(folder)))
+    if code_named(model):  # is run where it is named
+        named += f", model={visible(json.dumps(model, ensure_ascii=False))}"
+        given += visible(option_naming(model))
     lines = [
         "```python",
         "import skedastic as sk",

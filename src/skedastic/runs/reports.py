@@ -37,6 +37,7 @@ from skedastic.runs.sentences import (
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import HoldOut
+from skedastic.settings.trust import option_naming
 
 OWN_TEST_ROWS = "the rows of the source's own folder for testing"
 
@@ -77,6 +78,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         ]
     measured = is_measured(summary.config)
     rerun = "skedastic fit --config " + shlex.quote(str(folder / "config.toml")) + " --out NEW"
+    rerun += option_naming(summary.config.model.name)
     return Report(
         title=f"{name} on {summary.config.source or 'your data'}",
         sentence=(sentences := fit_sentences(summary))[0],
@@ -143,7 +145,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
             *_taken(outcomes),
             ("Seeds", _seeds([o.seed for o in outcomes])),
         ],
-        command="skedastic compare --config config.toml --out NEW",
+        command=f"skedastic compare --config config.toml --out NEW{option_naming(config.model.name)}",
         methods=[
             MethodRow(
                 name=m,

@@ -15,6 +15,7 @@ from skedastic.core.learning_curve import Rise
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Schema
+from skedastic.data.tables.unpacked import Footer
 from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from skedastic.errors import UserError
@@ -23,6 +24,7 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import TEST, RunSummary
+from skedastic.runtime.plain_files import json_value
 from skedastic.settings.config import Config
 from skedastic.settings.methods import make_method, the_method
 from skedastic.settings.reading import read, to_toml
@@ -103,10 +105,10 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         A file is damaged, or is not there.
     """
     config = _config(folder)
-    found, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("group_stats", "metrics"))
+    found, metrics = (_read_json(folder / f"{name}.json") for name in ("group_stats", "metrics"))
     stats = state.get("group_stats", found)  # older runs have one file of both
     findings = None if found is None else _findings(found, stats)
-    predictions, issues = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
+    predictions, issues = (_read_frame(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
     strengths, transitions = state["strengths"], state.get("transitions")  # older runs have none
     return RunSummary(
         config=config,
@@ -160,6 +162,10 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
+def _read_json(path: Path) -> Any:
+    return json_value(path.read_text("utf-8"), path.name)
+
+
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write plain values as JSON, an object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -171,5 +177,10 @@ def _write_frame(path: Path, frame: pd.DataFrame) -> None:
     (storable(frame) if own else frame).to_parquet(path, index=own)
 
 
+def _read_frame(path: Path) -> pd.DataFrame:
+    Footer(path).check_all()
+    return pd.read_parquet(path)
+
+
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [json_value(line, path.name) for line in path.read_text("utf-8").splitlines()]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skedastic.data.tables.values import canonical
 from skedastic.errors import UserError, first_line
+from skedastic.runtime.plain_files import check_regular
 
 COST_FILE = "cost:"  # before the name of a file, as a criterion
 FORM = "the first line names the predicted classes, and each other one begins with a true class"
@@ -33,6 +34,7 @@ def costs_of_file(file: str, place: str) -> dict[str, dict[str, float]]:
         It can't be read, or is no such table.
     """
     try:
+        check_regular(Path(file))
         text = Path(file).read_text(encoding="utf-8-sig")
         between = _separator(text)
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=between) if any(cell.strip() for cell in row)]

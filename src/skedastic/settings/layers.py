@@ -7,13 +7,19 @@ once.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from skedastic.errors import UserError, unknown
+from skedastic.runtime.plain_files import check_nesting
 from skedastic.settings import presets
+
+LONG_KEY = re.compile(  # a key that tomllib would take minutes to read
+    r"""(?<![\w-])(?:(?:"[^"\n]*+"|'[^'\n]*+'|[\w-]++)[ \t]*+\.[ \t]*+){500}"""
+)
 
 
 def layered(
@@ -39,7 +45,7 @@ def layered(
     """
     data: dict[str, Any] = {} if preset is None else dict(presets.settings(preset))
     if path is not None:
-        data = _over(data, _file(path))
+        data = _over(data, file_settings(path))
     for key, value in overrides.items():
         if value is not None:
             _put(data, key, value)
@@ -74,9 +80,11 @@ def unknown_setting(cls: type[Any], place: str) -> UserError:
 def parse(text: str) -> Any:
     """Return the value of `text` as TOML reads it; bare words need no quotes."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
+        check_nesting(value, text)
     except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, or brackets too deep
         return text
+    return value
 
 
 def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,14 +97,31 @@ def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return {**under, **over, **tables}
 
 
-def _file(path: str | Path) -> dict[str, Any]:
+def file_settings(path: str | Path) -> dict[str, Any]:
+    """Return the settings of a TOML file, as plain data.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Raises
+    ------
+    UserError
+        It can't be read, is not TOML, or is nested too deeply.
+    """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
+        text = Path(path).read_text("utf-8")
+        if LONG_KEY.search(text):
+            raise ValueError("a key has 500 parts or more")
+        settings = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"the configuration can't be read ({reason}); name a TOML file", setting=str(path)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"the configuration is not TOML ({error}); correct it", setting=str(path)) from None
+    check_nesting(settings, str(path))
+    return settings
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:

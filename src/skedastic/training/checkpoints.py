@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from skedastic.errors import UserError
+from skedastic.runtime.plain_files import json_value
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
 FAILED = "failed"  # the fact that says why a stage failed
@@ -155,7 +156,9 @@ class Checkpoints:
         try:
             with safe_open(path, framework="pt") as file:
                 names = file.keys() if tensors else ()
-                return Snapshot({name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["facts"]))
+                return Snapshot(
+                    {name: file.get_tensor(name) for name in names}, json_value(file.metadata()["facts"], path.name)
+                )
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise self.unusable(stage, str(error)) from None
 

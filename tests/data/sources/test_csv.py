@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from skedastic.data import open_source, open_table
-from skedastic.data.sources import csv_dialect, csv_rows, csv_tables
+from skedastic.data.sources import csv_dialect, csv_tables, gathered
 from skedastic.data.sources.csv_dialect import read_dialect
 from skedastic.data.sources.csv_rows import rows, whole_rows
 from skedastic.data.sources.files import read_files
 from skedastic.data.sources.headers import column_names
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
+from skedastic.runtime.limits import limits
 from tests.support.refusals import refused
 
 
@@ -92,7 +93,7 @@ def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path) -> None:
 
 def test_columns_without_a_name_are_told_apart_from_empty_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,,b,,\n" + "1,,2,,\n" * 2000 + "3,,4,,late\n"
-    for large in (csv_rows.BLOCK, 0):
+    for large in (gathered.LARGE, 0):
         monkeypatch.setattr("skedastic.data.sources.gathered.LARGE", large)
         table = open_table(write(tmp_path, text))
         assert table.names == ("a", "b")
@@ -223,8 +224,8 @@ def test_faults_are_found_wherever_they_are(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_row_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, f'x,y\n1,2\n"{"a b " * (csv_rows.BLOCK // 2)}",1\n')
-    with refused(f"{path}, line 3", rule="longer than 16 MiB"):
+    path = write(tmp_path, f'x,y\n1,2\n"{"a b " * limits().cell}",1\n')
+    with refused(f"{path}, line 3", rule=f"more than {limits().cell:,} bytes"):
         open_table(path)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from torch import Tensor
@@ -19,6 +21,7 @@ from skedastic.data.tables.array_tables import ArrayFileReader, are_lists_alone,
 from skedastic.data.tables.roles import Roles
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
+from skedastic.runtime.limits import check_unpacked
 
 OPTIONS = {"y": "target", "groups": "groups", "truth": "truth"}  # that name an array, by its role
 
@@ -86,6 +89,7 @@ def _arrays(path: Path, names: dict[str, str | None], schema: Schema | None) -> 
         return x | {role: _array(path, role, name) for role, name in names.items() if role != "X" and name is not None}
     with readable(path):
         try:
+            _check_archive(path, [f"{name}.npy" for name in names.values() if name is not None])
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 absent = [name for name in names.values() if name is not None and name not in archive.files]
                 if absent:
@@ -99,6 +103,28 @@ def _arrays(path: Path, names: dict[str, str | None], schema: Schema | None) -> 
                 raise UserError(rule, setting=str(path)) from None
             rule = "it is no archive of NumPy arrays; write it with numpy.savez(path, X=X, y=y)"
             raise UserError(rule, setting=str(path)) from None
+
+
+def _check_archive(path: Path, names: Sequence[str]) -> None:
+    """Raise UserError where arrays of an archive would take too much memory, by its table of contents or their heads.
+
+    Raises ValueError where the head of an array says more than there is.
+    """
+    with zipfile.ZipFile(path) as archive:
+        held = [info for info in archive.infolist() if info.filename in names]
+        check_unpacked(str(path), sum(info.file_size for info in held))
+        for info in held:
+            with archive.open(info) as member:
+                _check_head(member, info.file_size)
+
+
+def _check_head(file: IO[bytes], size: int) -> None:
+    """Raise ValueError where the head of an array says that it has more bytes than its file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if not kind.hasobject and not 0 <= kind.itemsize * math.prod(shape) <= size:
+        raise ValueError("the head of the array says more than there is")
 
 
 def _streamed(path: Path, schema: Schema | None) -> Table | None:
@@ -142,6 +168,8 @@ def load_array(path: Path, *, mapped: bool = False) -> Any:
     """
     with readable(path):
         try:
+            with path.open("rb") as file:
+                _check_head(file, path.stat().st_size)
             return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
         except (ValueError, EOFError) as error:
             objects = "Object arrays" in str(error) or "Array can't be memory-mapped" in str(error)

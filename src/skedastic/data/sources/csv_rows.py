@@ -17,8 +17,8 @@ from skedastic.data.sources.csv_dialect import Dialect, cells_of_any_length
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import NOT_TEXT
 from skedastic.errors import UserError
+from skedastic.runtime.limits import limits, too_much
 
-BLOCK = 16 * 2**20  # bytes that are read at a time, and the longest row
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -36,19 +36,31 @@ class Row:
         return self.line + sum(len(LINE_BREAK.findall(before)) for before in self.cells[:cell])
 
 
+class _TooLongError(Exception):
+    """A row has more characters than a limit."""
+
+
 @dataclass
 class _Lines:
-    """The lines of a file; `taken` are those of the row that is being read."""
+    """The lines of a file; `taken` are those of the row that is being read, of `length` characters together.
+
+    Raises `_TooLongError` for a row of more than `longest` characters, before all of it is read.
+    """
 
     file: TextIO
+    longest: int
     taken: list[str] = field(default_factory=list)
     ended: bool = False
+    length: int = 0
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self.file.readline()
+        line = self.file.readline(self.longest + 1)
+        self.length += len(line)
+        if self.length > self.longest:
+            raise _TooLongError
         if not line:
             self.ended = True
             raise StopIteration
@@ -62,14 +74,16 @@ def rows(path: Path, dialect: Dialect) -> Iterator[Row]:
         try:
             for _ in range(dialect.skipped):
                 file.readline()
-            lines, line = _Lines(file), dialect.skipped + 1
+            lines, line = _Lines(file, longest_row()), dialect.skipped + 1
             for cells in dialect.records(lines):
                 if not dialect.is_blank("".join(lines.taken), len(cells)):
                     yield Row(line, cells, lines.taken, lines.ended)
                 line += len(lines.taken)
-                lines.taken = []
+                lines.taken, lines.length = [], 0
         except UnicodeDecodeError:
             raise UserError(NOT_TEXT, setting=str(path)) from None
+        except _TooLongError:
+            raise too_long(f"{path}, line {line}") from None
 
 
 def whole_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
@@ -106,9 +120,19 @@ def whole_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
 def check_rows(path: Path, dialect: Dialect) -> None:
     """Raise UserError, as `whole_rows` does and for a row that is too long, where a file has a fault."""
     for row in whole_rows(path, dialect):
-        if sum(map(len, row.written)) > BLOCK // 4 and len("".join(row.written).encode()) > BLOCK:
-            rule = f"the row is longer than {BLOCK // 2**20} MiB; shorten its cells"
-            raise UserError(rule, setting=f"{path}, line {row.line}")
+        if sum(map(len, row.written)) > longest_row() // 4 and len("".join(row.written).encode()) > longest_row():
+            raise too_long(f"{path}, line {row.line}")
+
+
+def longest_row() -> int:
+    """Return the most bytes of a row, which are read at a time."""
+    return limits().cell
+
+
+def too_long(place: str) -> UserError:
+    """Return the error for a row that is too long, at a place such as "a.csv, line 5"."""
+    rule = f"the row has more than {longest_row():,} bytes, or a quote in it is not closed"
+    return too_much(place, rule, "cell", 4 * longest_row())
 
 
 def line_of(path: Path, dialect: Dialect, column: str, row: int) -> int:

@@ -21,12 +21,13 @@ import pyarrow.csv as arrow_csv
 
 from skedastic.data.sources.csv_dialect import Dialect, cells_of_any_length, open_header, read_dialect
 from skedastic.data.sources.csv_head import doubled
-from skedastic.data.sources.csv_rows import BLOCK, check_rows, line_of, whole_rows
+from skedastic.data.sources.csv_rows import check_rows, line_of, longest_row, whole_rows
 from skedastic.data.sources.gathered import check_same, gathered, rows_of_files
 from skedastic.data.sources.headers import check_header
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import NOT_TEXT, UTF_8, WINDOWS, encoding_of_file
 from skedastic.data.tables.table import Table
+from skedastic.data.tables.unpacked import check_cells
 from skedastic.errors import UserError
 
 AT_A_TIME = 20_000  # rows, where Python reads them
@@ -165,7 +166,7 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
             reader = arrow_csv.open_csv(
                 path,
                 read_options=arrow_csv.ReadOptions(
-                    block_size=BLOCK, skip_rows=dialect.skipped, column_names=columns, encoding=encoding
+                    block_size=longest_row(), skip_rows=dialect.skipped, column_names=columns, encoding=encoding
                 ),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=dialect.separator,
@@ -176,7 +177,11 @@ def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
             )
             try:
                 for batch in reader:
-                    yield pa.Table.from_batches([batch])
+                    table = pa.Table.from_batches([batch])
+                    if table.nbytes > longest_row():
+                        for column in columns:
+                            check_cells(table[column], column)
+                    yield table
             finally:
                 del reader  # which an error would keep
     except UnicodeDecodeError:

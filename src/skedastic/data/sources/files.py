@@ -6,7 +6,6 @@ of each in a cache, and would guess what the cells mean before a user can be tol
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,9 +24,17 @@ from skedastic.data.sources.headers import HIDDEN, named_twice
 from skedastic.data.sources.json_tables import read_json
 from skedastic.data.sources.names import check_file, no_rows, readable, shown_name
 from skedastic.data.tables.arrow_types import common_schema
-from skedastic.data.tables.readers import ArrowFileReader, ColumnReader, ParquetReader, RenamedReader, arrow_reader
+from skedastic.data.tables.readers import (
+    ArrowFileReader,
+    ColumnReader,
+    ParquetReader,
+    RenamedReader,
+    arrow_batches,
+    arrow_reader,
+)
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
+from skedastic.runtime.plain_files import json_value
 
 
 def read_files(paths: Sequence[Path]) -> Table:
@@ -66,7 +73,7 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     images = [n for n in schemas[0].names if _holds_images(schemas[0].field(n), declared.get(n, {}))]
     return Table(
         name,
-        _shown(ParquetReader(tuple(files), common_schema(schemas, [path.name for path in paths]))),
+        _shown(ParquetReader(tuple(files), common_schema(schemas, [path.name for path in paths]), paths)),
         label_names=class_labels(declared),
         images={n.strip(): partial(parquet_bytes, paths, n) for n in images},
         files=rows_of_files(paths, [f.metadata.num_rows for f in files]),
@@ -79,7 +86,7 @@ def _read_arrow(paths: Sequence[Path], name: str) -> Table:
     for path in paths:
         with arrow_readable(path), arrow_reader(path) as reader:
             schemas.append(reader.schema)
-            rows.append(reader.read_all().num_rows)  # mapped: no cell is read
+            rows.append(sum(batch.num_rows for batch in arrow_batches(reader, path)))  # mapped: no cell is read
     _check_columns(schemas, paths)
     schema = common_schema(schemas, [path.name for path in paths])
     reader = _shown(ArrowFileReader(paths, schema, rows))
@@ -104,8 +111,8 @@ def _check_columns(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> None:
 def hugging_face(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     """Return the features that a Hugging Face dataset declares of its columns, or nothing."""
     try:
-        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
+        declared = json_value((schema.metadata or {})[b"huggingface"], "")["info"]["features"]
+    except (KeyError, ValueError, TypeError, AttributeError):
         return {}
     return {name: f for name, f in declared.items() if isinstance(f, dict)} if isinstance(declared, dict) else {}
 

@@ -15,6 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from skedastic.data.images import FileBytes
+from skedastic.data.sources.confined import rule_of
 from skedastic.data.sources.folder_layout import Below, Layout, find_layout
 from skedastic.data.sources.folder_refusals import UNREAD, no_examples, one_class
 from skedastic.data.sources.names import shown_path
@@ -76,12 +77,15 @@ def read_folder(folder: Path, use: Use = "train") -> Table:
     Raises
     ------
     UserError
-        There are no classes, images and texts at once, or a file can't be read.
+        There are no classes, images and texts at once, or a file can't be read, or leads out of the folder.
     """
     tree = walk(folder)
     found = [_file(path, len(folder.parts)) for path in tree.files]
     kind = _kind(tree, [file for file in found if len(file.below) > 1] or found)
     files = [file for file in found if file.kind is kind]
+    for file in files:
+        if file.path in tree.leading:
+            raise UserError(rule_of(tree.leading[file.path]), setting=shown_path(file.path))
     layout = find_layout(folder, [file.below for file in files])
     notes = [*_others(tree, kind, found), *tree.notes]
     if use != "predict":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor
 
@@ -11,7 +11,8 @@ from skedastic.data.dataset import Features
 from skedastic.data.images import FileBytes, encoded_images
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TaskName
-from skedastic.data.sources import folders
+from skedastic.data.sources.confined import Folders, Place, rule_of
+from skedastic.data.sources.folders import IMAGES
 from skedastic.data.sources.headers import no_target
 from skedastic.data.sources.names import shown_path
 from skedastic.data.sources.source import Source, columns_like
@@ -186,10 +187,10 @@ def find_image_column(table: Table, roles: Roles) -> str | None:
 def image_files(table: Table, column: str) -> FileBytes:
     """Return the images at the paths that a column of text holds, relative to here, or to the table.
 
-    Raises UserError for the first cell that names no image file.
+    Raises UserError for the first cell that names no image file, or one out of the table's folder.
     """
     cells, place = table.column(column, "image column")
-    paths = []
+    folders, paths = Folders(None if table.folder is None else [table.folder]), list[str]()
     for row, cell in enumerate(cells):
         if isinstance(cell, bytes):
             rule = (
@@ -197,17 +198,24 @@ def image_files(table: Table, column: str) -> FileBytes:
             )
             raise UserError(rule, setting=place.column)
         name = str(cell)
-        path = _image_file(name, table.folder or Path())
-        if path is None:
+        path, leads = _image_file(name, str(table.folder or ""), folders)
+        if leads is not Place.INSIDE:
             rule = "is no image file; give paths as they are seen from here, or from the table"
+            rule = rule if leads is Place.NOWHERE else rule_of(leads)
             raise place.error(row, f"{shown_path(name)[:80]!r} {rule}", name)
-        paths.append(str(path))
+        paths.append(path)
     return FileBytes(tuple(paths))
 
 
-def _image_file(name: str, beside: Path) -> Path | None:
-    """Return the image at a path, as it is written or with the slashes turned; None where there is none."""
-    if Path(name).suffix.lower() not in folders.IMAGES:
-        return None
-    written = dict.fromkeys((name, name.replace("\\", "/")))
-    return next((path for text in written for path in (Path(text), beside / text) if path.is_file()), None)
+def _image_file(name: str, beside: str, folders: Folders) -> tuple[str, Place]:
+    """Return the image at a path, as it is written or with the slashes turned, and where that leads."""
+    found = ("", Place.NOWHERE)
+    if not name.lower().endswith(IMAGES):
+        return found
+    for text in dict.fromkeys((name, name.replace("\\", "/"))):
+        for path in (text, os.path.join(beside, text)):
+            leads = folders.place(path)
+            if leads is Place.INSIDE:
+                return path, leads
+            found = found if leads is Place.NOWHERE else (path, leads)
+    return found

@@ -13,10 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from skedastic.data.images import ArrowBytes, quiet_datasets
-from skedastic.data.sources.names import HUB, check_file, no_rows, shown_name
-from skedastic.data.tables.readers import ArrowReader, ColumnReader, to_series
+from skedastic.data.sources.confined import Folders, Place, rule_of
+from skedastic.data.sources.names import HUB, check_file, no_rows, shown_name, shown_path
+from skedastic.data.sources.shards import check_shard
+from skedastic.data.tables.readers import ArrowReader, ColumnReader, checked_series
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError, unknown
+from skedastic.runtime.plain_files import json_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class DatasetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return to_series(self.arrow(name))
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column."""
@@ -56,22 +59,73 @@ def read_hub(name: str) -> Table:
     """
     named, _, split = name.removeprefix(HUB).partition("#")
     with _readable(name) as datasets:
-        loaded = datasets.load_from_disk(named) if Path(named).is_dir() else datasets.load_dataset(named)
-    return from_dataset(_split_of(loaded, split, name), name)
+        if Path(named).is_dir():
+            _check_saved(Path(named))
+            loaded, roots = datasets.load_from_disk(named), [named]
+        else:
+            loaded, roots = datasets.load_dataset(named), _caches(datasets)
+    return from_dataset(_split_of(loaded, split, name), name, roots)
+
+
+def _check_saved(folder: Path) -> None:
+    """Raise UserError where a data set that `save_to_disk` wrote would be read out of its folder, or from no file."""
+    inside, dictionary = Folders([folder]), folder / "dataset_dict.json"
+    parts = [folder]
+    if dictionary.exists():
+        parts = [folder / str(split) for split in _saved(dictionary, inside)["splits"]]
+    for part in parts:
+        files = _saved(part / "state.json", inside)["_data_files"]
+        for path in (part / "dataset_info.json", *(part / file["filename"] for file in files)):
+            _check_inside(path, inside)
+
+
+def _saved(path: Path, inside: Folders) -> Any:
+    _check_inside(path, inside)
+    return json_value(path.read_text("utf-8"), str(path))
+
+
+def _check_inside(path: Path, inside: Folders) -> None:
+    if (leads := inside.place(str(path))) not in (Place.INSIDE, Place.NOWHERE):
+        raise UserError(rule_of(leads), setting=shown_path(path))
+
+
+def _caches(datasets: Any) -> list[str]:
+    """Return the folders that data of the hub is kept in, with the images that are files of their own."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return [str(datasets.config.HF_DATASETS_CACHE), str(datasets.config.DOWNLOADED_DATASETS_PATH), HF_HUB_CACHE]
 
 
 def read_shards(paths: Sequence[Path]) -> Table:
     """Read WebDataset shards: of each key one example, its files the columns. Raises UserError."""
     for path in paths:
         check_file(path)
+        check_shard(path)
     name = shown_name(paths)
     with _readable(name) as datasets:
         data = datasets.load_dataset("webdataset", data_files={"train": [str(p) for p in paths]}, split="train")
-    return from_dataset(data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name)
+    return from_dataset(
+        data.remove_columns([c for c in ("__key__", "__url__") if c in data.column_names]), name, [str(paths[0].parent)]
+    )
 
 
-def from_dataset(data: Any, name: str) -> Table:
-    """Return a `datasets.Dataset` as a table. Raises UserError where it has no rows."""
+def from_dataset(data: Any, name: str, roots: Sequence[str]) -> Table:
+    """Return a `datasets.Dataset` as a table.
+
+    Parameters
+    ----------
+    data : datasets.Dataset
+        The data.
+    name : str
+        Its name in messages.
+    roots : sequence of str
+        The folders that images lie in which are files of their own. Paths in text are as seen from the first.
+
+    Raises
+    ------
+    UserError
+        It has no rows; or, when its images are opened, one lies elsewhere.
+    """
     import datasets
 
     if len(data) == 0:
@@ -79,12 +133,12 @@ def from_dataset(data: Any, name: str) -> Table:
     images = [n for n, f in data.features.items() if isinstance(f, datasets.Image)]
     labels = {n: tuple(f.names) for n, f in data.features.items() if isinstance(f, datasets.ClassLabel)}
     names = tuple(n for n in data.column_names if n not in images)
-    opened = {n: partial(_bytes, data, n, name) for n in images}
-    return Table(name, DatasetReader(data, names), label_names=labels, images=opened)
+    opened = {n: partial(_bytes, data, n, name, roots) for n in images}
+    return Table(name, DatasetReader(data, names), label_names=labels, images=opened, folder=Path(roots[0]))
 
 
-def _bytes(data: Any, column: str, name: str) -> ArrowBytes:
-    return ArrowBytes(data.select_columns([column]).with_format("arrow"), column, name)
+def _bytes(data: Any, column: str, name: str, roots: Sequence[str]) -> ArrowBytes:
+    return ArrowBytes(data.select_columns([column]).with_format("arrow"), column, name).confined(roots)
 
 
 def _split_of(loaded: Any, split: str, name: str) -> Any:

@@ -7,16 +7,19 @@ train-labels-idx1-ubyte.gz    beside it, found by its name
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skedastic.data.sources.names import IDX
+from skedastic.data.sources.names import IDX, check_file
 from skedastic.errors import UserError
+from skedastic.runtime.limits import check_unpacked
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -37,17 +40,26 @@ def read_idx_pair(path: Path) -> tuple[Tensor, NDArray[np.int64]]:
 def read_idx(path: Path) -> NDArray[np.generic]:
     """Return the array of an idx file: two zeros, a type, the number of dimensions, their sizes, the numbers.
 
-    Raises UserError where it is none.
+    No more is unpacked than the header says. Raises UserError where it is none, or too large.
     """
+    check_file(path)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _array(file, path)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"it can't be read ({error}); restore the file", setting=str(path)) from None
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
+
+
+def _array(file: BinaryIO | gzip.GzipFile, path: Path) -> NDArray[np.generic]:
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
         raise UserError("it is no idx file; that begins with two zeros and the type of its numbers", setting=str(path))
-    kind, dimensions = np.dtype(TYPES[content[2]]), content[3]
-    shape = np.frombuffer(content, ">i4", min(dimensions, max(0, (len(content) - 4) // 4)), 4)
-    start = 4 + 4 * dimensions
-    if len(shape) < dimensions or len(content) - start != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
+    kind, dimensions = np.dtype(TYPES[head[2]]), head[3]
+    sizes = file.read(4 * dimensions)
+    shape = np.frombuffer(sizes, ">i4", len(sizes) // 4).tolist()
+    size = kind.itemsize * math.prod(shape)
+    check_unpacked(str(path), size)
+    numbers = file.read(size) if min(shape, default=0) >= 0 else b""
+    if len(shape) < dimensions or len(numbers) != size or file.read(1):
         raise UserError("it is cut off, or longer than its header says; restore the file", setting=str(path))
-    return np.frombuffer(content, kind, offset=start).reshape(shape.tolist()).astype(kind.newbyteorder("="))
+    return np.frombuffer(numbers, kind).reshape(shape).astype(kind.newbyteorder("="))

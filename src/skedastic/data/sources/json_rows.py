@@ -15,12 +15,15 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 from skedastic.data.sources.names import readable
 from skedastic.data.sources.text_encoding import not_utf_8
 from skedastic.errors import UserError
+from skedastic.runtime.limits import limits, too_much
+from skedastic.runtime.plain_files import check_nesting
 
 PART = 2**20  # characters that are read at a time
 CUT = 16  # characters before the end of a part, where an error may come from the cut
 SPACE = re.compile(r"[ \t\n\r]*")
 COMMA = re.compile(r"[ \t\n\r]*,")
 AT_A_TIME = 2000  # lines that are decoded together
+FLAT, SHORT = 20, 10_000  # brackets and characters of a row that is not looked at more closely
 
 
 class JsonRow(NamedTuple):
@@ -68,7 +71,7 @@ def json_line_of(path: Path, row: int) -> int:
 
 def _objects(file: TextIO, path: Path) -> Iterator[JsonRow]:
     """Yield objects that stand one after the other: each in a line, or over several, as the first one does."""
-    first = next((line for line in file if not line.isspace()), "{}")
+    first = next((line for line in _each(file, path) if not line.isspace()), "{}")
     file.seek(0)
     yield from _lines(file, path) if _is_json(first) else _Text(file, path).objects()
 
@@ -83,15 +86,45 @@ def _is_json(line: str) -> bool:
 
 def _lines(file: TextIO, path: Path) -> Iterator[JsonRow]:
     """Yield the objects of JSON lines. Many lines are decoded as one list, and one by one where that fails."""
-    done = 0
-    while lines := list(islice(file, AT_A_TIME)):
+    done, each = 0, _each(file, path)
+    while lines := list(islice(each, AT_A_TIME)):
         try:
             rows = DECODER.decode(f"[{','.join(lines)}]")
             together = len(rows) == len(lines) and set(map(type, rows)) == {dict}
         except _ERRORS:
             together = False
-        yield from map(JsonRow, rows, count(done + 1)) if together else _each_line(lines, path, done)
+        yield from _together(rows, lines, path, done) if together else _each_line(lines, path, done)
         done += len(lines)
+
+
+def _each(file: TextIO, path: Path) -> Iterator[str]:
+    """Yield the lines of a file. Raises UserError for one that is too long, before all of it is read."""
+    most = limits().cell
+    for number in count(1):
+        line = file.readline(most + 1)
+        if len(line) > most:
+            raise _too_long(f"{path}, line {number}", most)
+        if not line:
+            return
+        yield line
+
+
+def _too_long(place: str, most: int) -> UserError:
+    return too_much(place, f"it has more than {most:,} characters", "cell", 2 * most)
+
+
+def _brackets(text: str) -> int:
+    return text.count("[") + text.count("{")
+
+
+def _together(rows: Sequence[dict[str, Any]], lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]:
+    """Yield the objects of lines, one each; `done` is the number of lines before."""
+    if sum(map(_brackets, lines)) - len(lines) <= FLAT:
+        yield from map(JsonRow, rows, count(done + 1))
+        return
+    for number, cells, line in zip(count(done + 1), rows, lines, strict=False):
+        _check_depth(cells, line, f"{path}, line {number}")
+        yield JsonRow(cells, number)
 
 
 def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]:
@@ -106,7 +139,14 @@ def _each_line(lines: Sequence[str], path: Path, done: int) -> Iterator[JsonRow]
             raise _error(error, place) from None
         if type(cells) is not dict:
             raise _no_object(cells, place)
+        _check_depth(cells, line, place)
         yield JsonRow(cells, number)
+
+
+def _check_depth(cells: Any, text: str, place: str) -> None:
+    """Raise UserError where the lists and objects of a row, which is written as `text`, are nested too deeply."""
+    if _brackets(text) > FLAT:
+        check_nesting(cells, place)
 
 
 def _check_only(path: Path, row: dict[str, Any]) -> None:
@@ -206,9 +246,7 @@ class _Text:
         self.at += 1
         if self.next() != "]":
             for row in count():
-                try:
-                    cells, self.at = DECODER.raw_decode(self.text, self.at)
-                except _ERRORS:
+                if (cells := self.plain_value()) is None:
                     cells = self.value(f"{self.path}, row {row}")
                 if type(cells) is not dict:
                     raise _no_object(cells, f"{self.path}, row {row}")
@@ -238,18 +276,42 @@ class _Text:
             if not self.more():
                 return ""
 
+    def plain_value(self) -> Any:
+        """Return the value that begins here, and go behind it; None where it is long, or may be nested deeply."""
+        try:
+            value, end = DECODER.raw_decode(self.text, self.at)
+        except _ERRORS:
+            return None
+        brackets = self.text.count("[", self.at, end) + self.text.count("{", self.at, end)
+        if end - self.at > SHORT or brackets > FLAT:
+            return None
+        self.at = end
+        return value
+
     def value(self, place: str) -> Any:
-        """Return the value that begins here, and go behind it. Raises UserError where there is none."""
+        """Return the value that begins here, and go behind it.
+
+        Raises UserError where there is none, or it is too long or nested too deeply.
+        """
+        most = limits().cell
         while True:
             try:
-                value, self.at = DECODER.raw_decode(self.text, self.at)
+                value, end = DECODER.raw_decode(self.text, self.at)
+                if end - self.at > most:
+                    raise _too_long(place, most)
+                _check_depth(value, self.text[self.at : end], place)
+                self.at = end
                 return value
             except json.JSONDecodeError as error:
                 may_be_cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - CUT
+                if may_be_cut and len(self.text) - self.at > most:
+                    raise _too_long(place, most) from None
                 if may_be_cut and self.more():
                     continue
                 self.at = min(error.pos, len(self.text))
                 self.broken(error.msg)
+            except UserError:
+                raise
             except _ERRORS as error:
                 raise _error(error, place) from None
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skedastic.errors import UserError, first_line, suggestion, unknown
+from skedastic.runtime.plain_files import check_regular
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")  # endings of tables in files
 ARRAYS = (".npz", ".npy")
@@ -118,9 +119,10 @@ def _is_folder(path: Path) -> bool:
 
 
 def check_file(path: Path) -> None:
-    """Raise UserError where a file is not there, is a folder, or is empty."""
+    """Raise UserError where a file is not there, is a folder, a pipe or a device, or is empty."""
     if not path.exists():
         raise UserError("no such file", setting=str(path))
+    check_regular(path)
     if path.is_dir():
         raise UserError("it is a directory; name one file, such as a .csv or .parquet table", setting=str(path))
     if path.stat().st_size == 0:

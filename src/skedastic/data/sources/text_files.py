@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skedastic.data.sources.names import shown_path
 from skedastic.errors import UserError
+from skedastic.runtime.limits import limits, too_much
 
 MARKS = (  # byte order marks, the longer first
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -21,9 +22,11 @@ WINDOWS = "cp1252"
 def read_text(path: Path) -> tuple[str, bool]:
     """Return the text of a file, and whether it was guessed to be in Windows-1252 since it is not in UTF-8.
 
-    Raises UserError where it can't be read, or is no text.
+    Raises UserError where it can't be read, is no text, or is too long.
     """
     try:
+        if (size := path.stat().st_size) > limits().cell:
+            raise too_much(shown_path(path), f"it has {size:,} bytes", "cell", size)
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"it can't be read ({error.strerror})", setting=shown_path(path)) from None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from skedastic.data.sources.confined import Folders, Place, rule_of
 from skedastic.data.sources.names import shown_path
 from skedastic.errors import UserError
 
@@ -29,7 +30,9 @@ class Tree:
     hidden : list of Path
         Files and folders that are the system's, or begin with a point; what is in them is not listed.
     linked : list of Path
-        Links to folders elsewhere, whose files are among `files`.
+        Links to folders elsewhere, whose files are among `files` where paths are trusted.
+    leading : dict of Path to Place
+        Where those of `files` lead that are no files in the folder: links out of it, pipes, devices.
     repeated : list of Path
         Links to folders that are read already, or that hold this one.
     broken : list of Path
@@ -41,6 +44,7 @@ class Tree:
     folders: list[Path] = field(default_factory=list)
     hidden: list[Path] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
+    leading: dict[Path, Place] = field(default_factory=dict)
     repeated: list[Path] = field(default_factory=list)
     broken: list[Path] = field(default_factory=list)
 
@@ -71,26 +75,34 @@ def walk(root: Path) -> Tree:
     A link to a folder is followed where its target is not read already and does not hold `root`, so that no file is
     taken twice and no circle is walked.
 
-    Raises UserError for a folder that may not be read.
+    Raises UserError for a folder that may not be read, and for a link to a folder out of `root`, unless paths are
+    trusted.
     """
-    tree, home = Tree(root), Path(os.path.realpath(root))
+    tree, home, inside = Tree(root), Path(os.path.realpath(root)), Folders([root])
     seen: set[Path] = set()
     links: list[Path] = []
-    _enter(root, tree, seen, links)
+    doubtful: list[Path] = []
+    _enter(root, tree, seen, links, doubtful)
     for link in links:  # it grows while links are followed
         target = Path(os.path.realpath(link))
         if target in seen or home.is_relative_to(target):
             tree.repeated.append(link)
+        elif not inside.holds(link):
+            raise UserError(f"the link {rule_of(Place.OUTSIDE)}", setting=shown_path(link))
         else:
             tree.linked.append(link)
             tree.folders.append(link)
-            _enter(link, tree, seen, links)
+            _enter(link, tree, seen, links, doubtful)
     tree.files.sort()
+    tree.leading = {path: place for path in doubtful if (place := inside.place(str(path))) is not Place.INSIDE}
     return tree
 
 
-def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path]) -> None:
-    """Add what is in a folder and its sub-folders to a tree; links to folders go to `links`."""
+def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path], doubtful: list[Path]) -> None:
+    """Add what is in a folder and its sub-folders to a tree.
+
+    Links to folders go to `links`; other links, and what is no file, go to `doubtful` too.
+    """
     waiting = [start]
     while waiting:
         folder = waiting.pop()
@@ -108,9 +120,13 @@ def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path]) -> None:
             elif entry.is_dir(follow_symlinks=False):
                 tree.folders.append(path)
                 waiting.append(path)
-            elif entry.is_symlink():
-                kept = links if path.is_dir() else tree.files if path.is_file() else tree.broken
-                kept.append(path)
+            elif entry.is_symlink() and path.is_dir():
+                links.append(path)
+            elif entry.is_symlink() and not path.exists():
+                tree.broken.append(path)
+            else:
+                tree.files.append(path)
+                doubtful.append(path)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from skedastic.data.tables.unpacked import Footer, check_cells
 from skedastic.data.tables.values import encodable
 from skedastic.errors import UserError, first_line
+from skedastic.runtime.limits import check_unpacked
 
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
 UNALIKE = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
@@ -183,7 +185,7 @@ class ArrowFileReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return to_series(self.arrow(name))
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column."""
@@ -194,7 +196,7 @@ class ArrowFileReader:
         parts = []
         for path in self.paths:
             with arrow_reader(path, [self.schema.names.index(name)]) as reader:
-                parts.append(reader.read_all())
+                parts.append(pa.Table.from_batches(arrow_batches(reader, path, name), reader.schema))
         return pa.concat_tables([cast(part, self.schema) for part in parts]).column(0)
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
@@ -315,6 +317,27 @@ def arrow_reader(path: Path, fields: Sequence[int] | None = None) -> Iterator[An
         yield reader
 
 
+def arrow_batches(reader: Any, path: Path, name: str = "") -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an Arrow file, one column of them or all.
+
+    Raises UserError where they take more memory than is allowed, and than the file itself does, which is mapped.
+    """
+    one_by_one = isinstance(reader, pa.ipc.RecordBatchStreamReader)
+    batches = iter(reader) if one_by_one else map(reader.get_batch, range(reader.num_record_batches))
+    size, own = 0, path.stat().st_size
+    for batch in batches:
+        size += batch.nbytes
+        if size > own:
+            check_unpacked(f"{path}{f', column {name!r}' if name else ''}", size)
+        yield batch
+
+
+def checked_series(cells: pa.ChunkedArray, name: str) -> pd.Series:
+    """Return a column [n], as `to_series` does. Raises UserError where one of its cells is too long."""
+    check_cells(cells, name)
+    return to_series(cells)
+
+
 def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[ColumnReader]:
     """Yield the rows of tables, `size` at a time."""
     waiting: pa.Table | None = None
@@ -337,10 +360,13 @@ class ParquetReader:
         The files.
     schema : pyarrow.Schema or None, optional
         The schema of all of them together; by default that of the first.
+    paths : sequence of Path, optional
+        Where the files are, so that what their columns take in memory is checked; those that we wrote need none.
     """
 
     files: Sequence[pq.ParquetFile]
     schema: pa.Schema | None = None
+    paths: Sequence[Path] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -352,7 +378,7 @@ class ParquetReader:
 
     def read(self, name: str) -> pd.Series:
         """Return a column [n]."""
-        return to_series(self.arrow(name))
+        return checked_series(self.arrow(name), name)
 
     def type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a column: one that holds the cells of all files."""
@@ -360,13 +386,24 @@ class ParquetReader:
 
     def arrow(self, name: str) -> pa.ChunkedArray:
         """Return a column [n] as it is."""
+        self._check(name, whole=True)
         chunks = [cast(f.read(columns=[name]), self._schema).column(0) for f in self.files]
         return pa.chunked_array([c for chunk in chunks for c in chunk.chunks], type=self.type(name))
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[ColumnReader]:
         """Yield the rows, `size` at a time."""
+        for name in names:
+            self._check(name, whole=False)
         batches = (b for file in self.files for b in file.iter_batches(size, columns=list(names)))
         return _rebatched((cast(pa.Table.from_batches([b]).select(list(names)), self._schema) for b in batches), size)
+
+    @cached_property
+    def _footers(self) -> tuple[Footer, ...]:
+        return tuple(map(Footer, self.paths))
+
+    def _check(self, name: str, *, whole: bool) -> None:
+        for footer in self._footers:
+            footer.check(name, whole=whole)
 
     @cached_property
     def _schema(self) -> pa.Schema:

@@ -12,7 +12,6 @@ A column of the very name comes first, whatever is in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from skedastic.data.targets.grouping import Grouping
 from skedastic.data.targets.labels import read_groups
 from skedastic.data.targets.regression import DEFAULT_BINS, Bins, read_numbers
 from skedastic.errors import UserError, unknown
+from skedastic.runtime.plain_files import json_value
 
 QUANTILES, SUPERCLASS = "quantiles:", "superclass:"
 
@@ -160,7 +160,9 @@ def _mapping(file: str) -> dict[str, str]:
     path = Path(file)
     if path.suffix.lower() == ".json" and path.is_file():
         try:
-            read = json.loads(path.read_text("utf-8"))
+            read = json_value(path.read_text("utf-8"), file)
+        except UserError:
+            raise
         except (ValueError, OSError) as error:
             raise UserError(f"it can't be read as JSON: {error}", setting=file) from None
         if isinstance(read, dict):
