@@ -15,8 +15,8 @@ import click
 
 from skedastic.cli import console
 from skedastic.errors import Interrupted, UserError, shortened, unknown
-from skedastic.report.escaping import visible
 from skedastic.runtime.allocator import keep_freed_memory
+from skedastic.runtime.escaping import visible
 from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skedastic.data.sources.names import shown_path
+from skedastic.data.sources.names import check_utf8, shown_path
 from skedastic.errors import UserError
 
 SYSTEM = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
@@ -71,7 +71,7 @@ def walk(root: Path) -> Tree:
     A link to a folder is followed where its target is not read already and does not hold `root`, so that no file is
     taken twice and no circle is walked.
 
-    Raises UserError for a folder that may not be read.
+    Raises UserError for a folder that may not be read, and for a path that is no UTF-8.
     """
     tree, home = Tree(root), Path(os.path.realpath(root))
     seen: set[Path] = set()
@@ -86,6 +86,8 @@ def walk(root: Path) -> Tree:
             tree.folders.append(link)
             _enter(link, tree, seen, links)
     tree.files.sort()
+    for path in tree.files:
+        check_utf8(path)
     return tree
 
 
