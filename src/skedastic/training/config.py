@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from skedastic.configurable import Configurable, setting
 from skedastic.data.settings import Augment
+from skedastic.errors import UserError
+from skedastic.training.finite import STOP, allowed_steps
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
@@ -83,6 +85,11 @@ class TrainingConfig(Configurable):
         "[1, inf)",
     )
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")
+    on_nan: str = setting(
+        STOP,
+        "what to do where the loss or the gradient of a step is not finite: stop before it changes the weights, or "
+        "skip:N, which leaves out up to N such steps of a stage",
+    )
     precision: Precision = setting(
         "fp32", "numbers to train in: single precision, or mixed with bf16 or fp16, the latter with a loss scaler"
     )
@@ -93,6 +100,16 @@ class TrainingConfig(Configurable):
         False,
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if allowed_steps(self.on_nan) is None:
+            raise UserError("must be stop, or skip:N with N of 1 or more", setting="train.on_nan", value=self.on_nan)
+
+    @property
+    def allowed_steps(self) -> int:
+        """How many steps of a stage that are not finite may be left out."""
+        return allowed_steps(self.on_nan) or 0
 
     @property
     def is_settled(self) -> bool:
