@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.support.command_line import everything, run
@@ -27,7 +29,11 @@ def test_a_fit_stops_with_status_3_and_goes_on_at_another_rate(more, where, here
     assert said in err
     assert said in (here / "run" / "report.html").read_text("utf-8")
     assert not (here / "run.unfinished").exists()
-    assert {row["lr"] for row in map(json.loads, (here / "run" / "history.jsonl").open())} <= {0.01, 0.001, 0.0001}
+    assert {row["lr"] for row in map(json.loads, (here / "run" / "history.jsonl").read_text().splitlines())} <= {
+        0.01,
+        0.001,
+        0.0001,
+    }
 
 
 def test_a_comparison_and_an_estimate_stop_with_status_3_too(here, capsys) -> None:
@@ -40,11 +46,33 @@ def test_a_comparison_and_an_estimate_stop_with_status_3_too(here, capsys) -> No
     assert everything(here) == before
 
 
-def test_steps_that_are_left_out_are_counted_and_said(here, capsys) -> None:
-    more = ("--set", "estimate.by=logistic", "--on-nan", "skip:2")
-    status, _, err = run(capsys, *FIT, *more)
+NETWORK = """
+import torch
+from torch import nn
+
+class Net(nn.Sequential):
+    def forward(self, x):
+        out = super().forward(x)
+        return torch.where(x.max() > 1.7, torch.nan, out) if self.training else out
+
+def make(inputs, classes):
+    return Net(nn.Linear(*inputs.shape, classes))
+"""
+
+
+def test_steps_that_are_left_out_are_counted_and_said(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """By a network whose loss is not finite for one row of 40."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NETWORK)
+    pd.DataFrame({"x": [99.0, *np.arange(39) % 3], "y": ["a", "b"] * 20}).to_csv("t.csv", index=False)
+    data = ("fit", "t.csv", "--target", "y", "--test", "none", "--epochs", "3", "--set", "train.batch_size=20")
+    line = (*data, "--method", "erm", "--model", "net.py:make", "--set", "estimate.kind=none")
+    status, _, err = run(capsys, *line, "--out", "stopped")
+    assert status == 3, err
+    assert ", rows " in err.splitlines()[-1]
+    status, _, err = run(capsys, *line, "--on-nan", "skip:3", "--out", "run")
     assert status == 0, err
-    assert json.loads((here / "run" / "metrics.json").read_text())["skipped_steps"] == 0
-    status, _, err = run(capsys, *FIT, *more, *TOO_FAST, "--force")
-    assert status == 3
-    assert "the loss is not finite" in err or "not finite" in err.splitlines()[-1]
+    said = "stage train: 3 steps of 6 left out, since the loss or the gradient was not finite (rows "
+    assert said in err
+    assert said in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert sum(json.loads(row)["skipped"] for row in (tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 3
