@@ -10,14 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from skedastic.data.loader import RawBatch
 from skedastic.errors import Diverged
 from skedastic.methods.erm import ERM
 from skedastic.settings.methods import make_method
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.finite import FiniteSteps
 from skedastic.training.optimizers import make_optimizer
+from skedastic.training.running_means import RunningMeans
 from skedastic.training.stage import StageRun
 from tests.methods.test_gpu import needs_gpu
+from tests.methods.test_waits import Asked
 from tests.support.methods import TRAINING, dataset, make_net, reference, task
 from tests.support.power_cut import PowerCut, cut_after
 from tests.support.refusals import refused
@@ -161,6 +164,38 @@ def test_a_stage_goes_on_at_another_rate_and_says_so(tmp_path: Path, schedule) -
     rates = [row["lr"] for row in whole.history]
     assert [row["lr"] for row in resumed.history] == pytest.approx([*rates[:2], rates[2] / 4, rates[3] / 4])
     assert resumed.incidents == ("stage train: train.lr=0.08 was set to 0.02 after epoch 2 of 4",)
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip:2"])
+def test_no_step_asks_the_device_for_a_value(on_nan) -> None:
+    stage, batches = begun(replace(INSTANT, on_nan=on_nan))
+    with Asked() as seen:
+        for batch in batches:
+            stage._step_if_finite(batch, RunningMeans())
+    assert not seen.ops
+
+
+@needs_gpu
+@pytest.mark.parametrize("on_nan", ["stop", "skip:2"])
+def test_no_step_waits_for_a_gpu(on_nan) -> None:
+    stage, batches = begun(replace(INSTANT, on_nan=on_nan, device="cuda"))
+    stage._step_if_finite(batches[0], RunningMeans())  # the first makes momentum and the like
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in batches[1:]:
+            stage._step_if_finite(batch, RunningMeans())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    stage.check_steps()
+
+
+def begun(training: TrainingConfig) -> tuple[StageRun, list[RawBatch]]:
+    """Return a stage of plain training, and the batches of an epoch."""
+    data, method, device = dataset(), ERM(), torch.device(training.device)
+    known = task(data)
+    state = method.init(known, make_net).to(device).train()
+    stage = StageRun(method.stages(known)[0], state, known, data, training.settled(), 0, device, 3)
+    return stage, list(stage.loader.epoch(0, torch.arange(48)))
 
 
 @needs_gpu

@@ -16,13 +16,14 @@ RATES = ("lr", "initial_lr")  # of an optimizer's parameter group
 
 
 def snapshot_of(run: StageRun) -> Snapshot:
-    """Return the state of a stage, after a whole epoch, all of whose steps are known to be finite or left out.
+    """Return the state of a stage, after a whole epoch. Raises Diverged where a step was not finite.
 
     Parameters
     ----------
     run : StageRun
         The stage.
     """
+    run.check_steps()
     tensors = {f"state.{k}": v for k, v in run.state.state_dict().items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if run.device.type != "cpu":

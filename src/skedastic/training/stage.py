@@ -192,9 +192,7 @@ class StageRun:
             self._step_if_finite(batch, logged)
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
-        finite.look(wait=True)
-        if finite.exceeded:
-            raise exceeded(self.place, finite)
+        self.check_steps()
         for schedule in self.schedules:
             schedule.step()
         means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
@@ -204,6 +202,12 @@ class StageRun:
         self.epoch += 1
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
+
+    def check_steps(self) -> None:
+        """Wait until all steps are known. Raises Diverged where more of them than allowed are not finite."""
+        self.engine.finite.look(wait=True)
+        if self.engine.finite.exceeded:
+            raise exceeded(self.place, self.engine.finite)
 
     def take_step(self, batch: RawBatch) -> Logs:
         """Take a step and return the values to log.
