@@ -124,6 +124,12 @@ def normalized() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3))
 
 
+@pytest.mark.parametrize("value", ["skip", "skip:0", "skip:-1", "skip:1.5", "go on", ""])
+def test_how_many_may_be_left_out_is_a_whole_number(value) -> None:
+    with refused("train.on_nan", value, rule="must be stop, or skip:N with N of 1 or more"):
+        TrainingConfig(on_nan=value)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_to_allow_it_changes_nothing_where_all_is_finite(optimizer) -> None:
     training = replace(INSTANT, optimizer=optimizer)

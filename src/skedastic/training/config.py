@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from skedastic.configurable import Configurable, setting
 from skedastic.data.settings import Augment
 from skedastic.errors import UserError
-from skedastic.training.finite import STOP, allowed_steps
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
@@ -21,6 +21,7 @@ OF_OPTIMIZER: Mapping[str, Mapping[str, Any]] = {
     "adam": {"lr": 0.001, "weight_decay": 1e-4, "schedule": "steps"},
     "adamw": {"lr": 0.002, "weight_decay": 0.01, "schedule": "cosine"},
 }
+SKIP = re.compile(r"skip:(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ class TrainingConfig(Configurable):
     )
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")
     on_nan: str = setting(
-        STOP,
+        "stop",
         "what to do where the loss or the gradient of a step is not finite: stop before it changes the weights, or "
         "skip:N, which leaves out up to N such steps of a stage",
     )
@@ -103,13 +104,13 @@ class TrainingConfig(Configurable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if allowed_steps(self.on_nan) is None:
+        if self.on_nan != "stop" and not self.allowed_steps:
             raise UserError("must be stop, or skip:N with N of 1 or more", setting="train.on_nan", value=self.on_nan)
 
     @property
     def allowed_steps(self) -> int:
         """How many steps of a stage that are not finite may be left out."""
-        return allowed_steps(self.on_nan) or 0
+        return int(found[1]) if (found := SKIP.fullmatch(self.on_nan)) else 0
 
     @property
     def is_settled(self) -> bool:

@@ -15,17 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-STOP = "stop"
-SKIP = "skip:"
-
-
-def allowed_steps(on_nan: str) -> int | None:
-    """Return how many steps of a stage may be left out: 0 for "stop", N for "skip:N"; None for any other text."""
-    if on_nan == STOP:
-        return 0
-    count = on_nan.removeprefix(SKIP)
-    return int(count) if on_nan.startswith(SKIP) and count.isdecimal() and int(count) > 0 else None
-
 
 class BadStep(NamedTuple):
     """A step that was kept from the weights.
