@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from skedastic.cli import console
 from skedastic.runs.folder import TABLES
@@ -108,6 +109,27 @@ def test_no_verb_prints_or_writes_a_name_raw(hostile, capsys: pytest.CaptureFixt
         text = path.read_text("utf-8")
         assert not CONTROLS.search(text), path
         assert [cell for row in csv.reader(text.splitlines(True)) for cell in row if A_FORMULA.match(cell)] == [], path
+
+
+def test_a_folder_of_pictures_with_hostile_names(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 10, 8, 8), dtype=np.uint8)
+    for name, pictures in zip(("[red]", "=1+1", "\x1b[31mred\x9b", "\u202e<b>evil"), pixels, strict=True):
+        (hostile / "[p]\x1b" / name).mkdir(parents=True)
+        for i, picture in enumerate(pictures):
+            Image.fromarray(picture).save(hostile / "[p]\x1b" / name / f"@{i}\x07<b>.png")
+    for line in (
+        ("fit", "[p]\x1b", "--method", "erm", "--model", "cnn", *TINY[:2], "--out", "run"),
+        ("predict", "run", "[p]\x1b", "--out", "p.csv"),
+    ):
+        status, out, err = run(capsys, *line)
+        assert status == 0, err
+        assert not TO_A_TERMINAL.search(out + err)
+    for page in ("report.html", "README.md"):
+        assert not LIVE.search((hostile / "run" / page).read_text("utf-8"))
+    predicted = pd.read_csv("p.csv", dtype=str)
+    assert set(predicted["predicted"]) <= {"[red]", "'=1+1", r"\x1b[31mred\x9b", "\u202e<b>evil"}
+    assert not CONTROLS.search((hostile / "p.csv").read_text("utf-8"))
+    assert predicted["path"].str.contains(r"\x07<b>.png", regex=False).all()
 
 
 def test_corrections_in_a_csv_come_back_as_they_are(hostile, capsys: pytest.CaptureFixture[str]) -> None:
