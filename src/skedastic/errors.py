@@ -43,6 +43,10 @@ class UserError(ValueError):
         given = f"{place}: {self.given}" if self.given else place
         return self._with(self.rule, setting, given)
 
+    def during(self, part: str) -> Self:
+        """Return the same error about the same setting, with the part of a job in front of its message."""
+        return self._with(self.rule, self.setting, f"{part}: {self.given}")
+
     def of(self, setting: str) -> Self:
         """Return the same error about a setting that is called so where the user gave it."""
         return self._with(self.rule, setting, None)

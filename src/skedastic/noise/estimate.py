@@ -216,7 +216,7 @@ def estimate_groups(
         try:
             trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
         except Diverged as error:
-            raise error.at(name) from None
+            raise error.during(name) from None
         notes += [f"{name}, {incident}" for incident in trained.incidents]
         start = time.perf_counter()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
