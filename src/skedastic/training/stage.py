@@ -25,7 +25,7 @@ from skedastic.training.config import Training
 from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
 from skedastic.training.engine import PlainEngine
 from skedastic.training.finite import kept_buffers, put_back
-from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
+from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 from skedastic.training.uncorrected import uncorrected
 
@@ -105,7 +105,8 @@ class StageRun:
         spared = undecayed(state)
         for name, group in groups.items():
             if group and (own := method.optimizers().get(name)) is not None:
-                self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
+                fused = can_be_fused(training, group)
+                self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay, fused=fused)
             elif group:
                 self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer, spared)
                 if not stage.bias_correction:
