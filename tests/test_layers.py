@@ -25,7 +25,7 @@ LAYERS = {  # the packages that each may import, besides itself
     "settings": {"core", "data", "losses", "methods", "models", "runtime", "training"},
     "evaluation": {"data"},
     "noise": {"core", "data", "evaluation", "methods", "models", "settings", "training"},
-    "report": {"evaluation"},  # its plain values: intervals, metrics
+    "report": {"evaluation", "runtime"},  # its plain values: intervals, metrics
     "runs": {"core", "data", "evaluation", "methods", "models", "noise", "report", "runtime", "settings", "training"},
     "pipeline": {"core", "data", "evaluation", "losses", "methods", "models", "noise", "report", "runs", "runtime"}
     | {"settings", "training"},

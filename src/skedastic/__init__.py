@@ -18,6 +18,7 @@ from skedastic.runtime.lazy import homes, submodule
 from skedastic.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from skedastic.errors import Diverged as Diverged
     from skedastic.errors import UserError as UserError
     from skedastic.pipeline import compare as compare
     from skedastic.pipeline.from_python import fit as fit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Number
-from typing import Any
+from typing import Any, Self
 
 LONGEST = 200  # characters that are shown of a value
 
@@ -36,23 +37,50 @@ class UserError(ValueError):
         super().__init__(f"{given}: {rule}" if given else rule)
         self.setting, self.value, self.rule, self.given = setting, value, rule, given
 
-    def at(self, place: str) -> UserError:
+    def at(self, place: str) -> Self:
         """Return the same error with the place where it occurred, such as a file, in front."""
         setting = f"{place}, {self.setting}" if self.setting else place
         given = f"{place}: {self.given}" if self.given else place
-        return UserError(self.rule, setting=setting, value=self.value, given=given)
+        return self._with(self.rule, setting, given)
 
-    def of(self, setting: str) -> UserError:
+    def during(self, part: str) -> Self:
+        """Return the same error about the same setting, with the part of a job in front of its message."""
+        return self._with(self.rule, self.setting, f"{part}: {self.given}")
+
+    def of(self, setting: str) -> Self:
         """Return the same error about a setting that is called so where the user gave it."""
-        return UserError(self.rule, setting=setting, value=self.value)
+        return self._with(self.rule, setting, None)
 
-    def adding(self, way: str) -> UserError:
+    def adding(self, way: str) -> Self:
         """Return the same error with a text at its end, such as a way out."""
-        return UserError(f"{self.rule}{way}", setting=self.setting, value=self.value, given=self.given)
+        return self._with(f"{self.rule}{way}", self.setting, self.given)
+
+    def _with(self, rule: str, setting: str, given: str | None) -> Self:
+        error = copy.copy(self)
+        UserError.__init__(error, rule, setting=setting, value=self.value, given=given)
+        return error
 
 
 class Diverged(UserError):
-    """Training went wrong: the loss, a weight or a prediction is no longer finite."""
+    """Training went wrong: the loss, a weight or a prediction is no longer finite.
+
+    Parameters
+    ----------
+    rule : str
+        As of UserError.
+    stage : str, optional
+        The stage of training; empty where none is known, or it had ended.
+    step : int, optional
+        The step of the stage, from 1; 0 where none is known.
+    rows : sequence of int, optional
+        The rows of the source whose loss is not finite; where no stage is known, places in the batch.
+    **where
+        `setting`, `value` and `given` of UserError.
+    """
+
+    def __init__(self, rule: str, *, stage: str = "", step: int = 0, rows: Sequence[int] = (), **where: Any) -> None:
+        super().__init__(rule, **where)
+        self.stage, self.step, self.rows = stage, step, list(rows)
 
 
 def _plain(value: Any) -> Any:

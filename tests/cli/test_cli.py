@@ -110,13 +110,6 @@ def test_compare_writes_its_figures_and_a_report(here, capsys: pytest.CaptureFix
     assert json.loads((here / "again" / "compare.json").read_text())["paired"] == figures["paired"]
 
 
-def test_an_error_while_training_leaves_nothing(here, capsys: pytest.CaptureFixture[str]) -> None:
-    before = everything(here)
-    line = (*CSV.replace("good", "fit good").split(), "--method", "erm", "--set", "train.lr=1e30", "--epochs", 3)
-    check_refusal(refusal(capsys, *line, "--out", "a/run"), "train.lr", 1e30, rule="lower the learning rate")
-    assert everything(here) == before
-
-
 def test_an_interrupt_leaves_nothing_but_the_way_on(
     here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,16 @@
 """Names that are markup, formulas or commands to a terminal: shown as they are, wherever a run shows them."""
 
+import csv
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from skedastic.cli import console
-from tests.support.command_line import TINY, run
+from skedastic.runs.folder import TABLES
+from tests.support.command_line import TINY, refusal, run
 
 NAMES = (
     "=cmd|' /C calc'!A0",
@@ -19,6 +22,9 @@ NAMES = (
     "{{x}}",
     "\"q\" 'r'",
     "😀 日本語",
+    "[/foo]",
+    "@SUM(A1)\x9b2J",
+    "</script><script>alert(1)</script>\u2028",
     "\u202eevil",
     "\u200b",
     "L" * 300,
@@ -28,11 +34,15 @@ ON_A_TERMINAL = (
     r"\x1b[31mred",
     "[bold]z[/bold] :smile:",
     "{{x}}",
+    "[/foo]",
+    r"@SUM(A1)\x9b2J",
     r"\u202eevil",
     r"\u200b",
     "<script>alert(1)</script>",
 )
-TO_A_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b]")
+TO_A_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b\u2028]")
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+A_FORMULA = re.compile("[=@\t\r]|[+-](?![0-9.])")
 LIVE = re.compile(f"{TO_A_TERMINAL.pattern}|<script>alert|<b>")
 
 
@@ -41,9 +51,9 @@ def hostile(tmp_path, monkeypatch: pytest.MonkeyPatch):
     """The working directory, with a table whose every name is hostile."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console.out(), "width", 200)  # no name is broken
-    generator, y = np.random.default_rng(0), np.arange(120) % len(NAMES)
-    columns = {"x": generator.normal(size=120) + y, "<b>o`|": generator.normal(size=120)}
-    cells = {"\x1b[2Jcell": [NAMES[i * 5 % len(NAMES)] for i in range(120)], "label": [NAMES[k] for k in y]}
+    generator, y = np.random.default_rng(0), np.arange(150) % len(NAMES)
+    columns = {"x": generator.normal(size=150) + y, "<b>o`|": generator.normal(size=150)}
+    cells = {"\x1b[2Jcell": [NAMES[i * 5 % len(NAMES)] for i in range(150)], "label": [NAMES[k] for k in y]}
     pd.DataFrame(columns | cells).to_parquet("<b>`.parquet")
     return tmp_path
 
@@ -70,11 +80,89 @@ def test_what_a_run_writes_shows_the_names_themselves(hostile, capsys: pytest.Ca
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"\|", head))}
 
 
+def test_no_verb_prints_or_writes_a_name_raw(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target, out = "<b>`.parquet", "label", "[/out]"
+    pd.read_parquet(source).assign(**{"\x1b[2Jcell": "=new\x9b"}).to_parquet("[new].parquet")
+    data = (source, "--target", target, "--groups", "\x1b[2Jcell", *TINY)
+    lines = [
+        ("fit", *data, "--method", "har", "--set", "estimate.by=logistic", "--out", out),
+        ("show", out),
+        ("estimate", *data),
+        ("estimate", *data, "--json"),
+        *(("suspects", out, "--top", 150, "--out", f"suspects{ending}") for ending in TABLES),
+        *(("predict", out, "[new].parquet", "--keep", "\x1b[2Jcell", "--out", f"new{ending}") for ending in TABLES),
+        ("evaluate", out, source),
+        ("evaluate", out, source, "--json"),
+        ("export", out, "--format", "safetensors", "--out", "[e].safetensors"),
+        ("fit", source, "--target", "<b>o`|", "--out", "numbers", *TINY),
+    ]
+    for line in lines:
+        status, out, err = run(capsys, *line)
+        assert status == 0, err
+        assert not TO_A_TERMINAL.search(out + err), line
+    texts = [path for path in hostile.rglob("*") if path.suffix in (".json", ".jsonl", ".toml", ".md", ".html")]
+    assert len(texts) > 12
+    for path in texts:
+        raw = LIVE if path.suffix in (".md", ".html") else TO_A_TERMINAL
+        assert not raw.search(path.read_text("utf-8")), path
+    for path in hostile.glob("*.csv"):
+        text = path.read_text("utf-8")
+        assert not CONTROLS.search(text), path
+        assert [cell for row in csv.reader(text.splitlines(True)) for cell in row if A_FORMULA.match(cell)] == [], path
+
+
+def test_a_folder_of_pictures_with_hostile_names(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 10, 8, 8), dtype=np.uint8)
+    for name, pictures in zip(("[red]", "=1+1", "\x1b[31mred\x9b", "\u202e<b>evil"), pixels, strict=True):
+        (hostile / "[p]\x1b" / name).mkdir(parents=True)
+        for i, picture in enumerate(pictures):
+            Image.fromarray(picture).save(hostile / "[p]\x1b" / name / f"@{i}\x07<b>.png")
+    for line in (
+        ("fit", "[p]\x1b", "--method", "erm", "--model", "cnn", *TINY[:2], "--out", "run"),
+        ("predict", "run", "[p]\x1b", "--out", "p.csv"),
+    ):
+        status, out, err = run(capsys, *line)
+        assert status == 0, err
+        assert not TO_A_TERMINAL.search(out + err)
+    for page in ("report.html", "README.md"):
+        assert not LIVE.search((hostile / "run" / page).read_text("utf-8"))
+    predicted = pd.read_csv("p.csv", dtype=str)
+    assert set(predicted["predicted"]) <= {"[red]", "'=1+1", r"\x1b[31mred\x9b", "\u202e<b>evil"}
+    assert not CONTROLS.search((hostile / "p.csv").read_text("utf-8"))
+    assert predicted["path"].str.contains(r"\x07<b>.png", regex=False).all()
+
+
+def test_corrections_in_a_csv_come_back_as_they_are(hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("<b>`.parquet", "--target", "label", *TINY)
+    run(capsys, "fit", *data, "--method", "har", "--set", "estimate.by=logistic", "--out", "run")
+    assert run(capsys, "suspects", "run", "--top", 150, "--out", "s.csv")[0] == 0
+    rows = pd.read_csv("s.csv", dtype=str, keep_default_na=False)
+    rows.assign(corrected=rows["given"]).to_csv("s.csv", index=False)
+    status, _, err = run(capsys, "fit", *data, "--method", "erm", "--labels", "s.csv", "--out", "corrected")
+    assert status == 0, err
+    assert "0 labels corrected" in err
+
+
 def test_errors_show_the_names_themselves(hostile, capsys: pytest.CaptureFixture[str]) -> None:
     for line in (("fit", "<b>`.parquet", "--target", "\x1b[1m"), ("fit", "\u202e\x9b.csv", "--target", "a")):
         status, out, err = run(capsys, *line)
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert not TO_A_TERMINAL.search(err)
+
+
+def test_paths_that_are_no_utf8_are_refused_before_anything_is_trained(
+    hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = b"\xff".decode("utf-8", "surrogateescape")
+    (hostile / "pictures" / "a").mkdir(parents=True)
+    for file in (f"{bad}.csv", f"pictures/a/{bad}.png"):
+        (hostile / file).write_text("a,b\n1,2\n")
+    for line in (
+        ("fit", f"{bad}.csv", "--target", "b"),
+        ("fit", "pictures"),
+        ("fit", "<b>`.parquet", "--target", "label", "--out", bad),
+    ):
+        assert refusal(capsys, *line).rule == "its path has bytes that are no UTF-8; rename it"
 
 
 def test_a_comparison_shows_the_names_themselves(hostile, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,16 +71,16 @@ def small_net():
 def test_by_default_trees_estimate_where_they_predict_labels_better_than_networks() -> None:
     data = checkerboard()
     found = estimate_groups(data, small_net, TRAINING, Estimation())
-    assert (found.by, found.note) == ("hgb", BY_TREES)
+    assert (found.by, found.notes) == ("hgb", (BY_TREES,))
     assert torch.equal(found.held_out, estimate(data, "hgb").held_out)
     assert float(found.stats.wrong.max()) < 0.05, "labels are clean"
     by_model = estimate_groups(data, small_net, TRAINING, Estimation(by="model"))
-    assert (by_model.by, by_model.note) == ("model", "")
+    assert (by_model.by, by_model.notes) == ("model", ())
     assert right(by_model, data) < right(found, data) - 0.1
     linear = dataset(1200, 2)
     longer = replace(TRAINING, epochs=20)
     found = estimate_groups(linear, lambda: torch.nn.Linear(linear.x.shape[1], 2), longer, Estimation())
-    assert (found.by, found.note) == ("model", ""), "networks do as well"
+    assert (found.by, found.notes) == ("model", ()), "networks do as well"
 
 
 @pytest.mark.parametrize("how", [Estimation(kind="paper"), Estimation(by="model")])

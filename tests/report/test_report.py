@@ -13,11 +13,11 @@ from skedastic.evaluation.intervals import Interval
 from skedastic.evaluation.metric import ACCURACY
 from skedastic.report.charts import LONGEST, MOST_ROWS, figures
 from skedastic.report.content import Report
-from skedastic.report.escaping import visible
 from skedastic.report.html import render
 from skedastic.report.style import series_styles
 from skedastic.report.words import duration, shortened, strength, to_check
 from skedastic.runs.reports import _asked
+from skedastic.runtime.escaping import visible
 from skedastic.settings.config import Config
 from tests.support.reports import EMPTY, EVIL, EVIL_REPORT, FULL, MANY, NUMBERS, group, interval, method
 

@@ -80,7 +80,7 @@ def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_p
     diverged.save(tmp_path / "run")
     value, without = (c.to_dict() for c in (diverged, comparison))
     assert value["failed"].keys() == {"dmi(lr_scale=1e30)"}
-    assert value["failed"]["dmi(lr_scale=1e30)"].startswith("seed 0: training stage second (erm): the loss is ")
+    assert value["failed"]["dmi(lr_scale=1e30)"].startswith("seed 0: training stage second (erm), epoch ")
     for row in (*value["methods"].values(), *without["methods"].values()):
         del row["seconds"]
     assert (value["methods"], value["paired"]) == (without["methods"], without["paired"])
@@ -93,7 +93,7 @@ def test_a_method_that_diverges_does_not_take_the_others_along(comparison, tmp_p
 def test_where_every_method_diverges_there_is_no_comparison() -> None:
     with refused("train.lr", 0.05, rule="the loss is ") as caught:
         sk.compare(replace(CONFIG, methods=("dmi(lr_scale=1e30)", "tce(lr_scale=1e30)"), seeds=1))
-    assert caught.value.given == "training stage second (erm)"
+    assert caught.value.given.startswith("training stage second (erm), epoch ")
 
 
 def test_where_every_method_fails_with_some_seed_the_first_failure_is_told(comparison) -> None:

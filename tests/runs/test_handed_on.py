@@ -107,11 +107,14 @@ def test_kept_columns_in_csv(result: Result, tmp_path: Path) -> None:
     assert not (tmp_path / "q.csv").exists()
 
 
-def test_text_is_handed_on_as_it_is_written(result: Result, tmp_path: Path) -> None:
-    words = ["007", "1.0", " a ", "NA", "", '"', "x,y", "a\nb", "=1+1", "9" * 23] * 6
+def test_text_is_handed_on_as_it_is_written_but_for_formulas(result: Result, tmp_path: Path) -> None:
+    words = ["007", "-1.5", " a ", "NA", "", '"', "x,y", "a\nb", "=1+1", "9" * 23] * 6
     pd.DataFrame({"x": X, "city": CITY, "word": words}).to_csv(tmp_path / "new.csv", index=False)
     predict_source(result, str(tmp_path / "new.csv"), tmp_path / "p.csv", keep=["word"])
-    assert pd.read_csv(tmp_path / "p.csv", dtype=str, keep_default_na=False)["word"].tolist() == words
+    written = pd.read_csv(tmp_path / "p.csv", dtype=str, keep_default_na=False)["word"]
+    assert written.tolist() == [{"=1+1": "'=1+1"}.get(word, word) for word in words]
+    predict_source(result, str(tmp_path / "new.csv"), tmp_path / "p.parquet", keep=["word"])
+    assert pd.read_parquet(tmp_path / "p.parquet")["word"].tolist() == words
 
 
 def test_names_that_collide_get_out_of_the_way() -> None:

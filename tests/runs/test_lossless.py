@@ -112,8 +112,8 @@ def test_a_run_that_is_loaded_and_saved_again_has_the_same_files(case: Case, mon
     before = files(FIRST)
     assert {path.name for path in Path(FIRST).iterdir()} == set(RUN_FILES) | case.holds
     elsewhere = {"python": "of another machine"}
-    monkeypatch.setattr("skedastic.runtime.environment.environment", lambda: elsewhere)
-    monkeypatch.setattr("skedastic.pipeline.gather.environment", lambda: elsewhere)
+    monkeypatch.setattr("skedastic.runtime.environment.environment", lambda *_: elsewhere)
+    monkeypatch.setattr("skedastic.pipeline.gather.environment", lambda *_: elsewhere)
     sk.load(FIRST, case.model).save(SECOND)
     after = files(SECOND)
     assert after.keys() == before.keys()

@@ -14,12 +14,13 @@ from typing import Any
 import click
 
 from skedastic.cli import console
-from skedastic.errors import Interrupted, UserError, shortened, unknown
-from skedastic.report.escaping import visible
+from skedastic.errors import Diverged, Interrupted, UserError, shortened, unknown
 from skedastic.runtime.allocator import keep_freed_memory
+from skedastic.runtime.escaping import visible
 from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
 
+DIVERGED = 3  # the exit status where training went wrong
 VERBS = ("fit", "compare", "estimate", "predict", "evaluate", "suspects", "export", "show", "methods", "taps")
 
 
@@ -60,7 +61,8 @@ def app() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    A value that can't be used is one line on stderr, and exit status 2. An interrupt is one line, and exit status 130;
+    A value that can't be used is one line on stderr, and exit status 2. Numbers of training that are no longer finite
+    are a line too, and exit status 3. An interrupt is one line, and exit status 130;
     so is a signal that tells the process to end, and its status.
 
     Parameters
@@ -76,6 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
     with taken_as_interrupts() as came:
         try:
             app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
+        except Diverged as error:
+            _stop(str(error), DIVERGED)
         except UserError as error:
             _stop(str(error), 2)
         except (click.exceptions.Abort, KeyboardInterrupt):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skedastic.report.escaping import in_json, visible
+from skedastic.runtime.escaping import in_json, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,17 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.errors import Interrupted, UserError
+from skedastic.errors import Diverged, Interrupted, UserError
 from skedastic.runs.folder import kept_until_whole, resumable
 from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
     from skedastic.runs.summary import RunSummary
+    from skedastic.settings.config import Config
+
+
+CHANGEABLE = ("lr", "on_nan")  # settings of training that may be others where a run goes on
 
 
 @click.command()
@@ -67,7 +72,11 @@ if TYPE_CHECKING:
 @setting_option("budget", metavar="TIME")
 @setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
-@click.option("--resume", metavar="DIR", help="Go on with the run DIR that was interrupted; takes no other settings.")
+@click.option(
+    "--resume",
+    metavar="DIR",
+    help="Go on with the run DIR that was interrupted; takes no other settings but --set train.lr and --on-nan.",
+)
 @click.option(
     "--finish",
     is_flag=True,
@@ -85,9 +94,11 @@ def fit(
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
     began = time.monotonic()
     if resume is not None:
-        others = {name: value for name, value in given.items() if name not in ("model", "trust")}
-        if out or config_file or sets or any(value not in (None, ()) for value in others.values()):
-            rule = "a run goes on with its own settings; leave all others out"
+        others = {name for name, value in given.items() if value not in (None, ())} - {"on_nan", "model", "trust"}
+        changeable = [f"train.{name}" for name in CHANGEABLE]
+        others |= {text.partition("=")[0].strip() for text in sets} - set(changeable)
+        if out or config_file or others:
+            rule = f"a run goes on with its own settings, but for {' and '.join(changeable)}; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume))
     elif finish:
@@ -104,10 +115,27 @@ def fit(
         found = None if finish else Found(began)
         again = f"skedastic fit --resume {folder}{option_naming(config.model.name)}"
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
+            if resume is not None:
+                config = _changed(config, kept)
             with console.progress() as progress:
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder, time.monotonic() - began)
+
+
+def _changed(config: Config, kept: Path) -> Config:
+    """Return the configuration of a run that goes on, with notes on what is other than before; keep it so."""
+    from skedastic.settings.reading import read, to_toml
+    from skedastic.training.checkpoints import change_settings
+
+    before = read(kept / "config.toml", {})
+    values = {name: (getattr(before.train, name), getattr(config.train, name)) for name in CHANGEABLE}
+    notes = [f"train.{name} was {old}, and {new} from a resume on" for name, (old, new) in values.items() if old != new]
+    if not notes:
+        return config
+    config = replace(config, notes=(*config.notes, *notes))
+    change_settings(kept, to_toml(config))
+    return config
 
 
 def show_fit(summary: RunSummary, folder: Path, seconds: float | None = None) -> None:
@@ -185,6 +213,8 @@ def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
             finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
-        if not kept.exists():
+        if not kept.exists() or (isinstance(error, Diverged) and not error.stage):
             raise
+        if isinstance(error, Diverged):
+            raise error.adding(f"; go on from the last checkpoint with: {way} --set train.lr=RATE") from None
         raise error.adding(f" (checkpoints are in {str(kept)!r}: {way})") from None

@@ -77,6 +77,7 @@ TEST_OPTIONS = [
 TRAINING_OPTIONS = [
     setting_option("model", metavar="NAME"),
     setting_option("epochs", "train.epochs", type=int),
+    setting_option("on-nan", "train.on_nan", metavar="stop|skip:N"),
     setting_option("estimate-with", "estimate.by", metavar="NAME"),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read settings from a file; options go on top."),
     click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any setting, such as train.lr=0.1."),
@@ -110,6 +111,7 @@ RENAMED = {
     "model": "model.name",
     "epochs": "train.epochs",
     "estimate_with": "estimate.by",
+    "on_nan": "train.on_nan",
 }
 
 

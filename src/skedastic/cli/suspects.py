@@ -40,13 +40,13 @@ def suspects(run: str, top: int | None, out: str | None, force: bool) -> None:
     from skedastic.runs.label_issues import issues_of_classes, issues_with_rows
     from skedastic.runs.load import load_summary
     from skedastic.runs.sentences import uncalled_sentence
-    from skedastic.runs.tables import write_for_a_person
+    from skedastic.runs.tables import write_frame
 
     summary = load_summary(run)
     with of_run(run):
         frame = issues_with_rows(summary, top)
         if out is not None:
-            write_for_a_person(frame, out, force)
+            write_frame(frame, out, force)
         show_issues(frame.head(top or console.MOST_GROUPS))
         show_classes(issues_of_classes(summary))
         console.say(f"{to_check(summary.issue_count, summary.wrong_count, summary.target.noun)}.")

@@ -218,7 +218,7 @@ class JacobianPenalty(Configurable):
             twice = torch.cat([rows, rows])
             still, moved = losses(trace.replay(_after_zeros(shifts, layouts), twice), twice).chunk(2)
         norm = self._joint(norms, batch) / trace.loss_scale
-        _check_finite(norm, trace)
+        _check_finite(norm, trace, rows)
         total = total + (part.weight * (moved - still)).sum() / batch
         everyone = norm.new_full((batch,), torch.nan)
         return Penalized(total, per_example.detach(), everyone.index_copy(0, rows, norm.detach()))
@@ -295,14 +295,19 @@ def _train_and_measure(mean: Tensor, trace: Trace, batch: int, rows: Tensor) -> 
     return carried, own
 
 
-def _check_finite(values: Tensor, trace: Trace) -> None:
-    """Refuse losses, or norms of J, that are not finite; on the CPU only, since an accelerator would have to wait."""
+def _check_finite(values: Tensor, trace: Trace, rows: Tensor | None = None) -> None:
+    """Refuse losses, or norms of J, that are not finite; on the CPU only, since an accelerator would have to wait.
+
+    They are of all examples of the batch, or of those in the places `rows`.
+    """
     if values.device.type != "cpu" or all(map(math.isfinite, values.tolist())):
         return
     tap = trace.first_not_finite()
     where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
     rule = "not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
-    raise Diverged(rule, setting=f"tap {tap!r}" if tap else "loss", given=where)
+    bad = ~values.isfinite()
+    places = (bad.nonzero().flatten() if rows is None else rows[bad]).tolist()
+    raise Diverged(rule, setting=f"tap {tap!r}" if tap else "loss", given=where, rows=places)
 
 
 def refuse_fused(per_example: Tensor) -> None:

@@ -29,6 +29,7 @@ from skedastic.core.choice import Gain, paired_gain
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Features, Grouping, folds, half
+from skedastic.errors import Diverged
 from skedastic.methods.erm import ERM
 from skedastic.methods.trees import Trees
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
@@ -75,8 +76,8 @@ class Estimate:
         the user's own; "annotators" where there are none.
     clusters : Clusters or None
         The groups, where they are clusters.
-    note : str
-        What the user is to know of it, or nothing.
+    notes : tuple of str
+        What the user is to know of it.
     tried : tuple of Tried
         The models that made predictions, which a method may be spared to train again.
     elsewhere : tuple of Tensor
@@ -94,7 +95,7 @@ class Estimate:
     counted: HeldOut
     by: str
     clusters: Clusters | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
     elsewhere: tuple[Tensor, ...] = ()
     gross_errors: tuple[GrossErrors, ...] = ()
@@ -199,7 +200,7 @@ def estimate_groups(
     training = training.settled()
     short = replace(training, epochs=how.epochs_of(training))
     held_out = dataset.target.no_predictions(len(dataset))
-    seconds, networks, known, of_others = 0.0, list[Trained](), list(tried), list[Tensor]()
+    seconds, networks, known, of_others, notes = 0.0, list[Trained](), list(tried), list[Tensor](), list[str]()
     if not how.of_networks:
         start = time.perf_counter()
         for k in range(models):
@@ -212,7 +213,11 @@ def estimate_groups(
         rest = dataset.subset(others)
         report = None if progress is None else _named(progress, name)
         kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
-        trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
+        try:
+            trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
+        except Diverged as error:
+            raise error.during(name) from None
+        notes += [f"{name}, {incident}" for incident in trained.incidents]
         start = time.perf_counter()
         held_out[rows] = trained.predict(dataset.subset(rows).x)
         of_others += [] if elsewhere is None else [trained.predict(elsewhere)]
@@ -220,13 +225,13 @@ def estimate_groups(
         known.append(Tried(ERM(), short.epochs, others, rows, held_out[rows]))
         if clusters is not None:
             networks.append(trained)
-    groups, note = None, ""
+    groups = None
     if clusters is None and may_be_better(how, dataset):
         start = time.perf_counter()
         values, own = _by_better_trees(how, dataset, fold, seed, held_out, tried)
         known += own
         if values is not None:
-            how, held_out, note = replace(how, by="hgb", epochs=None), values, BY_TREES
+            how, held_out, notes = replace(how, by="hgb", epochs=None), values, [*notes, BY_TREES]
         seconds += time.perf_counter() - start
     if clusters is not None:
         start = time.perf_counter()
@@ -237,7 +242,9 @@ def estimate_groups(
         of_others = [class_probabilities(how, dataset.subset(_parted(fold, 0)[0]), elsewhere, seed + 1)]
     found = _estimate(dataset, held_out, fold, how, training)
     stand_in = tuple(known) if dataset.soft is None else ()  # else a method may learn other targets
-    return replace(found, seconds=seconds, clusters=groups, note=note, tried=stand_in, elsewhere=tuple(of_others))
+    return replace(
+        found, seconds=seconds, clusters=groups, notes=tuple(notes), tried=stand_in, elsewhere=tuple(of_others)
+    )
 
 
 def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoints) -> bool:

@@ -90,7 +90,7 @@ def make_result(
             *trained.notes,
             *_far_off(metrics, data),
         ),
-        environment=environment(),
+        environment=environment(config.training.threads),
         own_test_rows=data.source.test_rows is not None,
         trained=trained,
         encoder=data.encoder,

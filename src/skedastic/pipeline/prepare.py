@@ -81,15 +81,14 @@ class Data:
     gross_errors: tuple[GrossErrors, ...] = ()
 
     def regrouped(self, estimated: Estimate | None) -> Data:
-        """Return the data by the clusters of the estimate, where these are the groups, and with its note."""
+        """Return the data by the clusters of the estimate, where these are the groups, and with its notes."""
         if estimated is None:
             return self
-        noted = (estimated.note,) * bool(estimated.note)
         if estimated.clusters is None:
-            return replace(self, notes=(*self.notes, *noted))
+            return replace(self, notes=(*self.notes, *estimated.notes))
         clusters = estimated.clusters
         test, reference = (None if d is None else clusters.regrouped(d) for d in (self.test, self.reference))
-        notes = (*self.notes, clusters.note)
+        notes = (*self.notes, *estimated.notes, clusters.note)
         return replace(self, train=estimated.dataset, test=test, reference=reference, notes=notes, clusters=clusters)
 
     @property

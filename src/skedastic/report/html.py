@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from skedastic.evaluation.metrics import ASKED
 from skedastic.report import charts, marks, style, words
 from skedastic.report.content import LabelIssue, Report
-from skedastic.report.escaping import visible
+from skedastic.runtime.escaping import visible
 
 WHITE = "\t\r\n"  # which a page shows as a space
 NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)

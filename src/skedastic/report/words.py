@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skedastic.evaluation.metric import ABSENT
-from skedastic.report.escaping import visible
+from skedastic.runtime.escaping import visible
 
 
 def duration(seconds: float) -> str:

@@ -178,7 +178,7 @@ class ComparisonSummary:
             "methods": methods,
             "paired": differences,
             "failed": self.failed,
-            "environment": environment(),
+            "environment": environment(threads=1),  # of each seed
         }
 
 

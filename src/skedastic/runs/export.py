@@ -17,6 +17,7 @@ from skedastic.runs.folder import BESIDE, check_new_file, written_file
 from skedastic.runs.network_file import FORMATS, export_network
 from skedastic.runs.predict import encoded
 from skedastic.runs.result import Result
+from skedastic.runtime.escaping import in_json
 
 CHECKED = 512  # rows that an exported network is checked on
 
@@ -60,7 +61,7 @@ def export_run(result: Result, form: str, out: str | Path, rows: str | None = No
     if isinstance(target, Numbers):
         net = InUnits(net, target.scale.mean, target.scale.deviation)
         gives = ", in the units of the target"
-    out, about = Path(out), json.dumps(network_in_words(result), ensure_ascii=False)
+    out, about = Path(out), in_json(json.dumps(network_in_words(result), ensure_ascii=False))
     beside = out.with_name(f"{out.name}{BESIDE}")
     check_new_file(beside, force)
     parity = export_network(net, x[:CHECKED], out, form, force=force, about=about)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from skedastic.data.sources.names import check_utf8
 from skedastic.errors import UserError
 from skedastic.runtime.plain_files import check_regular
 
@@ -67,6 +68,7 @@ def free_folder(folder: str | Path, force: bool) -> Path:
         The folder can't be written, or holds something.
     """
     path = Path(folder)
+    check_utf8(path, "--out")
     try:
         _check_free(path, force)
         parent = path.resolve().parent
@@ -160,7 +162,8 @@ def holds_a_run(folder: Path) -> bool:
 
 
 def check_new_file(path: Path, force: bool) -> None:
-    """Raise UserError where something is at `path`, unless it is a file that may be replaced."""
+    """Raise UserError where something is at `path`, unless it is a file that may be replaced, or it is no UTF-8."""
+    check_utf8(path, "--out")
     if path.is_dir() or (path.exists() and not force):
         raise _not_written(path, "it is there already; name another file, or replace it with --force")
 

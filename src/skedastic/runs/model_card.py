@@ -14,9 +14,9 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import ABSENT
 from skedastic.evaluation.metrics import ASKED
 from skedastic.report.content import GroupRow, MethodRow, Report
-from skedastic.report.escaping import code, markdown, visible
 from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
 from skedastic.runs.summary import RunSummary
+from skedastic.runtime.escaping import code, markdown, visible
 from skedastic.settings.data_apart import HoldOut
 from skedastic.settings.trust import code_named, option_naming
 

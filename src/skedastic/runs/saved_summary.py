@@ -47,7 +47,8 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     (folder / "config.toml").write_text(to_toml(summary.config), "utf-8")
     stats, findings, issues = summary.group_stats, summary.findings, summary.label_issues
     write_json(folder / "group_stats.json", None if findings is None else findings.to_dict())
-    write_json(folder / "metrics.json", None if summary.metrics is None else summary.metrics.to_dict())
+    metrics = None if summary.metrics is None else summary.metrics.to_dict() | _skipped(summary)
+    write_json(folder / "metrics.json", metrics)
     write_lines(folder / "history.jsonl", summary.history)
     _write_frame(folder / "predictions.parquet", summary.predictions)
     _write_frame(folder / "suspects.parquet", pd.DataFrame() if issues is None else issues)
@@ -74,6 +75,12 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "environment": dict(summary.environment),
         "own_test_rows": summary.own_test_rows,
     }
+
+
+def _skipped(summary: RunSummary) -> dict[str, int]:
+    """Return how many steps of the training were left out, as not finite; nothing where these stop it."""
+    counts = [row["skipped"] for row in summary.history if "skipped" in row]
+    return {"skipped_steps": int(sum(counts))} if counts else {}
 
 
 def facts(summary: RunSummary) -> dict[str, Any]:

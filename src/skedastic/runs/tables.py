@@ -16,9 +16,9 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from skedastic.data.tables.readers import to_arrow
-from skedastic.data.tables.spreadsheet import guarded
 from skedastic.errors import UserError
 from skedastic.runs.folder import check_new_table, written_file
+from skedastic.runtime.escaping import in_csv, in_json
 
 BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
 SOURCE = "source_"  # before the name of a column of the source that has a name of ours
@@ -34,13 +34,28 @@ class _JsonLines:
         columns = [_json_values(table.column(i)) for i in range(table.num_columns)]
         for row in zip(*columns, strict=True):
             cells = dict(zip(table.column_names, row, strict=True))
-            self._file.write(json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_json_text) + "\n")
+            line = json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_json_text)
+            self._file.write(in_json(line) + "\n")
 
     def close(self) -> None:
         self._file.close()
 
 
-FORMATS: dict[str, Any] = {".parquet": pq.ParquetWriter, ".csv": arrow_csv.CSVWriter, ".jsonl": _JsonLines}
+class _Csv:
+    """Write tables as CSV: no cell and no head is a formula of a spreadsheet, or a command to a terminal."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = pa.schema([field.with_name(in_csv(field.name)) for field in schema])
+        self._writer = arrow_csv.CSVWriter(path, self._schema)
+
+    def write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(pa.table([*map(_csv_cells, table.columns)], schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+FORMATS: dict[str, Any] = {".parquet": pq.ParquetWriter, ".csv": _Csv, ".jsonl": _JsonLines}
 
 
 def written_type(kind: pa.DataType, ending: str) -> pa.DataType:
@@ -132,25 +147,22 @@ def writing(out: str | Path, force: bool, schema: pa.Schema) -> Iterator[Any]:
             writer.close()
 
 
-def write_for_a_person(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
-    """Write a frame that a person opens into one file, whole or not at all: in CSV no cell is a formula.
+def write_frame(frame: pd.DataFrame, out: str | Path, force: bool) -> None:
+    """Write a frame into one file, whole or not at all.
 
     Parameters and UserError are those of `writing`.
     """
     columns = {str(name): to_arrow(frame[name]) for name in frame.columns}
     ending = Path(out).suffix.lower()
-    columns = {name: in_type(column, written_type(column.type, ending), name) for name, column in columns.items()}
-    if ending == ".csv":
-        columns = {guarded(name): _guarded(column) for name, column in columns.items()}
-    table = pa.table(columns)
+    table = pa.table({name: in_type(c, written_type(c.type, ending), name) for name, c in columns.items()})
     with writing(out, force, table.schema) as writer:
         writer.write_table(table)
 
 
-def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _csv_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
         return column
-    cells = [None if cell is None else guarded(cell) for cell in column.to_pylist()]
+    cells = [None if cell is None else in_csv(cell) for cell in column.to_pylist()]
     return pa.chunked_array([pa.array(cells, column.type)])
 
 

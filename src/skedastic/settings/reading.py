@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from skedastic.configurable import Written
+from skedastic.runtime.escaping import in_toml
 from skedastic.settings.config import Config
 from skedastic.settings.convert import build
 from skedastic.settings.layers import layered
@@ -24,7 +25,7 @@ def read(
 
 def to_toml(config: Config) -> str:
     """Return the whole configuration as TOML; `read` gives the same configuration back."""
-    return tomli_w.dumps(_table(config))
+    return in_toml(tomli_w.dumps(_table(config)))
 
 
 def build_config(data: Mapping[str, Any]) -> Config:

@@ -39,6 +39,22 @@ def has_checkpoints(folder: str | Path) -> bool:
     return (Path(folder) / SETTINGS).exists()
 
 
+def change_settings(folder: str | Path, settings: str) -> None:
+    """Write other settings into the folder of a run that has begun, whole or not at all, so that it goes on with them.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As in `Checkpoints`.
+    settings : str
+        The settings.
+    """
+    path = Path(folder) / SETTINGS
+    part = path.with_suffix(".part")
+    part.write_text(settings, "utf-8")
+    os.replace(part, path)
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """The state of a stage.
@@ -125,13 +141,19 @@ class Checkpoints:
             warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
         self._last = time.monotonic()
 
+    def keep_settings(self) -> None:
+        """Write what a resume needs, where no checkpoint is there yet. Where that fails, warn."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_settings()
+        except OSError as error:
+            warnings.warn(f"{str(self.folder)!r} can't be written ({error})", stacklevel=2)
+
     def _write_settings(self) -> None:
         """Write the configuration, whole or not at all."""
         path = self.folder / SETTINGS
         if not path.exists() or path.read_text("utf-8") != self.settings:
-            part = path.with_suffix(".part")
-            part.write_text(self.settings, "utf-8")
-            os.replace(part, path)
+            change_settings(self.folder, self.settings)
 
     def read(self, stage: str) -> Snapshot | None:
         """Return the state of a stage; None where there is no checkpoint of it.

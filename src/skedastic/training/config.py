@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from skedastic.configurable import Configurable, setting
 from skedastic.data.settings import Augment
+from skedastic.errors import UserError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["steps", "cosine", "constant"]
@@ -19,6 +21,7 @@ OF_OPTIMIZER: Mapping[str, Mapping[str, Any]] = {
     "adam": {"lr": 0.001, "weight_decay": 1e-4, "schedule": "steps"},
     "adamw": {"lr": 0.002, "weight_decay": 0.01, "schedule": "cosine"},
 }
+SKIP = re.compile(r"skip:(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,11 @@ class TrainingConfig(Configurable):
         "[1, inf)",
     )
     workers: int = setting(0, "processes that decode streamed data", "[0, inf)")
+    on_nan: str = setting(
+        "stop",
+        "what to do where the loss or the gradient of a step is not finite: stop before it changes the weights, or "
+        "skip:N, which leaves out up to N such steps of a stage",
+    )
     precision: Precision = setting(
         "fp32", "numbers to train in: single precision, or mixed with bf16 or fp16, the latter with a loss scaler"
     )
@@ -93,6 +101,16 @@ class TrainingConfig(Configurable):
         False,
         "whether the network is compiled (torch.compile), which takes a minute and pays on a GPU, and in long runs",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.on_nan != "stop" and not self.allowed_steps:
+            raise UserError("must be stop, or skip:N with N of 1 or more", setting="train.on_nan", value=self.on_nan)
+
+    @property
+    def allowed_steps(self) -> int:
+        """How many steps of a stage that are not finite may be left out."""
+        return int(found[1]) if (found := SKIP.fullmatch(self.on_nan)) else 0
 
     @property
     def is_settled(self) -> bool:

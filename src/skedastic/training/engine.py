@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.step import Batch
+from skedastic.training.finite import FiniteSteps
 
 
 def find_device(name: str) -> torch.device:
@@ -83,6 +84,13 @@ class PlainEngine:
         "fp32", "bf16" or "fp16".
     examples : callable, optional
         From examples' names [m], or None for all, to batches of them.
+    allowed : int
+        How many steps that are not finite may be left out, as of `FiniteSteps`.
+
+    Attributes
+    ----------
+    finite : FiniteSteps
+        It keeps steps whose loss or gradient is not finite from the weights.
     """
 
     def __init__(
@@ -92,12 +100,14 @@ class PlainEngine:
         draw: Callable[[str], Batch] | None = None,
         precision: str = "fp32",
         examples: Callable[[Tensor | None], Iterator[Batch]] | None = None,
+        allowed: int = 0,
     ) -> None:
         self.device = device
         self.optimizers = optimizers
         self._draw, self._examples = draw, examples
         self._dtype = PRECISIONS.get(precision)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.finite = FiniteSteps(device, optimizers, allowed)
         self._stepped = set[str]()  # the groups stepped since the loss scale was last updated
 
     def computing(self) -> AbstractContextManager[Any]:
@@ -118,14 +128,19 @@ class PlainEngine:
 
     def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
         """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
+        self.finite.take_loss(loss)
         with self._full():
             torch.autograd.backward(self.scaler.scale(loss), inputs=parameters)
 
     def step(self, name: str) -> None:
-        """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them."""
+        """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them.
+
+        Where these, or the loss that they are of, are not finite, the weights stay as they are.
+        """
         optimizer = self.optimizers[name]
-        self.scaler.step(optimizer)
-        self._stepped.add(name)
+        if self.finite.may_step(optimizer, scaled=self.scaler.is_enabled()):
+            self.scaler.step(optimizer)
+            self._stepped.add(name)
         optimizer.zero_grad(set_to_none=True)
 
     def end_step(self) -> None:

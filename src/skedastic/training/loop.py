@@ -26,6 +26,7 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
+from skedastic.training.divergence import left_out
 from skedastic.training.engine import find_device, threads
 from skedastic.training.failures import StageFailed, telling
 from skedastic.training.resuming import restore, snapshot_of
@@ -63,6 +64,8 @@ class Trained:
         How much accuracy on rows not seen rose where the training rows doubled, where the method tried that.
     held_out : Tensor or None
         Of the way that it chose, probabilities of the training rows by models that had not seen them, [n, C].
+    incidents : tuple of str
+        Those of the notes that are on settings changed on the way, and on steps that were left out.
     """
 
     method: Method
@@ -76,6 +79,7 @@ class Trained:
     trials: tuple[Trial, ...] = ()
     held_out: Tensor | None = None
     rises: tuple[Rise, ...] = ()
+    incidents: tuple[str, ...] = ()
 
     def predict(self, x: Features, batch_size: int = 1024) -> Tensor:
         """Return class probabilities [n, C], or numbers [n] in the target's units, on the CPU.
@@ -276,6 +280,7 @@ class Course:
     ) -> None:
         self.method, self.make_net, self.training, self.seed = method, make_net, training.settled(), seed
         self.dataset, self._notes = with_supported_labels(dataset, method)
+        self._incidents: tuple[str, ...] = ()
         self.task, self.reference = task, reference
         self.progress, self.checkpoints, self.found, self.finish = progress, checkpoints, found, finish
         self.device = find_device(self.training.device)
@@ -305,7 +310,7 @@ class Course:
     def trained(self) -> Trained:
         """Return the result."""
         assert self.state is not None
-        notes = [*self._notes, *(stage.note for stage in self.stages if stage.note)]
+        notes = [*self._notes, *self._incidents, *(stage.note for stage in self.stages if stage.note)]
         for stage in self.stages:
             course = [row for row in self.history if row["stage"] == stage.name]
             notes += [r for r in stage.method.notes(course, self.training.batch_size) if r not in notes]
@@ -321,6 +326,7 @@ class Course:
             self.method.trials(self.task),
             self.method.held_out(self.task),
             self.method.rises(self.task),
+            self._incidents,
         )
 
     def _has_ended(self, key: str, epochs: int) -> bool:
@@ -379,6 +385,7 @@ class Course:
             task = stage.after(state, task)
         self.state, self.task = state, task
         self.stages.append(stage)
+        self._incidents += (*run.changed, *left_out(run.place, run.engine.finite))
         self.history, self.seconds = self.history + run.history, self.seconds + run.seconds
         if self.found is not None and is_new and stage.optional and (best := self.method.so_far(task)) is not None:
             self.found(best)
@@ -507,8 +514,13 @@ def _finish(
     if checkpoints is not None:
         _restore(run, key, checkpoints)
     while not run.done:
-        with computing():
-            run.run_epoch()
+        try:
+            with computing():
+                run.run_epoch()
+        except Diverged:
+            if checkpoints is not None:
+                checkpoints.keep_settings()
+            raise
         if checkpoints is not None and (run.done or checkpoints.due):
             checkpoints.write(key, snapshot_of(run))
         if progress is not None:

@@ -54,9 +54,7 @@ def make_optimizer(
         lr = lr * OF_OPTIMIZER["sgd"]["lr"] / OF_OPTIMIZER[training.optimizer]["lr"]
     if training.optimizer == "adamw" and kind != "adamw":
         decay = OF_OPTIMIZER[kind]["weight_decay"]
-    fused = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)  # one kernel for all of them
-    if training.precision == "fp16":
-        fused = False  # torch's SGD has garbage for momentum where the scaler skips its first step
+    fused = can_be_fused(training, parameters)
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=decay, fused=fused)
     if kind == "adamw":
@@ -66,6 +64,20 @@ def make_optimizer(
         {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
     ]
     return torch.optim.Adam([group for group in groups if group["params"]], lr, fused=fused)
+
+
+def can_be_fused(training: Training, parameters: Iterable[nn.Parameter]) -> bool:
+    """Return whether an optimizer steps all of some parameters by one kernel.
+
+    Parameters
+    ----------
+    training : Training
+        Its precision: with the scaler of fp16, torch's SGD has garbage for momentum where its first step is skipped.
+    parameters : iterable of nn.Parameter
+        The parameters.
+    """
+    able = all(p.is_floating_point() and p.device.type in FUSED for p in parameters)
+    return able and training.precision != "fp16"
 
 
 def undecayed(module: nn.Module) -> set[int]:

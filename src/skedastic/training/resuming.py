@@ -9,17 +9,21 @@ import torch
 from torch import Tensor
 
 from skedastic.training.checkpoints import Snapshot
+from skedastic.training.finite import BadStep, to_plain
 from skedastic.training.stage import StageRun
+
+RATES = ("lr", "initial_lr")  # of an optimizer's parameter group
 
 
 def snapshot_of(run: StageRun) -> Snapshot:
-    """Return the state of a stage, after a whole epoch.
+    """Return the state of a stage, after a whole epoch. Raises Diverged where a step was not finite.
 
     Parameters
     ----------
     run : StageRun
         The stage.
     """
+    run.check_steps()
     tensors = {f"state.{k}": v for k, v in run.state.state_dict().items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if run.device.type != "cpu":
@@ -40,6 +44,9 @@ def snapshot_of(run: StageRun) -> Snapshot:
         "step": run.step,
         "seconds": run.seconds,
         "history": run.history,
+        "lr": run.training.lr,
+        "left_out": to_plain(run.engine.finite.bad),
+        "changed": run.changed,
         "optimizers": optimizers,
         "scaler": run.engine.scaler.state_dict(),
         "drawn": {name: stream.drawn for name, stream in run.streams.items()},
@@ -48,7 +55,7 @@ def snapshot_of(run: StageRun) -> Snapshot:
 
 
 def restore(run: StageRun, snapshot: Snapshot) -> None:
-    """Bring a stage to the state of a snapshot.
+    """Bring a stage to the state of a snapshot; it goes on at its own learning rate, be it another one.
 
     Parameters
     ----------
@@ -78,16 +85,32 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
         for place, tensor in _under(f"optimizer.{name}.", tensors).items():
             i, key = place.split(".", 1)
             values.setdefault(int(i), {})[key] = tensor
+        rates = [{key: group[key] for key in RATES if key in group} for group in optimizer.param_groups]
         optimizer.load_state_dict({"state": values, "param_groups": kept["param_groups"]})
+        if facts["lr"] != run.training.lr:
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group.update(rate)
         _lay_out(optimizer)
     for name, stream in run.streams.items():
         stream.skip(facts["drawn"][name])
     run.engine.scaler.load_state_dict(facts["scaler"])
     run.epoch, run.step = facts["epoch"], facts["step"]
     run.history, run.seconds = facts["history"], facts["seconds"]
+    run.engine.finite.go_on(BadStep(*step) for step in facts["left_out"])
+    run.changed = [*facts["changed"], *_change_of_rate(run, facts["lr"])]
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type != "cpu":
         torch.get_device_module(run.device).set_rng_state(tensors["random.device"], run.device)
+
+
+def _change_of_rate(run: StageRun, before: float) -> list[str]:
+    """Return a sentence on the learning rate, where it is no longer that of the checkpoint."""
+    now = run.training.lr
+    if now == before:
+        return []
+    if run.done:
+        return [f"stage {run.stage.name}: trained at train.lr={before:g}, before it was set to {now:g}"]
+    return [f"stage {run.stage.name}: train.lr={before:g} was set to {now:g} after epoch {run.epoch} of {run.epochs}"]
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

@@ -22,8 +22,10 @@ from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import Training
+from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
 from skedastic.training.engine import PlainEngine
-from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
+from skedastic.training.finite import kept_buffers, put_back
+from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 from skedastic.training.uncorrected import uncorrected
 
@@ -65,6 +67,8 @@ class StageRun:
         A row for each of them.
     seconds : float
         Spent so far, in interrupted runs too.
+    changed : list of str
+        What was changed while the stage was trained, or since, in sentences.
 
     Raises
     ------
@@ -95,12 +99,14 @@ class StageRun:
         self.training, self.seed, self.device = training, seed, device
         self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
+        self.changed = list[str]()
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
         spared = undecayed(state)
         for name, group in groups.items():
             if group and (own := method.optimizers().get(name)) is not None:
-                self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay)
+                fused = can_be_fused(training, group)
+                self.optimizers[name] = torch.optim.Adam(group, own.lr, weight_decay=own.weight_decay, fused=fused)
             elif group:
                 self.optimizers[name] = make_optimizer(training, group, stage.lr_scale, stage.optimizer, spared)
                 if not stage.bias_correction:
@@ -117,7 +123,12 @@ class StageRun:
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
         self.engine = PlainEngine(
-            self.optimizers, device, lambda stream: next(self.streams[stream]), training.precision, self._examples
+            self.optimizers,
+            device,
+            lambda stream: next(self.streams[stream]),
+            training.precision,
+            self._examples,
+            training.allowed_steps,
         )
 
     def _loader(self, dataset: Dataset, least: int = 2, share: float = 1.0) -> Loader:
@@ -173,22 +184,31 @@ class StageRun:
         }
 
     def run_epoch(self) -> None:
-        """Train for an epoch. Raises Diverged when the loss, or a weight at the end, is no longer finite."""
+        """Train for an epoch. Raises Diverged when a loss, a gradient, or a weight at the end is no longer finite."""
         start, method = time.perf_counter(), self.stage.method
-        logged = RunningMeans()
+        logged, finite, left_out = RunningMeans(), self.engine.finite, len(self.engine.finite.bad)
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
         for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
-            logged.add(self.take_step(batch))
+            self._step_if_finite(batch, logged)
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
+        self.check_steps()
         for schedule in self.schedules:
             schedule.step()
         means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
-        self._check_finite(means)
+        check_epoch(self.place, means, self.state.parameters())
+        if finite.allowed:
+            means["skipped"] = float(len(finite.bad) - left_out)
         self.epoch += 1
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
+
+    def check_steps(self) -> None:
+        """Wait until all steps are known. Raises Diverged where more of them than allowed are not finite."""
+        self.engine.finite.look(wait=True)
+        if self.engine.finite.exceeded:
+            raise exceeded(self.place, self.engine.finite)
 
     def take_step(self, batch: RawBatch) -> Logs:
         """Take a step and return the values to log.
@@ -204,24 +224,43 @@ class StageRun:
         self.step += 1
         return logs
 
+    def _step_if_finite(self, batch: RawBatch, logged: RunningMeans) -> None:
+        """Take a step that is left out where it is not finite; where that is not allowed, stop."""
+        finite = self.engine.finite
+        kept = kept_buffers(self.state) if finite.allowed else []
+        try:
+            logs = self.take_step(batch)
+        except Diverged as error:  # of the forward pass
+            self.step += 1
+            places = [place for place in error.rows if place < len(batch.index)]
+            if not finite.allowed:
+                rows = sorted(batch.index[places].tolist())
+                raise stopped(self.place, error.rule, self.step, rows, error.given) from None
+            logs = self._left_out(places, len(batch.index))
+        flag = finite.end_step(self.step, batch.index, logs.get("loss"))
+        if finite.exceeded:
+            raise exceeded(self.place, finite)
+        if flag is not None:
+            put_back(kept, flag)
+        logged.add(logs, flag)
+
+    def _left_out(self, places: list[int], examples: int) -> Logs:
+        """End a step whose forward pass failed at some places of the batch, and return losses [B] that say so."""
+        self.engine.finite.refuse()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        losses = torch.zeros(examples)
+        losses[places] = float("nan")
+        return {"loss": losses}
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.stage.name, self.stage.method.card.name, self.epoch, self.epochs, self.step, self.training)
+
     @property
     def _clock(self) -> Clock:
         return Clock(self.epoch, self.epochs, self.step, self.training.first_drop(self.epochs))
-
-    def _check_finite(self, means: dict[str, float]) -> None:
-        name, lr = self.stage.method.card.name, self.training.lr
-        if self.stage.name != "train":
-            name = f"stage {self.stage.name} ({name})"
-        if not means.get("loss", 0.0) < float("inf"):
-            rule = (
-                f"the loss is {means['loss']} in epoch {self.epoch + 1} of {self.epochs}; lower the learning rate (now "
-                f"train.lr={lr}) or the strength"
-            )
-            raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
-        if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
-            # the last step may diverge after the last loss
-            rule = f"a weight is not finite after the last step; lower the learning rate (now train.lr={lr})"
-            raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
 
 
 class CyclingLoader:

@@ -119,7 +119,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def check_file(path: Path) -> None:
-    """Raise UserError where a file is not there, is a folder, a pipe or a device, or is empty."""
+    """Raise UserError where a file is not there, is a folder, a pipe, a device or empty, or its path is no UTF-8."""
+    check_utf8(path)
     if not path.exists():
         raise UserError("no such file", setting=str(path))
     check_regular(path)
@@ -127,6 +128,17 @@ def check_file(path: Path) -> None:
         raise UserError("it is a directory; name one file, such as a .csv or .parquet table", setting=str(path))
     if path.stat().st_size == 0:
         raise UserError("it is empty", setting=str(path))
+
+
+def check_utf8(path: Path, setting: str = "") -> None:
+    """Raise UserError where a path has bytes that are no UTF-8, which neither Parquet nor TOML can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        rule = "its path has bytes that are no UTF-8; rename it"
+        raise UserError(
+            rule, setting=setting or shown_path(path), given=f"{setting} {shown_path(path)!r}".lstrip()
+        ) from None
 
 
 def no_rows(source: str) -> UserError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skedastic.data.sources.confined import Folders, Place, rule_of
-from skedastic.data.sources.names import shown_path
+from skedastic.data.sources.names import check_utf8, shown_path
 from skedastic.errors import UserError
 
 SYSTEM = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
@@ -75,8 +75,8 @@ def walk(root: Path) -> Tree:
     A link to a folder is followed where its target is not read already and does not hold `root`, so that no file is
     taken twice and no circle is walked.
 
-    Raises UserError for a folder that may not be read, and for a link to a folder out of `root`, unless paths are
-    trusted.
+    Raises UserError for a folder that may not be read, for a link to a folder out of `root`, unless paths are trusted,
+    and for a path that is no UTF-8.
     """
     tree, home, inside = Tree(root), Path(os.path.realpath(root)), Folders([root])
     seen: set[Path] = set()
@@ -95,6 +95,8 @@ def walk(root: Path) -> Tree:
             _enter(link, tree, seen, links, doubtful)
     tree.files.sort()
     tree.leading = {path: place for path in doubtful if (place := inside.place(str(path))) is not Place.INSIDE}
+    for path in tree.files:
+        check_utf8(path)
     return tree
 
 

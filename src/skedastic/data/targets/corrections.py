@@ -18,17 +18,17 @@ from skedastic.data.sources.source import Source
 from skedastic.data.tables.dress import PLAIN
 from skedastic.data.tables.location import CellLocation, quoted
 from skedastic.data.tables.numbers import as_numbers
-from skedastic.data.tables.spreadsheet import unguarded
 from skedastic.data.tables.table import Table
 from skedastic.data.tables.values import as_names
 from skedastic.data.targets.labels import to_ids
 from skedastic.data.targets.regression import read_numbers
 from skedastic.data.targets.target import Classes, Numbers, Target
 from skedastic.errors import UserError, suggestion
+from skedastic.runtime.escaping import from_csv
 
 ROW = ("row", "index")
 LABEL = ("corrected", "label")
-SPREADSHEETS = (".csv", ".tsv")  # whose cells are guarded against being taken for formulas
+SPREADSHEETS = (".csv", ".tsv")  # whose cells were escaped, as `in_csv` does
 GIVEN = "given"
 NEAR = 1e-3  # of a number, that it may differ from itself where it was written with few digits
 MOST_OTHERS = 0.1  # of the rows, that may have another label in the source than the file says
@@ -78,9 +78,9 @@ def with_corrections(source: Source, file: str) -> Source:
 
 
 def _as_written(cells: pd.Series, file: str) -> pd.Series:
-    """Return cells as they were before a spreadsheet's formulas were guarded against."""
-    guarded = Path(file).suffix.lower() in SPREADSHEETS
-    return cells.map(unguarded, na_action="ignore") if guarded else cells
+    """Return cells as they were before they were written into a CSV."""
+    escaped = Path(file).suffix.lower() in SPREADSHEETS
+    return cells.map(from_csv, na_action="ignore") if escaped else cells
 
 
 def _other_rows(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from skedastic.report.escaping import code, in_json, markdown, visible
+from skedastic.runtime.escaping import code, in_json, markdown, visible
 
 
 @pytest.mark.parametrize(
