@@ -71,6 +71,7 @@ def test_what_fails_leaves_nothing(empty) -> None:
 def test_an_interrupted_run_is_named_and_not_passed_over(empty) -> None:
     USUAL.mkdir(parents=True)
     unfinished("runs/fit-good-2").mkdir()
+    (unfinished("runs/fit-good-2") / "config.toml").write_text("")
     with refused("--out", "runs/fit-good-2", rule="--resume runs/fit-good-2, or") as caught:
         reserved(None, USUAL, False).__enter__()
     assert "--out runs/fit-good-2 --force" in caught.value.rule

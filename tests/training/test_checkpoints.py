@@ -132,26 +132,23 @@ def test_a_disk_that_is_full_does_not_end_the_training(tmp_path: Path, monkeypat
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skedastic.training.checkpoints.save_file", full)
+    monkeypatch.setattr("skedastic.training.tensor_files.save_file", full)
     with pytest.warns(UserWarning, match="No space left on device.*training goes on"):
         trained = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0))
     assert same(tensors(trained.state), tensors(train(ERM(), dataset(), make_net, QUICK).state))
 
 
-def test_the_settings_are_whole_whenever_the_process_is_killed(tmp_path: Path, monkeypatch) -> None:
-    """They are written once, under another name, and never emptied before they are written again."""
-    settings, sizes = "x = 1\n" * 100, []
-    wrote = Path.write_text
+def test_the_settings_are_written_once(tmp_path: Path) -> None:
+    settings, written = "x = 1\n" * 100, []
+    kept = Checkpoints(tmp_path, 0, settings)
 
-    def watched(path, text, *more):
-        result = wrote(path, text, *more)
-        sizes.append((path.name, (tmp_path / "config.toml").exists()))
-        return result
+    def note(*_) -> None:
+        written.append((tmp_path / "config.toml").stat())
 
-    monkeypatch.setattr(Path, "write_text", watched)
-    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0, settings))
-    assert sizes == [("config.part", False)]
-    assert (tmp_path / "config.toml").read_text("utf-8") == settings
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=kept, progress=note)
+    assert len(written) == 4
+    assert len({(stat.st_ino, stat.st_mtime_ns) for stat in written}) == 1
+    assert (tmp_path / "config.toml").read_bytes() == settings.encode()
 
 
 def test_a_checkpoint_is_tensors_and_json(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from skedastic.cli.options import (
     settings_of,
 )
 from skedastic.errors import Interrupted, UserError
-from skedastic.runs.folder import kept_until_whole, resumable
+from skedastic.runs.unfinished import kept_until_whole, resumable
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
@@ -87,7 +87,7 @@ def fit(
         if out or config_file or sets or any(value not in (None, ()) for value in given.values()):
             rule = "a run goes on with its own settings; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
-        out, config_file = resume, str(resumable(resume))
+        out, config_file = resume, str(resumable(resume, force=force))
     elif finish:
         rule = "it ends a run that was interrupted; name that with --resume DIR"
         raise UserError(rule, setting="--finish", given="--finish")
@@ -176,13 +176,13 @@ def _way_on(kept: Path, folder: Path, found: Found | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if not kept.exists():
+        if not (kept / "config.toml").exists():
             raise
         finish = f" --finish; or try more ways with: {way}" if found is None else ""
         if found is not None and found.best is not None:
             finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
-        if not kept.exists():
+        if not (kept / "config.toml").exists():
             raise
         raise error.adding(f" (checkpoints are in {str(kept)!r}: {way})") from None

@@ -24,6 +24,7 @@ from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
+from skedastic.runtime.signals import held_back
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.engine import find_device, threads
@@ -503,16 +504,26 @@ def _finish(
     checkpoints: Checkpoints | None,
     computing: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Train a stage to its end, from its checkpoint where there is one."""
+    """Train a stage to its end, from its checkpoint where there is one.
+
+    What interrupts waits for the end of a step, and for the checkpoint that is written then. It does not wait for a
+    model that is fitted at once.
+    """
     if checkpoints is not None:
         _restore(run, key, checkpoints)
-    while not run.done:
-        with computing():
-            run.run_epoch()
-        if checkpoints is not None and (run.done or checkpoints.due):
-            checkpoints.write(key, snapshot_of(run))
-        if progress is not None:
-            progress(run.stage.name, run.epoch, run.epochs)
+    with held_back(checkpoints is not None and run.stage.passes is None) as held:
+
+        def keep(due: bool) -> None:
+            if checkpoints is not None and (due or held.came):
+                checkpoints.write(key, snapshot_of(run))
+            held.let_go()
+
+        while not run.done:
+            with computing():
+                run.run_epoch(None if checkpoints is None else lambda: keep(checkpoints.due_within_epoch))
+            keep(run.done or (checkpoints is not None and checkpoints.due))
+            if progress is not None:
+                progress(run.stage.name, run.epoch, run.epochs)
 
 
 def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:

@@ -1,4 +1,4 @@
-"""The state of a stage between two epochs: to keep it in a checkpoint, and to resume from one, to the bit."""
+"""The state of a stage between two steps: to keep it in a checkpoint, and to resume from one, to the bit."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from skedastic.training.checkpoints import Snapshot
+from skedastic.training.fingerprint import alike
 from skedastic.training.stage import StageRun
 
 
 def snapshot_of(run: StageRun) -> Snapshot:
-    """Return the state of a stage, after a whole epoch.
+    """Return the state of a stage, after a whole step.
 
     Parameters
     ----------
@@ -34,9 +35,14 @@ def snapshot_of(run: StageRun) -> Snapshot:
                     tensors[f"optimizer.{name}.{i}.{key}"] = value
                 else:
                     optimizers[name]["values"].setdefault(i, {})[key] = value
+    logged, of_logged = run.logged.kept()
+    tensors |= {f"logged.{name}": value for name, value in logged.items()}
     facts = {
         **run.identity,
+        "features": run.features,
         "epoch": run.epoch,
+        "batches": run.batches,
+        "logged": of_logged,
         "step": run.step,
         "seconds": run.seconds,
         "history": run.history,
@@ -66,6 +72,8 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     for key, value in run.identity.items():
         if facts[key] != value:
             raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
+    if "features" in facts and not alike(facts["features"], run.features):  # older ones have none
+        raise ValueError("it is of other features, or of features in another order")
     run.state.load_state_dict(_under("state.", tensors))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no optimizer has stepped yet
@@ -83,7 +91,9 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     for name, stream in run.streams.items():
         stream.skip(facts["drawn"][name])
     run.engine.scaler.load_state_dict(facts["scaler"])
-    run.epoch, run.step = facts["epoch"], facts["step"]
+    run.epoch, run.step, run.batches = facts["epoch"], facts["step"], facts.get("batches", 0)
+    if run.batches:
+        run.logged.restore(_under("logged.", tensors), facts["logged"], run.device)
     run.history, run.seconds = facts["history"], facts["seconds"]
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type != "cpu":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +45,28 @@ class RunningMeans:
         for name in self._waiting:
             self._sum(name)
         return {name: float(total) / self._counts[name] for name, total in self._sums.items() if self._counts[name]}
+
+    def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what it holds, as tensors by name and the rest in JSON's types, for `restore`."""
+        tensors = {f"sum.{name}": torch.as_tensor(total) for name, total in self._sums.items()}
+        tensors |= {
+            f"waiting.{name}.{i}": value for name, kept in self._waiting.items() for i, value in enumerate(kept)
+        }
+        facts = {
+            "sums": list(self._sums),
+            "waiting": {name: len(kept) for name, kept in self._waiting.items()},
+            "counts": dict(self._counts),
+            "on_cpu": [name for name, tensor in tensors.items() if tensor.device.type == "cpu"],
+        }
+        return tensors, facts
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], device: torch.device) -> None:
+        """Take over what `kept` gave, in the same order; tensors that were on a device come to `device`."""
+        at = {name: t if name in facts["on_cpu"] else t.to(device) for name, t in tensors.items()}
+        self._sums.update((name, at[f"sum.{name}"]) for name in facts["sums"])
+        for name, count in facts["waiting"].items():
+            self._waiting[name] = [at[f"waiting.{name}.{i}"] for i in range(count)]
+        self._counts.update(facts["counts"])
 
     def _sum(self, name: str) -> None:
         if waiting := self._waiting[name]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import Training
 from skedastic.training.engine import PlainEngine
+from skedastic.training.fingerprint import fingerprint
 from skedastic.training.optimizers import make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
 from skedastic.training.uncorrected import uncorrected
@@ -61,6 +61,8 @@ class StageRun:
     ----------
     epoch : int
         Epochs done.
+    batches : int
+        Batches done in the epoch that has begun, and `logged` what they logged.
     history : list of dict
         A row for each of them.
     seconds : float
@@ -95,6 +97,7 @@ class StageRun:
         self.training, self.seed, self.device = training, seed, device
         self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
+        self.batches, self.logged = 0, RunningMeans()
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
         spared = undecayed(state)
@@ -172,23 +175,49 @@ class StageRun:
             "labels": digest.hexdigest(),
         }
 
-    def run_epoch(self) -> None:
-        """Train for an epoch. Raises Diverged when the loss, or a weight at the end, is no longer finite."""
+    @cached_property
+    def features(self) -> list[list[float]]:
+        """What tells the features of the training set, and of the reference set, from others (`fingerprint`)."""
+        return [fingerprint(d.x) for d in (self.loader.dataset, self.reference) if d is not None]
+
+    def run_epoch(self, after_step: Callable[[], None] | None = None) -> None:
+        """Train for an epoch, or for the rest of one that has begun.
+
+        Parameters
+        ----------
+        after_step : callable, optional
+            Is called after each step; what it raises ends the epoch, which can be gone on with.
+
+        Raises
+        ------
+        Diverged
+            The loss, or a weight at the end, is no longer finite.
+        """
         start, method = time.perf_counter(), self.stage.method
-        logged = RunningMeans()
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
-        for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
-            logged.add(self.take_step(batch))
+        order = self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)
+        for batch in self.loader.epoch(self.epoch, order, start=self.batches):
+            self.logged.add(self.take_step(batch))
+            self.batches += 1
+            start = self._count_seconds(start)
+            if after_step is not None:
+                after_step()
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
         for schedule in self.schedules:
             schedule.step()
-        means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
+        means = self.logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
         self._check_finite(means)
-        self.epoch += 1
+        self.epoch, self.batches, self.logged = self.epoch + 1, 0, RunningMeans()
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
-        self.seconds += time.perf_counter() - start
+        self._count_seconds(start)
+
+    def _count_seconds(self, start: float) -> float:
+        """Add the seconds since `start` to those of the stage, and return the reading of now."""
+        now = time.perf_counter()
+        self.seconds += now - start
+        return now
 
     def take_step(self, batch: RawBatch) -> Logs:
         """Take a step and return the values to log.
@@ -263,7 +292,7 @@ class CyclingLoader:
         while drawn >= (steps := self.loader.steps(len(self._order(epoch)))):
             drawn, epoch = drawn - steps, epoch + 1
         while True:
-            for batch in islice(self.loader.epoch(epoch, self._order(epoch)), drawn, None):
+            for batch in self.loader.epoch(epoch, self._order(epoch), start=drawn):
                 yield to_batch(batch, self.loader)
             drawn, epoch = 0, epoch + 1
 
