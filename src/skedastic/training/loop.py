@@ -506,21 +506,26 @@ def _finish(
 ) -> None:
     """Train a stage to its end, from its checkpoint where there is one.
 
-    What interrupts waits for the end of a step, and for the checkpoint that is written then. It does not wait for a
-    model that is fitted at once.
+    What interrupts waits for the end of a step, and for the checkpoint that is written then; but for a model that is
+    fitted at once.
     """
     if checkpoints is not None:
         _restore(run, key, checkpoints)
-    with held_back(checkpoints is not None and run.stage.passes is None) as held:
+    within = checkpoints if run.stage.passes is None else None
+    with held_back(within is not None) as held:
 
         def keep(due: bool) -> None:
             if checkpoints is not None and (due or held.came):
                 checkpoints.write(key, snapshot_of(run))
             held.let_go()
 
+        def between_steps() -> None:
+            if within is not None:
+                keep(within.due_within_epoch)
+
         while not run.done:
             with computing():
-                run.run_epoch(None if checkpoints is None else lambda: keep(checkpoints.due_within_epoch))
+                run.run_epoch(between_steps)
             keep(run.done or (checkpoints is not None and checkpoints.due))
             if progress is not None:
                 progress(run.stage.name, run.epoch, run.epochs)

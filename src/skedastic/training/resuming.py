@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skedastic.methods.bases.step import State
 from skedastic.training.checkpoints import Snapshot
 from skedastic.training.fingerprint import alike
 from skedastic.training.stage import StageRun
@@ -37,6 +39,8 @@ def snapshot_of(run: StageRun) -> Snapshot:
                     optimizers[name]["values"].setdefault(i, {})[key] = value
     logged, of_logged = run.logged.kept()
     tensors |= {f"logged.{name}": value for name, value in logged.items()}
+    for module, gathered in _gathered(run):
+        tensors |= {f"gathered.{module}.{i}": value for i, value in enumerate(gathered)}
     facts = {
         **run.identity,
         "features": run.features,
@@ -94,10 +98,20 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     run.epoch, run.step, run.batches = facts["epoch"], facts["step"], facts.get("batches", 0)
     if run.batches:
         run.logged.restore(_under("logged.", tensors), facts["logged"], run.device)
+        for module, gathered in _gathered(run):
+            kept = _under(f"gathered.{module}.", tensors)
+            gathered[:] = [kept[str(i)] for i in range(len(kept))]
     run.history, run.seconds = facts["history"], facts["seconds"]
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type != "cpu":
         torch.get_device_module(run.device).set_rng_state(tensors["random.device"], run.device)
+
+
+def _gathered(run: StageRun) -> Iterator[tuple[str, list[Tensor]]]:
+    """Yield what the steps of the epoch have gathered so far, by the name of the state in the state."""
+    for name, module in run.state.named_modules():
+        if isinstance(module, State):
+            yield name, module.gathered
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

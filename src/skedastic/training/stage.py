@@ -180,13 +180,13 @@ class StageRun:
         """What tells the features of the training set, and of the reference set, from others (`fingerprint`)."""
         return [fingerprint(d.x) for d in (self.loader.dataset, self.reference) if d is not None]
 
-    def run_epoch(self, after_step: Callable[[], None] | None = None) -> None:
+    def run_epoch(self, between_steps: Callable[[], None] | None = None) -> None:
         """Train for an epoch, or for the rest of one that has begun.
 
         Parameters
         ----------
-        after_step : callable, optional
-            Is called after each step; what it raises ends the epoch, which can be gone on with.
+        between_steps : callable, optional
+            Is called between two steps; what it raises ends the epoch, which can be gone on with.
 
         Raises
         ------
@@ -197,12 +197,13 @@ class StageRun:
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
         order = self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)
-        for batch in self.loader.epoch(self.epoch, order, start=self.batches):
+        first = self.batches
+        for batch in self.loader.epoch(self.epoch, order, start=first):
+            if between_steps is not None and self.batches > first:
+                start = self._count_seconds(start)
+                between_steps()
             self.logged.add(self.take_step(batch))
             self.batches += 1
-            start = self._count_seconds(start)
-            if after_step is not None:
-                after_step()
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
         for schedule in self.schedules:
