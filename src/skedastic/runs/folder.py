@@ -144,8 +144,12 @@ def _made(usual: Path) -> Path:
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Return whether a path is a folder in which nothing is, but for a lock."""
-    return folder.is_dir() and {LOCK}.issuperset(path.name for path in folder.iterdir())
+    """Return whether a path is a folder without anything to go on with: a process was killed before there was some."""
+    if not folder.is_dir():
+        return False
+    begun = {LOCK, f"config.toml{PART}", CHECKPOINTS}
+    files = (path for path in (folder / CHECKPOINTS).glob("*") if path.suffix != PART)
+    return begun.issuperset(path.name for path in folder.iterdir()) and not any(files)
 
 
 def _is_abandoned(folder: Path) -> bool:
