@@ -75,24 +75,29 @@ with taken_as_interrupts() as came:
 def test_one_that_is_held_back_waits_and_the_second_does_not(end: signal.Signals) -> None:
     for waits in (False, True):
         command = [sys.executable, "-c", HELD.replace("waits", str(waits))]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=with_usual_signals)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(end)
-        assert process.stdout.readline() == "held\n"
-        if waits:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=with_usual_signals) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
             process.send_signal(end)
-        assert process.communicate(timeout=60)[0] == f"interrupted {128 + end}\n"
+            assert process.stdout.readline() == "held\n"
+            if waits:
+                process.send_signal(end)
+            assert process.stdout.read() == f"interrupted {128 + end}\n"
         assert process.returncode == 0
 
 
 def test_at_the_end_of_the_block_what_was_held_back_is_let_go() -> None:
     before = [signal.getsignal(number) for number in ENDING]
-    ran = False
-    with pytest.raises(KeyboardInterrupt), held_back() as held:
-        signal.raise_signal(signal.SIGINT)
-        ran = held.came
-    assert ran
+    seen = list[bool]()
+
+    def interrupted() -> None:
+        with held_back() as held:
+            signal.raise_signal(signal.SIGINT)
+            seen.append(held.came)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert seen == [True]
     with held_back(active=False), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     with held_back() as held:
