@@ -143,7 +143,8 @@ def fit(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     checkpoint_every : float, at least 0
-        Least seconds between two checkpoints; inf is at the end of each stage only.
+        Least seconds between two checkpoints, within an epoch too; 0 is at the end of each epoch, inf at that of each
+        stage.
     progress : callable, optional
         Is told of every epoch.
 

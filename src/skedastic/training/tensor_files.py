@@ -1,7 +1,7 @@
 """Files of tensors with a checksum: one flipped bit is noticed. They are safetensors; nothing pickled is ever read.
 
-The checksum is CRC-32, of the texts and of the tensors by name, type, shape and bytes, in the file's own metadata. It
-takes a sixth of the time of writing (`benchmarks/checkpoints.py`). Files without one are read as they are.
+The checksum is CRC-32, of the texts and of the tensors by name, type, shape and bytes, in the file's own metadata.
+`benchmarks/checkpoints.py` prints its share of the time of writing. Files without one are read as they are.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, texts: Mapping[str,
     """
     own = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     texts = dict(texts or {})
-    save_file(own, path, metadata={**texts, CHECKSUM: f"{_of_texts(texts)} {_of_tensors(own)}"})
+    save_file(own, path, metadata={**texts, CHECKSUM: f"{_of_texts(texts)} {checksum(own)}"})
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -59,8 +59,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     FileNotFoundError
         It is not there.
     """
-    texts, tensors, checksum = _read(path, whole=True)
-    if checksum and checksum != _of_tensors(tensors):
+    texts, tensors, written = _read(path, whole=True)
+    if written and written != checksum(tensors):
         raise Damaged("its tensors are not as they were written: the checksum differs")
     return tensors, texts
 
@@ -93,7 +93,14 @@ def _of_texts(texts: Mapping[str, str]) -> str:
     return f"{found:08x}"
 
 
-def _of_tensors(tensors: Mapping[str, Tensor]) -> str:
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Return the CRC-32 of tensors on the CPU, by name, type, shape and bytes, in hexadecimal digits.
+
+    Parameters
+    ----------
+    tensors : mapping of Tensor
+        By name; the order does not matter.
+    """
     found = 0
     for name, tensor in sorted(tensors.items()):
         found = zlib.crc32(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode(), found)
