@@ -146,10 +146,10 @@ def test_the_second_of_two_fits_is_refused_until_the_first_is_killed(here: Path)
 
 
 def test_one_process_does_not_write_a_run_twice_at_a_time_either(tmp_path: Path) -> None:
-    with kept_until_whole(tmp_path / "run"):
+    with kept_until_whole(tmp_path / "runs" / "run"):
         for force in (False, True):
             with refused("--out", rule="another fit is writing this run (this process)"):
-                kept_until_whole(tmp_path / "run", force=force).__enter__()
+                kept_until_whole(tmp_path / "runs" / "run", force=force).__enter__()
     with alone(tmp_path / "kept"), refused("checkpoints", rule="another fit is writing there (this process)"):
         alone(tmp_path / "kept").__enter__()
     assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,12 @@
 """Checkpoints within epochs: a run that is cut at a step, twice, ends with the weights that it would have had."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from skedastic.errors import Diverged
 from skedastic.methods.presets import presets
 from skedastic.settings.methods import make_method
 from skedastic.training import Checkpoints, train
@@ -36,3 +38,18 @@ def test_a_run_that_was_cut_at_two_steps_goes_on_to_the_bit(name: str, tmp_path:
     resumed = run(checkpoints=Checkpoints(tmp_path / "cut", float("inf")))
     assert same(weights(resumed.state), weights(wanted.state))
     assert resumed.history == wanted.history
+
+
+class AtEveryStep(Checkpoints):
+    """Checkpoints that are written at every step."""
+
+    due_within_epoch = True
+
+
+def test_weights_that_are_not_finite_do_not_take_the_place_of_those_that_were(tmp_path: Path) -> None:
+    method, data = make_method("erm", {}), data_for(make_method("erm", {}))
+    with pytest.raises(Diverged):
+        train(method, data, net_of("classification"), replace(TRAINING, lr=1e30), checkpoints=AtEveryStep(tmp_path))
+    kept = Checkpoints(tmp_path).read("1-train")
+    assert kept is not None
+    assert all(tensor.isfinite().all() for name, tensor in kept.tensors.items() if name.startswith("state."))

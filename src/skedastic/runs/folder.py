@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from skedastic.errors import UserError
-from skedastic.runtime.durable import PART, sync_folder, sync_tree, take_name
+from skedastic.runtime.durable import PART, make_folder, sync_folder, sync_tree, take_name
 from skedastic.runtime.locks import LOCK, Taken, locked
 
 FORMAT = 5  # of a run folder
@@ -213,7 +213,7 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
     absent = _absent(path)
     new = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         yield new
         new.chmod(0o755)

@@ -56,6 +56,20 @@ def take_name(part: Path, path: Path, *, before: Path | None = None) -> None:
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, whose names are on the disk before this returns.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; it may be there.
+    """
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in absent:
+        sync_folder(path.parent)
+
+
 def sync_file(file: Path) -> None:
     """Wait until the bytes of a file are on the disk."""
     _sync(file, os.O_RDWR)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from skedastic.runtime.durable import make_folder
+
 LOCK = "lock"  # the file in the folder; it says who has the lock
 _held = set[Path]()  # by this process, which the system lets lock a file as often as it likes
 
@@ -19,7 +21,8 @@ class Taken(Exception):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder within this context. A folder that it makes goes at the end where it is empty.
+    """Hold the lock of a folder within this context. Folders that it makes go at the end where they are
+    empty.
 
     The processes that this one starts do not hold it. Where the system knows no locks, or the folder can't be written,
     there is none.
@@ -37,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
     file = folder.resolve() / LOCK
     if file in _held:
         raise Taken("this process")
-    was_there = folder.is_dir()
+    made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     descriptor = _lock(file)
     _held.add(file)
     try:
@@ -48,9 +51,9 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 file.unlink()
             os.close(descriptor)
-        if not was_there:
-            with suppress(OSError):
-                folder.rmdir()
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
 
 
 def _lock(file: Path) -> int | None:
@@ -61,7 +64,7 @@ def _lock(file: Path) -> int | None:
 
     while True:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:  # another has removed the folder meanwhile
             continue

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from skedastic.errors import UserError
-from skedastic.runtime.durable import replacing
+from skedastic.runtime.durable import make_folder, replacing
 from skedastic.training.tensor_files import Damaged, read_tensors, read_texts, write_tensors
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
@@ -154,7 +154,7 @@ class Checkpoints:
         path = self._path(stage)
         texts = {"facts": json.dumps(snapshot.facts), SETTINGS: self.settings}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._write_settings()
             with replacing(path, before=_before(path)) as part:
                 write_tensors(snapshot.tensors, part, texts)

@@ -507,7 +507,7 @@ def _finish(
     """Train a stage to its end, from its checkpoint where there is one.
 
     What interrupts waits for the end of a step, and for the checkpoint that is written then; but for a model that is
-    fitted at once.
+    fitted at once. What is not finite is not written: the epoch's end will refuse it.
     """
     if checkpoints is not None:
         _restore(run, key, checkpoints)
@@ -515,7 +515,7 @@ def _finish(
     with held_back(within is not None) as held:
 
         def keep(due: bool) -> None:
-            if checkpoints is not None and (due or held.came):
+            if checkpoints is not None and (due or held.came) and run.is_finite:
                 checkpoints.write(key, snapshot_of(run))
             held.let_go()
 

@@ -160,6 +160,11 @@ class StageRun:
         """Whether all epochs are trained."""
         return self.epoch == self.epochs
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite; a device is waited for."""
+        return all(p.isfinite().all() for p in self.state.parameters())
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The facts that must be the same for the stage to be resumed."""
@@ -200,8 +205,9 @@ class StageRun:
         first = self.batches
         for batch in self.loader.epoch(self.epoch, order, start=first):
             if between_steps is not None and self.batches > first:
-                start = self._count_seconds(start)
+                self.seconds += time.perf_counter() - start
                 between_steps()
+                start = time.perf_counter()
             self.logged.add(self.take_step(batch))
             self.batches += 1
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
@@ -212,13 +218,7 @@ class StageRun:
         self._check_finite(means)
         self.epoch, self.batches, self.logged = self.epoch + 1, 0, RunningMeans()
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
-        self._count_seconds(start)
-
-    def _count_seconds(self, start: float) -> float:
-        """Add the seconds since `start` to those of the stage, and return the reading of now."""
-        now = time.perf_counter()
-        self.seconds += now - start
-        return now
+        self.seconds += time.perf_counter() - start
 
     def take_step(self, batch: RawBatch) -> Logs:
         """Take a step and return the values to log.
@@ -248,7 +248,7 @@ class StageRun:
                 f"train.lr={lr}) or the strength"
             )
             raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
-        if self.epoch + 1 == self.epochs and not all(p.isfinite().all() for p in self.state.parameters()):
+        if self.epoch + 1 == self.epochs and not self.is_finite:
             # the last step may diverge after the last loss
             rule = f"a weight is not finite after the last step; lower the learning rate (now train.lr={lr})"
             raise Diverged(rule, setting="train.lr", value=lr, given=f"training {name}")
