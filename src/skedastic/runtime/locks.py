@@ -21,8 +21,7 @@ class Taken(Exception):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder within this context. Folders that it makes go at the end where they are
-    empty.
+    """Hold the lock of a folder within this context; folders that it makes go at the end where they are empty.
 
     The processes that this one starts do not hold it. Where the system knows no locks, or the folder can't be written,
     there is none.
@@ -53,7 +52,8 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(descriptor)
         with suppress(OSError):
             for path in made:
-                path.rmdir()
+                with suppress(FileNotFoundError):
+                    path.rmdir()
 
 
 def _lock(file: Path) -> int | None:
