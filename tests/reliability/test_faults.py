@@ -21,7 +21,7 @@ import pytest
 from skedastic.cli import console
 from skedastic.errors import UserError
 from skedastic.runs.folder import written, written_file
-from skedastic.runs.unfinished import alone, kept_until_whole
+from skedastic.runs.unfinished import alone, kept_until_whole, resumable
 from skedastic.training.tensor_files import read_texts
 from tests.support.faults import CONTEXT, OUTPUT, command_line, status_of
 from tests.support.refusals import refused
@@ -109,6 +109,40 @@ def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_trained(
 def test_a_folder_of_checkpoints_that_is_removed_is_made_again(here: Path) -> None:
     assert status_of(command_line, FIT, here, partial(at_epoch, remove_checkpoints, "train", 1)) == 0, printed(here)
     assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "run"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"source = ", None], ids=["empty", "cut", "removed"])
+def test_a_run_whose_settings_are_damaged_is_gone_on_with(damage: bytes | None, here: Path) -> None:
+    ended = partial(at_epoch, partial(signal.raise_signal, signal.SIGINT), "train", 1)
+    assert status_of(command_line, FIT, here, ended) == 130
+    config = here / "run.unfinished" / "config.toml"
+    whole = config.read_bytes()
+    config.unlink() if damage is None else config.write_bytes(damage)
+    assert status_of(command_line, RESUME, here) == 0, printed(here)
+    assert sum("was damaged, and is written again from the checkpoints" in line for line in printed(here)) == 1
+    assert (here / "run" / "config.toml").read_bytes() == whole
+
+
+def test_what_can_not_be_gone_on_with_is_said(tmp_path: Path) -> None:
+    run, kept = tmp_path / "run", tmp_path / "run.unfinished"
+    with refused("--resume", str(run), rule="no interrupted run is there"):
+        resumable(run)
+    kept.mkdir()
+    (kept / "config.toml").touch()
+    with refused("--resume", str(run), rule=f"its settings are lost ('{kept / 'config.toml'}' is empty); fit it again"):
+        resumable(run)
+    run.mkdir()
+    (run / "state.json").touch()
+    with refused(
+        "--resume", str(run), rule=f"or replace it with the interrupted one beside it: --resume {run} --force"
+    ):
+        resumable(run)
+    (kept / "config.toml").write_text("seed = 1")
+    assert resumable(run, force=True) == kept / "config.toml"
+    shutil.rmtree(kept)
+    for force in (False, True):
+        with refused("--resume", str(run), rule=f"whole already; show its figures with: skedastic show {run}"):
+            resumable(run, force=force)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
