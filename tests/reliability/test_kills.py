@@ -21,6 +21,7 @@ EPOCHS = QUICK.epochs
 FIT = ["fit", "rows.csv", "--target", "y", "--epochs", "2", "--out", "run"]
 FIT += [f"--set={each}" for each in ("checkpoint_every=0", "train.device=cpu", "model.width=8", "estimate.folds=2")]
 KILLED = -signal.SIGKILL
+pytestmark = pytest.mark.slow
 
 
 def trained(k: int, folder: Path) -> None:
@@ -97,7 +98,6 @@ def check_kills(tmp_path: Path, method: list[str], every: int) -> int:
     return len(kills)
 
 
-@pytest.mark.slow
 def test_a_fit_is_gone_on_with_after_a_kill(tmp_path: Path) -> None:
     assert check_kills(tmp_path, ["--method", "har"], 23) > 3
 

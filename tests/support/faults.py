@@ -19,16 +19,7 @@ CONTEXT = multiprocessing.get_context("forkserver")  # which has torch loaded, a
 CONTEXT.set_forkserver_preload(
     ["tests.support.faults", "tests.support.training", "skedastic.pipeline", "torch._dynamo"]
 )
-CHANGES = (
-    "open",
-    "mkdir",
-    "replace",
-    "rename",
-    "unlink",
-    "rmdir",
-    "fsync",
-    "truncate",
-)  # of `os`, with a path or a file
+CHANGES = ("open", "mkdir", "replace", "rename", "unlink", "rmdir", "fsync", "truncate")  # functions of `os`
 OUTPUT = "output.txt"
 
 
