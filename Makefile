@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check docs lock
+.PHONY: help setup demo test test-fast torture check docs lock
 
 help:
 	@echo "make demo       fit on noisy, rare digits, and the same against plain training: two reports (2 minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  all but the slow ones"
+	@echo "make torture    fits of eight methods, killed at every change of files (an hour)"
 	@echo "make check      ruff and mypy"
 	@echo "make docs       docs/reference, from the code"
 	@echo "make setup      only .venv, with the locked versions"
@@ -32,6 +33,9 @@ test: setup
 
 test-fast: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+torture: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m torture tests/reliability
 
 check: setup
 	@$(BIN)/ruff check .

@@ -12,6 +12,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the larger forms of tests out, unless they are asked for by `-m torture`."""
+    if "torture" not in config.option.markexpr:
+        larger = [item for item in items if item.get_closest_marker("torture")]
+        config.hook.pytest_deselected(items=larger)
+        items[:] = [item for item in items if item not in larger]
+
+
 @pytest.fixture(scope="module")
 def numbers():
     generator = np.random.default_rng(0)

@@ -7,6 +7,7 @@ import pytest
 
 from skedastic.errors import UserError
 from skedastic.runs.folder import reserved, unfinished, usual_folder
+from skedastic.runtime.locks import locked
 from tests.support.command_line import TINY, everything, refusal, run
 from tests.support.refusals import check_refusal, refused
 
@@ -71,9 +72,20 @@ def test_what_fails_leaves_nothing(empty) -> None:
 def test_an_interrupted_run_is_named_and_not_passed_over(empty) -> None:
     USUAL.mkdir(parents=True)
     unfinished("runs/fit-good-2").mkdir()
+    (unfinished("runs/fit-good-2") / "config.toml").write_text("")
     with refused("--out", "runs/fit-good-2", rule="--resume runs/fit-good-2, or") as caught:
         reserved(None, USUAL, False).__enter__()
     assert "--out runs/fit-good-2 --force" in caught.value.rule
+
+
+def test_an_empty_folder_that_a_killed_run_left_is_named_too_and_one_that_a_run_has_taken_is_passed_over(empty) -> None:
+    USUAL.mkdir(parents=True)
+    unfinished(USUAL).mkdir()
+    (unfinished(USUAL) / "config.toml").write_text("")
+    with locked(unfinished(USUAL)), reserved(None, USUAL, False) as second:
+        assert second == Path("runs/fit-good-2")
+    with refused("--out", str(USUAL), rule=f"--resume {USUAL}, or"):
+        reserved(None, USUAL, False).__enter__()
 
 
 def test_a_file_in_place_of_the_folder_of_runs_is_refused(empty) -> None:

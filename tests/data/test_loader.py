@@ -77,6 +77,29 @@ def test_a_single_example_left_over_joins_the_batch_before(n: int, sizes: list[i
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("augment", ["none", "crop", "crop-flip"])
+def test_an_epoch_that_is_gone_on_with_has_the_batches_that_are_left(stream: bool, augment: str) -> None:
+    data, order = images(), torch.arange(41).flip(0)
+    loader = Loader(streamed(data) if stream else data, batch_size=8, augment=augment, workers=0)
+    whole = list(loader.epoch(1, order))
+    assert len(whole) == 5
+    assert loader.steps(len(order)) == 5, "the last example joins the batch before"
+    for start in range(6):
+        left = list(loader.epoch(1, order, start=start))
+        assert len(left) == 5 - start
+        assert all(equal(a, b) for a, b in zip(left, whole[start:], strict=True))
+
+
+def test_nothing_is_read_of_the_batches_that_are_left_out() -> None:
+    data = images()
+    assert isinstance(data.x, Tensor)
+    pixels = data.x.int()
+    pixels[:16] = -1
+    loader = Loader(replace(data, x=Disk(pixels)), batch_size=8, workers=0)
+    assert len(list(loader.epoch(0, torch.arange(50), start=2))) == 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_batches_follow_the_order_they_are_given(stream: bool) -> None:
     data = images()
     order = torch.tensor([3, 3, 49, 0, 7, 12, 3])

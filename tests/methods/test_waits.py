@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skedastic.methods.bases.step import Batch, Logs
+from skedastic.data.loader import RawBatch
+from skedastic.methods.bases.step import Batch
 from skedastic.methods.mixup import mixed
 from skedastic.settings.methods import make_method
 from skedastic.training import TrainingConfig
@@ -68,15 +69,11 @@ class Asked(TorchDispatchMode):
 
 def asked(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """Return what all steps of all stages ask for, but for drawing batches."""
-    mode, draw = Asked(), CyclingLoader.__next__
+    mode, draw, whole = Asked(), CyclingLoader.__next__, StageRun._step_if_finite
 
-    def take_step(self: StageRun, batch) -> Logs:
-        ready = to_batch(batch, self.loader)
-        with self.engine.computing(), mode:
-            logs = self.stage.method.step(self.state, ready, self._clock, self.engine)
-        self.engine.end_step()
-        self.step += 1
-        return logs
+    def step(self: StageRun, batch: RawBatch) -> None:
+        with mode:
+            whole(self, batch)
 
     def drawn(self: CyclingLoader) -> Batch:
         mode.counts = False
@@ -85,7 +82,7 @@ def asked(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> Asked:
         finally:
             mode.counts = True
 
-    monkeypatch.setattr(StageRun, "take_step", take_step)
+    monkeypatch.setattr(StageRun, "_step_if_finite", step)
     monkeypatch.setattr(CyclingLoader, "__next__", drawn)
     run(make_method(name, {}), kind=kind)
     return mode

@@ -196,6 +196,19 @@ WITHOUT = {
         if name not in ("config.toml", "model.safetensors", "state.json", "report.html", "README.md")
     },
 }
+
+
+def flip(name):
+    """Return the damage of one flipped bit in a file, in the middle of its last number."""
+
+    def damage(folder):
+        content = bytearray((folder / name).read_bytes())
+        content[-2] ^= 1
+        (folder / name).write_bytes(content)
+
+    return damage
+
+
 NO_FIT = (", model.safetensors", "does not fit the network")
 DAMAGE = [  # name, damage, the place in the folder and a part of the rule that the error has
     *[
@@ -203,6 +216,7 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
         for name, expected in WITHOUT.items()
     ],
     ("cut safetensors", write("model.safetensors", b"\x08\0\0\0"), ", model.safetensors", "it is damaged"),
+    ("one flipped bit", flip("model.safetensors"), ", model.safetensors", "it is damaged (its tensors are not as"),
     ("other safetensors", other_network, *NO_FIT),
     ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), *NO_FIT),
     ("binary state", write("state.json", b"\xff\xfe\0"), "", "UnicodeDecodeError"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 import skedastic as sk
 from skedastic import cli
 from skedastic.cli import console
+from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.training import Checkpoints, train
+from skedastic.training.tensor_files import read_tensors
 from tests.support import training as support
 from tests.support.command_line import refusal
 from tests.support.power_cut import PowerCut, cut_after
@@ -100,10 +104,12 @@ def test_only_as_often_as_asked_and_at_the_end_of_each_stage(tmp_path: Path, mon
     [
         ({"data": dataset(30)}, "of other shape"),
         ({"data": replace(dataset(), y=dataset().y.flip(0))}, "of other labels"),
+        ({"data": replace(dataset(), x=dataset().x.roll(1, 1))}, "of other features"),
+        ({"data": replace(dataset(), x=dataset().x.roll(3, 0))}, "of other features"),
         ({"training": replace(QUICK, epochs=9)}, "of other epochs"),
         ({"net": lambda: torch.nn.Sequential(torch.nn.Linear(5, 3))}, "size mismatch"),
     ],
-    ids=["rows", "labels", "epochs", "network"],
+    ids=["rows", "labels", "columns", "features", "epochs", "network"],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, change, reason) -> None:
     train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
@@ -114,44 +120,122 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, change, reaso
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     Checkpoints(tmp_path, settings="a = 1\n")
-    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, settings="a = 1\n"))
+    trained(tmp_path, settings="a = 1\n")
     with refused("checkpoints", str(tmp_path)):
         Checkpoints(tmp_path, settings="a = 2\n")
 
 
-@pytest.mark.parametrize("damage", [b"", b"not safetensors", None], ids=["empty", "text", "cut in two"])
-def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage) -> None:
-    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
-    path = tmp_path / "checkpoints" / "1-train.safetensors"
+DAMAGES = pytest.mark.parametrize("damage", [b"", b"not safetensors", None], ids=["empty", "text", "cut in two"])
+
+
+def spoil(path: Path, damage: bytes | None) -> None:
+    """Put other bytes in the place of a file; by default its first half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
+
+
+def trained(folder: Path | None = None, every: float = 0, **more):
+    kept = None if folder is None else Checkpoints(folder, every, **more)
+    return train(ERM(), dataset(), make_net, QUICK, checkpoints=kept)
+
+
+@DAMAGES
+def test_the_one_before_takes_the_place_of_a_damaged_checkpoint(tmp_path: Path, damage) -> None:
+    whole = trained(tmp_path)
+    last, before = (tmp_path / "checkpoints" / f"1-train.safetensors{end}" for end in ("", ".before"))
+    assert sorted(os.listdir(last.parent)) == [last.name, before.name]
+    third = before.read_bytes()
+    spoil(last, damage)
+    with pytest.warns(UserWarning, match="is damaged.*the one before takes its place"):
+        resumed = trained(tmp_path)
+    assert same(tensors(resumed.state), tensors(whole.state))
+    assert before.read_bytes() == third, "the damaged one is not put in the place of the one before"
+    with safe_open(last, framework="pt") as file:
+        assert json.loads(file.metadata()["facts"])["epoch"] == 4
+
+
+def test_where_the_last_is_not_there_the_one_before_is_gone_on_with(tmp_path: Path) -> None:
+    """A process was killed between two renames."""
+    whole = trained(tmp_path)
+    (tmp_path / "checkpoints" / "1-train.safetensors").unlink()
+    assert Checkpoints(tmp_path).has_ended("1-train", 3)
+    assert same(tensors(trained(tmp_path).state), tensors(whole.state))
+
+
+@DAMAGES
+def test_where_all_are_damaged_it_is_one_line(tmp_path: Path, damage) -> None:
+    trained(tmp_path)
+    path = tmp_path / "checkpoints" / "1-train.safetensors"
+    for file in path.parent.iterdir():
+        spoil(file, damage)
     with refused(str(path), rule="delete it, or start again"):
-        train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path))
+        trained(tmp_path)
+
+
+@pytest.mark.parametrize("part", range(16))
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path, part: int) -> None:
+    """A checkpoint is read as it was written, or is refused."""
+    trained(tmp_path, every=float("inf"))
+    path = tmp_path / "checkpoints" / "1-train.safetensors"
+    wanted, content = Checkpoints(tmp_path).read("1-train"), path.read_bytes()
+    assert wanted is not None
+    for place in range(part, len(content), 16 * 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        found = None
+        with suppress(UserError):
+            found = Checkpoints(tmp_path).read("1-train")
+        if found is None:
+            continue
+        assert found.facts == wanted.facts
+        assert found.tensors.keys() == wanted.tensors.keys()
+        assert all(torch.equal(found.tensors[name], tensor) for name, tensor in wanted.tensors.items())
+
+
+def test_a_checkpoint_of_before_there_were_checksums_is_gone_on_with(tmp_path: Path) -> None:
+    whole = trained(tmp_path)
+    folder = tmp_path / "checkpoints"
+    path, before = folder / "1-train.safetensors", folder / "1-train.safetensors.before"
+    found, texts = read_tensors(before)
+    facts = {k: v for k, v in json.loads(texts["facts"]).items() if k not in ("features", "batches", "logged")}
+    assert facts["epoch"] == 3
+    save_file({k: v for k, v in found.items() if not k.startswith("logged.")}, path, {"facts": json.dumps(facts)})
+    before.unlink()
+    assert same(tensors(trained(tmp_path).state), tensors(whole.state))
+
+
+@pytest.mark.parametrize("damage", [b"", b"a = ", b"a = 2\n", None], ids=["empty", "cut", "changed", "removed"])
+def test_damaged_settings_are_written_again_from_the_checkpoints(tmp_path: Path, damage) -> None:
+    whole = trained(tmp_path, settings="a = 1\n")
+    config = tmp_path / "config.toml"
+    config.unlink() if damage is None else config.write_bytes(damage)
+    spoil(tmp_path / "checkpoints" / "1-train.safetensors", None)  # the one before has them too
+    with pytest.warns(UserWarning, match=r"config\.toml' was damaged, and is written again"):
+        kept = Checkpoints(tmp_path, 0, settings="a = 1\n")
+    assert config.read_text("utf-8") == "a = 1\n"
+    with pytest.warns(UserWarning, match="the one before takes its place"):
+        assert same(tensors(train(ERM(), dataset(), make_net, QUICK, checkpoints=kept).state), tensors(whole.state))
 
 
 def test_a_disk_that_is_full_does_not_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skedastic.training.checkpoints.save_file", full)
+    monkeypatch.setattr("skedastic.training.tensor_files.save_file", full)
     with pytest.warns(UserWarning, match="No space left on device.*training goes on"):
         trained = train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0))
     assert same(tensors(trained.state), tensors(train(ERM(), dataset(), make_net, QUICK).state))
 
 
-def test_the_settings_are_whole_whenever_the_process_is_killed(tmp_path: Path, monkeypatch) -> None:
-    """They are written once, under another name, and never emptied before they are written again."""
-    settings, sizes = "x = 1\n" * 100, []
-    wrote = Path.write_text
+def test_the_settings_are_written_once(tmp_path: Path) -> None:
+    settings, written = "x = 1\n" * 100, []
+    kept = Checkpoints(tmp_path, 0, settings)
 
-    def watched(path, text, *more):
-        result = wrote(path, text, *more)
-        sizes.append((path.name, (tmp_path / "config.toml").exists()))
-        return result
+    def note(*_) -> None:
+        written.append((tmp_path / "config.toml").stat())
 
-    monkeypatch.setattr(Path, "write_text", watched)
-    train(ERM(), dataset(), make_net, QUICK, checkpoints=Checkpoints(tmp_path, 0, settings))
-    assert sizes == [("config.part", False)]
-    assert (tmp_path / "config.toml").read_text("utf-8") == settings
+    train(ERM(), dataset(), make_net, QUICK, checkpoints=kept, progress=note)
+    assert len(written) == 4
+    assert len({(stat.st_ino, stat.st_mtime_ns) for stat in written}) == 1
+    assert (tmp_path / "config.toml").read_bytes() == settings.encode()
 
 
 def test_a_checkpoint_is_tensors_and_json(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from skedastic.settings.methods import make_method
 from skedastic.training import Checkpoints, TrainingConfig, train
 from skedastic.training.finite import FiniteSteps
 from skedastic.training.optimizers import make_optimizer
-from skedastic.training.running_means import RunningMeans
 from skedastic.training.stage import StageRun
 from tests.methods.test_gpu import needs_gpu
 from tests.methods.test_waits import Asked
@@ -111,9 +110,7 @@ def test_a_step_that_is_left_out_is_as_if_it_had_not_been(
     data, training = spoiled(), replace(INSTANT, optimizer=optimizer, batch_size=batch_size, on_nan="skip:4")
     left_out = train(ERM(), data, normalized, training)
     whole = StageRun._step_if_finite
-    monkeypatch.setattr(
-        StageRun, "_step_if_finite", lambda run, batch, logged: BAD in batch.index or whole(run, batch, logged)
-    )
+    monkeypatch.setattr(StageRun, "_step_if_finite", lambda run, batch: BAD in batch.index or whole(run, batch))
     without = train(ERM(), data, normalized, training)
     assert same(tensors(left_out.state), tensors(without.state))
     assert [row["loss"] for row in left_out.history] == [row["loss"] for row in without.history]
@@ -177,7 +174,7 @@ def test_no_step_asks_the_device_for_a_value(on_nan) -> None:
     stage, batches = begun(replace(INSTANT, on_nan=on_nan))
     with Asked() as seen:
         for batch in batches:
-            stage._step_if_finite(batch, RunningMeans())
+            stage._step_if_finite(batch)
     assert not seen.ops
 
 
@@ -185,11 +182,11 @@ def test_no_step_asks_the_device_for_a_value(on_nan) -> None:
 @pytest.mark.parametrize("on_nan", ["stop", "skip:2"])
 def test_no_step_waits_for_a_gpu(on_nan) -> None:
     stage, batches = begun(replace(INSTANT, on_nan=on_nan, device="cuda"))
-    stage._step_if_finite(batches[0], RunningMeans())  # the first makes momentum and the like
+    stage._step_if_finite(batches[0])  # the first makes momentum and the like
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in batches[1:]:
-            stage._step_if_finite(batch, RunningMeans())
+            stage._step_if_finite(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     stage.check_steps()

@@ -26,7 +26,7 @@ from skedastic.cli.options import (
     settings_of,
 )
 from skedastic.errors import Diverged, Interrupted, UserError
-from skedastic.runs.folder import kept_until_whole, resumable
+from skedastic.runs.unfinished import kept_until_whole, resumable
 from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def fit(
         if out or config_file or others:
             rule = f"a run goes on with its own settings, but for {' and '.join(changeable)}; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
-        out, config_file = resume, str(resumable(resume))
+        out, config_file = resume, str(resumable(resume, force=force))
     elif finish:
         rule = "it ends a run that was interrupted; name that with --resume DIR"
         raise UserError(rule, setting="--finish", given="--finish")
@@ -206,14 +206,14 @@ def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if not kept.exists():
+        if not (kept / "config.toml").exists():
             raise
         finish = f" --finish; or try more ways with: {way}" if found is None else ""
         if found is not None and found.best is not None:
             finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
-        if not kept.exists() or (isinstance(error, Diverged) and not error.stage):
+        if not (kept / "config.toml").exists() or (isinstance(error, Diverged) and not error.stage):
             raise
         if isinstance(error, Diverged):
             raise error.adding(f"; go on from the last checkpoint with: {way} --set train.lr=RATE") from None

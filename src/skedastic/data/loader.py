@@ -107,7 +107,7 @@ class Loader:
         """
         return len(self._sizes(n_order))
 
-    def epoch(self, epoch: int, order: Tensor, *, augmented: bool = True) -> Iterator[RawBatch]:
+    def epoch(self, epoch: int, order: Tensor, *, augmented: bool = True, start: int = 0) -> Iterator[RawBatch]:
         """Yield the batches of an epoch.
 
         The last batch holds the rest. Fewer than `least` examples, such as a single one, join the batch before.
@@ -120,13 +120,16 @@ class Loader:
             Positions in the dataset, [m] int64; one may occur several times.
         augmented : bool, optional
             Whether the examples are augmented as the loader does; else they come as they are.
+        start : int, optional
+            The number of batches that are left out at the beginning; nothing of them is read.
         """
-        sizes = self._sizes(len(order))
+        all_sizes = self._sizes(len(order))
+        sizes, order = all_sizes[start:], order[sum(all_sizes[:start]) :]
         placed = order.to(self.device)
         features = self._features(order, placed, sizes)
         if self.augment != "none" and augmented:
             change = crop_flip if self.augment == "crop-flip" else crop
-            features = map(change, features, *self._crops(epoch, sizes))
+            features = map(change, features, *(crops[start:] for crops in self._crops(epoch, all_sizes)))
         for here, rows, x in zip(pieces(order.cpu(), sizes), pieces(placed, sizes), features, strict=True):
             y, index, group = (part.index_select(0, rows) for part in self._beside)
             on_host = group if self.device.type == "cpu" else self.dataset.group.index_select(0, here)

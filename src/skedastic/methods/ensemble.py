@@ -40,6 +40,7 @@ class EnsembleState(State):
 
     def __init__(self, members: Iterable[State]) -> None:
         nn.Module.__init__(self)
+        self.gathered = list[Tensor]()
         self.members = nn.ModuleList(members)
 
     def networks(self) -> Iterator[nn.Module]:

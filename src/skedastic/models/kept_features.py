@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.errors import UserError
+from skedastic.runtime.durable import replacing
 
 FORM = 2  # raised where the same body and row have other features than before
 LEAST = 32  # rows of a file; fewer cost no time
@@ -227,13 +228,8 @@ def _most() -> float:
 
 def _write(content: bytes, file: Path) -> None:
     """Write a file, whole or not at all; not at all where another process makes room meanwhile."""
-    part = file.with_name(f"{file.name}.{uuid4().hex}")
-    try:
+    with suppress(FileNotFoundError), replacing(file, tag=f".{uuid4().hex}") as part:
         part.write_bytes(content)
-        with suppress(FileNotFoundError):  # another process made room with it
-            os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _remove_oldest(bodies: Path, most: float) -> None:

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from skedastic.core.heads import run_with_features
@@ -30,6 +29,7 @@ from skedastic.data.dataset import Features
 from skedastic.data.settings import CLUSTER
 from skedastic.errors import UserError
 from skedastic.training.loop import Trained
+from skedastic.training.tensor_files import write_tensors
 
 ROWS = 2  # of a class in each fold, for a cluster
 MOST_FITTED = 20_000  # rows of a class that the means are found with
@@ -102,8 +102,8 @@ class Clusters:
         path : Path
             The safetensors file.
         """
-        net = {NET + k: v.cpu().contiguous().clone() for k, v in self.trained.state.state_dict().items()}
-        save_file(net | {"means": self.means, "of_class": self.of_class}, path)
+        net = {f"{NET}{name}": tensor for name, tensor in self.trained.state.state_dict().items()}
+        write_tensors(net | {"means": self.means, "of_class": self.of_class}, path)
         return {"names": list(self.names), "agreement": self.agreement, "stages": list(self.trained.stages)}
 
 

@@ -19,6 +19,7 @@ from skedastic.pipeline.prepare import Data, open_data, with_exact_names
 from skedastic.pipeline.steps import fit_data
 from skedastic.runs.own_index import entries_of, own_index, with_own_index
 from skedastic.runs.result import Result
+from skedastic.runs.unfinished import alone
 from skedastic.settings.config import Config, Estimation, GrossErrors
 from skedastic.settings.data_apart import FROM_PYTHON, DataApart, FromPython, HoldOut
 from skedastic.settings.methods import make_method, method_table
@@ -142,7 +143,8 @@ def fit(
     checkpoints : str or Path, optional
         Folder to keep checkpoints in. The same call goes on from those that are there.
     checkpoint_every : float, at least 0
-        Least seconds between two checkpoints; inf is at the end of each stage only.
+        Least seconds between two checkpoints, within an epoch too; 0 is at the end of each epoch, inf at that of each
+        stage.
     progress : callable, optional
         Is told of every epoch.
 
@@ -220,7 +222,8 @@ def fit(
     of_test, trusted = (given if isinstance(given, tuple) else None for given in (test, reference))
     data = open_data(config, opened, of_test, trusted, None if isinstance(pred_probs, (str, Path)) else pred_probs)
     data = replace(data, notes=(*data.notes, *_pairing_note(source, y), *_held_out_note(config, data)))
-    result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints, began=began)
+    with alone(checkpoints):
+        result = fit_data(with_exact_names(config), data, method, own_net, progress, checkpoints, began=began)
     index = own_index(source, y)
     index_of_test = None if of_test is None else own_index(*of_test[:2])
     return _with_index(result, index, index if data.test_source is None else index_of_test)

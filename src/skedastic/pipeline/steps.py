@@ -33,7 +33,7 @@ from skedastic.settings.config import Config
 from skedastic.settings.methods import method_table, the_criterion
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
-from skedastic.training.checkpoints import has_checkpoints
+from skedastic.training.checkpoints import has_checkpoints, mend_settings
 from skedastic.training.engine import threads
 from skedastic.training.loop import Found, Progress, make_task
 from skedastic.training.plan import Plan
@@ -74,6 +74,8 @@ def fit_data(
         Whether no more ways are tried than the checkpoints have, and the best of these is trained.
     """
     began = time.monotonic() if began is None else began
+    if checkpoints is not None:
+        mend_settings(checkpoints)
     budget, config = config.budget, replace(config, budget=None)
     config = settled(config, data)
     taken = taken_method(config, data, method)

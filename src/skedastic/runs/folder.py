@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from skedastic.data.sources.names import check_utf8
 from skedastic.errors import UserError
+from skedastic.runtime.durable import PART, make_folder, sync_folder, sync_tree, take_name
+from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
 
 FORMAT = 5  # of a run folder
@@ -45,10 +48,12 @@ def is_ours(folder: Path) -> bool:
     """Return whether skedastic wrote everything in a folder: a run, whole or not, or a comparison."""
     names = {path.name for path in folder.iterdir()}
     checkpoints = folder / CHECKPOINTS
-    if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".part") for path in checkpoints.iterdir()):
+    if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".before", PART) for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
     names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
-    is_run = names == {"config.toml"} or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
+    begun = names - {LOCK, f"config.toml{PART}"}
+    is_run = begun == {"config.toml"} or (not begun and LOCK in names)
+    is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
 
 
@@ -78,7 +83,7 @@ def free_folder(folder: str | Path, force: bool) -> Path:
     except UserError:
         raise
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        raise _not_written(path, f"can't be written ({_reason(error)}); name another folder") from None
+        raise not_written(path, f"can't be written ({_reason(error)}); name another folder") from None
     return path
 
 
@@ -130,16 +135,37 @@ def _made(usual: Path) -> Path:
     """Make the usual folder, or the first with a number that is not there, and return it."""
     for number in count(1):
         folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
-        if not folder.exists():
-            _check_not_interrupted(folder)
+        if not folder.exists() or _is_abandoned(folder):
+            check_not_interrupted(folder)
         try:
             folder.mkdir(parents=True)
             break
         except FileExistsError:
             continue
         except OSError as error:
-            raise _not_written(folder, f"can't be written ({_reason(error)}); name another folder") from None
+            raise not_written(folder, f"can't be written ({_reason(error)}); name another folder") from None
     return folder
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Return whether a path is a folder without anything to go on with: a process was killed before there was some."""
+    if not folder.is_dir():
+        return False
+    begun = {LOCK, f"config.toml{PART}", CHECKPOINTS}
+    files = (path for path in (folder / CHECKPOINTS).glob("*") if path.suffix != PART)
+    return begun.issuperset(path.name for path in folder.iterdir()) and not any(files)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether a process that had taken an empty folder for its run was killed, and left checkpoints."""
+    kept = unfinished(folder)
+    if not kept.is_dir() or not folder.is_dir() or any(folder.iterdir()):
+        return False
+    try:
+        with locked(kept):
+            return True
+    except Taken:
+        return False
 
 
 def check_run(folder: str | Path, *needed: str) -> None:
@@ -165,13 +191,13 @@ def check_new_file(path: Path, force: bool) -> None:
     """Raise UserError where something is at `path`, unless it is a file that may be replaced, or it is no UTF-8."""
     check_utf8(path, "--out")
     if path.is_dir() or (path.exists() and not force):
-        raise _not_written(path, "it is there already; name another file, or replace it with --force")
+        raise not_written(path, "it is there already; name another file, or replace it with --force")
 
 
 def check_new_table(path: Path, force: bool) -> None:
     """Raise UserError as `check_new_file` does, and where the ending is that of no table."""
     if path.suffix.lower() not in TABLES:
-        raise _not_written(path, f"the name must end in {', '.join(TABLES)}")
+        raise not_written(path, f"the name must end in {', '.join(TABLES)}")
     check_new_file(path, force)
 
 
@@ -200,15 +226,16 @@ def written(folder: str | Path, force: bool = False) -> Iterator[Path]:
     absent = _absent(path)
     new = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         yield new
         new.chmod(0o755)
         for tensors in new.glob("*.safetensors"):
             tensors.chmod(0o644)  # others can read the folder, and safetensors writes for the owner alone
-        _take_the_place(new, path)
+        sync_tree(new)
+        _take_the_place(new, path, force)
     except OSError as error:
-        raise _not_written(Path(folder), f"writing it failed ({_reason(error)}); nothing was changed") from None
+        raise not_written(Path(folder), f"writing it failed ({_reason(error)}); nothing was changed") from None
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
@@ -219,22 +246,6 @@ def unfinished(folder: str | Path) -> Path:
     """Return the folder that keeps the checkpoints of the run `folder` until that is whole."""
     path = Path(folder).absolute()
     return path.with_name(f"{path.name}{UNFINISHED}")
-
-
-def resumable(folder: str | Path) -> Path:
-    """Return the configuration of the interrupted run `folder`.
-
-    Raises UserError where there is none, or a checkpoint is no file.
-    """
-    config = unfinished(folder) / "config.toml"
-    if not config.is_file():
-        rule = f"no interrupted run is there (no {str(config)!r}); fit it instead"
-        if (Path(folder) / STATE).is_file():
-            rule = f"this run is whole already; show its figures with: skedastic show {folder}"
-        raise UserError(rule, setting="--resume", value=str(folder), given=f"--resume {str(folder)!r}")
-    for checkpoint in (config.parent / CHECKPOINTS).glob("*"):
-        check_regular(checkpoint)
-    return config
 
 
 @contextmanager
@@ -264,52 +275,18 @@ def written_file(path: Path, force: bool = False) -> Iterator[Path]:
             temporary = Path(folder) / f"new{path.suffix}"
             yield temporary
             temporary.chmod(0o644)
-            temporary.rename(path)
+            check_new_file(path, force)  # another process may have written it meanwhile
+            take_name(temporary, path)
     except OSError as error:
-        raise _not_written(path, f"can't be written ({_reason(error)}); name another file") from None
+        raise not_written(path, f"can't be written ({_reason(error)}); name another file") from None
 
 
-@contextmanager
-def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = False) -> Iterator[Path]:
-    """Lend the folder for the checkpoints of a run; it goes when the block ends well, and stays otherwise.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder of the run.
-    resume : bool, optional
-        Whether to go on with the checkpoints that are there.
-    force : bool, optional
-        Whether to replace the checkpoints that are there.
-
-    Yields
-    ------
-    Path
-        The folder, as `unfinished` names it.
-
-    Raises
-    ------
-    UserError
-        Something is there, and neither `resume` nor `force` was given.
-    """
-    path = unfinished(folder)
-    if not resume and path.exists():
-        if not force:
-            _check_not_interrupted(Path(folder))
-        if not path.is_dir() or not is_ours(path):
-            raise _not_written(
-                Path(folder), f"{str(path)!r} is in the way, and skedastic did not write it; name another"
-            )
-        shutil.rmtree(path)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_not_interrupted(folder: Path) -> None:
+def check_not_interrupted(folder: Path) -> None:
     """Raise UserError where a run of this folder was interrupted, and its checkpoints are there."""
-    if (path := unfinished(folder)).exists():
+    path = unfinished(folder)
+    if path.exists() and not holds_nothing(path):
         way = f"go on with --resume {folder}, or start from scratch with --out {folder} --force"
-        raise _not_written(folder, f"this run was interrupted (in {str(path)!r}); {way}")
+        raise not_written(folder, f"this run was interrupted (in {str(path)!r}); {way}")
 
 
 def _absent(path: Path) -> list[Path]:
@@ -326,29 +303,52 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 
 def _check_free(path: Path, force: bool) -> None:
     if path.exists() and not path.is_dir():
-        raise _not_written(path, "it is a file; name a folder that does not exist yet")
+        raise not_written(path, "it is a file; name a folder that does not exist yet")
     if Path.cwd().is_relative_to(path.resolve()):
-        raise _not_written(path, "it is where you are, or above it; name a folder that does not exist yet")
+        raise not_written(path, "it is where you are, or above it; name a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
         if not force:
-            raise _not_written(
+            raise not_written(
                 path, "it exists and is not empty; name another, or replace it with --force (force=True in Python)"
             )
         if not is_ours(path):
             rule = "it holds files that skedastic did not write, so --force does not replace it; name another"
-            raise _not_written(path, rule)
+            raise not_written(path, rule)
 
 
-def _not_written(path: Path, rule: str) -> UserError:
+def not_written(path: Path, rule: str) -> UserError:
     """Return the error for a file or a folder that can't be written."""
     return UserError(rule, setting="--out", value=str(path), given=f"--out {str(path)!r}")
 
 
-def _take_the_place(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; the folder that is there goes only when that has worked."""
-    if not path.exists():
+def _take_the_place(new: Path, path: Path, force: bool) -> None:
+    """Rename `new` to `path`; the folder that is there goes only when that has worked.
+
+    Another process may have written it meanwhile: without `force` one that holds something stays.
+    """
+    if path.exists():
+        _check_free(path, force)
+    if not (path.exists() and force):
+        _rename_to_free(new, path)
+    else:
+        _replace(path, new)
+    sync_folder(path.parent)
+
+
+def _rename_to_free(new: Path, path: Path) -> None:
+    """Rename `new` to `path`, where nothing is, or an empty folder; the system renames onto no other."""
+    with suppress(OSError):
+        path.rmdir()
+    try:
         new.rename(path)
-        return
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            _check_free(path, force=False)
+        raise
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put `new` in the place of the folder `path`."""
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
     try:
         path.rename(old / "was")

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skedastic.data import Encoder
@@ -27,6 +25,7 @@ from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.network import make_network
 from skedastic.training import Trained
 from skedastic.training.loop import rebuild
+from skedastic.training.tensor_files import Damaged, read_tensors, write_tensors
 
 MakeNet = Callable[[], nn.Module]
 
@@ -50,12 +49,10 @@ def write_network(trained: Trained, encoder: Encoder, clusters: Clusters | None,
     dict
         Plain values for `state.json`, which `read_network` needs beside the files.
     """
-    tensors = trained.state.state_dict()
-    save_file({k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}, folder / MODEL)
+    write_tensors(trained.state.state_dict(), folder / MODEL)
     if arrays := encoder.arrays():
-        save_file(
-            {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}, folder / ENCODER
-        )
+        own = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        write_tensors(own, folder / ENCODER)
     return {
         "stages": list(trained.stages),
         "seconds": trained.seconds,
@@ -143,8 +140,8 @@ def _make_net(summary: RunSummary, encoder: Encoder, model: MakeNet | None) -> M
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        return read_tensors(path)[0]
+    except Damaged as error:
         raise UserError(f"it is damaged ({error}); restore it, or fit again", setting=path.name) from None
 
 

@@ -140,7 +140,8 @@ class Config(ColumnSettings):
     )
     checkpoint_every: float = setting(
         60.0,
-        "least seconds between two checkpoints of a fit, at the end of an epoch; inf is at the end of each stage only",
+        "least seconds between two checkpoints of a fit, within an epoch too; 0 is at the end of each epoch, inf at "
+        "that of each stage",
         "[0, inf]",
     )
     method: Mapping[str, Any] = setting(

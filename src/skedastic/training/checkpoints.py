@@ -1,7 +1,8 @@
-"""Checkpoints: the state of a stage of training, one safetensors file each; nothing pickled.
+"""Checkpoints: the state of a stage of training, a safetensors file and the one before it; nothing pickled.
 
 A run that was interrupted resumes from them and ends with the same weights, to the bit: the order of the examples and
-their augmentation are functions of seed and epoch, and everything else is in the file.
+their augmentation are functions of seed and epoch, and everything else is in the file. Each has the run's settings and
+a checksum; one that is damaged is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ import os
 import re
 import time
 import warnings
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from skedastic.errors import UserError
+from skedastic.runtime.durable import make_folder, replacing
 from skedastic.runtime.plain_files import json_value
+from skedastic.training.tensor_files import Damaged, read_tensors, read_texts, write_tensors
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
+ENDING, BEFORE = ".safetensors", ".before"  # of a checkpoint, and after that of the one before it
 FAILED = "failed"  # the fact that says why a stage failed
 
 
@@ -42,6 +45,9 @@ def has_checkpoints(folder: str | Path) -> bool:
 def change_settings(folder: str | Path, settings: str) -> None:
     """Write other settings into the folder of a run that has begun, whole or not at all, so that it goes on with them.
 
+    Its checkpoints have the settings of before until the next is written, so a checksum beside them says that they were
+    changed.
+
     Parameters
     ----------
     folder : str or Path
@@ -50,9 +56,54 @@ def change_settings(folder: str | Path, settings: str) -> None:
         The settings.
     """
     path = Path(folder) / SETTINGS
-    part = path.with_suffix(".part")
-    part.write_text(settings, "utf-8")
-    os.replace(part, path)
+    for file, text in ((_changed(path), _checksum(settings.encode())), (path, settings)):
+        with replacing(file) as part:
+            part.write_text(text, "utf-8", newline="")
+
+
+def mend_settings(folder: str | Path) -> None:
+    """Write the settings of a run again, with a warning, where they are not as its newest whole checkpoint has them.
+
+    Those that were changed since, and are whole, stay.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As in `Checkpoints`.
+    """
+    path, kept = Path(folder) / SETTINGS, _kept_settings(Path(folder) / FOLDER)
+    found = path.read_bytes() if path.is_file() else None
+    if kept is None or found == kept.encode() or (found is not None and _is_changed(path, found)):
+        return
+    try:
+        with replacing(path) as part:
+            part.write_bytes(kept.encode())
+    except OSError:  # a folder that can only be read; who needs the settings refuses them
+        return
+    warnings.warn(f"{str(path)!r} was damaged, and is written again from the checkpoints beside it", stacklevel=2)
+
+
+def _kept_settings(folder: Path) -> str | None:
+    """Return the settings that the newest whole checkpoint of a folder has; None where none has any."""
+    files = [file for file in folder.glob(f"*{ENDING}*") if file.suffix in (ENDING, BEFORE)]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        with suppress(Damaged, FileNotFoundError):
+            if (settings := read_texts(file).get(SETTINGS)) is not None:
+                return settings
+    return None
+
+
+def _changed(path: Path) -> Path:
+    """Return the file that has the checksum of settings that were changed on the way."""
+    return path.with_name(f"{path.name}.changed")
+
+
+def _is_changed(path: Path, found: bytes) -> bool:
+    return _changed(path).is_file() and _changed(path).read_text("utf-8") == _checksum(found)
+
+
+def _checksum(text: bytes) -> str:
+    return f"{zlib.crc32(text):08x}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +123,14 @@ class Snapshot:
 
 
 class Checkpoints:
-    """The checkpoints of one training run: a file for each stage, overwritten while it trains.
+    """The checkpoints of one training run: of each stage the last and the one before it.
 
     Parameters
     ----------
     folder : str or Path
         Created when the first is written; its `config.toml` has the settings, its `checkpoints/` the files.
     every : float
-        Least seconds between two, at the end of an epoch; 0 is after every epoch. A stage's end is always kept.
+        Least seconds between two, within an epoch too; 0 is after every epoch. A stage's end is always kept.
     settings : str
         The settings of the run; one with other settings can't resume.
     name : str
@@ -97,10 +148,15 @@ class Checkpoints:
         self.settings = settings
         self._name = name
         self._last = time.monotonic()
-        config = self.folder / SETTINGS
-        if config.exists() and config.read_text("utf-8") != settings:
+        mend_settings(self.folder)
+        if self._kept_settings() not in (settings.encode(), b""):
             rule = "it holds the checkpoints of a run with other settings; name another folder"
             raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
+
+    def _kept_settings(self) -> bytes:
+        """Return the settings that the folder has; nothing where it has none."""
+        path = self.folder / SETTINGS
+        return path.read_bytes() if path.exists() else b""
 
     def of(self, name: str) -> Checkpoints:
         """Return the checkpoints of another training run of the same job.
@@ -114,11 +170,16 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for another."""
+        """Whether it is time for another, at the end of an epoch."""
         return time.monotonic() - self._last >= self.every
 
+    @property
+    def due_within_epoch(self) -> bool:
+        """Whether it is time for another after a step."""
+        return self.every > 0 and time.monotonic() - self._last >= self.every
+
     def write(self, stage: str, snapshot: Snapshot) -> None:
-        """Write the state of a stage, in the place of an earlier one. Where that fails, warn: training goes on.
+        """Write the state of a stage; the last one becomes the one before. Where that fails, warn: training goes on.
 
         Parameters
         ----------
@@ -128,35 +189,35 @@ class Checkpoints:
             Its state.
         """
         path = self._path(stage)
-        part = path.with_suffix(".part")
-        tensors = {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in snapshot.tensors.items()}
+        texts = {"facts": json.dumps(snapshot.facts), SETTINGS: self.settings}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._write_settings()
-            save_file(tensors, part, metadata={"facts": json.dumps(snapshot.facts)})
-            os.replace(part, path)
+            with replacing(path, before=_before(path)) as part:
+                write_tensors(snapshot.tensors, part, texts)
         except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
             warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
         self._last = time.monotonic()
 
     def keep_settings(self) -> None:
         """Write what a resume needs, where no checkpoint is there yet. Where that fails, warn."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             self._write_settings()
         except OSError as error:
             warnings.warn(f"{str(self.folder)!r} can't be written ({error})", stacklevel=2)
 
     def _write_settings(self) -> None:
-        """Write the configuration, whole or not at all."""
+        """Write the configuration, once."""
         path = self.folder / SETTINGS
-        if not path.exists() or path.read_text("utf-8") != self.settings:
-            change_settings(self.folder, self.settings)
+        if not path.exists() or self._kept_settings() != self.settings.encode():
+            with replacing(path) as part:
+                part.write_bytes(self.settings.encode())
 
     def read(self, stage: str) -> Snapshot | None:
         """Return the state of a stage; None where there is no checkpoint of it.
+
+        The one before takes the place of one that is damaged, with a warning.
 
         Parameters
         ----------
@@ -166,23 +227,41 @@ class Checkpoints:
         Raises
         ------
         UserError
-            The file is damaged.
+            The file is damaged, and so is the one before, or there is none.
         """
         return self._read(stage, tensors=True)
 
     def _read(self, stage: str, *, tensors: bool) -> Snapshot | None:
         """Return the state of a stage, with its tensors or, which is quick, its facts alone."""
-        path = self._path(stage)
-        if not path.exists():
-            return None
+        path, reason = self._path(stage), ""
+        if path.exists():
+            try:
+                return _snapshot(path, tensors=tensors)
+            except (OSError, Damaged) as error:
+                reason = str(error)
         try:
-            with safe_open(path, framework="pt") as file:
-                names = file.keys() if tensors else ()
-                return Snapshot(
-                    {name: file.get_tensor(name) for name in names}, json_value(file.metadata()["facts"], path.name)
-                )
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-            raise self.unusable(stage, str(error)) from None
+            snapshot = self._read_before(stage, tensors=tensors)
+        except (OSError, Damaged) as error:
+            raise self.unusable(stage, reason or str(error)) from None
+        if snapshot is None and reason:
+            raise self.unusable(stage, reason)
+        if reason:
+            said = f"the checkpoint {str(path)!r} is damaged ({reason}); the one before takes its place"
+            warnings.warn(said, stacklevel=3)
+        return snapshot
+
+    def _read_before(self, stage: str, *, tensors: bool) -> Snapshot | None:
+        """Return the state in the checkpoint before the last, which takes the last one's name; None without one.
+
+        So what is written next does not put a damaged one in its place.
+        """
+        path = self._path(stage)
+        if not _before(path).exists():
+            return None
+        snapshot = _snapshot(_before(path), tensors=tensors)
+        with suppress(OSError):  # a folder that can only be read
+            os.replace(_before(path), path)
+        return snapshot
 
     def failure(self, stage: str) -> str:
         """Return why a stage failed, where its checkpoint says that it did; empty where it does not.
@@ -223,4 +302,18 @@ class Checkpoints:
         return UserError(f"{reason}; delete it, or start again", setting=path, given=given)
 
     def _path(self, stage: str) -> Path:
-        return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}.safetensors"
+        return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}{ENDING}"
+
+
+def _before(path: Path) -> Path:
+    """Return the name of the checkpoint before the last, by that of the last."""
+    return path.with_name(f"{path.name}{BEFORE}")
+
+
+def _snapshot(path: Path, *, tensors: bool) -> Snapshot:
+    """Return what a file holds, with or without its tensors. Raises Damaged, FileNotFoundError."""
+    found, texts = read_tensors(path) if tensors else ({}, read_texts(path))
+    try:
+        return Snapshot(found, json_value(texts["facts"], path.name))
+    except (LookupError, ValueError) as error:
+        raise Damaged(str(error)) from None

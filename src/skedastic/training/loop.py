@@ -24,6 +24,7 @@ from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
+from skedastic.runtime.signals import held_back
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.divergence import left_out
@@ -510,21 +511,36 @@ def _finish(
     checkpoints: Checkpoints | None,
     computing: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Train a stage to its end, from its checkpoint where there is one."""
+    """Train a stage to its end, from its checkpoint where there is one.
+
+    What interrupts waits for the end of a step, and for the checkpoint that is written then; but for a model that is
+    fitted at once. What is not finite is not written: the epoch's end will refuse it.
+    """
     if checkpoints is not None:
         _restore(run, key, checkpoints)
-    while not run.done:
+    within = checkpoints if run.stage.passes is None else None
+    with held_back(within is not None) as held:
+
+        def keep(due: bool) -> None:
+            if checkpoints is not None and (due or held.came) and run.is_finite:
+                checkpoints.write(key, snapshot_of(run))
+            held.let_go()
+
+        def between_steps() -> None:
+            if within is not None:
+                keep(within.due_within_epoch)
+
         try:
-            with computing():
-                run.run_epoch()
+            while not run.done:
+                with computing():
+                    run.run_epoch(between_steps)
+                keep(run.done or (checkpoints is not None and checkpoints.due))
+                if progress is not None:
+                    progress(run.stage.name, run.epoch, run.epochs)
         except Diverged:
             if checkpoints is not None:
                 checkpoints.keep_settings()
             raise
-        if checkpoints is not None and (run.done or checkpoints.due):
-            checkpoints.write(key, snapshot_of(run))
-        if progress is not None:
-            progress(run.stage.name, run.epoch, run.epochs)
 
 
 def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:

@@ -1,14 +1,17 @@
-"""The state of a stage between two epochs: to keep it in a checkpoint, and to resume from one, to the bit."""
+"""The state of a stage between two steps: to keep it in a checkpoint, and to resume from one, to the bit."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skedastic.methods.bases.step import State
 from skedastic.training.checkpoints import Snapshot
+from skedastic.training.fingerprint import alike
 from skedastic.training.finite import BadStep, to_plain
 from skedastic.training.stage import StageRun
 
@@ -16,7 +19,7 @@ RATES = ("lr", "initial_lr")  # of an optimizer's parameter group
 
 
 def snapshot_of(run: StageRun) -> Snapshot:
-    """Return the state of a stage, after a whole epoch. Raises Diverged where a step was not finite.
+    """Return the state of a stage, after a whole step. Raises Diverged where a step was not finite.
 
     Parameters
     ----------
@@ -38,9 +41,16 @@ def snapshot_of(run: StageRun) -> Snapshot:
                     tensors[f"optimizer.{name}.{i}.{key}"] = value
                 else:
                     optimizers[name]["values"].setdefault(i, {})[key] = value
+    logged, of_logged = run.logged.kept()
+    tensors |= {f"logged.{name}": value for name, value in logged.items()}
+    for module, gathered in _gathered(run):
+        tensors |= {f"gathered.{module}.{i}": value for i, value in enumerate(gathered)}
     facts = {
         **run.identity,
+        "features": run.features,
         "epoch": run.epoch,
+        "batches": run.batches,
+        "logged": of_logged,
         "step": run.step,
         "seconds": run.seconds,
         "history": run.history,
@@ -73,6 +83,8 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     for key, value in run.identity.items():
         if facts[key] != value:
             raise ValueError(f"it is of other {key} ({facts[key]}, and here {value})")
+    if "features" in facts and not alike(facts["features"], run.features):  # older ones have none
+        raise ValueError("it is of other features, or of features in another order")
     run.state.load_state_dict(_under("state.", tensors))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no optimizer has stepped yet
@@ -94,7 +106,12 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
     for name, stream in run.streams.items():
         stream.skip(facts["drawn"][name])
     run.engine.scaler.load_state_dict(facts["scaler"])
-    run.epoch, run.step = facts["epoch"], facts["step"]
+    run.epoch, run.step, run.batches = facts["epoch"], facts["step"], facts.get("batches", 0)
+    if run.batches:
+        run.logged.restore(_under("logged.", tensors), facts["logged"], run.device)
+        for module, gathered in _gathered(run):
+            kept = _under(f"gathered.{module}.", tensors)
+            gathered[:] = [kept[str(i)] for i in range(len(kept))]
     run.history, run.seconds = facts["history"], facts["seconds"]
     run.engine.finite.go_on(BadStep(*step) for step in facts["left_out"])
     run.changed = [*facts["changed"], *_change_of_rate(run, facts["lr"])]
@@ -111,6 +128,13 @@ def _change_of_rate(run: StageRun, before: float) -> list[str]:
     if run.done:
         return [f"stage {run.stage.name}: trained at train.lr={before:g}, before it was set to {now:g}"]
     return [f"stage {run.stage.name}: train.lr={before:g} was set to {now:g} after epoch {run.epoch} of {run.epochs}"]
+
+
+def _gathered(run: StageRun) -> Iterator[tuple[str, list[Tensor]]]:
+    """Yield what the steps of the epoch have gathered so far, by the name of the state in the state."""
+    for name, module in run.state.named_modules():
+        if isinstance(module, State):
+            yield name, module.gathered
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

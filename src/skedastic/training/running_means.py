@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ class RunningMeans:
     def __init__(self) -> None:
         self._waiting: defaultdict[str, list[Tensor]] = defaultdict(list)
         self._sums: defaultdict[str, Tensor | float] = defaultdict(float)
-        self._counts: defaultdict[str, Tensor | int] = defaultdict(int)
+        self._counts: defaultdict[str, Tensor | float] = defaultdict(int)
 
     def add(self, metrics: Logs, left_out: Tensor | None = None) -> None:
         """Take the values of a step.
@@ -50,6 +52,28 @@ class RunningMeans:
             self._sum(name)
         counts = {name: float(count) for name, count in self._counts.items() if count}
         return {name: float(self._sums[name]) / count for name, count in counts.items()}
+
+    def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what it holds, as tensors by name and the rest in JSON's types, for `restore`."""
+        tensors = {f"sum.{name}": torch.as_tensor(total) for name, total in self._sums.items()}
+        tensors |= {
+            f"waiting.{name}.{i}": value for name, kept in self._waiting.items() for i, value in enumerate(kept)
+        }
+        facts = {
+            "sums": list(self._sums),
+            "waiting": {name: len(kept) for name, kept in self._waiting.items()},
+            "counts": {name: n if isinstance(n, int) else float(n) for name, n in self._counts.items()},
+            "on_cpu": [name for name, tensor in tensors.items() if tensor.device.type == "cpu"],
+        }
+        return tensors, facts
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], device: torch.device) -> None:
+        """Take over what `kept` gave, in the same order; tensors that were on a device come to `device`."""
+        at = {name: t if name in facts["on_cpu"] else t.to(device) for name, t in tensors.items()}
+        self._sums.update((name, at[f"sum.{name}"]) for name in facts["sums"])
+        for name, count in facts["waiting"].items():
+            self._waiting[name] = [at[f"waiting.{name}.{i}"] for i in range(count)]
+        self._counts.update(facts["counts"])
 
     def _sum(self, name: str) -> None:
         if waiting := self._waiting[name]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from skedastic.methods.bases.task import Task
 from skedastic.training.config import Training
 from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
 from skedastic.training.engine import PlainEngine
+from skedastic.training.fingerprint import fingerprint
 from skedastic.training.finite import kept_buffers, put_back
 from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
 from skedastic.training.running_means import RunningMeans
@@ -63,6 +63,8 @@ class StageRun:
     ----------
     epoch : int
         Epochs done.
+    batches : int
+        Batches done in the epoch that has begun, and `logged` what they logged.
     history : list of dict
         A row for each of them.
     seconds : float
@@ -100,6 +102,7 @@ class StageRun:
         self.epochs = epochs
         self.epoch, self.step, self.history, self.seconds = 0, 0, list[Values](), 0.0
         self.changed = list[str]()
+        self.batches, self.logged = 0, RunningMeans()
         groups = method.param_groups(state) if stage.trainable is None else {"main": list(stage.trainable(state))}
         self.optimizers, self.schedules = dict[str, torch.optim.Optimizer](), list[LRScheduler]()
         spared = undecayed(state)
@@ -168,6 +171,11 @@ class StageRun:
         """Whether all epochs are trained."""
         return self.epoch == self.epochs
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite; a device is waited for."""
+        return all(p.isfinite().all() for p in self.state.parameters())
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The facts that must be the same for the stage to be resumed."""
@@ -183,24 +191,47 @@ class StageRun:
             "labels": digest.hexdigest(),
         }
 
-    def run_epoch(self) -> None:
-        """Train for an epoch. Raises Diverged when a loss, a gradient, or a weight at the end is no longer finite."""
+    @cached_property
+    def features(self) -> list[list[float]]:
+        """What tells the features of the training set, and of the reference set, from others (`fingerprint`)."""
+        return [fingerprint(d.x) for d in (self.loader.dataset, self.reference) if d is not None]
+
+    def run_epoch(self, between_steps: Callable[[], None] | None = None) -> None:
+        """Train for an epoch, or for the rest of one that has begun.
+
+        Parameters
+        ----------
+        between_steps : callable, optional
+            Is called between two steps; what it raises ends the epoch, which can be gone on with.
+
+        Raises
+        ------
+        Diverged
+            A loss, a gradient, or a weight at the end is no longer finite.
+        """
         start, method = time.perf_counter(), self.stage.method
-        logged, finite, left_out = RunningMeans(), self.engine.finite, len(self.engine.finite.bad)
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
-        for batch in self.loader.epoch(self.epoch, self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)):
-            self._step_if_finite(batch, logged)
+        order = self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)
+        first = self.batches
+        for batch in self.loader.epoch(self.epoch, order, start=first):
+            if between_steps is not None and self.batches > first:
+                self.seconds += time.perf_counter() - start
+                between_steps()
+                start = time.perf_counter()
+            self._step_if_finite(batch)
+            self.batches += 1
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
         self.check_steps()
         for schedule in self.schedules:
             schedule.step()
-        means = logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
+        means = self.logged.means() | {name: float(value) for name, value in (at_end or {}).items()}
         check_epoch(self.place, means, self.state.parameters())
-        if finite.allowed:
-            means["skipped"] = float(len(finite.bad) - left_out)
-        self.epoch += 1
+        if self.engine.finite.allowed:
+            before = self.step - self.batches  # steps of the epochs before
+            means["skipped"] = float(sum(bad.step > before for bad in self.engine.finite.bad))
+        self.epoch, self.batches, self.logged = self.epoch + 1, 0, RunningMeans()
         self.history.append({"stage": self.stage.name, "epoch": self.epoch, "lr": rates[0], **means})
         self.seconds += time.perf_counter() - start
 
@@ -224,7 +255,7 @@ class StageRun:
         self.step += 1
         return logs
 
-    def _step_if_finite(self, batch: RawBatch, logged: RunningMeans) -> None:
+    def _step_if_finite(self, batch: RawBatch) -> None:
         """Take a step that is left out where it is not finite; where that is not allowed, stop."""
         finite = self.engine.finite
         kept = kept_buffers(self.state) if finite.allowed else []
@@ -242,7 +273,7 @@ class StageRun:
             raise exceeded(self.place, finite)
         if flag is not None:
             put_back(kept, flag)
-        logged.add(logs, flag)
+        self.logged.add(logs, flag)
 
     def _left_out(self, places: list[int], examples: int) -> Logs:
         """End a step whose forward pass failed at some places of the batch, and return losses [B] that say so."""
@@ -302,7 +333,7 @@ class CyclingLoader:
         while drawn >= (steps := self.loader.steps(len(self._order(epoch)))):
             drawn, epoch = drawn - steps, epoch + 1
         while True:
-            for batch in islice(self.loader.epoch(epoch, self._order(epoch)), drawn, None):
+            for batch in self.loader.epoch(epoch, self._order(epoch), start=drawn):
                 yield to_batch(batch, self.loader)
             drawn, epoch = 0, epoch + 1
 

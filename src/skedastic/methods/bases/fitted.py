@@ -25,13 +25,9 @@ M = TypeVar("M", bound=Resizable)
 
 
 class FittedState(State, Generic[M]):
-    """The model, and the names of the examples that the pass has met."""
+    """The model; the names of the examples that the pass has met are gathered."""
 
     net: M
-
-    def __init__(self, model: M) -> None:
-        super().__init__(model)
-        self.met: list[Tensor] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +105,13 @@ class Fitted(Method[FittedState[M]], Generic[M]):
 
     def step(self, state: FittedState[M], batch: Batch, clock: Clock, engine: Engine) -> Logs:
         """Remember who was met."""
-        state.met.append(batch.index.cpu())
+        state.gathered.append(batch.index.cpu())
         return {}
 
     def end_epoch(self, state: FittedState[M], task: Task, clock: Clock, engine: Engine) -> None:
         """Fit the model to those who were met."""
-        index = torch.cat(state.met).sort().values
-        state.met.clear()
+        index = torch.cat(state.gathered).sort().values
+        state.gathered.clear()
         batches = ((b.x.flatten(1).cpu(), b.y.cpu()) for b in engine.examples(index))
         x, y = map(torch.cat, zip(*batches, strict=True))
         self.fit(state.net, x, y.argmax(1) if y.dim() == 2 else y, task)  # of votes the majority

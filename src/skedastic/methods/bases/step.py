@@ -116,6 +116,12 @@ class State(nn.Module):
     ----------
     net : nn.Module
         The network that predicts.
+
+    Attributes
+    ----------
+    gathered : list of Tensor
+        What the steps of an epoch gather for its end, on the CPU. A checkpoint within the epoch has it, a model has
+        not.
     """
 
     net: nn.Module
@@ -123,6 +129,7 @@ class State(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.gathered = list[Tensor]()
 
     def networks(self) -> Iterator[nn.Module]:
         """Yield the modules that are called, and so may be compiled: the networks and what else there is."""
