@@ -221,7 +221,7 @@ def test_an_error_of_a_worker_crosses_as_one_line(
     assert everything(here) == before
 
 
-def diverging(config) -> SeedOutcome:
+def diverging(config, done) -> SeedOutcome:
     raise UserError("the loss is nan; lower it", setting="train.lr", value=9.0)
 
 

@@ -22,7 +22,10 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.errors import UserError, quoted
+from skedastic.errors import Interrupted, UserError, quoted
+from skedastic.runs.folder import has_seeds
+from skedastic.runs.unfinished import kept_until_whole, resumable
+from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -64,9 +67,15 @@ HEADS = {
 )
 @click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
+@click.option(
+    "--resume",
+    metavar="DIR",
+    help="Go on with the comparison DIR that was interrupted; takes no other settings but --jobs.",
+)
 def compare(
     out: str | None,
     force: bool,
+    resume: str | None,
     jobs: int,
     config_file: str | None,
     sets: tuple[str, ...],
@@ -74,6 +83,12 @@ def compare(
     **given: Any,
 ) -> None:
     """Compare methods on SOURCE: equal training, same splits, paired differences with 95 % intervals."""
+    if resume is not None:
+        others = {name for name, value in given.items() if value not in (None, ())} - {"model", "trust"}
+        if out or config_file or sets or preset or others:
+            rule = "a comparison goes on with its own settings, but for --jobs; leave all others out"
+            raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
+        out, config_file = resume, str(resumable(resume, force=force, verb="compare"))
     settings = settings_of(config_file, sets, given, preset)
     early.check_methods(settings)
     with (
@@ -86,10 +101,29 @@ def compare(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        with console.progress() as progress:
-            comparison = pipeline.compare(config, jobs=jobs, progress=progress, tell=progress.begin)
-        comparison.save(folder, force=force)
+        way = f"skedastic compare --resume {folder}{option_naming(config.model.name)}"
+        with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, way):
+            with console.progress() as progress:
+                comparison = pipeline.compare(
+                    config, jobs=jobs, progress=progress, tell=progress.begin, checkpoints=kept
+                )
+            comparison.save(folder, force=force)
     show_comparison(comparison, folder)
+
+
+@contextmanager
+def _way_on(kept: Path, way: str) -> Iterator[None]:
+    """Say how to go on, by a command, where the block ends too early and something was kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not has_seeds(kept):
+            raise
+        raise Interrupted(f"interrupted; go on with: {way}") from None
+    except UserError as error:
+        if not has_seeds(kept):
+            raise
+        raise error.adding(f" (what is done is in {str(kept)!r}: {way})") from None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from skedastic.errors import UserError
@@ -29,8 +30,9 @@ from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
 from skedastic.pipeline.usual_method import with_methods_of_task
 from skedastic.runs.comparison import Comparison
+from skedastic.runs.done_seeds import DoneSeeds
 from skedastic.runs.result import Result
-from skedastic.runs.seeds import check_jobs, run_seeds
+from skedastic.runs.seeds import check_jobs, run_seeds, seeds_of
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import Nothing
 from skedastic.settings.methods import compared_methods, the_method
@@ -75,7 +77,14 @@ def fit_config(
     return fit_data(config, data, method, None, progress, checkpoints, tell, began, found, finish)
 
 
-def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, tell: Tell | None = None) -> Comparison:
+def compare(
+    config: Config,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+    checkpoints: str | Path | None = None,
+) -> Comparison:
     """Train every method of `config.methods` on the same splits of the same data, over seeds.
 
     Parameters
@@ -89,6 +98,8 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
         Is told of every method and seed.
     tell : callable, optional
         Is shown the first seed's data, before anything is trained; the plan beside it is empty.
+    checkpoints : str or Path, optional
+        Folder to keep each seed in that is done, and checkpoints of those under way. The same call goes on from there.
 
     Returns
     -------
@@ -102,6 +113,7 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     """
     check_jobs(jobs)
     check_no_budget(config)
+    asked = config
     if config.methods != (ALL,):
         compared_methods(config)
     data = open_data(replace(config, seed=config.first_seed))
@@ -118,7 +130,11 @@ def compare(config: Config, *, jobs: int = 1, progress: Progress | None = None, 
     with_gross_errors_decided(config, data)  # refuses what can't be set aside
     if tell is not None:
         tell(data, (), "")
-    return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
+    if checkpoints is None:
+        return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
+    done = DoneSeeds(checkpoints, asked)
+    known, run = done.read(seeds_of(config)), partial(compare_seed, done=done)
+    return Comparison(with_exact_names(config), run_seeds(run, config, jobs, progress, known, done.write))
 
 
 def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:

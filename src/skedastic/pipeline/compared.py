@@ -16,6 +16,7 @@ from skedastic.pipeline.keep_features import keep_features
 from skedastic.pipeline.prepare import Data, network, open_data, settled
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
+from skedastic.runs.done_seeds import DoneSeeds
 from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
@@ -25,24 +26,26 @@ from skedastic.training.engine import threads
 from skedastic.training.loop import make_task
 
 
-def compare_seed(config: Config) -> SeedOutcome:
+def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
     """Run all methods with one seed: one split, one corruption, one estimate, one start for all.
 
     A method whose training fails is left out, so that the others' work is not lost. Raises UserError where none is
-    left.
+    left. `done` keeps the seed's checkpoints, and goes on from those that are there.
     """
+    kept = None if done is None else done.checkpoints(config)
     data, methods = open_data(config), compared_methods(config)
     config = settled(config, data)
     data, make_net = without_gross_errors(config, data, bins_anew=False), network(config, data)
     with threads(config.training.threads):
         keep_features(config, data, make_net)
-    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net)
+    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, checkpoints=kept)
     data = data.regrouped(estimated)
     results, failed = dict[str, Result](), dict[str, str]()
-    for name, method in methods.items():
+    for i, (name, method) in enumerate(methods.items(), 1):
         try:
+            of_method = None if kept is None else kept.of(f"method {i}")
             results[name] = train_and_evaluate(
-                config, data, method, make_net, estimated, criterion=the_criterion(config)
+                config, data, method, make_net, estimated, checkpoints=of_method, criterion=the_criterion(config)
             )
         except UserError as error:
             if len(failed) + 1 == len(methods):

@@ -38,6 +38,7 @@ ENCODER = "encoder.safetensors"  # the arrays of the encoder, where it has some
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 UNFINISHED = ".unfinished"  # after the name of a run, of the folder that it is in until it is whole
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
+SEEDS = "seeds"  # folder of a comparison that is not whole
 TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
 RUNS = Path("runs")  # the folder of the runs for which no other is named
 LONGEST_STEM = 100  # characters of a source's name in that of a folder
@@ -50,6 +51,9 @@ def is_ours(folder: Path) -> bool:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".before", PART) for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
+    seeds = folder / SEEDS
+    if seeds.is_dir() and all(path.suffix in (".json", PART) or path.name.isdigit() for path in seeds.iterdir()):
+        names.remove(SEEDS)
     names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
     begun = names - {LOCK, f"config.toml{PART}"}
     is_run = begun == {"config.toml"} or (not begun and LOCK in names)
@@ -147,11 +151,18 @@ def _made(usual: Path) -> Path:
     return folder
 
 
+def has_seeds(folder: Path) -> bool:
+    """Return whether the folder of a comparison that is not whole holds a seed that is done, or has checkpoints."""
+    return any(file.is_file() and file.suffix != PART for file in (folder / SEEDS).glob("**/*"))
+
+
 def holds_nothing(folder: Path) -> bool:
     """Return whether a path is a folder without anything to go on with: a process was killed before there was some."""
     if not folder.is_dir():
         return False
     begun = {LOCK, f"config.toml{PART}", CHECKPOINTS}
+    if (folder / SEEDS).is_dir() and not has_seeds(folder):
+        begun |= {SEEDS, "config.toml"}
     files = (path for path in (folder / CHECKPOINTS).glob("*") if path.suffix != PART)
     return begun.issuperset(path.name for path in folder.iterdir()) and not any(files)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from skedastic.configurable.kinds import Range, fits
 from skedastic.core.choice import Trial
 from skedastic.errors import UserError
-from skedastic.evaluation.metrics import AnyMetrics
+from skedastic.evaluation.metrics import AnyMetrics, metrics_from_dict
 from skedastic.report.content import LabelIssue
 from skedastic.runs.summary import RunSummary
 from skedastic.runtime.processes import mapped
@@ -85,6 +85,28 @@ class SeedOutcome:
     wrong_count: int | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {
+            "metrics": {name: metrics.to_dict() for name, metrics in self.metrics.items()},
+            "shown_issues": [asdict(issue) for issue in self.shown_issues],
+            "trials": {name: [trial.to_dict() for trial in trials] for name, trials in self.trials.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SeedOutcome:
+        """Return what `to_dict` described."""
+        return cls(
+            **{
+                **values,
+                **{name: tuple(values[name]) for name in ("classes", "groups", "notes")},
+                "metrics": {name: metrics_from_dict(metrics) for name, metrics in values["metrics"].items()},
+                "shown_issues": [LabelIssue(**issue) for issue in values["shown_issues"]],
+                "trials": {name: tuple(map(Trial.from_dict, trials)) for name, trials in values["trials"].items()},
+            }
+        )
+
     @classmethod
     def of(cls, seed: int, runs: Mapping[str, RunSummary], failed: Mapping[str, str] | None = None) -> SeedOutcome:
         """Return the outcome of a seed.
@@ -121,6 +143,11 @@ class SeedOutcome:
         )
 
 
+def seeds_of(config: Config) -> range:
+    """Return the seeds of a comparison."""
+    return range(config.first_seed, config.first_seed + config.seeds)
+
+
 def check_jobs(jobs: int) -> None:
     """Raise UserError where the number of seeds at a time is no whole number of at least 0."""
     if not fits(int, jobs, NOT_NEGATIVE):
@@ -128,7 +155,12 @@ def check_jobs(jobs: int) -> None:
 
 
 def run_seeds(
-    run: Callable[[Config], SeedOutcome], config: Config, jobs: int, progress: Progress | None
+    run: Callable[[Config], SeedOutcome],
+    config: Config,
+    jobs: int,
+    progress: Progress | None,
+    done: Sequence[SeedOutcome] = (),
+    keep: Callable[[SeedOutcome], None] | None = None,
 ) -> list[SeedOutcome]:
     """Run every seed of a comparison, each on one thread.
 
@@ -145,6 +177,10 @@ def run_seeds(
         Seeds to run at a time, at least 1; 0 is one for each core.
     progress : callable or None
         Is told the number of seeds done, and of all seeds.
+    done : sequence of SeedOutcome, optional
+        The outcomes of seeds that were run before.
+    keep : callable, optional
+        Is given each other outcome as soon as it is there.
 
     Returns
     -------
@@ -156,9 +192,9 @@ def run_seeds(
     UserError
         A seed raised it.
     """
-    configs = [replace(config, seed=config.first_seed + i) for i in range(config.seeds)]
-    at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), config.seeds)
-    outcomes: list[SeedOutcome] = []
+    outcomes, known = list(done), {outcome.seed for outcome in done}
+    configs = [replace(config, seed=seed) for seed in seeds_of(config) if seed not in known]
+    at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), max(len(configs), 1))
 
     def tell() -> None:
         if progress is not None:
@@ -169,5 +205,7 @@ def run_seeds(
     with mapped(run, configs, at_once) as seeds:
         for outcome in seeds:
             outcomes.append(outcome)
+            if keep is not None:
+                keep(outcome)
             tell()
     return sorted(outcomes, key=lambda o: o.seed)

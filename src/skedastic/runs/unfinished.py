@@ -10,6 +10,7 @@ from pathlib import Path
 from skedastic.errors import UserError
 from skedastic.runs.folder import (
     CHECKPOINTS,
+    SEEDS,
     STATE,
     check_not_interrupted,
     holds_nothing,
@@ -21,7 +22,7 @@ from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
 
 
-def resumable(folder: str | Path, *, force: bool = False) -> Path:
+def resumable(folder: str | Path, *, force: bool = False, verb: str = "fit") -> Path:
     """Return the configuration of the interrupted run `folder`, written again from its checkpoints where it is damaged.
 
     Parameters
@@ -30,11 +31,13 @@ def resumable(folder: str | Path, *, force: bool = False) -> Path:
         The folder of the run.
     force : bool, optional
         Whether a whole run that is there is to be replaced.
+    verb : str, optional
+        What it is a run of: "fit" or "compare".
 
     Raises
     ------
     UserError
-        There is none, a whole run is there, or a checkpoint is no file.
+        There is none of this verb, a whole run is there, or a checkpoint is no file.
     """
     kept = unfinished(folder)
     if (Path(folder) / STATE).is_file() and not (force and kept.is_dir()):
@@ -49,7 +52,12 @@ def resumable(folder: str | Path, *, force: bool = False) -> Path:
 
         mend_settings(kept)
     if not config.is_file():
-        raise _not_resumed(folder, f"no interrupted run is there (no {str(config)!r}); fit it instead")
+        what = "comparison is there" if verb == "compare" else "run is there"
+        again = "compare anew" if verb == "compare" else "fit it instead"
+        raise _not_resumed(folder, f"no interrupted {what} (no {str(config)!r}); {again}")
+    if (kept / SEEDS).is_dir() != (verb == "compare"):
+        other = "fit" if verb == "compare" else "compare"
+        raise _not_resumed(folder, f"this was a {other}; go on with: skedastic {other} --resume {folder}")
     if not config.read_bytes().strip():
         rule = f"its settings are lost ({str(config)!r} is empty); fit it again with --out {folder} --force"
         raise _not_resumed(folder, rule)
@@ -92,8 +100,14 @@ def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = 
                 check_not_interrupted(Path(folder))
             elif not resume:
                 _empty(path)
-            yield path
-            shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)  # first, so that the rest says whose they are
+            try:
+                yield path
+            except BaseException:
+                if (path / SEEDS).is_dir() and holds_nothing(path):
+                    _empty(path)
+                raise
+            for inner in (CHECKPOINTS, SEEDS):
+                shutil.rmtree(path / inner, ignore_errors=True)  # first, so that the rest says whose they are
             shutil.rmtree(path, ignore_errors=True)
     except Taken as taken:
         rule = f"another fit is writing this run ({taken}); wait until it has ended, or name another folder"
