@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from skedastic.pipeline import compared
+from skedastic.pipeline.steps import train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.reading import read
-from skedastic.training import loop
+from skedastic.training.stage import StageRun
 from tests.support.command_line import TINY, refusal, run
 from tests.support.refusals import check_refusal
 
@@ -64,7 +65,7 @@ def test_one_that_was_interrupted_has_the_same_figures_in_the_end(
     nth: int, whole, here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as within:
-        within.setattr(compared, "train_and_evaluate", Stop(compared.train_and_evaluate, nth))
+        within.setattr(compared, "train_and_evaluate", Stop(train_and_evaluate, nth))
         status, _, err = run(capsys, *COMPARED, *ONE, "--out", "out")
     assert status == 130
     assert "skedastic compare --resume out" in err
@@ -73,9 +74,9 @@ def test_one_that_was_interrupted_has_the_same_figures_in_the_end(
     assert done == {f"{seed}.json" for seed in range((nth - 1) // 2)}
     error = refusal(capsys, *COMPARED, *ONE, "--out", "out")
     check_refusal(error, "--out", "out", rule="go on with --resume out")
-    epochs = Stop(loop.StageRun.run_epoch, 0)
+    epochs = Stop(StageRun.run_epoch, 0)
     with monkeypatch.context() as within:
-        within.setattr(loop.StageRun, "run_epoch", lambda *arguments: epochs(*arguments))
+        within.setattr(StageRun, "run_epoch", lambda *arguments: epochs(*arguments))
         assert run(capsys, "compare", "--resume", "out", *ONE)[0] == 0
     assert figures("out") == whole
     assert not Path("out.unfinished").exists()
@@ -90,7 +91,7 @@ def test_what_is_damaged_is_run_again_and_said(
     whole, here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as within:
-        within.setattr(compared, "train_and_evaluate", Stop(compared.train_and_evaluate, 5))
+        within.setattr(compared, "train_and_evaluate", Stop(train_and_evaluate, 5))
         run(capsys, *COMPARED, *ONE, "--out", "out")
     first, second = (Path(f"out.unfinished/seeds/{seed}.json") for seed in (0, 1))
     first.write_text(first.read_text()[:-20])
@@ -106,7 +107,7 @@ def test_what_is_damaged_is_run_again_and_said(
 @pytest.mark.slow
 def test_what_a_resume_is_refused(here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as within:
-        within.setattr(compared, "train_and_evaluate", Stop(compared.train_and_evaluate, 3))
+        within.setattr(compared, "train_and_evaluate", Stop(train_and_evaluate, 3))
         run(capsys, *COMPARED, *ONE, "--out", "out")
     check_refusal(refusal(capsys, "fit", "--resume", "out"), "--resume", "out", rule="skedastic compare --resume out")
     error = refusal(capsys, "compare", "--resume", "out", "--seeds", 4)
