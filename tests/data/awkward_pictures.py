@@ -601,10 +601,17 @@ FOLDERS = [
     ),
     AwkwardFolder(
         "folder",
-        "names with line breaks and bytes that are no text",
+        "names with line breaks",
         "read",
-        also(lambda folder: os.rename(folder / "cat/0.png", folder / "cat/0\n\udcff.png")),
+        also(lambda folder: os.rename(folder / "cat/0.png", folder / "cat/0\n.png")),
         said(""),
+    ),
+    AwkwardFolder(
+        "folder",
+        "names with bytes that are no text",
+        "refused, by the name of the file",
+        also(lambda folder: os.rename(folder / "cat/0.png", folder / "cat/0\udcff.png")),
+        refused("cat/0\\udcff.png", "rename it"),
     ),
     AwkwardFolder("texts", "short ones", "texts, and never categories", texts, read_texts("word 0", "word 7")),
     AwkwardFolder(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skedastic.cli import main
+from skedastic.runtime.signals import ENDING
 from skedastic.training import tensor_files
 
 CONTEXT = multiprocessing.get_context("forkserver")  # which has torch loaded, and has never trained
@@ -33,7 +34,12 @@ def status_of(run: Callable[..., None], *arguments: Any) -> int:
 
 
 def command_line(arguments: list[str], folder: Path, before: Callable[[], object] | None = None) -> None:
-    """Run a command line in a folder; what it prints goes to the file `output.txt` in the folder above."""
+    """Run a command line in a folder; what it prints goes to the file `output.txt` in the folder above.
+
+    Signals do what they do by default, also where whoever runs the tests ignores one, as nohup does.
+    """
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     os.chdir(folder)
     output = os.open(folder.parent / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
